@@ -1,0 +1,3 @@
+//! Wiring only: the workflow is in the library.
+
+fn main() {}

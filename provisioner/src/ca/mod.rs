@@ -1,0 +1,16 @@
+//! Certificates: the chain of root and signer CA, and the device certificate.
+
+use miette::Diagnostic;
+
+use crate::ExitCode;
+
+/// What can go wrong here.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::Failed
+    }
+}

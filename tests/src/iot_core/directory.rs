@@ -1,0 +1,43 @@
+//! What the device gateway asks of the account.
+
+/// What the account says about a client certificate at the MQTT CONNECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The certificate is ACTIVE: the policies decide.
+    Active {
+        /// SHA-256 of the DER certificate, 64 hex digits.
+        certificate_id: String,
+    },
+    /// The certificate was unknown, its CA is registered, active and auto-registering: it is PENDING_ACTIVATION from
+    /// now on and the event has been published. The gateway closes the connection.
+    Registered {
+        /// SHA-256 of the DER certificate, 64 hex digits.
+        certificate_id: String,
+    },
+    /// Known, but not ACTIVE (pending certificates have their event published again), or not to be known at all.
+    Refused {
+        /// Why, for the testbed's own log and timeline; AWS tells the device nothing.
+        reason: String,
+    },
+}
+
+/// A thing attached to a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedThing {
+    /// Thing name.
+    pub name: String,
+    /// Attached with `thingPrincipalType=EXCLUSIVE_THING`.
+    pub exclusive: bool,
+}
+
+/// The account as the device gateway sees it.
+pub trait Directory: Send + Sync + 'static {
+    /// Called once at every MQTT CONNECT (not at the TLS handshake) with the client's leaf certificate (DER) and its address.
+    fn connecting(&self, leaf: &[u8], source_ip: std::net::IpAddr) -> Verdict;
+    /// The default versions' documents (JSON text) of the policies attached to the certificate.
+    fn policies(&self, certificate_id: &str) -> Vec<String>;
+    /// The things attached to the certificate.
+    fn things(&self, certificate_id: &str) -> Vec<AttachedThing>;
+    /// A message a device published, for the rule engine.
+    fn published(&self, topic: &str, payload: &[u8]);
+}

@@ -1,0 +1,3 @@
+//! A local AWS IoT Core: control plane over HTTP, device gateway over MQTT with mutual TLS, rule engine.
+
+pub mod directory;

@@ -1,0 +1,9 @@
+//! The testbed: a local AWS IoT Core and a simulated board, good enough that the real pieces cannot tell.
+//!
+//! Nothing here uses the provisioner's or the Lambda's code, so that a mistake there cannot hide behind the same mistake here.
+
+pub mod board;
+pub mod demo;
+pub mod faults;
+pub mod iot_core;
+pub mod lambda_host;
