@@ -2,12 +2,18 @@
 //!
 //! Results go to stdout, as text or as one JSON object a line; everything else goes to stderr.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
+use directories::BaseDirs;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{Global, Output};
-use crate::home::Home;
+use crate::home::{self, Home};
+
+/// Work shorter than this shows no progress.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The surroundings of one run.
 #[derive(Clone, Debug)]
@@ -19,6 +25,18 @@ pub struct Context {
 }
 
 impl Context {
+    /// The surroundings that the global flags ask for.
+    ///
+    /// # Errors
+    /// [`home::Error::NoHome`] when neither the flags nor the system say where the home folder is.
+    pub fn new(global: Global) -> Result<Self, home::Error> {
+        let root = match &global.home {
+            Some(root) => root.clone(),
+            None => BaseDirs::new().ok_or(home::Error::NoHome)?.home_dir().join(".microchip-iot"),
+        };
+        Ok(Self { global, home: Home::at(root) })
+    }
+
     /// A result: `human` as text, or `json` as one line, whichever was asked for.
     pub fn result(&self, human: impl std::fmt::Display, json: &impl Serialize) {
         let mut out = anstream::stdout().lock();
@@ -34,5 +52,47 @@ impl Context {
     /// Something worth knowing while it runs; stderr.
     pub fn note(&self, text: impl std::fmt::Display) {
         let _ = writeln!(anstream::stderr().lock(), "{text}");
+    }
+
+    /// Shows `what` on stderr if it takes longer than a second, until the returned value is dropped.
+    ///
+    /// Without a terminal nothing is shown. Must be called within the async runtime.
+    pub fn progress(&self, what: impl Into<String>) -> Progress {
+        if !std::io::stderr().is_terminal() {
+            return Progress { bar: ProgressBar::hidden(), starter: None };
+        }
+        let bar = ProgressBar::new_spinner().with_message(what.into());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        let later = bar.clone();
+        let starter = tokio::spawn(async move {
+            tokio::time::sleep(QUIET).await;
+            later.enable_steady_tick(Duration::from_millis(100));
+        });
+        Progress { bar, starter: Some(starter) }
+    }
+}
+
+/// Work under way; dropping it wipes its line.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    starter: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Progress {
+    /// What is being done now.
+    pub fn step(&self, what: impl Into<String>) {
+        self.bar.set_message(what.into());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(starter) = &self.starter {
+            starter.abort();
+        }
+        self.bar.finish_and_clear();
     }
 }

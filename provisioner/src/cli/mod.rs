@@ -3,41 +3,73 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use miette::Diagnostic;
 
 use crate::{Error as TopError, ExitCode};
 
+mod completions;
 pub mod context;
+mod failure;
+pub mod legacy;
+mod logging;
 
 pub use context::Context;
+pub use logging::Level;
 
 /// Puts AVR-IoT, PIC-IoT and SAM-IoT boards into your own AWS account.
+///
+/// A certificate authority on this computer signs a certificate for the key in each board's secure element. The account
+/// knows the authority, so it registers a board by itself the first time the board connects.
 #[derive(Debug, Parser)]
-#[command(name = "provisioner", version, about, max_term_width = 100)]
+#[command(
+    name = "provisioner",
+    version,
+    about,
+    long_about,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = EXAMPLES
+)]
 pub struct Cli {
     /// Flags every command takes.
     #[command(flatten)]
     pub global: Global,
+    /// The form without a subcommand.
+    #[command(flatten)]
+    pub legacy: legacy::Flags,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  provisioner -c aws -m jitr
+      Make the CA, set the account up and provision the one board that is plugged in.
+      Again with the next board; what is done already is left as it is.
+  provisioner -c aws -m jitr -P /dev/ttyACM0 -a factory
+      The same for the board on this port, with the AWS profile `factory`.
+
+AWS settings come from the standard places: ~/.aws, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...
+Exit codes: 0 done, 1 failed, 2 usage, 3 board trouble, 4 AWS trouble, 5 refused for safety.";
+
 /// Flags every command takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Folder for keys, certificates and boards [default: ~/.microchip-iot]
-    #[arg(long, global = true, env = "MICROCHIP_IOT_HOME", value_name = "DIR")]
+    #[arg(long, global = true, env = "MICROCHIP_IOT_HOME", value_name = "DIR", hide_env_values = true)]
     pub home: Option<PathBuf>,
-    /// AWS profile
-    #[arg(long, global = true, value_name = "NAME")]
+    /// AWS profile [default: AWS_PROFILE, or `default`]
+    #[arg(short = 'a', long, alias = "aws-profile", global = true, value_name = "NAME")]
     pub profile: Option<String>,
-    /// AWS Region
+    /// AWS Region [default: AWS_REGION, or the profile's]
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,
     /// Output for people, or one JSON object a line for programs
-    #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
+    #[arg(long, global = true, value_enum, default_value_t = Output::Human, value_name = "FORM")]
     pub output: Output,
     /// Answer every question with yes
     #[arg(long, global = true)]
@@ -48,6 +80,9 @@ pub struct Global {
     /// Show what would be done and change nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
+    /// How much to tell on stderr about what goes on inside
+    #[arg(short = 'l', long, global = true, value_enum, default_value_t = Level::Warning, value_name = "LEVEL")]
+    pub logging: Level,
 }
 
 /// Form of the output.
@@ -62,7 +97,10 @@ pub enum Output {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Print the completion script for a shell
+    Completions(completions::Arguments),
+}
 
 /// A command line that cannot be carried out.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -76,20 +114,70 @@ pub enum Error {
         #[help]
         help: String,
     },
+    /// The operating system gave no threads or no event queue.
+    #[error("cannot start")]
+    #[diagnostic(help(
+        "the system is short of threads, file descriptors or memory; free some and try again"
+    ))]
+    Start {
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl Error {
+    /// A flag or a combination of flags that is wrong, and what to do instead.
+    pub fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), help: help.into() }
+    }
+
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage { .. } => ExitCode::Usage,
+            Self::Start { .. } => ExitCode::Failed,
         }
     }
 }
 
 /// Runs the command line `args` (the program's name first) and says what the process ends with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = Cli::parse_from(args);
-    let _ = |e: TopError| e.exit_code();
-    ExitCode::Done
+    let args: Vec<OsString> = legacy::normalise(args);
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return failure::parsing(&error, &args),
+    };
+    logging::start(cli.global.logging);
+    let output = cli.global.output;
+    match execute(cli) {
+        Ok(()) => ExitCode::Done,
+        Err(error) => failure::show(&error, output),
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), TopError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Start { source })?;
+    runtime.block_on(dispatch(cli))
+}
+
+async fn dispatch(cli: Cli) -> Result<(), TopError> {
+    let Some(command) = cli.command else {
+        return legacy::run(cli.legacy, &Context::new(cli.global)?).await;
+    };
+    if let Some(flag) = cli.legacy.first_given() {
+        return Err(Error::usage(
+            format!("{flag} belongs to the form without a subcommand"),
+            "leave the subcommand out, or give the flags of the subcommand after its name",
+        )
+        .into());
+    }
+    match command {
+        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
+    }
+    Ok(())
 }

@@ -1,0 +1,94 @@
+//! How a failure is shown: message, causes and next step on stderr; with `--output json` one object on stdout, too.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use clap::error::ErrorKind;
+use miette::Diagnostic;
+use serde::Serialize;
+
+use super::Output;
+use crate::{Error, ExitCode};
+
+/// The object that a program reads.
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+    exit_code: u8,
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HELP: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Shows `error` and says what the process ends with.
+pub(super) fn show(error: &Error, output: Output) -> ExitCode {
+    let code = error.exit_code();
+    let message = chain(error).join(": ");
+    let help = error.help().map(|help| help.to_string());
+    // A closed stderr leaves nobody to tell.
+    let _ = anstream::stderr().lock().write_all(text(error, help.as_deref()).as_bytes());
+    if output == Output::Json {
+        json(&message, help.as_deref(), code);
+    }
+    code
+}
+
+/// Shows what is wrong with the command line, or the help or version asked for.
+pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return ExitCode::Done;
+    }
+    if asks_for_json(args) {
+        let rendered = error.render().to_string();
+        let message = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();
+        json(message, Some("see provisioner --help"), ExitCode::Usage);
+    }
+    ExitCode::Usage
+}
+
+/// The message and each of its causes, without a cause that the message before it already tells.
+fn chain(error: &Error) -> Vec<String> {
+    let mut messages = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !messages.iter().any(|told| told.contains(&message)) {
+            messages.push(message);
+        }
+        cause = error.source();
+    }
+    messages
+}
+
+fn text(error: &Error, help: Option<&str>) -> String {
+    let mut text = String::new();
+    for (depth, message) in chain(error).iter().enumerate() {
+        if depth == 0 {
+            text.push_str(&format!("{ERROR}error:{ERROR:#} {message}\n"));
+        } else {
+            text.push_str(&format!("  caused by: {message}\n"));
+        }
+    }
+    if let Some(help) = help {
+        text.push_str(&format!("{HELP}help:{HELP:#} {help}\n"));
+    }
+    text
+}
+
+fn json(error: &str, help: Option<&str>, code: ExitCode) {
+    let failure = Failure { error, help, exit_code: code as u8 };
+    if let Ok(line) = serde_json::to_string(&failure) {
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}
+
+/// A command line that could not be parsed still says in which form it wants its answer.
+fn asks_for_json(args: &[OsString]) -> bool {
+    args.iter().any(|arg| arg == "--output=json")
+        || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}

@@ -1,0 +1,201 @@
+//! The form without a subcommand: the flags of the existing tool, and everything in one go.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use super::{Context, Error};
+use crate::Error as TopError;
+
+/// Long options that the existing tool spells with one dash.
+const SINGLE_DASH: [&str; 4] = ["app", "ssid", "psk", "auth"];
+
+/// Flags of the form without a subcommand.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Without a subcommand (the flags of the existing tool)")]
+pub struct Flags {
+    /// Cloud to provision for
+    #[arg(short, long, value_enum, value_name = "CLOUD")]
+    cloud_provider: Option<Cloud>,
+    /// How boards are registered: `jitr`, by themselves when they first connect
+    #[arg(short = 'm', long, value_enum, value_name = "METHOD")]
+    provision_method: Option<Method>,
+    /// Serial port of the board [default: the one that is found]
+    #[arg(short = 'P', long, value_name = "PORT")]
+    port: Option<String>,
+    /// USB serial number of the board
+    #[arg(short, long, value_name = "SERIAL")]
+    serial_number: Option<String>,
+    /// Provision even if it is done already
+    #[arg(short, long)]
+    force: bool,
+    /// Verify after writing; always done, accepted for the sake of scripts
+    #[arg(long)]
+    verify: bool,
+    /// Provisioning firmware to flash before
+    #[arg(short, long, value_name = "HEX", hide = true)]
+    provision_firmware: Option<PathBuf>,
+    /// Application firmware to flash afterwards
+    #[arg(long = "app", alias = "application-firmware", value_name = "HEX", hide = true)]
+    application_firmware: Option<PathBuf>,
+    /// Name of the Wi-Fi network
+    #[arg(long = "ssid", alias = "wifi-ssid", value_name = "NAME", hide = true)]
+    wifi_ssid: Option<String>,
+    /// Passphrase of the Wi-Fi network
+    #[arg(long = "psk", alias = "wifi-psk", value_name = "PASSPHRASE", hide = true)]
+    wifi_psk: Option<Passphrase>,
+    /// Authentication of the Wi-Fi network
+    #[arg(long = "auth", alias = "wifi-auth", value_enum, value_name = "KIND", hide = true)]
+    wifi_auth: Option<WifiAuth>,
+    /// Debugger firmware to flash before
+    #[arg(short = 'A', long, value_name = "ARCHIVE", hide = true)]
+    archive: Option<PathBuf>,
+    /// Update the firmware of the Wi-Fi module
+    #[arg(short = 'w', long = "wincupgrade", hide = true)]
+    winc_upgrade: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Cloud {
+    Aws,
+    #[value(hide = true)]
+    Google,
+    #[value(hide = true)]
+    Azure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    Jitr,
+    /// The same as `jitr`
+    Custom,
+    #[value(hide = true)]
+    Mar,
+    #[value(hide = true)]
+    Sandbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WifiAuth {
+    Open,
+    WpaPsk,
+    Wep,
+    #[value(name = "ieee802.1x")]
+    Ieee8021x,
+}
+
+/// A secret from the command line; never printed.
+#[derive(Clone)]
+struct Passphrase(#[expect(dead_code, reason = "read once Wi-Fi credentials can be written")] String);
+
+impl FromStr for Passphrase {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Flags {
+    /// The first of these flags on the command line, as the user would write it.
+    pub(super) fn first_given(&self) -> Option<&'static str> {
+        [
+            (self.cloud_provider.is_some(), "-c"),
+            (self.provision_method.is_some(), "-m"),
+            (self.port.is_some(), "-P"),
+            (self.serial_number.is_some(), "-s"),
+            (self.force, "-f"),
+            (self.verify, "--verify"),
+        ]
+        .into_iter()
+        .chain(self.not_supported_yet())
+        .find_map(|(given, flag)| given.then_some(flag))
+    }
+
+    fn not_supported_yet(&self) -> [(bool, &'static str); 7] {
+        [
+            (self.provision_firmware.is_some(), "-p"),
+            (self.application_firmware.is_some(), "--app"),
+            (self.wifi_ssid.is_some(), "--ssid"),
+            (self.wifi_psk.is_some(), "--psk"),
+            (self.wifi_auth.is_some(), "--auth"),
+            (self.archive.is_some(), "-A"),
+            (self.winc_upgrade, "-w"),
+        ]
+    }
+
+    /// Whether this can be done at all; says why not.
+    fn check(&self) -> Result<(), Error> {
+        match self.cloud_provider {
+            Some(Cloud::Google) => {
+                return Err(Error::usage(
+                    "Google Cloud cannot take boards any more: it shut its IoT Core service down in August 2023",
+                    "provision for your own AWS account: provisioner -c aws -m jitr",
+                ));
+            }
+            Some(Cloud::Azure) => {
+                return Err(Error::usage(
+                    "Azure is not supported: this tool registers boards in AWS IoT Core only",
+                    "provision for your own AWS account: provisioner -c aws -m jitr",
+                ));
+            }
+            Some(Cloud::Aws) | None => {}
+        }
+        if let Some((_, flag)) = self.not_supported_yet().into_iter().find(|(given, _)| *given) {
+            return Err(Error::usage(
+                format!("{flag} is not supported yet"),
+                "leave it out; nothing was done",
+            ));
+        }
+        match self.provision_method {
+            Some(Method::Jitr | Method::Custom) => Ok(()),
+            Some(Method::Mar) => Err(Error::usage(
+                "-m mar is not supported yet",
+                "let boards register by themselves: provisioner -c aws -m jitr",
+            )),
+            Some(Method::Sandbox) => Err(Error::usage(
+                "-m sandbox is not supported yet",
+                "provision for your own AWS account: provisioner -c aws -m jitr",
+            )),
+            None => Err(Error::usage(
+                "nothing says how boards are to be registered",
+                "provisioner -c aws -m jitr for your own AWS account, or provisioner --help",
+            )),
+        }
+    }
+}
+
+/// Turns the existing tool's single-dash long options (`-app x`, `-ssid=x`) into `--app` and so on.
+pub(super) fn normalise(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut options = true;
+    args.into_iter()
+        .map(|arg| {
+            options &= arg != "--";
+            match arg.to_str().and_then(|text| text.strip_prefix('-')) {
+                Some(text) if options && is_single_dash(text) => format!("--{text}").into(),
+                _ => arg,
+            }
+        })
+        .collect()
+}
+
+fn is_single_dash(text: &str) -> bool {
+    let name = text.split_once('=').map_or(text, |(name, _)| name);
+    SINGLE_DASH.contains(&name)
+}
+
+/// Certificate authority, account and board in one go; what is done already is left as it is.
+pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError> {
+    flags.check()?;
+    let _ = context;
+    Err(Error::usage("-m jitr is not supported yet", "nothing was done").into())
+}

@@ -1,0 +1,54 @@
+//! What is told on stderr about what goes on inside.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How much to tell; the names are those of the existing tool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Nothing but the error that ends the program.
+    Fatal,
+    /// Errors that were survived.
+    Error,
+    /// What may need attention.
+    #[default]
+    Warning,
+    /// What is being done.
+    Info,
+    /// Every exchange with the board and with AWS.
+    Debug,
+}
+
+impl Level {
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Fatal => LevelFilter::OFF,
+            Self::Error => LevelFilter::ERROR,
+            Self::Warning => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+        }
+    }
+}
+
+/// Sends log lines to stderr.
+///
+/// Only this project's own crates go below `warning`: the AWS SDK and the HTTP stack print headers there, session
+/// tokens among them.
+pub(super) fn start(level: Level) {
+    let own = level.filter();
+    let targets = Targets::new()
+        .with_default(own.min(LevelFilter::WARN))
+        .with_target("provisioner", own)
+        .with_target("jitr", own);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false);
+    // Fails only where the caller of the library has set logging up already; theirs stays.
+    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+}
