@@ -1,5 +1,7 @@
 //! The command line as a user meets it: messages, exit codes, both forms of the output.
 
+#![expect(clippy::expect_used, reason = "a test that cannot start should say so and stop")]
+
 use assert_cmd::Command;
 
 /// The program in an environment without AWS settings, with a home folder of its own.
