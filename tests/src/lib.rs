@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod demo;
+pub mod device;
 pub mod faults;
 pub mod iot_core;
 pub mod lambda_host;

@@ -1,3 +1,6 @@
 //! A local AWS IoT Core: control plane over HTTP, device gateway over MQTT with mutual TLS, rule engine.
 
 pub mod directory;
+pub mod gateway;
+pub mod policy;
+pub mod topic;

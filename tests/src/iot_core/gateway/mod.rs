@@ -1,0 +1,187 @@
+//! The device gateway: MQTT 3.1.1 over TLS with client certificates, with the account's policies enforced.
+//!
+//! It differs from AWS IoT Core in what the boards do not use: no MQTT 5, no WebSocket, no persistent sessions (CONNACK
+//! never reports one), no retained messages (they are delivered, with `iot:RetainPublish` enforced, but not kept), no
+//! shadows or jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
+
+mod access;
+mod connection;
+mod journal;
+mod router;
+mod tls;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmqtt_codec::v3::QoS;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+pub use journal::{Ended, Event, Refusal};
+pub use tls::TlsError;
+
+use access::Access;
+use connection::Shared;
+use journal::Journal;
+use router::{Message, Router};
+
+use crate::iot_core::directory::Directory;
+
+/// How the gateway is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What the ARNs of the account's clients and topics begin with: `arn:<partition>:iot:<region>:<account>`.
+    pub arn_prefix: String,
+    /// How long a client may take for its TLS handshake, for its CONNECT, and to take a packet from the gateway.
+    pub patience: Duration,
+    /// Connections served at the same time; further ones are closed at once.
+    pub max_connections: usize,
+}
+
+impl Options {
+    /// Loopback, a free port, 10 seconds of patience and 512 connections.
+    #[must_use]
+    pub fn new(arn_prefix: impl Into<String>) -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            arn_prefix: arn_prefix.into(),
+            patience: Duration::from_secs(10),
+            max_connections: 512,
+        }
+    }
+}
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its certificate or its TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Its socket.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+/// A running gateway; dropping it closes every connection.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    server_ca_pem: String,
+    journal: Journal,
+    publisher: Publisher,
+    task: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts a gateway for an account, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when its certificate cannot be made or the address is not to be had.
+    pub async fn start(directory: Arc<dyn Directory>, options: Options) -> Result<Self, StartError> {
+        let (tls, server_ca_pem) = tls::server()?;
+        let listen_error = |source| StartError::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+
+        let journal = Journal::new();
+        let access = Access { directory, arn_prefix: options.arn_prefix.into() };
+        let router = Arc::new(Router::new(access.clone(), journal.clone()));
+        let shared = Arc::new(Shared {
+            tls: TlsAcceptor::from(Arc::new(tls)),
+            access,
+            router: router.clone(),
+            journal: journal.clone(),
+            patience: options.patience,
+        });
+        let task = tokio::spawn(accept(listener, shared, options.max_connections));
+        let publisher = Publisher { router, journal: journal.clone() };
+        Ok(Self { address, server_ca_pem, journal, publisher, task })
+    }
+
+    /// The port the gateway listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The certificate (PEM) of the CA behind the gateway's own certificate, which names `localhost` and 127.0.0.1.
+    #[must_use]
+    pub fn server_ca_pem(&self) -> &str {
+        &self.server_ca_pem
+    }
+
+    /// Everything that happens at the gateway from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.journal.subscribe()
+    }
+
+    /// A handle to publish from the account's side.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Publishes from the account's side: to the subscribers, whose policies still decide on `iot:Receive`; the rule engine is
+/// the account's own business. The account must not hold a lock of its own that [`Directory`] needs.
+#[derive(Clone)]
+pub struct Publisher {
+    router: Arc<Router>,
+    journal: Journal,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Publisher").finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Publishes at quality of service 1.
+    pub fn publish(&self, topic: &str, payload: &[u8]) {
+        let (topic, bytes) = (topic.to_owned(), payload.len());
+        self.journal.record(Event::Published { client_id: None, topic: topic.clone(), bytes });
+        self.router.route(&Message { topic, payload: payload.to_vec().into(), qos: QoS::AtLeastOnce });
+    }
+}
+
+/// Accepts connections for as long as the gateway lives; the set ends them with it.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, max_connections: usize) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) if connections.len() < max_connections => {
+                    connections.spawn(connection::serve(shared.clone(), stream, peer));
+                }
+                Ok((_, peer)) => shared.journal.record(Event::HandshakeFailed {
+                    peer: peer.to_string(),
+                    reason: format!("{max_connections} connections already"),
+                }),
+                // Out of file descriptors, most likely: give connections time to end.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}

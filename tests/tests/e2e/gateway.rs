@@ -1,0 +1,354 @@
+//! The device gateway against an account of the test's own, with rumqttc as the device.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair, SigningKey};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use testbed::device::{Credentials, Device, DeviceError, Endpoint, Message};
+use testbed::iot_core::directory::{AttachedThing, Directory, Verdict};
+use testbed::iot_core::gateway::{Ended, Event, Gateway, Options, Refusal};
+use tokio::sync::broadcast;
+
+const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
+
+/// An account with certificates in it, each with its thing and policies.
+#[derive(Default)]
+struct Account {
+    certificates: Mutex<HashMap<String, Entry>>,
+    published: Mutex<Vec<(String, Vec<u8>)>>,
+}
+
+#[derive(Clone, Default)]
+struct Entry {
+    pending: bool,
+    policies: Vec<String>,
+    things: Vec<AttachedThing>,
+}
+
+impl Account {
+    fn entry(&self, certificate_id: &str) -> Option<Entry> {
+        self.certificates.lock().unwrap().get(certificate_id).cloned()
+    }
+
+    fn activate(&self, certificate_id: &str, policy: &str, things: &[&str]) {
+        let attached = |name: &&str| AttachedThing { name: (*name).to_owned(), exclusive: false };
+        let things = things.iter().map(attached).collect();
+        let entry = Entry { pending: false, policies: vec![policy.to_owned()], things };
+        self.certificates.lock().unwrap().insert(certificate_id.to_owned(), entry);
+    }
+}
+
+impl Directory for Account {
+    fn connecting(&self, leaf: &[u8], _source_ip: IpAddr) -> Verdict {
+        let certificate_id = hex::encode(Sha256::digest(leaf));
+        match self.entry(&certificate_id) {
+            None => {
+                let entry = Entry { pending: true, ..Entry::default() };
+                self.certificates.lock().unwrap().insert(certificate_id.clone(), entry);
+                Verdict::Registered { certificate_id }
+            }
+            Some(entry) if entry.pending => Verdict::Refused { reason: "PENDING_ACTIVATION".to_owned() },
+            Some(_) => Verdict::Active { certificate_id },
+        }
+    }
+
+    fn policies(&self, certificate_id: &str) -> Vec<String> {
+        self.entry(certificate_id).unwrap_or_default().policies
+    }
+
+    fn things(&self, certificate_id: &str) -> Vec<AttachedThing> {
+        self.entry(certificate_id).unwrap_or_default().things
+    }
+
+    fn published(&self, topic: &str, payload: &[u8]) {
+        self.published.lock().unwrap().push((topic.to_owned(), payload.to_vec()));
+    }
+}
+
+/// A board's policy: its own client id and topics.
+fn own_topics() -> String {
+    let name = "${iot:Connection.Thing.ThingName}";
+    json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:Connect", "Resource": format!("{ARN}:client/{name}")},
+        {"Effect": "Allow", "Action": ["iot:Publish", "iot:Receive"], "Resource": format!("{ARN}:topic/{name}/*")},
+        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": format!("{ARN}:topicfilter/{name}/#")},
+    ]})
+    .to_string()
+}
+
+fn anything() -> String {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]})
+        .to_string()
+}
+
+/// A key with a certificate, and the certificate's id.
+fn board() -> (Credentials, String) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::default().self_signed(&key).unwrap();
+    let id = hex::encode(Sha256::digest(certificate.der()));
+    let sign = Arc::new(move |message: &[u8]| key.sign(message).map_err(Into::into));
+    (Credentials { chain: vec![certificate.der().clone()], sign }, id)
+}
+
+struct Bench {
+    account: Arc<Account>,
+    gateway: Gateway,
+    events: broadcast::Receiver<Event>,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(adjust: impl FnOnce(&mut Options)) -> Self {
+        let account = Arc::new(Account::default());
+        let mut options = Options::new(ARN);
+        adjust(&mut options);
+        let gateway = Gateway::start(account.clone(), options).await.unwrap();
+        let events = gateway.events();
+        Self { account, gateway, events }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::new("localhost", self.gateway.port(), self.gateway.server_ca_pem())
+    }
+
+    /// A device that is let in, with its thing attached.
+    async fn device(&self, client_id: &str, policy: &str) -> Device {
+        let (credentials, id) = board();
+        self.account.activate(&id, policy, &[client_id]);
+        Device::connect(&self.endpoint(), &credentials, client_id).await.unwrap()
+    }
+
+    /// Waits for the event that `wanted` picks.
+    async fn event<T>(&mut self, wanted: impl Fn(Event) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                if let Some(found) = wanted(self.events.recv().await.unwrap()) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the event comes")
+    }
+
+    async fn ended(&mut self, of: &str) -> Ended {
+        self.event(|event| match event {
+            Event::Closed { client_id, ended } if client_id == of => Some(ended),
+            _ => None,
+        })
+        .await
+    }
+}
+
+fn violation_of(ended: Ended) -> (&'static str, String) {
+    match ended {
+        Ended::Violation(Refusal::Policy { action, resource, explicit: false }) => (action, resource),
+        other => panic!("not a violation of the policy: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_certificate_is_turned_away_until_the_account_activates_it() {
+    let mut bench = Bench::start().await;
+    let (credentials, id) = board();
+    let endpoint = bench.endpoint();
+    let first = Device::connect(&endpoint, &credentials, "board1").await;
+    assert!(matches!(first, Err(DeviceError::Connection(_))), "{first:?}");
+    let registered = bench
+        .event(|event| match event {
+            Event::Registered { certificate_id, client_id } => Some((certificate_id, client_id)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(registered, (id.clone(), "board1".to_owned()));
+
+    Device::connect(&endpoint, &credentials, "board1").await.unwrap_err();
+    let refused = bench
+        .event(|event| match event {
+            Event::Refused { certificate_id, refusal, .. } => Some((certificate_id, refusal.to_string())),
+            _ => None,
+        })
+        .await;
+    assert_eq!(refused, (id.clone(), "PENDING_ACTIVATION".to_owned()));
+
+    let patience = Duration::from_secs(20);
+    let retrying = Device::connect_until_let_in(&endpoint, &credentials, "board1", patience);
+    let activating = async { bench.account.activate(&id, &own_topics(), &["board1"]) };
+    let (let_in, ()) = tokio::join!(retrying, activating);
+    let_in.unwrap().0.disconnect().await.unwrap();
+    assert_eq!(bench.ended("board1").await, Ended::Disconnect);
+}
+
+#[tokio::test]
+async fn a_board_talks_on_its_own_topics_over_both_tls_versions() {
+    static VERSIONS: [&[&rustls::SupportedProtocolVersion]; 2] =
+        [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
+    for tls_versions in VERSIONS {
+        let bench = Bench::start().await;
+        let (credentials, id) = board();
+        bench.account.activate(&id, &own_topics(), &["board1"]);
+        let endpoint = Endpoint { tls_versions, ..bench.endpoint() };
+        let mut device = Device::connect(&endpoint, &credentials, "board1").await.unwrap();
+        device.subscribe("board1/#").await.unwrap();
+        device.publish("board1/sensors", b"21").await.unwrap();
+        let echo = Message { topic: "board1/sensors".to_owned(), payload: b"21".to_vec() };
+        assert_eq!(device.receive().await.unwrap(), echo);
+
+        bench.gateway.publisher().publish("board1/command", b"blink");
+        let command = Message { topic: "board1/command".to_owned(), payload: b"blink".to_vec() };
+        assert_eq!(device.receive().await.unwrap(), command);
+        assert_eq!(*bench.account.published.lock().unwrap(), [("board1/sensors".to_owned(), b"21".to_vec())]);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_client_id_is_refused_at_connect() {
+    let mut bench = Bench::start().await;
+    let (credentials, id) = board();
+    bench.account.activate(&id, &own_topics(), &["board1"]);
+    Device::connect(&bench.endpoint(), &credentials, "board2").await.unwrap_err();
+    let refusal = bench
+        .event(|event| match event {
+            Event::Refused { refusal, .. } => Some(refusal),
+            _ => None,
+        })
+        .await;
+    let resource = format!("{ARN}:client/board2");
+    assert_eq!(refusal, Refusal::Policy { action: "iot:Connect", resource, explicit: false });
+}
+
+#[tokio::test]
+async fn publishing_to_a_foreign_topic_ends_the_connection() {
+    let mut bench = Bench::start().await;
+    let mut device = bench.device("board1", &own_topics()).await;
+    let refused = device.publish("board2/sensors", b"21").await;
+    assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
+    let violation = violation_of(bench.ended("board1").await);
+    assert_eq!(violation, ("iot:Publish", format!("{ARN}:topic/board2/sensors")));
+    assert!(bench.account.published.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_foreign_subscription_fails_and_the_connection_stays() {
+    let mut bench = Bench::start().await;
+    let mut device = bench.device("board1", &own_topics()).await;
+    for filter in ["board2/#", "#", "board1/+", "+/sensors"] {
+        let refused = device.subscribe(filter).await;
+        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
+    }
+    device.subscribe("board1/#").await.unwrap();
+    let refused = bench
+        .event(|event| match event {
+            Event::SubscriptionRefused { filter, .. } => Some(filter),
+            _ => None,
+        })
+        .await;
+    assert_eq!(refused, "board2/#");
+}
+
+#[tokio::test]
+async fn a_message_is_withheld_from_a_subscriber_that_may_not_receive_it() {
+    let mut bench = Bench::start().await;
+    let listener = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "iot:Receive", "Resource": format!("{ARN}:topic/secret/*")},
+    ]});
+    let mut listener = bench.device("listener", &listener.to_string()).await;
+    listener.subscribe("#").await.unwrap();
+    let mut speaker = bench.device("speaker", &anything()).await;
+    speaker.publish("secret/plan", b"1").await.unwrap();
+    speaker.publish("public/news", b"2").await.unwrap();
+    let first = listener.receive().await.unwrap();
+    assert_eq!(first, Message { topic: "public/news".to_owned(), payload: b"2".to_vec() });
+    let withheld = bench
+        .event(|event| match event {
+            Event::Withheld { client_id, topic } => Some((client_id, topic)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(withheld, ("listener".to_owned(), "secret/plan".to_owned()));
+}
+
+#[tokio::test]
+async fn a_second_connection_with_the_same_client_id_takes_over() {
+    let mut bench = Bench::start().await;
+    let mut first = bench.device("board1", &anything()).await;
+    let mut second = bench.device("board1", &anything()).await;
+    assert_eq!(bench.ended("board1").await, Ended::Displaced);
+    let over = first.publish("a", b"").await;
+    assert!(matches!(over, Err(DeviceError::Connection(_))), "{over:?}");
+    second.subscribe("a").await.unwrap();
+    second.publish("a", b"still here").await.unwrap();
+    assert_eq!(second.receive().await.unwrap().payload, b"still here");
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_belong_to_the_certificate_fails_the_handshake() {
+    let mut bench = Bench::start().await;
+    let (honest, id) = board();
+    bench.account.activate(&id, &anything(), &["board1"]);
+    let (other, _) = board();
+    let thief = Credentials { chain: honest.chain, sign: other.sign };
+    let refused = Device::connect(&bench.endpoint(), &thief, "board1").await;
+    assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
+    let reason = bench
+        .event(|event| match event {
+            Event::HandshakeFailed { reason, .. } => Some(reason),
+            _ => None,
+        })
+        .await;
+    assert!(reason.contains("BadSignature"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_malformed_policy_denies_everything() {
+    let mut bench = Bench::start().await;
+    let (credentials, id) = board();
+    bench.account.activate(&id, &anything(), &["board1"]);
+    let policies = vec![anything(), "{".to_owned()];
+    bench.account.certificates.lock().unwrap().get_mut(&id).unwrap().policies = policies;
+    Device::connect(&bench.endpoint(), &credentials, "board1").await.unwrap_err();
+    let refused = bench.event(|event| matches!(event, Event::Refused { .. }).then_some(())).await;
+    assert_eq!(refused, ());
+}
+
+#[tokio::test]
+async fn silent_clients_and_too_many_connections_are_closed() {
+    let adjust = |options: &mut Options| {
+        options.patience = Duration::from_millis(100);
+        options.max_connections = 1;
+    };
+    let mut bench = Bench::with(adjust).await;
+    let silent = tokio::net::TcpStream::connect(("127.0.0.1", bench.gateway.port())).await.unwrap();
+    let excess = tokio::net::TcpStream::connect(("127.0.0.1", bench.gateway.port())).await.unwrap();
+    let mut reasons = Vec::new();
+    while reasons.len() < 2 {
+        reasons.push(
+            bench
+                .event(|event| match event {
+                    Event::HandshakeFailed { reason, .. } => Some(reason),
+                    _ => None,
+                })
+                .await,
+        );
+    }
+    assert_eq!(reasons, ["1 connections already", "no TLS handshake within 100ms"]);
+    drop((silent, excess));
+}
+
+#[tokio::test]
+async fn dropping_the_gateway_closes_its_connections() {
+    let bench = Bench::start().await;
+    let mut device = bench.device("board1", &anything()).await;
+    let port = bench.gateway.port();
+    drop(bench.gateway);
+    let over = device.publish("a", b"").await;
+    assert!(matches!(over, Err(DeviceError::Connection(_))), "{over:?}");
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
+}

@@ -1,0 +1,4 @@
+//! The end-to-end tests of the testbed: one binary, a module a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
+
+mod gateway;
