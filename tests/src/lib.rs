@@ -3,6 +3,7 @@
 //! Nothing here uses the provisioner's or the Lambda's code, so that a mistake there cannot hide behind the same mistake here.
 
 pub mod board;
+pub mod certificate_store;
 pub mod demo;
 pub mod device;
 pub mod faults;
