@@ -1,6 +1,14 @@
 //! Just-in-time registration (JITR) of devices in AWS IoT Core.
 //!
-//! Data flows one way: the event of the topic rule → the workflow → the [registry](crate::registry) trait → AWS.
+//! Data flows one way: the event of the topic rule → the workflow → the [registry] trait → AWS.
 //! The provisioner takes the same workflow, thing name and policy document for multi-account registration.
 
+pub mod config;
+pub mod event;
+pub mod iam;
+pub mod name;
+pub mod policy;
+pub mod registration;
+pub mod registry;
+pub mod scope;
 pub mod thing_name;

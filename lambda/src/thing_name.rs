@@ -1,19 +1,67 @@
-//! The thing name: the subject key identifier of the device's public key.
+//! The thing name: the subject key identifier of the device's public key, or the certificate's common name.
 
 use std::fmt;
 
 use aws_lc_rs::digest;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// Size of an uncompressed P-256 point, `0x04 ‖ X ‖ Y`, in bytes (SEC 1, section 2.3.3).
 pub const PUBLIC_KEY_SIZE: usize = 65;
 
-/// The name of a thing, which is also the MQTT client id of its board: 40 lower-case hex digits.
+/// The longest name of a thing, in characters (`CreateThing`: `[a-zA-Z0-9:_-]{1,128}`).
+pub const MAX_SIZE: usize = 128;
+
+/// The name of a thing, which is also the MQTT client id of its board.
 ///
-/// It is the SHA-1 of the 65-byte subject public key bit string, the subject key identifier of
-/// RFC 5280, section 4.2.1.2, method (1). It is computed from the key and not read from the certificate,
-/// because factory certificates may carry no such extension.
+/// By default it is 40 lower-case hex digits: the SHA-1 of the 65-byte subject public key bit string, the subject key
+/// identifier of RFC 5280, section 4.2.1.2, method (1). It is computed from the key and not read from the
+/// certificate, because factory certificates may carry no such extension.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ThingName(String);
+
+/// Where the thing name comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ThingNameSource {
+    /// The subject key identifier: nobody without the board's key can have its name.
+    #[default]
+    SubjectKeyIdentifier,
+    /// The certificate's common name, as the CA chose it.
+    CommonName,
+}
+
+/// A certificate that gives no thing name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ThingNameError {
+    /// Not an X.509 certificate.
+    #[error("the certificate cannot be read: {0}")]
+    Certificate(String),
+    /// Another kind of key.
+    #[error("the certificate's key is {found}; a P-256 key is expected")]
+    KeyType {
+        /// The key that was found.
+        found: String,
+    },
+    /// No single common name.
+    #[error("the certificate's subject has {count} common names; exactly one is expected")]
+    CommonNameCount {
+        /// How many there are.
+        count: usize,
+    },
+    /// A common name that cannot name a thing.
+    #[error("the common name {0:?} is not a thing name: allowed are 1 to 128 letters, digits and :_-")]
+    CommonName(String),
+}
+
+impl ThingNameError {
+    /// Whether it is the key that is wrong, rather than the certificate around it.
+    pub fn is_key_type(&self) -> bool {
+        matches!(self, Self::KeyType { .. })
+    }
+}
 
 impl ThingName {
     /// The thing name that belongs to an uncompressed P-256 public key.
@@ -21,9 +69,66 @@ impl ThingName {
         Self(hex::encode(subject_key_identifier(point)))
     }
 
+    /// The thing name that belongs to a certificate, DER.
+    ///
+    /// # Errors
+    /// If the certificate cannot be read, its key is not a P-256 key, or its common name cannot name a thing.
+    pub fn from_certificate_der(der: &[u8], source: ThingNameSource) -> Result<Self, ThingNameError> {
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|e| ThingNameError::Certificate(e.to_string()))?;
+        if !rest.is_empty() {
+            return Err(ThingNameError::Certificate("bytes follow its end".to_owned()));
+        }
+        let point = p256_point(certificate.public_key())?;
+        match source {
+            ThingNameSource::SubjectKeyIdentifier => Ok(Self::from_public_key(point)),
+            ThingNameSource::CommonName => Self::from_common_name(&certificate),
+        }
+    }
+
+    /// The thing name that belongs to a certificate, PEM.
+    ///
+    /// # Errors
+    /// As [`from_certificate_der`](Self::from_certificate_der), and if it is not PEM.
+    pub fn from_certificate_pem(pem: &str, source: ThingNameSource) -> Result<Self, ThingNameError> {
+        let (_, pem) =
+            parse_x509_pem(pem.as_bytes()).map_err(|e| ThingNameError::Certificate(e.to_string()))?;
+        Self::from_certificate_der(&pem.contents, source)
+    }
+
+    fn from_common_name(certificate: &X509Certificate<'_>) -> Result<Self, ThingNameError> {
+        let names: Vec<_> = certificate.subject().iter_common_name().collect();
+        let [name] = names.as_slice() else {
+            return Err(ThingNameError::CommonNameCount { count: names.len() });
+        };
+        let name = name.as_str().map_err(|e| ThingNameError::Certificate(e.to_string()))?;
+        let valid = (1..=MAX_SIZE).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":_-".contains(&b));
+        if valid { Ok(Self(name.to_owned())) } else { Err(ThingNameError::CommonName(name.to_owned())) }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The uncompressed point of a P-256 key (RFC 5480, section 2).
+fn p256_point<'a>(key: &'a SubjectPublicKeyInfo<'_>) -> Result<&'a [u8; PUBLIC_KEY_SIZE], ThingNameError> {
+    let wrong = |found: String| ThingNameError::KeyType { found };
+    if key.algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
+        return Err(wrong(format!("of algorithm {}", key.algorithm.algorithm)));
+    }
+    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    match curve {
+        Some(curve) if curve == OID_EC_P256 => {}
+        Some(curve) => return Err(wrong(format!("on the curve {curve}"))),
+        None => return Err(wrong("on an unnamed curve".to_owned())),
+    }
+    let point: &[u8] = &key.subject_public_key.data;
+    match <&[u8; PUBLIC_KEY_SIZE]>::try_from(point) {
+        Ok(uncompressed @ [0x04, ..]) => Ok(uncompressed),
+        _ => Err(wrong(format!("not an uncompressed point ({} bytes)", point.len()))),
     }
 }
 
@@ -45,3 +150,6 @@ impl fmt::Debug for ThingName {
         write!(f, "ThingName({})", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

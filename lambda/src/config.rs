@@ -1,0 +1,236 @@
+//! The function's configuration: environment variables, read once at start. A bad value fails there, by name.
+
+use std::fmt;
+
+use crate::event::is_certificate_id;
+use crate::policy::PolicyTemplate;
+use crate::registration::Settings;
+use crate::registry::Attachment;
+use crate::thing_name::ThingNameSource;
+
+/// An environment variable that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not set.
+    #[error("{name} is not set: {allowed} is needed")]
+    Missing {
+        /// Name of the variable.
+        name: &'static str,
+        /// What it may hold.
+        allowed: &'static str,
+    },
+    /// It holds something else than allowed. The value is not repeated: it may be long, or secret.
+    #[error("{name} is not valid: {problem}")]
+    Invalid {
+        /// Name of the variable.
+        name: &'static str,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+}
+
+/// How AWS is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: String,
+    /// `AWS_SESSION_TOKEN`, which the credentials of a role have.
+    pub session_token: Option<String>,
+    /// `AWS_ENDPOINT_URL_IOT`, or else `AWS_ENDPOINT_URL`, instead of the Region's endpoint.
+    pub endpoint_url: Option<String>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("region", &self.region)
+            .field("access_key_id", &self.access_key_id)
+            .field("endpoint_url", &self.endpoint_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Environment variables by name; unset and empty are the same, because a template leaves a parameter empty.
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &'static str, allowed: &'static str) -> Result<String, ConfigError> {
+        self.get(name).ok_or(ConfigError::Missing { name, allowed })
+    }
+
+    fn parsed<T, E: fmt::Display>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.get(name)
+            .map(|value| parse(&value))
+            .transpose()
+            .map_err(|error| ConfigError::Invalid { name, problem: error.to_string() })
+    }
+}
+
+/// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_GROUP`,
+/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `EXCLUSIVE_THING`.
+///
+/// # Errors
+/// Names the variable and what is allowed.
+pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    let variables = Variables(variables);
+    let mut settings = Settings::zero_touch()
+        .map_err(|error| ConfigError::Invalid { name: "ZT_POLICY_DOCUMENT", problem: error.to_string() })?;
+    if let Some(policy) = variables.parsed("ZT_POLICY_NAME", str::parse)? {
+        settings.policy = policy;
+    }
+    if let Some(template) = variables.parsed("ZT_POLICY_DOCUMENT", PolicyTemplate::parse)? {
+        settings.policy_template = template;
+    }
+    if let Some(thing_type) = variables.parsed("THING_TYPE", str::parse)? {
+        settings.thing_type = thing_type;
+    }
+    settings.thing_group = variables.parsed("THING_GROUP", str::parse)?;
+    let source = variables.parsed("THING_NAME_SOURCE", |value| match value {
+        "ski" => Ok(ThingNameSource::SubjectKeyIdentifier),
+        "cn" => Ok(ThingNameSource::CommonName),
+        _ => {
+            Err("allowed are \"ski\" (the subject key identifier) and \"cn\" (the certificate's common name)")
+        }
+    })?;
+    settings.thing_name_source = source.unwrap_or_default();
+    let allowed = variables.parsed("ALLOWED_CA_IDS", |value| {
+        let ids = value.split([',', ' ', '\n']).filter(|id| !id.is_empty());
+        ids.map(|id| {
+            let valid = is_certificate_id(id);
+            valid
+                .then(|| id.to_ascii_lowercase())
+                .ok_or("allowed are CA certificate ids, 64 hex digits each, separated by commas")
+        })
+        .collect::<Result<_, _>>()
+    })?;
+    settings.allowed_ca_ids = allowed.unwrap_or_default();
+    let exclusive = variables.parsed("EXCLUSIVE_THING", |value| match value {
+        "true" => Ok(Attachment::Exclusive),
+        "false" => Ok(Attachment::Shared),
+        _ => Err("allowed are \"true\" and \"false\""),
+    })?;
+    settings.attachment = exclusive.unwrap_or(Attachment::Shared);
+    Ok(settings)
+}
+
+/// Reads how AWS is reached, from the variables that AWS Lambda sets for every function.
+///
+/// # Errors
+/// Names the variable and what is allowed.
+pub fn connection(variables: impl Fn(&str) -> Option<String>) -> Result<Connection, ConfigError> {
+    let variables = Variables(variables);
+    let endpoint_url = |name| {
+        variables.parsed(name, |url| {
+            let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            host.filter(|host| !host.is_empty())
+                .map(|_| url.to_owned())
+                .ok_or("allowed are http:// and https:// URLs")
+        })
+    };
+    Ok(Connection {
+        region: variables.required("AWS_REGION", "a Region such as us-east-2")?,
+        access_key_id: variables.required("AWS_ACCESS_KEY_ID", "an access key id")?,
+        secret_access_key: variables.required("AWS_SECRET_ACCESS_KEY", "a secret access key")?,
+        session_token: variables.get("AWS_SESSION_TOKEN"),
+        endpoint_url: match endpoint_url("AWS_ENDPOINT_URL_IOT")? {
+            Some(url) => Some(url),
+            None => endpoint_url("AWS_ENDPOINT_URL")?,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn nothing_set_and_everything_empty_are_the_defaults() {
+        let defaults = Settings::zero_touch().unwrap();
+        assert_eq!(settings(|_| None).unwrap(), defaults);
+        assert_eq!(settings(|_| Some(" ".into())).unwrap(), defaults);
+        assert_eq!(defaults.policy.as_str(), "zt_policy");
+        assert_eq!(defaults.thing_type.as_str(), "microchip-zero-touch-kit");
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        let (a, b) = ("a".repeat(64), "B".repeat(64));
+        let document =
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+        let read = settings(from(&[
+            ("ZT_POLICY_NAME", "other.policy"),
+            ("ZT_POLICY_DOCUMENT", document),
+            ("THING_TYPE", "kit"),
+            ("THING_GROUP", "line-1"),
+            ("THING_NAME_SOURCE", "cn"),
+            ("ALLOWED_CA_IDS", &format!("{a}, {b}")),
+            ("EXCLUSIVE_THING", "true"),
+        ]))
+        .unwrap();
+        assert_eq!(read.policy.as_str(), "other.policy");
+        assert_eq!(read.policy_template, PolicyTemplate::parse(document).unwrap());
+        assert_eq!(read.thing_type.as_str(), "kit");
+        assert_eq!(read.thing_group.unwrap().as_str(), "line-1");
+        assert_eq!(read.thing_name_source, ThingNameSource::CommonName);
+        assert_eq!(read.allowed_ca_ids, [a, b.to_lowercase()].into());
+        assert_eq!(read.attachment, Attachment::Exclusive);
+    }
+
+    #[test]
+    fn a_bad_value_is_told_by_name_with_what_is_allowed() {
+        let settings_errors = [
+            ("ZT_POLICY_NAME", "a/b"),
+            ("ZT_POLICY_DOCUMENT", "{"),
+            ("ZT_POLICY_DOCUMENT", "{\"Version\":\"2012-10-17\"}"),
+            ("THING_TYPE", "a b"),
+            ("THING_GROUP", "a/b"),
+            ("THING_NAME_SOURCE", "SKI"),
+            ("ALLOWED_CA_IDS", "abc"),
+            ("EXCLUSIVE_THING", "yes"),
+        ]
+        .map(|pair| settings(from(&[pair])).unwrap_err().to_string());
+        let aws =
+            [("AWS_REGION", "us-east-2"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
+        let connection_errors = [
+            connection(from(&aws[1..])),
+            connection(from(&[aws[0], aws[2]])),
+            connection(from(&aws[..2])),
+            connection(from(&[&aws[..], &[("AWS_ENDPOINT_URL", "localhost:4566")]].concat())),
+        ]
+        .map(|result| result.unwrap_err().to_string());
+        insta::assert_snapshot!([&settings_errors[..], &connection_errors[..]].concat().join("\n"));
+    }
+
+    #[test]
+    fn the_endpoint_of_the_service_wins_and_no_secret_is_shown() {
+        let read = connection(from(&[
+            ("AWS_REGION", "us-east-2"),
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+            ("AWS_SESSION_TOKEN", "t0ken"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_IOT", "https://127.0.0.1:2"),
+        ]))
+        .unwrap();
+        assert_eq!(read.endpoint_url.as_deref(), Some("https://127.0.0.1:2"));
+        assert_eq!(read.session_token.as_deref(), Some("t0ken"));
+        let shown = format!("{read:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+    }
+}

@@ -1,0 +1,179 @@
+//! The AWS IoT policy that registered devices get: `zt_policy` or a document of the user's.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::scope::Scope;
+
+/// The longest policy document AWS IoT takes, in characters without white space
+/// (AWS IoT Core endpoints and quotas, "Policy document size").
+pub const MAX_DOCUMENT_SIZE: usize = 2048;
+
+/// The default document, with CloudFormation's pseudo parameters for partition, Region and account.
+pub const ZERO_TOUCH_TEMPLATE: &str = include_str!("../../infra/zt_policy.json");
+
+/// A policy document that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Not JSON at all.
+    #[error("the policy document is not valid JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JSON, but not a policy.
+    #[error("the policy document is not a policy: {0}")]
+    Shape(&'static str),
+    /// Longer than AWS IoT takes.
+    #[error(
+        "the policy document has {size} characters without white space; AWS IoT takes {MAX_DOCUMENT_SIZE}"
+    )]
+    TooLong {
+        /// Size of the document, in characters without white space.
+        size: usize,
+    },
+}
+
+/// A policy document whose partition, Region and account are still open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyTemplate(Value);
+
+impl PolicyTemplate {
+    /// The template of `zt_policy`: a device connects as its thing name, and publishes, subscribes and receives
+    /// under its own name and on its own shadow.
+    pub fn zero_touch() -> Result<Self, PolicyError> {
+        Self::parse(ZERO_TOUCH_TEMPLATE)
+    }
+
+    /// Reads a document. `${AWS::Partition}`, `${AWS::Region}` and `${AWS::AccountId}` may stand in its strings.
+    ///
+    /// # Errors
+    /// If it is not a JSON object with a `Version` and a `Statement`, or can only be longer than AWS IoT takes.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let document: Value = serde_json::from_str(text)?;
+        let members = document.as_object().ok_or(PolicyError::Shape("a JSON object is expected"))?;
+        if !members.get("Version").is_some_and(Value::is_string) {
+            return Err(PolicyError::Shape("\"Version\" is missing or not a string"));
+        }
+        if !members
+            .get("Statement")
+            .is_some_and(|s| s.is_object() || s.as_array().is_some_and(|a| !a.is_empty()))
+        {
+            return Err(PolicyError::Shape("\"Statement\" is missing or empty"));
+        }
+        Ok(Self(document))
+    }
+
+    /// The document for one partition, Region and account.
+    ///
+    /// # Errors
+    /// If it is then longer than AWS IoT takes.
+    pub fn fill(&self, scope: &Scope) -> Result<PolicyDocument, PolicyError> {
+        let mut document = self.0.clone();
+        scope.fill(&mut document);
+        let size = document.to_string().chars().filter(|c| !c.is_whitespace()).count();
+        if size > MAX_DOCUMENT_SIZE {
+            return Err(PolicyError::TooLong { size });
+        }
+        Ok(PolicyDocument(document))
+    }
+}
+
+/// A complete policy document. Displays as compact JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyDocument(Value);
+
+impl PolicyDocument {
+    /// Whether `text` is the same document: JSON value for JSON value, whatever the white space and the order of keys.
+    pub fn is_same_as(&self, text: &str) -> bool {
+        serde_json::from_str::<Value>(text).is_ok_and(|other| other == self.0)
+    }
+
+    /// The document as a JSON value.
+    pub fn as_value(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl fmt::Display for PolicyDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope { partition: "aws".into(), region: "us-east-2".into(), account: "420230807713".into() }
+    }
+
+    /// The published example, written out again so that a change of the template cannot pass unseen.
+    fn published_example() -> Value {
+        let arn = |resource: &str| format!("arn:aws:iot:us-east-2:420230807713:{resource}");
+        let name = "${iot:Connection.Thing.ThingName}";
+        let shadow = format!("$aws/things/{name}/shadow/*");
+        serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": ["iot:Connect"], "Resource": [arn(&format!("client/{name}"))]},
+                {"Effect": "Allow", "Action": ["iot:Publish", "iot:Receive"],
+                 "Resource": [arn(&format!("topic/{name}/*")), arn(&format!("topic/{shadow}"))]},
+                {"Effect": "Allow", "Action": ["iot:Subscribe"],
+                 "Resource": [arn(&format!("topicfilter/{name}/#")), arn(&format!("topicfilter/{shadow}"))]},
+                {"Effect": "Allow", "Action": ["iot:UpdateThingShadow", "iot:GetThingShadow"],
+                 "Resource": [arn(&format!("topic/{shadow}"))]},
+            ]
+        })
+    }
+
+    #[test]
+    fn zt_policy_equals_the_published_example_value_for_value() {
+        let document = PolicyTemplate::zero_touch().unwrap().fill(&scope()).unwrap();
+        assert_eq!(document.as_value(), &published_example());
+    }
+
+    #[test]
+    fn documents_follow_the_partition() {
+        let scope =
+            Scope { partition: "aws-cn".into(), region: "cn-north-1".into(), account: "123456789012".into() };
+        let text = PolicyTemplate::zero_touch().unwrap().fill(&scope).unwrap().to_string();
+        assert!(
+            text.contains("arn:aws-cn:iot:cn-north-1:123456789012:client/${iot:Connection.Thing.ThingName}")
+        );
+        assert!(!text.contains("${AWS::"));
+    }
+
+    #[test]
+    fn white_space_and_key_order_make_no_difference() {
+        let document = PolicyTemplate::zero_touch().unwrap().fill(&scope()).unwrap();
+        let reordered = serde_json::to_string_pretty(&published_example()).unwrap();
+        assert!(document.is_same_as(&reordered));
+        assert!(!document.is_same_as(&reordered.replace("iot:Connect\"", "iot:*\"")));
+        assert!(!document.is_same_as("not json"));
+    }
+
+    #[test]
+    fn the_size_limit_counts_characters_without_white_space() {
+        let padded = |n: usize| {
+            let text = format!(
+                r#"{{ "Version": "2012-10-17", "Statement": [ {{ "Sid": "{} {}" }} ] }}"#,
+                "x".repeat(n),
+                ""
+            );
+            PolicyTemplate::parse(&text).unwrap().fill(&scope())
+        };
+        let frame = r#"{"Version":"2012-10-17","Statement":[{"Sid":""}]}"#.len();
+        assert!(padded(MAX_DOCUMENT_SIZE - frame).is_ok());
+        let error = padded(MAX_DOCUMENT_SIZE - frame + 1).unwrap_err();
+        assert!(error.to_string().contains("has 2049 characters"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_a_policy_is_refused() {
+        for bad in
+            ["", "[]", "{}", r#"{"Version":"2012-10-17"}"#, r#"{"Version":"2012-10-17","Statement":[]}"#]
+        {
+            assert!(PolicyTemplate::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

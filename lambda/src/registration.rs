@@ -1,0 +1,391 @@
+//! The workflow: from the id of a certificate to a registered thing whose certificate is ACTIVE.
+//!
+//! `DescribeCertificate` → `CreateThing` → `AttachThingPrincipal` → `UpdateCertificate` is the longest chain of calls
+//! that depend on one another; `AttachPolicy` runs beside it. Nothing is changed before AWS IoT has answered what the
+//! certificate is, and activation waits for everything: a device is never let in half registered. Every step can be
+//! repeated, so after a crash between any two the next delivery of the event finishes the job.
+//!
+//! What AWS IoT cannot exclude: `UpdateCertificate` takes no condition, so a certificate that an operator revokes
+//! between the first call and the last one is made ACTIVE all the same. The window is the time of one registration.
+
+mod policy;
+
+use std::collections::BTreeSet;
+
+use futures::future::join;
+
+use crate::event::Event;
+use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
+use crate::policy::{PolicyError, PolicyTemplate};
+use crate::registry::{
+    Attachment, CertificateDescription, CertificateStatus, ErrorKind, Registry, RegistryError,
+};
+use crate::scope::{ArnError, Scope};
+use crate::thing_name::{ThingName, ThingNameError, ThingNameSource};
+
+use policy::Knowledge;
+pub use policy::PolicyState;
+
+/// What a registration is to do; the same for every certificate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The policy that certificates get.
+    pub policy: PolicyName,
+    /// The document the policy is created with when it does not exist. A policy that exists is never changed.
+    pub policy_template: PolicyTemplate,
+    /// The type of the things; created when it does not exist.
+    pub thing_type: ThingTypeName,
+    /// The group that things are put into. It has to exist.
+    pub thing_group: Option<ThingGroupName>,
+    /// Where the name of the thing comes from.
+    pub thing_name_source: ThingNameSource,
+    /// The CAs whose certificates are registered, lower-case hex; any CA if empty.
+    pub allowed_ca_ids: BTreeSet<String>,
+    /// How the certificate is attached to its thing.
+    pub attachment: Attachment,
+}
+
+impl Settings {
+    /// `zt_policy`, things of the type `microchip-zero-touch-kit` named by the subject key identifier, any CA.
+    ///
+    /// # Errors
+    /// Only if the document in `infra/` is not a policy.
+    pub fn zero_touch() -> Result<Self, PolicyError> {
+        Ok(Self {
+            policy: PolicyName::zero_touch(),
+            policy_template: PolicyTemplate::zero_touch()?,
+            thing_type: ThingTypeName::zero_touch_kit(),
+            thing_group: None,
+            thing_name_source: ThingNameSource::SubjectKeyIdentifier,
+            allowed_ca_ids: BTreeSet::new(),
+            attachment: Attachment::Shared,
+        })
+    }
+}
+
+/// How a registration ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The certificate was activated.
+    Registered,
+    /// The certificate was ACTIVE already; whatever was missing around it is there again.
+    Repaired,
+}
+
+impl Outcome {
+    /// The outcome in one word, as logs and answers have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Repaired => "repaired",
+        }
+    }
+}
+
+/// A certificate that is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// What was done.
+    pub outcome: Outcome,
+    /// The thing the certificate is attached to.
+    pub thing_name: ThingName,
+    /// ARN of the certificate.
+    pub certificate_arn: String,
+}
+
+/// Why a certificate is not registered, now or ever. Asking again changes nothing; a person has to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such certificate in this account and Region.
+    #[error("there is no such certificate in this account and Region")]
+    UnknownCertificate,
+    /// The event is about another account.
+    #[error("the event names account {event}, but the certificate is in account {certificate}")]
+    OtherAccount {
+        /// The account that the event names.
+        event: String,
+        /// The account in the certificate's ARN.
+        certificate: String,
+    },
+    /// The event names a CA that did not issue the certificate.
+    #[error("the event names CA {event}, but AWS IoT reports {}", certificate.as_deref().unwrap_or("none"))]
+    OtherCa {
+        /// The CA that the event names.
+        event: String,
+        /// The CA that AWS IoT reports.
+        certificate: Option<String>,
+    },
+    /// The CA is not among the allowed ones.
+    #[error("CA {} is not on the allow-list", ca.as_deref().unwrap_or("(none)"))]
+    CaNotAllowed {
+        /// The CA that AWS IoT reports.
+        ca: Option<String>,
+    },
+    /// The status forbids it.
+    #[error("the certificate is {0}")]
+    Status(CertificateStatus),
+    /// The certificate gives no thing name.
+    #[error(transparent)]
+    Certificate(#[from] ThingNameError),
+    /// Another certificate has the name.
+    #[error("thing {thing} belongs to another certificate: {holder}")]
+    ThingTaken {
+        /// The thing.
+        thing: ThingName,
+        /// ARN of the principal attached to it.
+        holder: String,
+    },
+    /// The certificate belongs to another thing.
+    #[error("the certificate cannot be attached to thing {thing} alone: {message}")]
+    NotExclusive {
+        /// The thing.
+        thing: ThingName,
+        /// What AWS IoT said.
+        message: String,
+    },
+}
+
+impl Refusal {
+    /// A stable code for logs, metrics and scripts.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownCertificate => "unknown_certificate",
+            Self::OtherAccount { .. } => "other_account",
+            Self::OtherCa { .. } => "other_ca",
+            Self::CaNotAllowed { .. } => "ca_not_allowed",
+            Self::Status(_) => "certificate_status",
+            Self::Certificate(error) if error.is_key_type() => "key_type",
+            Self::Certificate(_) => "certificate_unusable",
+            Self::ThingTaken { .. } => "thing_taken",
+            Self::NotExclusive { .. } => "not_exclusive",
+        }
+    }
+}
+
+/// Why a registration did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificate shall not be registered.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// A call failed; the registration can be repeated.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The policy does not exist and its document cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// AWS IoT answered with something that is not its ARN.
+    #[error(transparent)]
+    Arn(#[from] ArnError),
+}
+
+/// The workflow, with what it has learnt about the account.
+#[derive(Debug)]
+pub struct Registration<R> {
+    registry: R,
+    settings: Settings,
+    knowledge: Knowledge,
+}
+
+/// Which certificate, and what is claimed about it.
+struct Request<'a> {
+    certificate_id: &'a str,
+    /// The event that asks for it; none if an operator does.
+    event: Option<&'a Event>,
+}
+
+impl Request<'_> {
+    /// Whether a certificate of this status may be activated. An event speaks for certificates that wait for it; an
+    /// operator speaks also for one registered inactive (`RegisterCertificate` knows no PENDING_ACTIVATION).
+    fn may_activate(&self, status: CertificateStatus) -> bool {
+        match status {
+            CertificateStatus::PendingActivation => true,
+            CertificateStatus::Inactive => self.event.is_none(),
+            _ => false,
+        }
+    }
+}
+
+impl<R: Registry> Registration<R> {
+    /// A workflow that knows nothing about the account yet.
+    pub fn new(registry: R, settings: Settings) -> Self {
+        Self { registry, settings, knowledge: Knowledge::default() }
+    }
+
+    /// The registry that is called.
+    pub fn registry(&self) -> &R {
+        &self.registry
+    }
+
+    /// Learns whether the policy and the thing type exist, and so opens as many connections as an event uses side by
+    /// side. It changes nothing. An event works without it, too.
+    ///
+    /// # Errors
+    /// If the policy cannot be asked for.
+    pub async fn warm_up(&self) -> Result<PolicyState, RegistryError> {
+        let (policy, ()) = join(self.learn_policy(), self.learn_thing_type()).await;
+        policy
+    }
+
+    /// Registers the certificate an event is about.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it shall not be registered; anything else can be repeated.
+    pub async fn register_event(&self, event: &Event) -> Result<Registered, Error> {
+        self.register(&Request { certificate_id: &event.certificate_id, event: Some(event) }).await
+    }
+
+    /// Registers a certificate that an operator has put into the account: PENDING_ACTIVATION, INACTIVE or ACTIVE.
+    ///
+    /// # Errors
+    /// As [`register_event`](Self::register_event).
+    pub async fn register_certificate(&self, certificate_id: &str) -> Result<Registered, Error> {
+        self.register(&Request { certificate_id, event: None }).await
+    }
+
+    async fn register(&self, request: &Request<'_>) -> Result<Registered, Error> {
+        let (description, policy) = join(
+            self.registry.describe_certificate(request.certificate_id),
+            // Known in a warm environment; otherwise asked beside, and if that fails found out by doing.
+            async {
+                match self.knowledge.policy() {
+                    Some(state) => Some(state),
+                    None => self.learn_policy().await.ok(),
+                }
+            },
+        )
+        .await;
+        let description = match description {
+            Err(error) if error.kind == ErrorKind::NotFound => return Err(Refusal::UnknownCertificate.into()),
+            described => described?,
+        };
+        let scope = Scope::from_arn(&description.arn)?;
+        self.check(request, &description, &scope)?;
+        let thing = ThingName::from_certificate_pem(&description.pem, self.settings.thing_name_source)
+            .map_err(Refusal::from)?;
+
+        // Both are awaited to their end, so that no call is cut off and its connection lost.
+        let (attached, permitted) = join(
+            self.attach_thing(&thing, &description.arn),
+            self.attach_policy(policy, &scope, &description.arn),
+        )
+        .await;
+        attached?;
+        permitted?;
+
+        let outcome = match description.status {
+            CertificateStatus::Active => Outcome::Repaired,
+            _ => {
+                self.registry.activate_certificate(request.certificate_id).await?;
+                Outcome::Registered
+            }
+        };
+        Ok(Registered { outcome, thing_name: thing, certificate_arn: description.arn })
+    }
+
+    /// Refuses what must not be registered. Decides by what AWS IoT reports; the event only has to agree.
+    fn check(
+        &self,
+        request: &Request<'_>,
+        description: &CertificateDescription,
+        scope: &Scope,
+    ) -> Result<(), Refusal> {
+        let ca = &description.ca_certificate_id;
+        if let Some(event) = request.event {
+            if event.aws_account_id != scope.account {
+                return Err(Refusal::OtherAccount {
+                    event: event.aws_account_id.clone(),
+                    certificate: scope.account.clone(),
+                });
+            }
+            if ca.as_deref() != Some(event.ca_certificate_id.as_str()) {
+                return Err(Refusal::OtherCa {
+                    event: event.ca_certificate_id.clone(),
+                    certificate: ca.clone(),
+                });
+            }
+        }
+        let allowed = &self.settings.allowed_ca_ids;
+        if !allowed.is_empty() && !ca.as_ref().is_some_and(|ca| allowed.contains(ca)) {
+            return Err(Refusal::CaNotAllowed { ca: ca.clone() });
+        }
+        let status = description.status;
+        if status != CertificateStatus::Active && !request.may_activate(status) {
+            return Err(Refusal::Status(status));
+        }
+        Ok(())
+    }
+
+    /// Creates the thing and attaches the certificate to it.
+    async fn attach_thing(&self, thing: &ThingName, certificate_arn: &str) -> Result<(), Error> {
+        let (created, free) =
+            join(self.create_thing(thing), self.refuse_taken_name(thing, certificate_arn)).await;
+        created?;
+        free?;
+        let grouped = async {
+            match &self.settings.thing_group {
+                Some(group) => self.registry.add_thing_to_thing_group(thing.as_str(), group).await,
+                None => Ok(()),
+            }
+        };
+        let attachment = self.settings.attachment;
+        let (attached, grouped) =
+            join(self.registry.attach_thing_principal(thing.as_str(), certificate_arn, attachment), grouped)
+                .await;
+        match attached {
+            Err(error) if error.kind == ErrorKind::Invalid && attachment == Attachment::Exclusive => {
+                return Err(Refusal::NotExclusive { thing: thing.clone(), message: error.message }.into());
+            }
+            attached => attached?,
+        }
+        grouped?;
+        // Once more: of two certificates that claimed the name at the same time, at least one sees the other now.
+        self.refuse_taken_name(thing, certificate_arn).await
+    }
+
+    /// Creates the thing, and its type if that is missing.
+    ///
+    /// A thing of that name with another type or other attributes is kept as it is: whoever made it had a reason, and
+    /// the name is what the policy speaks about.
+    async fn create_thing(&self, thing: &ThingName) -> Result<(), Error> {
+        let thing_type = &self.settings.thing_type;
+        if self.knowledge.thing_type_is_missing() {
+            self.registry.create_thing_type(thing_type).await?;
+            self.knowledge.thing_type_exists();
+        }
+        let mut created = self.registry.create_thing(thing.as_str(), thing_type).await;
+        if created.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
+            self.registry.create_thing_type(thing_type).await?;
+            created = self.registry.create_thing(thing.as_str(), thing_type).await;
+        }
+        match created {
+            Err(error) if error.kind == ErrorKind::AlreadyExists => {
+                tracing::warn!(thing_name = %thing, "the thing exists with another configuration; it is kept");
+                Ok(())
+            }
+            created => Ok(created?),
+        }
+    }
+
+    /// Refuses a thing that another principal is attached to, if the name proves nothing.
+    ///
+    /// A subject key identifier names a key: whoever has the same name is the same board with another certificate,
+    /// and may have the thing. A common name is what the CA wrote: two boards with one name would be let into each
+    /// other's topics.
+    async fn refuse_taken_name(&self, thing: &ThingName, certificate_arn: &str) -> Result<(), Error> {
+        if self.settings.thing_name_source == ThingNameSource::SubjectKeyIdentifier {
+            return Ok(());
+        }
+        let principals = match self.registry.list_thing_principals(thing.as_str()).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
+            principals => principals?,
+        };
+        match principals.into_iter().find(|principal| principal != certificate_arn) {
+            Some(holder) => Err(Refusal::ThingTaken { thing: thing.clone(), holder }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
