@@ -1,1 +1,0 @@
-//! The simulated board: the whole serial protocol on a pseudo terminal, at wire speed and with device times.

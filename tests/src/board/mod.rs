@@ -1,0 +1,230 @@
+//! The simulated board: the whole serial protocol on a pseudo terminal, at wire speed and with device times.
+//!
+//! [`firmware`] is a pure state machine over [`flash`] and [`secure_element`]; `run` gives it a [`wire`] and a port.
+
+use std::io::{self, PipeWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::faults::{Fault, Injector};
+
+mod command;
+pub mod firmware;
+pub mod flash;
+mod kit;
+mod port;
+mod run;
+pub mod secure_element;
+mod seed;
+mod statistics;
+pub mod wire;
+
+pub use kit::Kit;
+pub use seed::Seed;
+pub use statistics::Statistics;
+
+use firmware::Firmware;
+use port::Port;
+use run::{Control, Runner, State};
+use secure_element::{Refusal, SecureElement};
+use wire::DeviceTimes;
+
+/// What board it is, and how closely it keeps to a real one's times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The kit.
+    pub kit: Kit,
+    /// What makes this board differ from others; a new one by default.
+    pub seed: Option<Seed>,
+    /// Bytes take the time they need at 115200 baud.
+    pub wire_speed: bool,
+    /// How long the device works on a command.
+    pub device_times: DeviceTimes,
+}
+
+impl Default for Options {
+    /// An AVR-IoT WG that nobody has seen before, with the times of a real one.
+    fn default() -> Self {
+        Self { kit: Kit::default(), seed: None, wire_speed: true, device_times: DeviceTimes::OBSERVED }
+    }
+}
+
+impl Options {
+    /// The board made from `seed`, answering at once: for tests of what is said, not when.
+    pub fn instant(seed: u64) -> Self {
+        Self { seed: Some(Seed(seed)), wire_speed: false, device_times: DeviceTimes::NONE, ..Self::default() }
+    }
+}
+
+/// A running board. Dropping it unplugs it.
+pub struct SimulatedBoard {
+    path: PathBuf,
+    kit: Kit,
+    state: Arc<Mutex<State>>,
+    controls: Sender<Control>,
+    wake: PipeWriter,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SimulatedBoard {
+    /// Makes a board and plugs it in.
+    ///
+    /// # Errors
+    /// When there is no pseudo terminal to be had, or no thread, or no randomness for the seed.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let seed = options.seed.map_or_else(Seed::random, Ok)?;
+        let state = Arc::new(Mutex::new(State {
+            firmware: Firmware::new(options.kit, seed),
+            injector: Injector::default(),
+            statistics: Statistics::default(),
+        }));
+        let port = Port::open()?;
+        let path = port.path().to_owned();
+        let (controls, orders) = channel();
+        let (awake, wake) = io::pipe()?;
+        let runner =
+            Runner::new(state.clone(), options.device_times, options.wire_speed, port, orders, awake);
+        let thread =
+            std::thread::Builder::new().name("simulated board".into()).spawn(move || runner.run())?;
+        Ok(Self { path, kit: options.kit, state, controls, wake, thread: Some(thread) })
+    }
+
+    /// The port, such as `/dev/pts/3`. Plugging in again may change it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kit it is.
+    pub fn kit(&self) -> Kit {
+        self.kit
+    }
+
+    /// The secure element's 9-byte serial number, 18 upper-case hex digits.
+    pub fn ecc_serial(&self) -> String {
+        self.with(|state| hex::encode_upper(state.firmware.element.serial()))
+    }
+
+    /// X‖Y of the device's public key.
+    pub fn public_key(&self) -> [u8; 64] {
+        self.with(|state| state.firmware.element.public_key())
+    }
+
+    /// What the demo application on the board uses to sign its TLS handshakes with the key in the secure element.
+    pub fn signer(&self) -> Signer {
+        Signer(self.state.clone())
+    }
+
+    /// A copy of the whole flash of the Wi-Fi module, 1 MiB.
+    pub fn flash(&self) -> Vec<u8> {
+        self.with(|state| state.firmware.flash.image().to_vec())
+    }
+
+    /// Changes the flash behind the firmware's back, as no host could.
+    pub fn change_flash<T>(&self, change: impl FnOnce(&mut [u8]) -> T) -> T {
+        self.with(|state| change(state.firmware.flash.image_mut()))
+    }
+
+    /// Puts another secure element on the board: another serial number, another key.
+    pub fn replace_secure_element(&self, seed: Seed) {
+        self.with(|state| state.firmware.element = SecureElement::new(seed));
+    }
+
+    /// Whether a slot of the secure element is locked.
+    pub fn is_locked(&self, slot: usize) -> bool {
+        self.with(|state| state.firmware.element.is_locked(slot))
+    }
+
+    /// Whether the LED of that name (`CONN`, `DATA`, `ERROR`, `WIFI`) is on; `None` if there is no such LED.
+    pub fn led(&self, name: &str) -> Option<bool> {
+        self.with(|state| state.firmware.led(name))
+    }
+
+    /// Adds a fault; its occurrences are counted from now on.
+    pub fn inject(&self, fault: Fault) {
+        self.with(|state| state.injector.inject(fault));
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&self) {
+        self.with(|state| state.injector.clear());
+    }
+
+    /// What went over the wire since the counts were taken last.
+    pub fn take_statistics(&self) -> Statistics {
+        self.with(|state| std::mem::take(&mut state.statistics))
+    }
+
+    /// Presses the reset button.
+    pub fn press_reset(&self) {
+        self.order(Control::Reset);
+    }
+
+    /// Pulls the plug: programs that have the port open get a hang-up, and the MCU starts anew when it is plugged in.
+    pub fn unplug(&self) {
+        let (done, gone) = channel();
+        self.order(Control::Unplug(done));
+        // An error is a board whose thread has ended, and its port with it.
+        let _ = gone.recv();
+    }
+
+    /// Plugs it in (again), as a fault may have unplugged it: the same board, perhaps on another port.
+    ///
+    /// # Errors
+    /// When there is no pseudo terminal to be had.
+    pub fn plug(&mut self) -> io::Result<&Path> {
+        let (done, opened) = channel();
+        self.order(Control::Plug(done));
+        self.path = opened.recv().map_err(io::Error::other)??;
+        Ok(&self.path)
+    }
+
+    fn with<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
+        with(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn order(&self, control: Control) {
+        // Either fails only when the thread has ended: then there is no board to do it.
+        if self.controls.send(control).is_ok() {
+            let _ = (&self.wake).write(&[0]);
+        }
+    }
+}
+
+impl Drop for SimulatedBoard {
+    fn drop(&mut self) {
+        self.order(Control::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Signs with the key of a board's secure element, as code on the board would.
+#[derive(Clone)]
+pub struct Signer(Arc<Mutex<State>>);
+
+impl Signer {
+    /// ECDSA with SHA-256 over `message`: a DER ECDSA-Sig-Value, as TLS wants it.
+    ///
+    /// # Errors
+    /// What the secure element declines.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).firmware.element.sign(message)
+    }
+
+    /// X‖Y of the public key.
+    pub fn public_key(&self) -> [u8; 64] {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).firmware.element.public_key()
+    }
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signer(slot 0 of a secure element)")
+    }
+}
+
+#[cfg(test)]
+mod tests;
