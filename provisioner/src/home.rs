@@ -2,6 +2,8 @@
 //!
 //! Every file is written to a temporary file beside its destination, synced, and renamed; keys are 0600, the folder 0700.
 
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
@@ -23,6 +25,12 @@ pub enum Access {
     Secret,
 }
 
+/// A lock on the whole home folder, held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
 /// A file or folder of the home that cannot be read or written.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
@@ -42,7 +50,37 @@ pub enum Error {
         path: PathBuf,
         /// What the operating system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// A key that others than its owner can read.
+    #[error("{} can be read by other users of this machine (mode {mode:04o})", path.display())]
+    #[diagnostic(help("close it with: chmod 600 {}", path.display()))]
+    Exposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A symbolic link where a folder of the home should be; following it could overwrite files elsewhere.
+    #[error("{} is a symbolic link", path.display())]
+    #[diagnostic(help("replace the link with a folder, or choose another home with --home DIR"))]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Another run holds the lock.
+    #[error("another run of the provisioner is using {}", path.display())]
+    #[diagnostic(help("wait until it has finished, or choose another home with --home DIR"))]
+    Busy {
+        /// The home folder.
+        path: PathBuf,
+    },
+    /// A serial number that cannot name a folder.
+    #[error("the serial number \"{}\" cannot name a folder", name.escape_debug())]
+    #[diagnostic(help("serial numbers consist of letters, digits, \"-\", \"_\" and \".\""))]
+    FolderName {
+        /// The serial number as the board or the port list gave it.
+        name: String,
     },
 }
 
@@ -52,7 +90,13 @@ impl Error {
         match self {
             Self::NoHome => ExitCode::Usage,
             Self::Io { .. } => ExitCode::Failed,
+            Self::Exposed { .. } | Self::Symlink { .. } | Self::Busy { .. } => ExitCode::Refused,
+            Self::FolderName { .. } => ExitCode::Board,
         }
+    }
+
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
     }
 }
 
@@ -75,5 +119,272 @@ impl Home {
     /// The folder of one board, named by its USB serial number, or by its ECC serial where it has none.
     pub fn board(&self, serial: &str) -> PathBuf {
         self.root.join(serial)
+    }
+
+    /// Makes the folder of one board, see [`Home::board`], and the home above it.
+    ///
+    /// # Errors
+    /// [`Error::FolderName`] for a name that would lead out of the home; [`Error::Symlink`]; [`Error::Io`].
+    pub fn create_board(&self, serial: &str) -> Result<PathBuf, Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if serial.is_empty() || serial.len() > 64 || serial.starts_with('.') || !serial.chars().all(plain) {
+            return Err(Error::FolderName { name: serial.to_owned() });
+        }
+        self.create()?;
+        let folder = self.board(serial);
+        create_folder(&folder)?;
+        if is_symlink(&folder) {
+            return Err(Error::Symlink { path: folder });
+        }
+        Ok(folder)
+    }
+
+    /// Makes the home folder, for its owner alone (0700), and closes one that others could enter.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(&self) -> Result<(), Error> {
+        create_folder(&self.root)?;
+        restrict_folder(&self.root).map_err(|e| Error::io("protect", &self.root, e))
+    }
+
+    /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once, without waiting; [`Error::Io`].
+    pub fn lock(&self) -> Result<Lock, Error> {
+        self.lock_with(File::try_lock)
+    }
+
+    /// Takes the home for use: other runs may use it as well, but none may change the certificate authorities.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once, without waiting; [`Error::Io`].
+    pub fn lock_shared(&self) -> Result<Lock, Error> {
+        self.lock_with(File::try_lock_shared)
+    }
+
+    fn lock_with(&self, take: fn(&File) -> Result<(), TryLockError>) -> Result<Lock, Error> {
+        self.create()?;
+        let path = self.file(".lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| Error::io("open", &path, e))?;
+        match take(&file) {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Busy { path: self.root.clone() }),
+            Err(TryLockError::Error(e)) => Err(Error::io("lock", &path, e)),
+        }
+    }
+}
+
+/// Reads a file that anyone may read; `None` where there is no such file.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path, e)),
+    }
+}
+
+/// Reads a key; `None` where there is no such file.
+///
+/// # Errors
+/// [`Error::Exposed`] if group or others have any permission on it (Unix); [`Error::Io`].
+pub fn read_secret(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("read", path, e)),
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata().map_err(|e| Error::io("read", path, e))?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Exposed { path: path.to_owned(), mode });
+        }
+    }
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| Error::io("read", path, e))?;
+    Ok(Some(bytes))
+}
+
+/// Writes a file in one step: whoever looks, also after a power failure, sees the old bytes or the new ones.
+///
+/// A symbolic link at `path` is replaced, not followed.
+///
+/// # Errors
+/// [`Error::Io`]; the file is then as it was.
+pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
+    let fail = |e| Error::io("write", path, e);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = match access {
+            Access::Public => 0o644,
+            Access::Secret => 0o600,
+        };
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+    }
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    sync_folder(folder).map_err(fail)
+}
+
+/// Renames a file so that its name is free: `signer-ca.key` becomes `signer-ca.key.<stamp>`. Says the new name.
+///
+/// # Errors
+/// [`Error::Io`], also when a file of the new name exists already.
+pub fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(stamp);
+    let aside = PathBuf::from(name);
+    let fail = |e| Error::io("set aside", path, e);
+    if fs::symlink_metadata(&aside).is_ok() {
+        return Err(fail(io::ErrorKind::AlreadyExists.into()));
+    }
+    fs::rename(path, &aside).map_err(fail)?;
+    sync_folder(path.parent().unwrap_or(Path::new("."))).map_err(fail)?;
+    Ok(aside)
+}
+
+fn create_folder(path: &Path) -> Result<(), Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|e| Error::io("create", path, e))
+}
+
+#[cfg(unix)]
+fn restrict_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn restrict_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// A rename is durable once the folder is synced; only Unix lets a folder be opened for that.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+fn is_symlink(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        home.create().unwrap();
+        (folder, home)
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn keys_are_for_their_owner_alone() {
+        let (_guard, home) = home();
+        let key = home.file("signer-ca.key");
+        write(&key, b"secret", Access::Secret).unwrap();
+        write(&home.file("signer-ca.crt"), b"public", Access::Public).unwrap();
+        assert_eq!((mode(home.root()), mode(&key), mode(&home.file("signer-ca.crt"))), (0o700, 0o600, 0o644));
+        assert_eq!(read_secret(&key).unwrap().unwrap(), b"secret");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_the_group_can_read_is_refused_with_the_cure() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_guard, home) = home();
+        let key = home.file("signer-ca.key");
+        write(&key, b"secret", Access::Secret).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = read_secret(&key).unwrap_err();
+        assert!(matches!(error, Error::Exposed { mode: 0o640, .. }));
+        assert!(error.help().unwrap().to_string().contains("chmod 600"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_is_replaced_and_its_target_left_alone() {
+        let (guard, home) = home();
+        let target = guard.path().join("elsewhere");
+        fs::write(&target, b"precious").unwrap();
+        std::os::unix::fs::symlink(&target, home.file("device.crt")).unwrap();
+        write(&home.file("device.crt"), b"new", Access::Public).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+        assert_eq!(fs::read(home.file("device.crt")).unwrap(), b"new");
+        std::os::unix::fs::symlink(guard.path(), home.file("MCHP1")).unwrap();
+        assert!(matches!(home.create_board("MCHP1"), Err(Error::Symlink { .. })));
+    }
+
+    #[test]
+    fn a_serial_number_cannot_lead_out_of_the_home() {
+        let (_guard, home) = home();
+        for name in ["", "..", "../x", "a/b", ".hidden", "a\\b", "a\nb"] {
+            assert!(matches!(home.create_board(name), Err(Error::FolderName { .. })), "{name:?}");
+        }
+        assert!(home.create_board("MCHP3261021800001234").unwrap().is_dir());
+    }
+
+    #[test]
+    fn changing_the_authorities_excludes_every_other_run_and_using_them_only_changes() {
+        let (_guard, home) = home();
+        let using = home.lock_shared().unwrap();
+        let also = home.lock_shared().unwrap();
+        assert!(matches!(home.lock(), Err(Error::Busy { .. })));
+        drop((using, also));
+        let changing = home.lock().unwrap();
+        assert!(matches!(home.lock_shared(), Err(Error::Busy { .. })));
+        drop(changing);
+        home.lock().unwrap();
+    }
+
+    #[test]
+    fn setting_aside_never_overwrites() {
+        let (_guard, home) = home();
+        let key = home.file("root-ca.key");
+        write(&key, b"1", Access::Secret).unwrap();
+        let aside = set_aside(&key, "20260101T000000Z").unwrap();
+        assert_eq!(aside, home.file("root-ca.key.20260101T000000Z"));
+        write(&key, b"2", Access::Secret).unwrap();
+        assert!(set_aside(&key, "20260101T000000Z").is_err());
+        assert_eq!((fs::read(aside).unwrap(), fs::read(key).unwrap()), (b"1".to_vec(), b"2".to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+        let (_guard, home) = home();
+        let folder = home.file("is-a-folder");
+        fs::create_dir_all(folder.join("full")).unwrap();
+        assert!(matches!(write(&folder, b"x", Access::Public), Err(Error::Io { action: "write", .. })));
+        assert_eq!(fs::read_dir(home.root()).unwrap().count(), 1);
     }
 }

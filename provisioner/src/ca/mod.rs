@@ -1,16 +1,153 @@
-//! Certificates: the chain of root and signer CA, and the device certificate.
+//! Certificates: the chain of root and signer CA, and what the signer issues.
+//!
+//! [`profile`] says what a certificate contains, [`certificate`] reads one, [`chain`] checks root and signer as a
+//! whole and issues, [`store`] keeps the files. Everything that signs does so through rcgen's `SigningKey`.
+
+use std::path::PathBuf;
 
 use miette::Diagnostic;
 
 use crate::ExitCode;
 
-/// What can go wrong here.
+pub mod certificate;
+pub mod chain;
+pub mod profile;
+pub mod store;
+#[cfg(test)]
+mod tests;
+
+pub use certificate::Certificate;
+pub use chain::{Chain, verification_certificate};
+
+/// A key that signs certificates, wherever it lives.
+pub type Key = Box<dyn rcgen::SigningKey + Send + Sync>;
+
+/// What can go wrong with certificates and their keys.
 #[derive(Debug, thiserror::Error, Diagnostic)]
-pub enum Error {}
+pub enum Error {
+    /// No certificate authority has been made yet.
+    #[error("there is no certificate authority in {}", folder.display())]
+    #[diagnostic(help("make one with: provisioner ca create"))]
+    Missing {
+        /// The home folder.
+        folder: PathBuf,
+    },
+    /// Some files are there and others are not.
+    #[error("the certificate authority in {} is incomplete: {} missing", folder.display(), files.join(", "))]
+    #[diagnostic(help(
+        "put the files back, or start anew with: provisioner ca create --force (keeps the old)"
+    ))]
+    Incomplete {
+        /// The home folder.
+        folder: PathBuf,
+        /// Names of the missing files.
+        files: Vec<&'static str>,
+    },
+    /// A file that is no certificate.
+    #[error("cannot use {file}: {source}")]
+    #[diagnostic(help("put the right file back, or make new ones with: provisioner ca create --force"))]
+    Malformed {
+        /// The file.
+        file: String,
+        /// Why.
+        source: certificate::Malformed,
+    },
+    /// A file that is no usable private key.
+    #[error("cannot use {file}: it is not an unencrypted P-256 private key in PKCS#8 PEM")]
+    #[diagnostic(help("put the right file back, or convert it with: openssl pkcs8 -topk8 -nocrypt"))]
+    MalformedKey {
+        /// The file.
+        file: String,
+    },
+    /// A private key and a certificate that do not belong together.
+    #[error("{key} does not belong to {certificate}")]
+    #[diagnostic(help(
+        "put back the key and certificate that were made together, or start anew with: provisioner ca create --force"
+    ))]
+    KeyMismatch {
+        /// The key's file.
+        key: &'static str,
+        /// The certificate's file.
+        certificate: &'static str,
+    },
+    /// The root is not self-signed.
+    #[error("{} is not signed by its own key", store::ROOT_CERTIFICATE)]
+    #[diagnostic(help("put the right root certificate back"))]
+    NotSelfSigned,
+    /// The signer was not signed by this root.
+    #[error(
+        "{} was not issued by {}: perhaps a new root over an old signer",
+        store::SIGNER_CERTIFICATE,
+        store::ROOT_CERTIFICATE
+    )]
+    #[diagnostic(help(
+        "put back the pair that was made together, or start anew with: provisioner ca create --force"
+    ))]
+    ForeignSigner,
+    /// A certificate that is not a CA's.
+    #[error("{certificate} is not the certificate of a certificate authority")]
+    #[diagnostic(help(
+        "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back"
+    ))]
+    NotCa {
+        /// The certificate's file.
+        certificate: &'static str,
+    },
+    /// A CA certificate without the extension that devices' certificates refer to.
+    #[error("{certificate} has no subject key identifier")]
+    #[diagnostic(help("make a signer that has one with: provisioner ca create --force"))]
+    NoKeyIdentifier {
+        /// The certificate's file.
+        certificate: &'static str,
+    },
+    /// A certificate past its end, or before its start.
+    #[error("{certificate} is valid from {} to {}, and now is {}",
+        certificate::rfc3339(*not_before), certificate::rfc3339(*not_after), certificate::rfc3339(*now))]
+    #[diagnostic(help(
+        "check this machine's clock; if it is right, make new ones with: provisioner ca create --force"
+    ))]
+    NotValidNow {
+        /// The certificate's file.
+        certificate: &'static str,
+        /// Start of the validity.
+        not_before: time::OffsetDateTime,
+        /// End of the validity.
+        not_after: time::OffsetDateTime,
+        /// The time it was checked for.
+        now: time::OffsetDateTime,
+    },
+    /// A public key of another kind.
+    #[error("the public key is not a P-256 key")]
+    #[diagnostic(help("every key of the chain and of the boards must be ECDSA on P-256"))]
+    NotP256,
+    /// A name that no certificate can carry.
+    #[error("\"{}\" cannot be a name in a certificate", name.escape_debug())]
+    #[diagnostic(help("names have 1 to 64 characters, without control characters"))]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A signing request that cannot be trusted.
+    #[error("the certificate signing request is not signed by the key in it")]
+    #[diagnostic(help("run again; if it happens again, the board's secure element is faulty"))]
+    Request,
+    /// The operating system has no random numbers.
+    #[error("this machine gave no random numbers")]
+    #[diagnostic(help("run again"))]
+    Random,
+    /// Signing failed.
+    #[error("cannot sign: {0}")]
+    #[diagnostic(help("check the key and, if it is in a token or a service, the way to it"))]
+    Sign(rcgen::Error),
+}
 
 impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Failed
+        match self {
+            Self::Name { .. } => ExitCode::Usage,
+            Self::Request | Self::NotP256 => ExitCode::Board,
+            _ => ExitCode::Failed,
+        }
     }
 }

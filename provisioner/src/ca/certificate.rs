@@ -1,0 +1,205 @@
+//! A certificate as read from a file or a board: its bytes and the facts that the provisioner needs of them.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use jitr::thing_name::{PUBLIC_KEY_SIZE, subject_key_identifier};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::FromDer;
+
+/// One line end everywhere, so that the same certificate is the same file on every system.
+const PEM: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+
+/// A certificate that could be parsed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    facts: Facts,
+}
+
+/// What a certificate says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// Subject, as `O=…, CN=…`.
+    pub subject: String,
+    /// Organisation of the subject, the first if there are several, empty if there is none.
+    #[serde(skip)]
+    pub organisation: String,
+    /// Issuer, as `O=…, CN=…`.
+    pub issuer: String,
+    /// Serial number in upper-case hex without leading zeros.
+    pub serial_number: String,
+    /// Start of the validity.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub not_before: OffsetDateTime,
+    /// End of the validity.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub not_after: OffsetDateTime,
+    /// SHA-1 of the public key bits, lower-case hex, computed; absent where the key is not P-256.
+    pub subject_key_identifier: Option<String>,
+    /// SHA-256 of the DER certificate, lower-case hex. AWS IoT uses it as the certificate id.
+    pub fingerprint: String,
+}
+
+/// Why bytes are not a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// No PEM block of the right label.
+    #[error("there is no PEM block BEGIN CERTIFICATE in it")]
+    Pem,
+    /// The DER does not parse as an X.509 certificate.
+    #[error("it is not an X.509 certificate")]
+    Der,
+}
+
+impl Certificate {
+    /// Reads a DER certificate.
+    ///
+    /// # Errors
+    /// [`Malformed::Der`], also for bytes after the certificate.
+    pub fn from_der(der: &[u8]) -> Result<Self, Malformed> {
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Malformed::Der)?;
+        if !rest.is_empty() {
+            return Err(Malformed::Der);
+        }
+        let fingerprint = hex::encode(digest::digest(&digest::SHA256, der));
+        let facts = Facts {
+            subject: parsed.subject().to_string(),
+            organisation: parsed
+                .subject()
+                .iter_organization()
+                .find_map(|o| o.as_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            issuer: parsed.issuer().to_string(),
+            serial_number: format!("{:X}", parsed.serial),
+            not_before: parsed.validity().not_before.to_datetime(),
+            not_after: parsed.validity().not_after.to_datetime(),
+            subject_key_identifier: point(&parsed).map(|p| hex::encode(subject_key_identifier(&p))),
+            fingerprint,
+        };
+        Ok(Self { der: der.to_owned(), facts })
+    }
+
+    /// Reads the first certificate of a PEM file.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, Malformed> {
+        Pem::iter_from_buffer(pem)
+            .filter_map(Result::ok)
+            .find(|block| block.label == "CERTIFICATE")
+            .ok_or(Malformed::Pem)
+            .and_then(|block| Self::from_der(&block.contents))
+    }
+
+    /// The DER bytes.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The PEM file.
+    pub fn to_pem(&self) -> String {
+        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.as_slice()), PEM)
+    }
+
+    /// What it says of itself.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The public key as an uncompressed P-256 point; `None` for a key of another kind.
+    pub fn point(&self) -> Option<[u8; PUBLIC_KEY_SIZE]> {
+        self.parsed().as_ref().and_then(point)
+    }
+
+    /// Whether `issuer` signed it: names match, key identifiers (where both are there) match, and the signature
+    /// verifies with the issuer's key.
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        let (Some(own), Some(above)) = (self.parsed(), issuer.parsed()) else { return false };
+        let identifiers_match = match (authority_key_identifier(&own), key_identifier(&above)) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        };
+        own.issuer().as_raw() == above.subject().as_raw()
+            && identifiers_match
+            && own.verify_signature(Some(above.public_key())).is_ok()
+    }
+
+    /// Whether it may sign certificates: basicConstraints says CA, and keyUsage, where it is there, keyCertSign.
+    pub fn is_ca(&self) -> bool {
+        let Some(parsed) = self.parsed() else { return false };
+        let constraints = parsed.basic_constraints().ok().flatten().is_some_and(|e| e.value.ca);
+        let usage = parsed.key_usage().ok().flatten().is_none_or(|e| e.value.key_cert_sign());
+        constraints && usage
+    }
+
+    /// The subject key identifier *extension*, where there is one.
+    pub fn subject_key_identifier_extension(&self) -> Option<Vec<u8>> {
+        self.parsed().as_ref().and_then(key_identifier).map(<[u8]>::to_vec)
+    }
+
+    /// Whether `at` lies within the validity.
+    pub fn is_valid_at(&self, at: OffsetDateTime) -> bool {
+        (self.facts.not_before..=self.facts.not_after).contains(&at)
+    }
+
+    fn parsed(&self) -> Option<X509Certificate<'_>> {
+        X509Certificate::from_der(&self.der).ok().map(|(_, parsed)| parsed)
+    }
+}
+
+fn point(certificate: &X509Certificate<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
+    let key = certificate.public_key();
+    let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+    let p256 = curve == x509_parser::oid_registry::OID_EC_P256;
+    let point: [u8; PUBLIC_KEY_SIZE] = key.subject_public_key.data.as_ref().try_into().ok()?;
+    (p256 && point[0] == 0x04).then_some(point)
+}
+
+fn key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|e| match e.parsed_extension() {
+        x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    })
+}
+
+fn authority_key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|e| match e.parsed_extension() {
+        x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
+            id.key_identifier.as_ref().map(|i| i.0)
+        }
+        _ => None,
+    })
+}
+
+/// A point in time as RFC 3339 has it.
+pub fn rfc3339(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
+}
+
+fn as_rfc3339<S: serde::Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let facts = &self.facts;
+        writeln!(f, "  subject      {}", facts.subject)?;
+        writeln!(f, "  issuer       {}", facts.issuer)?;
+        writeln!(f, "  serial       {}", facts.serial_number)?;
+        writeln!(f, "  valid        {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after))?;
+        writeln!(f, "  key id       {}", facts.subject_key_identifier.as_deref().unwrap_or("(not P-256)"))?;
+        write!(f, "  fingerprint  {}", facts.fingerprint)
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.facts.fmt(f)
+    }
+}

@@ -1,0 +1,275 @@
+//! The certificate profile: what root, signer, device and verification certificates contain. Pure; time is an argument.
+
+use aws_lc_rs::digest;
+use jitr::thing_name::{PUBLIC_KEY_SIZE, subject_key_identifier};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, KeyIdMethod,
+    KeyUsagePurpose, PublicKeyData, SerialNumber,
+};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, macros::datetime};
+
+use super::Error;
+
+/// Size of every certificate serial number, in bytes.
+pub const SERIAL_NUMBER_SIZE: usize = 16;
+
+/// The largest organisation and common name, in characters: ub-organization-name and ub-common-name of RFC 5280.
+pub const NAME_MAX: usize = 64;
+
+const ROOT_YEARS: i32 = 25;
+const SIGNER_YEARS: i32 = 10;
+const VERIFICATION_DAYS: i64 = 30;
+
+/// When device certificates expire: 3000-12-31 23:59:59 UTC, which RFC 5280 has written as GeneralizedTime.
+pub const DEVICE_NOT_AFTER: OffsetDateTime = datetime!(3000-12-31 23:59:59 UTC);
+
+/// id-ce-subjectKeyIdentifier, RFC 5280, section 4.2.1.2.
+const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
+
+/// Organisation and common name of a certificate authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// `O`.
+    pub organisation: String,
+    /// `CN`.
+    pub common_name: String,
+}
+
+impl Name {
+    /// A name with both parts within the limits of RFC 5280.
+    ///
+    /// # Errors
+    /// [`Error::Name`] for an empty part, one of more than [`NAME_MAX`] characters, or control characters.
+    pub fn new(organisation: &str, common_name: &str) -> Result<Self, Error> {
+        for part in [organisation, common_name] {
+            let length = part.chars().count();
+            if length == 0 || length > NAME_MAX || part.chars().any(char::is_control) {
+                return Err(Error::Name { name: part.to_owned() });
+            }
+        }
+        Ok(Self { organisation: organisation.to_owned(), common_name: common_name.to_owned() })
+    }
+
+    fn distinguished(&self) -> DistinguishedName {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::OrganizationName, self.organisation.as_str());
+        name.push(DnType::CommonName, self.common_name.as_str());
+        name
+    }
+}
+
+/// The root CA's certificate: 25 years from this hour.
+///
+/// # Errors
+/// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
+pub fn root(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Result<CertificateParams, Error> {
+    let not_before = this_hour(now);
+    let mut params = base(name.distinguished(), random_serial_number()?, not_before);
+    params.not_after = years_later(not_before, ROOT_YEARS);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_identifier_method = key_identifier(key)?;
+    Ok(params)
+}
+
+/// A signer CA's certificate: 10 years from this hour, and no CA below it.
+///
+/// # Errors
+/// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
+pub fn signer(
+    name: &Name,
+    key: &impl PublicKeyData,
+    now: OffsetDateTime,
+) -> Result<CertificateParams, Error> {
+    let not_before = this_hour(now);
+    let mut params = base(name.distinguished(), random_serial_number()?, not_before);
+    params.not_after = years_later(not_before, SIGNER_YEARS);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages =
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_identifier_method = key_identifier(key)?;
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+/// A device's certificate, from this hour on.
+///
+/// # Errors
+/// [`Error::NotP256`] for a key of another kind.
+pub fn device(
+    name: &Name,
+    key: &impl PublicKeyData,
+    now: OffsetDateTime,
+) -> Result<CertificateParams, Error> {
+    let point = p256_point(key)?;
+    let not_before = this_hour(now);
+    let mut params = base(name.distinguished(), device_serial_number(&point, not_before), not_before);
+    params.not_after = DEVICE_NOT_AFTER;
+    with_key_identifiers(&mut params, &point);
+    Ok(params)
+}
+
+/// The certificate that proves to AWS IoT that its caller holds the signer's key: the registration code is its CN.
+///
+/// # Errors
+/// [`Error::Name`] for an empty or overlong code; [`Error::NotP256`]; [`Error::Random`].
+pub fn verification(
+    registration_code: &str,
+    key: &impl PublicKeyData,
+    now: OffsetDateTime,
+) -> Result<CertificateParams, Error> {
+    // Organisation is left out, so any valid text does for the check.
+    Name::new("-", registration_code)?;
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, registration_code);
+    let not_before = this_hour(now);
+    let mut params = base(name, random_serial_number()?, not_before);
+    params.not_after = not_before + time::Duration::days(VERIFICATION_DAYS);
+    with_key_identifiers(&mut params, &p256_point(key)?);
+    Ok(params)
+}
+
+/// A certificate signing request: the subject and nothing else.
+pub fn signing_request(name: &Name) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name.distinguished();
+    params
+}
+
+/// The subject of a device's request and certificate: `O=<organisation>, CN=sn<ECC serial>`.
+///
+/// # Errors
+/// [`Error::Name`] for an organisation that is empty or overlong.
+pub fn device_name(organisation: &str, ecc_serial: &str) -> Result<Name, Error> {
+    Name::new(organisation, &format!("sn{ecc_serial}"))
+}
+
+/// The serial number of a device's certificate: SHA-256 over X‖Y and the three date bytes, cut to 16 bytes,
+/// top bit clear and the next one set.
+pub fn device_serial_number(point: &[u8; PUBLIC_KEY_SIZE], not_before: OffsetDateTime) -> SerialNumber {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&point[1..]);
+    context.update(&compressed_dates(not_before));
+    let mut serial = [0; SERIAL_NUMBER_SIZE];
+    serial.copy_from_slice(&context.finish().as_ref()[..SERIAL_NUMBER_SIZE]);
+    positive_and_full_length(serial)
+}
+
+/// The uncompressed P-256 point of a public key, `0x04 ‖ X ‖ Y`.
+///
+/// # Errors
+/// [`Error::NotP256`].
+pub fn p256_point(key: &impl PublicKeyData) -> Result<[u8; PUBLIC_KEY_SIZE], Error> {
+    if key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
+        return Err(Error::NotP256);
+    }
+    key.der_bytes().try_into().map_err(|_| Error::NotP256)
+}
+
+/// Year (since 2000, 5 bits), month (4), day (5), hour (5) and expire years (5, here 0), most significant bit first.
+fn compressed_dates(at: OffsetDateTime) -> [u8; 3] {
+    let year = (at.year() - 2000).rem_euclid(32) as u32;
+    let packed = year << 19
+        | u32::from(u8::from(at.month())) << 15
+        | u32::from(at.day()) << 10
+        | u32::from(at.hour()) << 5;
+    let [_, bytes @ ..] = packed.to_be_bytes();
+    bytes
+}
+
+fn base(subject: DistinguishedName, serial: SerialNumber, not_before: OffsetDateTime) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject;
+    params.serial_number = Some(serial);
+    params.not_before = not_before;
+    params
+}
+
+/// rcgen writes a subject key identifier only into CA certificates, so others get theirs as an extension.
+fn with_key_identifiers(params: &mut CertificateParams, point: &[u8; PUBLIC_KEY_SIZE]) {
+    let mut content = vec![0x04, 20];
+    content.extend(subject_key_identifier(point));
+    params.custom_extensions = vec![CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, content)];
+    params.use_authority_key_identifier_extension = true;
+}
+
+fn key_identifier(key: &impl PublicKeyData) -> Result<KeyIdMethod, Error> {
+    Ok(KeyIdMethod::PreSpecified(subject_key_identifier(&p256_point(key)?).to_vec()))
+}
+
+fn random_serial_number() -> Result<SerialNumber, Error> {
+    let mut serial = [0; SERIAL_NUMBER_SIZE];
+    aws_lc_rs::rand::fill(&mut serial).map_err(|_| Error::Random)?;
+    Ok(positive_and_full_length(serial))
+}
+
+/// Makes the DER integer 16 bytes long whatever the digits.
+fn positive_and_full_length(mut serial: [u8; SERIAL_NUMBER_SIZE]) -> SerialNumber {
+    serial[0] = serial[0] & 0x7F | 0x40;
+    SerialNumber::from(serial.to_vec())
+}
+
+fn this_hour(now: OffsetDateTime) -> OffsetDateTime {
+    let now = now.to_offset(time::UtcOffset::UTC);
+    let hour = Time::from_hms(now.hour(), 0, 0).unwrap_or(Time::MIDNIGHT);
+    PrimitiveDateTime::new(now.date(), hour).assume_utc()
+}
+
+/// The same day so many years later; 28 February where a 29th does not exist then.
+fn years_later(from: OffsetDateTime, years: i32) -> OffsetDateTime {
+    let year = from.year() + years;
+    let date = from
+        .date()
+        .replace_year(year)
+        .or_else(|_| Date::from_calendar_date(year, Month::February, 28))
+        .unwrap_or(Date::MAX);
+    from.replace_date(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dates_of_the_serial_number_are_packed_from_the_most_significant_bit() {
+        // 2024-02-29 17h: 11000 0010 11101 10001 00000
+        assert_eq!(
+            compressed_dates(datetime!(2024-02-29 17:00 UTC)),
+            [0b1100_0001, 0b0111_0110, 0b0010_0000]
+        );
+    }
+
+    #[test]
+    fn an_authority_made_on_29_february_expires_on_the_28th() {
+        let made = datetime!(2028-02-29 11:59:59 UTC);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let name = Name::new("O", "CN").unwrap();
+        assert_eq!(root(&name, &key, made).unwrap().not_after, datetime!(2053-02-28 11:00 UTC));
+        assert_eq!(signer(&name, &key, made).unwrap().not_after, datetime!(2038-02-28 11:00 UTC));
+        assert_eq!(years_later(made, 4), datetime!(2032-02-29 11:59:59 UTC));
+    }
+
+    #[test]
+    fn serial_numbers_are_always_sixteen_bytes_and_positive() {
+        for first in [0x00, 0x3F, 0x7F, 0x80, 0xFF] {
+            let serial = positive_and_full_length([first; SERIAL_NUMBER_SIZE]).to_bytes();
+            assert_eq!((serial.len(), serial[0] & 0xC0), (16, 0x40));
+        }
+    }
+
+    #[test]
+    fn names_that_rfc_5280_has_no_room_for_are_refused() {
+        for bad in ["", &"x".repeat(65), "a\nb"] {
+            assert!(matches!(Name::new(bad, "CN"), Err(Error::Name { .. })));
+            assert!(matches!(Name::new("O", bad), Err(Error::Name { .. })));
+        }
+        Name::new("Ünïcode Örg", &"x".repeat(64)).unwrap();
+    }
+
+    #[test]
+    fn keys_of_other_kinds_are_refused() {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let name = Name::new("O", "CN").unwrap();
+        assert!(matches!(device(&name, &key, OffsetDateTime::UNIX_EPOCH), Err(Error::NotP256)));
+    }
+}

@@ -1,0 +1,285 @@
+//! The chain as OpenSSL reads it, and the files of the chain through every state they can be in.
+
+use std::path::Path;
+use std::process::Command;
+
+use rcgen::KeyPair;
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use super::*;
+use crate::home::Home;
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17.5 UTC);
+
+fn names(mark: &str) -> store::Names {
+    store::Names {
+        root: profile::Name::new("Zero Touch", &format!("{mark} Root CA")).unwrap(),
+        signer: profile::Name::new("Zero Touch", &format!("{mark} Signer FFFF")).unwrap(),
+    }
+}
+
+fn home() -> (tempfile::TempDir, Home) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    (folder, home)
+}
+
+fn create(home: &Home, mark: &str, force: bool) -> Result<store::Created, crate::Error> {
+    store::create(home, &names(mark), force, NOW)
+}
+
+fn ca_error<T: std::fmt::Debug>(result: Result<T, crate::Error>) -> Error {
+    match result {
+        Err(crate::Error::Ca(error)) => error,
+        other => panic!("expected an error of the certificate authority, got {other:?}"),
+    }
+}
+
+fn issue_device(chain: &Chain) -> (Certificate, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let name = profile::device_name("Zero Touch", "0123456789ABCDEFFE").unwrap();
+    let request = profile::signing_request(&name).serialize_request(&key).unwrap();
+    (chain.issue_device(request.der(), &name, NOW).unwrap(), key)
+}
+
+fn openssl(folder: &Path, args: &str) -> String {
+    let output = Command::new("openssl").args(args.split(' ')).current_dir(folder).output();
+    let output = output.expect("the openssl command line tool is needed for this test");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "openssl {args}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// What `openssl x509 -text` prints for one extension: the rest of the title's line, and the line after it.
+fn extension(text: &str, title: &str) -> Option<(String, String)> {
+    let mut lines = text.lines().skip_while(|l| !l.contains(title));
+    let criticality = lines.next()?.split_once(": ")?.1.trim().to_owned();
+    Some((criticality, lines.next()?.trim().to_owned()))
+}
+
+#[test]
+fn openssl_accepts_the_chain_and_reads_every_extension_as_the_profile_says() {
+    let (folder, home) = home();
+    create(&home, "Test", false).unwrap();
+    let chain = store::load(&home, NOW).unwrap();
+    let (device, key) = issue_device(&chain);
+    let verification = verification_certificate(&chain, &"c0de".repeat(16), NOW).unwrap();
+    std::fs::write(home.file("device.crt"), device.to_pem()).unwrap();
+    store::keep_verification_certificate(&home, &verification).unwrap();
+    let at = NOW.unix_timestamp();
+    let verify = format!("verify -x509_strict -attime {at} -CAfile root-ca.crt -untrusted signer-ca.crt");
+    openssl(folder.path(), &format!("{verify} device.crt signer-ca-verification.crt signer-ca.crt"));
+    openssl(folder.path(), "req -in signer-ca.csr -noout -verify");
+    let text = |file: &str| openssl(folder.path(), &format!("x509 -in {file} -noout -text -nameopt RFC2253"));
+    let (root, signer, device_text) = (text("root-ca.crt"), text("signer-ca.crt"), text("device.crt"));
+
+    let key_identifier = |point: &[u8]| {
+        let point: &[u8; 65] = point.try_into().unwrap();
+        let digits = jitr::thing_name::subject_key_identifier(point).map(|b| format!("{b:02X}"));
+        (String::new(), digits.join(":"))
+    };
+    let root_id = key_identifier(&chain.root().point().unwrap());
+    let signer_id = key_identifier(&chain.signer().point().unwrap());
+    let device_id = key_identifier(key.public_key_raw());
+    let critical = |text: &str| Some(("critical".to_owned(), text.to_owned()));
+
+    let title = "X509v3 Basic Constraints";
+    assert_eq!(extension(&root, title), critical("CA:TRUE"));
+    assert_eq!(extension(&signer, title), critical("CA:TRUE, pathlen:0"));
+    assert_eq!(extension(&device_text, title), None);
+    let title = "X509v3 Key Usage";
+    assert_eq!(extension(&root, title), critical("Certificate Sign, CRL Sign"));
+    assert_eq!(extension(&signer, title), critical("Digital Signature, Certificate Sign, CRL Sign"));
+    assert_eq!(extension(&device_text, title), None);
+    let title = "X509v3 Subject Key Identifier";
+    assert_eq!(extension(&root, title), Some(root_id.clone()));
+    assert_eq!(extension(&signer, title), Some(signer_id.clone()));
+    assert_eq!(extension(&device_text, title), Some(device_id));
+    let title = "X509v3 Authority Key Identifier";
+    assert_eq!(extension(&root, title), None);
+    assert_eq!(extension(&signer, title), Some(root_id));
+    assert_eq!(extension(&device_text, title), Some(signer_id));
+    for (text, count) in [(&root, 3), (&signer, 4), (&device_text, 2)] {
+        assert_eq!(text.matches("X509v3 ").count() - 1, count, "{text}");
+        assert!(text.contains("Version: 3"));
+        assert_eq!(text.matches("Signature Algorithm: ecdsa-with-SHA256").count(), 2);
+        assert!(text.contains("NIST CURVE: P-256"));
+    }
+    for (text, subject, issuer, not_after) in [
+        (&root, "CN=Test Root CA,O=Zero Touch", "CN=Test Root CA,O=Zero Touch", "Nov 24 21:00:00 2051 GMT"),
+        (
+            &signer,
+            "CN=Test Signer FFFF,O=Zero Touch",
+            "CN=Test Root CA,O=Zero Touch",
+            "Nov 24 21:00:00 2036 GMT",
+        ),
+        (
+            &device_text,
+            "CN=sn0123456789ABCDEFFE,O=Zero Touch",
+            "CN=Test Signer FFFF,O=Zero Touch",
+            "Dec 31 23:59:59 3000 GMT",
+        ),
+    ] {
+        assert!(text.contains(&format!("Subject: {subject}\n")), "{text}");
+        assert!(text.contains(&format!("Issuer: {issuer}\n")), "{text}");
+        assert!(text.contains("Not Before: Nov 24 21:00:00 2026 GMT"), "{text}");
+        assert!(text.contains(&format!("Not After : {not_after}")), "{text}");
+    }
+
+    let structure = openssl(folder.path(), "asn1parse -in device.crt");
+    assert_eq!(structure.matches("UTF8STRING").count(), 4, "{structure}");
+    assert_eq!(structure.matches("PRINTABLESTRING").count(), 0);
+    assert!(structure.contains("UTCTIME           :261124210000Z"), "{structure}");
+    assert!(structure.contains("GENERALIZEDTIME   :30001231235959Z"), "{structure}");
+    let subject =
+        openssl(folder.path(), "x509 -in signer-ca-verification.crt -noout -subject -nameopt RFC2253");
+    assert_eq!(subject.trim(), format!("subject=CN={}", "c0de".repeat(16)));
+}
+
+#[test]
+fn the_serial_number_of_a_device_follows_from_its_key_and_hour() {
+    let (_guard, home) = home();
+    create(&home, "Test", false).unwrap();
+    let chain = store::load(&home, NOW).unwrap();
+    let (device, key) = issue_device(&chain);
+    // year 26, month 11, day 24, hour 21, no expire years
+    let dates = [0b1101_0101, 0b1110_0010, 0b1010_0000];
+    let mut hashed = key.public_key_raw()[1..].to_vec();
+    hashed.extend(dates);
+    let mut expected = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed).as_ref()[..16].to_vec();
+    expected[0] = expected[0] & 0x7F | 0x40;
+    assert_eq!(device.facts().serial_number, hex::encode_upper(expected));
+}
+
+#[test]
+fn keys_are_pkcs8_pem_that_openssl_reads() {
+    let (folder, home) = home();
+    create(&home, "Test", false).unwrap();
+    for file in [store::ROOT_KEY, store::SIGNER_KEY] {
+        let pem = std::fs::read_to_string(home.file(file)).unwrap();
+        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        openssl(folder.path(), &format!("pkey -in {file} -noout -check"));
+    }
+}
+
+#[test]
+fn creating_again_changes_nothing() {
+    let (_guard, home) = home();
+    assert_eq!(
+        create(&home, "Test", false).unwrap().made,
+        ["root-ca.key", "root-ca.crt", "signer-ca.key", "signer-ca.csr", "signer-ca.crt"]
+    );
+    let read = || ["root-ca.key", "signer-ca.crt"].map(|f| std::fs::read(home.file(f)).unwrap());
+    let before = read();
+    assert_eq!(create(&home, "Other", false).unwrap(), store::Created::default());
+    assert_eq!(read(), before);
+}
+
+#[test]
+fn force_makes_a_new_chain_and_keeps_the_old_one_aside() {
+    let (_guard, home) = home();
+    create(&home, "Old", false).unwrap();
+    let old_key = std::fs::read(home.file("signer-ca.key")).unwrap();
+    let created = create(&home, "New", true).unwrap();
+    assert_eq!(created.set_aside.len(), 5);
+    assert_eq!(std::fs::read(home.file("signer-ca.key.20261124T214217Z")).unwrap(), old_key);
+    assert!(store::load(&home, NOW).unwrap().signer().facts().subject.contains("New Signer"));
+}
+
+#[test]
+fn an_interrupted_creation_is_finished_from_every_point() {
+    for kept in 0..5 {
+        let (_guard, home) = home();
+        let made = create(&home, "Test", false).unwrap().made;
+        for file in &made[kept..] {
+            std::fs::remove_file(home.file(file)).unwrap();
+        }
+        create(&home, "Test", false).unwrap();
+        store::load(&home, NOW).unwrap();
+    }
+}
+
+#[test]
+fn a_missing_file_is_named_and_nothing_is_made_in_its_place() {
+    let (_guard, home) = home();
+    assert!(matches!(ca_error(store::load(&home, NOW)), Error::Missing { .. }));
+    create(&home, "Test", false).unwrap();
+    std::fs::remove_file(home.file("root-ca.key")).unwrap();
+    store::load(&home, NOW).expect("the root's key may be offline");
+    for file in ["root-ca.crt", "signer-ca.key"] {
+        let bytes = std::fs::read(home.file(file)).unwrap();
+        std::fs::remove_file(home.file(file)).unwrap();
+        for error in [ca_error(store::load(&home, NOW)), ca_error(create(&home, "Test", false))] {
+            assert!(matches!(&error, Error::Incomplete { files, .. } if files == &[file]), "{error}");
+        }
+        let access =
+            if file.ends_with("key") { crate::home::Access::Secret } else { crate::home::Access::Public };
+        crate::home::write(&home.file(file), &bytes, access).unwrap();
+    }
+}
+
+#[test]
+fn a_chain_that_does_not_hold_together_is_refused_for_its_own_reason() {
+    let (_one, home) = home();
+    let (_two, other) = self::home();
+    create(&home, "Test", false).unwrap();
+    create(&other, "Test", false).unwrap();
+    let with = |file: &str, bytes: &[u8]| {
+        let path = home.file(file);
+        let original = std::fs::read(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let error = ca_error(store::load(&home, NOW));
+        std::fs::write(&path, original).unwrap();
+        error
+    };
+    let foreign = |file: &str| std::fs::read(other.file(file)).unwrap();
+    assert!(matches!(with("signer-ca.crt", &foreign("signer-ca.crt")), Error::ForeignSigner));
+    assert!(matches!(with("root-ca.key", &foreign("root-ca.key")), Error::KeyMismatch { .. }));
+    assert!(matches!(with("signer-ca.key", &foreign("signer-ca.key")), Error::KeyMismatch { .. }));
+    assert!(matches!(with("signer-ca.key", b"-----BEGIN NONSENSE-----"), Error::MalformedKey { .. }));
+    assert!(matches!(with("root-ca.crt", b""), Error::Malformed { .. }));
+    std::fs::remove_file(home.file("root-ca.key")).unwrap();
+    assert!(matches!(with("root-ca.crt", &foreign("root-ca.crt")), Error::ForeignSigner));
+    let chain = store::load(&home, NOW).unwrap();
+    let (device, _) = issue_device(&chain);
+    let not_ca = Error::NotCa { certificate: "signer-ca.crt" };
+    assert_eq!(with("signer-ca.crt", device.to_pem().as_bytes()).to_string(), not_ca.to_string());
+    let signer = chain.signer().to_pem();
+    assert!(matches!(with("root-ca.crt", signer.as_bytes()), Error::NotSelfSigned));
+}
+
+#[test]
+fn a_chain_outside_its_validity_is_refused_with_the_dates() {
+    let (_guard, home) = home();
+    create(&home, "Test", false).unwrap();
+    for later in [datetime!(2026-11-24 20:59:59 UTC), datetime!(2036-11-24 21:00:01 UTC)] {
+        let error = ca_error(store::load(&home, later));
+        assert!(matches!(error, Error::NotValidNow { .. }), "{error}");
+    }
+    insta::assert_snapshot!(
+        ca_error(store::load(&home, datetime!(2037-01-01 0:00 UTC))),
+        @"signer-ca.crt is valid from 2026-11-24T21:00:00Z to 2036-11-24T21:00:00Z, and now is 2037-01-01T00:00:00Z"
+    );
+}
+
+#[test]
+fn a_request_that_is_not_signed_by_its_own_key_is_refused() {
+    let (_guard, home) = home();
+    create(&home, "Test", false).unwrap();
+    let chain = store::load(&home, NOW).unwrap();
+    let name = profile::device_name("O", "01").unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut request = profile::signing_request(&name).serialize_request(&key).unwrap().der().to_vec();
+    let last = request.len() - 1;
+    request[last] ^= 1;
+    assert!(matches!(chain.issue_device(&request, &name, NOW), Err(Error::Request)));
+}
+
+#[test]
+fn debug_output_holds_no_key() {
+    let (_guard, home) = home();
+    create(&home, "Test", false).unwrap();
+    let text = format!("{:?}", store::load(&home, NOW).unwrap());
+    assert!(!text.to_lowercase().contains("key:"), "{text}");
+}
