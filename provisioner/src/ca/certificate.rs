@@ -186,6 +186,12 @@ fn as_rfc3339<S: serde::Serializer>(at: &OffsetDateTime, serializer: S) -> Resul
     serializer.serialize_str(&rfc3339(*at))
 }
 
+impl Serialize for Certificate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.facts.serialize(serializer)
+    }
+}
+
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = &self.facts;

@@ -35,6 +35,24 @@ pub struct Names {
     pub signer: profile::Name,
 }
 
+/// The organisation of a chain unless the user says another. Short, because it is in every certificate that goes to a
+/// board over the serial line.
+pub const DEFAULT_ORGANISATION: &str = "Zero Touch";
+
+impl Names {
+    /// Names within an organisation; the common names are made from it unless given.
+    ///
+    /// # Errors
+    /// [`Error::Name`].
+    pub fn new(organisation: &str, root: Option<&str>, signer: Option<&str>) -> Result<Self, Error> {
+        let name = |given: Option<&str>, role| {
+            let common_name = given.map_or_else(|| format!("{organisation} {role}"), str::to_owned);
+            profile::Name::new(organisation, &common_name)
+        };
+        Ok(Self { root: name(root, "Root CA")?, signer: name(signer, "Signer FFFF")? })
+    }
+}
+
 /// What [`create`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Created {

@@ -8,6 +8,7 @@ use miette::Diagnostic;
 
 use crate::{Error as TopError, ExitCode};
 
+pub mod ca;
 mod completions;
 pub mod context;
 mod failure;
@@ -98,6 +99,9 @@ pub enum Output {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make or show the certificate authorities that sign the boards' certificates
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Print the completion script for a shell
     Completions(completions::Arguments),
 }
@@ -177,6 +181,7 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
         .into());
     }
     match command {
+        Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
     }
     Ok(())

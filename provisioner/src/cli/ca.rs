@@ -1,0 +1,138 @@
+//! `ca create` and `ca show`.
+
+use std::fmt;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::Context;
+use crate::Error;
+use crate::ca::{Certificate, certificate, store};
+
+/// What to do with the certificate authorities.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the root and the signer CA, unless they are there
+    Create(Names),
+    /// Show the root and the signer CA, after checking that they belong together
+    Show,
+}
+
+/// How a new chain is named.
+#[derive(Clone, Debug, Args)]
+pub struct Names {
+    /// Organisation of both, and of the boards; a short one keeps certificates, and the time to write them, short
+    #[arg(long, default_value = store::DEFAULT_ORGANISATION, value_name = "NAME")]
+    pub org: String,
+    /// Common name of the root CA [default: `<org> Root CA`]
+    #[arg(long, value_name = "NAME")]
+    pub root_cn: Option<String>,
+    /// Common name of the signer CA [default: `<org> Signer FFFF`]
+    #[arg(long, value_name = "NAME")]
+    pub signer_cn: Option<String>,
+    /// Make new ones although there are some; the old files keep their content under another name
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Carries the command out.
+///
+/// # Errors
+/// Those of [`store`].
+pub fn run(command: &Command, context: &Context) -> Result<(), Error> {
+    match command {
+        Command::Create(names) => create(names, context),
+        Command::Show => show(context),
+    }
+}
+
+fn create(names: &Names, context: &Context) -> Result<(), Error> {
+    let chain = store::Names::new(&names.org, names.root_cn.as_deref(), names.signer_cn.as_deref())?;
+    let now = OffsetDateTime::now_utc();
+    if context.global.dry_run {
+        let there = store::load(&context.home, now);
+        let what = match (&there, names.force) {
+            (Ok(_), false) => "nothing to do: the certificate authority is there and valid",
+            (Ok(_), true) => "would make a new certificate authority and keep the old one aside",
+            (Err(_), _) => "would make a certificate authority",
+        };
+        context.note(format_args!("{what} ({})", context.home.root().display()));
+        return Ok(());
+    }
+    let created = store::create(&context.home, &chain, names.force, now)?;
+    for name in &created.set_aside {
+        context.note(format_args!("kept the old file as {name}"));
+    }
+    let done = Done { home: context.home.root().display().to_string(), created };
+    context.result(&done, &done);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Done {
+    home: String,
+    #[serde(flatten)]
+    created: store::Created,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.created.made.is_empty() {
+            write!(f, "unchanged: the certificate authority in {} is valid", self.home)
+        } else {
+            write!(f, "made {} in {}", self.created.made.join(", "), self.home)
+        }
+    }
+}
+
+fn show(context: &Context) -> Result<(), Error> {
+    let now = OffsetDateTime::now_utc();
+    let chain = store::load(&context.home, now)?;
+    let shown = Shown { root: chain.root().clone(), signer: chain.signer().clone(), now };
+    context.result(&shown, &shown);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Shown {
+    root: Certificate,
+    signer: Certificate,
+    #[serde(skip)]
+    now: OffsetDateTime,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = [
+            ("root", store::ROOT_CERTIFICATE, &self.root),
+            ("signer", store::SIGNER_CERTIFICATE, &self.signer),
+        ];
+        for (role, file, shown) in chain {
+            writeln!(f, "{role} CA ({file})\n{shown}")?;
+        }
+        let left = self.signer.facts().not_after - self.now;
+        let until = certificate::rfc3339(self.signer.facts().not_after);
+        write!(f, "The signer can issue certificates for {} days more, until {until}.", left.whole_days())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    /// The chain of a fixed pair of keys; made once with `provisioner ca create`.
+    #[test]
+    fn a_chain_is_shown_with_what_identifies_it() {
+        let read = |pem: &str| Certificate::from_pem(pem.as_bytes()).unwrap();
+        let shown = Shown {
+            root: read(include_str!("snapshots/root-ca.crt")),
+            signer: read(include_str!("snapshots/signer-ca.crt")),
+            now: datetime!(2027-01-01 0:00 UTC),
+        };
+        insta::assert_snapshot!(shown);
+        insta::assert_snapshot!("json", serde_json::to_string_pretty(&shown).unwrap());
+    }
+}
