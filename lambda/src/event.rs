@@ -4,6 +4,12 @@ use serde_json::Value;
 
 use crate::registry::CertificateStatus;
 
+/// The statement of the topic rule that hands the events over, whatever the CA.
+pub const TOPIC_RULE_SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";
+
+/// The version of AWS IoT SQL that the statement is written in.
+pub const TOPIC_RULE_SQL_VERSION: &str = "2016-03-23";
+
 /// What AWS IoT publishes on `$aws/events/certificates/registered/<caCertificateId>` when it registers a certificate
 /// at a device's first connection (AWS IoT Developer Guide, "Just-in-time registration").
 ///

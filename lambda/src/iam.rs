@@ -58,3 +58,6 @@ pub fn lambda_trust_policy() -> Value {
         }],
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,11 @@
 
 pub mod config;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 pub mod iam;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod name;
 pub mod policy;
 pub mod registration;

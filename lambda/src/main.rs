@@ -1,3 +1,8 @@
-//! Wiring only: the workflow is in the library.
+//! Wiring only: the function is [`jitr::lambda`], the workflow is [`jitr::registration`].
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    jitr::lambda::run(|name| std::env::var(name).ok()).await
+}

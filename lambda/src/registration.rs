@@ -360,7 +360,7 @@ impl<R: Registry> Registration<R> {
         }
         match created {
             Err(error) if error.kind == ErrorKind::AlreadyExists => {
-                tracing::warn!(thing_name = %thing, "the thing exists with another configuration; it is kept");
+                tracing::warn!(thingName = %thing, "the thing exists with another configuration; it is kept");
                 Ok(())
             }
             created => Ok(created?),

@@ -80,7 +80,7 @@ impl<R: Registry> Registration<R> {
         let thing_type = &self.settings.thing_type;
         match self.registry.describe_thing_type(thing_type).await {
             Ok(found) if found.deprecated => {
-                tracing::warn!(%thing_type, "the thing type is deprecated; AWS IoT creates no things of it");
+                tracing::warn!(thingType = %thing_type, "the thing type is deprecated; AWS IoT creates no things of it");
             }
             Err(error) if error.kind == ErrorKind::NotFound => {
                 self.knowledge.with(|known| known.thing_type_is_missing = true);

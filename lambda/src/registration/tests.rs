@@ -1,14 +1,13 @@
 //! The workflow over the registry in memory: what it calls, what it refuses, and that it survives whatever happens.
 
 mod faults;
-mod fixture;
 
 use tokio::time::Instant;
 
 use super::*;
+use crate::fixture::{Fixture, LATENCY};
 use crate::registry::memory::Call;
 use crate::registry::{Operation, ThingType};
-use fixture::{Fixture, LATENCY};
 
 fn operations(calls: &[Call]) -> Vec<Operation> {
     let mut operations: Vec<_> = calls.iter().map(|call| call.operation).collect();

@@ -3,7 +3,7 @@
 use futures::future::join;
 use proptest::prelude::*;
 
-use super::fixture::Fixture;
+use crate::fixture::Fixture;
 use crate::registration::{Error, Refusal, Registration, Settings};
 use crate::registry::memory::{Account, Fault};
 use crate::registry::{CertificateStatus, ErrorKind};

@@ -1,4 +1,4 @@
-//! An account with a board's certificate in it.
+//! For tests: an account with a board's certificate in it, waiting for its event.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::scope::Scope;
 use crate::thing_name::ThingName;
 
 /// How long every call takes, in virtual time.
-pub(super) const LATENCY: Duration = Duration::from_millis(20);
+pub(crate) const LATENCY: Duration = Duration::from_millis(20);
 
-pub(super) struct Fixture {
-    pub(super) registry: MemoryRegistry,
-    pub(super) certificate_id: String,
-    pub(super) ca_id: String,
+pub(crate) struct Fixture {
+    pub(crate) registry: MemoryRegistry,
+    pub(crate) certificate_id: String,
+    pub(crate) ca_id: String,
     key: KeyPair,
 }
 
@@ -30,17 +30,17 @@ fn certificate(key: &KeyPair, common_name: &str) -> (String, String) {
     (id, certificate.pem())
 }
 
-pub(super) fn scope() -> Scope {
+pub(crate) fn scope() -> Scope {
     Scope { partition: "aws".into(), region: "us-east-2".into(), account: "420230807713".into() }
 }
 
 impl Fixture {
     /// A board's first connection to an account in which nothing is set up.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_key(&rcgen::PKCS_ECDSA_P256_SHA256, "board")
     }
 
-    pub(super) fn with_key(algorithm: &'static SignatureAlgorithm, common_name: &str) -> Self {
+    pub(crate) fn with_key(algorithm: &'static SignatureAlgorithm, common_name: &str) -> Self {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let (certificate_id, pem) = certificate(&key, common_name);
         let registry = MemoryRegistry::new(scope()).with_latency(LATENCY);
@@ -55,7 +55,7 @@ impl Fixture {
     }
 
     /// The same in an account that has registered boards before.
-    pub(super) fn onboarded() -> Self {
+    pub(crate) fn onboarded() -> Self {
         let fixture = Self::new();
         let document = Settings::zero_touch().unwrap().policy_template.fill(&scope()).unwrap();
         fixture.registry.account(|account| {
@@ -65,21 +65,21 @@ impl Fixture {
         fixture
     }
 
-    pub(super) fn registration(&self) -> Registration<MemoryRegistry> {
+    pub(crate) fn registration(&self) -> Registration<MemoryRegistry> {
         self.registration_with(Settings::zero_touch().unwrap())
     }
 
-    pub(super) fn registration_with(&self, settings: Settings) -> Registration<MemoryRegistry> {
+    pub(crate) fn registration_with(&self, settings: Settings) -> Registration<MemoryRegistry> {
         Registration::new(self.registry.clone(), settings)
     }
 
     /// Another board of the same CA.
-    pub(super) fn another_certificate(&self, common_name: &str) -> String {
+    pub(crate) fn another_certificate(&self, common_name: &str) -> String {
         self.add(&KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(), common_name)
     }
 
     /// Another certificate for the same board.
-    pub(super) fn renewed_certificate(&self) -> String {
+    pub(crate) fn renewed_certificate(&self) -> String {
         self.add(&self.key, "board, renewed")
     }
 
@@ -94,11 +94,11 @@ impl Fixture {
         id
     }
 
-    pub(super) fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         self.event_for(&self.certificate_id)
     }
 
-    pub(super) fn event_for(&self, certificate_id: &str) -> Event {
+    pub(crate) fn event_for(&self, certificate_id: &str) -> Event {
         Event {
             certificate_id: certificate_id.to_owned(),
             ca_certificate_id: self.ca_id.clone(),
@@ -110,22 +110,22 @@ impl Fixture {
         }
     }
 
-    pub(super) fn thing_name(&self) -> ThingName {
+    pub(crate) fn thing_name(&self) -> ThingName {
         ThingName::from_public_key(self.key.der_bytes().try_into().unwrap())
     }
 
-    pub(super) fn set_status(&self, status: CertificateStatus) {
+    pub(crate) fn set_status(&self, status: CertificateStatus) {
         self.registry.account(|account| {
             account.certificates.get_mut(&self.certificate_id).unwrap().description.status = status;
         });
     }
 
-    pub(super) fn account(&self) -> Account {
+    pub(crate) fn account(&self) -> Account {
         self.registry.account(|account| account.clone())
     }
 
     /// The board's certificate is ACTIVE and has everything, and never was ACTIVE without.
-    pub(super) fn assert_registered(&self) {
+    pub(crate) fn assert_registered(&self) {
         let account = self.account();
         let certificate = &account.certificates[&self.certificate_id];
         assert_eq!(certificate.description.status, CertificateStatus::Active);

@@ -1,0 +1,143 @@
+//! The code's calls, the role's policy and the template in `infra/` say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::*;
+use crate::registry::Operation;
+
+const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
+
+fn scope() -> Scope {
+    Scope { partition: "aws-cn".into(), region: "cn-north-1".into(), account: "123456789012".into() }
+}
+
+fn role_policy(thing_group: Option<&ThingGroupName>) -> Value {
+    let settings = RoleSettings {
+        function: "JITR",
+        policy: &PolicyName::zero_touch(),
+        thing_type: &ThingTypeName::zero_touch_kit(),
+        thing_group,
+    };
+    lambda_role_policy(&scope(), &settings).unwrap()
+}
+
+/// Every action of a policy with the resources it is allowed on.
+fn grants(policy: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let mut grants = BTreeMap::<String, BTreeSet<String>>::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Allow");
+        for action in statement["Action"].as_array().unwrap() {
+            let resources = statement["Resource"].as_array().unwrap().iter();
+            grants
+                .entry(action.as_str().unwrap().to_owned())
+                .or_default()
+                .extend(resources.map(|resource| resource.as_str().unwrap().to_owned()));
+        }
+    }
+    grants
+}
+
+/// The narrowest resources an action supports (Service Authorization Reference, "Actions, resources, and condition keys
+/// for AWS IoT"), with the names that are known beforehand.
+fn narrowest(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::DescribeCertificate
+        | Operation::UpdateCertificate
+        | Operation::AttachPolicy
+        | Operation::AttachThingPrincipal => &["cert/*"],
+        Operation::CreateThing | Operation::ListThingPrincipals => &["thing/*"],
+        Operation::DescribeThingType | Operation::CreateThingType => &["thingtype/microchip-zero-touch-kit"],
+        Operation::AddThingToThingGroup => &["thing/*", "thinggroup/line-1"],
+        Operation::GetPolicy | Operation::CreatePolicy => &["policy/zt_policy"],
+    }
+}
+
+#[test]
+fn the_role_may_make_exactly_the_calls_the_registry_makes_each_on_the_narrowest_resource() {
+    let group = "line-1".parse().unwrap();
+    let mut grants = grants(&role_policy(Some(&group)));
+    let logs = grants.extract_if(.., |action, _| action.starts_with("logs:"));
+    for (action, resources) in logs {
+        for resource in resources {
+            assert!(
+                resource.starts_with("arn:aws-cn:logs:cn-north-1:123456789012:log-group:/aws/lambda/JITR"),
+                "{action} on {resource}"
+            );
+        }
+    }
+    let expected = Operation::ALL.map(|operation| {
+        let resources = narrowest(operation).iter().map(|resource| scope().arn(resource)).collect();
+        (format!("iot:{operation}"), resources)
+    });
+    assert_eq!(grants, expected.into());
+}
+
+#[test]
+fn the_registry_makes_exactly_the_calls_that_are_listed() {
+    let source = include_str!("../registry/aws.rs");
+    let made: BTreeSet<&str> = source
+        .split("self.client.")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap())
+        .collect();
+    let listed: Vec<String> = Operation::ALL.iter().map(|operation| snake_case(operation.name())).collect();
+    assert_eq!(made, listed.iter().map(String::as_str).collect());
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for (i, c) in name.chars().enumerate() {
+        if c.is_ascii_uppercase() && i > 0 {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn the_template_gives_the_role_the_same_policy() {
+    let start = TEMPLATE.find("PolicyDocument: {").unwrap() + "PolicyDocument: ".len();
+    // JSON is YAML: the policy's text is read up to its last brace.
+    let mut values = serde_json::Deserializer::from_str(&TEMPLATE[start..]).into_iter::<Value>();
+    let mut embedded = values.next().unwrap().unwrap();
+    for statement in embedded["Statement"].as_array_mut().unwrap() {
+        for resource in statement["Resource"].as_array_mut().unwrap() {
+            *resource = resource["Fn::Sub"].take();
+        }
+    }
+    assert_eq!(embedded, serde_json::from_str::<Value>(LAMBDA_POLICY_TEMPLATE).unwrap());
+}
+
+#[test]
+fn the_template_sets_exactly_the_variables_the_configuration_reads() {
+    let block = TEMPLATE.split("Variables:\n").nth(1).unwrap();
+    let set: BTreeSet<&str> = block
+        .lines()
+        .take_while(|line| line.starts_with("          "))
+        .map(|line| line.trim().split(':').next().unwrap())
+        .collect();
+    let read = std::cell::RefCell::new(BTreeSet::new());
+    crate::config::settings(|name| {
+        read.borrow_mut().insert(name.to_owned());
+        None
+    })
+    .unwrap();
+    assert_eq!(set, read.borrow().iter().map(String::as_str).collect());
+}
+
+#[test]
+fn the_template_has_the_same_topic_rule() {
+    use crate::event::{TOPIC_RULE_SQL, TOPIC_RULE_SQL_VERSION};
+    assert!(TEMPLATE.contains(&format!("Sql: {TOPIC_RULE_SQL}\n")));
+    assert!(TEMPLATE.contains(&format!("AwsIotSqlVersion: \"{TOPIC_RULE_SQL_VERSION}\"\n")));
+}
+
+#[test]
+fn without_a_thing_group_nothing_about_groups_is_allowed() {
+    let text = role_policy(None).to_string();
+    assert!(!text.contains("ThingGroup") && !text.contains("thinggroup"), "{text}");
+    assert!(!text.contains("${"), "{text}");
+}

@@ -1,0 +1,90 @@
+//! Structured logs: one JSON object a line on stdout, which AWS Lambda takes to CloudWatch.
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging. `RUST_LOG` (a level, or levels by target) goes before `AWS_LAMBDA_LOG_LEVEL`, which AWS Lambda sets
+/// from the function's logging configuration; without either it is `info`.
+pub(super) fn init(variables: impl Fn(&str) -> Option<String>) {
+    let (targets, unusable) = targets(variables);
+    tracing_subscriber::registry().with(targets).with(lines(std::io::stdout)).init();
+    if let Some(name) = unusable {
+        tracing::warn!(
+            variable = name,
+            "the log level is not one of trace, debug, info, warn, error; it is info"
+        );
+    }
+}
+
+/// The form of the lines: fields at the top, so that CloudWatch Logs Insights finds them by name.
+pub(super) fn lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false)
+        .with_writer(writer)
+}
+
+/// What is logged, and the variable that could not be read.
+fn targets(variables: impl Fn(&str) -> Option<String>) -> (Targets, Option<&'static str>) {
+    let info = || Targets::new().with_default(LevelFilter::INFO);
+    let set = |name| variables(name).filter(|value| !value.is_empty());
+    if let Some(value) = set("RUST_LOG") {
+        return match value.parse() {
+            Ok(targets) => (targets, None),
+            Err(_) => (info(), Some("RUST_LOG")),
+        };
+    }
+    match set("AWS_LAMBDA_LOG_LEVEL") {
+        None => (info(), None),
+        Some(level) if level.eq_ignore_ascii_case("fatal") => {
+            (Targets::new().with_default(LevelFilter::ERROR), None)
+        }
+        Some(level) => match level.parse::<LevelFilter>() {
+            Ok(level) => (Targets::new().with_default(level), None),
+            Err(_) => (info(), Some("AWS_LAMBDA_LOG_LEVEL")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(pairs: &[(&str, &str)]) -> (Option<LevelFilter>, Option<&'static str>) {
+        let find =
+            |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let (targets, unusable) = targets(find);
+        (targets.default_level(), unusable)
+    }
+
+    #[test]
+    fn rust_log_goes_before_lambdas_level_and_both_before_info() {
+        assert_eq!(level(&[]), (Some(LevelFilter::INFO), None));
+        assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]), (Some(LevelFilter::WARN), None));
+        assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")]), (Some(LevelFilter::ERROR), None));
+        let both = [("AWS_LAMBDA_LOG_LEVEL", "WARN"), ("RUST_LOG", "debug,hyper=warn")];
+        assert_eq!(level(&both), (Some(LevelFilter::DEBUG), None));
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_read_is_told_and_does_not_stop_the_function() {
+        assert_eq!(
+            level(&[("AWS_LAMBDA_LOG_LEVEL", "LOUD")]),
+            (Some(LevelFilter::INFO), Some("AWS_LAMBDA_LOG_LEVEL"))
+        );
+        assert_eq!(level(&[("RUST_LOG", "jitr=loud")]), (Some(LevelFilter::INFO), Some("RUST_LOG")));
+    }
+}
