@@ -69,3 +69,90 @@ fn a_wrong_command_line_is_a_json_object_too_when_asked_for() {
 fn flags_of_both_forms_do_not_mix() {
     insta::assert_snapshot!("both_forms", outcome(&["-m", "jitr", "completions", "bash"]));
 }
+
+/// One run with AWS settings that lead nowhere; what differs from run to run is taken out.
+fn with_settings(args: &[&str], settings: &[(&str, &str)]) -> String {
+    let home = home();
+    let mut command = provisioner(&home);
+    let output = command.args(args).envs(settings.iter().copied()).output().expect("it starts");
+    let shown = format!(
+        "exit {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        std::fs::read_dir(home.path()).expect("the home is there").next().is_none(),
+        "a failed run left files behind: {shown}"
+    );
+    shown.replace(&home.path().display().to_string(), "HOME")
+}
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+
+#[test]
+fn settings_that_are_missing_or_wrong_show_before_any_call_and_leave_no_file() {
+    let jitr = ["-c", "aws", "-m", "jitr"];
+    insta::assert_snapshot!("no_region", with_settings(&jitr, &KEYS));
+    insta::assert_snapshot!(
+        "malformed_region",
+        with_settings(&[&jitr[..], &["--region", "Ohio"]].concat(), &KEYS)
+    );
+    insta::assert_snapshot!("no_profile", with_settings(&[&jitr[..], &["-a", "factory"]].concat(), &KEYS));
+    insta::assert_snapshot!(
+        "no_package",
+        with_settings(
+            &[&jitr[..], &["--region", "us-east-2", "--lambda-zip", "/nowhere.zip"]].concat(),
+            &KEYS
+        )
+    );
+    insta::assert_snapshot!(
+        "malformed_names",
+        with_settings(&["setup", "--rule-name", "with-dash", "--region", "us-east-2"], &KEYS)
+    );
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_answered_with_those_that_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config");
+    std::fs::write(&file, "[default]\nregion = us-east-2\n[profile line]\nregion = eu-central-1\n")
+        .expect("written");
+    let file = file.display().to_string();
+    let settings = [("AWS_CONFIG_FILE", file.as_str()), KEYS[0], KEYS[1]];
+    insta::assert_snapshot!("other_profiles", with_settings(&["setup", "--profile", "factory"], &settings));
+}
+
+/// A dry run gets as far as the account without having made anything.
+const DRY: [&str; 7] = ["-c", "aws", "-m", "jitr", "--dry-run", "--region", "us-east-2"];
+
+#[test]
+fn without_credentials_the_ways_to_get_some_are_told() {
+    let settings = [("AWS_ENDPOINT_URL", "http://127.0.0.1:9")];
+    insta::assert_snapshot!("no_credentials", with_settings(&DRY, &settings));
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_named() {
+    // Port 9 (discard) of this computer: nothing listens there.
+    let settings = [("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), KEYS[0], KEYS[1]];
+    let shown = with_settings(&DRY, &settings);
+    assert!(shown.starts_with("exit 4\n"), "{shown}");
+    assert!(shown.contains("error: http://127.0.0.1:9 cannot be reached"), "{shown}");
+    assert!(!shown.contains("hush"), "a secret is shown: {shown}");
+}
+
+#[test]
+fn setup_without_a_certificate_authority_says_how_to_make_one() {
+    insta::assert_snapshot!("no_ca", with_settings(&["setup", "--region", "us-east-2"], &KEYS));
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_named() {
+    let shown = with_settings(
+        &["--home", "/proc/nowhere", "-c", "aws", "-m", "jitr", "--region", "us-east-2"],
+        &KEYS,
+    );
+    assert!(shown.starts_with("exit 1\n"), "{shown}");
+    assert!(shown.contains("/proc/nowhere") && shown.contains("help: "), "{shown}");
+}

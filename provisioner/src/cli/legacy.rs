@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use time::OffsetDateTime;
 
-use super::{Context, Error};
+use super::{Context, Error, setup};
 use crate::Error as TopError;
+use crate::ca;
+use crate::cloud::Account;
 
 /// Long options that the existing tool spells with one dash.
 const SINGLE_DASH: [&str; 4] = ["app", "ssid", "psk", "auth"];
@@ -56,6 +59,9 @@ pub struct Flags {
     /// Update the firmware of the Wi-Fi module
     #[arg(short = 'w', long = "wincupgrade", hide = true)]
     winc_upgrade: bool,
+    /// What the account is to look like.
+    #[command(flatten)]
+    account: setup::Options,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,6 +121,7 @@ impl Flags {
             (self.serial_number.is_some(), "-s"),
             (self.force, "-f"),
             (self.verify, "--verify"),
+            (self.account.is_given(), "a flag of the account"),
         ]
         .into_iter()
         .chain(self.not_supported_yet())
@@ -196,6 +203,32 @@ fn is_single_dash(text: &str) -> bool {
 /// Certificate authority, account and board in one go; what is done already is left as it is.
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError> {
     flags.check()?;
-    let _ = context;
-    Err(Error::usage("-m jitr is not supported yet", "nothing was done").into())
+    // Whatever can be wrong with flags and settings shows before the first file is written.
+    let settings = flags.account.settings()?;
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let chain = chain(context)?;
+    setup::set_up(context, &account, chain.as_ref(), &settings).await?;
+    Ok(())
+}
+
+/// The certificate authority, made if there is none yet; `None` in a dry run that would make one.
+fn chain(context: &Context) -> Result<Option<ca::Chain>, TopError> {
+    let now = OffsetDateTime::now_utc();
+    match ca::store::load(&context.home, now) {
+        Err(TopError::Ca(ca::Error::Missing { folder })) if context.global.dry_run => {
+            context.note(format_args!("would make a certificate authority in {}", folder.display()));
+            Ok(None)
+        }
+        Err(TopError::Ca(ca::Error::Missing { .. } | ca::Error::Incomplete { .. }))
+            if !context.global.dry_run =>
+        {
+            let names = ca::store::Names::new(ca::store::DEFAULT_ORGANISATION, None, None)?;
+            let created = ca::store::create(&context.home, &names, false, now)?;
+            let folder = context.home.root().display();
+            context
+                .note(format_args!("made a certificate authority in {folder}: {}", created.made.join(", ")));
+            Ok(Some(ca::store::load(&context.home, now)?))
+        }
+        found => found.map(Some),
+    }
 }

@@ -37,12 +37,12 @@ impl Level {
 
 /// Sends log lines to stderr.
 ///
-/// Only this project's own crates go below `warning`: the AWS SDK and the HTTP stack print headers there, session
-/// tokens among them.
+/// Of other crates only errors are told: what the AWS SDK warns of comes back as the error of the call, and below that
+/// it prints headers, session tokens among them.
 pub(super) fn start(level: Level) {
     let own = level.filter();
     let targets = Targets::new()
-        .with_default(own.min(LevelFilter::WARN))
+        .with_default(own.min(LevelFilter::ERROR))
         .with_target("provisioner", own)
         .with_target("jitr", own);
     let lines = tracing_subscriber::fmt::layer()

@@ -14,6 +14,7 @@ pub mod context;
 mod failure;
 pub mod legacy;
 mod logging;
+pub mod setup;
 
 pub use context::Context;
 pub use logging::Level;
@@ -102,6 +103,8 @@ pub enum Command {
     /// Make or show the certificate authorities that sign the boards' certificates
     #[command(subcommand)]
     Ca(ca::Command),
+    /// Make the account ready for boards to register by themselves
+    Setup(setup::Arguments),
     /// Print the completion script for a shell
     Completions(completions::Arguments),
 }
@@ -182,6 +185,7 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
     }
     match command {
         Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?)?,
+        Command::Setup(arguments) => setup::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
     }
     Ok(())

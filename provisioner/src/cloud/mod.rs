@@ -1,16 +1,11 @@
-//! The user's AWS account: endpoint, signer CA, topic rule, function.
+//! The user's AWS account: how it is reached, its endpoint, and setting it up for just-in-time registration.
 
-use miette::Diagnostic;
+mod account;
+mod calls;
+mod endpoint;
+mod error;
+pub mod setup;
 
-use crate::ExitCode;
-
-/// What can go wrong here.
-#[derive(Debug, thiserror::Error, Diagnostic)]
-pub enum Error {}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Aws
-    }
-}
+pub use account::Account;
+pub use endpoint::{SANDBOX_ENDPOINT, endpoint};
+pub use error::Error;

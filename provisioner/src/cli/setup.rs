@@ -1,0 +1,193 @@
+//! `setup`: the account, made ready for boards to register by themselves.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use jitr::name::{PolicyName, ThingTypeName};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::Context;
+use crate::Error as TopError;
+use crate::ca::{self, Chain};
+use crate::cloud::Account;
+use crate::cloud::setup::{self, Link, Package, Plan, Settings, SignerCa};
+
+/// Arguments of `setup`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provisioner setup --lambda-zip target/lambda/jitr/bootstrap.zip --dry-run
+      Show what is there, what would be created and what would be changed.
+  provisioner setup --function JITR
+      Use a function that is deployed already (cargo lambda deploy, or infra/).
+
+What is right is left as it is, what differs is mended, so it can be run again at any time.")]
+pub struct Arguments {
+    /// How boards are registered
+    #[arg(long, value_enum, default_value_t = Method::Jitr, value_name = "METHOD")]
+    method: Method,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// By themselves, when they first connect (just-in-time registration)
+    Jitr,
+}
+
+/// What the account is to look like.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Account")]
+pub struct Options {
+    /// Package of the function to deploy, as `cargo lambda build --output-format zip` makes it
+    #[arg(long, value_name = "PATH")]
+    lambda_zip: Option<PathBuf>,
+    /// The function that registers boards [default: JITR]
+    #[arg(long, alias = "function-name", value_name = "NAME|ARN", value_parser = function_name)]
+    function: Option<String>,
+    /// Role of the function, where none may be created
+    #[arg(long, value_name = "ARN", value_parser = role_arn, requires = "lambda_zip")]
+    role_arn: Option<String>,
+    /// Topic rule that invokes it [default: ForwardSignedButUnknownDevices]
+    #[arg(long, value_name = "NAME", value_parser = rule_name)]
+    rule_name: Option<String>,
+    /// Policy that boards get [default: the function's, zt_policy]
+    #[arg(long, value_name = "NAME")]
+    policy_name: Option<PolicyName>,
+    /// Type of the things [default: the function's, microchip-zero-touch-kit]
+    #[arg(long, value_name = "NAME")]
+    thing_type: Option<ThingTypeName>,
+}
+
+impl Options {
+    /// Reads and checks the package, if there is one.
+    pub(super) fn settings(&self) -> Result<Settings, TopError> {
+        let package = self.lambda_zip.as_deref().map(Package::read).transpose();
+        Ok(Settings {
+            rule: self.rule_name.clone().unwrap_or_else(|| setup::RULE.to_owned()),
+            function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
+            package: package.map_err(|error| crate::cloud::Error::Setup(error.into()))?,
+            role: self.role_arn.clone(),
+            policy: self.policy_name.clone(),
+            thing_type: self.thing_type.clone(),
+        })
+    }
+
+    /// Whether any of these flags was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.lambda_zip.is_some()
+            || self.function.is_some()
+            || self.role_arn.is_some()
+            || self.rule_name.is_some()
+            || self.policy_name.is_some()
+            || self.thing_type.is_some()
+    }
+}
+
+/// The account that is being set up.
+#[derive(Serialize)]
+struct Place<'a> {
+    account: &'a str,
+    region: &'a str,
+    endpoint: &'a str,
+}
+
+/// One link of the plan, and whether it was carried out.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(flatten)]
+    link: &'a Link,
+    done: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+    let Method::Jitr = arguments.method;
+    let settings = arguments.options.settings()?;
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let chain = ca::store::load(&context.home, OffsetDateTime::now_utc())?;
+    set_up(context, &account, Some(&chain), &settings).await?;
+    Ok(())
+}
+
+/// Makes the plan, shows it, and carries it out unless this is a dry run. Returns the endpoint that boards connect to.
+///
+/// `chain` may be missing in a dry run only; without one nothing is carried out.
+pub(super) async fn set_up(
+    context: &Context,
+    account: &Account,
+    chain: Option<&Chain>,
+    settings: &Settings,
+) -> Result<String, TopError> {
+    let progress = context.progress("looking at the account");
+    let signer =
+        chain.map(|chain| SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() });
+    let plan = Plan::make(account, signer.as_ref(), settings).await?;
+    let place = Place { account: &plan.scope.account, region: &plan.scope.region, endpoint: &plan.endpoint };
+    context.result(
+        format_args!("account {} in {}: boards connect to {}", place.account, place.region, place.endpoint),
+        &place,
+    );
+    let show = |link: &Link, done| context.result(link.line(done), &Outcome { link, done });
+    match (chain, &signer) {
+        (Some(chain), Some(signer)) if !context.global.dry_run => {
+            progress.step("setting the account up");
+            let verification = match plan.needs_verification() {
+                true => Some(verification_certificate(context, account, chain).await?),
+                false => None,
+            };
+            plan.apply(account, signer, verification.as_deref(), |link| show(&link, true)).await?;
+        }
+        _ => plan.links().iter().for_each(|link| show(link, false)),
+    }
+    Ok(plan.endpoint)
+}
+
+/// The certificate that proves to AWS that the signer's key is here, PEM; kept in the home folder, too.
+async fn verification_certificate(
+    context: &Context,
+    account: &Account,
+    chain: &Chain,
+) -> Result<String, TopError> {
+    let code = setup::registration_code(account).await?;
+    let certificate = ca::verification_certificate(chain, &code, OffsetDateTime::now_utc())?;
+    ca::store::keep_verification_certificate(&context.home, &certificate)?;
+    Ok(certificate.to_pem())
+}
+
+/// Name (`[a-zA-Z0-9-_]{1,64}`) or ARN of a function.
+fn function_name(text: &str) -> Result<String, &'static str> {
+    let arn: Vec<&str> = text.split(':').collect();
+    let name = match arn.as_slice() {
+        [name] => name,
+        ["arn", _, "lambda", _, _, "function", name] => name,
+        _ => {
+            return Err("neither a name nor an ARN like arn:aws:lambda:us-east-2:123456789012:function:JITR");
+        }
+    };
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if (1..=64).contains(&name.len()) && name.bytes().all(valid) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a function is 1 to 64 letters, digits, - and _")
+    }
+}
+
+/// Name of a topic rule (`[a-zA-Z0-9_]{1,128}`).
+fn rule_name(text: &str) -> Result<String, &'static str> {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if (1..=100).contains(&text.len()) && text.bytes().all(valid) {
+        Ok(text.to_owned())
+    } else {
+        // The permission's statement carries the same name, and may have no more than 100 characters.
+        Err("the name of a rule is 1 to 100 letters, digits and _")
+    }
+}
+
+fn role_arn(text: &str) -> Result<String, &'static str> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "iam", "", _, role] if role.starts_with("role/") => Ok(text.to_owned()),
+        _ => Err("the ARN of a role looks like arn:aws:iam::123456789012:role/NAME"),
+    }
+}

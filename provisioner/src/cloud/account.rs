@@ -1,0 +1,185 @@
+//! Which account, which Region, which credentials: from the standard places, checked before the first call.
+
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_types::os_shim_internal::{Env, Fs};
+use jitr::scope::Scope;
+
+use super::Error;
+use super::calls::CallLog;
+
+/// A call that has had no answer for so long is given up, and tried again as often as [`ATTEMPTS`] allows.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ATTEMPTS: u32 = 5;
+
+/// The way to one AWS account in one Region.
+#[derive(Clone, Debug)]
+pub struct Account {
+    config: SdkConfig,
+    region: String,
+}
+
+impl Account {
+    /// The account that the standard settings and the flags `--profile` and `--region` name.
+    ///
+    /// A profile given as a flag wins over credentials in the environment, as with the AWS CLI. The instance metadata
+    /// service is not asked for the Region: without a network that takes seconds, and setting one is easy.
+    ///
+    /// # Errors
+    /// [`Error::ProfileNotFound`], [`Error::ProfileFiles`], [`Error::NoRegion`], [`Error::MalformedRegion`]. No call
+    /// is made; whether the credentials are any good shows at the first one.
+    pub async fn load(profile: Option<&str>, region: Option<&str>) -> Result<Self, Error> {
+        let chosen = profile
+            .map(str::to_owned)
+            .or_else(|| std::env::var("AWS_PROFILE").ok())
+            .filter(|name| !name.is_empty());
+        if let Some(name) = &chosen {
+            check_profile(name).await?;
+        }
+        let region = find_region(chosen.as_deref(), region).await?;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.clone()))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .build(),
+            );
+        if let Ok(name) = AppName::new("provisioner") {
+            loader = loader.app_name(name);
+        }
+        if let Some(name) = profile {
+            loader = loader
+                .profile_name(name)
+                .credentials_provider(ProfileFileCredentialsProvider::builder().profile_name(name).build());
+        }
+        Ok(Self { config: loader.load().await, region })
+    }
+
+    /// The Region, such as `eu-central-1`.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// AWS IoT Core.
+    pub fn iot(&self) -> aws_sdk_iot::Client {
+        let config = aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog);
+        aws_sdk_iot::Client::from_conf(config.build())
+    }
+
+    /// AWS Lambda.
+    pub fn lambda(&self) -> aws_sdk_lambda::Client {
+        let config = aws_sdk_lambda::config::Builder::from(&self.config).interceptor(CallLog);
+        aws_sdk_lambda::Client::from_conf(config.build())
+    }
+
+    /// AWS Identity and Access Management.
+    pub fn iam(&self) -> aws_sdk_iam::Client {
+        let config = aws_sdk_iam::config::Builder::from(&self.config).interceptor(CallLog);
+        aws_sdk_iam::Client::from_conf(config.build())
+    }
+
+    /// Partition, Region and account number, by asking AWS who the caller is.
+    ///
+    /// # Errors
+    /// Whatever `sts:GetCallerIdentity` ends in; it needs no permission.
+    pub async fn scope(&self) -> Result<Scope, Error> {
+        const ACTION: &str = "sts:GetCallerIdentity";
+        let config = aws_sdk_sts::config::Builder::from(&self.config).interceptor(CallLog);
+        let client = aws_sdk_sts::Client::from_conf(config.build());
+        let caller = client.get_caller_identity().send().await.map_err(self.failed(ACTION))?;
+        let partition = caller.arn().and_then(|arn| arn.split(':').nth(1));
+        match (partition, caller.account()) {
+            (Some(partition), Some(account)) => Ok(Scope {
+                partition: partition.to_owned(),
+                region: self.region.clone(),
+                account: account.to_owned(),
+            }),
+            _ => Err(Error::Incomplete { action: ACTION, what: "who the caller is" }),
+        }
+    }
+
+    /// Turns the failure of the call `action` (`service:Operation`, as in IAM policies) into an [`Error`].
+    pub(super) fn failed<E>(&self, action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let place = match self.config.endpoint_url() {
+            Some(url) => url.to_owned(),
+            None => format!("AWS in Region {}", self.region),
+        };
+        move |error| Error::from_call(action, place, error)
+    }
+}
+
+/// Says so before any call if the profile does not exist, and which ones do.
+async fn check_profile(name: &str) -> Result<(), Error> {
+    let profiles = aws_config::profile::load(
+        &Fs::real(),
+        &Env::real(),
+        &Default::default(),
+        Some(name.to_owned().into()),
+    )
+    .await
+    .map_err(|source| Error::ProfileFiles { source: source.into() })?;
+    if profiles.get_profile(name).is_some() {
+        return Ok(());
+    }
+    let mut known: Vec<String> = profiles.profiles().map(str::to_owned).collect();
+    known.sort();
+    Err(Error::ProfileNotFound { name: name.to_owned(), known })
+}
+
+async fn find_region(profile: Option<&str>, flag: Option<&str>) -> Result<String, Error> {
+    let region = match flag {
+        Some(region) => region.to_owned(),
+        None => {
+            let mut from_profile = ProfileFileRegionProvider::builder();
+            if let Some(name) = profile {
+                from_profile = from_profile.profile_name(name);
+            }
+            let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(from_profile.build());
+            chain.region().await.ok_or(Error::NoRegion)?.to_string()
+        }
+    };
+    if is_region(&region) { Ok(region) } else { Err(Error::MalformedRegion { region }) }
+}
+
+/// Whether this has the form of a Region's name: lower-case words and a number, joined by dashes.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    match parts.as_slice() {
+        [words @ .., number] if words.len() >= 2 => {
+            words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_region;
+
+    #[test]
+    fn names_of_regions_are_told_from_typing_errors() {
+        for region in ["us-east-2", "eu-central-1", "us-gov-west-1", "ap-southeast-7", "cn-north-1"] {
+            assert!(is_region(region), "{region}");
+        }
+        for other in ["", "us-east", "us_east_1", "us-east-2a", "US-EAST-1", "Frankfurt", "-1", "us--1"] {
+            assert!(!is_region(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What can go wrong between here and AWS, told apart by what the user has to do about it.
+
+use std::error::Error as StdError;
+
+use aws_config::imds::client::error::ImdsError;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use miette::Diagnostic;
+
+use super::setup;
+use crate::ExitCode;
+
+/// A boxed cause.
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// AWS, or the way to it.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// No Region in the flags, the environment or the profile.
+    #[error("no AWS Region is set")]
+    #[diagnostic(help("name one with --region, AWS_REGION, or `aws configure set region REGION`"))]
+    NoRegion,
+    /// Not the name of a Region, whichever exist.
+    #[error("`{region}` is not an AWS Region")]
+    #[diagnostic(help("Regions have names like us-east-2 or eu-central-1"))]
+    MalformedRegion {
+        /// As given.
+        region: String,
+    },
+    /// The profile is in neither `~/.aws/config` nor `~/.aws/credentials`.
+    #[error("there is no AWS profile `{name}`")]
+    #[diagnostic(help("{}", profile_help(known)))]
+    ProfileNotFound {
+        /// As given.
+        name: String,
+        /// Those that exist.
+        known: Vec<String>,
+    },
+    /// The profile files cannot be read.
+    #[error("the AWS profile files cannot be read")]
+    #[diagnostic(help(
+        "mend ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)"
+    ))]
+    ProfileFiles {
+        /// Where and why.
+        source: Cause,
+    },
+    /// None of the standard places has credentials.
+    #[error("no AWS credentials were found")]
+    #[diagnostic(help(
+        "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; \
+         choose a profile with --profile NAME"
+    ))]
+    NoCredentials,
+    /// There are settings for credentials, but they lead to none.
+    #[error("the AWS credentials cannot be loaded")]
+    #[diagnostic(help(
+        "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` tells more"
+    ))]
+    Credentials {
+        /// What the provider said.
+        source: Cause,
+    },
+    /// The session is over.
+    #[error("the AWS session has expired")]
+    #[diagnostic(help(
+        "get new credentials, for example with `aws sso login`, and run the same command again"
+    ))]
+    Expired {
+        /// What AWS said.
+        source: Answer,
+    },
+    /// AWS does not know the key, or the secret does not belong to it.
+    #[error("AWS does not accept the credentials")]
+    #[diagnostic(help(
+        "check access key and secret, and that the profile is the right one (--profile NAME)"
+    ))]
+    BadCredentials {
+        /// What AWS said.
+        source: Answer,
+    },
+    /// Signatures are only good for minutes.
+    #[error("the clock of this computer is wrong, so AWS refuses its signatures")]
+    #[diagnostic(help("set the clock (time synchronisation on) and run the same command again"))]
+    ClockSkew {
+        /// What AWS said.
+        source: Answer,
+    },
+    /// The caller lacks a permission.
+    #[error("permission {action} is missing")]
+    #[diagnostic(help(
+        "ask whoever manages the account to allow {action} for you, or choose another profile with --profile NAME"
+    ))]
+    Denied {
+        /// As in IAM policies.
+        action: &'static str,
+        /// What AWS said; it names who lacks it.
+        source: Answer,
+    },
+    /// No answer.
+    #[error("{place} cannot be reached ({action})")]
+    #[diagnostic(help(
+        "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)"
+    ))]
+    Unreachable {
+        /// The endpoint or the Region.
+        place: String,
+        /// The call.
+        action: &'static str,
+        /// What the network said.
+        source: Cause,
+    },
+    /// Too many calls, also after waiting.
+    #[error("AWS is limiting the rate of {action}")]
+    #[diagnostic(help("wait a minute and run the same command again; it continues where it stopped"))]
+    Throttled {
+        /// The call.
+        action: &'static str,
+        /// What AWS said.
+        source: Answer,
+    },
+    /// AWS refused for a reason of its own.
+    #[error("{action} failed")]
+    #[diagnostic(help("mend the cause and run the same command again; it continues where it stopped"))]
+    Call {
+        /// The call.
+        action: &'static str,
+        /// What AWS said.
+        source: Answer,
+    },
+    /// The call could not be sent, or its answer not be read.
+    #[error("{action} had an answer that makes no sense, from {place}")]
+    #[diagnostic(help("check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS"))]
+    Nonsense {
+        /// The call.
+        action: &'static str,
+        /// The endpoint or the Region.
+        place: String,
+        /// What was wrong.
+        source: Cause,
+    },
+    /// An answer without the field it must have.
+    #[error("the answer to {action} does not say {what}")]
+    #[diagnostic(help("check AWS_ENDPOINT_URL: whatever answers there is not quite AWS"))]
+    Incomplete {
+        /// The call.
+        action: &'static str,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The vendor's public account.
+    #[error("this is the vendor's public account ({endpoint}); it is not yours to set up")]
+    #[diagnostic(help("choose your own account with --profile NAME"))]
+    Sandbox {
+        /// The device endpoint it was recognised by.
+        endpoint: String,
+    },
+    /// Setting the account up.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Setup(#[from] setup::Error),
+}
+
+/// What AWS said: the error code and the message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
+pub struct Answer {
+    /// Such as `ThrottlingException`; empty if there is none.
+    pub code: String,
+    /// The sentence that comes with it; empty if there is none.
+    pub message: String,
+    /// HTTP status.
+    pub status: u16,
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        match (self.code.as_str(), self.message.as_str()) {
+            ("", "") => format!("HTTP status {}", self.status),
+            (code, "") => code.to_owned(),
+            ("", message) => message.to_owned(),
+            (code, message) => format!("{code}: {message}"),
+        }
+    }
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Sandbox { .. } => ExitCode::Refused,
+            Self::NoRegion | Self::MalformedRegion { .. } | Self::ProfileNotFound { .. } => ExitCode::Usage,
+            Self::Setup(error) => error.exit_code(),
+            _ => ExitCode::Aws,
+        }
+    }
+
+    /// Whether AWS answered with this error code.
+    pub(super) fn has_code(&self, wanted: &str) -> bool {
+        self.answer().is_some_and(|answer| answer.code == wanted)
+    }
+
+    /// What AWS said, where it said something.
+    pub(super) fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Expired { source }
+            | Self::BadCredentials { source }
+            | Self::ClockSkew { source }
+            | Self::Denied { source, .. }
+            | Self::Throttled { source, .. }
+            | Self::Call { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The failure of the call `action` at `place`.
+    pub(super) fn from_call<E>(action: &'static str, place: String, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        if let SdkError::ServiceError(context) = &error {
+            let meta = context.err().meta();
+            let answer = Answer {
+                code: meta.code().unwrap_or_default().to_owned(),
+                message: meta.message().unwrap_or_default().to_owned(),
+                status: context.raw().status().as_u16(),
+            };
+            return Self::from_answer(action, answer);
+        }
+        match find_cause::<CredentialsError>(&error) {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => return Self::NoCredentials,
+            // The instance metadata service is the last place to look; a computer that is no EC2 instance has none.
+            Some(_) if find_cause::<ImdsError>(&error).is_some() => return Self::NoCredentials,
+            Some(_) => return Self::Credentials { source: deepest(error.into_source()) },
+            None => {}
+        }
+        match error {
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
+                Self::Unreachable { place, action, source: deepest(error.into_source()) }
+            }
+            _ => Self::Nonsense { action, place, source: deepest(error.into_source()) },
+        }
+    }
+
+    /// What an error answer of AWS means for the user.
+    pub(super) fn from_answer(action: &'static str, source: Answer) -> Self {
+        let says = |what: &str| source.message.contains(what);
+        match source.code.as_str() {
+            "ExpiredTokenException" | "ExpiredToken" | "TokenRefreshRequired" => Self::Expired { source },
+            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Self::ClockSkew { source },
+            "InvalidSignatureException" | "SignatureDoesNotMatch"
+                if says("expired") || says("not yet current") =>
+            {
+                Self::ClockSkew { source }
+            }
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidAccessKeyId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException" => Self::BadCredentials { source },
+            "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "NotAuthorized" => {
+                Self::Denied { action, source }
+            }
+            "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
+                Self::Throttled { action, source }
+            }
+            "" if source.status == 403 => Self::Denied { action, source },
+            _ => Self::Call { action, source },
+        }
+    }
+}
+
+/// The first cause of this type in the chain, if there is one.
+fn find_cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The last cause alone: those before it say only that something was dispatched or provided.
+fn deepest(source: Result<Cause, impl StdError + Send + Sync + 'static>) -> Cause {
+    let top: Cause = match source {
+        Ok(source) => source,
+        Err(error) => Box::new(error),
+    };
+    let mut last: &(dyn StdError + 'static) = top.as_ref();
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string().into()
+}
+
+fn profile_help(known: &[String]) -> String {
+    if known.is_empty() {
+        "there are no profiles on this computer: `aws configure` makes one".to_owned()
+    } else {
+        format!("these exist: {}", known.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(code: &str, message: &str, status: u16) -> String {
+        let answer = Answer { code: code.into(), message: message.into(), status };
+        let error = Error::from_answer("iot:GetTopicRule", answer);
+        let shown = format!("{error:?}");
+        shown.split([' ', '(']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_what_the_user_has_to_do() {
+        assert_eq!(
+            kind("ExpiredTokenException", "The security token included in the request is expired", 403),
+            "Expired"
+        );
+        assert_eq!(kind("ExpiredToken", "", 403), "Expired");
+        assert_eq!(
+            kind(
+                "InvalidSignatureException",
+                "Signature expired: 20260101T000000Z is now earlier than …",
+                403
+            ),
+            "ClockSkew"
+        );
+        assert_eq!(kind("SignatureDoesNotMatch", "Signature not yet current: …", 403), "ClockSkew");
+        assert_eq!(kind("RequestTimeTooSkewed", "", 403), "ClockSkew");
+        assert_eq!(
+            kind("SignatureDoesNotMatch", "The request signature we calculated does not match", 403),
+            "BadCredentials"
+        );
+        assert_eq!(
+            kind(
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+                403
+            ),
+            "BadCredentials"
+        );
+        assert_eq!(
+            kind("AccessDeniedException", "User: arn:… is not authorized to perform: iot:GetTopicRule", 403),
+            "Denied"
+        );
+        assert_eq!(kind("", "", 403), "Denied");
+        assert_eq!(kind("ThrottlingException", "Rate exceeded", 400), "Throttled");
+        assert_eq!(kind("TooManyRequestsException", "Rate exceeded", 429), "Throttled");
+        assert_eq!(kind("InvalidRequestException", "…", 400), "Call");
+        assert_eq!(kind("", "", 500), "Call");
+    }
+
+    #[test]
+    fn a_denied_call_names_the_action_and_keeps_what_aws_said() {
+        let message =
+            "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iot:GetTopicRule";
+        let answer = Answer { code: "AccessDeniedException".into(), message: message.into(), status: 403 };
+        let error = Error::from_answer("iot:GetTopicRule", answer);
+        assert_eq!(error.to_string(), "permission iot:GetTopicRule is missing");
+        assert!(error.source().unwrap().to_string().contains("user/ann"));
+        assert_eq!(error.exit_code(), ExitCode::Aws);
+    }
+}

@@ -1,0 +1,202 @@
+//! Finding, making and changing the function, and waiting until it can be invoked.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{Environment, FunctionCode};
+
+use super::function::{Configuration, Deployed, HANDLER, MEMORY, RUNTIME, Step, TIMEOUT, Variables};
+use super::package::Package;
+use super::{Error, tags};
+use crate::cloud::{Account, Error as CloudError};
+
+/// How long to wait for a new role to be known everywhere in IAM, and for a function to become active.
+const PATIENCE: Duration = Duration::from_secs(90);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// The function, if it is there.
+pub(super) async fn find(account: &Account, function: &str) -> Result<Option<Deployed>, CloudError> {
+    const ACTION: &str = "lambda:GetFunctionConfiguration";
+    let answer = account.lambda().get_function_configuration().function_name(function).send().await;
+    match answer.map_err(account.failed(ACTION)) {
+        Ok(answer) => match Deployed::from_answer(&answer) {
+            Some(deployed) => Ok(Some(deployed)),
+            None => Err(CloudError::Incomplete { action: ACTION, what: "the ARN of the function" }),
+        },
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Step {
+    /// Does it, and waits until the function can be invoked. `busy` tells that it was being changed when it was found.
+    pub(super) async fn apply(
+        &self,
+        account: &Account,
+        function: &str,
+        ca: Option<&str>,
+        busy: bool,
+    ) -> Result<(), CloudError> {
+        if busy {
+            settled(account, function).await?;
+        }
+        match self {
+            Self::Leave => {}
+            Self::Create { package, role, variables } => {
+                create(account, function, package, role, variables, ca).await?;
+                settled(account, function).await?;
+            }
+            Self::Change { code, configuration, .. } => {
+                if let Some(package) = code {
+                    account
+                        .lambda()
+                        .update_function_code()
+                        .function_name(function)
+                        .zip_file(Blob::new(package.bytes.clone()))
+                        .architectures(package.architecture.clone())
+                        .send()
+                        .await
+                        .map_err(account.failed("lambda:UpdateFunctionCode"))?;
+                    settled(account, function).await?;
+                }
+                if *configuration != Configuration::default() {
+                    reconfigure(account, function, configuration).await?;
+                    settled(account, function).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Creates the function, trying again while the role is too new for Lambda to take it.
+async fn create(
+    account: &Account,
+    function: &str,
+    package: &Package,
+    role: &str,
+    variables: &Variables,
+    ca: Option<&str>,
+) -> Result<(), CloudError> {
+    let lambda = account.lambda();
+    let mut waiting = Waiting::start();
+    loop {
+        let mut request = lambda
+            .create_function()
+            .function_name(function)
+            .description("Registers boards that a registered CA has signed, when they first connect")
+            .runtime(RUNTIME)
+            .handler(HANDLER)
+            .architectures(package.architecture.clone())
+            .memory_size(MEMORY)
+            .timeout(TIMEOUT)
+            .role(role)
+            .code(FunctionCode::builder().zip_file(Blob::new(package.bytes.clone())).build());
+        for (key, value) in tags(ca) {
+            request = request.tags(key, value);
+        }
+        if !variables.is_empty() {
+            request = request.environment(environment(variables));
+        }
+        match request.send().await.map_err(account.failed("lambda:CreateFunction")) {
+            Ok(_) => return Ok(()),
+            Err(error) if is_role_too_new(&error) => {
+                if !waiting.pause().await {
+                    return Err(Error::RoleUnusable { role: role.to_owned(), source: error.into() }.into());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// IAM takes seconds to tell everybody of a new role and its trust policy.
+fn is_role_too_new(error: &CloudError) -> bool {
+    error.has_code("InvalidParameterValueException")
+        && error.answer().is_some_and(|answer| answer.message.contains("assume"))
+}
+
+async fn reconfigure(account: &Account, function: &str, wanted: &Configuration) -> Result<(), CloudError> {
+    account
+        .lambda()
+        .update_function_configuration()
+        .function_name(function)
+        .set_runtime(wanted.runtime.clone())
+        .set_handler(wanted.handler.clone())
+        .set_memory_size(wanted.memory)
+        .set_timeout(wanted.timeout)
+        .set_role(wanted.role.clone())
+        .set_environment(wanted.variables.as_ref().map(environment))
+        .send()
+        .await
+        .map_err(account.failed("lambda:UpdateFunctionConfiguration"))?;
+    Ok(())
+}
+
+fn environment(variables: &Variables) -> Environment {
+    Environment::builder().set_variables(Some(variables.clone().into_iter().collect())).build()
+}
+
+/// Waits until the function is neither being made nor being updated.
+async fn settled(account: &Account, function: &str) -> Result<(), CloudError> {
+    let mut waiting = Waiting::start();
+    loop {
+        let name = function.to_owned();
+        let Some(deployed) = find(account, function).await? else {
+            return Err(Error::NoFunction { name }.into());
+        };
+        if let Some(reason) = deployed.broken() {
+            return Err(Error::FunctionBroken { name, reason: reason.to_owned() }.into());
+        }
+        if !deployed.is_busy() {
+            return Ok(());
+        }
+        if !waiting.pause().await {
+            return Err(Error::FunctionSlow { name, seconds: PATIENCE.as_secs() }.into());
+        }
+    }
+}
+
+/// Pauses that grow, up to [`PATIENCE`] in all.
+struct Waiting {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Waiting {
+    fn start() -> Self {
+        Self { since: Instant::now(), pause: FIRST_PAUSE }
+    }
+
+    /// Pauses; `false` when patience is at its end.
+    async fn pause(&mut self) -> bool {
+        if self.since.elapsed() > PATIENCE {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::error::Answer;
+
+    #[test]
+    fn only_a_role_that_cannot_be_assumed_is_waited_for() {
+        let error = |code: &str, message: &str| {
+            let answer = Answer { code: code.into(), message: message.into(), status: 400 };
+            CloudError::from_answer("lambda:CreateFunction", answer)
+        };
+        let invalid = "InvalidParameterValueException";
+        assert!(is_role_too_new(&error(
+            invalid,
+            "The role defined for the function cannot be assumed by Lambda."
+        )));
+        assert!(!is_role_too_new(&error(invalid, "Unzipped size must be smaller than 262144000 bytes")));
+        assert!(!is_role_too_new(&error("ResourceConflictException", "Function already exist: JITR")));
+    }
+}

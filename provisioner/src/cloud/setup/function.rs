@@ -1,0 +1,340 @@
+//! The function that registers boards: what is to be done about it, as values. The calls are in `deploy`.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
+use aws_sdk_lambda::types::{Architecture, LastUpdateStatus, Runtime, State};
+
+use super::link::{Kind, Link};
+use super::package::Package;
+use super::{Error, Settings};
+
+/// Runtime of a function that is an executable of its own.
+pub(super) const RUNTIME: Runtime = Runtime::Providedal2023;
+/// Not used by the `provided` runtimes, yet required.
+pub(super) const HANDLER: &str = "bootstrap";
+/// Memory of a new function, in MB.
+pub(super) const MEMORY: i32 = 128;
+/// Time limit of a new function, in seconds: registration takes less than one, throttled calls are retried.
+pub(super) const TIMEOUT: i32 = 30;
+/// Below this many seconds a throttled registration could not finish.
+const SHORTEST_TIMEOUT: i32 = 10;
+
+/// Variables of the function that setting up may have to change.
+const POLICY_NAME: &str = "ZT_POLICY_NAME";
+const THING_TYPE: &str = "THING_TYPE";
+const THING_GROUP: &str = "THING_GROUP";
+const ALLOWED_CA_IDS: &str = "ALLOWED_CA_IDS";
+
+/// Environment variables of a function.
+pub(super) type Variables = BTreeMap<String, String>;
+
+/// The function as the account has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Deployed {
+    pub(super) arn: String,
+    pub(super) role: String,
+    sha256: String,
+    architecture: Architecture,
+    runtime: Option<Runtime>,
+    handler: String,
+    memory: i32,
+    timeout: i32,
+    /// `None` where they cannot be decrypted.
+    variables: Option<Variables>,
+    /// Why it can never run, if it cannot.
+    broken: Option<String>,
+    /// Still being made or updated.
+    busy: bool,
+}
+
+impl Deployed {
+    /// What `GetFunctionConfiguration` tells; `None` where it has no ARN.
+    pub(super) fn from_answer(answer: &GetFunctionConfigurationOutput) -> Option<Self> {
+        let environment = answer.environment();
+        let variables = environment
+            .and_then(|environment| environment.variables())
+            .map(|variables| variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect());
+        let hidden = environment.is_some_and(|environment| environment.error().is_some());
+        Some(Self {
+            arn: answer.function_arn()?.to_owned(),
+            role: answer.role().unwrap_or_default().to_owned(),
+            sha256: answer.code_sha256().unwrap_or_default().to_owned(),
+            architecture: answer.architectures().first().cloned().unwrap_or(Architecture::X8664),
+            runtime: answer.runtime().cloned(),
+            handler: answer.handler().unwrap_or_default().to_owned(),
+            memory: answer.memory_size().unwrap_or(MEMORY),
+            timeout: answer.timeout().unwrap_or(TIMEOUT),
+            variables: if hidden { None } else { Some(variables.unwrap_or_default()) },
+            broken: (answer.state() == Some(&State::Failed))
+                .then(|| answer.state_reason().unwrap_or("no reason is given").to_owned()),
+            busy: answer.state() == Some(&State::Pending)
+                || answer.last_update_status() == Some(&LastUpdateStatus::InProgress),
+        })
+    }
+
+    /// Whether it is still being made or updated.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Why it can never run, if it cannot.
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// The names that the function works with, where its environment says so.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.as_ref()?.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn policy_name(&self) -> Option<&str> {
+        self.variable(POLICY_NAME)
+    }
+
+    pub(super) fn thing_type(&self) -> Option<&str> {
+        self.variable(THING_TYPE)
+    }
+
+    pub(super) fn thing_group(&self) -> Option<&str> {
+        self.variable(THING_GROUP)
+    }
+}
+
+/// What is to be changed in the configuration; `None` stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Configuration {
+    pub(super) runtime: Option<Runtime>,
+    pub(super) handler: Option<String>,
+    pub(super) memory: Option<i32>,
+    pub(super) timeout: Option<i32>,
+    pub(super) role: Option<String>,
+    /// All variables, those that stay included: AWS replaces the whole set.
+    pub(super) variables: Option<Variables>,
+}
+
+/// What is to be done about the function.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Leave,
+    Create { package: Package, role: String, variables: Variables },
+    Change { code: Option<Package>, configuration: Configuration, changes: Vec<String> },
+}
+
+/// `role` is the ARN of the role that the function is to have, where that is for this tool to say.
+///
+/// # Errors
+/// [`Error::NoFunction`] without function and package, [`Error::FunctionBroken`], [`Error::HiddenVariables`].
+pub(super) fn decide(
+    found: Option<&Deployed>,
+    settings: &Settings,
+    role: Option<&str>,
+    ca: Option<&str>,
+) -> Result<Step, Error> {
+    let wanted = variables(settings);
+    let Some(found) = found else {
+        let Some(package) = settings.package.clone() else {
+            return Err(Error::NoFunction { name: settings.function.clone() });
+        };
+        return Ok(Step::Create { package, role: role.unwrap_or_default().to_owned(), variables: wanted });
+    };
+    if let (Some(reason), None) = (found.broken(), &settings.package) {
+        return Err(Error::FunctionBroken { name: settings.function.clone(), reason: reason.to_owned() });
+    }
+    let mut changes = Vec::new();
+    let mut configuration = Configuration::default();
+    let mut code = None;
+    if let Some(package) = &settings.package {
+        if found.architecture != package.architecture {
+            changes.push(format!("architecture {} becomes {}", found.architecture, package.architecture));
+            code = Some(package.clone());
+        } else if found.sha256 != package.sha256 {
+            changes.push("code is another, is replaced".to_owned());
+            code = Some(package.clone());
+        }
+        if found.runtime.as_ref() != Some(&RUNTIME) {
+            changes.push(format!("runtime becomes {RUNTIME}"));
+            configuration.runtime = Some(RUNTIME);
+        }
+        if found.handler != HANDLER {
+            changes.push(format!("handler becomes {HANDLER}"));
+            configuration.handler = Some(HANDLER.to_owned());
+        }
+        if found.memory < MEMORY {
+            changes.push(format!("memory {} MB becomes {MEMORY} MB", found.memory));
+            configuration.memory = Some(MEMORY);
+        }
+        if found.timeout < SHORTEST_TIMEOUT {
+            changes.push(format!("time limit {} s becomes {TIMEOUT} s", found.timeout));
+            configuration.timeout = Some(TIMEOUT);
+        }
+    }
+    if let Some(role) = role.filter(|role| *role != found.role) {
+        changes.push(format!("role {} becomes {role}", found.role));
+        configuration.role = Some(role.to_owned());
+    }
+    configuration.variables = merged(found, wanted, ca, settings, &mut changes)?;
+    if changes.is_empty() { Ok(Step::Leave) } else { Ok(Step::Change { code, configuration, changes }) }
+}
+
+/// The variables that the settings ask for. What is not asked for is the function's own default.
+fn variables(settings: &Settings) -> Variables {
+    let policy = settings.policy.as_ref().map(|name| (POLICY_NAME, name.as_str()));
+    let thing_type = settings.thing_type.as_ref().map(|name| (THING_TYPE, name.as_str()));
+    policy.into_iter().chain(thing_type).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// All variables of the function as they have to be, or `None` if they are so already.
+fn merged(
+    found: &Deployed,
+    mut wanted: Variables,
+    ca: Option<&str>,
+    settings: &Settings,
+    changes: &mut Vec<String>,
+) -> Result<Option<Variables>, Error> {
+    if let (Some(list), Some(ca)) = (found.variable(ALLOWED_CA_IDS), ca)
+        && !list.split([',', ' ', '\n']).any(|id| id.eq_ignore_ascii_case(ca))
+    {
+        wanted.insert(ALLOWED_CA_IDS.to_owned(), format!("{list},{ca}"));
+    }
+    let Some(present) = &found.variables else {
+        return if wanted.is_empty() {
+            Ok(None)
+        } else {
+            Err(Error::HiddenVariables { name: settings.function.clone() })
+        };
+    };
+    let mut variables = present.clone();
+    for (name, value) in wanted {
+        if present.get(&name) != Some(&value) {
+            changes.push(match present.get(&name) {
+                Some(old) => format!("{name} {old} becomes {value}"),
+                None => format!("{name} becomes {value}"),
+            });
+            variables.insert(name, value);
+        }
+    }
+    Ok((variables != *present).then_some(variables))
+}
+
+impl Step {
+    pub(super) fn link(&self, name: &str) -> Link {
+        let details = match self {
+            Self::Leave => Vec::new(),
+            Self::Create { package, .. } => vec![format!("{RUNTIME}, {}", package.architecture)],
+            Self::Change { changes, .. } => changes.clone(),
+        };
+        Link::new(Kind::Function, name, !matches!(self, Self::Create { .. }), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::setup::link::Action;
+    use crate::cloud::setup::package::tests::package;
+
+    const ROLE: &str = "arn:aws:iam::123456789012:role/JITR-role";
+
+    fn deployed() -> Deployed {
+        Deployed {
+            arn: "arn:aws:lambda:us-east-2:123456789012:function:JITR".into(),
+            role: ROLE.into(),
+            sha256: package().sha256,
+            architecture: Architecture::X8664,
+            runtime: Some(RUNTIME),
+            handler: HANDLER.into(),
+            memory: 256,
+            timeout: 15,
+            variables: Some(Variables::new()),
+            broken: None,
+            busy: false,
+        }
+    }
+
+    fn with_package() -> Settings {
+        Settings { package: Some(package()), ..Settings::default() }
+    }
+
+    fn changes(found: Deployed, settings: &Settings) -> Vec<String> {
+        match decide(Some(&found), settings, Some(ROLE), Some("1f")).unwrap() {
+            Step::Change { changes, .. } => changes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_function_that_is_right_is_left_with_its_larger_memory() {
+        assert_eq!(decide(Some(&deployed()), &with_package(), Some(ROLE), Some("1f")).unwrap(), Step::Leave);
+        let link = decide(None, &with_package(), Some(ROLE), None).unwrap().link("JITR");
+        assert_eq!((link.action, link.details), (Action::Create, vec!["provided.al2023, x86_64".to_owned()]));
+    }
+
+    #[test]
+    fn without_function_and_package_the_next_step_is_told() {
+        let error = decide(None, &Settings::default(), None, None).unwrap_err();
+        assert_eq!(error.to_string(), "there is no function `JITR` in this account and Region");
+    }
+
+    #[test]
+    fn a_function_deployed_by_other_means_keeps_its_settings() {
+        let other = Deployed { runtime: None, memory: 64, sha256: "other".into(), ..deployed() };
+        assert_eq!(decide(Some(&other), &Settings::default(), None, Some("1f")).unwrap(), Step::Leave);
+    }
+
+    #[test]
+    fn each_difference_from_the_package_is_changed_and_named() {
+        let cases = [
+            (Deployed { sha256: "x".into(), ..deployed() }, "code"),
+            (
+                Deployed { architecture: Architecture::Arm64, ..deployed() },
+                "architecture arm64 becomes x86_64",
+            ),
+            (Deployed { runtime: Some(Runtime::Python312), ..deployed() }, "runtime"),
+            (Deployed { handler: "main".into(), ..deployed() }, "handler"),
+            (Deployed { memory: 64, ..deployed() }, "memory 64 MB"),
+            (Deployed { timeout: 3, ..deployed() }, "time limit 3 s"),
+            (Deployed { role: "arn:other".into(), ..deployed() }, "role arn:other"),
+        ];
+        for (found, named) in cases {
+            let changes = changes(found, &with_package());
+            assert_eq!(changes.len(), 1, "{changes:?}");
+            assert!(changes[0].starts_with(named), "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_others_set_survive_and_the_signer_joins_the_allowed_ones() {
+        let found = Deployed {
+            variables: Some(Variables::from([
+                ("RUST_LOG".to_owned(), "debug".to_owned()),
+                (ALLOWED_CA_IDS.to_owned(), "aa, bb".to_owned()),
+            ])),
+            ..deployed()
+        };
+        let settings = Settings { policy: Some("mine".parse().unwrap()), ..Settings::default() };
+        let step = decide(Some(&found), &settings, None, Some("1f")).unwrap();
+        let Step::Change { configuration, code: None, .. } = step else { panic!("{step:?}") };
+        let variables = configuration.variables.unwrap();
+        assert_eq!(variables["RUST_LOG"], "debug");
+        assert_eq!(variables[ALLOWED_CA_IDS], "aa, bb,1f");
+        assert_eq!(variables[POLICY_NAME], "mine");
+        assert!(decide(Some(&found), &Settings::default(), None, Some("BB")).unwrap() == Step::Leave);
+    }
+
+    #[test]
+    fn variables_that_cannot_be_read_are_not_overwritten() {
+        let hidden = Deployed { variables: None, ..deployed() };
+        assert_eq!(decide(Some(&hidden), &Settings::default(), None, Some("1f")).unwrap(), Step::Leave);
+        let settings = Settings { policy: Some("mine".parse().unwrap()), ..Settings::default() };
+        assert!(matches!(decide(Some(&hidden), &settings, None, None), Err(Error::HiddenVariables { .. })));
+    }
+
+    #[test]
+    fn a_broken_function_is_an_error_unless_a_package_replaces_it() {
+        let broken = Deployed { broken: Some("image gone".into()), ..deployed() };
+        let error = decide(Some(&broken), &Settings::default(), None, None).unwrap_err();
+        assert!(error.to_string().contains("image gone"));
+        assert!(decide(Some(&broken), &with_package(), Some(ROLE), None).is_ok());
+    }
+}

@@ -1,0 +1,87 @@
+//! One link of the chain that a first connection takes, and what setting up does about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A link of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The role of the function.
+    Role,
+    /// The function that registers boards.
+    Function,
+    /// The permission for the rule to invoke the function.
+    Permission,
+    /// The topic rule that forwards the event.
+    Rule,
+    /// The signer CA, known to the account.
+    SignerCa,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Role => "role",
+            Self::Function => "function",
+            Self::Permission => "permission",
+            Self::Rule => "topic rule",
+            Self::SignerCa => "signer CA",
+        })
+    }
+}
+
+/// What is to be done about a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It exists and is right.
+    Leave,
+    /// It does not exist.
+    Create,
+    /// It exists and is not right.
+    Change,
+}
+
+/// One line of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// Which link.
+    pub link: Kind,
+    /// Its name in the account.
+    pub name: String,
+    /// What is to be done.
+    pub action: Action,
+    /// What changes, one item each; for a link that is left or created, what is notable about it.
+    pub details: Vec<String>,
+}
+
+impl Link {
+    /// A link that is created if `exists` is false, changed if there are changes, and else left.
+    pub(super) fn new(link: Kind, name: impl Into<String>, exists: bool, changes: Vec<String>) -> Self {
+        let action = match (exists, changes.is_empty()) {
+            (false, _) => Action::Create,
+            (true, false) => Action::Change,
+            (true, true) => Action::Leave,
+        };
+        Self { link, name: name.into(), action, details: changes }
+    }
+
+    /// The line for people; `done` tells a result from a plan.
+    pub fn line(&self, done: bool) -> String {
+        let verb = match (self.action, done) {
+            (Action::Leave, _) => "left as it is",
+            (Action::Create, false) => "would be created",
+            (Action::Create, true) => "created",
+            (Action::Change, false) => "would be changed",
+            (Action::Change, true) => "changed",
+        };
+        let mut line = format!("{:<11} {:<17} {}", self.link, verb, self.name);
+        if !self.details.is_empty() {
+            line.push_str(": ");
+            line.push_str(&self.details.join("; "));
+        }
+        line
+    }
+}

@@ -1,0 +1,391 @@
+//! Setting the account up for just-in-time registration: first a plan, then the same plan carried out.
+//!
+//! A first connection takes a chain of links: signer CA → topic rule → permission → function → role. Each file here is
+//! one link: what the account has (`find`), what is to be done about it (`decide`, without I/O), and doing it (`apply`).
+
+use jitr::iam::{RoleSettings, lambda_role_policy};
+use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::scope::Scope;
+use miette::Diagnostic;
+use serde_json::Value;
+
+mod deploy;
+mod function;
+mod link;
+mod package;
+mod permission;
+mod role;
+mod rule;
+mod signer_ca;
+
+pub use link::{Action, Kind, Link};
+pub use package::Package;
+
+use super::{Account, Error as CloudError, endpoint};
+use crate::ExitCode;
+
+/// Name of the function unless another is chosen.
+pub const FUNCTION: &str = "JITR";
+/// Name of the topic rule unless another is chosen.
+pub const RULE: &str = "ForwardSignedButUnknownDevices";
+
+/// What the account is to look like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the topic rule, `[a-zA-Z0-9_]{1,128}`.
+    pub rule: String,
+    /// Name or ARN of the function.
+    pub function: String,
+    /// The package to deploy; without it the function has to be there.
+    pub package: Option<Package>,
+    /// ARN of the function's role, where this tool is not to make one.
+    pub role: Option<String>,
+    /// Policy that boards get; `None` leaves it to the function.
+    pub policy: Option<PolicyName>,
+    /// Type of the things; `None` leaves it to the function.
+    pub thing_type: Option<ThingTypeName>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rule: RULE.to_owned(),
+            function: FUNCTION.to_owned(),
+            package: None,
+            role: None,
+            policy: None,
+            thing_type: None,
+        }
+    }
+}
+
+/// The signer CA, as the account is to know it.
+#[derive(Clone, Debug)]
+pub struct SignerCa<'a> {
+    /// Certificate id: SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub id: &'a str,
+    /// The certificate, PEM.
+    pub pem: String,
+}
+
+/// Why the account cannot be set up.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Neither a function nor a package to make one of.
+    #[error("there is no function `{name}` in this account and Region")]
+    #[diagnostic(help(
+        "build it with `cargo lambda build --release --output-format zip -p jitr` and give the package with \
+         --lambda-zip target/lambda/jitr/bootstrap.zip, or name a function that is deployed with --function"
+    ))]
+    NoFunction {
+        /// As given.
+        name: String,
+    },
+    /// Lambda could not make it runnable.
+    #[error("the function `{name}` cannot run: {reason}")]
+    #[diagnostic(help("deploy it again with --lambda-zip"))]
+    FunctionBroken {
+        /// Name or ARN.
+        name: String,
+        /// What Lambda says.
+        reason: String,
+    },
+    /// It is still not active.
+    #[error("the function `{name}` was not ready after {seconds} s")]
+    #[diagnostic(help("wait a little and run the same command again; it continues where it stopped"))]
+    FunctionSlow {
+        /// Name or ARN.
+        name: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Its variables cannot be decrypted, and AWS replaces them only as a whole.
+    #[error("the variables of the function `{name}` cannot be read, so they cannot be changed")]
+    #[diagnostic(help(
+        "ask for kms:Decrypt on the function's key, or leave --policy-name and --thing-type out"
+    ))]
+    HiddenVariables {
+        /// Name or ARN.
+        name: String,
+    },
+    /// Lambda may not take the role.
+    #[error("Lambda cannot take the role {role}")]
+    #[diagnostic(help(
+        "its trust policy must allow sts:AssumeRole for lambda.amazonaws.com; or give another with --role-arn"
+    ))]
+    RoleUnusable {
+        /// Its ARN.
+        role: String,
+        /// What Lambda says.
+        source: Box<CloudError>,
+    },
+    /// The CA is registered, and not here.
+    #[error("the signer CA {id} is registered in another account of this Region")]
+    #[diagnostic(help(
+        "a CA belongs to one account in a Region: delete it there, or make another with `provisioner ca create --home DIR`"
+    ))]
+    CaElsewhere {
+        /// Its certificate id.
+        id: String,
+        /// What AWS says.
+        source: Box<CloudError>,
+    },
+    /// Ten CAs with one subject.
+    #[error(
+        "the account has as many CAs as it may have with this subject name (ten, unless the quota was raised)"
+    )]
+    #[diagnostic(help(
+        "delete CAs that are not used any more, or give the signer another name: `provisioner ca create --signer-cn NAME`"
+    ))]
+    TooManyCas {
+        /// What AWS says.
+        source: Box<CloudError>,
+    },
+    /// The proof that we have the CA's key did not convince AWS.
+    #[error("AWS does not accept the verification certificate of the signer CA")]
+    #[diagnostic(help("run the same command again; it makes a new one"))]
+    VerificationRefused {
+        /// What AWS says.
+        source: Box<CloudError>,
+    },
+    /// The policy that the role needs cannot be made up.
+    #[error("the policy of the function's role cannot be made up")]
+    #[diagnostic(help("this is a fault of the program"))]
+    RolePolicy {
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A name in the function's environment that AWS does not accept.
+    #[error("the environment of the function has a name that AWS does not accept")]
+    #[diagnostic(help(
+        "mend the variable in the function's configuration, or set it with --policy-name or --thing-type"
+    ))]
+    Name(#[from] jitr::name::NameError),
+    /// The package cannot be deployed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Package(#[from] package::Error),
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Package(_) => ExitCode::Usage,
+            _ => ExitCode::Aws,
+        }
+    }
+}
+
+/// What is there, what is missing and what differs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Partition, Region and account.
+    pub scope: Scope,
+    /// Host that boards connect to.
+    pub endpoint: String,
+    rule: String,
+    function: String,
+    function_busy: bool,
+    signer: Option<String>,
+    role: Option<RolePlan>,
+    function_step: function::Step,
+    permission: permission::Wanted,
+    permission_step: permission::Step,
+    rule_step: rule::Step,
+    signer_step: signer_ca::Step,
+}
+
+#[derive(Clone, Debug)]
+struct RolePlan {
+    name: String,
+    policy: Value,
+    step: role::Step,
+}
+
+impl Plan {
+    /// Looks at every link at once and decides what is to be done. Changes nothing.
+    ///
+    /// `signer` may be missing only where the plan is not carried out.
+    ///
+    /// # Errors
+    /// [`CloudError::Sandbox`], [`Error::NoFunction`], and whatever the calls end in.
+    pub async fn make(
+        account: &Account,
+        signer: Option<&SignerCa<'_>>,
+        settings: &Settings,
+    ) -> Result<Self, CloudError> {
+        let role_name = format!("{}-role", base_name(&settings.function));
+        let find_signer = async {
+            match signer {
+                Some(signer) => signer_ca::find(account, signer.id).await,
+                None => Ok(None),
+            }
+        };
+        let find_role = async {
+            match (&settings.package, &settings.role) {
+                (Some(_), None) => role::find(account, &role_name).await,
+                _ => Ok(None),
+            }
+        };
+        let (scope, endpoint, found_signer, found_rule, found_function, found_policy, found_role) = tokio::try_join!(
+            account.scope(),
+            endpoint(account),
+            find_signer,
+            rule::find(account, &settings.rule),
+            deploy::find(account, &settings.function),
+            permission::find(account, &settings.function),
+            find_role,
+        )?;
+
+        let role_arn = format!("arn:{}:iam::{}:role/{role_name}", scope.partition, scope.account);
+        // A function that somebody deployed with a role of its own keeps it.
+        let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
+        let role = if settings.package.is_some() && settings.role.is_none() && ours {
+            let policy = role_policy(&scope, settings, found_function.as_ref())?;
+            let step = role::decide(found_role.as_ref(), &policy);
+            Some(RolePlan { name: role_name, policy, step })
+        } else {
+            None
+        };
+        let ca = signer.map(|signer| signer.id);
+        let wanted_role = settings.role.as_deref().or(role.as_ref().map(|_| role_arn.as_str()));
+        let function_step = function::decide(found_function.as_ref(), settings, wanted_role, ca)?;
+        let function_arn = match &found_function {
+            Some(function) => function.arn.clone(),
+            None => function_arn(&scope, &settings.function),
+        };
+        let permission = permission::Wanted {
+            function: settings.function.clone(),
+            statement: settings.rule.clone(),
+            rule: scope.arn(format_args!("rule/{}", settings.rule)),
+            account: scope.account.clone(),
+        };
+        Ok(Self {
+            rule: settings.rule.clone(),
+            function: settings.function.clone(),
+            function_busy: found_function.as_ref().is_some_and(function::Deployed::is_busy),
+            signer: ca.map(str::to_owned),
+            permission_step: permission::decide(found_policy.as_ref(), &permission),
+            rule_step: rule::decide(found_rule.as_ref(), &function_arn)?,
+            signer_step: signer_ca::decide(found_signer),
+            scope,
+            endpoint,
+            role,
+            function_step,
+            permission,
+        })
+    }
+
+    /// The plan, one line a link, in the order in which it is carried out.
+    pub fn links(&self) -> Vec<Link> {
+        let role = self.role.as_ref().map(|role| role.step.link(&role.name));
+        let signer = self.signer.as_deref().unwrap_or("not made yet");
+        role.into_iter()
+            .chain([
+                self.function_step.link(&self.function),
+                self.permission_step.link(&self.permission),
+                self.rule_step.link(&self.rule),
+                self.signer_step.link(signer),
+            ])
+            .collect()
+    }
+
+    /// Whether carrying it out needs a verification certificate of the signer CA.
+    pub fn needs_verification(&self) -> bool {
+        self.signer_step == signer_ca::Step::Register
+    }
+
+    /// Does what the plan says and tells `done` of each link. The signer CA comes last: from then on boards that
+    /// connect find everything in place.
+    ///
+    /// # Errors
+    /// Whatever the calls end in. What is done stays done; the next plan continues from there.
+    pub async fn apply(
+        &self,
+        account: &Account,
+        signer: &SignerCa<'_>,
+        verification: Option<&str>,
+        mut done: impl FnMut(Link),
+    ) -> Result<(), CloudError> {
+        let ca = Some(signer.id);
+        if let Some(role) = &self.role {
+            role.step.apply(account, &role.name, &role.policy, ca).await?;
+            done(role.step.link(&role.name));
+        }
+        self.function_step.apply(account, &self.function, ca, self.function_busy).await?;
+        done(self.function_step.link(&self.function));
+        tokio::try_join!(
+            self.permission_step.apply(account, &self.permission),
+            self.rule_step.apply(account, &self.rule, ca),
+        )?;
+        done(self.permission_step.link(&self.permission));
+        done(self.rule_step.link(&self.rule));
+        self.signer_step.apply(account, signer, verification).await?;
+        done(self.signer_step.link(signer.id));
+        Ok(())
+    }
+}
+
+/// The code that the verification certificate has to carry as its common name.
+///
+/// # Errors
+/// Whatever `iot:GetRegistrationCode` ends in.
+pub async fn registration_code(account: &Account) -> Result<String, CloudError> {
+    const ACTION: &str = "iot:GetRegistrationCode";
+    let answer = account.iot().get_registration_code().send().await.map_err(account.failed(ACTION))?;
+    answer.registration_code.ok_or(CloudError::Incomplete { action: ACTION, what: "the code" })
+}
+
+/// The policy of the role, for the names that the function is going to work with.
+fn role_policy(
+    scope: &Scope,
+    settings: &Settings,
+    found: Option<&function::Deployed>,
+) -> Result<Value, Error> {
+    let policy = match (&settings.policy, found.and_then(function::Deployed::policy_name)) {
+        (Some(name), _) => name.clone(),
+        (None, Some(name)) => name.parse()?,
+        (None, None) => PolicyName::zero_touch(),
+    };
+    let thing_type = match (&settings.thing_type, found.and_then(function::Deployed::thing_type)) {
+        (Some(name), _) => name.clone(),
+        (None, Some(name)) => name.parse()?,
+        (None, None) => ThingTypeName::zero_touch_kit(),
+    };
+    let thing_group: Option<ThingGroupName> =
+        found.and_then(function::Deployed::thing_group).map(str::parse).transpose()?;
+    lambda_role_policy(
+        scope,
+        &RoleSettings {
+            function: base_name(&settings.function),
+            policy: &policy,
+            thing_type: &thing_type,
+            thing_group: thing_group.as_ref(),
+        },
+    )
+    .map_err(|source| Error::RolePolicy { source })
+}
+
+/// The name in a function's ARN (`arn:aws:lambda:REGION:ACCOUNT:function:NAME`), or the name itself.
+fn base_name(function: &str) -> &str {
+    function.split(':').nth(6).unwrap_or(function)
+}
+
+fn function_arn(scope: &Scope, function: &str) -> String {
+    if function.starts_with("arn:") {
+        return function.to_owned();
+    }
+    format!("arn:{}:lambda:{}:{}:function:{function}", scope.partition, scope.region, scope.account)
+}
+
+/// Everything made carries these: which tool made it, and for which signer CA.
+fn tags(ca: Option<&str>) -> Vec<(&'static str, &str)> {
+    let ca = ca.map(|id| ("zero-touch:signer-ca", id));
+    [("zero-touch:created-by", "provisioner")].into_iter().chain(ca).collect()
+}
+
+/// A string, or a list with the string in it: IAM policies have both.
+fn holds(value: &Value, text: &str) -> bool {
+    value == text || value.as_array().is_some_and(|values| values.iter().any(|value| value == text))
+}

@@ -1,0 +1,188 @@
+//! The permission for the topic rule, and for nobody else's, to invoke the function.
+
+use serde_json::Value;
+
+use super::holds;
+use super::link::{Kind, Link};
+use crate::cloud::{Account, Error as CloudError};
+
+const INVOKE: &str = "lambda:InvokeFunction";
+const IOT: &str = "iot.amazonaws.com";
+
+/// Who may invoke what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Name or ARN of the function.
+    pub(super) function: String,
+    /// Statement id in the function's policy: the name of the rule.
+    pub(super) statement: String,
+    /// ARN of the rule.
+    pub(super) rule: String,
+    /// Account number of the rule.
+    pub(super) account: String,
+}
+
+/// What is to be done about the permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Leave,
+    Add,
+    /// Remove the statement of ours that is not right, then add.
+    Replace(String),
+}
+
+/// The resource policy of the function, if the function and the policy are there.
+pub(super) async fn find(account: &Account, function: &str) -> Result<Option<Value>, CloudError> {
+    const ACTION: &str = "lambda:GetPolicy";
+    let answer = account.lambda().get_policy().function_name(function).send().await;
+    match answer.map_err(account.failed(ACTION)) {
+        Ok(answer) => {
+            let text = answer.policy().unwrap_or("{}");
+            let policy = serde_json::from_str(text)
+                .map_err(|_| CloudError::Incomplete { action: ACTION, what: "the policy as JSON" })?;
+            Ok(Some(policy))
+        }
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {
+    let empty = Vec::new();
+    let statements = policy.and_then(|policy| policy["Statement"].as_array()).unwrap_or(&empty);
+    if statements.iter().any(|statement| allows(statement, wanted)) {
+        return Step::Leave;
+    }
+    match statements.iter().find(|statement| statement["Sid"] == wanted.statement.as_str()) {
+        Some(ours) => Step::Replace(difference(ours, wanted)),
+        None => Step::Add,
+    }
+}
+
+/// Whether the statement lets exactly this rule of exactly this account invoke the function.
+fn allows(statement: &Value, wanted: &Wanted) -> bool {
+    statement["Effect"] == "Allow" && is_invocation(statement) && difference(statement, wanted).is_empty()
+}
+
+fn is_invocation(statement: &Value) -> bool {
+    let principal = &statement["Principal"]["Service"];
+    holds(&statement["Action"], INVOKE) && holds(principal, IOT)
+}
+
+fn difference(statement: &Value, wanted: &Wanted) -> String {
+    if !is_invocation(statement) {
+        return format!("did not allow {INVOKE} for {IOT}");
+    }
+    let rule = condition(statement, "AWS:SourceArn");
+    let account = condition(statement, "AWS:SourceAccount");
+    match (rule, account) {
+        (None, _) => "was not limited to the rule".to_owned(),
+        (Some(arn), _) if !holds(arn, &wanted.rule) => format!("was for {arn}"),
+        (_, None) => "was not limited to the account".to_owned(),
+        (_, Some(number)) if !holds(number, &wanted.account) => format!("was for account {number}"),
+        _ => String::new(),
+    }
+}
+
+/// The value of a condition key, under whichever operator; keys ignore case.
+fn condition<'a>(statement: &'a Value, key: &str) -> Option<&'a Value> {
+    let operators = statement["Condition"].as_object()?;
+    operators
+        .values()
+        .filter_map(Value::as_object)
+        .flatten()
+        .find_map(|(name, value)| name.eq_ignore_ascii_case(key).then_some(value))
+}
+
+impl Step {
+    pub(super) fn link(&self, wanted: &Wanted) -> Link {
+        let changes = match self {
+            Self::Leave | Self::Add => Vec::new(),
+            Self::Replace(difference) => vec![difference.clone()],
+        };
+        Link::new(Kind::Permission, &wanted.statement, *self != Self::Add, changes)
+    }
+
+    pub(super) async fn apply(&self, account: &Account, wanted: &Wanted) -> Result<(), CloudError> {
+        let lambda = account.lambda();
+        if let Self::Replace(_) = self {
+            lambda
+                .remove_permission()
+                .function_name(&wanted.function)
+                .statement_id(&wanted.statement)
+                .send()
+                .await
+                .map_err(account.failed("lambda:RemovePermission"))?;
+        }
+        if *self != Self::Leave {
+            lambda
+                .add_permission()
+                .function_name(&wanted.function)
+                .statement_id(&wanted.statement)
+                .action(INVOKE)
+                .principal(IOT)
+                .source_arn(&wanted.rule)
+                .source_account(&wanted.account)
+                .send()
+                .await
+                .map_err(account.failed("lambda:AddPermission"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            function: "JITR".into(),
+            statement: "ForwardSignedButUnknownDevices".into(),
+            rule: "arn:aws:iot:us-east-2:123456789012:rule/ForwardSignedButUnknownDevices".into(),
+            account: "123456789012".into(),
+        }
+    }
+
+    fn policy(sid: &str, condition: Value) -> Value {
+        json!({"Version": "2012-10-17", "Statement": [{
+            "Sid": sid, "Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"},
+            "Action": "lambda:InvokeFunction",
+            "Resource": "arn:aws:lambda:us-east-2:123456789012:function:JITR", "Condition": condition,
+        }]})
+    }
+
+    #[test]
+    fn a_permission_for_this_rule_and_account_is_left_under_whichever_name() {
+        let condition = json!({
+            "StringEquals": {"AWS:SourceAccount": "123456789012"},
+            "ArnLike": {"aws:sourcearn": wanted().rule},
+        });
+        assert_eq!(decide(Some(&policy("mine", condition.clone())), &wanted()), Step::Leave);
+        assert_eq!(decide(Some(&policy(&wanted().statement, condition)), &wanted()), Step::Leave);
+    }
+
+    #[test]
+    fn without_policy_or_without_our_statement_it_is_added() {
+        assert_eq!(decide(None, &wanted()), Step::Add);
+        assert_eq!(decide(Some(&json!({})), &wanted()), Step::Add);
+        assert_eq!(decide(Some(&policy("other", json!({}))), &wanted()), Step::Add);
+    }
+
+    #[test]
+    fn a_statement_of_ours_that_is_too_wide_or_for_another_rule_is_replaced() {
+        let arn = json!({"AWS:SourceArn": wanted().rule});
+        let cases = [
+            (json!({}), "not limited to the rule"),
+            (json!({"ArnLike": arn}), "not limited to the account"),
+            (json!({"ArnLike": {"AWS:SourceArn": "arn:other"}}), "arn:other"),
+            (json!({"ArnLike": arn, "StringEquals": {"AWS:SourceAccount": "1"}}), "account \"1\""),
+        ];
+        for (condition, named) in cases {
+            let step = decide(Some(&policy(&wanted().statement, condition)), &wanted());
+            let Step::Replace(difference) = &step else { panic!("{named}: {step:?}") };
+            assert!(difference.contains(named), "{difference}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The role of the function: what it may do, and that Lambda may take it.
+
+use aws_sdk_iam::types::Tag;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::link::{Kind, Link};
+use super::{holds, tags};
+use crate::cloud::{Account, Error as CloudError};
+
+/// Name of the inline policy.
+const INLINE: &str = "jitr";
+
+/// The role as the account has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Found {
+    trust: Value,
+    /// The inline policy, if it is there.
+    policy: Option<Value>,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Leave,
+    Create,
+    Mend { trust: bool, policy: bool },
+}
+
+/// The role and its inline policy, if they are there.
+pub(super) async fn find(account: &Account, name: &str) -> Result<Option<Found>, CloudError> {
+    let iam = account.iam();
+    let role = async {
+        let answer = iam.get_role().role_name(name).send().await;
+        match answer.map_err(account.failed("iam:GetRole")) {
+            Ok(answer) => Ok(answer.role),
+            Err(error) if error.has_code("NoSuchEntity") => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let policy = async {
+        let answer = iam.get_role_policy().role_name(name).policy_name(INLINE).send().await;
+        match answer.map_err(account.failed("iam:GetRolePolicy")) {
+            Ok(answer) => Ok(Some(document(answer.policy_document()))),
+            Err(error) if error.has_code("NoSuchEntity") => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let (role, policy) = tokio::try_join!(role, policy)?;
+    Ok(role.map(|role| Found {
+        trust: document(role.assume_role_policy_document().unwrap_or_default()),
+        policy,
+    }))
+}
+
+/// IAM hands documents out percent-encoded (RFC 3986). What is no JSON equals no document, and is mended.
+fn document(text: &str) -> Value {
+    let text = percent_decode_str(text).decode_utf8_lossy();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+pub(super) fn decide(found: Option<&Found>, policy: &Value) -> Step {
+    let Some(found) = found else { return Step::Create };
+    let trust = !trusts_lambda(&found.trust);
+    let policy = found.policy.as_ref() != Some(policy);
+    if trust || policy { Step::Mend { trust, policy } } else { Step::Leave }
+}
+
+fn trusts_lambda(trust: &Value) -> bool {
+    trust["Statement"].as_array().is_some_and(|statements| {
+        statements.iter().any(|statement| {
+            statement["Effect"] == "Allow"
+                && holds(&statement["Principal"]["Service"], "lambda.amazonaws.com")
+                && holds(&statement["Action"], "sts:AssumeRole")
+        })
+    })
+}
+
+impl Step {
+    pub(super) fn link(&self, name: &str) -> Link {
+        let changes = match *self {
+            Self::Leave | Self::Create => Vec::new(),
+            Self::Mend { trust, policy } => [
+                (trust, "Lambda could not take it, now may"),
+                (policy, "its policy was not what the function needs"),
+            ]
+            .into_iter()
+            .filter(|(wrong, _)| *wrong)
+            .map(|(_, what)| what.to_owned())
+            .collect(),
+        };
+        Link::new(Kind::Role, name, *self != Self::Create, changes)
+    }
+
+    pub(super) async fn apply(
+        &self,
+        account: &Account,
+        name: &str,
+        policy: &Value,
+        ca: Option<&str>,
+    ) -> Result<(), CloudError> {
+        let iam = account.iam();
+        let trust_policy = jitr::iam::lambda_trust_policy().to_string();
+        if *self == Self::Create {
+            const ACTION: &str = "iam:CreateRole";
+            let tags = tags(ca)
+                .into_iter()
+                .map(|(key, value)| Tag::builder().key(key).value(value).build())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| CloudError::Incomplete { action: ACTION, what: "the key of a tag" })?;
+            iam.create_role()
+                .role_name(name)
+                .assume_role_policy_document(&trust_policy)
+                .description("Lets the function JITR register boards in AWS IoT Core")
+                .set_tags(Some(tags))
+                .send()
+                .await
+                .map_err(account.failed(ACTION))?;
+        }
+        if let Self::Mend { trust: true, .. } = self {
+            iam.update_assume_role_policy()
+                .role_name(name)
+                .policy_document(&trust_policy)
+                .send()
+                .await
+                .map_err(account.failed("iam:UpdateAssumeRolePolicy"))?;
+        }
+        if matches!(self, Self::Create | Self::Mend { policy: true, .. }) {
+            iam.put_role_policy()
+                .role_name(name)
+                .policy_name(INLINE)
+                .policy_document(policy.to_string())
+                .send()
+                .await
+                .map_err(account.failed("iam:PutRolePolicy"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::setup::link::Action;
+    use serde_json::json;
+
+    fn found() -> Found {
+        Found { trust: jitr::iam::lambda_trust_policy(), policy: Some(json!({"Statement": []})) }
+    }
+
+    #[test]
+    fn a_role_that_is_right_is_left_and_a_missing_one_created() {
+        let policy = json!({"Statement": []});
+        assert_eq!(decide(Some(&found()), &policy).link("r").action, Action::Leave);
+        assert_eq!(decide(None, &policy).link("r").action, Action::Create);
+    }
+
+    #[test]
+    fn trust_and_policy_are_mended_each_by_itself() {
+        let policy = json!({"Statement": []});
+        let untrusting = Found { trust: json!({"Statement": []}), ..found() };
+        assert_eq!(decide(Some(&untrusting), &policy), Step::Mend { trust: true, policy: false });
+        let bare = Found { policy: None, ..found() };
+        assert_eq!(decide(Some(&bare), &policy), Step::Mend { trust: false, policy: true });
+    }
+
+    #[test]
+    fn documents_are_read_percent_encoded_or_not() {
+        assert_eq!(document("%7B%22a%22%3A%20%22b%2Bc%22%7D"), json!({"a": "b+c"}));
+        assert_eq!(document(r#"{"a": 1}"#), json!({"a": 1}));
+        assert_eq!(document("nonsense"), Value::Null);
+    }
+}

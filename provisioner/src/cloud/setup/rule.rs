@@ -1,0 +1,220 @@
+//! The topic rule that forwards the event of an unknown board to the function.
+
+use aws_sdk_iot::types::{Action, LambdaAction, TopicRule, TopicRulePayload};
+
+use super::link::{Kind, Link};
+use super::tags;
+use crate::cloud::{Account, Error as CloudError};
+
+/// Topic of the event, for every CA (AWS IoT developer guide, "Just-in-time registration").
+const SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";
+const SQL_VERSION: &str = "2016-03-23";
+const DESCRIPTION: &str = "Forwards boards that a registered CA has signed and that are not known yet";
+
+/// What is to be done about the rule, and the rule as it is then.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Leave,
+    Create(TopicRulePayload),
+    Replace(TopicRulePayload, Vec<String>),
+}
+
+/// The rule in the account, if it is there.
+///
+/// AWS answers `UnauthorizedException` for a rule that does not exist; the list tells that from a real refusal.
+pub(super) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, CloudError> {
+    let answer = account.iot().get_topic_rule().rule_name(name).send().await;
+    match answer.map_err(account.failed("iot:GetTopicRule")) {
+        Ok(answer) => Ok(answer.rule),
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
+        Err(error) if error.has_code("UnauthorizedException") => {
+            if is_listed(account, name).await? {
+                Err(error)
+            } else {
+                Ok(None)
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn is_listed(account: &Account, name: &str) -> Result<bool, CloudError> {
+    let mut pages = account.iot().list_topic_rules().into_paginator().items().send();
+    while let Some(rule) = pages.next().await {
+        if rule.map_err(account.failed("iot:ListTopicRules"))?.rule_name() == Some(name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `function` is the ARN of the function that the rule has to invoke.
+pub(super) fn decide(found: Option<&TopicRule>, function: &str) -> Result<Step, CloudError> {
+    let Some(rule) = found else {
+        return Ok(Step::Create(payload(vec![invoke(function)?], DESCRIPTION.to_owned(), None)?));
+    };
+    let mut changes = Vec::new();
+    if rule.sql().map(one_spaced).as_deref() != Some(SQL) {
+        changes.push(format!("SQL was `{}`", rule.sql().unwrap_or_default()));
+    }
+    if rule.aws_iot_sql_version().is_some_and(|version| version != SQL_VERSION) {
+        changes.push(format!("SQL version was {}", rule.aws_iot_sql_version().unwrap_or_default()));
+    }
+    if rule.rule_disabled() == Some(true) {
+        changes.push("was disabled, goes on".to_owned());
+    }
+    let target = |action: &Action| action.lambda().map(|lambda| lambda.function_arn().to_owned());
+    let targets: Vec<String> = rule.actions().iter().filter_map(target).collect();
+    if targets != [function] {
+        changes.push(match targets.as_slice() {
+            [] => format!("invoked no function, will invoke {function}"),
+            others => format!("invoked {}, will invoke {function}", others.join(" and ")),
+        });
+    }
+    if changes.is_empty() {
+        return Ok(Step::Leave);
+    }
+    // Replacing replaces everything, so what others added to the rule goes with it.
+    let mut actions: Vec<Action> = rule.actions().iter().filter(|a| a.lambda().is_none()).cloned().collect();
+    actions.push(invoke(function)?);
+    let description = rule.description().unwrap_or(DESCRIPTION).to_owned();
+    Ok(Step::Replace(payload(actions, description, rule.error_action().cloned())?, changes))
+}
+
+fn one_spaced(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn invoke(function: &str) -> Result<Action, CloudError> {
+    let lambda = LambdaAction::builder().function_arn(function).build().map_err(|_| unbuilt())?;
+    Ok(Action::builder().lambda(lambda).build())
+}
+
+fn payload(
+    actions: Vec<Action>,
+    description: String,
+    error_action: Option<Action>,
+) -> Result<TopicRulePayload, CloudError> {
+    TopicRulePayload::builder()
+        .sql(SQL)
+        .aws_iot_sql_version(SQL_VERSION)
+        .description(description)
+        .rule_disabled(false)
+        .set_actions(Some(actions))
+        .set_error_action(error_action)
+        .build()
+        .map_err(|_| unbuilt())
+}
+
+/// The SDK's builders fail only where a required field was left out.
+fn unbuilt() -> CloudError {
+    CloudError::Incomplete { action: "iot:CreateTopicRule", what: "a required field" }
+}
+
+impl Step {
+    pub(super) fn link(&self, name: &str) -> Link {
+        let changes = match self {
+            Self::Replace(_, changes) => changes.clone(),
+            Self::Leave | Self::Create(_) => Vec::new(),
+        };
+        Link::new(Kind::Rule, name, !matches!(self, Self::Create(_)), changes)
+    }
+
+    pub(super) async fn apply(
+        &self,
+        account: &Account,
+        name: &str,
+        ca: Option<&str>,
+    ) -> Result<(), CloudError> {
+        let iot = account.iot();
+        match self {
+            Self::Leave => {}
+            Self::Create(payload) => {
+                iot.create_topic_rule()
+                    .rule_name(name)
+                    .topic_rule_payload(payload.clone())
+                    .tags(query(&tags(ca)))
+                    .send()
+                    .await
+                    .map_err(account.failed("iot:CreateTopicRule"))?;
+            }
+            Self::Replace(payload, _) => {
+                iot.replace_topic_rule()
+                    .rule_name(name)
+                    .topic_rule_payload(payload.clone())
+                    .send()
+                    .await
+                    .map_err(account.failed("iot:ReplaceTopicRule"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tags travel in a header here, in the form of a URL query. Neither keys nor values need escaping.
+fn query(tags: &[(&str, &str)]) -> String {
+    tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::setup::link::Action as Verdict;
+
+    const FUNCTION: &str = "arn:aws:lambda:us-east-2:123456789012:function:JITR";
+
+    fn right() -> TopicRule {
+        TopicRule::builder()
+            .sql(SQL)
+            .aws_iot_sql_version(SQL_VERSION)
+            .rule_disabled(false)
+            .actions(invoke(FUNCTION).unwrap())
+            .build()
+    }
+
+    fn rebuilt(change: impl FnOnce(&mut TopicRule)) -> Step {
+        let mut rule = right();
+        change(&mut rule);
+        decide(Some(&rule), FUNCTION).unwrap()
+    }
+
+    #[test]
+    fn a_rule_that_is_right_is_left_and_a_missing_one_created() {
+        assert_eq!(rebuilt(|_| ()), Step::Leave);
+        assert_eq!(rebuilt(|rule| rule.sql = Some(format!("  {}", SQL.replace(' ', "\n")))), Step::Leave);
+        assert_eq!(decide(None, FUNCTION).unwrap().link("R").action, Verdict::Create);
+    }
+
+    #[test]
+    fn every_difference_is_mended_and_named() {
+        let cases = [
+            (rebuilt(|rule| rule.sql = Some("SELECT * FROM 'x'".into())), "SQL was"),
+            (
+                rebuilt(|rule| rule.aws_iot_sql_version = Some("2015-10-08".into())),
+                "SQL version was 2015-10-08",
+            ),
+            (rebuilt(|rule| rule.rule_disabled = Some(true)), "disabled"),
+            (rebuilt(|rule| rule.actions = None), "invoked no function"),
+            (rebuilt(|rule| rule.actions = Some(vec![invoke("arn:other").unwrap()])), "invoked arn:other"),
+        ];
+        for (step, named) in cases {
+            let link = step.link("R");
+            assert_eq!(link.action, Verdict::Change, "{named}");
+            assert!(link.details[0].contains(named), "{named}: {link:?}");
+        }
+    }
+
+    #[test]
+    fn actions_that_others_added_survive_the_mending() {
+        let republish = Action::builder().build();
+        let step = rebuilt(|rule| {
+            rule.rule_disabled = Some(true);
+            rule.error_action = Some(republish.clone());
+            rule.actions.as_mut().unwrap().push(republish.clone());
+        });
+        let Step::Replace(payload, _) = step else { panic!("{step:?}") };
+        assert_eq!(payload.actions(), [republish.clone(), invoke(FUNCTION).unwrap()]);
+        assert_eq!(payload.error_action(), Some(&republish));
+        assert_eq!(payload.rule_disabled(), Some(false));
+    }
+}

@@ -1,0 +1,177 @@
+//! The signer CA in the account: registered, active, registering boards by itself, without a provisioning template.
+
+use aws_sdk_iot::operation::describe_ca_certificate::DescribeCaCertificateOutput;
+use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, Tag};
+
+use super::link::{Kind, Link};
+use super::{Error, SignerCa, tags};
+use crate::cloud::{Account, Error as CloudError};
+
+/// The signer CA as the account has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Registered {
+    pub(super) active: bool,
+    pub(super) auto_registration: bool,
+    /// A template makes AWS provision boards itself (JITP), so that no event is published.
+    pub(super) template: bool,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Leave,
+    Register,
+    Mend(Registered),
+}
+
+/// The signer CA in the account, if it is there; found by its certificate id.
+pub(super) async fn find(account: &Account, id: &str) -> Result<Option<Registered>, CloudError> {
+    let answer = account.iot().describe_ca_certificate().certificate_id(id).send().await;
+    match answer.map_err(account.failed("iot:DescribeCACertificate")) {
+        Ok(answer) => Ok(Some(registered(&answer))),
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
+    let ca = answer.certificate_description();
+    Registered {
+        active: ca.and_then(|ca| ca.status()) == Some(&CaCertificateStatus::Active),
+        auto_registration: ca.and_then(|ca| ca.auto_registration_status())
+            == Some(&AutoRegistrationStatus::Enable),
+        template: answer.registration_config().is_some_and(|config| {
+            let given = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+            given(config.template_body()) || given(config.template_name())
+        }),
+    }
+}
+
+pub(super) fn decide(found: Option<Registered>) -> Step {
+    match found {
+        None => Step::Register,
+        Some(Registered { active: true, auto_registration: true, template: false }) => Step::Leave,
+        Some(wrong) => Step::Mend(wrong),
+    }
+}
+
+impl Step {
+    pub(super) fn link(self, id: &str) -> Link {
+        let changes = match self {
+            Self::Leave | Self::Register => Vec::new(),
+            Self::Mend(found) => [
+                (!found.active, "was inactive, becomes active"),
+                (!found.auto_registration, "auto-registration was off, goes on"),
+                (
+                    found.template,
+                    "has a provisioning template, which is removed: with it no event is published",
+                ),
+            ]
+            .into_iter()
+            .filter(|(wrong, _)| *wrong)
+            .map(|(_, what)| what.to_owned())
+            .collect(),
+        };
+        Link::new(Kind::SignerCa, id, self != Self::Register, changes)
+    }
+
+    /// `verification` is the verification certificate, PEM; needed to register.
+    pub(super) async fn apply(
+        self,
+        account: &Account,
+        signer: &SignerCa<'_>,
+        verification: Option<&str>,
+    ) -> Result<(), CloudError> {
+        match self {
+            Self::Leave => Ok(()),
+            Self::Register => register(account, signer, verification.unwrap_or_default()).await,
+            Self::Mend(found) => mend(account, signer.id, found).await,
+        }
+    }
+}
+
+async fn register(account: &Account, signer: &SignerCa<'_>, verification: &str) -> Result<(), CloudError> {
+    let tags = tags(Some(signer.id))
+        .into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| CloudError::Incomplete {
+            action: "iot:RegisterCACertificate",
+            what: "the key of a tag",
+        })?;
+    let answer = account
+        .iot()
+        .register_ca_certificate()
+        .ca_certificate(&signer.pem)
+        .verification_certificate(verification)
+        .set_as_active(true)
+        .allow_auto_registration(true)
+        .set_tags(Some(tags))
+        .send()
+        .await
+        .map_err(account.failed("iot:RegisterCACertificate"));
+    match answer {
+        Ok(_) => Ok(()),
+        // It was not in this account when it was looked for.
+        Err(error) if error.has_code("ResourceAlreadyExistsException") => {
+            Err(Error::CaElsewhere { id: signer.id.to_owned(), source: error.into() }.into())
+        }
+        Err(error) if error.has_code("LimitExceededException") => {
+            Err(Error::TooManyCas { source: error.into() }.into())
+        }
+        Err(error)
+            if error.has_code("RegistrationCodeValidationException")
+                || error.has_code("CertificateValidationException") =>
+        {
+            Err(Error::VerificationRefused { source: error.into() }.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn mend(account: &Account, id: &str, found: Registered) -> Result<(), CloudError> {
+    const ACTION: &str = "iot:UpdateCACertificate";
+    let iot = account.iot();
+    if found.template {
+        // By itself and first: taking the template away may turn auto-registration off.
+        let request = iot.update_ca_certificate().certificate_id(id).remove_auto_registration(true);
+        request.send().await.map_err(account.failed(ACTION))?;
+    }
+    iot.update_ca_certificate()
+        .certificate_id(id)
+        .new_status(CaCertificateStatus::Active)
+        .new_auto_registration_status(AutoRegistrationStatus::Enable)
+        .send()
+        .await
+        .map_err(account.failed(ACTION))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::setup::link::Action;
+
+    const RIGHT: Registered = Registered { active: true, auto_registration: true, template: false };
+
+    #[test]
+    fn a_ca_that_is_right_is_left_and_a_missing_one_registered() {
+        assert_eq!(decide(Some(RIGHT)).link("1f").action, Action::Leave);
+        assert_eq!(decide(None).link("1f").action, Action::Create);
+    }
+
+    #[test]
+    fn whatever_stops_boards_from_registering_is_mended_and_named() {
+        let cases = [
+            (Registered { active: false, ..RIGHT }, "inactive"),
+            (Registered { auto_registration: false, ..RIGHT }, "auto-registration"),
+            (Registered { template: true, ..RIGHT }, "template"),
+        ];
+        for (found, named) in cases {
+            let link = decide(Some(found)).link("1f");
+            assert_eq!(link.action, Action::Change);
+            assert_eq!(link.details.len(), 1);
+            assert!(link.details[0].contains(named), "{link:?}");
+        }
+    }
+}
