@@ -223,7 +223,7 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::{Kit, Seed};
+    use crate::board::{Kit, Profile, Seed};
 
     const PONG: &str = "MC+PONG=000001\r\nOK\r\n";
 
@@ -237,7 +237,7 @@ mod tests {
         for fault in faults {
             injector.inject(fault.clone());
         }
-        let mut firmware = Firmware::new(Kit::AvrIotWg, Seed(7));
+        let mut firmware = Firmware::new(Kit::AvrIotWg, Seed(7), Profile::Mah1h).unwrap();
         let mut played = Vec::new();
         for byte in lines.join("\n").bytes().chain(*b"\n") {
             if let Some(line) = firmware.receive(byte) {

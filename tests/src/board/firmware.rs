@@ -1,6 +1,7 @@
 //! The provisioning firmware as a pure state machine: bytes in, replies out, with the work each reply costs.
 
 use super::command::{Command, Failure, Request, TABLE};
+use super::factory::Profile;
 use super::flash::Flash;
 use super::kit::Kit;
 use super::secure_element::{OTP, SecureElement};
@@ -112,15 +113,18 @@ pub struct Firmware {
 
 impl Firmware {
     /// A board of the given kit, fresh from the factory.
-    pub fn new(kit: Kit, seed: Seed) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// As [`SecureElement::new`].
+    pub fn new(kit: Kit, seed: Seed, profile: Profile) -> Result<Self, rcgen::Error> {
+        Ok(Self {
             kit,
-            element: SecureElement::new(seed),
+            element: SecureElement::new(seed, profile)?,
             flash: Flash::factory(seed.stream("root certificates")),
             leds: Default::default(),
             line: Line::default(),
             awaited: None,
-        }
+        })
     }
 
     /// Takes one byte; gives the line that it completes. `\r`, `\n` and both end a line; empty lines are nothing.

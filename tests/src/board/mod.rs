@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use crate::faults::{Fault, Injector};
 
 mod command;
+mod factory;
 pub mod firmware;
 pub mod flash;
 mod kit;
@@ -21,6 +22,7 @@ mod seed;
 mod statistics;
 pub mod wire;
 
+pub use factory::{Certificates, Profile};
 pub use kit::Kit;
 pub use seed::Seed;
 pub use statistics::Statistics;
@@ -36,6 +38,8 @@ use wire::DeviceTimes;
 pub struct Options {
     /// The kit.
     pub kit: Kit,
+    /// The certificates the factory put into the secure element.
+    pub factory: Profile,
     /// What makes this board differ from others; a new one by default.
     pub seed: Option<Seed>,
     /// Bytes take the time they need at 115200 baud.
@@ -47,7 +51,13 @@ pub struct Options {
 impl Default for Options {
     /// An AVR-IoT WG that nobody has seen before, with the times of a real one.
     fn default() -> Self {
-        Self { kit: Kit::default(), seed: None, wire_speed: true, device_times: DeviceTimes::OBSERVED }
+        Self {
+            kit: Kit::default(),
+            factory: Profile::default(),
+            seed: None,
+            wire_speed: true,
+            device_times: DeviceTimes::OBSERVED,
+        }
     }
 }
 
@@ -62,6 +72,7 @@ impl Options {
 pub struct SimulatedBoard {
     path: PathBuf,
     kit: Kit,
+    factory: Profile,
     state: Arc<Mutex<State>>,
     controls: Sender<Control>,
     wake: PipeWriter,
@@ -76,7 +87,7 @@ impl SimulatedBoard {
     pub fn start(options: Options) -> io::Result<Self> {
         let seed = options.seed.map_or_else(Seed::random, Ok)?;
         let state = Arc::new(Mutex::new(State {
-            firmware: Firmware::new(options.kit, seed),
+            firmware: Firmware::new(options.kit, seed, options.factory).map_err(io::Error::other)?,
             injector: Injector::default(),
             statistics: Statistics::default(),
         }));
@@ -88,7 +99,15 @@ impl SimulatedBoard {
             Runner::new(state.clone(), options.device_times, options.wire_speed, port, orders, awake);
         let thread =
             std::thread::Builder::new().name("simulated board".into()).spawn(move || runner.run())?;
-        Ok(Self { path, kit: options.kit, state, controls, wake, thread: Some(thread) })
+        Ok(Self {
+            path,
+            kit: options.kit,
+            factory: options.factory,
+            state,
+            controls,
+            wake,
+            thread: Some(thread),
+        })
     }
 
     /// The port, such as `/dev/pts/3`. Plugging in again may change it.
@@ -127,8 +146,18 @@ impl SimulatedBoard {
     }
 
     /// Puts another secure element on the board: another serial number, another key.
-    pub fn replace_secure_element(&self, seed: Seed) {
-        self.with(|state| state.firmware.element = SecureElement::new(seed));
+    ///
+    /// # Errors
+    /// When its factory certificates cannot be built, which only a fault in here can cause.
+    pub fn replace_secure_element(&self, seed: Seed) -> io::Result<()> {
+        let element = SecureElement::new(seed, self.factory).map_err(io::Error::other)?;
+        self.with(|state| state.firmware.element = element);
+        Ok(())
+    }
+
+    /// The certificates that the secure element left the factory with, whole.
+    pub fn factory_certificates(&self) -> Certificates {
+        self.with(|state| state.firmware.element.factory_certificates().clone())
     }
 
     /// Whether a slot of the secure element is locked.

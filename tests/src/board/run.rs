@@ -177,7 +177,10 @@ impl Runner {
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.lock(|state| state.statistics.bytes_out += bytes.len() as u64);
+        self.lock(|state| {
+            state.statistics.bytes_out += bytes.len() as u64;
+            state.statistics.last = Some(Instant::now());
+        });
         self.port.as_mut().map_or(Ok(()), |port| port.write(bytes))
     }
 
@@ -242,7 +245,10 @@ impl Runner {
         let arrivals = self.wire.receive(now, count);
         self.queues.received.extend(arrivals.zip(buffer.iter().copied()));
         if count > 0 {
-            self.lock(|state| state.statistics.bytes_in += count as u64);
+            self.lock(|state| {
+                state.statistics.bytes_in += count as u64;
+                state.statistics.first.get_or_insert(now);
+            });
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use p256::ecdsa::signature::Signer;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{DerSignature, Signature, SigningKey};
 
+use super::factory::{Certificates, Profile};
 use super::seed::Seed;
 
 /// Number of slots.
@@ -40,16 +41,19 @@ pub struct SecureElement {
     key: SigningKey,
     slots: [Slot; SLOTS],
     otp: [u8; OTP],
+    factory: Certificates,
 }
 
 impl SecureElement {
-    /// The element made from `seed`.
-    pub fn new(seed: Seed) -> Self {
-        // Serial numbers of the kits begin with 01 23 and end with FE.
+    /// The element made from `seed`, with the certificates that the factory of that profile puts in.
+    ///
+    /// # Errors
+    /// [`rcgen::Error`] when a certificate cannot be built, which only a fault in here can cause.
+    pub fn new(seed: Seed, profile: Profile) -> Result<Self, rcgen::Error> {
         let mut serial = seed.bytes("serial number");
-        (serial[0], serial[1], serial[8]) = (0x01, 0x23, 0xFE);
+        (serial[0], serial[1], serial[8]) = (0x01, 0x23, profile.last_serial_byte());
         // Sizes of the ATECC608's data zone: 36 bytes for the key slots, one large one, the rest fit a public key.
-        let slots = std::array::from_fn(|slot| Slot {
+        let mut slots: [Slot; SLOTS] = std::array::from_fn(|slot| Slot {
             data: vec![
                 0;
                 match slot {
@@ -60,7 +64,19 @@ impl SecureElement {
             ],
             locked: false,
         });
-        Self { serial, key: key(seed), slots, otp: seed.bytes("otp") }
+        let mut otp: [u8; OTP] = seed.bytes("otp");
+        otp[..profile.otp_mark().len()].copy_from_slice(profile.otp_mark());
+        let key = key(seed, "slot 0");
+        let factory = Certificates::issue(profile, seed, &serial, &key)?;
+        slots[10].data.copy_from_slice(&factory.compressed_device);
+        slots[11].data.copy_from_slice(&padded(&factory.signer_public_key));
+        slots[12].data.copy_from_slice(&factory.compressed_signer);
+        Ok(Self { serial, key, slots, otp, factory })
+    }
+
+    /// The certificates that it left the factory with, as they were before they were compressed.
+    pub fn factory_certificates(&self) -> &Certificates {
+        &self.factory
     }
 
     /// The 9-byte serial number.
@@ -159,10 +175,7 @@ impl SecureElement {
     /// # Errors
     /// As [`SecureElement::write`].
     pub fn store_public_key(&mut self, slot: usize, coordinates: &[u8; 64]) -> Result<(), Refusal> {
-        let mut data = [0; 2 * (PUBLIC_KEY_PAD + 32)];
-        data[PUBLIC_KEY_PAD..PUBLIC_KEY_PAD + 32].copy_from_slice(&coordinates[..32]);
-        data[2 * PUBLIC_KEY_PAD + 32..].copy_from_slice(&coordinates[32..]);
-        self.write(slot, &data)
+        self.write(slot, &padded(coordinates))
     }
 
     /// The one-time programmable area.
@@ -177,14 +190,22 @@ impl fmt::Debug for SecureElement {
     }
 }
 
+/// X‖Y as a slot keeps it.
+fn padded(coordinates: &[u8; 64]) -> [u8; 2 * (PUBLIC_KEY_PAD + 32)] {
+    let mut data = [0; 2 * (PUBLIC_KEY_PAD + 32)];
+    data[PUBLIC_KEY_PAD..PUBLIC_KEY_PAD + 32].copy_from_slice(&coordinates[..32]);
+    data[2 * PUBLIC_KEY_PAD + 32..].copy_from_slice(&coordinates[32..]);
+    data
+}
+
 /// Slots 0 to 7 of the ATECC608 are the ones made for private keys and secrets.
 fn holds_key(slot: usize) -> bool {
     slot < 8
 }
 
 /// A scalar below the group order; almost every 32 bytes are one, so the stream yields it at once.
-fn key(seed: Seed) -> SigningKey {
-    let mut stream = seed.stream("slot 0");
+pub(super) fn key(seed: Seed, purpose: &'static str) -> SigningKey {
+    let mut stream = seed.stream(purpose);
     loop {
         let candidate: [u8; 32] = std::array::from_fn(|_| stream.next().unwrap_or_default());
         if let Ok(key) = SigningKey::from_slice(&candidate) {
@@ -202,6 +223,10 @@ mod tests {
 
     use super::*;
 
+    fn element() -> SecureElement {
+        SecureElement::new(Seed(1), Profile::Mah1h).unwrap()
+    }
+
     fn verifying_key(element: &SecureElement) -> VerifyingKey {
         let mut point = vec![4];
         point.extend(element.public_key());
@@ -210,8 +235,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_element_and_another_seed_another() {
-        let (a, b, c) =
-            (SecureElement::new(Seed(1)), SecureElement::new(Seed(1)), SecureElement::new(Seed(2)));
+        let (a, b, c) = (element(), element(), SecureElement::new(Seed(2), Profile::Mah1h).unwrap());
         assert_eq!((a.serial(), a.public_key()), (b.serial(), b.public_key()));
         assert_ne!(a.serial(), c.serial());
         assert_ne!(a.public_key(), c.public_key());
@@ -219,7 +243,7 @@ mod tests {
 
     #[test]
     fn signatures_of_digest_and_message_verify_with_the_public_key() {
-        let element = SecureElement::new(Seed(1));
+        let element = element();
         let digest: [u8; 32] = Sha256::digest(b"message").into();
         let raw = Signature::from_slice(&element.sign_digest(&digest).unwrap()).unwrap();
         let der = DerSignature::from_bytes(&element.sign(b"message").unwrap()).unwrap();
@@ -230,7 +254,7 @@ mod tests {
 
     #[test]
     fn key_slots_can_be_neither_read_nor_written() {
-        let mut element = SecureElement::new(Seed(1));
+        let mut element = element();
         assert_eq!(element.read(0, None), Err(Refusal::Execution));
         assert_eq!(element.write(0, &[0; 32]), Err(Refusal::Execution));
         assert!(!format!("{element:?}").contains(&hex::encode(element.key.to_bytes())));
@@ -238,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_locked_slot_stays_as_it_is() {
-        let mut element = SecureElement::new(Seed(1));
+        let mut element = element();
         element.write(10, &[1; 72]).unwrap();
         element.lock(10).unwrap();
         assert!(element.is_locked(10) && !element.is_locked(11));
@@ -249,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_stored_public_key_is_padded_as_the_element_keeps_it() {
-        let mut element = SecureElement::new(Seed(1));
+        let mut element = element();
         let key = std::array::from_fn(|i| i as u8 + 1);
         element.store_public_key(11, &key).unwrap();
         assert_eq!(element.stored_public_key(11).unwrap(), key);
@@ -258,8 +282,17 @@ mod tests {
     }
 
     #[test]
+    fn the_factory_left_its_certificates_in_their_slots() {
+        let element = element();
+        let factory = element.factory_certificates();
+        assert_eq!(element.read(10, None).unwrap(), factory.compressed_device);
+        assert_eq!(element.stored_public_key(11).unwrap(), factory.signer_public_key);
+        assert_eq!(element.read(12, None).unwrap(), factory.compressed_signer);
+    }
+
+    #[test]
     fn sizes_are_those_of_the_chip() {
-        let element = SecureElement::new(Seed(1));
+        let element = element();
         assert_eq!(element.read(8, None).unwrap().len(), 416);
         assert_eq!(element.read(9, None).unwrap().len(), 72);
         assert_eq!(element.read(9, Some(73)), Err(Refusal::Parameter));

@@ -1,6 +1,6 @@
 //! What went over the wire, so that the least time it could have taken can be told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::wire::wire_time;
 
@@ -17,6 +17,8 @@ pub struct Statistics {
     pub bytes_lost: u64,
     /// Time the device worked, as far as device times are simulated.
     pub device_time: Duration,
+    pub(super) first: Option<Instant>,
+    pub(super) last: Option<Instant>,
 }
 
 impl Statistics {
@@ -28,6 +30,13 @@ impl Statistics {
     /// The least time this could have taken: wire and device time.
     pub fn floor(&self) -> Duration {
         self.wire_time() + self.device_time
+    }
+
+    /// From the first byte of the host to the last byte to it: what it did take.
+    pub fn elapsed(&self) -> Duration {
+        self.first
+            .zip(self.last)
+            .map_or(Duration::ZERO, |(first, last)| last.saturating_duration_since(first))
     }
 
     /// How many commands of that name there were.

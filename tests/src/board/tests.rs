@@ -128,7 +128,7 @@ fn boards_differ_unless_they_share_a_seed() {
     assert_ne!(a.ecc_serial(), b.ecc_serial());
     let (a, b) = (start(Some(Seed(5))), start(Some(Seed(5))));
     assert_eq!((a.ecc_serial(), a.public_key(), a.flash()), (b.ecc_serial(), b.public_key(), b.flash()));
-    b.replace_secure_element(Seed(6));
+    b.replace_secure_element(Seed(6)).unwrap();
     assert_ne!(a.public_key(), b.public_key());
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn board() -> Firmware {
-    Firmware::new(Kit::AvrIotWg, Seed(7))
+    Firmware::new(Kit::AvrIotWg, Seed(7), Profile::Mah1h).unwrap()
 }
 
 /// Everything the board sends for these bytes.
@@ -55,7 +55,7 @@ fn commands_without_a_blob_answer_as_the_table_says() {
 fn kits_differ_in_banner_name_and_the_stray_equals_sign() {
     let mut transcript = String::new();
     for kit in [Kit::AvrIotWg, Kit::PicIotWg, Kit::SamIotWg] {
-        let mut board = Firmware::new(kit, Seed(7));
+        let mut board = Firmware::new(kit, Seed(7), Profile::Mah1h).unwrap();
         for command in ["MC+RESET", "MC+ABOUT", "MC+VERSION=WINC"] {
             transcript += &format!("{:?}\n", ask(&mut board, command));
         }
