@@ -1,12 +1,147 @@
-//! One board: protocol codec, session, ports, secure element, client certificate store.
+//! One board: protocol codec, session, ports, secure element, Wi-Fi module and its client certificate store.
 
 use miette::Diagnostic;
 
 use crate::ExitCode;
 
-/// What can go wrong here.
+pub mod codec;
+pub mod command;
+pub mod flash;
+pub mod inspection;
+pub mod ports;
+pub mod secure_element;
+pub mod session;
+pub mod store;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod wifi_module;
+
+pub use ports::Kit;
+pub use session::Session;
+
+/// What can go wrong with a board or the port to it.
 #[derive(Debug, thiserror::Error, Diagnostic)]
-pub enum Error {}
+pub enum Error {
+    /// No kit is plugged in.
+    #[error("no board found")]
+    #[diagnostic(help(
+        "plug a kit in with a USB data cable; if this system cannot tell that it is a kit, name its port with --port"
+    ))]
+    NoBoard,
+    /// Several kits, and none was chosen.
+    #[error("there are several boards:\n{list}")]
+    #[diagnostic(help(
+        "choose one with --port PORT or with the last digits of its serial number, -s DIGITS"
+    ))]
+    SeveralBoards {
+        /// The boards, one a line.
+        list: String,
+    },
+    /// No kit has this serial number.
+    #[error("no board has a serial number that ends in {serial}{list}")]
+    #[diagnostic(help("see what is there with: provisioner boards"))]
+    NoSuchBoard {
+        /// What was asked for.
+        serial: String,
+        /// The boards that there are, one a line after a line break; empty if there are none.
+        list: String,
+    },
+    /// The list of ports cannot be read.
+    #[error("cannot list the serial ports")]
+    #[diagnostic(help("name the port with --port"))]
+    List {
+        /// What the operating system said.
+        #[source]
+        source: serialport::Error,
+    },
+    /// There is no such port.
+    #[error("there is no port {port}")]
+    #[diagnostic(help(
+        "see what is there with: provisioner boards; a board that has just been plugged in needs a moment"
+    ))]
+    NoPort {
+        /// The port.
+        port: String,
+    },
+    /// Another program has the port.
+    #[error("the port {port} is in use by another program")]
+    #[diagnostic(help("close the terminal program or the other run that has it, and run again"))]
+    PortInUse {
+        /// The port.
+        port: String,
+    },
+    /// The user may not open the port.
+    #[error("you may not open the port {port}")]
+    #[diagnostic(help(
+        "on Linux, join the group that owns it (often dialout: sudo usermod -aG dialout $USER, then log in again)"
+    ))]
+    PortDenied {
+        /// The port.
+        port: String,
+    },
+    /// The port cannot be opened for another reason.
+    #[error("cannot open the port {port}")]
+    #[diagnostic(help("check that it is a serial port; unplug the board and plug it in again"))]
+    Open {
+        /// The port.
+        port: String,
+        /// What the operating system said.
+        #[source]
+        source: serialport::Error,
+    },
+    /// Nothing came back.
+    #[error("the board on {port} does not answer")]
+    #[diagnostic(help(
+        "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again"
+    ))]
+    Silent {
+        /// The port.
+        port: String,
+    },
+    /// Something came back that is not the protocol.
+    #[error("what is on {port} answers, but not as the provisioning firmware does")]
+    #[diagnostic(help(
+        "put the provisioning firmware into the board, and check that {port} is the board's port"
+    ))]
+    Foreign {
+        /// The port.
+        port: String,
+    },
+    /// The port broke: most often the board was unplugged.
+    #[error("lost the board on {port} while trying to {doing}")]
+    #[diagnostic(help("plug it in again and run again; a board half done is completed then"))]
+    Lost {
+        /// The port.
+        port: String,
+        /// The command, as an infinitive.
+        doing: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The board said `ERROR`, repeatedly.
+    #[error("cannot {doing}: the board on {port} says that {} (error {code:#06x})", command::reason(*code))]
+    #[diagnostic(help("run again; if it happens again, the board or its firmware is faulty"))]
+    Refused {
+        /// The port.
+        port: String,
+        /// The command, as an infinitive.
+        doing: String,
+        /// The error code.
+        code: u16,
+    },
+    /// The reply did not come, was cut short or garbled, repeatedly.
+    #[error("cannot {doing}: the board on {port} {trouble}")]
+    #[diagnostic(help("check the USB cable and hub, close programs that may use the port, and run again"))]
+    Link {
+        /// The port.
+        port: String,
+        /// The command, as an infinitive.
+        doing: String,
+        /// What was wrong with the last reply, as the rest of a sentence about the board.
+        trouble: &'static str,
+    },
+}
 
 impl Error {
     /// The exit code this error ends the process with.

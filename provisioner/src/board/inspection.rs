@@ -1,0 +1,120 @@
+//! Everything that can be read from a board: who it is, and what its Wi-Fi module holds.
+
+use jitr::thing_name::ThingName;
+use serde::Serialize;
+
+use super::command::{Command, Component, FLASH_PAGE};
+use super::{Error, Session, flash, secure_element, store, wifi_module};
+use crate::ca::Certificate;
+
+/// What is on a board.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The serial port.
+    pub port: String,
+    /// Serial number of the secure element, upper-case hex.
+    pub secure_element_serial: String,
+    /// The device's public key, an uncompressed point in lower-case hex.
+    pub public_key: String,
+    /// The thing name that belongs to the key.
+    pub thing_name: String,
+    /// What the firmware says of itself.
+    pub about: Vec<String>,
+    /// Version of the provisioning firmware.
+    pub firmware: String,
+    /// Version of its command handler.
+    pub command_handler: String,
+    /// Versions of the Wi-Fi module's firmware and driver.
+    pub wifi_module: Vec<String>,
+    /// The client certificate store.
+    pub store: Store,
+    /// The thing name in the Wi-Fi module.
+    pub stored_thing_name: Option<String>,
+    /// The endpoint in the Wi-Fi module.
+    pub stored_endpoint: Option<String>,
+}
+
+/// The client certificate store as found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Store {
+    /// Why it cannot be read, if it cannot.
+    pub trouble: Option<String>,
+    /// Its files.
+    pub files: Vec<StoredFile>,
+}
+
+/// A file of the store.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoredFile {
+    /// Name.
+    pub name: String,
+    /// Size in bytes.
+    pub size: usize,
+    /// The certificate in it, if there is one.
+    pub certificate: Option<Certificate>,
+}
+
+/// Reads a board. Nothing on it is changed.
+///
+/// # Errors
+/// Those of [`Session::run`].
+pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
+    let secure_element_serial = secure_element::serial(session)?;
+    let point = secure_element::public_key(session)?;
+    let about = session.query(Command::About, |lines| Some(lines.to_vec()))?;
+    let firmware = version(session, Component::Firmware)?.join(" ");
+    let command_handler = version(session, Component::CommandHandler)?.join(" ");
+    let wifi_module = version(session, Component::WifiModule)?;
+    let store = read_store(session)?;
+    let stored_endpoint = text(&wifi_module::read(session, flash::ENDPOINT, FLASH_PAGE)?);
+    let stored_thing_name = text(&wifi_module::read(session, flash::THING_NAME, flash::THING_NAME_SIZE)?);
+    Ok(Inspection {
+        port: session.port().to_owned(),
+        secure_element_serial,
+        public_key: hex::encode(point),
+        thing_name: ThingName::from_public_key(&point).to_string(),
+        about,
+        firmware,
+        command_handler,
+        wifi_module,
+        store,
+        stored_thing_name,
+        stored_endpoint,
+    })
+}
+
+fn version(session: &mut Session, component: Component) -> Result<Vec<String>, Error> {
+    session.query(Command::Version(component), |lines| (!lines.is_empty()).then(|| lines.to_vec()))
+}
+
+fn read_store(session: &mut Session) -> Result<Store, Error> {
+    let broken = |error: store::Error| Store { trouble: Some(error.to_string()), files: Vec::new() };
+    let mut bytes = wifi_module::read(session, flash::CLIENT_STORE, store::HEADER_SIZE)?;
+    let size = match store::size(&bytes) {
+        Ok(size) => size,
+        Err(error) => return Ok(broken(error)),
+    };
+    let address = flash::CLIENT_STORE + store::HEADER_SIZE as u32;
+    bytes.extend(wifi_module::read(session, address, size - store::HEADER_SIZE)?);
+    Ok(match store::read(&bytes) {
+        Ok(files) => Store {
+            trouble: None,
+            files: files
+                .into_iter()
+                .map(|file| StoredFile {
+                    size: file.content.len(),
+                    certificate: Certificate::from_der(&file.content).ok(),
+                    name: file.name,
+                })
+                .collect(),
+        },
+        Err(error) => broken(error),
+    })
+}
+
+/// A NUL-terminated ASCII text; `None` where the flash is erased or holds something else.
+fn text(bytes: &[u8]) -> Option<String> {
+    let end = bytes.iter().position(|&b| b == 0)?;
+    let text = std::str::from_utf8(&bytes[..end]).ok()?;
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.to_owned())
+}

@@ -1,0 +1,288 @@
+//! A conversation with one board: synchronise, then one request and one reply at a time.
+//!
+//! A reply that is late, cut short or garbled leads to synchronising again by ping and to a repetition; every command
+//! that [`Command`] knows can be repeated without harm. A blob is sent only after a `>` has arrived.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use serialport::SerialPort;
+use tracing::{debug, trace};
+
+use super::Error;
+use super::codec::{Decoder, Event};
+use super::command::{Command, FLASH_PAGE, Led};
+
+/// How often a command is tried.
+const ATTEMPTS: usize = 3;
+
+/// How many pings go unanswered until the board counts as silent. With the ping's timeout this is three seconds, in
+/// which a board that was just reset has started.
+const PINGS: usize = 12;
+
+/// A line of the serial port.
+pub trait Transport: Send {
+    /// Sends all of `bytes`.
+    ///
+    /// # Errors
+    /// The port is gone.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Waits for bytes and returns as soon as there are any; `0` if none came in time.
+    ///
+    /// # Errors
+    /// The port is gone.
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize>;
+}
+
+impl Transport for Box<dyn SerialPort> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.set_timeout(Duration::from_secs(1))?;
+        self.write_all(bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        self.set_timeout(timeout)?;
+        loop {
+            return match self.read(buffer) {
+                // A serial port has no end of file; this is a port that has gone.
+                Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => Ok(0),
+                other => other,
+            };
+        }
+    }
+}
+
+/// What has gone over the wire so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Traffic {
+    /// Requests.
+    pub commands: usize,
+    /// Bytes to the board.
+    pub sent: usize,
+    /// Bytes from the board.
+    pub received: usize,
+}
+
+/// One board that answers.
+pub struct Session {
+    transport: Box<dyn Transport>,
+    port: String,
+    decoder: Decoder,
+    events: VecDeque<Event>,
+    token: u32,
+    traffic: Traffic,
+}
+
+/// Why one exchange failed.
+enum Fault {
+    Port(io::Error),
+    Code(u16),
+    Reply(&'static str),
+}
+
+const LATE: &str = "did not answer in time";
+const GARBLED: &str = "gave a garbled answer";
+const RESTARTED: &str = "started anew in the middle";
+
+impl Session {
+    /// Takes the board on a port, once it answers to a ping.
+    ///
+    /// # Errors
+    /// [`Error::Silent`], [`Error::Foreign`], [`Error::Lost`].
+    pub fn start(transport: impl Transport + 'static, port: &str) -> Result<Self, Error> {
+        let mut session = Self {
+            transport: Box::new(transport),
+            port: port.to_owned(),
+            decoder: Decoder::default(),
+            events: VecDeque::new(),
+            token: 0,
+            traffic: Traffic::default(),
+        };
+        session.synchronise()?;
+        Ok(session)
+    }
+
+    /// The port's name.
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// What has gone over the wire so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Carries out a command without a result.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Link`], [`Error::Lost`], [`Error::Silent`], [`Error::Foreign`].
+    pub fn run(&mut self, command: Command<'_>) -> Result<(), Error> {
+        self.query(command, |lines| lines.is_empty().then_some(()))
+    }
+
+    /// Carries out a command; `parse` makes the result of the reply's lines, or says `None` for a garbled reply.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn query<R>(
+        &mut self,
+        command: Command<'_>,
+        parse: impl Fn(&[String]) -> Option<R>,
+    ) -> Result<R, Error> {
+        let mut attempt = 1;
+        loop {
+            let result = self.exchange(&command);
+            let fault = match result.map(|lines| parse(&lines)) {
+                Ok(Some(result)) => return Ok(result),
+                Ok(None) => Fault::Reply(GARBLED),
+                Err(fault) => fault,
+            };
+            if attempt == ATTEMPTS || matches!(fault, Fault::Port(_)) {
+                return Err(self.error(fault, &command));
+            }
+            debug!(port = self.port, doing = %command, attempt, "repeating");
+            attempt += 1;
+            self.synchronise()?;
+        }
+    }
+
+    /// Switches a status LED.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn set_led(&mut self, led: Led, on: bool) -> Result<(), Error> {
+        self.run(Command::SetLed(led, on))
+    }
+
+    fn error(&self, fault: Fault, command: &Command<'_>) -> Error {
+        let (port, doing) = (self.port.clone(), command.to_string());
+        match fault {
+            Fault::Port(source) => Error::Lost { port, doing, source },
+            Fault::Code(code) => Error::Refused { port, doing, code },
+            Fault::Reply(trouble) => Error::Link { port, doing, trouble },
+        }
+    }
+
+    /// Pings until the answer to the last ping has arrived, whatever else comes before it.
+    fn synchronise(&mut self) -> Result<(), Error> {
+        let mut heard = false;
+        for attempt in 0..PINGS {
+            self.token = self.token % 999_999 + 1;
+            let ping = Command::Ping(self.token);
+            match self.ping(&ping, attempt, &mut heard) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(source) => return Err(self.error(Fault::Port(source), &ping)),
+            }
+        }
+        let port = self.port.clone();
+        Err(if heard { Error::Foreign { port } } else { Error::Silent { port } })
+    }
+
+    fn ping(&mut self, ping: &Command<'_>, attempt: usize, heard: &mut bool) -> io::Result<bool> {
+        self.decoder.clear();
+        self.events.clear();
+        // What an earlier run left behind: first perhaps half a line, then perhaps a board that waits for a blob, which
+        // must not become a valid one.
+        match attempt {
+            0 => {}
+            2 => self.send(&format!("{}\r\n", "Z".repeat(2 * FLASH_PAGE)))?,
+            _ => self.send("\r\n")?,
+        }
+        self.send(&ping.line())?;
+        let pong = ping.line().trim_end().replace("PING", "PONG");
+        let deadline = Instant::now() + ping.timeout();
+        let mut answered = false;
+        while let Some(event) = self.event(deadline)? {
+            *heard = true;
+            match event {
+                Event::Line(line) if line.ends_with(&pong) => answered = true,
+                Event::Ok if answered => return Ok(true),
+                // The board has just started and has not seen the ping, or the line was damaged: ask again.
+                Event::Ready | Event::Error(_) => break,
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn exchange(&mut self, command: &Command<'_>) -> Result<Vec<String>, Fault> {
+        self.discard()?;
+        self.traffic.commands += 1;
+        self.send(&command.line())?;
+        let deadline = Instant::now() + command.timeout();
+        let mut blob = command.blob();
+        let mut lines = Vec::new();
+        loop {
+            match self.event(deadline)?.ok_or(Fault::Reply(LATE))? {
+                Event::Prompt => match blob.take() {
+                    Some(blob) => {
+                        lines.clear();
+                        self.send(&blob)?;
+                    }
+                    None => return Err(Fault::Reply(GARBLED)),
+                },
+                Event::Line(line) => lines.push(line),
+                Event::Ok if blob.is_some() => return Err(Fault::Reply(GARBLED)),
+                Event::Ok => return Ok(lines),
+                Event::Error(code) => return Err(Fault::Code(code)),
+                Event::Ready => return Err(Fault::Reply(RESTARTED)),
+            }
+        }
+    }
+
+    /// The next event, or `None` at the deadline.
+    fn event(&mut self, deadline: Instant) -> io::Result<Option<Event>> {
+        let mut buffer = [0; 1024];
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                trace!(port = self.port, ?event, "received");
+                return Ok(Some(event));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let count = self.transport.receive(&mut buffer, left)?;
+            if count == 0 {
+                return Ok(None);
+            }
+            self.traffic.received += count;
+            self.events.extend(self.decoder.push(&buffer[..count]));
+        }
+    }
+
+    /// Whatever is there before a request is sent is no answer to it.
+    fn discard(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 1024];
+        while self.transport.receive(&mut buffer, Duration::ZERO)? > 0 {}
+        self.decoder.clear();
+        self.events.clear();
+        Ok(())
+    }
+
+    fn send(&mut self, text: &str) -> io::Result<()> {
+        trace!(port = self.port, text = text.trim_end(), "sending");
+        self.traffic.sent += text.len();
+        self.transport.send(text.as_bytes())
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Port(error)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("port", &self.port)
+            .field("traffic", &self.traffic)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,314 @@
+//! Whole runs against a board in memory: what is written, when, and what remains when something fails.
+
+use std::sync::{Arc, Mutex};
+
+use p256::ecdsa::signature::hazmat::PrehashSigner;
+use p256::ecdsa::{Signature, SigningKey};
+
+use super::*;
+use crate::board::tests::{Act, Scripted, pong, say};
+use crate::ca::store as ca_store;
+
+const SERIAL: &str = "0123AABBCCDDEEFFEE";
+const ENDPOINT: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
+
+/// A board with a key and NOR flash.
+struct Board {
+    key: SigningKey,
+    flash: Vec<u8>,
+    awaits: Option<String>,
+    log: Vec<String>,
+    /// Answers these commands with an error, as long as the closure says so.
+    fails: Box<dyn FnMut(&str) -> bool + Send>,
+    /// Bits that do not take, at 0x5200, for so many writes.
+    bad_writes: usize,
+}
+
+impl Board {
+    fn new(seed: u8) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            key: SigningKey::from_slice(&[seed; 32]).unwrap(),
+            flash: vec![0xA5; 0x8000],
+            awaits: None,
+            log: Vec::new(),
+            fails: Box::new(|_| false),
+            bad_writes: 0,
+        }))
+    }
+
+    fn answer(&mut self, line: &str) -> Act {
+        if let Some(act) = pong(line) {
+            self.awaits = None;
+            return act;
+        }
+        if let Some(command) = self.awaits.take() {
+            return self.blob(&command, &hex::decode(line).unwrap());
+        }
+        self.log.push(line.to_owned());
+        if (self.fails)(line) {
+            return say("ERROR: 0x0101\r\n");
+        }
+        let (command, arguments) = line.split_once('=').unwrap_or((line, ""));
+        let numbers: Vec<usize> = arguments.split(',').filter_map(|n| n.parse().ok()).collect();
+        match command {
+            "MC+SETLED" => say("OK\r\n"),
+            "MC+ECC+SERIAL" => say(&format!("{SERIAL}\r\nOK\r\n")),
+            "MC+ECC+GENPUBKEY" => {
+                let point = self.key.verifying_key().to_sec1_point(false);
+                say(&format!("{}\r\nOK\r\n", hex::encode(&point.as_bytes()[1..])))
+            }
+            "MC+ECC+SIGNDIGEST" | "MC+WINC+WRITEBLOB" => {
+                self.awaits = Some(line.to_owned());
+                say(">")
+            }
+            "MC+WINC+ERASE" => {
+                self.flash[numbers[0]..numbers[0] + 0x1000].fill(0xFF);
+                say("OK\r\n")
+            }
+            "MC+WINC+READ" => {
+                say(&format!("{}\r\nOK\r\n", hex::encode(&self.flash[numbers[0]..numbers[0] + numbers[1]])))
+            }
+            _ => say("ERROR: 0x0001\r\n"),
+        }
+    }
+
+    fn blob(&mut self, command: &str, blob: &[u8]) -> Act {
+        let Some(arguments) = command.strip_prefix("MC+WINC+WRITEBLOB=") else {
+            let signature: Signature = self.key.sign_prehash(blob).unwrap();
+            return say(&format!("{}\r\nOK\r\n", hex::encode(signature.to_bytes())));
+        };
+        let address: usize = arguments.split(',').next().unwrap().parse().unwrap();
+        assert!(address % 256 + blob.len() <= 256, "a write crosses a page");
+        for (to, from) in self.flash[address..].iter_mut().zip(blob) {
+            *to &= from;
+        }
+        if self.bad_writes > 0 && address == 0x5200 {
+            self.bad_writes -= 1;
+            self.flash[0x5207] ^= 1;
+        }
+        say("OK\r\n")
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.log.iter().filter(|line| line.starts_with(what)).count()
+    }
+}
+
+struct Laptop {
+    _folder: tempfile::TempDir,
+    home: Home,
+    kit: Kit,
+}
+
+impl Laptop {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let kit = ports::choose(&[], Some("test"), Some("MCHP1")).unwrap();
+        let laptop = Self { _folder: folder, home, kit };
+        laptop.make_chain(false);
+        laptop
+    }
+
+    fn make_chain(&self, force: bool) {
+        let names = ca_store::Names::new(ca_store::DEFAULT_ORGANISATION, None, None).unwrap();
+        ca_store::create(&self.home, &names, force, OffsetDateTime::now_utc()).unwrap();
+    }
+
+    fn provision_with(
+        &self,
+        board: &Arc<Mutex<Board>>,
+        force: bool,
+        endpoint: &str,
+    ) -> Result<Report, crate::Error> {
+        board.lock().unwrap().log.clear();
+        let chain = ca_store::load(&self.home, OffsetDateTime::now_utc()).unwrap();
+        let answering = Arc::clone(board);
+        let (transport, _) = Scripted::new(move |line: &str| answering.lock().unwrap().answer(line));
+        let mut session = Session::start(transport, "test").unwrap();
+        let endpoint = endpoint.to_owned();
+        let job = Job {
+            kit: &self.kit,
+            chain: &chain,
+            home: &self.home,
+            force,
+            endpoint: Box::new(|| Ok(endpoint)),
+        };
+        provision_session(&mut session, job, &mut |_| {})
+    }
+
+    fn provision(&self, board: &Arc<Mutex<Board>>) -> Result<Report, crate::Error> {
+        self.provision_with(board, false, ENDPOINT)
+    }
+
+    fn file(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.home.board("MCHP1").join(name)).ok()
+    }
+}
+
+fn text_at(board: &Board, address: usize) -> &str {
+    let end = board.flash[address..].iter().position(|&b| b == 0).unwrap();
+    std::str::from_utf8(&board.flash[address..address + end]).unwrap()
+}
+
+#[test]
+fn a_new_board_gets_certificates_and_names_and_the_laptop_its_files() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let report = laptop.provision(&board).unwrap();
+    let board = board.lock().unwrap();
+    assert_eq!(report.outcome, Outcome::Provisioned);
+    assert_eq!(text_at(&board, 0x6E00), ENDPOINT);
+    assert_eq!(text_at(&board, 0x6F00), report.thing_name);
+    let files = store::read(&board.flash[0x5000..0x6E00]).unwrap();
+    let device = Certificate::from_der(&files[0].content).unwrap();
+    let signer = ca_store::load(&laptop.home, OffsetDateTime::now_utc()).unwrap().signer().clone();
+    assert_eq!(files[1].content, signer.der());
+    assert!(device.is_signed_by(&signer));
+    assert_eq!(device.facts().subject, format!("O=Zero Touch, CN=sn{SERIAL}"));
+    assert_eq!(device.facts().subject_key_identifier.as_deref(), Some(report.thing_name.as_str()));
+    assert_eq!(device.facts().fingerprint, report.certificate_id);
+    assert_eq!(laptop.file(CERTIFICATE).unwrap(), device.to_pem());
+    assert_eq!(laptop.file(THING_NAME).unwrap(), report.thing_name);
+    let request = laptop.file(REQUEST).unwrap();
+    rcgen::CertificateSigningRequestParams::from_pem(&request).unwrap();
+}
+
+/// With the signatures of the longest kind; a byte takes 87 µs, so each 115 bytes more cost the user 10 ms.
+const SENT_MAX: usize = 3240;
+const RECEIVED_MAX: usize = 2957;
+
+#[test]
+fn one_board_costs_this_many_commands_and_bytes() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let Traffic { commands, sent, received } = laptop.provision(&board).unwrap().traffic;
+    assert_eq!(commands, 24);
+    assert!((SENT_MAX - 20..=SENT_MAX).contains(&sent), "{sent} bytes sent");
+    assert!((RECEIVED_MAX - 20..=RECEIVED_MAX).contains(&received), "{received} bytes received");
+    let without_sizes = |line: &String| match line.split_once(',') {
+        Some((address, _)) if line.contains("WINC") => address.to_owned(),
+        _ => line.clone(),
+    };
+    let log: Vec<String> = board.lock().unwrap().log.iter().map(without_sizes).collect();
+    insta::assert_snapshot!(log.join("\n"), @r"
+    MC+ECC+SERIAL
+    MC+SETLED=DATA,ON
+    MC+ECC+GENPUBKEY
+    MC+ECC+SIGNDIGEST=64,64
+    MC+WINC+ERASE=20480
+    MC+WINC+ERASE=24576
+    MC+WINC+WRITEBLOB=20480
+    MC+WINC+WRITEBLOB=20948
+    MC+WINC+WRITEBLOB=20992
+    MC+WINC+WRITEBLOB=21248
+    MC+WINC+WRITEBLOB=21504
+    MC+WINC+WRITEBLOB=21760
+    MC+WINC+WRITEBLOB=28160
+    MC+WINC+WRITEBLOB=28416
+    MC+WINC+READ=20480
+    MC+WINC+READ=20948
+    MC+WINC+READ=21204
+    MC+WINC+READ=21460
+    MC+WINC+READ=21716
+    MC+WINC+READ=28160
+    MC+WINC+READ=28416
+    MC+SETLED=DATA,OFF
+    MC+SETLED=ERROR,OFF
+    MC+SETLED=CONN,ON
+    ");
+}
+
+#[test]
+fn a_board_that_holds_the_right_bytes_is_left_alone_unless_forced() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let first = laptop.provision(&board).unwrap();
+    let again = laptop.provision(&board).unwrap();
+    assert_eq!((again.outcome, &again.certificate_id), (Outcome::Unchanged, &first.certificate_id));
+    for changing in ["MC+WINC+ERASE", "MC+WINC+WRITEBLOB", "MC+ECC+SIGNDIGEST"] {
+        assert_eq!(board.lock().unwrap().count(changing), 0);
+    }
+    let forced = laptop.provision_with(&board, true, ENDPOINT).unwrap();
+    assert_eq!((forced.outcome, forced.certificate_reused), (Outcome::Provisioned, false));
+    assert_ne!(forced.certificate_id, first.certificate_id);
+}
+
+#[test]
+fn another_endpoint_is_written_with_the_same_certificate() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let first = laptop.provision(&board).unwrap();
+    let moved = laptop.provision_with(&board, false, "other.example.com").unwrap();
+    assert_eq!((moved.outcome, moved.certificate_reused), (Outcome::Provisioned, true));
+    assert_eq!(moved.certificate_id, first.certificate_id);
+    assert_eq!(text_at(&board.lock().unwrap(), 0x6E00), "other.example.com");
+}
+
+#[test]
+fn a_certificate_of_another_key_or_another_signer_is_not_used_again() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let first = laptop.provision(&board).unwrap();
+    let other_key = laptop.provision(&Board::new(2)).unwrap();
+    assert!(!other_key.certificate_reused);
+    assert_ne!(other_key.thing_name, first.thing_name);
+    laptop.make_chain(true);
+    let other_signer = laptop.provision(&board).unwrap();
+    assert!(!other_signer.certificate_reused);
+    std::fs::write(laptop.home.board("MCHP1").join(CERTIFICATE), "garbage").unwrap();
+    assert!(!laptop.provision(&board).unwrap().certificate_reused);
+}
+
+#[test]
+fn nothing_is_erased_before_everything_is_there() {
+    for (fails, endpoint) in [
+        ("MC+ECC+SERIAL", ENDPOINT),
+        ("MC+ECC+GENPUBKEY", ENDPOINT),
+        ("MC+ECC+SIGNDIGEST", ENDPOINT),
+        ("", "https://no-host-name"),
+        ("", ""),
+    ] {
+        let (laptop, board) = (Laptop::new(), Board::new(1));
+        board.lock().unwrap().fails = Box::new(move |line| !fails.is_empty() && line.starts_with(fails));
+        laptop.provision_with(&board, false, endpoint).unwrap_err();
+        let mut board = board.lock().unwrap();
+        assert!(board.flash.iter().all(|&b| b == 0xA5), "{fails} {endpoint}");
+        assert_eq!(board.log.pop().as_deref(), Some("MC+SETLED=CONN,OFF"));
+        assert_eq!(board.log.pop().as_deref(), Some("MC+SETLED=ERROR,ON"));
+        assert_eq!(laptop.file(CERTIFICATE), None);
+    }
+}
+
+#[test]
+fn a_board_cut_short_anywhere_is_completed_by_the_next_run() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    laptop.provision(&board).unwrap();
+    let commands = board.lock().unwrap().log.len();
+    for cut in 0..commands {
+        let (laptop, board) = (Laptop::new(), Board::new(1));
+        let mut seen = 0;
+        board.lock().unwrap().fails = Box::new(move |_| {
+            seen += 1;
+            seen > cut
+        });
+        let _ = laptop.provision(&board);
+        board.lock().unwrap().fails = Box::new(|_| false);
+        let report = laptop.provision(&board).unwrap();
+        let board = board.lock().unwrap();
+        let files = store::read(&board.flash[0x5000..0x6E00]).unwrap();
+        assert_eq!(
+            Certificate::from_der(&files[0].content).unwrap().facts().fingerprint,
+            report.certificate_id
+        );
+        assert_eq!(text_at(&board, 0x6F00), report.thing_name);
+    }
+}
+
+#[test]
+fn a_page_that_reads_back_wrong_is_written_once_more_and_then_reported_with_its_address() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    board.lock().unwrap().bad_writes = 1;
+    assert_eq!(laptop.provision(&board).unwrap().outcome, Outcome::Provisioned);
+    assert_eq!(board.lock().unwrap().count("MC+WINC+ERASE"), 4);
+
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    board.lock().unwrap().bad_writes = usize::MAX;
+    let error = laptop.provision(&board).unwrap_err();
+    assert!(matches!(error, crate::Error::Provision(Error::ReadBack { address: 0x5207, .. })), "{error}");
+}
