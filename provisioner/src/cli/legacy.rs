@@ -232,3 +232,80 @@ fn chain(context: &Context) -> Result<Option<ca::Chain>, TopError> {
         found => found.map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn normalised(line: &str) -> String {
+        let args = normalise(line.split(' ').map(OsString::from));
+        args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn parsed(line: &str) -> Cli {
+        Cli::try_parse_from(normalise(line.split(' ').map(OsString::from))).unwrap()
+    }
+
+    #[test]
+    fn single_dash_long_options_become_double_dash_ones_and_nothing_else_changes() {
+        let lines = [
+            "provisioner -c aws -m jitr -app my.hex",
+            "provisioner -ssid net -psk word -auth wpa-psk",
+            "provisioner -app=my.hex -ssid=net",
+            "provisioner -a ssid -P COM3 -s MCHP1 -p fw.hex",
+            "provisioner -application",
+            "provisioner --app my.hex -- -app",
+        ];
+        let table: Vec<String> = lines.iter().map(|line| format!("{line}\n  {}", normalised(line))).collect();
+        insta::assert_snapshot!(table.join("\n"), @r"
+        provisioner -c aws -m jitr -app my.hex
+          provisioner -c aws -m jitr --app my.hex
+        provisioner -ssid net -psk word -auth wpa-psk
+          provisioner --ssid net --psk word --auth wpa-psk
+        provisioner -app=my.hex -ssid=net
+          provisioner --app=my.hex --ssid=net
+        provisioner -a ssid -P COM3 -s MCHP1 -p fw.hex
+          provisioner -a ssid -P COM3 -s MCHP1 -p fw.hex
+        provisioner -application
+          provisioner -application
+        provisioner --app my.hex -- -app
+          provisioner --app my.hex -- -app
+        ");
+    }
+
+    #[test]
+    fn short_and_long_names_of_the_existing_tool_mean_the_same() {
+        let short = parsed("provisioner -c aws -m custom -a line -P COM3 -s MCHP1 -f -l debug -app a.hex");
+        let long = parsed(
+            "provisioner --cloud-provider aws --provision-method custom --aws-profile line --port COM3 \
+             --serial-number MCHP1 --force --logging debug --application-firmware a.hex",
+        );
+        assert_eq!(format!("{short:?}"), format!("{long:?}"));
+        assert_eq!(short.global.profile.as_deref(), Some("line"));
+        assert_eq!(short.legacy.port.as_deref(), Some("COM3"));
+    }
+
+    #[test]
+    fn a_passphrase_is_never_printed() {
+        let shown = format!("{:?}", parsed("provisioner -ssid net -psk word"));
+        assert!(!shown.contains("word"), "{shown}");
+    }
+
+    #[test]
+    fn custom_is_jitr_and_no_method_is_an_error() {
+        for line in ["provisioner -m custom", "provisioner -c aws -m jitr", "provisioner -m jitr --verify"] {
+            assert!(parsed(line).legacy.check().is_ok(), "{line}");
+        }
+        for line in [
+            "provisioner -c aws",
+            "provisioner -m mar",
+            "provisioner -m sandbox",
+            "provisioner -c azure -m jitr",
+        ] {
+            assert!(parsed(line).legacy.check().is_err(), "{line}");
+        }
+    }
+}

@@ -239,10 +239,15 @@ impl Plan {
         )?;
 
         let role_arn = format!("arn:{}:iam::{}:role/{role_name}", scope.partition, scope.account);
-        // A function that somebody deployed with a role of its own keeps it.
+        // A function that somebody deployed with a role of its own keeps it. The role that this tool made is looked at
+        // in any case: its policy depends on the names that the function works with.
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
-        let role = if settings.package.is_some() && settings.role.is_none() && ours {
+        let role = if settings.role.is_none() && ours {
             let policy = role_policy(&scope, settings, found_function.as_ref())?;
+            let found_role = match (settings.package.is_some(), &found_function) {
+                (false, Some(_)) => role::find(account, &role_name).await?,
+                _ => found_role,
+            };
             let step = role::decide(found_role.as_ref(), &policy);
             Some(RolePlan { name: role_name, policy, step })
         } else {

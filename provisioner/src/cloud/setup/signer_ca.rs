@@ -38,8 +38,9 @@ fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
     let ca = answer.certificate_description();
     Registered {
         active: ca.and_then(|ca| ca.status()) == Some(&CaCertificateStatus::Active),
+        // Registering turns it on, so an answer that does not tell is no reason to change anything.
         auto_registration: ca.and_then(|ca| ca.auto_registration_status())
-            == Some(&AutoRegistrationStatus::Enable),
+            != Some(&AutoRegistrationStatus::Disable),
         template: answer.registration_config().is_some_and(|config| {
             let given = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
             given(config.template_body()) || given(config.template_name())

@@ -2,7 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot start should say so and stop")]
 
+mod refusing_aws;
+
 use assert_cmd::Command;
+use refusing_aws::refusing;
 
 /// The program in an environment without AWS settings, with a home folder of its own.
 fn provisioner(home: &tempfile::TempDir) -> Command {
@@ -155,4 +158,36 @@ fn a_home_that_cannot_be_written_is_named() {
     );
     assert!(shown.starts_with("exit 1\n"), "{shown}");
     assert!(shown.contains("/proc/nowhere") && shown.contains("help: "), "{shown}");
+}
+
+/// What a user sees whose every call is refused like this.
+fn refused(status: u16, code: &'static str, message: &'static str) -> String {
+    let url = refusing(status, code, message);
+    let shown = with_settings(&DRY, &[("AWS_ENDPOINT_URL", url.as_str()), KEYS[0], KEYS[1]]);
+    assert!(shown.starts_with("exit 4\n"), "{shown}");
+    assert!(shown.contains(message) && shown.contains("\nhelp: "), "{shown}");
+    shown
+}
+
+#[test]
+fn what_aws_refuses_is_told_by_what_to_do_about_it() {
+    let shown =
+        refused(403, "ExpiredTokenException", "The security token included in the request is expired");
+    assert!(shown.contains("error: the AWS session has expired\n"), "{shown}");
+    let shown =
+        refused(403, "InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier");
+    assert!(shown.contains("error: the clock of this computer is wrong"), "{shown}");
+    let shown =
+        refused(403, "UnrecognizedClientException", "The security token included in the request is invalid.");
+    assert!(shown.contains("error: AWS does not accept the credentials\n"), "{shown}");
+}
+
+#[test]
+fn a_missing_permission_is_named_together_with_who_lacks_it() {
+    let who = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform this";
+    let shown = refused(403, "AccessDeniedException", who);
+    let line = shown.lines().find(|line| line.starts_with("error: ")).expect("there is an error");
+    let action = line.strip_prefix("error: permission ").and_then(|rest| rest.strip_suffix(" is missing"));
+    let service = action.and_then(|action| action.split_once(':')).map(|(service, _)| service);
+    assert!(matches!(service, Some("iot" | "lambda" | "sts")), "{shown}");
 }
