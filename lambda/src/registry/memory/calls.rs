@@ -1,0 +1,191 @@
+//! What each call does to the account: the state and conflict rules of the AWS IoT API reference.
+
+use std::collections::BTreeSet;
+
+use super::{Activation, MemoryRegistry, Thing};
+use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
+use crate::policy::PolicyDocument;
+use crate::registry::{
+    Attachment, CertificateDescription, CertificateStatus, ErrorKind, Operation, Registry, Result,
+    StoredPolicy, ThingType,
+};
+
+/// Policies that can be attached to one certificate (AWS IoT Core endpoints and quotas).
+const MAX_POLICIES_PER_CERTIFICATE: usize = 10;
+
+fn not_found<T>(what: &str, name: &str) -> std::result::Result<T, (ErrorKind, String)> {
+    Err((ErrorKind::NotFound, format!("{what} {name} does not exist")))
+}
+
+/// The id at the end of a certificate's ARN.
+fn certificate_id(arn: &str) -> &str {
+    arn.rsplit_once("cert/").map_or("", |(_, id)| id)
+}
+
+impl Registry for MemoryRegistry {
+    async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
+        self.call(Operation::DescribeCertificate, |inner| match inner.account.certificates.get(id) {
+            Some(certificate) => Ok(certificate.description.clone()),
+            None => not_found("certificate", id),
+        })
+        .await
+    }
+
+    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
+        self.call(Operation::CreateThing, |inner| {
+            let account = &mut inner.account;
+            let wanted = thing_type.as_str();
+            match account.thing_types.get(wanted) {
+                None => return not_found("thing type", wanted),
+                Some(ThingType { deprecated: true }) => {
+                    return Err((ErrorKind::Invalid, format!("thing type {wanted} is deprecated")));
+                }
+                Some(ThingType { deprecated: false }) => {}
+            }
+            match account.things.get(thing) {
+                Some(existing) if existing.thing_type.as_deref() == Some(wanted) => Ok(()),
+                Some(_) => {
+                    Err((ErrorKind::AlreadyExists, format!("thing {thing} exists with other attributes")))
+                }
+                None => {
+                    let created = Thing { thing_type: Some(wanted.to_owned()), groups: BTreeSet::new() };
+                    account.things.insert(thing.to_owned(), created);
+                    Ok(())
+                }
+            }
+        })
+        .await
+    }
+
+    async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
+        self.call(Operation::DescribeThingType, |inner| {
+            match inner.account.thing_types.get(thing_type.as_str()) {
+                Some(thing_type) => Ok(*thing_type),
+                None => not_found("thing type", thing_type.as_str()),
+            }
+        })
+        .await
+    }
+
+    async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
+        self.call(Operation::CreateThingType, |inner| {
+            inner
+                .account
+                .thing_types
+                .entry(thing_type.to_string())
+                .or_insert(ThingType { deprecated: false });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
+        self.call(Operation::AddThingToThingGroup, |inner| {
+            if !inner.account.thing_groups.contains(group.as_str()) {
+                return not_found("thing group", group.as_str());
+            }
+            match inner.account.things.get_mut(thing) {
+                Some(thing) => {
+                    thing.groups.insert(group.to_string());
+                    Ok(())
+                }
+                None => not_found("thing", thing),
+            }
+        })
+        .await
+    }
+
+    async fn attach_thing_principal(
+        &self,
+        thing: &str,
+        certificate_arn: &str,
+        attachment: Attachment,
+    ) -> Result<()> {
+        self.call(Operation::AttachThingPrincipal, |inner| {
+            if !inner.account.things.contains_key(thing) {
+                return not_found("thing", thing);
+            }
+            let Some(certificate) = inner.account.certificates.get_mut(certificate_id(certificate_arn))
+            else {
+                return not_found("certificate", certificate_arn);
+            };
+            let elsewhere = certificate.things.iter().find(|(name, held)| {
+                name.as_str() != thing
+                    && (attachment == Attachment::Exclusive || **held == Attachment::Exclusive)
+            });
+            if let Some((name, _)) = elsewhere {
+                return Err((ErrorKind::Invalid, format!("the principal is attached to thing {name}")));
+            }
+            certificate.things.insert(thing.to_owned(), attachment);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
+        self.call(Operation::ListThingPrincipals, |inner| {
+            if !inner.account.things.contains_key(thing) {
+                return not_found("thing", thing);
+            }
+            let attached = inner.account.certificates.values().filter(|c| c.things.contains_key(thing));
+            Ok(attached.map(|certificate| certificate.description.arn.clone()).collect())
+        })
+        .await
+    }
+
+    async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
+        let arn = self.scope.arn(format_args!("policy/{policy}"));
+        self.call(Operation::GetPolicy, |inner| match inner.account.policies.get(policy.as_str()) {
+            Some(document) => Ok(StoredPolicy { arn, document: document.clone() }),
+            None => not_found("policy", policy.as_str()),
+        })
+        .await
+    }
+
+    async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {
+        self.call(Operation::CreatePolicy, |inner| {
+            if inner.account.policies.contains_key(policy.as_str()) {
+                return Err((ErrorKind::AlreadyExists, format!("policy {policy} exists")));
+            }
+            inner.account.policies.insert(policy.to_string(), document.to_string());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn attach_policy(&self, policy: &PolicyName, certificate_arn: &str) -> Result<()> {
+        self.call(Operation::AttachPolicy, |inner| {
+            if !inner.account.policies.contains_key(policy.as_str()) {
+                return not_found("policy", policy.as_str());
+            }
+            let Some(certificate) = inner.account.certificates.get_mut(certificate_id(certificate_arn))
+            else {
+                return not_found("certificate", certificate_arn);
+            };
+            let full = certificate.policies.len() >= MAX_POLICIES_PER_CERTIFICATE;
+            if full && !certificate.policies.contains(policy.as_str()) {
+                return Err((ErrorKind::LimitExceeded, "the certificate has 10 policies".to_owned()));
+            }
+            certificate.policies.insert(policy.to_string());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn activate_certificate(&self, id: &str) -> Result<()> {
+        self.call(Operation::UpdateCertificate, |inner| {
+            let attached = inner.account.is_attached(id);
+            let Some(certificate) = inner.account.certificates.get_mut(id) else {
+                return not_found("certificate", id);
+            };
+            let status_before = certificate.description.status;
+            if status_before == CertificateStatus::PendingTransfer {
+                return Err((ErrorKind::CertificateState, "the certificate is being transferred".to_owned()));
+            }
+            certificate.description.status = CertificateStatus::Active;
+            inner.activations.push(Activation { certificate_id: id.to_owned(), status_before, attached });
+            Ok(())
+        })
+        .await
+    }
+}
