@@ -8,4 +8,8 @@ pub mod demo;
 pub mod device;
 pub mod faults;
 pub mod iot_core;
+pub mod journal;
 pub mod lambda_host;
+mod testbed;
+
+pub use testbed::{Error, HOST, Options, Testbed};

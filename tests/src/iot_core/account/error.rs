@@ -1,0 +1,125 @@
+//! Why the account refuses a call. The control plane turns each into AWS's error type and status.
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is not there.
+    #[error("{what} {name} does not exist")]
+    NotFound {
+        /// The kind of resource.
+        what: &'static str,
+        /// Its name or id.
+        name: String,
+    },
+    /// It is there already, and differs from what was asked for where that matters.
+    #[error("{what} {id} already exists")]
+    AlreadyExists {
+        /// The kind of resource.
+        what: &'static str,
+        /// Its name or id.
+        id: String,
+        /// Its ARN.
+        arn: String,
+    },
+    /// A value in the request is wrong, or the request is not possible in the present state.
+    #[error("{reason}")]
+    InvalidRequest {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The state of a certificate does not permit the call.
+    #[error("certificate {id}: {reason}")]
+    CertificateState {
+        /// Certificate id.
+        id: String,
+        /// Which state, and which is needed.
+        reason: String,
+    },
+    /// Not a certificate, or not one that can be used for this.
+    #[error("the certificate is not valid: {reason}")]
+    CertificateValidation {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The verification certificate does not carry this account's registration code.
+    #[error("the verification certificate's common name {found:?} is not the registration code")]
+    RegistrationCode {
+        /// The common name found.
+        found: String,
+    },
+    /// More than one registered CA could have issued the certificate.
+    #[error("more than one registered CA certificate has the issuer's subject: name the CA certificate")]
+    CertificateConflict,
+    /// Something still depends on it.
+    #[error("cannot delete {what} {name}: {reason}")]
+    DeleteConflict {
+        /// The kind of resource.
+        what: &'static str,
+        /// Its name or id.
+        name: String,
+        /// What depends on it.
+        reason: String,
+    },
+    /// The policy document cannot be used.
+    #[error("policy document: {reason}")]
+    MalformedPolicy {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A limit of the account.
+    #[error("limit exceeded: {limit}")]
+    LimitExceeded {
+        /// Which limit.
+        limit: String,
+    },
+    /// Five versions of a policy, and not one more.
+    #[error("policy {policy} already has five versions")]
+    VersionsLimitExceeded {
+        /// Policy name.
+        policy: String,
+    },
+    /// The resource changed since the version that the caller expects.
+    #[error("{name} has version {actual}, not {expected}")]
+    VersionConflict {
+        /// Thing name.
+        name: String,
+        /// The version expected.
+        expected: u64,
+        /// The version found.
+        actual: u64,
+    },
+    /// The rule's SQL.
+    #[error("cannot parse the SQL statement: {reason}")]
+    SqlParse {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// AWS answers like this, and not with "not found", when a rule does not exist.
+    #[error("access to topic rule '{name}' was denied")]
+    RuleAccessDenied {
+        /// Rule name.
+        name: String,
+    },
+    /// IAM's words for "not found".
+    #[error("the {what} {name} cannot be found")]
+    NoSuchEntity {
+        /// The kind of entity.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// IAM's words for "already exists".
+    #[error("{what} with name {name} already exists")]
+    EntityAlreadyExists {
+        /// The kind of entity.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// SQS's words for "not found".
+    #[error("the specified queue {name} does not exist")]
+    QueueDoesNotExist {
+        /// Queue name or URL.
+        name: String,
+    },
+}

@@ -1,0 +1,119 @@
+//! IAM roles, as far as a Lambda function needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::{Account, Error, check_name};
+
+/// An IAM role.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// Its id, `AROA…`.
+    pub id: String,
+    /// Its path, `/` unless given.
+    pub path: String,
+    /// Who may assume it (JSON text).
+    pub trust: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Inline policies: name → document.
+    pub inline: BTreeMap<String, String>,
+    /// ARNs of attached managed policies.
+    pub attached: BTreeSet<String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was created.
+    pub created: SystemTime,
+}
+
+impl Account {
+    /// The ARN of a role.
+    pub fn role_arn(&self, role: &Role) -> String {
+        self.identity.iam_arn(&format!("role{}{}", role.path, role.name))
+    }
+
+    /// `CreateRole`.
+    pub fn create_role(
+        &mut self,
+        name: &str,
+        path: Option<&str>,
+        trust: &str,
+        description: Option<&str>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<&Role, Error> {
+        check_name("role name", name, 64, "_+=,.@-")?;
+        check_json(trust)?;
+        if self.roles.contains_key(name) {
+            return Err(Error::EntityAlreadyExists { what: "Role", name: name.to_owned() });
+        }
+        let id = format!("AROA{}", &hex::encode_upper(self.unique_id("role"))[..17]);
+        let role = Role {
+            name: name.to_owned(),
+            id,
+            path: path.unwrap_or("/").to_owned(),
+            trust: trust.to_owned(),
+            description: description.map(str::to_owned),
+            inline: BTreeMap::new(),
+            attached: BTreeSet::new(),
+            tags,
+            created: SystemTime::now(),
+        };
+        Ok(self.roles.entry(name.to_owned()).or_insert(role))
+    }
+
+    /// `GetRole`.
+    pub fn role(&self, name: &str) -> Result<&Role, Error> {
+        self.roles.get(name).ok_or_else(|| Error::NoSuchEntity { what: "role", name: name.to_owned() })
+    }
+
+    /// The role, to change it.
+    pub fn role_mut(&mut self, name: &str) -> Result<&mut Role, Error> {
+        self.roles.get_mut(name).ok_or_else(|| Error::NoSuchEntity { what: "role", name: name.to_owned() })
+    }
+
+    /// All roles.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// `PutRolePolicy`.
+    pub fn put_role_policy(&mut self, role: &str, policy: &str, document: &str) -> Result<(), Error> {
+        check_json(document)?;
+        self.role_mut(role)?.inline.insert(policy.to_owned(), document.to_owned());
+        Ok(())
+    }
+
+    /// `DeleteRole`: not while it has policies.
+    pub fn delete_role(&mut self, name: &str) -> Result<(), Error> {
+        let role = self.role(name)?;
+        if !role.inline.is_empty() || !role.attached.is_empty() {
+            return Err(Error::DeleteConflict {
+                what: "role",
+                name: name.to_owned(),
+                reason: "it must have no policies".into(),
+            });
+        }
+        self.roles.remove(name);
+        Ok(())
+    }
+
+    /// Whether Lambda can assume the role `arn` by now: it exists, trusts Lambda, and has had the time to spread.
+    pub fn lambda_can_assume(&self, arn: &str) -> bool {
+        self.roles.values().any(|role| {
+            self.role_arn(role) == arn
+                && role.trust.contains("lambda.amazonaws.com")
+                && role.created.elapsed().unwrap_or_default() >= self.delays.role_propagation
+        })
+    }
+}
+
+fn check_json(document: &str) -> Result<(), Error> {
+    match serde_json::from_str::<Value>(document) {
+        Ok(Value::Object(_)) => Ok(()),
+        _ => Err(Error::MalformedPolicy { reason: "not a JSON object".into() }),
+    }
+}

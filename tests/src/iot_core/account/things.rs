@@ -1,0 +1,374 @@
+//! Things, thing types, thing groups, and the principals attached to things.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::{Account, Error, Page, PageRequest, check_name, paginate};
+
+/// A thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thing {
+    /// Its name.
+    pub name: String,
+    /// Its id, a UUID.
+    pub id: String,
+    /// Its type's name.
+    pub thing_type: Option<String>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// Counts changes, from 1.
+    pub version: u64,
+}
+
+/// A thing type.
+#[derive(Clone, Debug)]
+pub struct ThingType {
+    /// Its name.
+    pub name: String,
+    /// Its id, a UUID.
+    pub id: String,
+    /// `thingTypeProperties` as it was given; null if it was not.
+    pub properties: Value,
+    /// When it was created.
+    pub created: SystemTime,
+    /// When it was deprecated, if it is.
+    pub deprecated: Option<SystemTime>,
+}
+
+/// A static thing group.
+#[derive(Clone, Debug)]
+pub struct ThingGroup {
+    /// Its name.
+    pub name: String,
+    /// Its id, a UUID.
+    pub id: String,
+    /// `thingGroupProperties` as it was given; null if it was not.
+    pub properties: Value,
+    /// The group it lies in.
+    pub parent: Option<String>,
+    /// Names of the things in it.
+    pub things: BTreeSet<String>,
+    /// When it was created.
+    pub created: SystemTime,
+}
+
+impl Account {
+    /// The ARN of a thing.
+    pub fn thing_arn(&self, name: &str) -> String {
+        self.identity.arn("iot", &format!("thing/{name}"))
+    }
+
+    /// The ARN of a thing type.
+    pub fn thing_type_arn(&self, name: &str) -> String {
+        self.identity.arn("iot", &format!("thingtype/{name}"))
+    }
+
+    /// The ARN of a thing group.
+    pub fn thing_group_arn(&self, name: &str) -> String {
+        self.identity.arn("iot", &format!("thinggroup/{name}"))
+    }
+
+    /// `CreateThing`: the same again succeeds, a different thing of that name is refused.
+    pub fn create_thing(
+        &mut self,
+        name: &str,
+        thing_type: Option<&str>,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<&Thing, Error> {
+        check_name("thing name", name, 128, ":_-")?;
+        if let Some(thing_type) = thing_type {
+            self.usable_thing_type(thing_type)?;
+        }
+        if let Some(known) = self.things.get(name)
+            && (known.thing_type.as_deref() != thing_type || known.attributes != attributes)
+        {
+            let arn = self.thing_arn(name);
+            return Err(Error::AlreadyExists { what: "thing", id: name.to_owned(), arn });
+        }
+        let id = self.unique_id("thing");
+        Ok(self.things.entry(name.to_owned()).or_insert_with(|| Thing {
+            name: name.to_owned(),
+            id,
+            thing_type: thing_type.map(str::to_owned),
+            attributes,
+            version: 1,
+        }))
+    }
+
+    /// `DescribeThing`.
+    pub fn thing(&self, name: &str) -> Result<&Thing, Error> {
+        self.things.get(name).ok_or_else(|| Error::NotFound { what: "thing", name: name.to_owned() })
+    }
+
+    /// `UpdateThing`: the type (`Some(None)` takes it away) and the attributes (`merge` keeps the others; an empty value removes).
+    pub fn update_thing(
+        &mut self,
+        name: &str,
+        thing_type: Option<Option<&str>>,
+        attributes: Option<(BTreeMap<String, String>, bool)>,
+        expected: Option<u64>,
+    ) -> Result<(), Error> {
+        self.check_thing_version(name, expected)?;
+        if let Some(Some(thing_type)) = thing_type {
+            self.usable_thing_type(thing_type)?;
+        }
+        let Some(thing) = self.things.get_mut(name) else { return Ok(()) };
+        if let Some(thing_type) = thing_type {
+            thing.thing_type = thing_type.map(str::to_owned);
+        }
+        if let Some((attributes, merge)) = attributes {
+            if !merge {
+                thing.attributes.clear();
+            }
+            thing.attributes.extend(attributes);
+            thing.attributes.retain(|_, value| !value.is_empty());
+        }
+        thing.version += 1;
+        Ok(())
+    }
+
+    /// `DeleteThing`: a thing that does not exist counts as deleted; one with principals is refused.
+    pub fn delete_thing(&mut self, name: &str, expected: Option<u64>) -> Result<(), Error> {
+        if !self.things.contains_key(name) {
+            return Ok(());
+        }
+        self.check_thing_version(name, expected)?;
+        if self.thing_principals.keys().any(|(_, thing)| thing == name) {
+            return Err(Error::InvalidRequest {
+                reason: format!("cannot delete thing {name}: it has principals attached"),
+            });
+        }
+        for group in self.thing_groups.values_mut() {
+            group.things.remove(name);
+        }
+        self.things.remove(name);
+        Ok(())
+    }
+
+    fn check_thing_version(&self, name: &str, expected: Option<u64>) -> Result<(), Error> {
+        let actual = self.thing(name)?.version;
+        match expected {
+            Some(expected) if expected != actual => {
+                Err(Error::VersionConflict { name: name.to_owned(), expected, actual })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `ListThings`, all or of one type, with or without an attribute.
+    pub fn list_things(
+        &self,
+        thing_type: Option<&str>,
+        attribute: Option<(&str, &str)>,
+        request: &PageRequest,
+    ) -> Result<Page<&Thing>, Error> {
+        let wanted = |thing: &&Thing| {
+            (thing_type.is_none() || thing.thing_type.as_deref() == thing_type)
+                && attribute.is_none_or(|(key, value)| thing.attributes.get(key).is_some_and(|v| v == value))
+        };
+        paginate(self.things.values().filter(wanted).map(|thing| (thing.name.clone(), thing)), request)
+    }
+
+    /// `CreateThingType`: the same again succeeds, a different one of that name is refused.
+    pub fn create_thing_type(&mut self, name: &str, properties: Value) -> Result<&ThingType, Error> {
+        check_name("thing type name", name, 128, ":_-")?;
+        if self.thing_types.get(name).is_some_and(|known| known.properties != properties) {
+            let arn = self.thing_type_arn(name);
+            return Err(Error::AlreadyExists { what: "thing type", id: name.to_owned(), arn });
+        }
+        let id = self.unique_id("thing type");
+        Ok(self.thing_types.entry(name.to_owned()).or_insert_with(|| ThingType {
+            name: name.to_owned(),
+            id,
+            properties,
+            created: SystemTime::now(),
+            deprecated: None,
+        }))
+    }
+
+    /// `DescribeThingType`.
+    pub fn thing_type(&self, name: &str) -> Result<&ThingType, Error> {
+        self.thing_types
+            .get(name)
+            .ok_or_else(|| Error::NotFound { what: "thing type", name: name.to_owned() })
+    }
+
+    /// A type that a thing can be given: it exists and is not deprecated.
+    fn usable_thing_type(&self, name: &str) -> Result<(), Error> {
+        if self.thing_type(name)?.deprecated.is_some() {
+            return Err(Error::InvalidRequest { reason: format!("thing type {name} is deprecated") });
+        }
+        Ok(())
+    }
+
+    /// `DeprecateThingType`, or the undoing of it.
+    pub fn deprecate_thing_type(&mut self, name: &str, undo: bool) -> Result<(), Error> {
+        self.thing_type(name)?;
+        if let Some(thing_type) = self.thing_types.get_mut(name) {
+            thing_type.deprecated =
+                if undo { None } else { thing_type.deprecated.or(Some(SystemTime::now())) };
+        }
+        Ok(())
+    }
+
+    /// `DeleteThingType`: deprecated long enough ago, and no thing has it.
+    pub fn delete_thing_type(&mut self, name: &str) -> Result<(), Error> {
+        let refused =
+            |reason: &str| Err(Error::InvalidRequest { reason: format!("thing type {name} {reason}") });
+        match self.thing_type(name)?.deprecated {
+            None => return refused("is not deprecated"),
+            Some(at) if at.elapsed().unwrap_or_default() < self.delays.thing_type_deletion => {
+                return refused("was deprecated less than five minutes ago");
+            }
+            Some(_) => {}
+        }
+        if self.things.values().any(|thing| thing.thing_type.as_deref() == Some(name)) {
+            return refused("still has things");
+        }
+        self.thing_types.remove(name);
+        self.tags.remove(&self.thing_type_arn(name));
+        Ok(())
+    }
+
+    /// `ListThingTypes`.
+    pub fn list_thing_types(&self, request: &PageRequest) -> Result<Page<&ThingType>, Error> {
+        paginate(self.thing_types.iter().map(|(name, thing_type)| (name.clone(), thing_type)), request)
+    }
+
+    /// `AttachThingPrincipal`: repeating it is harmless; an exclusive attachment is the certificate's only one.
+    pub fn attach_thing_principal(
+        &mut self,
+        thing: &str,
+        principal: &str,
+        exclusive: bool,
+    ) -> Result<(), Error> {
+        self.thing(thing)?;
+        self.check_principal(principal)?;
+        let others = self.thing_principals.iter().filter(|((p, t), _)| p == principal && t != thing);
+        for ((_, other), &other_exclusive) in others {
+            if exclusive || other_exclusive {
+                return Err(Error::InvalidRequest {
+                    reason: format!(
+                        "principal {principal} is attached to thing {other}; an exclusive attachment allows one thing"
+                    ),
+                });
+            }
+        }
+        self.thing_principals.insert((principal.to_owned(), thing.to_owned()), exclusive);
+        Ok(())
+    }
+
+    /// `DetachThingPrincipal`.
+    pub fn detach_thing_principal(&mut self, thing: &str, principal: &str) -> Result<(), Error> {
+        self.thing(thing)?;
+        let attachment = (principal.to_owned(), thing.to_owned());
+        match self.thing_principals.remove(&attachment) {
+            Some(_) => Ok(()),
+            None => Err(Error::NotFound { what: "principal", name: principal.to_owned() }),
+        }
+    }
+
+    /// `ListThingPrincipals`: ARN, and whether exclusive.
+    pub fn thing_principals(
+        &self,
+        thing: &str,
+        request: &PageRequest,
+    ) -> Result<Page<(String, bool)>, Error> {
+        self.thing(thing)?;
+        let attached = self.thing_principals.iter().filter(|((_, name), _)| name == thing);
+        paginate(attached.map(|((principal, _), &x)| (principal.clone(), (principal.clone(), x))), request)
+    }
+
+    /// `ListPrincipalThings`: thing name, and whether exclusive.
+    pub fn principal_things(
+        &self,
+        principal: &str,
+        request: &PageRequest,
+    ) -> Result<Page<(String, bool)>, Error> {
+        self.check_principal(principal)?;
+        let attached = self.thing_principals.iter().filter(|((p, _), _)| p == principal);
+        paginate(attached.map(|((_, thing), &x)| (thing.clone(), (thing.clone(), x))), request)
+    }
+
+    fn check_principal(&self, arn: &str) -> Result<(), Error> {
+        match arn.strip_prefix(&self.certificate_arn("")) {
+            Some(id) => self.certificate(id).map(drop),
+            None => Err(Error::InvalidRequest {
+                reason: format!("{arn:?} is not the ARN of a certificate of this account"),
+            }),
+        }
+    }
+
+    /// `CreateThingGroup`: the same again succeeds.
+    pub fn create_thing_group(
+        &mut self,
+        name: &str,
+        parent: Option<&str>,
+        properties: Value,
+    ) -> Result<&ThingGroup, Error> {
+        check_name("thing group name", name, 128, ":_-")?;
+        if let Some(parent) = parent {
+            self.thing_group(parent)?;
+        }
+        if let Some(known) = self.thing_groups.get(name)
+            && (known.properties != properties || known.parent.as_deref() != parent)
+        {
+            let arn = self.thing_group_arn(name);
+            return Err(Error::AlreadyExists { what: "thing group", id: name.to_owned(), arn });
+        }
+        let id = self.unique_id("thing group");
+        Ok(self.thing_groups.entry(name.to_owned()).or_insert_with(|| ThingGroup {
+            name: name.to_owned(),
+            id,
+            properties,
+            parent: parent.map(str::to_owned),
+            things: BTreeSet::new(),
+            created: SystemTime::now(),
+        }))
+    }
+
+    /// `DescribeThingGroup`.
+    pub fn thing_group(&self, name: &str) -> Result<&ThingGroup, Error> {
+        self.thing_groups
+            .get(name)
+            .ok_or_else(|| Error::NotFound { what: "thing group", name: name.to_owned() })
+    }
+
+    /// `ListThingGroups`, all or those that hold `thing`.
+    pub fn list_thing_groups(
+        &self,
+        thing: Option<&str>,
+        request: &PageRequest,
+    ) -> Result<Page<&ThingGroup>, Error> {
+        let wanted = |group: &&ThingGroup| thing.is_none_or(|thing| group.things.contains(thing));
+        paginate(self.thing_groups.values().filter(wanted).map(|group| (group.name.clone(), group)), request)
+    }
+
+    /// `DeleteThingGroup`: one that does not exist counts as deleted; one with children is refused.
+    pub fn delete_thing_group(&mut self, name: &str) -> Result<(), Error> {
+        if self.thing_groups.values().any(|group| group.parent.as_deref() == Some(name)) {
+            return Err(Error::InvalidRequest { reason: format!("thing group {name} has child groups") });
+        }
+        let arn = self.thing_group_arn(name);
+        self.policy_targets.retain(|(_, target)| *target != arn);
+        self.tags.remove(&arn);
+        self.thing_groups.remove(name);
+        Ok(())
+    }
+
+    /// `AddThingToThingGroup` or, with `present` false, `RemoveThingFromThingGroup`; repeating is harmless.
+    pub fn set_thing_group_member(&mut self, group: &str, thing: &str, present: bool) -> Result<(), Error> {
+        self.thing(thing)?;
+        self.thing_group(group)?;
+        if let Some(group) = self.thing_groups.get_mut(group) {
+            if present {
+                group.things.insert(thing.to_owned());
+            } else {
+                group.things.remove(thing);
+            }
+        }
+        Ok(())
+    }
+}

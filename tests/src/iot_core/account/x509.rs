@@ -1,0 +1,77 @@
+//! What the account reads out of certificates, and the one check that counts: the signature.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::Error;
+
+/// The first certificate of a PEM text, as DER.
+pub fn from_pem(pem: &str) -> Result<Vec<u8>, Error> {
+    let invalid = |reason: &str| Error::CertificateValidation { reason: reason.into() };
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| invalid("not PEM"))?;
+    if block.label != "CERTIFICATE" {
+        return Err(invalid("the PEM block is not a CERTIFICATE"));
+    }
+    parse(&block.contents)?;
+    Ok(block.contents)
+}
+
+/// The certificate as PEM text.
+pub fn to_pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem + "-----END CERTIFICATE-----\n"
+}
+
+/// The certificate id: SHA-256 of the DER, 64 hex digits.
+pub fn certificate_id(der: &[u8]) -> String {
+    hex::encode(Sha256::digest(der))
+}
+
+/// Reads a certificate.
+pub fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(Error::CertificateValidation { reason: "not an X.509 certificate".into() }),
+    }
+}
+
+/// Whether `issuer` issued `certificate`: the names fit and the signature verifies.
+pub fn issued_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
+    certificate.issuer().as_raw() == issuer.subject().as_raw()
+        && certificate.verify_signature(Some(issuer.public_key())).is_ok()
+}
+
+/// The subject's common name; empty if it has none.
+pub fn common_name(certificate: &X509Certificate<'_>) -> String {
+    let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+    name.unwrap_or_default().to_owned()
+}
+
+/// First and last moment of validity.
+pub fn validity(certificate: &X509Certificate<'_>) -> (SystemTime, SystemTime) {
+    let at = |seconds: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.max(0).unsigned_abs());
+    let validity = certificate.validity();
+    (at(validity.not_before.timestamp()), at(validity.not_after.timestamp()))
+}
+
+/// Refuses a certificate that is not valid yet, or no longer.
+pub fn check_validity(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    let (not_before, not_after) = validity(certificate);
+    let now = SystemTime::now();
+    if now < not_before {
+        return Err(Error::CertificateValidation { reason: "it is not valid yet".into() });
+    }
+    if now > not_after {
+        return Err(Error::CertificateValidation { reason: "it has expired".into() });
+    }
+    Ok(())
+}

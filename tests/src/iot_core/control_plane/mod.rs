@@ -1,0 +1,261 @@
+//! The control plane: AWS IoT, Lambda, IAM, STS and SQS over HTTP, in AWS's wire formats.
+//!
+//! Signatures are not checked. The credential scope in the `Authorization` header tells service and Region; a request without one is
+//! told apart by its path.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use tokio::net::TcpListener;
+
+use crate::iot_core::account::Account;
+use crate::journal::{self, Caller, Happening, Journal};
+use crate::lambda_host::LambdaHost;
+
+mod iam;
+mod interceptor;
+mod iot;
+mod lambda;
+mod reply;
+mod request;
+mod sqs;
+mod sts;
+
+pub use interceptor::{Fault, Interceptor, Operation, When};
+pub use reply::ServiceError;
+use reply::{Protocol, Reply, respond};
+use request::{Call, Route, labels};
+
+/// The largest request: a deployment package in base64. Debug builds are far over Lambda's own limit of 50 MB.
+const BODY_LIMIT: usize = 1024 * 1024 * 1024;
+
+/// What the calls work on.
+#[derive(Clone)]
+pub struct Services {
+    /// The account.
+    pub account: Arc<Mutex<Account>>,
+    /// Its functions.
+    pub lambda: LambdaHost,
+    /// Where each call is written down.
+    pub journal: Journal,
+    /// What comes between a call and its answer.
+    pub interceptor: Arc<dyn Interceptor>,
+}
+
+impl Services {
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves the control plane on `listener` until it is dropped.
+pub async fn serve(listener: TcpListener, services: Services) -> std::io::Result<()> {
+    let router = Router::new().fallback(answer).with_state(Arc::new(services));
+    axum::serve(listener, router).await
+}
+
+/// What the credential scope says: access key id, Region, service.
+struct Scope<'a> {
+    access_key_id: &'a str,
+    region: &'a str,
+    service: &'a str,
+}
+
+/// Reads `AWS4-HMAC-SHA256 Credential=<access key>/<date>/<region>/<service>/aws4_request, …`.
+fn scope(authorization: &str) -> Option<Scope<'_>> {
+    let (_, rest) = authorization.split_once("Credential=")?;
+    let mut parts = rest.split([',', ' ']).next()?.split('/');
+    let access_key_id = parts.next()?;
+    let (_date, region, service) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Scope { access_key_id, region, service })
+}
+
+/// The service a request without a signature is for.
+fn service_by_path(parts: &Parts) -> &'static str {
+    let path = parts.uri.path();
+    if parts.headers.contains_key("x-amz-target") {
+        "sqs"
+    } else if path == "/" {
+        "iam"
+    } else if path.starts_with("/20") {
+        "lambda"
+    } else {
+        "iot"
+    }
+}
+
+async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
+    let begun = Instant::now();
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let request_id = format!("{:032x}", since_epoch.as_nanos());
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
+        return Response::builder()
+            .status(StatusCode::PAYLOAD_TOO_LARGE)
+            .body(Body::empty())
+            .unwrap_or_default();
+    };
+    let authorization = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let scope = authorization.and_then(scope);
+    let service = scope.as_ref().map_or_else(|| service_by_path(&parts), |scope| scope.service);
+    let caller = scope
+        .as_ref()
+        .and_then(|scope| services.lambda.function_with_access_key(scope.access_key_id))
+        .map_or(Caller::User, Caller::Function);
+    let dispatched = dispatch(&services, service, scope.as_ref(), &parts, body, &caller).await;
+    let Dispatched { service, protocol, operation, argument, outcome } = dispatched;
+    let status = match &outcome {
+        Ok(reply) => Ok(reply.status),
+        Err(error) => Err((error.code.clone(), error.status)),
+    };
+    services.journal.record(Happening::Call(journal::Call {
+        service,
+        operation,
+        argument,
+        caller,
+        took: begun.elapsed(),
+        outcome: status,
+    }));
+    respond(protocol, &request_id, outcome)
+}
+
+struct Dispatched {
+    service: &'static str,
+    protocol: Protocol,
+    operation: String,
+    argument: String,
+    outcome: Result<Reply, ServiceError>,
+}
+
+/// A handler of any of the services.
+#[derive(Clone, Copy)]
+enum Handler {
+    Account(fn(&mut Account, &Call) -> Result<Reply, ServiceError>),
+    Lambda(fn(&LambdaHost, &Call) -> Result<Reply, ServiceError>),
+    Invoke,
+}
+
+async fn dispatch(
+    services: &Services,
+    service: &str,
+    scope: Option<&Scope<'_>>,
+    parts: &Parts,
+    body: Bytes,
+    caller: &Caller,
+) -> Dispatched {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut call = Call {
+        operation: "",
+        labels: Vec::new(),
+        query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        headers: parts.headers.clone(),
+        body,
+    };
+    let target = call.header("x-amz-target").and_then(|target| target.rsplit_once('.')).map(|(_, name)| name);
+    let action = target.map(str::to_owned).or_else(|| call.form().remove("Action"));
+    let (service, protocol, handler) = match service {
+        "iot" => ("iot", Protocol::Json, find(iot::ROUTES, parts, &mut call).map(Handler::Account)),
+        "lambda" => ("lambda", Protocol::Json, find(lambda::ROUTES, parts, &mut call)),
+        "sqs" => ("sqs", Protocol::Json, named(sqs::OPERATIONS, action.as_deref(), &mut call)),
+        // Both have the path `/`, so that without a scope the action decides.
+        _ => match named(sts::OPERATIONS, action.as_deref(), &mut call) {
+            Some(handler) => ("sts", Protocol::Query, Some(handler)),
+            None => ("iam", Protocol::Query, named(iam::OPERATIONS, action.as_deref(), &mut call)),
+        },
+    };
+    let Some(handler) = handler else {
+        let asked = action.unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
+        let message = format!("the testbed does not implement {asked} of {service}");
+        return Dispatched {
+            service,
+            protocol,
+            operation: asked,
+            argument: String::new(),
+            outcome: Err(ServiceError::new("NotImplemented", 501, message)),
+        };
+    };
+    let argument = argument(&call, protocol);
+    let operation = Operation { service, name: call.operation, argument: &argument, caller };
+    let outcome = match check_region(services, service, scope) {
+        Err(error) => Err(error),
+        Ok(()) => intercepted(services, &operation, run(services, handler, &call)).await,
+    };
+    Dispatched { service, protocol, operation: call.operation.to_owned(), argument, outcome }
+}
+
+/// The handler's work, between what the interceptor does before and after it.
+async fn intercepted(
+    services: &Services,
+    operation: &Operation<'_>,
+    work: impl Future<Output = Result<Reply, ServiceError>>,
+) -> Result<Reply, ServiceError> {
+    let Some(fault) = services.interceptor.intercept(operation) else { return work.await };
+    if fault.latency > Duration::ZERO {
+        tokio::time::sleep(fault.latency).await;
+    }
+    match fault.error {
+        None => work.await,
+        Some((When::Before, error)) => Err(error),
+        Some((When::After, error)) => work.await.and(Err(error)),
+    }
+}
+
+async fn run(services: &Services, handler: Handler, call: &Call) -> Result<Reply, ServiceError> {
+    match handler {
+        Handler::Account(handler) => handler(&mut services.account(), call),
+        Handler::Lambda(handler) => handler(&services.lambda, call),
+        Handler::Invoke => lambda::invoke(&services.lambda, call).await,
+    }
+}
+
+/// A Region has an endpoint of its own, which refuses signatures for another one. IAM and STS belong to no Region.
+fn check_region(services: &Services, service: &str, scope: Option<&Scope<'_>>) -> Result<(), ServiceError> {
+    let region = services.account().identity().region.clone();
+    match scope {
+        Some(scope) if !matches!(service, "iam" | "sts") && scope.region != region => {
+            let message = format!(
+                "Credential should be scoped to a valid Region, not '{}'; this is {region}.",
+                scope.region
+            );
+            Err(ServiceError::new("InvalidSignatureException", 403, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The REST operation that fits the request; fills in the call's name and labels.
+fn find<H: Copy>(routes: &[Route<H>], parts: &Parts, call: &mut Call) -> Option<H> {
+    for route in routes.iter().filter(|route| route.method == parts.method) {
+        if let Some(labels) = labels(route.pattern, parts.uri.path()) {
+            call.operation = route.operation;
+            call.labels = labels;
+            return Some(route.handler);
+        }
+    }
+    None
+}
+
+/// An operation of a service that names it in the request.
+type Named = (&'static str, fn(&mut Account, &Call) -> Result<Reply, ServiceError>);
+
+fn named(operations: &[Named], action: Option<&str>, call: &mut Call) -> Option<Handler> {
+    let (name, handler) = operations.iter().find(|(name, _)| Some(*name) == action)?;
+    call.operation = name;
+    Some(Handler::Account(*handler))
+}
+
+/// What the journal names as the call's argument.
+fn argument(call: &Call, protocol: Protocol) -> String {
+    if let Some(label) = call.labels.first() {
+        return label.clone();
+    }
+    match protocol {
+        Protocol::Query => call.form().remove("RoleName").unwrap_or_default(),
+        Protocol::Json => call.header("x-amzn-principal").unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,187 @@
+//! Answers in AWS's wire formats: REST-JSON, the query protocol's XML, and errors in both.
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::iot_core::account;
+use crate::lambda_host;
+
+/// An error as AWS words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceError {
+    /// The error type, for example `ThrottlingException`.
+    pub code: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The message.
+    pub message: String,
+    /// Further fields of the body.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl ServiceError {
+    /// An error with nothing but type, status and message.
+    pub fn new(code: impl Into<String>, status: u16, message: impl Into<String>) -> Self {
+        Self { code: code.into(), status, message: message.into(), fields: Vec::new() }
+    }
+
+    pub(super) fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new("InvalidRequestException", 400, message)
+    }
+}
+
+impl From<account::Error> for ServiceError {
+    fn from(error: account::Error) -> Self {
+        use account::Error as E;
+        let (code, status) = match &error {
+            E::NotFound { .. } => ("ResourceNotFoundException", 404),
+            E::AlreadyExists { .. } => ("ResourceAlreadyExistsException", 409),
+            E::InvalidRequest { .. } => ("InvalidRequestException", 400),
+            E::CertificateState { .. } => ("CertificateStateException", 406),
+            E::CertificateValidation { .. } => ("CertificateValidationException", 400),
+            E::RegistrationCode { .. } => ("RegistrationCodeValidationException", 400),
+            E::CertificateConflict => ("CertificateConflictException", 409),
+            E::DeleteConflict { what: "role", .. } => ("DeleteConflict", 409),
+            E::DeleteConflict { .. } => ("DeleteConflictException", 409),
+            E::MalformedPolicy { .. } => ("MalformedPolicyException", 400),
+            E::LimitExceeded { .. } => ("LimitExceededException", 410),
+            E::VersionsLimitExceeded { .. } => ("VersionsLimitExceededException", 409),
+            E::VersionConflict { .. } => ("VersionConflictException", 409),
+            E::SqlParse { .. } => ("SqlParseException", 400),
+            E::RuleAccessDenied { .. } => ("UnauthorizedException", 401),
+            E::NoSuchEntity { .. } => ("NoSuchEntity", 404),
+            E::EntityAlreadyExists { .. } => ("EntityAlreadyExists", 409),
+            E::QueueDoesNotExist { .. } => ("com.amazonaws.sqs#QueueDoesNotExist", 400),
+        };
+        let mut fields = Vec::new();
+        if let E::AlreadyExists { id, arn, .. } = &error {
+            fields.extend([("resourceId", id.clone()), ("resourceArn", arn.clone())]);
+        }
+        Self { code: code.into(), status, message: error.to_string(), fields }
+    }
+}
+
+impl From<lambda_host::Error> for ServiceError {
+    fn from(error: lambda_host::Error) -> Self {
+        use lambda_host::Error as E;
+        let (code, status) = match &error {
+            E::NotFound { .. } => ("ResourceNotFoundException", 404),
+            E::Conflict { .. } => ("ResourceConflictException", 409),
+            E::InvalidParameter { .. } => ("InvalidParameterValueException", 400),
+            E::Io { .. } | E::Stopped => ("ServiceException", 500),
+        };
+        Self::new(code, status, error.to_string())
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum Content {
+    Json(Value),
+    Xml(String),
+    Bytes(Vec<u8>),
+    Empty,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) content: Content,
+}
+
+impl Reply {
+    /// 200 with a JSON body. Fields that are null are left out, as AWS does.
+    pub(super) fn json(value: Value) -> Self {
+        Self { status: 200, headers: Vec::new(), content: Content::Json(without_nulls(value)) }
+    }
+
+    /// 200 without a body.
+    pub(super) fn empty() -> Self {
+        Self { status: 200, headers: Vec::new(), content: Content::Empty }
+    }
+
+    /// The same with another status.
+    pub(super) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// The protocol of a service, which decides the form of its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// REST-JSON or JSON 1.0.
+    Json,
+    /// Query, with XML answers.
+    Query,
+}
+
+/// Turns an outcome into the HTTP response.
+pub(super) fn respond(
+    protocol: Protocol,
+    request_id: &str,
+    outcome: Result<Reply, ServiceError>,
+) -> Response<Body> {
+    let reply = outcome.unwrap_or_else(|error| error_reply(protocol, request_id, &error));
+    let mut response = Response::builder().header("x-amzn-requestid", request_id);
+    response =
+        response.status(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    let (content_type, body) = match reply.content {
+        Content::Json(value) => ("application/json", Body::from(value.to_string())),
+        Content::Xml(text) => ("text/xml", Body::from(text)),
+        Content::Bytes(bytes) => ("application/json", Body::from(bytes)),
+        Content::Empty => ("application/json", Body::empty()),
+    };
+    response.header("content-type", content_type).body(body).unwrap_or_default()
+}
+
+fn error_reply(protocol: Protocol, request_id: &str, error: &ServiceError) -> Reply {
+    let content = match protocol {
+        Protocol::Json => {
+            // Both spellings of the message are in use among AWS's services; `__type` is what JSON 1.0 reads.
+            let mut body =
+                json!({ "__type": error.code, "message": error.message, "Message": error.message });
+            for (name, value) in &error.fields {
+                body[*name] = value.as_str().into();
+            }
+            Content::Json(body)
+        }
+        Protocol::Query => Content::Xml(format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
+            xml_escape(&error.code),
+            xml_escape(&error.message),
+        )),
+    };
+    Reply { status: error.status, headers: vec![("x-amzn-errortype", error.code.clone())], content }
+}
+
+/// Text, made safe between XML tags.
+pub(super) fn xml_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

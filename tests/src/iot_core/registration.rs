@@ -1,0 +1,114 @@
+//! Just-in-time registration at the CONNECT: the account as the device gateway sees it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use serde_json::json;
+
+use super::account::{Account, PageRequest, Presented, Status, x509};
+use super::directory::{AttachedThing, Directory, Verdict};
+use super::gateway::Publisher;
+use super::rules::RuleEngine;
+use crate::journal::{Happening, Journal};
+
+/// Answers the device gateway out of the account, and publishes the registration events.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    account: Arc<Mutex<Account>>,
+    rules: RuleEngine,
+    journal: Journal,
+    publisher: Arc<OnceLock<Publisher>>,
+}
+
+impl Registration {
+    /// The gateway's view of `account`; its events go to `rules`.
+    pub fn new(account: Arc<Mutex<Account>>, rules: RuleEngine, journal: Journal) -> Self {
+        Self { account, rules, journal, publisher: Arc::default() }
+    }
+
+    /// Lets subscribers at the gateway have the events, too; it counts once, the first time.
+    pub fn set_publisher(&self, publisher: Publisher) {
+        let _ = self.publisher.set(publisher);
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes the event of a registration, with the fields as they are observed in AWS.
+    fn publish_event(&self, certificate_id: &str, ca_id: &str, source_ip: IpAddr) {
+        let account_id = self.account().identity().account_id.clone();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let event = json!({
+            "certificateId": certificate_id,
+            "caCertificateId": ca_id,
+            "timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            "certificateStatus": "PENDING_ACTIVATION",
+            "awsAccountId": account_id,
+            "certificateRegistrationTimestamp": null,
+            "sourceIp": source_ip.to_string(),
+        });
+        let (topic, payload) = (format!("$aws/events/certificates/registered/{ca_id}"), event.to_string());
+        self.rules.publish(&topic, payload.as_bytes());
+        if let Some(publisher) = self.publisher.get() {
+            publisher.publish(&topic, payload.as_bytes());
+        }
+    }
+}
+
+impl Directory for Registration {
+    fn connecting(&self, leaf: &[u8], source_ip: IpAddr) -> Verdict {
+        let presented = self.account().present_certificate(leaf);
+        let (certificate_id, outcome, verdict, event) = match presented {
+            Err(error) => {
+                let reason = error.to_string();
+                (x509::certificate_id(leaf), reason.clone(), Verdict::Refused { reason }, None)
+            }
+            Ok(Presented::Registered { id, ca_id }) => {
+                let verdict = Verdict::Registered { certificate_id: id.clone() };
+                (id, "registered".into(), verdict, Some(ca_id))
+            }
+            Ok(Presented::Known { id, status: Status::Active, .. }) => {
+                let verdict = Verdict::Active { certificate_id: id.clone() };
+                (id, "active".into(), verdict, None)
+            }
+            Ok(Presented::Known { id, ca_id, status }) => {
+                let reason = format!("certificate is {}", status.as_str());
+                let event = ca_id.filter(|_| status == Status::PendingActivation);
+                (id, reason.clone(), Verdict::Refused { reason }, event)
+            }
+        };
+        self.journal.record(Happening::Connect { certificate_id: certificate_id.clone(), outcome });
+        if let Some(ca_id) = event {
+            self.publish_event(&certificate_id, &ca_id, source_ip);
+        }
+        verdict
+    }
+
+    fn policies(&self, certificate_id: &str) -> Vec<String> {
+        let account = self.account();
+        let everything = PageRequest { size: Some(250), ..PageRequest::default() };
+        let arn = account.certificate_arn(certificate_id);
+        match account.attached_policies(&arn, &everything) {
+            Ok(page) => page.items.iter().map(|policy| policy.document().to_owned()).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn things(&self, certificate_id: &str) -> Vec<AttachedThing> {
+        let account = self.account();
+        let everything = PageRequest { size: Some(250), ..PageRequest::default() };
+        let arn = account.certificate_arn(certificate_id);
+        match account.principal_things(&arn, &everything) {
+            Ok(page) => {
+                page.items.into_iter().map(|(name, exclusive)| AttachedThing { name, exclusive }).collect()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn published(&self, topic: &str, payload: &[u8]) {
+        self.rules.publish(topic, payload);
+    }
+}

@@ -1,0 +1,154 @@
+//! The journal: everything that happens in the testbed, in order, to read back or to follow.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast;
+
+use crate::iot_core::gateway;
+
+/// Entries that a follower may lag behind before it loses the oldest.
+const FOLLOWER_CAPACITY: usize = 4096;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Since the testbed started.
+    pub at: Duration,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    /// A call of an AWS API was answered.
+    Call(Call),
+    /// Something happened at the device gateway.
+    Gateway(gateway::Event),
+    /// A device's CONNECT was judged by the account.
+    Connect {
+        /// Certificate id; empty if the certificate could not be read.
+        certificate_id: String,
+        /// `active`, `registered`, or why it is refused.
+        outcome: String,
+    },
+    /// A message was published on a topic that a rule reads.
+    RuleTriggered {
+        /// Rule name.
+        rule: String,
+        /// Topic.
+        topic: String,
+    },
+    /// A rule's action could not be carried out.
+    ActionFailed {
+        /// Rule name.
+        rule: String,
+        /// Why.
+        reason: String,
+    },
+    /// A function finished an invocation.
+    Invocation {
+        /// Function name.
+        function: String,
+        /// Request id.
+        request_id: String,
+        /// Counts deliveries of the event from 1.
+        attempt: u32,
+        /// How long the function took.
+        took: Duration,
+        /// What it answered, or how it failed (JSON text).
+        outcome: Result<String, String>,
+    },
+    /// An event was given up after the last attempt.
+    EventDropped {
+        /// Function name.
+        function: String,
+        /// Request id.
+        request_id: String,
+        /// ARN of the on-failure destination that has it now.
+        destination: Option<String>,
+    },
+    /// A function wrote a line to its log.
+    Log {
+        /// Function name.
+        function: String,
+        /// The line.
+        line: String,
+    },
+}
+
+/// A call of an AWS API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The signing name: `iot`, `lambda`, `iam`, `sts`, `sqs`.
+    pub service: &'static str,
+    /// The operation, for example `DescribeCertificate`.
+    pub operation: String,
+    /// The resource it is about, as the request names it.
+    pub argument: String,
+    /// Who called.
+    pub caller: Caller,
+    /// Time to the answer, injected latency included.
+    pub took: Duration,
+    /// HTTP status, or the error type with it.
+    pub outcome: Result<u16, (String, u16)>,
+}
+
+/// Whose credentials a call was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The user's.
+    User,
+    /// Those that the Lambda host gave to this function.
+    Function(String),
+}
+
+/// The journal of one testbed; clones write to the same one.
+#[derive(Clone, Debug)]
+pub struct Journal(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    started: Instant,
+    entries: Mutex<Vec<Entry>>,
+    followers: broadcast::Sender<Entry>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let (followers, _) = broadcast::channel(FOLLOWER_CAPACITY);
+        Self(Arc::new(Inner { started: Instant::now(), entries: Mutex::default(), followers }))
+    }
+}
+
+impl Journal {
+    /// Writes down what has just happened.
+    pub fn record(&self, what: Happening) {
+        let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = Entry { at: self.0.started.elapsed(), what };
+        tracing::debug!(entry = ?entry.what, "journal");
+        entries.push(entry.clone());
+        // Without a follower there is nobody to tell.
+        let _ = self.0.followers.send(entry);
+    }
+
+    /// Everything so far.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        let call = |entry: Entry| match entry.what {
+            Happening::Call(call) => Some(call),
+            _ => None,
+        };
+        self.entries().into_iter().filter_map(call).collect()
+    }
+
+    /// Everything from now on.
+    pub fn follow(&self) -> broadcast::Receiver<Entry> {
+        self.0.followers.subscribe()
+    }
+}

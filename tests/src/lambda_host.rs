@@ -1,1 +1,0 @@
-//! The Lambda host: runs the real handler as a subprocess behind the Lambda Runtime API.

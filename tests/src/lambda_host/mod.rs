@@ -1,0 +1,530 @@
+//! The Lambda host: runs the real handler as a subprocess behind the Lambda Runtime API.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+
+use crate::iot_core::account::{Account, Identity};
+use crate::journal::{Happening, Journal};
+
+mod environment;
+mod function;
+mod package;
+mod runtime_api;
+
+use environment::{Finished, Pool, Spec};
+pub use function::{Configuration, EventInvokeConfig, Function, NewFunction, Permission};
+use package::Package;
+pub use package::package_of;
+
+/// Why the host refuses a call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not there.
+    #[error("{what} not found: {name}")]
+    NotFound {
+        /// The kind of resource.
+        what: &'static str,
+        /// Its ARN or name.
+        name: String,
+    },
+    /// It exists already, or is in a state that does not permit the call.
+    #[error("{reason}")]
+    Conflict {
+        /// What is in the way.
+        reason: String,
+    },
+    /// A value in the request is wrong.
+    #[error("{reason}")]
+    InvalidParameter {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The testbed is shutting down.
+    #[error("the Lambda host has stopped")]
+    Stopped,
+}
+
+/// How the host behaves where AWS takes its time.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a function stays `Pending` after its creation, and an update `InProgress`.
+    pub settling: Duration,
+    /// The pauses before the two retries of a failed event; one and two minutes in AWS.
+    pub retry_delays: [Duration; 2],
+    /// Environments of one function at the same time.
+    pub concurrency: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            settling: Duration::from_millis(200),
+            retry_delays: [Duration::from_millis(250), Duration::from_millis(500)],
+            concurrency: 10,
+        }
+    }
+}
+
+/// What an invocation came to.
+#[derive(Clone, Debug)]
+pub struct Invoked {
+    /// The function's answer, or its error (JSON text).
+    pub outcome: Result<Bytes, Bytes>,
+    /// The end of its log.
+    pub log: String,
+}
+
+/// The host; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct LambdaHost(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    identity: Identity,
+    settings: Settings,
+    account: Arc<Mutex<Account>>,
+    journal: Journal,
+    endpoint_url: OnceLock<String>,
+    functions: Mutex<BTreeMap<String, Function>>,
+    runtime: Handle,
+    revisions: std::sync::atomic::AtomicU64,
+}
+
+impl LambdaHost {
+    /// A host without functions, which runs its tasks on the Tokio runtime `runtime`.
+    pub fn new(account: Arc<Mutex<Account>>, settings: Settings, journal: Journal, runtime: Handle) -> Self {
+        let identity = account.lock().unwrap_or_else(PoisonError::into_inner).identity().clone();
+        Self(Arc::new(Inner {
+            identity,
+            settings,
+            account,
+            journal,
+            endpoint_url: OnceLock::new(),
+            functions: Mutex::default(),
+            runtime,
+            revisions: 0.into(),
+        }))
+    }
+
+    /// Where functions find the AWS services; it counts once, the first time.
+    pub fn set_endpoint_url(&self, url: &str) {
+        let _ = self.0.endpoint_url.set(url.to_owned());
+    }
+
+    fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Function>> {
+        self.0.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn revision(&self) -> u64 {
+        self.0.revisions.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn new_pool(&self) -> Arc<Pool> {
+        Arc::new(Pool::new(self.0.settings.concurrency))
+    }
+
+    /// The name in a function's name, ARN or partial ARN (`account:function:name`), with or without a qualifier.
+    fn name_in<'a>(&self, reference: &'a str) -> &'a str {
+        let name = reference.rsplit_once("function:").map_or(reference, |(_, name)| name);
+        name.split(':').next().unwrap_or(name)
+    }
+
+    fn not_found(&self, name: &str) -> Error {
+        Error::NotFound {
+            what: "function",
+            name: self.0.identity.arn("lambda", &format!("function:{}", self.name_in(name))),
+        }
+    }
+
+    /// `CreateFunction`.
+    pub fn create(&self, new: NewFunction) -> Result<Function, Error> {
+        let valid = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if new.name.is_empty() || new.name.len() > 64 || !new.name.chars().all(valid) {
+            return Err(Error::InvalidParameter {
+                reason: format!(
+                    "function name {:?} must have 1 to 64 characters out of a-z A-Z 0-9 - _",
+                    new.name
+                ),
+            });
+        }
+        new.configuration.check()?;
+        self.check_role(&new.configuration.role)?;
+        if self.functions().contains_key(&new.name) {
+            return Err(Error::Conflict { reason: format!("Function already exist: {}", new.name) });
+        }
+        let function = Function {
+            arn: self.0.identity.arn("lambda", &format!("function:{}", new.name)),
+            name: new.name.clone(),
+            configuration: new.configuration,
+            architecture: new.architecture,
+            modified: SystemTime::now(),
+            revision: self.revision(),
+            permissions: Vec::new(),
+            event_invoke: None,
+            tags: new.tags,
+            reserved_concurrency: None,
+            created: Instant::now(),
+            updated: None,
+            settling: self.0.settings.settling,
+            package: Arc::new(Package::unpack(&new.zip)?),
+            pool: self.new_pool(),
+        };
+        self.functions().insert(new.name, function.clone());
+        Ok(function)
+    }
+
+    fn check_role(&self, arn: &str) -> Result<(), Error> {
+        if self.account().lambda_can_assume(arn) {
+            return Ok(());
+        }
+        Err(Error::InvalidParameter {
+            reason: "The role defined for the function cannot be assumed by Lambda.".into(),
+        })
+    }
+
+    /// `GetFunction`; by name or ARN.
+    pub fn function(&self, name: &str) -> Result<Function, Error> {
+        self.functions().get(self.name_in(name)).cloned().ok_or_else(|| self.not_found(name))
+    }
+
+    /// `ListFunctions`.
+    pub fn list(&self) -> Vec<Function> {
+        self.functions().values().cloned().collect()
+    }
+
+    /// Changes a function. Environments that run by now finish their invocation and are not used again if `restart`.
+    fn change(
+        &self,
+        name: &str,
+        restart: bool,
+        change: impl FnOnce(&mut Function) -> Result<(), Error>,
+    ) -> Result<Function, Error> {
+        let mut functions = self.functions();
+        let function = functions.get_mut(self.name_in(name)).ok_or_else(|| self.not_found(name))?;
+        if restart && function.last_update_status() == "InProgress" {
+            return Err(Error::Conflict {
+                reason: format!(
+                    "The operation cannot be performed at this time. An update is in progress for resource: {}",
+                    function.arn
+                ),
+            });
+        }
+        change(function)?;
+        function.revision = self.revision();
+        if restart {
+            function.modified = SystemTime::now();
+            function.updated = Some(Instant::now());
+            function.pool = self.new_pool();
+        }
+        Ok(function.clone())
+    }
+
+    /// `UpdateFunctionCode`.
+    pub fn update_code(&self, name: &str, zip: &[u8], architecture: Option<&str>) -> Result<Function, Error> {
+        self.change(name, true, |function| {
+            function.package = Arc::new(Package::unpack(zip)?);
+            if let Some(architecture) = architecture {
+                function.architecture = architecture.to_owned();
+            }
+            Ok(())
+        })
+    }
+
+    /// `UpdateFunctionConfiguration`: `update` changes a copy, which counts if it is valid.
+    pub fn update_configuration(
+        &self,
+        name: &str,
+        update: impl FnOnce(&mut Configuration),
+    ) -> Result<Function, Error> {
+        let mut configuration = self.function(name)?.configuration;
+        let role = configuration.role.clone();
+        update(&mut configuration);
+        configuration.check()?;
+        if configuration.role != role {
+            self.check_role(&configuration.role)?;
+        }
+        self.change(name, true, |function| {
+            function.configuration = configuration;
+            Ok(())
+        })
+    }
+
+    /// `DeleteFunction`.
+    pub fn delete(&self, name: &str) -> Result<(), Error> {
+        self.functions().remove(self.name_in(name)).map(drop).ok_or_else(|| self.not_found(name))
+    }
+
+    /// `AddPermission`: returns the statement.
+    pub fn add_permission(&self, name: &str, permission: Permission) -> Result<Value, Error> {
+        let mut statement = Value::Null;
+        self.change(name, false, |function| {
+            if function.permissions.iter().any(|known| known.statement_id == permission.statement_id) {
+                return Err(Error::Conflict {
+                    reason: format!(
+                        "The statement id ({}) provided already exists. Please provide a new statement id, or remove the existing statement.",
+                        permission.statement_id
+                    ),
+                });
+            }
+            statement = permission.statement(&function.arn);
+            function.permissions.push(permission);
+            Ok(())
+        })?;
+        Ok(statement)
+    }
+
+    /// `RemovePermission`.
+    pub fn remove_permission(&self, name: &str, statement_id: &str) -> Result<(), Error> {
+        self.change(name, false, |function| {
+            let before = function.permissions.len();
+            function.permissions.retain(|permission| permission.statement_id != statement_id);
+            if function.permissions.len() == before {
+                return Err(Error::NotFound { what: "statement", name: statement_id.to_owned() });
+            }
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// `GetPolicy`: the document, which does not exist without statements.
+    pub fn policy(&self, name: &str) -> Result<Value, Error> {
+        let function = self.function(name)?;
+        if function.permissions.is_empty() {
+            return Err(Error::NotFound { what: "policy of function", name: function.arn });
+        }
+        let statements: Vec<_> = function.permissions.iter().map(|p| p.statement(&function.arn)).collect();
+        Ok(json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }))
+    }
+
+    /// Whether the function's policy lets `service` invoke it on behalf of `source_arn`, a resource of this account.
+    pub fn permits(&self, name: &str, service: &str, source_arn: &str) -> Result<bool, Error> {
+        let function = self.function(name)?;
+        let account = &self.0.identity.account_id;
+        Ok(function.permissions.iter().any(|permission| permission.allows(service, source_arn, account)))
+    }
+
+    /// `PutFunctionEventInvokeConfig`, or with `None` its deletion.
+    pub fn set_event_invoke(&self, name: &str, config: Option<EventInvokeConfig>) -> Result<Function, Error> {
+        self.change(name, false, |function| {
+            function.event_invoke = config;
+            Ok(())
+        })
+    }
+
+    /// Changes the tags of a function.
+    pub fn change_tags(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(), Error> {
+        self.change(name, false, |function| {
+            change(&mut function.tags);
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// `PutFunctionConcurrency`, or with `None` its deletion.
+    pub fn set_reserved_concurrency(&self, name: &str, reserved: Option<u32>) -> Result<(), Error> {
+        self.change(name, false, |function| {
+            function.reserved_concurrency = reserved;
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// The function whose credentials have this access key id.
+    pub fn function_with_access_key(&self, access_key_id: &str) -> Option<String> {
+        self.functions().keys().find(|name| access_key_of(name) == access_key_id).cloned()
+    }
+
+    /// `Invoke` with `RequestResponse`.
+    pub async fn invoke(&self, name: &str, payload: Bytes) -> Result<Invoked, Error> {
+        let function = self.invocable(name)?;
+        let request_id = self.request_id(&function.name);
+        let finished = self.run(&function, &request_id, 1, payload).await;
+        Ok(Invoked { outcome: finished.outcome, log: finished.log })
+    }
+
+    /// `Invoke` with `Event`: returns the request id at once. A failed event is tried again, twice unless the function says otherwise, and
+    /// then goes to the on-failure destination.
+    pub fn invoke_event(&self, name: &str, payload: Bytes) -> Result<String, Error> {
+        let function = self.invocable(name)?;
+        let request_id = self.request_id(&function.name);
+        let (host, id) = (self.clone(), request_id.clone());
+        self.0.runtime.spawn(async move { host.deliver(function.name, id, payload).await });
+        Ok(request_id)
+    }
+
+    async fn deliver(&self, name: String, request_id: String, payload: Bytes) {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            // Read anew each time: the function may have been changed, or deleted, since the last attempt.
+            let Ok(function) = self.function(&name) else { return };
+            let finished = self.run(&function, &request_id, attempt, payload.clone()).await;
+            let Err(error) = finished.outcome else { return };
+            let config = function.event_invoke.clone().unwrap_or_default();
+            if attempt > config.retries.unwrap_or(2) {
+                return self.give_up(&function, &config, &request_id, attempt, &payload, &error);
+            }
+            let delays = self.0.settings.retry_delays;
+            tokio::time::sleep(delays[(attempt as usize - 1).min(delays.len() - 1)]).await;
+        }
+    }
+
+    /// Sends the event to the on-failure destination (a record of what happened) and to the dead-letter queue (the bare event).
+    fn give_up(
+        &self,
+        function: &Function,
+        config: &EventInvokeConfig,
+        request_id: &str,
+        attempts: u32,
+        payload: &[u8],
+        error: &[u8],
+    ) {
+        let json_of =
+            |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or(Value::String(lossy(bytes).into_owned()));
+        let record = json!({
+            "version": "1.0",
+            "timestamp": time::OffsetDateTime::now_utc()
+                .format(&time::format_description::well_known::Rfc3339)
+                .unwrap_or_default(),
+            "requestContext": {
+                "requestId": request_id,
+                "functionArn": format!("{}:$LATEST", function.arn),
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": attempts,
+            },
+            "requestPayload": json_of(payload),
+            "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
+            "responsePayload": json_of(error),
+        });
+        let mut taken_by = None;
+        let destinations = [
+            (&config.on_failure, record.to_string()),
+            (&function.configuration.dead_letter, lossy(payload).into_owned()),
+        ];
+        for (arn, body) in destinations {
+            let Some(arn) = arn else { continue };
+            let queue = arn.rsplit(':').next().unwrap_or_default();
+            if self.account().send_message(queue, &body).is_ok() {
+                taken_by = Some(arn.clone());
+            }
+        }
+        self.0.journal.record(Happening::EventDropped {
+            function: function.name.clone(),
+            request_id: request_id.to_owned(),
+            destination: taken_by,
+        });
+    }
+
+    fn invocable(&self, name: &str) -> Result<Function, Error> {
+        let function = self.function(name)?;
+        if function.state() == "Pending" {
+            return Err(Error::Conflict {
+                reason: format!(
+                    "The operation cannot be performed at this time. The function is currently in the following state: Pending ({})",
+                    function.arn
+                ),
+            });
+        }
+        Ok(function)
+    }
+
+    async fn run(&self, function: &Function, request_id: &str, attempt: u32, payload: Bytes) -> Finished {
+        let begun = Instant::now();
+        let spec = self.spec(function);
+        let finished = function.pool.run(&spec, &self.0.journal, request_id, payload).await;
+        let outcome = match &finished.outcome {
+            Ok(answer) => Ok(lossy(answer).into_owned()),
+            Err(error) => Err(lossy(error).into_owned()),
+        };
+        self.0.journal.record(Happening::Invocation {
+            function: function.name.clone(),
+            request_id: request_id.to_owned(),
+            attempt,
+            took: begun.elapsed(),
+            outcome,
+        });
+        finished
+    }
+
+    /// The environment variables that Lambda sets, and the function's own.
+    fn spec(&self, function: &Function) -> Spec {
+        let configuration = &function.configuration;
+        let region = self.0.identity.region.as_str();
+        let set = [
+            ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_size.to_string()),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.name)),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", format!("[$LATEST]{:016x}", function.revision)),
+            ("AWS_REGION", region.into()),
+            ("AWS_DEFAULT_REGION", region.into()),
+            ("AWS_ACCESS_KEY_ID", access_key_of(&function.name)),
+            ("AWS_SECRET_ACCESS_KEY", "the testbed checks no signatures".into()),
+            ("AWS_SESSION_TOKEN", "testbed".into()),
+            ("_HANDLER", configuration.handler.clone()),
+            ("LANG", "en_US.UTF-8".into()),
+            ("TZ", ":UTC".into()),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
+        ];
+        let mut variables: BTreeMap<String, String> =
+            set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if let Some(url) = self.0.endpoint_url.get() {
+            variables.insert("AWS_ENDPOINT_URL".into(), url.clone());
+        }
+        variables.extend(configuration.environment.clone());
+        Spec {
+            function: function.name.clone(),
+            arn: function.arn.clone(),
+            timeout: Duration::from_secs(configuration.timeout.into()),
+            variables: variables.into_iter().collect(),
+            package: Arc::clone(&function.package),
+        }
+    }
+
+    /// A request id in the form of a UUID.
+    fn request_id(&self, name: &str) -> String {
+        let seed = format!("{name} {} {:?}", self.revision(), SystemTime::now());
+        let digits = hex::encode(&Sha256::digest(seed)[..16]);
+        format!(
+            "{}-{}-{}-{}-{}",
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..]
+        )
+    }
+}
+
+fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// The access key id that a function's environment gets: in the form of a role's temporary one, and telling the function.
+fn access_key_of(name: &str) -> String {
+    format!("ASIA{}", hex::encode_upper(&Sha256::digest(name)[..8]))
+}

@@ -1,0 +1,157 @@
+//! The whole testbed, started and stopped as one.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+use crate::iot_core::account::{Account, Delays, Identity};
+use crate::iot_core::control_plane::{self, Interceptor, Services};
+use crate::iot_core::gateway::{self, Gateway};
+use crate::iot_core::registration::Registration;
+use crate::iot_core::rules::RuleEngine;
+use crate::journal::{Happening, Journal};
+use crate::lambda_host::{self, LambdaHost};
+
+/// How the testbed is started.
+#[derive(Clone)]
+pub struct Options {
+    /// Account id and Region.
+    pub identity: Identity,
+    /// Port of the control plane; 0 takes a free one.
+    pub http_port: u16,
+    /// Port of the device gateway; 0 takes a free one.
+    pub mqtt_port: u16,
+    /// What AWS does in its own time.
+    pub delays: Delays,
+    /// How the Lambda host behaves.
+    pub lambda: lambda_host::Settings,
+    /// What comes between each call and its answer.
+    pub interceptor: Arc<dyn Interceptor>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            identity: Identity { account_id: "123456789012".into(), region: "us-east-1".into() },
+            http_port: 0,
+            mqtt_port: 0,
+            delays: Delays::default(),
+            lambda: lambda_host::Settings::default(),
+            interceptor: Arc::new(()),
+        }
+    }
+}
+
+/// Why the testbed cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken, or is not allowed.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The device gateway.
+    #[error("cannot start the device gateway")]
+    Gateway(#[from] gateway::StartError),
+}
+
+/// The host name that everything listens on and that the device gateway's certificate is for.
+pub const HOST: &str = "localhost";
+
+/// A running testbed; dropping it stops everything.
+pub struct Testbed {
+    account: Arc<Mutex<Account>>,
+    lambda: LambdaHost,
+    journal: Journal,
+    gateway: Gateway,
+    endpoint_url: String,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Testbed {
+    /// Starts it, within a Tokio runtime.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let journal = Journal::default();
+        let arn_prefix = options.identity.arn("iot", "").trim_end_matches(':').to_owned();
+        let account = Arc::new(Mutex::new(Account::new(options.identity, HOST, options.delays)));
+        let runtime = tokio::runtime::Handle::current();
+        let lambda = LambdaHost::new(Arc::clone(&account), options.lambda, journal.clone(), runtime);
+        let rules = RuleEngine::new(Arc::clone(&account), lambda.clone(), journal.clone());
+
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.http_port));
+        let refused = |source| Error::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(refused)?;
+        let endpoint_url = format!("http://{}", listener.local_addr().map_err(refused)?);
+        lambda.set_endpoint_url(&endpoint_url);
+        let services = Services {
+            account: Arc::clone(&account),
+            lambda: lambda.clone(),
+            journal: journal.clone(),
+            interceptor: options.interceptor,
+        };
+        let control_plane = tokio::spawn(async move {
+            if let Err(e) = control_plane::serve(listener, services).await {
+                tracing::error!(error = %e, "control plane stopped");
+            }
+        });
+
+        let registration = Registration::new(Arc::clone(&account), rules, journal.clone());
+        let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
+        let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
+        let gateway = Gateway::start(Arc::new(registration.clone()), gateway_options).await?;
+        registration.set_publisher(gateway.publisher());
+        let watch = tokio::spawn(copy(gateway.events(), journal.clone()));
+        Ok(Self { account, lambda, journal, gateway, endpoint_url, tasks: [control_plane, watch] })
+    }
+
+    /// What `AWS_ENDPOINT_URL` must be set to.
+    pub fn endpoint_url(&self) -> &str {
+        &self.endpoint_url
+    }
+
+    /// Everything that happens.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The account, to look into or to change as an operator would.
+    pub fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The functions.
+    pub fn lambda(&self) -> &LambdaHost {
+        &self.lambda
+    }
+
+    /// The device gateway.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+}
+
+/// Writes what happens at the gateway into the journal, between all the rest.
+async fn copy(mut events: broadcast::Receiver<gateway::Event>, journal: Journal) {
+    loop {
+        match events.recv().await {
+            Ok(event) => journal.record(Happening::Gateway(event)),
+            Err(broadcast::error::RecvError::Lagged(lost)) => tracing::warn!(lost, "gateway events lost"),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+impl Drop for Testbed {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
