@@ -70,6 +70,7 @@ pub struct Testbed {
     account: Arc<Mutex<Account>>,
     lambda: LambdaHost,
     journal: Journal,
+    directory: Registration,
     gateway: Gateway,
     endpoint_url: String,
     tasks: [JoinHandle<()>; 2],
@@ -102,13 +103,13 @@ impl Testbed {
             }
         });
 
-        let registration = Registration::new(Arc::clone(&account), rules, journal.clone());
+        let directory = Registration::new(Arc::clone(&account), rules, journal.clone());
         let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
         let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
-        let gateway = Gateway::start(Arc::new(registration.clone()), gateway_options).await?;
-        registration.set_publisher(gateway.publisher());
+        let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;
+        directory.set_publisher(gateway.publisher());
         let watch = tokio::spawn(copy(gateway.events(), journal.clone()));
-        Ok(Self { account, lambda, journal, gateway, endpoint_url, tasks: [control_plane, watch] })
+        Ok(Self { account, lambda, journal, directory, gateway, endpoint_url, tasks: [control_plane, watch] })
     }
 
     /// What `AWS_ENDPOINT_URL` must be set to.
@@ -129,6 +130,11 @@ impl Testbed {
     /// The functions.
     pub fn lambda(&self) -> &LambdaHost {
         &self.lambda
+    }
+
+    /// The account as the device gateway sees it.
+    pub fn directory(&self) -> &Registration {
+        &self.directory
     }
 
     /// The device gateway.

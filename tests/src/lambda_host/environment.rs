@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::package::Package;
-use super::runtime_api::{self, Handle, Phase, Work};
+use super::runtime_api::{self, Answer, Handle, Phase, Work};
 use crate::journal::{Happening, Journal};
 
 /// What Lambda gives a runtime to start.
@@ -41,7 +41,7 @@ pub(super) struct Pool {
 #[derive(Debug)]
 pub(super) struct Finished {
     /// What the function answered, or its error (JSON text).
-    pub(super) outcome: Result<Bytes, Bytes>,
+    pub(super) outcome: Answer,
     /// The end of its log.
     pub(super) log: String,
 }
@@ -145,12 +145,7 @@ impl Environment {
 
     /// Hands over one event and waits for the answer, the end of the process or the timeout. Says, too, whether the environment can be
     /// used again.
-    async fn invoke(
-        &mut self,
-        timeout: Duration,
-        request_id: &str,
-        payload: Bytes,
-    ) -> (Result<Bytes, Bytes>, bool) {
+    async fn invoke(&mut self, timeout: Duration, request_id: &str, payload: Bytes) -> (Answer, bool) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (answer, answered) = oneshot::channel();
         let work = Work {

@@ -12,13 +12,16 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
+/// The function's answer, or its error as JSON text.
+pub(super) type Answer = Result<Bytes, Bytes>;
+
 /// What the runtime is given to work on.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) request_id: String,
     pub(super) payload: Bytes,
     pub(super) deadline: SystemTime,
-    pub(super) answer: oneshot::Sender<Result<Bytes, Bytes>>,
+    pub(super) answer: oneshot::Sender<Answer>,
 }
 
 /// How far the runtime has come.
@@ -37,7 +40,7 @@ pub(super) enum Phase {
 struct Api {
     function_arn: String,
     work: AsyncMutex<mpsc::Receiver<Work>>,
-    in_flight: Mutex<Option<(String, oneshot::Sender<Result<Bytes, Bytes>>)>>,
+    in_flight: Mutex<Option<(String, oneshot::Sender<Answer>)>>,
     phase: watch::Sender<Phase>,
 }
 
@@ -116,7 +119,7 @@ async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> Response<Body> 
     status(StatusCode::ACCEPTED)
 }
 
-fn finish(api: &Api, id: &str, outcome: Result<Bytes, Bytes>) -> Response<Body> {
+fn finish(api: &Api, id: &str, outcome: Answer) -> Response<Body> {
     let mut in_flight = api.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
     match in_flight.take() {
         Some((request_id, answer)) if request_id == id => {

@@ -1,4 +1,7 @@
 //! The end-to-end tests of the testbed: one binary, a module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
+mod account;
+mod control_plane;
 mod gateway;
+mod lambda_host;
