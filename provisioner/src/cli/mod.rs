@@ -48,11 +48,14 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  provisioner -c aws -m jitr --lambda-zip target/lambda/jitr/bootstrap.zip
+      Make the CA, set the account up, function included, and provision the board that is plugged in.
   provisioner -c aws -m jitr
-      Make the CA, set the account up and provision the one board that is plugged in.
-      Again with the next board; what is done already is left as it is.
+      The same for the next board; what is done already is left as it is.
   provisioner -c aws -m jitr -P /dev/ttyACM0 -a factory
-      The same for the board on this port, with the AWS profile `factory`.
+      The board on this port, with the AWS profile `factory`.
+  provisioner setup --dry-run
+      Show what the account has, what would be created and what would be changed.
 
 AWS settings come from the standard places: ~/.aws, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...
 Exit codes: 0 done, 1 failed, 2 usage, 3 board trouble, 4 AWS trouble, 5 refused for safety.";

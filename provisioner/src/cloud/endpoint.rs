@@ -19,7 +19,15 @@ pub async fn endpoint(account: &Account) -> Result<String, Error> {
         .await
         .map_err(account.failed(ACTION))?;
     let host = answer.endpoint_address.ok_or(Error::Incomplete { action: ACTION, what: "the endpoint" })?;
-    check(host)
+    check(without_port(host))
+}
+
+/// AWS gives a host name alone. Stand-ins on this computer add the port of their HTTP side; boards use 8883 in any case.
+fn without_port(host: String) -> String {
+    match host.split_once(':') {
+        Some((name, _)) => name.to_owned(),
+        None => host,
+    }
 }
 
 /// The vendor's account has the same name before `-ats` in both forms of its endpoint.
@@ -31,6 +39,18 @@ fn check(host: String) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_endpoint_is_a_host_name_alone() {
+        assert_eq!(
+            without_port("a1-ats.iot.us-east-1.localhost:4566".to_owned()),
+            "a1-ats.iot.us-east-1.localhost"
+        );
+        assert_eq!(
+            without_port("a1-ats.iot.us-east-1.amazonaws.com".to_owned()),
+            "a1-ats.iot.us-east-1.amazonaws.com"
+        );
+    }
 
     #[test]
     fn the_vendors_account_is_refused_in_both_forms_of_its_endpoint() {

@@ -127,7 +127,8 @@ fn a_profile_that_does_not_exist_is_answered_with_those_that_do() {
 }
 
 /// A dry run gets as far as the account without having made anything.
-const DRY: [&str; 7] = ["-c", "aws", "-m", "jitr", "--dry-run", "--region", "us-east-2"];
+const DRY: [&str; 9] =
+    ["-c", "aws", "-m", "jitr", "--dry-run", "--region", "us-east-2", "-P", "/dev/nowhere"];
 
 #[test]
 fn without_credentials_the_ways_to_get_some_are_told() {
@@ -153,7 +154,18 @@ fn setup_without_a_certificate_authority_says_how_to_make_one() {
 #[test]
 fn a_home_that_cannot_be_written_is_named() {
     let shown = with_settings(
-        &["--home", "/proc/nowhere", "-c", "aws", "-m", "jitr", "--region", "us-east-2"],
+        &[
+            "--home",
+            "/proc/nowhere",
+            "-c",
+            "aws",
+            "-m",
+            "jitr",
+            "--region",
+            "us-east-2",
+            "-P",
+            "/dev/nowhere",
+        ],
         &KEYS,
     );
     assert!(shown.starts_with("exit 1\n"), "{shown}");

@@ -15,7 +15,7 @@ pub enum Kind {
     /// The permission for the rule to invoke the function.
     Permission,
     /// The topic rule that forwards the event.
-    Rule,
+    TopicRule,
     /// The signer CA, known to the account.
     SignerCa,
 }
@@ -26,7 +26,7 @@ impl fmt::Display for Kind {
             Self::Role => "role",
             Self::Function => "function",
             Self::Permission => "permission",
-            Self::Rule => "topic rule",
+            Self::TopicRule => "topic rule",
             Self::SignerCa => "signer CA",
         })
     }

@@ -117,7 +117,7 @@ impl Step {
             Self::Replace(_, changes) => changes.clone(),
             Self::Leave | Self::Create(_) => Vec::new(),
         };
-        Link::new(Kind::Rule, name, !matches!(self, Self::Create(_)), changes)
+        Link::new(Kind::TopicRule, name, !matches!(self, Self::Create(_)), changes)
     }
 
     pub(super) async fn apply(
