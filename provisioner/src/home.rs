@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
+use tempfile::NamedTempFile;
 
 use crate::ExitCode;
 
@@ -223,9 +224,23 @@ pub fn read_secret(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// # Errors
 /// [`Error::Io`]; the file is then as it was.
 pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
+    stage(path, bytes, access)?.commit()
+}
+
+/// A file that is written under another name beside its destination. Dropping it takes it away again.
+#[derive(Debug)]
+pub struct Staged {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+/// The first half of [`write`]: what can be wrong with the folder, or a full disk, shows here.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn stage(path: &Path, bytes: &[u8], access: Access) -> Result<Staged, Error> {
     let fail = |e| Error::io("write", path, e);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(fail)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder_of(path)).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     #[cfg(unix)]
     {
@@ -236,9 +251,21 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
         };
         file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
     }
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    sync_folder(folder).map_err(fail)
+    Ok(Staged { file, path: path.to_owned() })
+}
+
+impl Staged {
+    /// The second half of [`write`]: the file becomes durable and takes its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the file is then as it was.
+    pub fn commit(self) -> Result<(), Error> {
+        let Self { file, path } = self;
+        let fail = |e| Error::io("write", &path, e);
+        file.as_file().sync_all().map_err(fail)?;
+        file.persist(&path).map_err(|e| fail(e.error))?;
+        sync_folder(folder_of(&path)).map_err(fail)
+    }
 }
 
 /// Renames a file so that its name is free: `signer-ca.key` becomes `signer-ca.key.<stamp>`. Says the new name.
@@ -255,7 +282,7 @@ pub fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf, Error> {
         return Err(fail(io::ErrorKind::AlreadyExists.into()));
     }
     fs::rename(path, &aside).map_err(fail)?;
-    sync_folder(path.parent().unwrap_or(Path::new("."))).map_err(fail)?;
+    sync_folder(folder_of(path)).map_err(fail)?;
     Ok(aside)
 }
 
@@ -279,6 +306,10 @@ fn restrict_folder(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn restrict_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// A rename is durable once the folder is synced; only Unix lets a folder be opened for that.

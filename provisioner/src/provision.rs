@@ -1,6 +1,7 @@
 //! One board, from start to end: build and check everything, then erase, then write, then read back.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::Instant;
 
 use jitr::thing_name::{PUBLIC_KEY_SIZE, ThingName};
@@ -16,7 +17,7 @@ use crate::board::secure_element::{self, DeviceKey};
 use crate::board::session::Traffic;
 use crate::board::{self, Kit, Session, ports, store, wifi_module};
 use crate::ca::{self, Certificate, Chain, profile};
-use crate::home::{self, Access, Home};
+use crate::home::{self, Access, Home, Staged};
 
 /// The device's certificate signing request, PEM, in the board's folder.
 pub const REQUEST: &str = "device.csr";
@@ -220,25 +221,26 @@ fn work(session: &mut Session, job: Job<'_>, observe: &mut dyn FnMut(Step)) -> R
     let endpoint = (job.endpoint)()?;
     let content = content(&certificate, job.chain.signer(), &thing_name, &endpoint)?;
 
-    // The files first: a board that is cut short below must find its certificate again.
+    let mut files = Vec::new();
     if let Some(request) = request {
-        home::write(&folder.join(REQUEST), request.as_bytes(), Access::Public)?;
-        home::write(&folder.join(CERTIFICATE), certificate.to_pem().as_bytes(), Access::Public)?;
+        files.push(home::stage(&folder.join(REQUEST), request.as_bytes(), Access::Public)?);
+        let pem = certificate.to_pem();
+        files.push(home::stage(&folder.join(CERTIFICATE), pem.as_bytes(), Access::Public)?);
     }
     if home::read(&folder.join(THING_NAME))?.is_none_or(|text| text != thing_name.as_bytes()) {
-        home::write(&folder.join(THING_NAME), thing_name.as_bytes(), Access::Public)?;
+        files.push(home::stage(&folder.join(THING_NAME), thing_name.as_bytes(), Access::Public)?);
     }
 
-    let mut outcome = Outcome::Provisioned;
     if certificate_reused {
         observe(Step::Compare);
-        if wifi_module::first_difference(session, &content)?.is_none() {
-            outcome = Outcome::Unchanged;
-        }
     }
-    if outcome == Outcome::Provisioned {
-        put(session, &content, observe)?;
-    }
+    let outcome = if certificate_reused && wifi_module::first_difference(session, &content)?.is_none() {
+        commit(files)?;
+        Outcome::Unchanged
+    } else {
+        put(session, &content, files, observe)?;
+        Outcome::Provisioned
+    };
     Ok(Report {
         outcome,
         port: session.port().to_owned(),
@@ -299,7 +301,11 @@ fn content(
     Ok(flash)
 }
 
-fn check_endpoint(endpoint: &str) -> Result<(), Error> {
+/// Whether this is a host name that fits in its page.
+///
+/// # Errors
+/// [`Error::Endpoint`].
+pub fn check_endpoint(endpoint: &str) -> Result<(), Error> {
     let label = |label: &str| {
         !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
@@ -310,11 +316,23 @@ fn check_endpoint(endpoint: &str) -> Result<(), Error> {
     }
 }
 
-fn put(session: &mut Session, content: &Flash, observe: &mut dyn FnMut(Step)) -> Result<(), crate::Error> {
+/// Erases, writes, and reads back. The files become durable while the flash erases, which takes as long as their
+/// syncing; no certificate is written to the board that is not on the disk.
+fn put(
+    session: &mut Session,
+    content: &Flash,
+    files: Vec<Staged>,
+    observe: &mut dyn FnMut(Step),
+) -> Result<(), crate::Error> {
+    observe(Step::Erase);
+    thread::scope(|scope| -> Result<(), crate::Error> {
+        let committed = scope.spawn(|| commit(files));
+        wifi_module::erase(session)?;
+        committed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(())
+    })?;
     let mut attempt = 1;
     loop {
-        observe(Step::Erase);
-        wifi_module::erase(session)?;
         observe(Step::Write);
         wifi_module::write(session, content)?;
         observe(Step::ReadBack);
@@ -326,7 +344,13 @@ fn put(session: &mut Session, content: &Flash, observe: &mut dyn FnMut(Step)) ->
             Some(address) => debug!(address, attempt, "the flash differs, writing it again"),
         }
         attempt += 1;
+        observe(Step::Erase);
+        wifi_module::erase(session)?;
     }
+}
+
+fn commit(files: Vec<Staged>) -> Result<(), home::Error> {
+    files.into_iter().try_for_each(Staged::commit)
 }
 
 /// The LEDs are for the eye; a board that lacks one is provisioned all the same.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
-use super::{Context, Error, setup};
+use super::{Context, Error, provision, setup};
 use crate::Error as TopError;
 use crate::ca;
 use crate::cloud::Account;
@@ -207,8 +207,16 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     let settings = flags.account.settings()?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
     let chain = chain(context)?;
-    setup::set_up(context, &account, chain.as_ref(), &settings).await?;
-    Ok(())
+    let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
+    let kit = (!context.global.dry_run).then(|| choice.kit()).transpose()?;
+    let endpoint = setup::set_up(context, &account, chain.as_ref(), &settings).await?;
+    match kit {
+        Some(kit) => provision::one(context, kit, Some(endpoint), flags.force).await,
+        None => {
+            context.note("would provision the board that is plugged in");
+            Ok(())
+        }
+    }
 }
 
 /// The certificate authority, made if there is none yet; `None` in a dry run that would make one.

@@ -8,12 +8,15 @@ use miette::Diagnostic;
 
 use crate::{Error as TopError, ExitCode};
 
+mod boards;
 pub mod ca;
 mod completions;
 pub mod context;
 mod failure;
+mod inspect;
 pub mod legacy;
 mod logging;
+mod provision;
 pub mod setup;
 
 pub use context::Context;
@@ -108,6 +111,12 @@ pub enum Command {
     Ca(ca::Command),
     /// Make the account ready for boards to register by themselves
     Setup(setup::Arguments),
+    /// Put a certificate for its own key, its thing name and the endpoint into a board
+    Provision(provision::Arguments),
+    /// List the boards that are plugged in
+    Boards,
+    /// Read a board and show what is on it
+    Inspect(inspect::Arguments),
     /// Print the completion script for a shell
     Completions(completions::Arguments),
 }
@@ -189,6 +198,9 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
     match command {
         Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?)?,
         Command::Setup(arguments) => setup::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Provision(arguments) => provision::run(arguments, &Context::new(cli.global)?).await?,
+        Command::Boards => boards::run(&Context::new(cli.global)?)?,
+        Command::Inspect(arguments) => inspect::run(&arguments, &Context::new(cli.global)?)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
     }
     Ok(())

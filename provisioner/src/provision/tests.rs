@@ -6,6 +6,7 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
 
 use super::*;
+use crate::board::inspection::inspect;
 use crate::board::tests::{Act, Scripted, pong, say};
 use crate::ca::store as ca_store;
 
@@ -52,6 +53,13 @@ impl Board {
         let numbers: Vec<usize> = arguments.split(',').filter_map(|n| n.parse().ok()).collect();
         match command {
             "MC+SETLED" => say("OK\r\n"),
+            "MC+ABOUT" => {
+                say("Firmware\r\nFW 0.4.9\r\nCommand handler 1.3.0\r\nfor the AVR-IoT WG\r\nOK\r\n")
+            }
+            "MC+VERSION" if arguments == "WINC" => {
+                say("=WINC firmware 19.7.6\r\nWINC driver 19.3.0\r\nOK\r\n")
+            }
+            "MC+VERSION" => say("1.3.0\r\nOK\r\n"),
             "MC+ECC+SERIAL" => say(&format!("{SERIAL}\r\nOK\r\n")),
             "MC+ECC+GENPUBKEY" => {
                 let point = self.key.verifying_key().to_sec1_point(false);
@@ -115,6 +123,12 @@ impl Laptop {
         ca_store::create(&self.home, &names, force, OffsetDateTime::now_utc()).unwrap();
     }
 
+    fn connect(board: &Arc<Mutex<Board>>) -> Session {
+        let answering = Arc::clone(board);
+        let (transport, _) = Scripted::new(move |line: &str| answering.lock().unwrap().answer(line));
+        Session::start(transport, "test").unwrap()
+    }
+
     fn provision_with(
         &self,
         board: &Arc<Mutex<Board>>,
@@ -123,9 +137,7 @@ impl Laptop {
     ) -> Result<Report, crate::Error> {
         board.lock().unwrap().log.clear();
         let chain = ca_store::load(&self.home, OffsetDateTime::now_utc()).unwrap();
-        let answering = Arc::clone(board);
-        let (transport, _) = Scripted::new(move |line: &str| answering.lock().unwrap().answer(line));
-        let mut session = Session::start(transport, "test").unwrap();
+        let mut session = Self::connect(board);
         let endpoint = endpoint.to_owned();
         let job = Job {
             kit: &self.kit,
@@ -311,4 +323,33 @@ fn a_page_that_reads_back_wrong_is_written_once_more_and_then_reported_with_its_
     board.lock().unwrap().bad_writes = usize::MAX;
     let error = laptop.provision(&board).unwrap_err();
     assert!(matches!(error, crate::Error::Provision(Error::ReadBack { address: 0x5207, .. })), "{error}");
+}
+
+#[test]
+fn inspecting_shows_what_provisioning_wrote_and_changes_nothing() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let empty = inspect(&mut Laptop::connect(&board)).unwrap();
+    assert_eq!(empty.store.trouble.as_deref(), Some("there is no store"));
+    assert_eq!((empty.stored_endpoint, empty.stored_thing_name), (None, None));
+
+    let report = laptop.provision(&board).unwrap();
+    let before = board.lock().unwrap().flash.clone();
+    let found = inspect(&mut Laptop::connect(&board)).unwrap();
+    assert_eq!(board.lock().unwrap().flash, before);
+    assert_eq!(found.stored_endpoint.as_deref(), Some(ENDPOINT));
+    assert_eq!(found.stored_thing_name.as_deref(), Some(report.thing_name.as_str()));
+    assert_eq!((found.thing_name, found.secure_element_serial), (report.thing_name, SERIAL.to_owned()));
+    assert_eq!(found.wifi_module, ["WINC firmware 19.7.6", "WINC driver 19.3.0"]);
+    let certificates: Vec<_> = found.store.files.iter().map(|file| file.certificate.as_ref()).collect();
+    assert_eq!(certificates[0].unwrap().facts().fingerprint, report.certificate_id);
+    assert_eq!((certificates.len(), certificates[2]), (3, None));
+}
+
+#[test]
+fn a_board_whose_folder_cannot_be_written_is_not_touched() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    std::fs::write(laptop.home.board("MCHP1"), "in the way").unwrap();
+    let error = laptop.provision(&board).unwrap_err();
+    assert!(matches!(error, crate::Error::Home(home::Error::Io { .. })), "{error}");
+    assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
 }

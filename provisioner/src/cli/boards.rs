@@ -1,0 +1,22 @@
+//! `boards`: the kits that are plugged in.
+
+use super::Context;
+use crate::Error;
+use crate::board::ports;
+
+/// Lists the kits, one a line.
+///
+/// # Errors
+/// The list of ports cannot be read.
+pub(super) fn run(context: &Context) -> Result<(), Error> {
+    let kits = ports::kits()?;
+    if kits.is_empty() {
+        context.note(
+            "no board found: plug a kit in with a USB data cable; ports of other kinds are named with --port",
+        );
+    }
+    for kit in &kits {
+        context.result(kit, kit);
+    }
+    Ok(())
+}

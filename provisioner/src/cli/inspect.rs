@@ -1,0 +1,74 @@
+//! `inspect`: what is on a board.
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Context, provision::Choice};
+use crate::Error;
+use crate::board::inspection::{self, Inspection};
+use crate::board::{Session, ports};
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    choice: Choice,
+}
+
+/// Reads a board and prints what is on it; nothing on it is changed.
+///
+/// # Errors
+/// Those of the board.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+    let kit = arguments.choice.kit()?;
+    let mut session = Session::start(ports::open(&kit.port)?, &kit.port)?;
+    let shown = Shown { usb_serial: kit.serial, inspection: inspection::inspect(&mut session)? };
+    context.result(&shown, &shown);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Shown {
+    usb_serial: Option<String>,
+    #[serde(flatten)]
+    inspection: Inspection,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inspection { store, .. } = &self.inspection;
+        let board = &self.inspection;
+        let or_none = |text: &Option<String>| text.as_deref().unwrap_or("(none)").to_owned();
+        writeln!(f, "port            {}", board.port)?;
+        writeln!(f, "USB serial      {}", or_none(&self.usb_serial))?;
+        writeln!(f, "secure element  {}", board.secure_element_serial)?;
+        writeln!(f, "public key      {}", board.public_key)?;
+        writeln!(f, "thing name      {} (from the key)", board.thing_name)?;
+        writeln!(f, "firmware        {}", board.about.join(", "))?;
+        writeln!(
+            f,
+            "versions        firmware {}, command handler {}",
+            board.firmware, board.command_handler
+        )?;
+        writeln!(f, "Wi-Fi module    {}", board.wifi_module.join(", "))?;
+        let agrees = match &board.stored_thing_name {
+            Some(name) if *name != board.thing_name => "  (does not belong to the key!)",
+            _ => "",
+        };
+        writeln!(f, "stored name     {}{agrees}", or_none(&board.stored_thing_name))?;
+        writeln!(f, "endpoint        {}", or_none(&board.stored_endpoint))?;
+        match &store.trouble {
+            Some(trouble) => write!(f, "certificates    {trouble}")?,
+            None => write!(f, "certificates    {} files", store.files.len())?,
+        }
+        for file in &store.files {
+            write!(f, "\n{} ({} bytes)", file.name, file.size)?;
+            if let Some(certificate) = &file.certificate {
+                write!(f, "\n{certificate}")?;
+            }
+        }
+        Ok(())
+    }
+}
