@@ -203,12 +203,12 @@ fn is_single_dash(text: &str) -> bool {
 /// Certificate authority, account and board in one go; what is done already is left as it is.
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError> {
     flags.check()?;
-    // Whatever can be wrong with flags and settings shows before the first file is written.
+    // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
-    let chain = chain(context)?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
     let kit = (!context.global.dry_run).then(|| choice.kit()).transpose()?;
+    let chain = chain(context)?;
     let endpoint = setup::set_up(context, &account, chain.as_ref(), &settings).await?;
     match kit {
         Some(kit) => provision::one(context, kit, Some(endpoint), flags.force).await,

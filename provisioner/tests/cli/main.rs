@@ -203,3 +203,11 @@ fn a_missing_permission_is_named_together_with_who_lacks_it() {
     let service = action.and_then(|action| action.split_once(':')).map(|(service, _)| service);
     assert!(matches!(service, Some("iot" | "lambda" | "sts")), "{shown}");
 }
+
+#[test]
+fn without_a_board_nothing_is_made_neither_here_nor_in_the_account() {
+    let args = ["-c", "aws", "-m", "jitr", "--region", "us-east-2", "-s", "MCHP0000"];
+    let shown = with_settings(&args, &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), KEYS[0], KEYS[1]]);
+    assert!(shown.starts_with("exit 3\n"), "{shown}");
+    assert!(shown.contains("MCHP0000") && shown.contains("\nhelp: "), "{shown}");
+}
