@@ -1,5 +1,6 @@
 //! The journal: everything that happens in the testbed, in order, to read back or to follow.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,6 @@ pub enum Happening {
     Call(Call),
     /// Something happened at the device gateway.
     Gateway(gateway::Event),
-    /// A device's CONNECT was judged by the account.
-    Connect {
-        /// Certificate id; empty if the certificate could not be read.
-        certificate_id: String,
-        /// `active`, `registered`, or why it is refused.
-        outcome: String,
-    },
     /// A message was published on a topic that a rule reads.
     RuleTriggered {
         /// Rule name.
@@ -76,6 +70,45 @@ pub enum Happening {
         /// The line.
         line: String,
     },
+}
+
+/// One line for a person who watches.
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(call) => {
+                let Call { service, operation, argument, .. } = call;
+                match &call.caller {
+                    Caller::User => write!(f, "call    {service} {operation} {argument}")?,
+                    Caller::Function(name) => {
+                        write!(f, "call    {service} {operation} {argument} by {name}")?
+                    }
+                }
+                match &call.outcome {
+                    Ok(status) => write!(f, " → {status}"),
+                    Err((code, status)) => write!(f, " → {status} {code}"),
+                }
+            }
+            Self::Gateway(event) => {
+                write!(f, "gateway {}", serde_json::to_string(event).map_err(|_| fmt::Error)?)
+            }
+            Self::RuleTriggered { rule, topic } => write!(f, "rule    {rule} reads {topic}"),
+            Self::ActionFailed { rule, reason } => write!(f, "rule    {rule} failed: {reason}"),
+            Self::Invocation { function, request_id, attempt, took, outcome } => {
+                let took = took.as_millis();
+                write!(f, "lambda  {function} {request_id} attempt {attempt}, {took} ms: ")?;
+                match outcome {
+                    Ok(answer) => f.write_str(answer),
+                    Err(error) => write!(f, "failed: {error}"),
+                }
+            }
+            Self::EventDropped { function, request_id, destination } => {
+                let destination = destination.as_deref().unwrap_or("nowhere");
+                write!(f, "lambda  {function} {request_id} given up, event sent to {destination}")
+            }
+            Self::Log { function, line } => write!(f, "log     {function} {line}"),
+        }
+    }
 }
 
 /// A call of an AWS API.

@@ -10,6 +10,7 @@ pub mod faults;
 pub mod iot_core;
 pub mod journal;
 pub mod lambda_host;
+pub mod serve;
 mod testbed;
 
 pub use testbed::{Error, HOST, Options, Testbed};

@@ -103,7 +103,7 @@ impl Testbed {
             }
         });
 
-        let directory = Registration::new(Arc::clone(&account), rules, journal.clone());
+        let directory = Registration::new(Arc::clone(&account), rules);
         let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
         let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
         let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;

@@ -6,25 +6,23 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::account::{Account, PageRequest, Presented, Status, x509};
+use super::account::{Account, PageRequest, Presented, Status};
 use super::directory::{AttachedThing, Directory, Verdict};
 use super::gateway::Publisher;
 use super::rules::RuleEngine;
-use crate::journal::{Happening, Journal};
 
 /// Answers the device gateway out of the account, and publishes the registration events.
 #[derive(Clone, Debug)]
 pub struct Registration {
     account: Arc<Mutex<Account>>,
     rules: RuleEngine,
-    journal: Journal,
     publisher: Arc<OnceLock<Publisher>>,
 }
 
 impl Registration {
     /// The gateway's view of `account`; its events go to `rules`.
-    pub fn new(account: Arc<Mutex<Account>>, rules: RuleEngine, journal: Journal) -> Self {
-        Self { account, rules, journal, publisher: Arc::default() }
+    pub fn new(account: Arc<Mutex<Account>>, rules: RuleEngine) -> Self {
+        Self { account, rules, publisher: Arc::default() }
     }
 
     /// Lets subscribers at the gateway have the events, too; it counts once, the first time.
@@ -60,27 +58,21 @@ impl Registration {
 impl Directory for Registration {
     fn connecting(&self, leaf: &[u8], source_ip: IpAddr) -> Verdict {
         let presented = self.account().present_certificate(leaf);
-        let (certificate_id, outcome, verdict, event) = match presented {
-            Err(error) => {
-                let reason = error.to_string();
-                (x509::certificate_id(leaf), reason.clone(), Verdict::Refused { reason }, None)
-            }
+        let (verdict, event) = match presented {
+            Err(error) => (Verdict::Refused { reason: error.to_string() }, None),
             Ok(Presented::Registered { id, ca_id }) => {
-                let verdict = Verdict::Registered { certificate_id: id.clone() };
-                (id, "registered".into(), verdict, Some(ca_id))
+                (Verdict::Registered { certificate_id: id.clone() }, Some((id, ca_id)))
             }
             Ok(Presented::Known { id, status: Status::Active, .. }) => {
-                let verdict = Verdict::Active { certificate_id: id.clone() };
-                (id, "active".into(), verdict, None)
+                (Verdict::Active { certificate_id: id }, None)
             }
             Ok(Presented::Known { id, ca_id, status }) => {
                 let reason = format!("certificate is {}", status.as_str());
-                let event = ca_id.filter(|_| status == Status::PendingActivation);
-                (id, reason.clone(), Verdict::Refused { reason }, event)
+                let pending = status == Status::PendingActivation;
+                (Verdict::Refused { reason }, ca_id.filter(|_| pending).map(|ca_id| (id, ca_id)))
             }
         };
-        self.journal.record(Happening::Connect { certificate_id: certificate_id.clone(), outcome });
-        if let Some(ca_id) = event {
+        if let Some((certificate_id, ca_id)) = event {
             self.publish_event(&certificate_id, &ca_id, source_ip);
         }
         verdict

@@ -21,13 +21,7 @@ impl Account {
 
     pub(crate) async fn with(options: Options) -> Self {
         let testbed = Testbed::start(options).await.unwrap();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .endpoint_url(testbed.endpoint_url())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .retry_config(aws_config::retry::RetryConfig::disabled())
-            .load()
-            .await;
+        let config = sdk_config(testbed.endpoint_url(), "us-east-1").await;
         Self { testbed, config }
     }
 
@@ -49,19 +43,31 @@ impl Account {
 
     /// Registers `ca` with its verification certificate, ACTIVE and registering devices; returns its id.
     pub(crate) async fn register(&self, ca: &Ca) -> String {
-        let code = self.iot().get_registration_code().send().await.unwrap().registration_code.unwrap();
-        let registered = self
-            .iot()
-            .register_ca_certificate()
-            .ca_certificate(ca.pem())
-            .verification_certificate(ca.issue(&code))
-            .set_as_active(true)
-            .allow_auto_registration(true)
-            .send()
-            .await
-            .unwrap();
-        registered.certificate_id.unwrap()
+        register(&self.iot(), ca).await
     }
+}
+
+/// The settings of a user who works with the AWS services at `endpoint_url`.
+pub(crate) async fn sdk_config(endpoint_url: &str, region: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(endpoint_url)
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(Credentials::for_tests())
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .load()
+        .await
+}
+
+/// Registers `ca` with its verification certificate, ACTIVE and registering devices; returns its id.
+pub(crate) async fn register(iot: &aws_sdk_iot::Client, ca: &Ca) -> String {
+    let code = iot.get_registration_code().send().await.unwrap().registration_code.unwrap();
+    let register = iot
+        .register_ca_certificate()
+        .ca_certificate(ca.pem())
+        .verification_certificate(ca.issue(&code))
+        .set_as_active(true)
+        .allow_auto_registration(true);
+    register.send().await.unwrap().certificate_id.unwrap()
 }
 
 /// A certificate authority made by rcgen.
@@ -81,10 +87,15 @@ impl Ca {
 
     /// A certificate for a fresh key with this common name, PEM.
     pub(crate) fn issue(&self, name: &str) -> String {
-        params(name).signed_by(&KeyPair::generate().unwrap(), &self.0).unwrap().pem()
+        self.issue_for(&KeyPair::generate().unwrap(), name)
     }
 
-    /// The same, valid from the first day of one year to the first day of another.
+    /// A certificate for `key`.
+    pub(crate) fn issue_for(&self, key: &KeyPair, name: &str) -> String {
+        params(name).signed_by(key, &self.0).unwrap().pem()
+    }
+
+    /// One for a fresh key, valid from the first day of one year to the first day of another.
     pub(crate) fn issue_valid(&self, name: &str, from: i32, to: i32) -> String {
         let mut params = params(name);
         params.not_before = rcgen::date_time_ymd(from, 1, 1);

@@ -5,3 +5,4 @@ mod account;
 mod control_plane;
 mod gateway;
 mod lambda_host;
+mod serve;

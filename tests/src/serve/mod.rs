@@ -1,0 +1,171 @@
+//! `testbed serve`: an account and boards for use by hand, until it is told to stop.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast;
+
+use crate::board::{self, SimulatedBoard};
+use crate::iot_core::account::Identity;
+use crate::journal::{Entry, Journal};
+use crate::lambda_host::{self, package_of};
+use crate::testbed::{HOST, Options, Testbed};
+
+mod ready;
+
+/// The options of `testbed serve`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Put function, rule and permission in place; otherwise the account is empty
+    #[arg(long)]
+    pub ready: bool,
+    /// Port of the AWS APIs over HTTP; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub http_port: u16,
+    /// Port of the device gateway, MQTT over TLS; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub mqtt_port: u16,
+    /// Number of simulated boards
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub boards: usize,
+    /// The Region that the account is in
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    pub region: String,
+    /// The account's id
+    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account_id)]
+    pub account: String,
+}
+
+fn account_id(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err("an account id has 12 digits".to_owned())
+}
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The function has not been built.
+    #[error("there is no `jitr` beside the testbed, in {}: run `cargo build --bins` first", folder.display())]
+    NoFunction {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The testbed itself.
+    #[error(transparent)]
+    Testbed(#[from] crate::testbed::Error),
+    /// The account refused what `--ready` puts in place.
+    #[error(transparent)]
+    Account(#[from] crate::iot_core::account::Error),
+    /// The Lambda host refused the function.
+    #[error(transparent)]
+    Function(#[from] lambda_host::Error),
+}
+
+fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Io { action, source }
+}
+
+/// Starts everything, says on stdout where it is (one line of JSON), tells on stderr what happens, and returns at SIGTERM or
+/// ctrl-C.
+///
+/// # Errors
+/// [`Error`] if it cannot start.
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let mut terminated = signal(SignalKind::terminate()).map_err(io("listen for SIGTERM"))?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(io("listen for ctrl-C"))?;
+
+    let zip = Arc::new(package_of(&function_beside_the_testbed()?)?);
+    let identity = Identity { account_id: arguments.account.clone(), region: arguments.region.clone() };
+    let options = Options {
+        identity,
+        http_port: arguments.http_port,
+        mqtt_port: arguments.mqtt_port,
+        ..Options::default()
+    };
+    let testbed = Testbed::start(options).await?;
+    let mut boards = Vec::new();
+    for _ in 0..arguments.boards {
+        let board =
+            SimulatedBoard::start(board::Options::default()).map_err(io("plug a simulated board in"))?;
+        boards.push(board);
+    }
+    if arguments.ready {
+        ready::set_up(&testbed, &zip).await?;
+    }
+
+    let folder = tempfile::Builder::new().prefix("testbed-").tempdir().map_err(io("make a folder"))?;
+    let (server_ca, lambda) = (folder.path().join("server-ca.pem"), folder.path().join("jitr.zip"));
+    std::fs::write(&server_ca, testbed.gateway().server_ca_pem()).map_err(io("write the server's CA"))?;
+    std::fs::write(&lambda, &*zip).map_err(io("write the function's package"))?;
+    drop(zip);
+    let line = json!({
+        "endpoint_url": testbed.endpoint_url(),
+        "mqtt_host": HOST,
+        "mqtt_port": testbed.gateway().port(),
+        "server_ca": server_ca,
+        "boards": boards.iter().map(SimulatedBoard::path).collect::<Vec<_>>(),
+        "lambda": lambda,
+        "region": arguments.region,
+        "account": arguments.account,
+    });
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(io("write to stdout"))?;
+    drop(stdout);
+
+    let narrator = tokio::spawn(narrate(testbed.journal().follow(), testbed.journal().clone()));
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    narrator.abort();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The `jitr` that was built together with this program.
+fn function_beside_the_testbed() -> Result<PathBuf, Error> {
+    let mut path = std::env::current_exe().map_err(io("find the testbed's own folder"))?;
+    path.set_file_name(format!("jitr{}", std::env::consts::EXE_SUFFIX));
+    if path.is_file() {
+        return Ok(path);
+    }
+    path.pop();
+    Err(Error::NoFunction { folder: path })
+}
+
+/// One line on stderr for each thing that happens.
+async fn narrate(mut happenings: broadcast::Receiver<Entry>, journal: Journal) {
+    loop {
+        match happenings.recv().await {
+            Ok(entry) => {
+                // Nobody may be reading; the journal has it all the same.
+                let _ = writeln!(anstream::stderr().lock(), "{:>9.3} {}", entry.at.as_secs_f64(), entry.what);
+            }
+            Err(broadcast::error::RecvError::Lagged(_)) => happenings = journal.follow(),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn explained(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

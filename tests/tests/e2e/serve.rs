@@ -1,0 +1,133 @@
+//! `testbed serve` as a user runs it, with the real function where it has been built.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rcgen::{KeyPair, PublicKeyData, SigningKey};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::Value;
+use testbed::device::{Credentials, Device, Endpoint};
+
+use crate::account::{Ca, register, sdk_config};
+
+const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
+
+/// A running `testbed serve`; killed when the test ends early.
+struct Served {
+    child: Child,
+    line: Value,
+}
+
+impl Served {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            Command::new(TESTBED).arg("serve").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, line: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn text(&self, field: &str) -> &str {
+        self.line[field].as_str().unwrap()
+    }
+
+    /// Ends it as a service is ended, and says whether it took that well.
+    fn terminate(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The function is another package's program, so that it is there only if the whole workspace was built.
+fn function_is_built() -> bool {
+    let built = std::path::Path::new(TESTBED).with_file_name("jitr").is_file();
+    if !built {
+        eprintln!("skipped: there is no jitr beside {TESTBED}; `cargo build --bins` makes it");
+    }
+    built
+}
+
+#[test]
+fn without_the_function_it_says_how_to_build_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("testbed");
+    std::fs::copy(TESTBED, &alone).unwrap();
+    let output = Command::new(alone).arg("serve").output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no `jitr` beside the testbed") && said.contains("cargo build --bins"), "{said}");
+}
+
+#[test]
+fn an_empty_account_and_two_boards_are_where_the_line_says() {
+    if !function_is_built() {
+        return;
+    }
+    let served = Served::start(&["--boards", "2", "--region", "eu-central-1"]);
+    assert_eq!(served.text("mqtt_host"), testbed::HOST);
+    assert!(served.line["mqtt_port"].as_u64().is_some_and(|port| port > 0));
+    let boards = served.line["boards"].as_array().unwrap();
+    assert_eq!(boards.len(), 2);
+    for path in
+        boards.iter().filter_map(Value::as_str).chain([served.text("server_ca"), served.text("lambda")])
+    {
+        assert!(std::path::Path::new(path).exists(), "{path}");
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let config = sdk_config(served.text("endpoint_url"), "eu-central-1").await;
+        let functions = aws_sdk_lambda::Client::new(&config).list_functions().send().await.unwrap();
+        assert!(functions.functions().is_empty());
+    });
+    let files = served.text("lambda").to_owned();
+    assert!(served.terminate());
+    assert!(!std::path::Path::new(&files).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
+    if !function_is_built() {
+        return;
+    }
+    let served = Served::start(&["--ready", "--boards", "0"]);
+    let config = sdk_config(served.text("endpoint_url"), "us-east-1").await;
+    let iot = aws_sdk_iot::Client::new(&config);
+    let ca = Ca::new("Signer");
+    register(&iot, &ca).await;
+
+    let key = KeyPair::generate().unwrap();
+    let leaf = ca.issue_for(&key, "sn0123456789ABCDEF01");
+    let chain = [leaf, ca.pem()].map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap());
+    let thing = key_identifier(&key);
+    let credentials = Credentials {
+        chain: chain.into(),
+        sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
+    };
+    let server_ca = std::fs::read_to_string(served.text("server_ca")).unwrap();
+    let port = u16::try_from(served.line["mqtt_port"].as_u64().unwrap()).unwrap();
+    let endpoint = Endpoint::new(served.text("mqtt_host"), port, server_ca);
+    let patience = Duration::from_secs(60);
+    let (device, attempts) =
+        Device::connect_until_let_in(&endpoint, &credentials, &thing, patience).await.unwrap();
+    assert!(attempts > 1);
+    device.disconnect().await.unwrap();
+    let found = iot.describe_thing().thing_name(&thing).send().await.unwrap();
+    assert_eq!(found.thing_type_name.as_deref(), Some("microchip-zero-touch-kit"));
+    assert!(served.terminate());
+}
+
+/// The thing name that the function gives to the key: SHA-1 of its point.
+fn key_identifier(key: &KeyPair) -> String {
+    hex::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, key.der_bytes()))
+}
