@@ -4,13 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::iot_core::account::{Account, Delays, Identity};
 use crate::iot_core::control_plane::{self, Interceptor, Services};
 use crate::iot_core::gateway::{self, Gateway};
-use crate::iot_core::registration::Registration;
+use crate::iot_core::registration::{Published, Registration};
 use crate::iot_core::rules::RuleEngine;
 use crate::journal::{Happening, Journal};
 use crate::lambda_host::{self, LambdaHost};
@@ -73,7 +73,7 @@ pub struct Testbed {
     directory: Registration,
     gateway: Gateway,
     endpoint_url: String,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Testbed {
@@ -103,13 +103,27 @@ impl Testbed {
             }
         });
 
-        let directory = Registration::new(Arc::clone(&account), rules);
+        let (events, mut published) = mpsc::unbounded_channel::<Published>();
+        let directory = Registration::new(Arc::clone(&account), rules, events);
         let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
         let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
         let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;
-        directory.set_publisher(gateway.publisher());
+        let publisher = gateway.publisher();
+        let publish = tokio::spawn(async move {
+            while let Some(Published { topic, payload }) = published.recv().await {
+                publisher.publish(&topic, &payload);
+            }
+        });
         let watch = tokio::spawn(copy(gateway.events(), journal.clone()));
-        Ok(Self { account, lambda, journal, directory, gateway, endpoint_url, tasks: [control_plane, watch] })
+        Ok(Self {
+            account,
+            lambda,
+            journal,
+            directory,
+            gateway,
+            endpoint_url,
+            tasks: [control_plane, publish, watch],
+        })
     }
 
     /// What `AWS_ENDPOINT_URL` must be set to.

@@ -1,14 +1,14 @@
 //! Just-in-time registration at the CONNECT: the account as the device gateway sees it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::json;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::account::{Account, PageRequest, Presented, Status};
 use super::directory::{AttachedThing, Directory, Verdict};
-use super::gateway::Publisher;
 use super::rules::RuleEngine;
 
 /// Answers the device gateway out of the account, and publishes the registration events.
@@ -16,18 +16,23 @@ use super::rules::RuleEngine;
 pub struct Registration {
     account: Arc<Mutex<Account>>,
     rules: RuleEngine,
-    publisher: Arc<OnceLock<Publisher>>,
+    events: UnboundedSender<Published>,
+}
+
+/// A message of the account's own, for the subscribers at the gateway.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
 }
 
 impl Registration {
-    /// The gateway's view of `account`; its events go to `rules`.
-    pub fn new(account: Arc<Mutex<Account>>, rules: RuleEngine) -> Self {
-        Self { account, rules, publisher: Arc::default() }
-    }
-
-    /// Lets subscribers at the gateway have the events, too; it counts once, the first time.
-    pub fn set_publisher(&self, publisher: Publisher) {
-        let _ = self.publisher.set(publisher);
+    /// The gateway's view of `account`. Registration events go to `rules` and, for subscribers at the gateway, to `events`: the gateway
+    /// holds this, so that this must not hold the gateway.
+    pub fn new(account: Arc<Mutex<Account>>, rules: RuleEngine, events: UnboundedSender<Published>) -> Self {
+        Self { account, rules, events }
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -49,9 +54,8 @@ impl Registration {
         });
         let (topic, payload) = (format!("$aws/events/certificates/registered/{ca_id}"), event.to_string());
         self.rules.publish(&topic, payload.as_bytes());
-        if let Some(publisher) = self.publisher.get() {
-            publisher.publish(&topic, payload.as_bytes());
-        }
+        // Without a gateway there are no subscribers.
+        let _ = self.events.send(Published { topic, payload: payload.into_bytes() });
     }
 }
 

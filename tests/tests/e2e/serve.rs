@@ -124,7 +124,9 @@ async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
     device.disconnect().await.unwrap();
     let found = iot.describe_thing().thing_name(&thing).send().await.unwrap();
     assert_eq!(found.thing_type_name.as_deref(), Some("microchip-zero-touch-kit"));
+    let files = served.text("lambda").to_owned();
     assert!(served.terminate());
+    assert!(!std::path::Path::new(&files).exists());
 }
 
 /// The thing name that the function gives to the key: SHA-1 of its point.
