@@ -24,8 +24,13 @@ struct Served {
 
 impl Served {
     fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            Command::new(TESTBED).arg("serve").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(TESTBED)
+            .arg("serve")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, line: serde_json::from_str(&line).unwrap() }
