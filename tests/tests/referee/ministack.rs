@@ -1,0 +1,59 @@
+//! The whole story on ministack: its registry, its rule engine, its device gateway and its Lambda run the real pieces.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use testbed::board::{Options, SimulatedBoard};
+use testbed::certificate_store::CertificateStore;
+use testbed::device::{Credentials, Device, DeviceError, Endpoint};
+
+use crate::programs::{REGION, User, lambda_package};
+use crate::server::{Server, free_port};
+
+/// How long the board may try to get in: the first invocation of the function unpacks it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_board_that_ministack_has_never_seen_becomes_a_registered_thing() {
+    let (http, mqtt) = (free_port(), free_port());
+    let Some(ministack) = Server::start("ministack", http, |command| {
+        command
+            .env("GATEWAY_PORT", http.to_string())
+            .env("IOT_MTLS_PORT", mqtt.to_string())
+            .env("MINISTACK_REGION", REGION)
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"));
+    }) else {
+        return;
+    };
+    let user = User::of(ministack.url());
+    let package = lambda_package(&user.file("."));
+
+    user.provisioner(&["ca", "create"]);
+    user.provisioner(&["setup", "--method", "jitr", "--lambda-zip", package.to_str().unwrap()]);
+
+    let board = SimulatedBoard::start(Options { seed: None, ..Options::instant(0) }).unwrap();
+    user.provisioner(&["provision", "--method", "jitr", "--port", board.path().to_str().unwrap()]);
+
+    let store = CertificateStore::read(&board.flash()).unwrap();
+    let signer = board.signer();
+    let device = Credentials {
+        chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
+        sign: Arc::new(move |message| signer.sign(message).map_err(Into::into)),
+    };
+    let endpoint = Endpoint::new("localhost", mqtt, ministack.get("/_ministack/iot/ca.pem"));
+
+    match Device::connect(&endpoint, &device, &store.thing_name).await {
+        Err(DeviceError::Connection(_)) => {}
+        other => panic!("the first connection has to be turned away, but: {other:?}\n{}", ministack.log()),
+    }
+    let (mut connected, _) = Device::connect_until_let_in(&endpoint, &device, &store.thing_name, PATIENCE)
+        .await
+        .unwrap_or_else(|error| panic!("the board is not let in: {error}\n{}", ministack.log()));
+
+    let topic = format!("{}/sensors", store.thing_name);
+    connected.subscribe(&topic).await.unwrap();
+    connected.publish(&topic, b"{\"temperature\":21}").await.unwrap();
+    let message = connected.receive().await.unwrap();
+    assert_eq!((message.topic, &message.payload[..]), (topic, &b"{\"temperature\":21}"[..]));
+    connected.disconnect().await.unwrap();
+}
