@@ -53,16 +53,24 @@ pub enum Effect {
     Ignore,
     /// The command is carried out and the board says nothing.
     LoseReply,
-    /// The board is unplugged: before the command is carried out, or after it and before the reply.
-    Unplug {
-        /// The command has been carried out.
-        executed: bool,
-    },
+    /// The board is unplugged before it replies.
+    Unplug(Progress),
     /// The command is carried out; in the middle of the reply the board resets and prints its banner.
     Reset {
         /// Bytes of the reply that still get out.
         offset: usize,
     },
+}
+
+/// How far the board has come with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has not begun.
+    Before,
+    /// In the middle: of the bytes that the command changes in the Wi-Fi module's flash, the first half is changed.
+    Half,
+    /// It is done.
+    Done,
 }
 
 /// What can happen to bytes on a wire. Offsets past the end mean the end.
@@ -169,16 +177,18 @@ impl Injector {
 
 fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<Step> {
     let mut instead = None;
+    let mut before = None;
     for effect in effects {
         match effect {
             Effect::Request(damage) => damage.apply(&mut line.bytes),
             Effect::Error(code) => instead = Some(Reply::error(*code)),
             Effect::Ignore => instead = Some(Reply::default()),
-            Effect::Unplug { executed: false } => return vec![Step::Unplug],
+            Effect::Unplug(Progress::Before) => return vec![Step::Unplug],
+            Effect::Unplug(Progress::Half) => before = Some(firmware.flash.clone()),
             Effect::Reply(_)
             | Effect::Split { .. }
             | Effect::LoseReply
-            | Effect::Unplug { executed: true }
+            | Effect::Unplug(Progress::Done)
             | Effect::Reset { .. } => {}
         }
     }
@@ -189,6 +199,9 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
         }
         None => firmware.execute(&line),
     };
+    if let Some(before) = before {
+        undo_second_half(firmware.flash.image_mut(), before.image());
+    }
     let mut split = None;
     let mut tail = Vec::new();
     for effect in effects {
@@ -196,7 +209,7 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
             Effect::Reply(damage) => damage.apply(&mut bytes),
             Effect::Split { offset, pause } => split = Some(((*offset).min(bytes.len()), *pause)),
             Effect::LoseReply => bytes.clear(),
-            Effect::Unplug { .. } => {
+            Effect::Unplug(_) => {
                 bytes.clear();
                 tail = vec![Step::Unplug];
             }
@@ -218,6 +231,13 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
     }
     steps.extend(tail);
     steps
+}
+
+fn undo_second_half(flash: &mut [u8], before: &[u8]) {
+    let changed: Vec<usize> = (0..flash.len()).filter(|i| flash[*i] != before[*i]).collect();
+    for i in &changed[changed.len().div_ceil(2)..] {
+        flash[*i] = before[*i];
+    }
 }
 
 #[cfg(test)]
@@ -334,11 +354,25 @@ mod tests {
 
     #[test]
     fn unplugging_ends_the_exchange() {
-        for executed in [false, true] {
-            let fault = on("MC+PING", Occurrence::Nth(1), Effect::Unplug { executed });
+        for progress in [Progress::Before, Progress::Half, Progress::Done] {
+            let fault = on("MC+PING", Occurrence::Nth(1), Effect::Unplug(progress));
             let played = play(&[fault], &["MC+PING=000001"]);
             assert_eq!((played[0].last(), sent(&played[0])), (Some(&Step::Unplug), String::new()));
         }
+    }
+
+    #[test]
+    fn power_lost_in_the_middle_leaves_half_of_it() {
+        let mut injector = Injector::default();
+        let on = Trigger { command: None, stage: Stage::Blob, occurrence: Occurrence::Nth(1) };
+        injector.inject(Fault { on, effect: Effect::Unplug(Progress::Half) });
+        let mut firmware = Firmware::new(Kit::AvrIotWg, Seed(7), Profile::Mah1h).unwrap();
+        for byte in *b"MC+WINC+WRITEBLOB=20480,4,8\r01020304\r" {
+            if let Some(line) = firmware.receive(byte) {
+                injector.exchange(&mut firmware, line);
+            }
+        }
+        assert_eq!(firmware.flash.image()[0x5000..0x5004], [1, 2, 0xFF, 0xFF]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serialport::SerialPort;
 
 use super::*;
-use crate::faults::{Effect, Occurrence, Trigger};
+use crate::faults::{Effect, Occurrence, Progress, Trigger};
 use firmware::Stage;
 
 fn open(board: &SimulatedBoard) -> Box<dyn SerialPort> {
@@ -97,7 +97,7 @@ fn a_fault_can_unplug_it_and_it_can_be_plugged_in_again() {
             stage: Stage::Request,
             occurrence: Occurrence::Nth(1),
         },
-        effect: Effect::Unplug { executed: false },
+        effect: Effect::Unplug(Progress::Before),
     });
     let mut port = open(&board);
     port.write_all(b"MC+PING=1\r\n").unwrap();
