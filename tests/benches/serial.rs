@@ -30,8 +30,8 @@ fn main() {
     run(&["ca", "create"]);
 
     println!(
-        "{:<28}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}",
-        "", "process", "serial", "floor", "wire", "device", "ratio"
+        "{:<24}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
+        "milliseconds", "process", "serial", "floor", "wire", "device", "ratio"
     );
     for _ in 0..ROUNDS {
         let board = SimulatedBoard::start(Options::default()).unwrap();
@@ -54,13 +54,14 @@ fn main() {
 
 fn report(what: &str, process: Duration, statistics: &Statistics) {
     let (elapsed, floor) = (statistics.elapsed(), statistics.floor());
+    let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
     println!(
-        "{what:<28}{:>8.0?} {:>8.0?} {:>8.0?} {:>8.0?} {:>8.0?} {:>7.3}  {} commands, {} + {} bytes",
-        process,
-        elapsed,
-        floor,
-        statistics.wire_time(),
-        statistics.device_time,
+        "{what:<24}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>8.3}  {} commands, {} + {} bytes",
+        ms(process),
+        ms(elapsed),
+        ms(floor),
+        ms(statistics.wire_time()),
+        ms(statistics.device_time),
         elapsed.as_secs_f64() / floor.as_secs_f64(),
         statistics.commands.len(),
         statistics.bytes_in,

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod account;
+mod board;
 mod control_plane;
 mod gateway;
 mod lambda_host;
+mod laptop;
 mod serve;

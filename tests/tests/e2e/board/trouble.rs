@@ -1,0 +1,116 @@
+//! Boards that cannot be had: each run ends in one message with the next step, the right exit code, and nothing half done.
+
+use super::*;
+use testbed::board::firmware::Stage;
+use testbed::faults::{Damage, Effect, Fault, Occurrence, Trigger};
+
+/// From the first line on, whatever the command.
+fn always(stage: Stage, effect: Effect) -> Fault {
+    Fault { on: Trigger { command: None, stage, occurrence: Occurrence::From(1) }, effect }
+}
+
+/// Asserts that nothing has happened to board or home.
+fn assert_untouched(board: &SimulatedBoard, laptop: &Laptop) {
+    let statistics = board.take_statistics();
+    assert_eq!(CHANGES.map(|change| statistics.count(change)), [0, 0], "{:?}", statistics.commands);
+    assert_no_half_written_file(laptop);
+}
+
+/// Asserts that the next run does it.
+fn assert_next_run_completes(board: &SimulatedBoard, laptop: &Laptop) {
+    let outcome = provision(laptop, board, &[]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert_provisioned(board, laptop, &board.ecc_serial());
+}
+
+#[test]
+fn no_board() {
+    let outcome = Laptop::with_ca().run(&["provision", "--method", "jitr", "--endpoint", ENDPOINT], &[]);
+    assert_eq!(outcome.code, 3);
+    insta::assert_snapshot!(outcome);
+}
+
+#[test]
+fn a_port_that_does_not_exist() {
+    let arguments = ["provision", "--method", "jitr", "--endpoint", ENDPOINT, "--port", "/dev/no-such-port"];
+    let outcome = Laptop::with_ca().run(&arguments, &[]);
+    assert_eq!(outcome.code, 3);
+    insta::assert_snapshot!(outcome);
+}
+
+#[test]
+fn two_boards_and_no_choice() {
+    let (laptop, first, second) = (Laptop::with_ca(), board(), board());
+    let (a, b) = (first.path().to_str().unwrap(), second.path().to_str().unwrap());
+    let ports = format!("{a}=MCHP0000000001,{b}=MCHP0000000002");
+    let arguments = ["provision", "--method", "jitr", "--endpoint", ENDPOINT];
+    let run =
+        |more: &[&str]| laptop.run(&[&arguments, more].concat(), &[("MICROCHIP_IOT_PORTS", ports.as_str())]);
+    let outcome = run(&[]).naming(a, "PORT_A").naming(b, "PORT_B");
+    assert_eq!(outcome.code, 3);
+    assert_untouched(&first, &laptop);
+    assert_untouched(&second, &laptop);
+    insta::assert_snapshot!(outcome);
+
+    let chosen = run(&["-s", "0002"]);
+    assert_eq!(chosen.code, 0, "{chosen}");
+    assert_untouched(&first, &laptop);
+    assert_provisioned(&second, &laptop, "MCHP0000000002");
+}
+
+#[test]
+fn a_port_in_use() {
+    let (laptop, board) = (Laptop::with_ca(), board());
+    let other = serialport::new(board.path().to_str().unwrap(), 115_200).open().unwrap();
+    let outcome = provision(&laptop, &board, &[]);
+    assert_eq!(outcome.code, 3);
+    assert_untouched(&board, &laptop);
+    drop(other);
+    assert_next_run_completes(&board, &laptop);
+    insta::assert_snapshot!(outcome);
+}
+
+#[test]
+fn a_silent_board() {
+    let (laptop, board) = (Laptop::with_ca(), board());
+    board.inject(always(Stage::Request, Effect::Ignore));
+    let outcome = provision(&laptop, &board, &[]);
+    assert_eq!(outcome.code, 3);
+    assert_untouched(&board, &laptop);
+    board.clear_faults();
+    assert_next_run_completes(&board, &laptop);
+    insta::assert_snapshot!(outcome);
+}
+
+#[test]
+fn a_board_that_answers_garbage() {
+    let (laptop, board) = (Laptop::with_ca(), board());
+    board.inject(always(Stage::Request, Effect::LoseReply));
+    let garbage = b"\xFE\x00\x80wifi> unknown command\r\n\x1B[0m".to_vec();
+    board.inject(always(Stage::Request, Effect::Reply(Damage::Insert { offset: 0, bytes: garbage })));
+    let outcome = provision(&laptop, &board, &[]);
+    assert_eq!(outcome.code, 3);
+    assert_untouched(&board, &laptop);
+    board.clear_faults();
+    assert_next_run_completes(&board, &laptop);
+    insta::assert_snapshot!(outcome);
+}
+
+#[test]
+fn no_certificate_authority() {
+    let (laptop, board) = (Laptop::new(), board());
+    let outcome = provision(&laptop, &board, &[]);
+    assert_ne!(outcome.code, 0);
+    assert_untouched(&board, &laptop);
+    insta::assert_snapshot!(outcome);
+}
+
+#[test]
+fn a_signer_key_that_does_not_match_its_certificate() {
+    let (laptop, other, board) = (Laptop::with_ca(), Laptop::with_ca(), board());
+    std::fs::copy(other.folder().join("signer-ca.key"), laptop.folder().join("signer-ca.key")).unwrap();
+    let outcome = provision(&laptop, &board, &[]);
+    assert_ne!(outcome.code, 0);
+    assert_untouched(&board, &laptop);
+    insta::assert_snapshot!(outcome);
+}
