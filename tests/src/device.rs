@@ -69,16 +69,16 @@ impl Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The CA given for the server is not one.
-    #[error("the server's CA is malformed: {0}")]
+    #[error("the server's CA is malformed")]
     ServerCa(#[from] pem::Error),
     /// TLS could not be set up.
-    #[error("TLS: {0}")]
+    #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
     /// The connection was refused, or it ended.
-    #[error("connection: {0}")]
+    #[error("the connection was refused, or ended")]
     Connection(#[source] Box<rumqttc::ConnectionError>),
     /// The client library takes no more requests.
-    #[error("request: {0}")]
+    #[error("the request cannot be sent")]
     Request(#[source] Box<rumqttc::ClientError>),
     /// SUBACK with failure (0x80).
     #[error("the subscription to {filter} was refused")]

@@ -2,10 +2,12 @@
 //!
 //! Nothing here uses the provisioner's or the Lambda's code, so that a mistake there cannot hide behind the same mistake here.
 
+pub mod beside;
 pub mod board;
 pub mod certificate_store;
 pub mod demo;
 pub mod device;
+mod explained;
 pub mod faults;
 pub mod iot_core;
 pub mod journal;
@@ -13,4 +15,5 @@ pub mod lambda_host;
 pub mod serve;
 mod testbed;
 
+pub use explained::explained;
 pub use testbed::{Error, HOST, Options, Testbed};

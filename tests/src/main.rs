@@ -3,15 +3,19 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use testbed::serve;
+use testbed::{demo, explained, serve};
 use tracing_subscriber::EnvFilter;
 
 /// A local AWS IoT Core and simulated boards.
+///
+/// Without a command: shows a board on its way into an account, as a timeline, and ends with 0 only if every step happened.
 #[derive(Debug, Parser)]
-#[command(name = "testbed", version, arg_required_else_help = true)]
+#[command(name = "testbed", version, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(flatten)]
+    demo: demo::Arguments,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -28,10 +32,11 @@ async fn main() -> ExitCode {
     let logged = EnvFilter::from_default_env();
     tracing_subscriber::fmt().with_env_filter(logged).with_writer(std::io::stderr).init();
     let outcome = match &cli.command {
-        Command::Serve(arguments) => serve::run(arguments).await,
+        Some(Command::Serve(arguments)) => serve::run(arguments).await.map_err(|error| explained(&error)),
+        None => demo::run(&cli.demo).await.map_err(|error| explained(&error)),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("testbed: {}", serve::explained(&error));
+        eprintln!("testbed: {error}");
         ExitCode::FAILURE
     })
 }

@@ -182,22 +182,22 @@ impl<W: Write> Timeline<W> {
         }
     }
 
-    /// The last line; `of` is the number of steps there are.
+    /// The last line; `of` is the number of steps there are. Returns whether all of them happened.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn end(&mut self, of: usize, took: Duration) -> io::Result<()> {
+    pub fn end(&mut self, of: usize, took: Duration) -> io::Result<bool> {
         let (steps, seconds) = (self.steps, rounded(took));
         let complete = steps == of;
         if self.output == Output::Json {
             let demo = if complete { "done" } else { "failed" };
-            return json_line(&mut self.out, &EndLine { demo, steps, of, seconds });
-        }
-        if complete {
-            writeln!(self.out, "\n  {GOOD}All {of} steps happened{GOOD:#}, in {seconds:.2} s.\n")
+            json_line(&mut self.out, &EndLine { demo, steps, of, seconds })?;
+        } else if complete {
+            writeln!(self.out, "\n  {GOOD}All {of} steps happened{GOOD:#}, in {seconds:.2} s.\n")?;
         } else {
-            writeln!(self.out, "\n  {BAD}{steps} of {of} steps happened{BAD:#}, in {seconds:.2} s.\n")
+            writeln!(self.out, "\n  {BAD}{steps} of {of} steps happened{BAD:#}, in {seconds:.2} s.\n")?;
         }
+        Ok(complete)
     }
 
     /// The actor's name where it changes.

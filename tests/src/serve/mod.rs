@@ -1,7 +1,6 @@
 //! `testbed serve`: an account and boards for use by hand, until it is told to stop.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
+use crate::beside::{self, NotBeside};
 use crate::board::{self, SimulatedBoard};
 use crate::iot_core::account::Identity;
 use crate::journal::{Entry, Journal};
@@ -51,11 +51,8 @@ fn account_id(text: &str) -> Result<String, String> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The function has not been built.
-    #[error("there is no `jitr` beside the testbed, in {}: run `cargo build --bins` first", folder.display())]
-    NoFunction {
-        /// Where it was looked for.
-        folder: PathBuf,
-    },
+    #[error(transparent)]
+    NoFunction(#[from] NotBeside),
     /// The operating system refused.
     #[error("cannot {action}")]
     Io {
@@ -89,7 +86,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut terminated = signal(SignalKind::terminate()).map_err(io("listen for SIGTERM"))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(io("listen for ctrl-C"))?;
 
-    let zip = Arc::new(package_of(&function_beside_the_testbed()?)?);
+    let zip = Arc::new(package_of(&beside::program("jitr")?)?);
     let identity = Identity { account_id: arguments.account.clone(), region: arguments.region.clone() };
     let options = Options {
         identity,
@@ -136,17 +133,6 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The `jitr` that was built together with this program.
-fn function_beside_the_testbed() -> Result<PathBuf, Error> {
-    let mut path = std::env::current_exe().map_err(io("find the testbed's own folder"))?;
-    path.set_file_name(format!("jitr{}", std::env::consts::EXE_SUFFIX));
-    if path.is_file() {
-        return Ok(path);
-    }
-    path.pop();
-    Err(Error::NoFunction { folder: path })
-}
-
 /// One line on stderr for each thing that happens.
 async fn narrate(mut happenings: broadcast::Receiver<Entry>, journal: Journal) {
     loop {
@@ -159,13 +145,4 @@ async fn narrate(mut happenings: broadcast::Receiver<Entry>, journal: Journal) {
             Err(broadcast::error::RecvError::Closed) => return,
         }
     }
-}
-
-/// An error with its causes, on one line.
-#[must_use]
-pub fn explained(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

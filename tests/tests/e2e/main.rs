@@ -4,6 +4,7 @@
 mod account;
 mod board;
 mod control_plane;
+mod demo;
 mod gateway;
 mod lambda_host;
 mod laptop;
