@@ -56,12 +56,9 @@ impl Drop for Served {
 }
 
 /// The function is another package's program, so that it is there only if the whole workspace was built.
-fn function_is_built() -> bool {
+fn function_is_built() {
     let built = std::path::Path::new(TESTBED).with_file_name("jitr").is_file();
-    if !built {
-        eprintln!("skipped: there is no jitr beside {TESTBED}; `cargo build --bins` makes it");
-    }
-    built
+    assert!(built, "there is no jitr beside {TESTBED}; run: cargo build --bins");
 }
 
 #[test]
@@ -72,14 +69,12 @@ fn without_the_function_it_says_how_to_build_it() {
     let output = Command::new(alone).arg("serve").output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("no `jitr` beside the testbed") && said.contains("cargo build --bins"), "{said}");
+    assert!(said.contains("no jitr beside the testbed") && said.contains("cargo build --bins"), "{said}");
 }
 
 #[test]
 fn an_empty_account_and_two_boards_are_where_the_line_says() {
-    if !function_is_built() {
-        return;
-    }
+    function_is_built();
     let served = Served::start(&["--boards", "2", "--region", "eu-central-1"]);
     assert_eq!(served.text("mqtt_host"), testbed::HOST);
     assert!(served.line["mqtt_port"].as_u64().is_some_and(|port| port > 0));
@@ -102,9 +97,7 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
-    if !function_is_built() {
-        return;
-    }
+    function_is_built();
     let served = Served::start(&["--ready", "--boards", "0"]);
     let config = sdk_config(served.text("endpoint_url"), "us-east-1").await;
     let iot = aws_sdk_iot::Client::new(&config);
