@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-use jitr::thing_name::{PUBLIC_KEY_SIZE, ThingName};
+use jitr::thing_name::ThingName;
 use miette::Diagnostic;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -13,11 +13,15 @@ use tracing::debug;
 use crate::ExitCode;
 use crate::board::command::{FLASH_PAGE, Led};
 use crate::board::flash::{self, Flash};
-use crate::board::secure_element::{self, DeviceKey};
 use crate::board::session::Traffic;
-use crate::board::{self, Kit, Session, ports, store, wifi_module};
-use crate::ca::{self, Certificate, Chain, profile};
+use crate::board::{self, Kit, Session, factory, ports, secure_element, store, wifi_module};
+use crate::ca::certificate::rfc3339;
+use crate::ca::{self, Certificate, profile};
 use crate::home::{self, Access, Home, Staged};
+
+mod source;
+
+pub use source::{FACTORY_CERTIFICATE, FACTORY_SIGNER, SignedElsewhere, Source};
 
 /// The device's certificate signing request, PEM, in the board's folder.
 pub const REQUEST: &str = "device.csr";
@@ -25,6 +29,9 @@ pub const REQUEST: &str = "device.csr";
 pub const CERTIFICATE: &str = "device.crt";
 /// The thing name, in the board's folder.
 pub const THING_NAME: &str = "aws-thing-name.txt";
+
+/// The endpoint of the vendor's public account.
+pub const VENDOR_ENDPOINT: &str = "a1gqt8sttiign3.iot.us-east-2.amazonaws.com";
 
 /// How often the flash is erased and written until it reads back right.
 const WRITE_ATTEMPTS: usize = 2;
@@ -56,6 +63,43 @@ pub enum Error {
         /// Address of the first wrong byte.
         address: u32,
     },
+    /// The secure element holds no factory certificates that can be used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Factory(#[from] factory::Error),
+    /// A certificate from elsewhere whose signer's certificate is not at hand.
+    #[error(
+        "the certificate was issued by \"{issuer}\", and no certificate of that signer is at hand that verifies it"
+    )]
+    #[diagnostic(help("append the signer's certificate to the file, or name its file with --signer FILE"))]
+    NoSigner {
+        /// Who issued it.
+        issuer: String,
+    },
+    /// A certificate from elsewhere that is not valid now.
+    #[error("the certificate of \"{subject}\" is valid from {} to {}, not now", rfc3339(*not_before), rfc3339(*not_after))]
+    #[diagnostic(help("check this machine's clock; if it is right, have the certificate issued anew"))]
+    NotValidNow {
+        /// Whose it is.
+        subject: String,
+        /// Start of the validity.
+        not_before: OffsetDateTime,
+        /// End of the validity.
+        not_after: OffsetDateTime,
+    },
+    /// A certificate from elsewhere that is for another board.
+    #[error(
+        "the certificate of \"{subject}\" is not for the key of this board, whose secure element is {serial}"
+    )]
+    #[diagnostic(help(
+        "make a request on this board and have that one signed: provisioner provision --csr-only"
+    ))]
+    ForeignKey {
+        /// Whose it is.
+        subject: String,
+        /// Serial number of the board's secure element.
+        serial: String,
+    },
     /// A freshly made certificate fails its own check.
     #[error(
         "the new certificate does not belong to the board's key and the signer; nothing was written to the board"
@@ -69,8 +113,11 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Endpoint { .. } => ExitCode::Usage,
-            Self::Store(_) | Self::Inconsistent => ExitCode::Failed,
-            Self::ReadBack { .. } => ExitCode::Board,
+            Self::Store(_) | Self::Inconsistent | Self::NoSigner { .. } | Self::NotValidNow { .. } => {
+                ExitCode::Failed
+            }
+            Self::ReadBack { .. } | Self::Factory(_) => ExitCode::Board,
+            Self::ForeignKey { .. } => ExitCode::Refused,
         }
     }
 }
@@ -79,12 +126,14 @@ impl Error {
 pub struct Job<'a> {
     /// The board.
     pub kit: &'a Kit,
-    /// Who signs its certificate.
-    pub chain: &'a Chain,
+    /// Where its certificates come from.
+    pub source: Source<'a>,
     /// Where its files go.
     pub home: &'a Home,
     /// Make a new certificate and write it even if the board holds a right one.
     pub force: bool,
+    /// Lock the slots of the factory certificates at the end, for ever.
+    pub lock_slots: bool,
     /// Says the account's endpoint; called late, so that it can be fetched meanwhile.
     pub endpoint: Box<dyn FnOnce() -> Result<String, crate::Error> + 'a>,
 }
@@ -99,6 +148,8 @@ pub enum Step {
     Identified(String),
     /// The secure element signs the request.
     Sign,
+    /// Reading the factory certificates and rebuilding them.
+    ReadFactory,
     /// Comparing what the board holds with what it should hold.
     Compare,
     /// Erasing the flash.
@@ -107,6 +158,8 @@ pub enum Step {
     Write,
     /// Reading back.
     ReadBack,
+    /// Locking the slots of the factory certificates.
+    LockSlots,
 }
 
 /// How it ended well.
@@ -138,6 +191,8 @@ pub struct Report {
     pub certificate_reused: bool,
     /// The endpoint that the board will connect to.
     pub endpoint: String,
+    /// Whether the slots of the factory certificates have been locked.
+    pub slots_locked: bool,
     /// Folder with the board's files.
     pub folder: PathBuf,
     /// What went over the wire.
@@ -161,6 +216,46 @@ pub fn provision(job: Job<'_>, observe: &mut dyn FnMut(Step)) -> Result<Report, 
     let mut report = provision_session(&mut session, job, observe)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// A certificate signing request made on a board.
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// The serial port.
+    pub port: String,
+    /// USB serial number, where known.
+    pub usb_serial: Option<String>,
+    /// Serial number of the secure element.
+    pub secure_element_serial: String,
+    /// Thing name and MQTT client id that the board will have.
+    pub thing_name: String,
+    /// The request's file, PEM.
+    pub file: PathBuf,
+}
+
+/// Has the secure element sign a request for a certificate, keeps it in the board's folder, and does nothing else.
+///
+/// # Errors
+/// [`board::Error`], [`ca::Error`], [`home::Error`].
+pub fn request(
+    session: &mut Session,
+    kit: &Kit,
+    organisation: &str,
+    home: &Home,
+) -> Result<Request, crate::Error> {
+    let serial = secure_element::serial(session)?;
+    let point = secure_element::public_key(session)?;
+    let name = profile::device_name(organisation, &serial)?;
+    let pem = source::sign_request(session, &name, point)?.pem().map_err(ca::Error::Sign)?;
+    let file = home.create_board(kit.serial.as_deref().unwrap_or(&serial))?.join(REQUEST);
+    home::write(&file, pem.as_bytes(), Access::Public)?;
+    Ok(Request {
+        port: session.port().to_owned(),
+        usb_serial: kit.serial.clone(),
+        secure_element_serial: serial,
+        thing_name: ThingName::from_public_key(&point).to_string(),
+        file,
+    })
 }
 
 /// Provisions a board that answers already. The report's duration is left zero.
@@ -194,92 +289,48 @@ fn work(session: &mut Session, job: Job<'_>, observe: &mut dyn FnMut(Step)) -> R
     light(session, &[(Led::Data, true)]);
     let point = secure_element::public_key(session)?;
     let thing_name = ThingName::from_public_key(&point).to_string();
-    let name = profile::device_name(&job.chain.signer().facts().organisation, &serial)?;
     let folder = job.home.create_board(job.kit.serial.as_deref().unwrap_or(&serial))?;
-    let now = OffsetDateTime::now_utc();
-
-    let belongs = |certificate: &Certificate| {
-        certificate.point() == Some(point)
-            && certificate.is_signed_by(job.chain.signer())
-            && certificate.is_valid_at(now)
-    };
-    let existing = home::read(&folder.join(CERTIFICATE))?
-        .and_then(|pem| Certificate::from_pem(&pem).ok())
-        .filter(|certificate| !job.force && belongs(certificate));
-    let certificate_reused = existing.is_some();
-    let (request, certificate) = match existing {
-        Some(certificate) => (None, certificate),
-        None => {
-            observe(Step::Sign);
-            let (request, certificate) = certify(session, job.chain, &name, point, now)?;
-            (Some(request), certificate)
-        }
-    };
-    if !belongs(&certificate) {
-        return Err(Error::Inconsistent.into());
-    }
+    let obtained = source::obtain(session, job.source, (&serial, point), &folder, job.force, observe)?;
     let endpoint = (job.endpoint)()?;
-    let content = content(&certificate, job.chain.signer(), &thing_name, &endpoint)?;
+    let content = content(&obtained.device, &obtained.signer, &thing_name, &endpoint)?;
 
     let mut files = Vec::new();
-    if let Some(request) = request {
-        files.push(home::stage(&folder.join(REQUEST), request.as_bytes(), Access::Public)?);
-        let pem = certificate.to_pem();
-        files.push(home::stage(&folder.join(CERTIFICATE), pem.as_bytes(), Access::Public)?);
-    }
-    if home::read(&folder.join(THING_NAME))?.is_none_or(|text| text != thing_name.as_bytes()) {
-        files.push(home::stage(&folder.join(THING_NAME), thing_name.as_bytes(), Access::Public)?);
+    for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
+        let path = folder.join(name);
+        if home::read(&path)?.is_none_or(|found| found != text.as_bytes()) {
+            files.push(home::stage(&path, text.as_bytes(), Access::Public)?);
+        }
     }
 
-    if certificate_reused {
+    let compare = obtained.reused && !job.force;
+    if compare {
         observe(Step::Compare);
     }
-    let outcome = if certificate_reused && wifi_module::first_difference(session, &content)?.is_none() {
+    let outcome = if compare && wifi_module::first_difference(session, &content)?.is_none() {
         commit(files)?;
         Outcome::Unchanged
     } else {
         put(session, &content, files, observe)?;
         Outcome::Provisioned
     };
+    if job.lock_slots {
+        observe(Step::LockSlots);
+        factory::SLOTS.into_iter().try_for_each(|slot| secure_element::lock_slot(session, slot))?;
+    }
     Ok(Report {
         outcome,
         port: session.port().to_owned(),
         usb_serial: job.kit.serial.clone(),
         secure_element_serial: serial,
         thing_name,
-        certificate_id: certificate.facts().fingerprint.clone(),
-        certificate_reused,
+        certificate_id: obtained.device.facts().fingerprint.clone(),
+        certificate_reused: obtained.reused,
         endpoint,
+        slots_locked: job.lock_slots,
         folder,
         traffic: Traffic::default(),
         seconds: 0.0,
     })
-}
-
-/// The request (PEM), signed on the board, and the certificate for it. A signature that was damaged on the way is
-/// asked for once more.
-fn certify(
-    session: &mut Session,
-    chain: &Chain,
-    name: &profile::Name,
-    point: [u8; PUBLIC_KEY_SIZE],
-    now: OffsetDateTime,
-) -> Result<(String, Certificate), crate::Error> {
-    let mut attempt = || -> Result<(String, Certificate), crate::Error> {
-        let key = DeviceKey::new(session, point);
-        let request = match profile::signing_request(name).serialize_request(&key) {
-            Ok(request) => request,
-            Err(error) => {
-                return Err(key.into_failure().map_or_else(|| ca::Error::Sign(error).into(), Into::into));
-            }
-        };
-        let certificate = chain.issue_device(request.der(), name, now)?;
-        Ok((request.pem().map_err(ca::Error::Sign)?, certificate))
-    };
-    match attempt() {
-        Err(crate::Error::Ca(ca::Error::Request)) => attempt(),
-        other => other,
-    }
 }
 
 /// What the flash is to hold, checked by reading it back from the layout.

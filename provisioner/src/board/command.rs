@@ -23,6 +23,12 @@ pub enum Command<'a> {
     PublicKey,
     /// R‖S over a SHA-256 digest, with the device key in slot 0.
     SignDigest(&'a [u8; 32]),
+    /// Reads so many bytes of a slot of the secure element.
+    ReadSlot(u8, usize),
+    /// Reads the one-time programmable area of the secure element.
+    ReadOtp,
+    /// Locks a slot of the secure element. Irreversible.
+    LockSlot(u8),
     /// Erases the 4 KiB sector at this address.
     EraseSector(u32),
     /// Reads at most [`FLASH_PAGE`] bytes at this address.
@@ -64,6 +70,9 @@ impl Command<'_> {
             Self::SecureElementSerial => "ECC+SERIAL".to_owned(),
             Self::PublicKey => "ECC+GENPUBKEY".to_owned(),
             Self::SignDigest(_) => "ECC+SIGNDIGEST=64,64".to_owned(),
+            Self::ReadSlot(slot, count) => format!("ECC+READ={slot},{count}"),
+            Self::ReadOtp => "ECC+OTP+READ".to_owned(),
+            Self::LockSlot(slot) => format!("ECC+LOCK={slot}"),
             Self::EraseSector(address) => format!("WINC+ERASE={address}"),
             Self::ReadFlash(address, count) => format!("WINC+READ={address},{count}"),
             Self::WriteFlash(address, data) => {
@@ -94,6 +103,9 @@ impl Command<'_> {
             | Self::Version(_)
             | Self::SetLed(..)
             | Self::SecureElementSerial
+            | Self::ReadSlot(..)
+            | Self::ReadOtp
+            | Self::LockSlot(_)
             | Self::ReadFlash(..)
             | Self::WriteFlash(..) => 1000,
         })
@@ -111,6 +123,9 @@ impl fmt::Display for Command<'_> {
             Self::SecureElementSerial => f.write_str("read the secure element's serial number"),
             Self::PublicKey => f.write_str("read the device's public key"),
             Self::SignDigest(_) => f.write_str("sign with the device's key"),
+            Self::ReadSlot(slot, _) => write!(f, "read slot {slot} of the secure element"),
+            Self::ReadOtp => f.write_str("read the secure element's OTP area"),
+            Self::LockSlot(slot) => write!(f, "lock slot {slot} of the secure element"),
             Self::EraseSector(address) => write!(f, "erase the Wi-Fi module's flash at {address:#06x}"),
             Self::ReadFlash(address, _) => write!(f, "read the Wi-Fi module's flash at {address:#06x}"),
             Self::WriteFlash(address, _) => write!(f, "write the Wi-Fi module's flash at {address:#06x}"),
@@ -167,6 +182,8 @@ mod tests {
             Command::SecureElementSerial,
             Command::PublicKey,
             Command::SignDigest(&[0xAB; 32]),
+            Command::ReadSlot(10, 72),
+            Command::LockSlot(12),
             Command::EraseSector(0x5000),
             Command::ReadFlash(0x5000, 256),
             Command::WriteFlash(0x5100, &[1; 200]),
@@ -181,6 +198,8 @@ mod tests {
                 "MC+ECC+SERIAL\r\n",
                 "MC+ECC+GENPUBKEY\r\n",
                 "MC+ECC+SIGNDIGEST=64,64\r\n",
+                "MC+ECC+READ=10,72\r\n",
+                "MC+ECC+LOCK=12\r\n",
                 "MC+WINC+ERASE=20480\r\n",
                 "MC+WINC+READ=20480,256\r\n",
                 "MC+WINC+WRITEBLOB=20736,200,400\r\n",

@@ -1,10 +1,10 @@
 //! Everything that can be read from a board: who it is, and what its Wi-Fi module holds.
 
-use jitr::thing_name::ThingName;
+use jitr::thing_name::{PUBLIC_KEY_SIZE, ThingName};
 use serde::Serialize;
 
 use super::command::{Command, Component, FLASH_PAGE};
-use super::{Error, Session, flash, secure_element, store, wifi_module};
+use super::{Error, Session, factory, flash, secure_element, store, wifi_module};
 use crate::ca::Certificate;
 
 /// What is on a board.
@@ -26,12 +26,25 @@ pub struct Inspection {
     pub command_handler: String,
     /// Versions of the Wi-Fi module's firmware and driver.
     pub wifi_module: Vec<String>,
+    /// The certificates that the secure element left the factory with.
+    pub factory: Factory,
     /// The client certificate store.
     pub store: Store,
     /// The thing name in the Wi-Fi module.
     pub stored_thing_name: Option<String>,
     /// The endpoint in the Wi-Fi module.
     pub stored_endpoint: Option<String>,
+}
+
+/// The factory certificates, rebuilt from the secure element.
+#[derive(Clone, Debug, Serialize)]
+pub struct Factory {
+    /// Why there are none, if there are none.
+    pub trouble: Option<String>,
+    /// The device's, its signature verified.
+    pub device: Option<Certificate>,
+    /// The signer's.
+    pub signer: Option<Certificate>,
 }
 
 /// The client certificate store as found.
@@ -65,6 +78,7 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
     let firmware = version(session, Component::Firmware)?.join(" ");
     let command_handler = version(session, Component::CommandHandler)?.join(" ");
     let wifi_module = version(session, Component::WifiModule)?;
+    let factory = read_factory(session, &secure_element_serial, &point)?;
     let store = read_store(session)?;
     let stored_endpoint = text(&wifi_module::read(session, flash::ENDPOINT, FLASH_PAGE)?);
     let stored_thing_name = text(&wifi_module::read(session, flash::THING_NAME, flash::THING_NAME_SIZE)?);
@@ -77,6 +91,7 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
         firmware,
         command_handler,
         wifi_module,
+        factory,
         store,
         stored_thing_name,
         stored_endpoint,
@@ -85,6 +100,22 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
 
 fn version(session: &mut Session, component: Component) -> Result<Vec<String>, Error> {
     session.query(Command::Version(component), |lines| (!lines.is_empty()).then(|| lines.to_vec()))
+}
+
+fn read_factory(
+    session: &mut Session,
+    serial: &str,
+    point: &[u8; PUBLIC_KEY_SIZE],
+) -> Result<Factory, Error> {
+    let none = |trouble: String| Factory { trouble: Some(trouble), device: None, signer: None };
+    match factory::read(session, serial, point) {
+        Ok(Ok(found)) => {
+            Ok(Factory { trouble: None, device: Some(found.device), signer: Some(found.signer) })
+        }
+        Ok(Err(error)) => Ok(none(error.to_string())),
+        Err(error @ Error::Refused { .. }) => Ok(none(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_store(session: &mut Session) -> Result<Store, Error> {

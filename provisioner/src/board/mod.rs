@@ -6,6 +6,7 @@ use crate::ExitCode;
 
 pub mod codec;
 pub mod command;
+pub mod factory;
 pub mod flash;
 pub mod inspection;
 pub mod ports;
@@ -29,22 +30,22 @@ pub enum Error {
     ))]
     NoBoard,
     /// Several kits, and none was chosen.
-    #[error("there are several boards:\n{list}")]
+    #[error("there are several boards:{}", listed(kits))]
     #[diagnostic(help(
         "choose one with --port PORT or with the last digits of its serial number, -s DIGITS"
     ))]
     SeveralBoards {
-        /// The boards, one a line.
-        list: String,
+        /// The boards.
+        kits: Vec<Kit>,
     },
     /// No kit has this serial number.
-    #[error("no board has a serial number that ends in {serial}{list}")]
+    #[error("no board has a serial number that ends in {serial}{}", listed(kits))]
     #[diagnostic(help("see what is there with: provisioner boards"))]
     NoSuchBoard {
         /// What was asked for.
         serial: String,
-        /// The boards that there are, one a line after a line break; empty if there are none.
-        list: String,
+        /// The boards that there are.
+        kits: Vec<Kit>,
     },
     /// The list of ports cannot be read.
     #[error("cannot list the serial ports")]
@@ -141,6 +142,11 @@ pub enum Error {
         /// What was wrong with the last reply, as the rest of a sentence about the board.
         trouble: &'static str,
     },
+}
+
+/// Each kit on a line of its own.
+fn listed(kits: &[Kit]) -> String {
+    kits.iter().map(|kit| format!("\n  {kit}")).collect()
 }
 
 impl Error {

@@ -82,14 +82,10 @@ pub fn choose(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<
     let matching: Vec<&Kit> = kits.iter().filter(ends).collect();
     match (matching.as_slice(), serial) {
         ([kit], _) => Ok((*kit).clone()),
-        ([], Some(serial)) => {
-            let list = kits.iter().map(|kit| format!("\n  {kit}")).collect();
-            Err(Error::NoSuchBoard { serial: serial.to_owned(), list })
-        }
+        ([], Some(serial)) => Err(Error::NoSuchBoard { serial: serial.to_owned(), kits: kits.to_vec() }),
         ([], None) => Err(Error::NoBoard),
         (several, _) => {
-            let list: Vec<String> = several.iter().map(|kit| format!("  {kit}")).collect();
-            Err(Error::SeveralBoards { list: list.join("\n") })
+            Err(Error::SeveralBoards { kits: several.iter().map(|kit| (*kit).clone()).collect() })
         }
     }
 }

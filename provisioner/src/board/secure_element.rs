@@ -33,6 +33,39 @@ pub fn public_key(session: &mut Session) -> Result<[u8; PUBLIC_KEY_SIZE], Error>
     })
 }
 
+/// Reads the first `N` bytes of a slot.
+///
+/// # Errors
+/// Those of [`Session::run`].
+pub fn read_slot<const N: usize>(session: &mut Session, slot: u8) -> Result<[u8; N], Error> {
+    session.query(Command::ReadSlot(slot, N), hex_line)
+}
+
+/// Reads the one-time programmable area.
+///
+/// # Errors
+/// Those of [`Session::run`].
+pub fn read_otp(session: &mut Session) -> Result<Vec<u8>, Error> {
+    session.query(Command::ReadOtp, |lines| {
+        let [line] = lines else { return None };
+        hex::decode(line).ok()
+    })
+}
+
+/// The crypto library's status of a command that the element's configuration forbids: here, the slot is locked already.
+const EXECUTION_ERROR: u16 = 0x01F4;
+
+/// Locks a slot for ever. A slot that is locked stays so.
+///
+/// # Errors
+/// Those of [`Session::run`].
+pub fn lock_slot(session: &mut Session, slot: u8) -> Result<(), Error> {
+    match session.run(Command::LockSlot(slot)) {
+        Err(Error::Refused { code: EXECUTION_ERROR, .. }) => Ok(()),
+        other => other,
+    }
+}
+
 /// The device key in slot 0. It never leaves the chip; signing is a command to the board.
 pub struct DeviceKey<'a> {
     session: RefCell<&'a mut Session>,
@@ -79,7 +112,7 @@ impl SigningKey for DeviceKey<'_> {
 }
 
 /// R‖S as an ECDSA-Sig-Value: `SEQUENCE { r INTEGER, s INTEGER }` (RFC 3279, section 2.2.3).
-fn ecdsa_sig_value(signature: &[u8; 2 * HALF]) -> Vec<u8> {
+pub(super) fn ecdsa_sig_value(signature: &[u8; 2 * HALF]) -> Vec<u8> {
     let mut content = Vec::with_capacity(2 * (HALF + 3));
     for half in signature.chunks(HALF) {
         let digits = &half[half.iter().position(|&b| b != 0).unwrap_or(HALF - 1)..];

@@ -97,6 +97,19 @@ impl Certificate {
             .and_then(|block| Self::from_der(&block.contents))
     }
 
+    /// Reads every certificate of a PEM file, in order.
+    ///
+    /// # Errors
+    /// [`Malformed`], also for a file without any.
+    pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, Malformed> {
+        let certificates = Pem::iter_from_buffer(pem)
+            .filter_map(Result::ok)
+            .filter(|block| block.label == "CERTIFICATE")
+            .map(|block| Self::from_der(&block.contents))
+            .collect::<Result<Vec<_>, _>>()?;
+        if certificates.is_empty() { Err(Malformed::Pem) } else { Ok(certificates) }
+    }
+
     /// The DER bytes.
     pub fn der(&self) -> &[u8] {
         &self.der

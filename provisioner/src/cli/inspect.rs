@@ -22,7 +22,7 @@ pub struct Arguments {
 /// # Errors
 /// Those of the board.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    let kit = arguments.choice.kit()?;
+    let kit = arguments.choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit.port)?;
     let shown = Shown { usb_serial: kit.serial, inspection: inspection::inspect(&mut session)? };
     context.result(&shown, &shown);
@@ -59,6 +59,13 @@ impl fmt::Display for Shown {
         };
         writeln!(f, "stored name     {}{agrees}", or_none(&board.stored_thing_name))?;
         writeln!(f, "endpoint        {}", or_none(&board.stored_endpoint))?;
+        match &board.factory.trouble {
+            Some(trouble) => writeln!(f, "factory         {trouble}")?,
+            None => writeln!(f, "factory         2 certificates, rebuilt from the secure element")?,
+        }
+        for certificate in board.factory.device.iter().chain(&board.factory.signer) {
+            writeln!(f, "{certificate}")?;
+        }
         match &store.trouble {
             Some(trouble) => write!(f, "certificates    {trouble}")?,
             None => write!(f, "certificates    {} files", store.files.len())?,

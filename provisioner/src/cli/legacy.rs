@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
+use super::provision::{Order, Origin};
 use super::{Context, Error, provision, setup};
 use crate::Error as TopError;
 use crate::ca;
@@ -23,7 +24,7 @@ pub struct Flags {
     /// Cloud to provision for
     #[arg(short, long, value_enum, value_name = "CLOUD")]
     cloud_provider: Option<Cloud>,
-    /// How boards are registered: `jitr`, by themselves when they first connect
+    /// How boards are registered: `jitr`, by themselves when they first connect; `sandbox`, by the vendor
     #[arg(short = 'm', long, value_enum, value_name = "METHOD")]
     provision_method: Option<Method>,
     /// Serial port of the board [default: the one that is found]
@@ -38,6 +39,9 @@ pub struct Flags {
     /// Verify after writing; always done, accepted for the sake of scripts
     #[arg(long)]
     verify: bool,
+    /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
+    #[arg(long)]
+    lock_slots: bool,
     /// Provisioning firmware to flash before
     #[arg(short, long, value_name = "HEX", hide = true)]
     provision_firmware: Option<PathBuf>,
@@ -80,7 +84,7 @@ enum Method {
     Custom,
     #[value(hide = true)]
     Mar,
-    #[value(hide = true)]
+    /// The vendor's public account, with the certificates from the secure element's factory
     Sandbox,
 }
 
@@ -121,6 +125,7 @@ impl Flags {
             (self.serial_number.is_some(), "-s"),
             (self.force, "-f"),
             (self.verify, "--verify"),
+            (self.lock_slots, "--lock-slots"),
             (self.account.is_given(), "a flag of the account"),
         ]
         .into_iter()
@@ -164,14 +169,13 @@ impl Flags {
             ));
         }
         match self.provision_method {
-            Some(Method::Jitr | Method::Custom) => Ok(()),
+            Some(_) if self.lock_slots && self.provision_method != Some(Method::Sandbox) => {
+                Err(Error::usage("--lock-slots belongs to -m sandbox", "leave it out; nothing was done"))
+            }
+            Some(Method::Jitr | Method::Custom | Method::Sandbox) => Ok(()),
             Some(Method::Mar) => Err(Error::usage(
                 "-m mar is not supported yet",
                 "let boards register by themselves: provisioner -c aws -m jitr",
-            )),
-            Some(Method::Sandbox) => Err(Error::usage(
-                "-m sandbox is not supported yet",
-                "provision for your own AWS account: provisioner -c aws -m jitr",
             )),
             None => Err(Error::usage(
                 "nothing says how boards are to be registered",
@@ -203,15 +207,22 @@ fn is_single_dash(text: &str) -> bool {
 /// Certificate authority, account and board in one go; what is done already is left as it is.
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError> {
     flags.check()?;
+    let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
+    if flags.provision_method == Some(Method::Sandbox) {
+        let order = provision::sandbox(context, None, flags.force, flags.lock_slots)?;
+        return provision::one(context, choice.kit(context)?, order).await;
+    }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
-    let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
-    let kit = (!context.global.dry_run).then(|| choice.kit()).transpose()?;
+    let kit = (!context.global.dry_run).then(|| choice.kit(context)).transpose()?;
     let chain = chain(context)?;
     let endpoint = setup::set_up(context, &account, chain.as_ref(), &settings).await?;
     match kit {
-        Some(kit) => provision::one(context, kit, Some(endpoint), flags.force).await,
+        Some(kit) => {
+            let order = Order { origin: Origin::Chain, endpoint: Some(endpoint), force: flags.force };
+            provision::one(context, kit, order).await
+        }
         None => {
             context.note("would provision the board that is plugged in");
             Ok(())
@@ -304,13 +315,18 @@ mod tests {
 
     #[test]
     fn custom_is_jitr_and_no_method_is_an_error() {
-        for line in ["provisioner -m custom", "provisioner -c aws -m jitr", "provisioner -m jitr --verify"] {
+        for line in [
+            "provisioner -m custom",
+            "provisioner -m sandbox --lock-slots",
+            "provisioner -c aws -m jitr",
+            "provisioner -m jitr --verify",
+        ] {
             assert!(parsed(line).legacy.check().is_ok(), "{line}");
         }
         for line in [
             "provisioner -c aws",
             "provisioner -m mar",
-            "provisioner -m sandbox",
+            "provisioner -m jitr --lock-slots",
             "provisioner -c azure -m jitr",
         ] {
             assert!(parsed(line).legacy.check().is_err(), "{line}");

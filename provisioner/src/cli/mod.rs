@@ -16,6 +16,7 @@ mod failure;
 mod inspect;
 pub mod legacy;
 mod logging;
+mod prompt;
 mod provision;
 pub mod setup;
 
@@ -133,6 +134,36 @@ pub enum Error {
         #[help]
         help: String,
     },
+    /// Something that cannot be undone, and nobody there to say yes.
+    #[error("not done without a yes: {what}")]
+    #[diagnostic(help("say yes with --yes"))]
+    Unconfirmed {
+        /// What would be done.
+        what: String,
+    },
+    /// The person at the terminal said no.
+    #[error("left at that; nothing was done")]
+    #[diagnostic(help("run again to decide anew"))]
+    Declined,
+    /// The terminal cannot be read.
+    #[error("cannot ask on this terminal")]
+    #[diagnostic(help(
+        "give the answer on the command line, and --non-interactive so that nothing is asked"
+    ))]
+    Terminal {
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that is named on the command line and cannot be used.
+    #[error("cannot use {}: {reason}", path.display())]
+    #[diagnostic(help("check the name and the content of the file"))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The operating system gave no threads or no event queue.
     #[error("cannot start")]
     #[diagnostic(help(
@@ -154,8 +185,9 @@ impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage { .. } => ExitCode::Usage,
-            Self::Start { .. } => ExitCode::Failed,
+            Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
+            Self::Unconfirmed { .. } | Self::Declined => ExitCode::Refused,
+            Self::Start { .. } | Self::Terminal { .. } => ExitCode::Failed,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `provision`: one board, by the method of the user's choice.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
@@ -8,11 +9,11 @@ use tokio::task;
 
 use super::Context;
 use crate::Error;
-use crate::board::{self, Kit, ports};
-use crate::ca;
+use crate::board::{self, Kit, Session, ports};
+use crate::ca::{self, Certificate};
 use crate::cloud::{self, Account};
-use crate::home::Home;
-use crate::provision::{self, Job, Outcome, Report, Step};
+use crate::home::{self, Home};
+use crate::provision::{self, Job, Outcome, Report, Request, SignedElsewhere, Source, Step};
 
 /// Which board.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,12 +27,19 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// The kit that is meant.
+    /// The kit that is meant. Which of several, is asked on a terminal.
     ///
     /// # Errors
-    /// There is none, or there are several.
-    pub(super) fn kit(&self) -> Result<Kit, board::Error> {
-        ports::choose(&ports::kits()?, self.port.as_deref(), self.serial.as_deref())
+    /// There is none, or there are several and nobody can be asked.
+    pub(super) fn kit(&self, context: &Context) -> Result<Kit, Error> {
+        match ports::choose(&ports::kits()?, self.port.as_deref(), self.serial.as_deref()) {
+            Err(board::Error::SeveralBoards { mut kits }) if context.can_ask() => {
+                let entries: Vec<String> = kits.iter().map(Kit::to_string).collect();
+                let chosen = context.choose("There are several boards:", &entries)?;
+                Ok(kits.swap_remove(chosen))
+            }
+            other => Ok(other?),
+        }
     }
 }
 
@@ -52,14 +60,60 @@ pub struct Arguments {
     /// Read back and compare; always done, accepted for the sake of scripts
     #[arg(long)]
     verify: bool,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
+    /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
+    #[arg(long)]
+    lock_slots: bool,
+}
+
+/// Signing somewhere else.
+#[derive(Debug, Args)]
+struct Elsewhere {
+    /// Have the board sign a request, write it to device.csr in the board's folder, and stop
+    #[arg(long, conflicts_with_all = ["certificate", "method", "lock_slots"])]
+    csr_only: bool,
+    /// With --csr-only: organisation in the request [default: the one of the signer CA that is here]
+    #[arg(long, requires = "csr_only", value_name = "NAME")]
+    org: Option<String>,
+    /// Certificate for the board, PEM, that was signed elsewhere; its signer's may follow in the same file
+    #[arg(long, conflicts_with = "lock_slots", value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// The signer's certificate, PEM [default: the one behind --certificate's, or the signer CA that is here]
+    #[arg(long, requires = "certificate", value_name = "FILE")]
+    signer: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Method {
+pub(super) enum Method {
     /// By itself, when it first connects (just-in-time registration)
     Jitr,
     /// The same as `jitr`
     Custom,
+    /// By the vendor, in the vendor's public account, with the certificates from the secure element's factory
+    Sandbox,
+}
+
+/// What is to be done, whichever the board.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// Where the certificates come from.
+    pub(super) origin: Origin,
+    /// The endpoint; the account's is fetched if it is not given.
+    pub(super) endpoint: Option<String>,
+    /// Provision even if it is done already.
+    pub(super) force: bool,
+}
+
+/// Where the certificates come from.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// The signer CA in the home folder.
+    Chain,
+    /// A file.
+    Elsewhere(Box<SignedElsewhere>),
+    /// The factory of the secure element.
+    Factory { lock_slots: bool },
 }
 
 /// Provisions the board that is meant.
@@ -67,30 +121,127 @@ enum Method {
 /// # Errors
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
-    let (Method::Jitr | Method::Custom) = arguments.method;
-    if let Some(endpoint) = &arguments.endpoint {
-        provision::check_endpoint(endpoint)?;
+    if arguments.elsewhere.csr_only {
+        return request(context, &arguments.choice.kit(context)?, arguments.elsewhere.org);
     }
-    ca::store::load(&context.home, OffsetDateTime::now_utc())?;
-    let kit = arguments.choice.kit()?;
-    one(context, kit, arguments.endpoint, arguments.force).await
+    let order = arguments.order(context)?;
+    let kit = arguments.choice.kit(context)?;
+    one(context, kit, order).await
+}
+
+impl Arguments {
+    /// Checks everything that can be checked without a board.
+    fn order(&self, context: &Context) -> Result<Order, Error> {
+        if let Some(endpoint) = &self.endpoint {
+            provision::check_endpoint(endpoint)?;
+        }
+        let origin = match (self.method, &self.elsewhere.certificate) {
+            (Method::Sandbox, Some(_)) => {
+                return Err(super::Error::usage(
+                    "-m sandbox uses the certificates from the secure element's factory",
+                    "leave --certificate out, or choose another method",
+                )
+                .into());
+            }
+            (Method::Sandbox, None) => {
+                return sandbox(context, self.endpoint.clone(), self.force, self.lock_slots);
+            }
+            _ if self.lock_slots => {
+                return Err(super::Error::usage(
+                    "--lock-slots belongs to -m sandbox",
+                    "leave it out; nothing was done",
+                )
+                .into());
+            }
+            (Method::Jitr | Method::Custom, Some(certificate)) => Origin::Elsewhere(Box::new(
+                signed_elsewhere(certificate, self.elsewhere.signer.as_deref(), &context.home)?,
+            )),
+            (Method::Jitr | Method::Custom, None) => {
+                ca::store::load(&context.home, OffsetDateTime::now_utc())?;
+                Origin::Chain
+            }
+        };
+        Ok(Order { origin, endpoint: self.endpoint.clone(), force: self.force })
+    }
+}
+
+/// The order for the vendor's public account: no AWS account of the user's is asked for anything.
+///
+/// # Errors
+/// Slots are to be locked and the user does not say yes to that.
+pub(super) fn sandbox(
+    context: &Context,
+    endpoint: Option<String>,
+    force: bool,
+    lock_slots: bool,
+) -> Result<Order, Error> {
+    if lock_slots && !context.global.dry_run {
+        context.confirm(
+            "Slots 10, 11 and 12 of the secure element will be locked. This is for ever: \
+             nothing and nobody can unlock them.",
+        )?;
+    }
+    let endpoint = Some(endpoint.unwrap_or_else(|| provision::VENDOR_ENDPOINT.to_owned()));
+    Ok(Order { origin: Origin::Factory { lock_slots }, endpoint, force })
+}
+
+/// Reads a certificate that was signed elsewhere and finds its signer's.
+fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<SignedElsewhere, Error> {
+    let certificates = |path: &Path| -> Result<Vec<Certificate>, Error> {
+        let refuse = |reason: String| super::Error::File { path: path.to_owned(), reason };
+        let pem = home::read(path)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
+        Ok(Certificate::all_from_pem(&pem).map_err(|malformed| refuse(malformed.to_string()))?)
+    };
+    let mut found = certificates(file)?.into_iter();
+    let device = found.next().ok_or_else(|| super::Error::File {
+        path: file.to_owned(),
+        reason: "there is no certificate in it".to_owned(),
+    })?;
+    let mut signers: Vec<Certificate> = found.collect();
+    match signer {
+        Some(signer) => signers.extend(certificates(signer)?),
+        None => {
+            // No CA has to be here: the signer may be in the file.
+            let own = home::read(&home.file(ca::store::SIGNER_CERTIFICATE))?;
+            signers.extend(own.and_then(|pem| Certificate::from_pem(&pem).ok()));
+        }
+    }
+    Ok(SignedElsewhere::new(device, signers, OffsetDateTime::now_utc())?)
+}
+
+/// `--csr-only`: has the board sign a request and says where it is.
+fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result<(), Error> {
+    if context.global.dry_run {
+        context.note(format_args!("would have the board {kit} sign a request"));
+        return Ok(());
+    }
+    let own = || -> Result<Option<String>, Error> {
+        let signer = home::read(&context.home.file(ca::store::SIGNER_CERTIFICATE))?;
+        Ok(signer
+            .and_then(|pem| Certificate::from_pem(&pem).ok())
+            .map(|signer| signer.facts().organisation.clone()))
+    };
+    let organisation = match organisation {
+        Some(organisation) => organisation,
+        None => own()?.unwrap_or_else(|| ca::store::DEFAULT_ORGANISATION.to_owned()),
+    };
+    let mut session = Session::start(ports::open(&kit.port)?, &kit.port)?;
+    let request = provision::request(&mut session, kit, &organisation, &context.home)?;
+    context.result(&request, &request);
+    Ok(())
 }
 
 /// Provisions a board and prints what was done. Without an endpoint the account's is fetched meanwhile.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn one(
-    context: &Context,
-    kit: Kit,
-    endpoint: Option<String>,
-    force: bool,
-) -> Result<(), Error> {
+pub(super) async fn one(context: &Context, kit: Kit, order: Order) -> Result<(), Error> {
     if context.global.dry_run {
         context.note(format_args!("would provision the board {kit}"));
         return Ok(());
     }
     let (profile, region) = (context.global.profile.clone(), context.global.region.clone());
+    let endpoint = order.endpoint.clone();
     let fetch = task::spawn(async move {
         match endpoint {
             Some(endpoint) => Ok(endpoint),
@@ -110,7 +261,7 @@ pub(super) async fn one(
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         };
-        board(&context_of_thread.home, &kit, force, Box::new(endpoint), &mut |step| {
+        board(&context_of_thread.home, &kit, &order, Box::new(endpoint), &mut |step| {
             if let Step::Identified(serial) = &step {
                 context_of_thread.note(format_args!("board {kit}, secure element {serial}"));
             }
@@ -128,13 +279,21 @@ pub(super) async fn one(
 fn board(
     home: &Home,
     kit: &Kit,
-    force: bool,
+    order: &Order,
     endpoint: Box<dyn FnOnce() -> Result<String, Error>>,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, Error> {
     let _lock = home.lock_shared()?;
-    let chain = ca::store::load(home, OffsetDateTime::now_utc())?;
-    provision::provision(Job { kit, chain: &chain, home, force, endpoint }, observe)
+    let chain;
+    let (source, lock_slots) = match &order.origin {
+        Origin::Chain => {
+            chain = ca::store::load(home, OffsetDateTime::now_utc())?;
+            (Source::Chain(&chain), false)
+        }
+        Origin::Elsewhere(signed) => (Source::Elsewhere(signed), false),
+        Origin::Factory { lock_slots } => (Source::Factory, *lock_slots),
+    };
+    provision::provision(Job { kit, source, home, force: order.force, lock_slots, endpoint }, observe)
 }
 
 fn says(step: &Step) -> &'static str {
@@ -142,10 +301,12 @@ fn says(step: &Step) -> &'static str {
         Step::Open => "Waiting for the board",
         Step::Identified(_) => "Reading the public key",
         Step::Sign => "Signing the request on the board",
+        Step::ReadFactory => "Reading the factory certificates",
         Step::Compare => "Comparing what the board holds",
         Step::Erase => "Erasing",
         Step::Write => "Writing certificates and names",
         Step::ReadBack => "Reading back",
+        Step::LockSlots => "Locking the slots of the factory certificates",
     }
 }
 
@@ -162,6 +323,19 @@ impl fmt::Display for Report {
         writeln!(f, "  thing        {}", self.thing_name)?;
         writeln!(f, "  certificate  {} ({kept})", self.certificate_id)?;
         writeln!(f, "  endpoint     {}", self.endpoint)?;
+        if self.slots_locked {
+            writeln!(f, "  locked       slots 10, 11 and 12, for ever")?;
+        }
         write!(f, "  files        {}", self.folder.display())
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let board = self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial);
+        writeln!(f, "{board} on {} signed a request", self.port)?;
+        writeln!(f, "  thing        {}", self.thing_name)?;
+        writeln!(f, "  request      {}", self.file.display())?;
+        write!(f, "  next         have it signed, then: provisioner provision --certificate FILE")
     }
 }

@@ -135,18 +135,32 @@ impl Laptop {
         force: bool,
         endpoint: &str,
     ) -> Result<Report, crate::Error> {
+        self.provision_from(board, Source::Chain(&self.chain()), force, endpoint)
+    }
+
+    fn provision_from(
+        &self,
+        board: &Arc<Mutex<Board>>,
+        source: Source<'_>,
+        force: bool,
+        endpoint: &str,
+    ) -> Result<Report, crate::Error> {
         board.lock().unwrap().log.clear();
-        let chain = ca_store::load(&self.home, OffsetDateTime::now_utc()).unwrap();
         let mut session = Self::connect(board);
         let endpoint = endpoint.to_owned();
         let job = Job {
             kit: &self.kit,
-            chain: &chain,
+            source,
+            lock_slots: false,
             home: &self.home,
             force,
             endpoint: Box::new(|| Ok(endpoint)),
         };
         provision_session(&mut session, job, &mut |_| {})
+    }
+
+    fn chain(&self) -> ca::Chain {
+        ca_store::load(&self.home, OffsetDateTime::now_utc()).unwrap()
     }
 
     fn provision(&self, board: &Arc<Mutex<Board>>) -> Result<Report, crate::Error> {
@@ -351,5 +365,54 @@ fn a_board_whose_folder_cannot_be_written_is_not_touched() {
     std::fs::write(laptop.home.board("MCHP1"), "in the way").unwrap();
     let error = laptop.provision(&board).unwrap_err();
     assert!(matches!(error, crate::Error::Home(home::Error::Io { .. })), "{error}");
+    assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
+}
+
+/// What another team's signing server makes of a board's request.
+fn sign_elsewhere(signing: &Laptop, request: &str) -> Certificate {
+    let request = pem::parse(request).unwrap();
+    let name = profile::Name::new("Elsewhere", "a board").unwrap();
+    signing.chain().issue_device(request.contents(), &name, OffsetDateTime::now_utc()).unwrap()
+}
+
+#[test]
+fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belongs_to() {
+    let (laptop, server, board) = (Laptop::new(), Laptop::new(), Board::new(1));
+    let made = request(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home).unwrap();
+    assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5), "a request changes nothing on the board");
+    let device = sign_elsewhere(&server, &std::fs::read_to_string(&made.file).unwrap());
+
+    let now = OffsetDateTime::now_utc();
+    let strangers = SignedElsewhere::new(device.clone(), [laptop.chain().signer().clone()], now);
+    assert!(matches!(strangers, Err(Error::NoSigner { .. })));
+    let signers = [laptop.chain().signer().clone(), server.chain().signer().clone()];
+    let late = SignedElsewhere::new(device.clone(), signers.clone(), now + time::Duration::days(365 * 11));
+    assert!(matches!(late, Err(Error::NotValidNow { .. })), "the signer's ten years are over");
+    let signed = SignedElsewhere::new(device.clone(), signers, now).unwrap();
+
+    let other = Board::new(2);
+    let error = laptop.provision_from(&other, Source::Elsewhere(&signed), false, ENDPOINT).unwrap_err();
+    assert!(matches!(error, crate::Error::Provision(Error::ForeignKey { .. })), "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Refused);
+    assert!(other.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
+
+    let report = laptop.provision_from(&board, Source::Elsewhere(&signed), false, ENDPOINT).unwrap();
+    assert_eq!((report.outcome, &report.thing_name), (Outcome::Provisioned, &made.thing_name));
+    let files = store::read(&board.lock().unwrap().flash[0x5000..0x6E00]).unwrap();
+    assert_eq!(files[0].content, device.der());
+    assert_eq!(files[1].content, server.chain().signer().der());
+    assert_eq!(laptop.file(CERTIFICATE).unwrap(), device.to_pem());
+    let again = laptop.provision_from(&board, Source::Elsewhere(&signed), false, ENDPOINT).unwrap();
+    assert_eq!(again.outcome, Outcome::Unchanged);
+}
+
+#[test]
+fn a_board_without_factory_certificates_is_left_as_it_is() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    let error = laptop.provision_from(&board, Source::Factory, false, VENDOR_ENDPOINT).unwrap_err();
+    let crate::Error::Provision(Error::Factory(factory::Error::Kind { serial })) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(serial, SERIAL);
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
 }

@@ -49,7 +49,6 @@ fn other_clouds_get_the_reason_why_not() {
 fn flags_of_later_work_are_refused_and_not_ignored() {
     for flags in [
         vec!["-m", "mar"],
-        vec!["-m", "sandbox"],
         vec!["-m", "jitr", "-p", "fw.hex"],
         vec!["-m", "jitr", "-app", "app.hex"],
         vec!["-ssid", "net", "-psk", "hush", "-auth", "wpa-psk"],

@@ -1,0 +1,67 @@
+//! Questions to the person at the terminal. Nothing is asked with `--non-interactive` or where there is no terminal.
+
+use std::io::{self, IsTerminal};
+
+use console::Term;
+
+use super::{Context, Error};
+
+impl Context {
+    /// Whether somebody is there to be asked.
+    pub fn can_ask(&self) -> bool {
+        !self.global.non_interactive && Term::stderr().is_term() && io::stdin().is_terminal()
+    }
+
+    /// Asks for a yes to `what`, a whole sentence. `--yes` is one.
+    ///
+    /// # Errors
+    /// [`Error::Declined`] for any other answer; [`Error::Unconfirmed`] if nobody can be asked.
+    pub fn confirm(&self, what: &str) -> Result<(), Error> {
+        if self.global.yes {
+            return Ok(());
+        }
+        if !self.can_ask() {
+            return Err(Error::Unconfirmed { what: what.to_owned() });
+        }
+        match ask(&format!("{what}\nGo on? Type yes: "))?.trim() {
+            "y" | "yes" | "Y" | "YES" | "Yes" => Ok(()),
+            _ => Err(Error::Declined),
+        }
+    }
+
+    /// Shows a numbered list and asks for one of its entries: its index.
+    ///
+    /// # Errors
+    /// [`Error::Declined`] for an answer that is no number of the list.
+    pub fn choose(&self, what: &str, entries: &[String]) -> Result<usize, Error> {
+        let list: Vec<String> =
+            entries.iter().enumerate().map(|(i, entry)| format!("  {}  {entry}\n", i + 1)).collect();
+        let answer = ask(&format!("{what}\n{}Number: ", list.concat()))?;
+        match answer.trim().parse::<usize>() {
+            Ok(number) if (1..=entries.len()).contains(&number) => Ok(number - 1),
+            _ => Err(Error::Declined),
+        }
+    }
+
+    /// Asks for a secret, which is not shown while it is typed.
+    ///
+    /// # Errors
+    /// [`Error::Terminal`].
+    pub fn secret(&self, what: &str) -> Result<String, Error> {
+        let terminal = Term::stderr();
+        let ask = || {
+            terminal.write_str(&format!("{what}: "))?;
+            terminal.read_secure_line()
+        };
+        ask().map_err(|source| Error::Terminal { source })
+    }
+}
+
+fn ask(question: &str) -> Result<String, Error> {
+    let terminal = Term::stderr();
+    let ask = || {
+        terminal.write_str(question)?;
+        terminal.read_line()
+    };
+    ask().map_err(|source| Error::Terminal { source })
+}
