@@ -47,6 +47,11 @@ pub enum Effect {
         /// How long.
         pause: Duration,
     },
+    /// The reply comes byte by byte, so it is split at every position.
+    Trickle {
+        /// After each byte.
+        pause: Duration,
+    },
     /// The command is not carried out and the board answers with this error code.
     Error(u16),
     /// The command is not carried out and the board says nothing.
@@ -187,6 +192,7 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
             Effect::Unplug(Progress::Half) => before = Some(firmware.flash.clone()),
             Effect::Reply(_)
             | Effect::Split { .. }
+            | Effect::Trickle { .. }
             | Effect::LoseReply
             | Effect::Unplug(Progress::Done)
             | Effect::Reset { .. } => {}
@@ -202,12 +208,14 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
     if let Some(before) = before {
         undo_second_half(firmware.flash.image_mut(), before.image());
     }
-    let mut split = None;
+    // Where the board pauses within the reply, and for how long.
+    let mut pauses = Vec::new();
     let mut tail = Vec::new();
     for effect in effects {
         match effect {
             Effect::Reply(damage) => damage.apply(&mut bytes),
-            Effect::Split { offset, pause } => split = Some(((*offset).min(bytes.len()), *pause)),
+            Effect::Split { offset, pause } => pauses.push(((*offset).min(bytes.len()), *pause)),
+            Effect::Trickle { pause } => pauses.extend((1..bytes.len()).map(|offset| (offset, *pause))),
             Effect::LoseReply => bytes.clear(),
             Effect::Unplug(_) => {
                 bytes.clear();
@@ -222,13 +230,13 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
         }
     }
     let mut steps = vec![Step::Work(work)];
-    match split {
-        Some((offset, pause)) => {
-            let rest = bytes.split_off(offset.min(bytes.len()));
-            steps.extend([Step::Send(bytes), Step::Pause(pause), Step::Send(rest)]);
-        }
-        None => steps.push(Step::Send(bytes)),
+    let mut sent = 0;
+    for (offset, pause) in pauses {
+        let piece = bytes.get(sent..offset).unwrap_or_default();
+        steps.extend([Step::Send(piece.to_vec()), Step::Pause(pause)]);
+        sent = offset;
     }
+    steps.push(Step::Send(bytes.get(sent..).unwrap_or_default().to_vec()));
     steps.extend(tail);
     steps
 }
@@ -350,6 +358,17 @@ mod tests {
             steps[1..],
             [Step::Send(b"MC+PO".into()), Step::Pause(pause), Step::Send(PONG[5..].into())]
         );
+    }
+
+    #[test]
+    fn a_trickling_reply_pauses_after_each_byte() {
+        let pause = Duration::from_millis(1);
+        let fault = on("MC+PING", Occurrence::Nth(1), Effect::Trickle { pause });
+        let steps = &play(&[fault], &["MC+PING=000001"])[0];
+        let pieces =
+            steps.iter().filter(|step| matches!(step, Step::Send(bytes) if bytes.len() == 1)).count();
+        assert_eq!((pieces, sent(steps)), (PONG.len(), PONG.to_owned()));
+        assert_eq!(steps.iter().filter(|step| **step == Step::Pause(pause)).count(), PONG.len() - 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -10,6 +10,9 @@ use tempfile::TempDir;
 pub(crate) struct Laptop {
     home: TempDir,
 }
+
+/// The exit code of a run that a signal has ended.
+pub(crate) const KILLED: i32 = -1;
 
 /// How a run of the provisioner ended.
 #[derive(Debug)]
@@ -61,16 +64,31 @@ impl Laptop {
 
     /// Runs the provisioner to its end, with nothing in its environment but `environment`.
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
-        let output = self.command(arguments, environment).output().unwrap();
+        self.outcome(self.command(arguments, environment).output().unwrap())
+    }
+
+    /// Runs the provisioner with no file able to grow: writing fails as on a full disk, which would take privileges.
+    pub(crate) fn run_with_full_disk(&self, arguments: &[&str]) -> Outcome {
+        let limited = r#"trap '' XFSZ; ulimit -f 0; exec "$0" "$@""#;
+        let program = self.command(arguments, &[]);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", limited]).arg(program.get_program()).args(program.get_args()).env_clear();
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+        self.outcome(shell.output().unwrap())
+    }
+
+    /// How a run that [`Self::command`] began has ended.
+    pub(crate) fn outcome(&self, output: Output) -> Outcome {
         Outcome {
-            code: output.status.code().unwrap_or(-1),
+            code: output.status.code().unwrap_or(KILLED),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
             names: vec![(self.home.path().display().to_string(), "~")],
         }
     }
 
-    fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    /// The provisioner, with nothing in its environment but `environment`.
+    pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(provisioner());
         command
             .args(arguments)

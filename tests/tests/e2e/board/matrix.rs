@@ -1,0 +1,282 @@
+//! The fault matrix: for each fault what the user sees, how the run ends, and that the next run completes the board.
+
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Child, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::laptop::KILLED;
+use rows::{Case, Row, rows};
+use testbed::faults::{Fault, Occurrence};
+
+/// Runs side by side. Most of them wait for a board that does not answer.
+const WORKERS: usize = 12;
+
+/// How a run with a fault ended, as the table shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    exit: String,
+    /// The next step that the user is told.
+    help: String,
+    /// What the user is told to have happened.
+    message: String,
+}
+
+#[test]
+fn whatever_happens_the_user_is_told_and_the_next_run_completes_the_board() {
+    let rows = rows(&commands_of_a_run());
+    // The last ones take longest.
+    let each = rows.iter().enumerate().rev();
+    let cases: Vec<_> =
+        each.flat_map(|(row, Row { cases, .. })| cases.iter().map(move |c| (row, c))).collect();
+    let next = AtomicUsize::new(0);
+    let seen = Mutex::new(vec![BTreeSet::new(); rows.len()]);
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                let laptop = Laptop::with_ca();
+                while let Some((row, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = strike(&laptop, case, &format!("{}: {case:?}", rows[*row].fault));
+                    seen.lock().unwrap()[*row].extend(found);
+                }
+            });
+        }
+    });
+    insta::assert_snapshot!(table(&rows, &seen.into_inner().unwrap()));
+}
+
+/// How often each command comes in a run that goes well.
+fn commands_of_a_run() -> BTreeMap<String, u32> {
+    let (laptop, board) = (Laptop::with_ca(), board());
+    assert_eq!(provision(&laptop, &board, &[]).code, 0);
+    let mut counts = BTreeMap::new();
+    for command in board.take_statistics().commands {
+        *counts.entry(command).or_default() += 1;
+    }
+    counts
+}
+
+fn table(rows: &[Row], seen: &[BTreeSet<Seen>]) -> String {
+    let line = |fault: &str, spot: &str, exit: &str, next: &str, text: &str| {
+        format!("{fault:<37}  {spot:<30}  {exit:<6}  {next:<9}  {text}").trim_end().to_owned()
+    };
+    let mut lines = vec![line("fault", "where", "exit", "next run", "what the user sees"), "-".repeat(120)];
+    for (row, endings) in rows.iter().zip(seen) {
+        let (mut fault, mut spot) = (row.fault, row.spot);
+        let endings: Vec<&Seen> = endings.iter().collect();
+        // Endings with the same next step stand together.
+        for alike in endings.chunk_by(|a, b| (&a.exit, &a.help) == (&b.exit, &b.help)) {
+            let (mut exit, mut next) = (alike[0].exit.as_str(), "completes");
+            let texts = alike.iter().map(|seen| &seen.message).chain([&alike[0].help]);
+            for text in texts.filter(|text| !text.is_empty()) {
+                lines.push(line(fault, spot, exit, next, text));
+                (fault, spot, exit, next) = ("", "", "", "");
+            }
+        }
+    }
+    lines.join("\n")
+}
+
+/// Lets a fault strike a run, and asserts that the next run completes the board.
+fn strike(laptop: &Laptop, case: &Case, title: &str) -> Vec<Seen> {
+    let mut board = board();
+    let outcome = match case {
+        Case::Board(faults) => {
+            faults.iter().for_each(|fault| board.inject(fault.clone()));
+            provision(laptop, &board, &["--force"])
+        }
+        Case::OtherProgram => {
+            let _other = serialport::new(board.path().to_str().unwrap(), 115_200).open().unwrap();
+            provision(laptop, &board, &["--force"])
+        }
+        Case::FullDisk => named(laptop.run_with_full_disk(&forced(&board)), &board),
+        Case::Kill(fault) => killed_waiting(laptop, &board, fault),
+        Case::KillAtChanges => return killed_at_changes_of_a_board(&board, title),
+        Case::KillAtChangesOfAuthorities => return killed_at_changes_of_authorities(&board, title),
+    };
+    assert_files_whole(laptop);
+    if outcome.code == 0 {
+        assert_provisioned(&board, laptop, &board.ecc_serial());
+    }
+    let before_all = match case {
+        Case::Board(faults) => outcome.code != 0 && faults.iter().all(|fault| fault.on.command.is_none()),
+        Case::OtherProgram | Case::FullDisk => true,
+        _ => false,
+    };
+    if before_all {
+        let statistics = board.take_statistics();
+        assert_eq!(CHANGES.map(|change| statistics.count(change)), [0, 0], "{title}: {outcome}");
+    }
+    if outcome.code != KILLED {
+        assert_no_half_written_file(laptop);
+    }
+    board.clear_faults();
+    board.plug().unwrap();
+    assert_next_run_completes(laptop, &board, title);
+    if outcome.code == KILLED {
+        remove_leftovers(laptop);
+    }
+    vec![Seen::new(&outcome)]
+}
+
+fn assert_next_run_completes(laptop: &Laptop, board: &SimulatedBoard, title: &str) {
+    let next = provision(laptop, board, &[]);
+    assert_eq!(next.code, 0, "{title}: {next}");
+    assert_provisioned(board, laptop, &board.ecc_serial());
+}
+
+/// What makes a run do everything, whatever board and laptop hold.
+fn forced(board: &SimulatedBoard) -> Vec<&str> {
+    let port = board.path().to_str().unwrap();
+    vec!["provision", "--method", "jitr", "--endpoint", ENDPOINT, "--port", port, "--force"]
+}
+
+fn named(outcome: Outcome, board: &SimulatedBoard) -> Outcome {
+    outcome.naming(board.path().to_str().unwrap(), "PORT").naming(board.ecc_serial(), "ECC_SERIAL")
+}
+
+/// Kills a run once the command has come whose answer `fault` keeps back.
+fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Outcome {
+    let (Some(command), Occurrence::Nth(nth)) = (&fault.on.command, fault.on.occurrence) else {
+        panic!("no single moment: {fault:?}")
+    };
+    board.inject(fault.clone());
+    let mut run = start(laptop, &forced(board));
+    let mut come = 0;
+    while come < nth as usize && run.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(2));
+        come += board.take_statistics().count(command);
+    }
+    run.kill().unwrap();
+    named(laptop.outcome(run.wait_with_output().unwrap()), board)
+}
+
+fn start(laptop: &Laptop, arguments: &[&str]) -> Child {
+    laptop.command(arguments, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Kills runs at the first, the second, … change of a file, until one runs to its end; gives how they ended.
+fn killed_at_changes(
+    mut laptop: impl FnMut() -> Laptop,
+    arguments: &[&str],
+    mut after: impl FnMut(&Laptop),
+) -> Vec<Outcome> {
+    let mut killed = Vec::new();
+    for nth in 1.. {
+        let laptop = laptop();
+        let changes = Changes::of(&laptop);
+        let mut run = start(&laptop, arguments);
+        let all = changes.wait_for(nth, &mut run);
+        run.kill().unwrap();
+        let outcome = laptop.outcome(run.wait_with_output().unwrap());
+        assert_files_whole(&laptop);
+        after(&laptop);
+        if !all {
+            assert_eq!(outcome.code, 0, "{outcome}");
+            break;
+        }
+        // The last changes may be seen only when the run is at its end.
+        if outcome.code == KILLED {
+            killed.push(outcome);
+        }
+    }
+    killed
+}
+
+fn killed_at_changes_of_a_board(board: &SimulatedBoard, title: &str) -> Vec<Seen> {
+    let new = || {
+        let laptop = Laptop::with_ca();
+        std::fs::create_dir(laptop.folder().join(board.ecc_serial())).unwrap();
+        laptop
+    };
+    let after = |laptop: &Laptop| assert_next_run_completes(laptop, board, title);
+    let killed = killed_at_changes(new, &forced(board), after);
+    // Three files are created, filled, given their mode and renamed.
+    assert!(killed.len() >= 6, "{title}: only {} runs were killed", killed.len());
+    killed.iter().map(Seen::new).collect()
+}
+
+fn killed_at_changes_of_authorities(board: &SimulatedBoard, title: &str) -> Vec<Seen> {
+    let new = || {
+        let laptop = Laptop::new();
+        std::fs::create_dir(laptop.folder()).unwrap();
+        laptop
+    };
+    let killed = killed_at_changes(new, &["ca", "create"], |laptop| {
+        let again = laptop.run(&["ca", "create"], &[]);
+        assert_eq!(again.code, 0, "{title}: {again}");
+        assert_next_run_completes(laptop, board, title);
+    });
+    assert!(killed.len() >= 10, "{title}: only {} runs were killed", killed.len());
+    killed.iter().map(Seen::new).collect()
+}
+
+/// Changes of files in a laptop's folder and the folders in it, as the kernel tells them.
+struct Changes(std::os::fd::OwnedFd);
+
+impl Changes {
+    fn of(laptop: &Laptop) -> Self {
+        use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+        let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        let flags = WatchFlags::CREATE | WatchFlags::MODIFY | WatchFlags::ATTRIB | WatchFlags::MOVE;
+        let entries = std::fs::read_dir(laptop.folder()).unwrap().map(|entry| entry.unwrap().path());
+        for folder in entries.filter(|path| path.is_dir()).chain([laptop.folder()]) {
+            add_watch(&inotify, folder, flags).unwrap();
+        }
+        Self(inotify)
+    }
+
+    /// Returns at the `nth` change, or with `false` when the run has ended before.
+    fn wait_for(&self, nth: usize, run: &mut Child) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut events = rustix::fs::inotify::Reader::new(&self.0, &mut buffer);
+        let mut seen = 0;
+        loop {
+            let ended = run.try_wait().unwrap().is_some();
+            while events.next().is_ok() {
+                seen += 1;
+                if seen >= nth {
+                    return true;
+                }
+            }
+            if ended {
+                return false;
+            }
+            let wait = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+            poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&wait)).unwrap();
+        }
+    }
+}
+
+/// What a killed run leaves under a name of its own is no harm; here it would only hide what later runs leave.
+fn remove_leftovers(laptop: &Laptop) {
+    for (path, _) in laptop.files() {
+        if path.file_name().unwrap().to_str().unwrap().starts_with(".new-") {
+            std::fs::remove_file(laptop.folder().join(path)).unwrap();
+        }
+    }
+}
+
+impl Seen {
+    fn new(outcome: &Outcome) -> Self {
+        if outcome.code == KILLED {
+            return Self { exit: "killed".into(), help: String::new(), message: "(nothing)".into() };
+        }
+        let text = outcome.to_string();
+        // The first line is the exit code, and of what a run that goes well says, the next one is enough.
+        let lines = || text.lines().skip(1).filter(|line| !line.starts_with("board "));
+        let help = lines().find(|line| line.starts_with("help: ")).unwrap_or_default().to_owned();
+        let mut message = lines().next().unwrap_or_default().to_owned();
+        if let Some(cause) = lines().find_map(|line| line.trim_start().strip_prefix("caused by: ")) {
+            // The path of a temporary file is another one each time.
+            message = format!("{message} ({})", cause.split(" at path").next().unwrap());
+        }
+        Self { exit: outcome.code.to_string(), help, message }
+    }
+}
