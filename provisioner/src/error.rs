@@ -43,6 +43,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Provision(#[from] crate::provision::Error),
+    /// Provisioning many boards.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Line(#[from] crate::line::Error),
     /// The command line.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -58,7 +62,22 @@ impl Error {
             Self::Board(e) => e.exit_code(),
             Self::Cloud(e) => e.exit_code(),
             Self::Provision(e) => e.exit_code(),
+            Self::Line(e) => e.exit_code(),
             Self::Cli(e) => e.exit_code(),
         }
+    }
+
+    /// The message and each of its causes, without a cause that the message before it already tells.
+    pub fn chain(&self) -> Vec<String> {
+        let mut messages = vec![self.to_string()];
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !messages.iter().any(|told| told.contains(&message)) {
+                messages.push(message);
+            }
+            cause = error.source();
+        }
+        messages
     }
 }

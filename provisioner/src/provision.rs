@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::Instant;
 
 use jitr::thing_name::ThingName;
 use miette::Diagnostic;
@@ -14,7 +13,7 @@ use crate::ExitCode;
 use crate::board::command::{FLASH_PAGE, Led};
 use crate::board::flash::{self, Flash};
 use crate::board::session::Traffic;
-use crate::board::{self, Kit, Session, factory, ports, secure_element, store, wifi_module};
+use crate::board::{self, Kit, Session, factory, secure_element, store, wifi_module};
 use crate::ca::certificate::rfc3339;
 use crate::ca::{self, Certificate, profile};
 use crate::home::{self, Access, Home, Staged};
@@ -160,6 +159,8 @@ pub enum Step {
     ReadBack,
     /// Locking the slots of the factory certificates.
     LockSlots,
+    /// Done; the label is being made.
+    Label,
 }
 
 /// How it ended well.
@@ -199,23 +200,6 @@ pub struct Report {
     pub traffic: Traffic,
     /// From opening the port to the end.
     pub seconds: f64,
-}
-
-/// Provisions the board on the kit's port and calls `observe` at each step.
-///
-/// Until certificate, names and layout are complete and checked, nothing on the board is erased. A run that is cut
-/// short at any point is completed by the next one.
-///
-/// # Errors
-/// [`board::Error`], [`ca::Error`], [`home::Error`], [`Error`], and whatever the endpoint's source says.
-pub fn provision(job: Job<'_>, observe: &mut dyn FnMut(Step)) -> Result<Report, crate::Error> {
-    let started = Instant::now();
-    observe(Step::Open);
-    let port = &job.kit.port;
-    let mut session = Session::start(ports::open(port)?, port)?;
-    let mut report = provision_session(&mut session, job, observe)?;
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
 }
 
 /// A certificate signing request made on a board.
@@ -258,32 +242,19 @@ pub fn request(
     })
 }
 
-/// Provisions a board that answers already. The report's duration is left zero.
+/// Provisions a board that answers and calls `observe` at each step. How it ended is for [`show`] to say on the board;
+/// the report's duration is left zero.
+///
+/// Until certificate, names and layout are complete and checked, nothing on the board is erased. A run that is cut
+/// short at any point is completed by the next one.
 ///
 /// # Errors
-/// As [`provision`].
-pub fn provision_session(
+/// [`board::Error`], [`ca::Error`], [`home::Error`], [`Error`], and whatever the endpoint's source says.
+pub fn provision(
     session: &mut Session,
     job: Job<'_>,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, crate::Error> {
-    let result = work(session, job, observe);
-    let good = result.is_ok();
-    let port_is_gone = matches!(
-        &result,
-        Err(crate::Error::Board(
-            board::Error::Lost { .. } | board::Error::Silent { .. } | board::Error::Foreign { .. }
-        ))
-    );
-    if !port_is_gone {
-        light(session, &[(Led::Data, false), (Led::Error, !good), (Led::Connection, good)]);
-    }
-    let mut report = result?;
-    report.traffic = session.traffic();
-    Ok(report)
-}
-
-fn work(session: &mut Session, job: Job<'_>, observe: &mut dyn FnMut(Step)) -> Result<Report, crate::Error> {
     let serial = secure_element::serial(session)?;
     observe(Step::Identified(serial.clone()));
     light(session, &[(Led::Data, true)]);
@@ -328,9 +299,23 @@ fn work(session: &mut Session, job: Job<'_>, observe: &mut dyn FnMut(Step)) -> R
         endpoint,
         slots_locked: job.lock_slots,
         folder,
-        traffic: Traffic::default(),
+        traffic: session.traffic(),
         seconds: 0.0,
     })
+}
+
+/// Shows on the board's LEDs how it ended: green for done, red for failed. A board that is gone is left alone.
+pub fn show(session: &mut Session, result: &Result<Report, crate::Error>) {
+    let good = result.is_ok();
+    let port_is_gone = matches!(
+        result,
+        Err(crate::Error::Board(
+            board::Error::Lost { .. } | board::Error::Silent { .. } | board::Error::Foreign { .. }
+        ))
+    );
+    if !port_is_gone {
+        light(session, &[(Led::Data, false), (Led::Error, !good), (Led::Connection, good)]);
+    }
 }
 
 /// What the flash is to hold, checked by reading it back from the layout.

@@ -1,4 +1,5 @@
-//! Time for one board at 115200 baud with a real board's device times, beside the least it could take.
+//! Time for boards at 115200 baud with a real board's device times, beside the least it could take: one, one that is
+//! right already, and eight side by side.
 //!
 //! `cargo bench -p testbed --bench serial`; it runs the provisioner as built beside it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the bench's result")]
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use testbed::board::{Options, SimulatedBoard, Statistics};
 
 const ROUNDS: usize = 3;
+const SIDE_BY_SIDE: usize = 8;
 
 fn main() {
     let testbed = Path::new(env!("CARGO_BIN_EXE_testbed"));
@@ -30,33 +32,49 @@ fn main() {
     run(&["ca", "create"]);
 
     println!(
-        "{:<24}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
+        "{:<26}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
         "milliseconds", "process", "serial", "floor", "wire", "device", "ratio"
     );
+    let arguments =
+        ["provision", "--method", "jitr", "--endpoint", "example-ats.iot.eu-central-1.amazonaws.com"];
+    let mut one = Duration::MAX;
     for _ in 0..ROUNDS {
-        let board = SimulatedBoard::start(Options::default()).unwrap();
-        let port = board.path().to_str().unwrap();
-        let provision = [
-            "provision",
-            "--method",
-            "jitr",
-            "--endpoint",
-            "example-ats.iot.eu-central-1.amazonaws.com",
-            "--port",
-            port,
-        ];
+        let board = board();
+        let provision = [&arguments[..], &["--port", port(&board)]].concat();
         let process = run(&provision);
+        one = one.min(process);
         report("a new board", process, &board.take_statistics());
         let process = run(&provision);
-        report("the same board again", process, &board.take_statistics());
+        let statistics = board.take_statistics();
+        report("the same board again", process, &statistics);
+        let [reads, erases] = ["MC+WINC+READ", "MC+WINC+ERASE"].map(|command| statistics.count(command));
+        println!("  {reads} reads, {erases} erases");
     }
+    for _ in 0..ROUNDS {
+        let boards: Vec<_> = (0..SIDE_BY_SIDE).map(|_| board()).collect();
+        let ports = boards.iter().flat_map(|board| ["--port", port(board)]);
+        let process = run(&arguments.into_iter().chain(ports).collect::<Vec<_>>());
+        let statistics: Vec<_> = boards.iter().map(SimulatedBoard::take_statistics).collect();
+        if let Some(slowest) = statistics.iter().max_by_key(|statistics| statistics.elapsed()) {
+            report(&format!("{SIDE_BY_SIDE} new boards, the slowest"), process, slowest);
+        }
+        println!("  {:.3} times one board", process.as_secs_f64() / one.as_secs_f64());
+    }
+}
+
+fn board() -> SimulatedBoard {
+    SimulatedBoard::start(Options::default()).unwrap()
+}
+
+fn port(board: &SimulatedBoard) -> &str {
+    board.path().to_str().unwrap()
 }
 
 fn report(what: &str, process: Duration, statistics: &Statistics) {
     let (elapsed, floor) = (statistics.elapsed(), statistics.floor());
     let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
     println!(
-        "{what:<24}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>8.3}  {} commands, {} + {} bytes",
+        "{what:<26}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>8.3}  {} commands, {} + {} bytes",
         ms(process),
         ms(elapsed),
         ms(floor),

@@ -55,6 +55,16 @@ pub enum Error {
         #[source]
         source: serialport::Error,
     },
+    /// The file that names ports cannot be read.
+    #[error("cannot read {path}, which {} names", ports::PORTS_VARIABLE)]
+    #[diagnostic(help("put the file there, with one PORT or PORT=SERIAL a line, or unset the variable"))]
+    PortsFile {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// There is no such port.
     #[error("there is no port {port}")]
     #[diagnostic(help(
@@ -152,6 +162,9 @@ fn listed(kits: &[Kit]) -> String {
 impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Board
+        match self {
+            Self::PortsFile { .. } => ExitCode::Usage,
+            _ => ExitCode::Board,
+        }
     }
 }

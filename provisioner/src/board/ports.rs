@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,7 +16,8 @@ pub const USB_VENDOR_ID: u16 = 0x03EB;
 pub const USB_PRODUCT_ID: u16 = 0x2175;
 
 /// Environment variable that names boards which USB detection cannot see, such as those behind a serial server:
-/// `PORT` or `PORT=SERIAL`, separated by commas.
+/// `PORT` or `PORT=SERIAL`, separated by commas; or `@FILE`, a file with the same, separated by commas or line ends. The
+/// file is read anew whenever the ports are listed.
 pub const PORTS_VARIABLE: &str = "MICROCHIP_IOT_PORTS";
 
 const BAUD_RATE: u32 = 115_200;
@@ -60,8 +62,23 @@ impl fmt::Display for Kit {
 /// # Errors
 /// [`Error::List`].
 pub fn kits() -> Result<Vec<Kit>, Error> {
-    let named = std::env::var(PORTS_VARIABLE).unwrap_or_default();
+    let mut named = std::env::var(PORTS_VARIABLE).unwrap_or_default();
+    if let Some(file) = named.strip_prefix('@') {
+        named = std::fs::read_to_string(file)
+            .map_err(|source| Error::PortsFile { path: file.to_owned(), source })?;
+    }
     Ok(recognise(&available()?, &named))
+}
+
+/// As [`kits`], without named ones whose port is not there at the moment.
+///
+/// # Errors
+/// As [`kits`].
+pub fn plugged_in() -> Result<Vec<Kit>, Error> {
+    let mut kits = kits()?;
+    // Windows has no file for a port.
+    kits.retain(|kit| kit.usb_vendor_id.is_some() || cfg!(windows) || Path::new(&kit.port).exists());
+    Ok(kits)
 }
 
 /// The kit that is meant: the one on `port`, whether or not it is known as a kit; else the one whose serial number ends
@@ -128,7 +145,7 @@ fn recognise(ports: &[SerialPortInfo], named: &str) -> Vec<Kit> {
         }),
         _ => None,
     });
-    let by_name = named.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(|entry| {
+    let by_name = named.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty()).map(|entry| {
         let (port, serial) =
             entry.split_once('=').map_or((entry, None), |(port, serial)| (port, Some(serial)));
         Kit::on(port, serial.filter(|s| !s.is_empty()))

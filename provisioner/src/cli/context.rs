@@ -41,7 +41,7 @@ impl Context {
     pub fn result(&self, human: impl std::fmt::Display, json: &impl Serialize) {
         let mut out = anstream::stdout().lock();
         // A closed pipe (`| head`) is the reader's choice, not a failure.
-        let _ = match self.global.output {
+        let _ = match self.global.output.unwrap_or_default() {
             Output::Human => writeln!(out, "{human}"),
             Output::Json => {
                 serde_json::to_writer(&mut out, json).map_err(Into::into).and_then(|()| writeln!(out))
@@ -85,6 +85,11 @@ impl Progress {
     /// What is being done now.
     pub fn step(&self, what: impl Into<String>) {
         self.bar.set_message(what.into());
+    }
+
+    /// Has `print` write to the terminal without running into the progress shown there.
+    pub fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 }
 

@@ -1,6 +1,5 @@
 //! How a failure is shown: message, causes and next step on stderr; with `--output json` one object on stdout, too.
 
-use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -27,7 +26,7 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 /// Shows `error` and says what the process ends with.
 pub(super) fn show(error: &Error, output: Output) -> ExitCode {
     let code = error.exit_code();
-    let message = chain(error).join(": ");
+    let message = error.chain().join(": ");
     let help = error.help().map(|help| help.to_string());
     // A closed stderr leaves nobody to tell.
     let _ = anstream::stderr().lock().write_all(text(error, help.as_deref()).as_bytes());
@@ -51,23 +50,9 @@ pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
     ExitCode::Usage
 }
 
-/// The message and each of its causes, without a cause that the message before it already tells.
-fn chain(error: &Error) -> Vec<String> {
-    let mut messages = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !messages.iter().any(|told| told.contains(&message)) {
-            messages.push(message);
-        }
-        cause = error.source();
-    }
-    messages
-}
-
 fn text(error: &Error, help: Option<&str>) -> String {
     let mut text = String::new();
-    for (depth, message) in chain(error).iter().enumerate() {
+    for (depth, message) in error.chain().iter().enumerate() {
         if depth == 0 {
             text.push_str(&format!("{ERROR}error:{ERROR:#} {message}\n"));
         } else {

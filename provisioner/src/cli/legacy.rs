@@ -8,11 +8,12 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
-use super::provision::{Order, Origin};
-use super::{Context, Error, provision, setup};
+use super::provision::Order;
+use super::{Context, Error, line, provision, setup};
 use crate::Error as TopError;
 use crate::ca;
 use crate::cloud::Account;
+use crate::station::Origin;
 
 /// Long options that the existing tool spells with one dash.
 const SINGLE_DASH: [&str; 4] = ["app", "ssid", "psk", "auth"];
@@ -210,7 +211,8 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
     if flags.provision_method == Some(Method::Sandbox) {
         let order = provision::sandbox(context, None, flags.force, flags.lock_slots)?;
-        return provision::one(context, choice.kit(context)?, order).await;
+        let station = line::StationOptions::default();
+        return provision::one(context, choice.kit(context)?, order, station).await;
     }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
@@ -221,7 +223,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     match kit {
         Some(kit) => {
             let order = Order { origin: Origin::Chain, endpoint: Some(endpoint), force: flags.force };
-            provision::one(context, kit, order).await
+            provision::one(context, kit, order, line::StationOptions::default()).await
         }
         None => {
             context.note("would provision the board that is plugged in");

@@ -1,7 +1,5 @@
 //! What is told on stderr about what goes on inside.
 
-use std::io::IsTerminal;
-
 use clap::ValueEnum;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -45,10 +43,8 @@ pub(super) fn start(level: Level) {
         .with_default(own.min(LevelFilter::ERROR))
         .with_target("provisioner", own)
         .with_target("jitr", own);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_target(false);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     // Fails only where the caller of the library has set logging up already; theirs stays.
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }

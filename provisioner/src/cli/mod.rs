@@ -14,7 +14,9 @@ mod completions;
 pub mod context;
 mod failure;
 mod inspect;
+pub mod ledger;
 pub mod legacy;
+mod line;
 mod logging;
 mod prompt;
 mod provision;
@@ -77,9 +79,10 @@ pub struct Global {
     /// AWS Region [default: AWS_REGION, or the profile's]
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,
-    /// Output for people, or one JSON object a line for programs
-    #[arg(long, global = true, value_enum, default_value_t = Output::Human, value_name = "FORM")]
-    pub output: Output,
+    /// Output for people, or one JSON object a line for programs [default: human; of many boards, json where the output
+    /// is no terminal]
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    pub output: Option<Output>,
     /// Answer every question with yes
     #[arg(long, global = true)]
     pub yes: bool,
@@ -116,6 +119,8 @@ pub enum Command {
     Provision(provision::Arguments),
     /// List the boards that are plugged in
     Boards,
+    /// Print, search, export or check the ledger of every attempt at a board
+    Ledger(ledger::Arguments),
     /// Read a board and show what is on it
     Inspect(inspect::Arguments),
     /// Print the completion script for a shell
@@ -164,6 +169,10 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// What the check of the ledger found.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Ledger(#[from] ledger::Doubled),
     /// The operating system gave no threads or no event queue.
     #[error("cannot start")]
     #[diagnostic(help(
@@ -188,6 +197,7 @@ impl Error {
             Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
             Self::Unconfirmed { .. } | Self::Declined => ExitCode::Refused,
             Self::Start { .. } | Self::Terminal { .. } => ExitCode::Failed,
+            Self::Ledger(error) => error.exit_code(),
         }
     }
 }
@@ -200,7 +210,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return failure::parsing(&error, &args),
     };
     logging::start(cli.global.logging);
-    let output = cli.global.output;
+    let output = cli.global.output.unwrap_or_default();
     match execute(cli) {
         Ok(()) => ExitCode::Done,
         Err(error) => failure::show(&error, output),
@@ -231,6 +241,7 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
         Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?)?,
         Command::Setup(arguments) => setup::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Provision(arguments) => provision::run(arguments, &Context::new(cli.global)?).await?,
+        Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(arguments) => inspect::run(&arguments, &Context::new(cli.global)?)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),

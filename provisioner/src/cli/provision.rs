@@ -7,13 +7,15 @@ use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 use tokio::task;
 
-use super::Context;
+use super::line::StationOptions;
+use super::{Context, Global, line};
 use crate::Error;
 use crate::board::{self, Kit, Session, ports};
 use crate::ca::{self, Certificate};
 use crate::cloud::{self, Account};
 use crate::home::{self, Home};
-use crate::provision::{self, Job, Outcome, Report, Request, SignedElsewhere, Source, Step};
+use crate::provision::{self, Outcome, Report, Request, SignedElsewhere, Step};
+use crate::station::{Attempt, Origin, Patience, Station};
 
 /// Which board.
 #[derive(Clone, Debug, Default, Args)]
@@ -50,7 +52,9 @@ pub struct Arguments {
     #[arg(short, long, value_enum, default_value_t = Method::Jitr, value_name = "METHOD")]
     method: Method,
     #[command(flatten)]
-    choice: Choice,
+    boards: line::Boards,
+    #[command(flatten)]
+    station: line::StationOptions,
     /// Host name that the board connects to; then nothing is asked of AWS [default: the account's]
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
@@ -105,28 +109,21 @@ pub(super) struct Order {
     pub(super) force: bool,
 }
 
-/// Where the certificates come from.
-#[derive(Clone, Debug)]
-pub(super) enum Origin {
-    /// The signer CA in the home folder.
-    Chain,
-    /// A file.
-    Elsewhere(Box<SignedElsewhere>),
-    /// The factory of the secure element.
-    Factory { lock_slots: bool },
-}
-
 /// Provisions the board that is meant.
 ///
 /// # Errors
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.elsewhere.csr_only {
-        return request(context, &arguments.choice.kit(context)?, arguments.elsewhere.org);
+        return request(context, &arguments.boards.single(context)?, arguments.elsewhere.org);
     }
     let order = arguments.order(context)?;
-    let kit = arguments.choice.kit(context)?;
-    one(context, kit, order).await
+    let Arguments { boards, station, .. } = arguments;
+    match (boards.are_many(), &order.origin) {
+        (false, _) => one(context, boards.single(context)?, order, station).await,
+        (true, Origin::Elsewhere(_)) => Err(line::one_only()),
+        (true, _) => line::run(context, boards.chosen()?, order, station).await,
+    }
 }
 
 impl Arguments {
@@ -235,68 +232,63 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn one(context: &Context, kit: Kit, order: Order) -> Result<(), Error> {
+pub(super) async fn one(
+    context: &Context,
+    kit: Kit,
+    order: Order,
+    station: StationOptions,
+) -> Result<(), Error> {
     if context.global.dry_run {
         context.note(format_args!("would provision the board {kit}"));
         return Ok(());
     }
-    let (profile, region) = (context.global.profile.clone(), context.global.region.clone());
-    let endpoint = order.endpoint.clone();
-    let fetch = task::spawn(async move {
-        match endpoint {
-            Some(endpoint) => Ok(endpoint),
-            None => {
-                let account = Account::load(profile.as_deref(), region.as_deref()).await?;
-                cloud::endpoint(&account).await
-            }
-        }
-    });
+    let settings = station.settings(&order);
+    let fetch = task::spawn(fetch_endpoint(context.clone(), order.endpoint));
     let runtime = tokio::runtime::Handle::current();
     let progress = context.progress("Provisioning");
     let context_of_thread = context.clone();
     let work = task::spawn_blocking(move || {
         let endpoint = move || -> Result<String, Error> {
             match runtime.block_on(fetch) {
-                Ok(endpoint) => Ok(endpoint?),
+                Ok(endpoint) => endpoint,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         };
-        board(&context_of_thread.home, &kit, &order, Box::new(endpoint), &mut |step| {
+        let station = Station::open(&context_of_thread.home, settings)?;
+        Ok(station.attempt(&kit, Patience::None, Box::new(endpoint), &mut |step| {
             if let Step::Identified(serial) = &step {
-                context_of_thread.note(format_args!("board {kit}, secure element {serial}"));
+                let text = format!("board {kit}, secure element {serial}");
+                progress.aside(|| context_of_thread.note(text));
             }
             progress.step(says(&step));
-        })
+        }))
     });
-    let report = match work.await {
-        Ok(report) => report?,
+    let attempt: Result<Attempt, Error> = match work.await {
+        Ok(attempt) => attempt,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    context.result(&report, &report);
+    let Attempt { result, label, .. } = attempt?;
+    let report = result?;
+    if let Some(error) = &label {
+        context.note(format_args!("the board is done, but {}", line::cause(error)));
+    }
+    context.result(&report, &line::Done { report: &report, label: label.as_ref() });
     Ok(())
 }
 
-fn board(
-    home: &Home,
-    kit: &Kit,
-    order: &Order,
-    endpoint: Box<dyn FnOnce() -> Result<String, Error>>,
-    observe: &mut dyn FnMut(Step),
-) -> Result<Report, Error> {
-    let _lock = home.lock_shared()?;
-    let chain;
-    let (source, lock_slots) = match &order.origin {
-        Origin::Chain => {
-            chain = ca::store::load(home, OffsetDateTime::now_utc())?;
-            (Source::Chain(&chain), false)
+/// The endpoint that was given, or else the account's.
+pub(super) async fn fetch_endpoint(context: Context, endpoint: Option<String>) -> Result<String, Error> {
+    match endpoint {
+        Some(endpoint) => Ok(endpoint),
+        None => {
+            let Global { profile, region, .. } = &context.global;
+            let account = Account::load(profile.as_deref(), region.as_deref()).await?;
+            Ok(cloud::endpoint(&account).await?)
         }
-        Origin::Elsewhere(signed) => (Source::Elsewhere(signed), false),
-        Origin::Factory { lock_slots } => (Source::Factory, *lock_slots),
-    };
-    provision::provision(Job { kit, source, home, force: order.force, lock_slots, endpoint }, observe)
+    }
 }
 
-fn says(step: &Step) -> &'static str {
+pub(super) fn says(step: &Step) -> &'static str {
     match step {
         Step::Open => "Waiting for the board",
         Step::Identified(_) => "Reading the public key",
@@ -307,6 +299,7 @@ fn says(step: &Step) -> &'static str {
         Step::Write => "Writing certificates and names",
         Step::ReadBack => "Reading back",
         Step::LockSlots => "Locking the slots of the factory certificates",
+        Step::Label => "Making the label",
     }
 }
 

@@ -7,6 +7,7 @@ use p256::ecdsa::{Signature, SigningKey};
 
 use super::*;
 use crate::board::inspection::inspect;
+use crate::board::ports;
 use crate::board::tests::{Act, Scripted, pong, say};
 use crate::ca::store as ca_store;
 
@@ -156,7 +157,12 @@ impl Laptop {
             force,
             endpoint: Box::new(|| Ok(endpoint)),
         };
-        provision_session(&mut session, job, &mut |_| {})
+        let mut result = provision(&mut session, job, &mut |_| {});
+        show(&mut session, &result);
+        if let Ok(report) = &mut result {
+            report.traffic = session.traffic();
+        }
+        result
     }
 
     fn chain(&self) -> ca::Chain {

@@ -8,4 +8,5 @@ mod demo;
 mod gateway;
 mod lambda_host;
 mod laptop;
+mod line;
 mod serve;

@@ -1,0 +1,207 @@
+//! Many boards from the command line: which, at which station, what is shown meanwhile and at the end.
+
+mod display;
+mod table;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Serialize, Serializer};
+use tokio::task;
+
+use super::provision::{Choice, Order, fetch_endpoint};
+use super::{Context, Output};
+use crate::Error;
+use crate::board::{self, Kit, ports};
+use crate::label::{self, Labels};
+use crate::line::{self, Interrupter, Line};
+use crate::provision::Report;
+use crate::station::{Settings, Station};
+use display::Display;
+
+/// Which boards.
+#[derive(Debug, Default, Args)]
+pub(super) struct Boards {
+    /// Serial port of the board; given several times, the boards are worked on side by side [default: the one found]
+    #[arg(short = 'P', long = "port", value_name = "PORT")]
+    ports: Vec<String>,
+    /// USB serial number of the board, or its last digits
+    #[arg(short, long, value_name = "SERIAL", conflicts_with_all = ["all", "watch"])]
+    serial: Option<String>,
+    /// All boards that are plugged in, side by side
+    #[arg(long, conflicts_with_all = ["ports", "watch"])]
+    all: bool,
+    /// Every board that is plugged in from now on, until Ctrl-C
+    #[arg(long, conflicts_with = "ports")]
+    watch: bool,
+}
+
+impl Boards {
+    /// Whether more than one board may be meant.
+    pub(super) fn are_many(&self) -> bool {
+        self.all || self.watch || self.ports.len() > 1
+    }
+
+    /// The one board that is meant.
+    ///
+    /// # Errors
+    /// There is none, or there are several and nobody can be asked; or many are meant.
+    pub(super) fn single(&self, context: &Context) -> Result<Kit, Error> {
+        if self.are_many() {
+            return Err(one_only());
+        }
+        Choice { port: self.ports.first().cloned(), serial: self.serial.clone() }.kit(context)
+    }
+
+    /// The many boards that are meant.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn chosen(&self) -> Result<line::Boards, Error> {
+        if self.watch {
+            return Ok(line::Boards::Arriving);
+        }
+        let known = ports::kits()?;
+        if self.all {
+            return match known.is_empty() {
+                true => Err(board::Error::NoBoard.into()),
+                false => Ok(line::Boards::Given(known)),
+            };
+        }
+        if self.serial.is_some() {
+            return Err(super::Error::usage(
+                "a serial number cannot choose among several ports",
+                "leave -s out, or give one port",
+            )
+            .into());
+        }
+        let mut kits: Vec<Kit> = Vec::new();
+        for port in &self.ports {
+            let kit = ports::choose(&known, Some(port), None)?;
+            if kits.iter().all(|other| other.port != kit.port) {
+                kits.push(kit);
+            }
+        }
+        Ok(line::Boards::Given(kits))
+    }
+}
+
+/// What is said where one board can be meant only.
+pub(super) fn one_only() -> Error {
+    super::Error::usage("--csr-only and --certificate are for one board at a time", "name one port").into()
+}
+
+/// What the station is, and does besides.
+#[derive(Debug, Default, Args)]
+pub(super) struct StationOptions {
+    /// Name of this station in the ledger [default: the computer's name]
+    #[arg(long, env = "MICROCHIP_IOT_STATION", value_name = "NAME", hide_env_values = true)]
+    station: Option<String>,
+    /// Shell command that makes a label of each finished board, which it gets as JSON on its standard input
+    #[arg(long, value_name = "COMMAND")]
+    label_command: Option<String>,
+    /// Folder for a label of each finished board: an SVG file with thing name and QR code
+    #[arg(long, value_name = "DIR")]
+    label_dir: Option<PathBuf>,
+}
+
+impl StationOptions {
+    pub(super) fn settings(self, order: &Order) -> Settings {
+        let labels = Labels { command: self.label_command, folder: self.label_dir };
+        Settings { name: self.station, origin: order.origin.clone(), force: order.force, labels }
+    }
+}
+
+/// A board that is done, as programs read it.
+#[derive(Serialize)]
+pub(super) struct Done<'a> {
+    #[serde(flatten)]
+    pub(super) report: &'a Report,
+    /// Why it has no label.
+    #[serde(rename = "label_error", skip_serializing_if = "Option::is_none", serialize_with = "as_cause")]
+    pub(super) label: Option<&'a label::Error>,
+}
+
+fn as_cause<S: Serializer>(error: &Option<&label::Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    error.map(cause).serialize(serializer)
+}
+
+/// An error about a label with its cause.
+pub(super) fn cause(error: &label::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Provisions many boards, shows how it goes, and sums up at the end. Interrupted once it finishes the boards in hand;
+/// twice, it ends.
+///
+/// # Errors
+/// [`line::Error`] unless every board is done; before the first board, those of the account and the home.
+pub(super) async fn run(
+    context: &Context,
+    boards: line::Boards,
+    order: Order,
+    station: StationOptions,
+) -> Result<(), Error> {
+    if context.global.dry_run {
+        match &boards {
+            line::Boards::Given(kits) => {
+                kits.iter().for_each(|kit| context.note(format_args!("would provision the board {kit}")));
+            }
+            line::Boards::Arriving => context.note("would provision every board that is plugged in"),
+        }
+        return Ok(());
+    }
+    // Once for all, and before the first board: what is wrong with the account is told once, and no board is touched.
+    let endpoint = {
+        let _progress = context.progress("Asking for the endpoint");
+        fetch_endpoint(context.clone(), order.endpoint.clone()).await?
+    };
+    let station = Station::open(&context.home, station.settings(&order))?;
+    let line = Line::new(station, endpoint);
+    let signals = task::spawn(pass_on_signals(line.interrupter()));
+    let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {
+        true => Output::Human,
+        false => Output::Json,
+    });
+    let mut display = Display::new(context.clone(), form, &boards);
+    let work = task::spawn_blocking(move || {
+        let (summary, result) = line.run(boards, &mut |event| display.show(event));
+        display.sum_up(&summary);
+        result
+    });
+    let result = work.await;
+    signals.abort();
+    match result {
+        Ok(result) => Ok(result?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Ctrl-C, and what ends a service.
+async fn pass_on_signals(line: Interrupter) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without handlers the signals end the process, as they would anyway.
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            line.interrupt();
+        }
+    }
+    #[cfg(not(unix))]
+    while tokio::signal::ctrl_c().await.is_ok() {
+        line.interrupt();
+    }
+}

@@ -1,0 +1,194 @@
+//! What is shown of many boards: a live table on a terminal, a line a board elsewhere, and the summary.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use miette::Diagnostic;
+use serde::Serialize;
+
+use super::Done;
+use super::table::Table;
+use crate::cli::{Context, Output};
+use crate::line::{Boards, Event, Summary};
+use crate::provision::Outcome;
+use crate::station::Attempt;
+
+/// Shows the events of a line.
+pub(super) struct Display {
+    context: Context,
+    table: Option<Table>,
+    started: Instant,
+    /// Boards that failed, and why.
+    failed: Vec<String>,
+}
+
+/// A board whose work has ended, as programs read it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Ended<'a> {
+    Done(Done<'a>),
+    Failed {
+        outcome: &'static str,
+        port: &'a str,
+        usb_serial: Option<&'a str>,
+        secure_element_serial: Option<&'a str>,
+        error: String,
+        help: Option<String>,
+        exit_code: u8,
+        seconds: f64,
+    },
+}
+
+impl<'a> From<&'a Attempt> for Ended<'a> {
+    fn from(attempt: &'a Attempt) -> Self {
+        match &attempt.result {
+            Ok(report) => Self::Done(Done { report, label: attempt.label.as_ref() }),
+            Err(error) => Self::Failed {
+                outcome: "failed",
+                port: &attempt.kit.port,
+                usb_serial: attempt.kit.serial.as_deref(),
+                secure_element_serial: attempt.secure_element_serial.as_deref(),
+                error: error.chain().join(": "),
+                help: error.help().map(|help| help.to_string()),
+                exit_code: error.exit_code() as u8,
+                seconds: attempt.duration.as_secs_f64(),
+            },
+        }
+    }
+}
+
+/// A board whose work has ended, as people read it.
+struct Ending<'a>(&'a Attempt);
+
+impl fmt::Display for Ending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempt = self.0;
+        write!(f, "{:<11}  {:<14}  {:<18}", word(attempt), attempt.kit.port, name(attempt))?;
+        write!(f, "  {:>6.2} s", attempt.duration.as_secs_f64())?;
+        match &attempt.result {
+            Ok(report) => write!(f, "  {}", report.thing_name)?,
+            Err(error) => {
+                write!(f, "\n  {}", error.chain().join(": "))?;
+                if let Some(help) = error.help() {
+                    write!(f, "\n  help: {help}")?;
+                }
+            }
+        }
+        match &attempt.label {
+            Some(label) => write!(f, "\n  done, but {}", super::cause(label)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How it ended, in a word.
+pub(super) fn word(attempt: &Attempt) -> &'static str {
+    match &attempt.result {
+        Ok(report) => match report.outcome {
+            Outcome::Provisioned => "provisioned",
+            Outcome::Unchanged => "unchanged",
+        },
+        Err(_) => "failed",
+    }
+}
+
+/// What the board is called: the serial number on its sticker, or its secure element's.
+fn name(attempt: &Attempt) -> &str {
+    let name = attempt.kit.serial.as_ref().or(attempt.secure_element_serial.as_ref());
+    name.map_or("-", String::as_str)
+}
+
+/// The last line for programs.
+#[derive(Serialize)]
+struct Total<'a> {
+    summary: &'a Summary,
+    seconds: f64,
+}
+
+/// The same for people.
+struct Sum<'a> {
+    summary: &'a Summary,
+    failed: &'a [String],
+    elapsed: Duration,
+}
+
+impl fmt::Display for Sum<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary { provisioned, unchanged, failed, aborted, without_label } = *self.summary;
+        let all = provisioned + unchanged + failed + aborted;
+        let seconds = self.elapsed.as_secs_f64();
+        write!(f, "{all} {} in {seconds:.2} s:", if all == 1 { "board" } else { "boards" })?;
+        write!(f, " {provisioned} provisioned, {unchanged} unchanged, {failed} failed")?;
+        for (count, what) in [(aborted, "aborted"), (without_label, "without a label")] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        self.failed.iter().try_for_each(|board| write!(f, "\n  failed: {board}"))
+    }
+}
+
+impl Display {
+    pub(super) fn new(mut context: Context, form: Output, boards: &Boards) -> Self {
+        context.global.output = Some(form);
+        // With JSON on the same terminal the two would overwrite each other.
+        let shared = form == Output::Json && std::io::stdout().is_terminal();
+        let table = (std::io::stderr().is_terminal() && !shared).then(Table::new);
+        let display = Self { context, table, started: Instant::now(), failed: Vec::new() };
+        if matches!(boards, Boards::Arriving) {
+            display.say(
+                "plug in a board; green: done, red: failed; Ctrl-C finishes the boards in hand and ends",
+            );
+        }
+        display
+    }
+
+    pub(super) fn show(&mut self, event: Event<'_>) {
+        if let Some(table) = &mut self.table {
+            table.show(&event);
+        }
+        match event {
+            Event::Finished(attempt) => self.finished(attempt),
+            Event::NoList(error) => self.say(format_args!("{error}; trying again")),
+            Event::Stopping(0) => {}
+            Event::Stopping(boards) => {
+                self.say(format_args!("boards in hand: {boards}; they are finished; Ctrl-C again aborts"));
+            }
+            Event::Started(_) | Event::Step(..) | Event::Left(_) => {}
+        }
+    }
+
+    fn finished(&mut self, attempt: &Attempt) {
+        let ending = Ending(attempt);
+        if self.table.is_none() || self.context.global.output == Some(Output::Json) {
+            self.context.result(&ending, &Ended::from(attempt));
+        }
+        if let Err(error) = &attempt.result {
+            let reason = error.chain().join(": ");
+            self.failed.push(format!("{}  {}  {reason}", attempt.kit.port, name(attempt)));
+        }
+        // The table says how it ended; why it failed has no room in it.
+        if self.table.is_some() && (attempt.result.is_err() || attempt.label.is_some()) {
+            self.say(&ending);
+        }
+    }
+
+    /// The end: how many were done, and which were not.
+    pub(super) fn sum_up(self, summary: &Summary) {
+        let Self { context, table, started, failed } = self;
+        if let Some(table) = table {
+            table.leave();
+        }
+        let elapsed = started.elapsed();
+        let total = Total { summary, seconds: elapsed.as_secs_f64() };
+        context.result(Sum { summary, failed: &failed, elapsed }, &total);
+    }
+
+    fn say(&self, text: impl fmt::Display) {
+        match &self.table {
+            Some(table) => table.say(&text.to_string()),
+            None => self.context.note(text),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The ledger as a table for spreadsheets: CSV (RFC 4180) with a line of names.
+
+use super::{Entry, timestamp};
+
+const NAMES: [&str; 11] = [
+    "when",
+    "station",
+    "port",
+    "kit_serial",
+    "secure_element_serial",
+    "thing_name",
+    "certificate_id",
+    "method",
+    "result",
+    "error",
+    "seconds",
+];
+
+/// The entries as CSV, one record each.
+///
+/// # Errors
+/// Only for a time outside the range of RFC 3339.
+pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(NAMES)?;
+    for entry in entries {
+        let when = timestamp::text(entry.when).map_err(std::io::Error::other)?;
+        let seconds = format!("{:.3}", entry.seconds);
+        let text = |field: &'a Option<String>| field.as_deref().unwrap_or_default();
+        writer.write_record([
+            &when,
+            entry.station.as_str(),
+            &entry.port,
+            text(&entry.kit_serial),
+            text(&entry.secure_element_serial),
+            text(&entry.thing_name),
+            text(&entry.certificate_id),
+            &entry.method,
+            entry.result.word(),
+            text(&entry.error),
+            &seconds,
+        ])?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}

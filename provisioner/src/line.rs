@@ -1,0 +1,313 @@
+//! Many boards at one station, side by side: a thread a board, and one place that knows what becomes of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use miette::Diagnostic;
+use serde::Serialize;
+
+use crate::ExitCode;
+use crate::board::{self, Kit, ports};
+use crate::provision::{Outcome, Step};
+use crate::station::{Attempt, Patience, Station};
+
+mod arrivals;
+
+use arrivals::Arrivals;
+
+/// How often the list of ports is read while waiting for boards. Plugging a board in takes a hand longer than a second,
+/// and USB some tenths of one to enumerate it; reading the list takes a millisecond and opens no port. So a board is
+/// noticed before the hand has let go of it, and the computer does nothing most of the time.
+pub const POLL: Duration = Duration::from_millis(250);
+
+/// Which boards.
+#[derive(Clone, Debug)]
+pub enum Boards {
+    /// These, and then it is over.
+    Given(Vec<Kit>),
+    /// Whatever is plugged in, until interrupted.
+    Arriving,
+}
+
+/// What happens at the line.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Work on a board has begun.
+    Started(&'a Kit),
+    /// A board has got so far.
+    Step(&'a Kit, &'a Step),
+    /// Work on a board has ended, well or badly.
+    Finished(&'a Attempt),
+    /// A board has been unplugged; its port is free for the next.
+    Left(&'a str),
+    /// The list of ports cannot be read; it is tried again.
+    NoList(&'a board::Error),
+    /// No further board is begun; so many are in hand and will be finished.
+    Stopping(usize),
+}
+
+/// What became of the boards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Written and read back.
+    pub provisioned: usize,
+    /// Right already.
+    pub unchanged: usize,
+    /// Failed.
+    pub failed: usize,
+    /// In hand when the run was aborted.
+    pub aborted: usize,
+    /// Done, but without the label they should have.
+    pub without_label: usize,
+}
+
+/// Not all boards are done.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Some failed.
+    #[error("{failed} of {all} boards failed")]
+    #[diagnostic(help(
+        "unplug them, plug them in again and run again: what is done stays as it is; the ledger has the reasons: \
+         provisioner ledger --result failed"
+    ))]
+    Failed {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+        /// What each of them would have ended with, if it is the same for all.
+        exit_code: ExitCode,
+    },
+    /// The user did not wait for the boards in hand.
+    #[error("aborted with {boards} boards in hand")]
+    #[diagnostic(help("run again: boards half done are completed then"))]
+    Aborted {
+        /// How many.
+        boards: usize,
+    },
+    /// The operating system gave no thread.
+    #[error("cannot start work on {port}")]
+    #[diagnostic(help(
+        "the system is short of threads or memory; free some, or take fewer boards at a time"
+    ))]
+    Thread {
+        /// The board's port.
+        port: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Failed { exit_code, .. } => *exit_code,
+            Self::Aborted { .. } | Self::Thread { .. } => ExitCode::Failed,
+        }
+    }
+}
+
+/// What the threads tell the line.
+enum Message {
+    Step(String, Step),
+    Finished(Box<Attempt>),
+    Interrupted,
+}
+
+/// Many boards at one station.
+pub struct Line {
+    station: Arc<Station>,
+    endpoint: String,
+    messages: Receiver<Message>,
+    sender: Sender<Message>,
+}
+
+/// Ends a [`Line`]: the first time after the boards in hand, the second time at once.
+#[derive(Clone)]
+pub struct Interrupter(Sender<Message>);
+
+impl Interrupter {
+    /// Asks for the end.
+    pub fn interrupt(&self) {
+        // An error means that it has ended already.
+        let _ = self.0.send(Message::Interrupted);
+    }
+}
+
+/// The state of a run.
+#[derive(Default)]
+struct Run {
+    /// The boards that are worked on, by port.
+    in_hand: BTreeMap<String, Kit>,
+    /// Boards that cannot be begun yet, because their port or their serial number is in hand.
+    held_back: Vec<Kit>,
+    summary: Summary,
+    /// What the failures would end the process with.
+    codes: Vec<ExitCode>,
+    interrupted: bool,
+}
+
+impl Line {
+    /// A line of boards that connect to `endpoint`.
+    pub fn new(station: Station, endpoint: String) -> Self {
+        let (sender, messages) = channel();
+        Self { station: Arc::new(station), endpoint, messages, sender }
+    }
+
+    /// What ends it early.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(self.sender.clone())
+    }
+
+    /// Works through the boards and tells `observe` what happens. Says what became of them, and what is to be said
+    /// of it if they are not all done.
+    pub fn run(self, boards: Boards, observe: &mut dyn FnMut(Event<'_>)) -> (Summary, Result<(), Error>) {
+        let mut run = Run::default();
+        let result = self.work(&mut run, boards, observe);
+        let summary = run.summary;
+        let result = result.and_then(|()| {
+            if summary.aborted > 0 {
+                return Err(Error::Aborted { boards: summary.aborted });
+            }
+            match run.codes.split_first() {
+                None => Ok(()),
+                Some((first, others)) => Err(Error::Failed {
+                    failed: summary.failed,
+                    all: summary.provisioned + summary.unchanged + summary.failed,
+                    exit_code: if others.iter().all(|code| code == first) {
+                        *first
+                    } else {
+                        ExitCode::Failed
+                    },
+                }),
+            }
+        });
+        (summary, result)
+    }
+
+    fn work(&self, run: &mut Run, boards: Boards, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+        let (mut watch, patience) = match boards {
+            Boards::Given(kits) => {
+                run.held_back = kits;
+                (None, Patience::None)
+            }
+            Boards::Arriving => (Some((Arrivals::default(), Instant::now())), Patience::JustPluggedIn),
+        };
+        loop {
+            if let Some((arrivals, next)) = watch.as_mut().filter(|(_, next)| *next <= Instant::now()) {
+                *next = Instant::now() + POLL;
+                look(arrivals, run, observe);
+            }
+            self.begin(run, patience, observe)?;
+            if run.in_hand.is_empty() && (run.interrupted || watch.is_none()) {
+                return Ok(());
+            }
+            let message = match &watch {
+                Some((_, next)) => self.messages.recv_timeout(next.saturating_duration_since(Instant::now())),
+                None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(Message::Step(port, step)) => {
+                    if let Some(kit) = run.in_hand.get(&port) {
+                        observe(Event::Step(kit, &step));
+                    }
+                }
+                Ok(Message::Finished(attempt)) => run.finish(&attempt, observe),
+                Ok(Message::Interrupted) if run.interrupted => {
+                    run.summary.aborted = run.in_hand.len();
+                    return Ok(());
+                }
+                Ok(Message::Interrupted) => {
+                    run.interrupted = true;
+                    run.held_back.clear();
+                    watch = None;
+                    observe(Event::Stopping(run.in_hand.len()));
+                }
+                // The line holds a sender itself, so the channel stays open.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+    }
+
+    /// Begins every board that can be begun.
+    fn begin(
+        &self,
+        run: &mut Run,
+        patience: Patience,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Error> {
+        for kit in std::mem::take(&mut run.held_back) {
+            // The files of two boards with one serial number would go to one folder.
+            let twin = |other: &Kit| other.serial.is_some() && other.serial == kit.serial;
+            if run.in_hand.contains_key(&kit.port) || run.in_hand.values().any(twin) {
+                run.held_back.push(kit);
+                continue;
+            }
+            match self.start(kit.clone(), patience) {
+                Ok(()) => {
+                    observe(Event::Started(&kit));
+                    run.in_hand.insert(kit.port.clone(), kit);
+                }
+                // Its turn comes when a board in hand has given its thread back.
+                Err(_) if !run.in_hand.is_empty() => run.held_back.push(kit),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, kit: Kit, patience: Patience) -> Result<(), Error> {
+        let (station, sender, endpoint) = (self.station.clone(), self.sender.clone(), self.endpoint.clone());
+        let port = kit.port.clone();
+        let work = move || {
+            // Where nobody listens any more, the run was aborted.
+            let mut observe = |step| drop(sender.send(Message::Step(kit.port.clone(), step)));
+            let attempt = station.attempt(&kit, patience, Box::new(|| Ok(endpoint)), &mut observe);
+            let _ = sender.send(Message::Finished(Box::new(attempt)));
+        };
+        thread::Builder::new()
+            .name(port.clone())
+            .spawn(work)
+            .map(drop)
+            .map_err(|source| Error::Thread { port, source })
+    }
+}
+
+/// Reads the list of ports.
+fn look(arrivals: &mut Arrivals, run: &mut Run, observe: &mut dyn FnMut(Event<'_>)) {
+    match ports::plugged_in() {
+        Ok(kits) => {
+            let change = arrivals.update(kits);
+            for port in &change.left {
+                run.held_back.retain(|kit| kit.port != *port);
+                observe(Event::Left(port));
+            }
+            run.held_back.extend(change.arrived);
+        }
+        Err(error) => observe(Event::NoList(&error)),
+    }
+}
+
+impl Run {
+    fn finish(&mut self, attempt: &Attempt, observe: &mut dyn FnMut(Event<'_>)) {
+        self.in_hand.remove(&attempt.kit.port);
+        let count = match &attempt.result {
+            Ok(report) => match report.outcome {
+                Outcome::Provisioned => &mut self.summary.provisioned,
+                Outcome::Unchanged => &mut self.summary.unchanged,
+            },
+            Err(error) => {
+                self.codes.push(error.exit_code());
+                &mut self.summary.failed
+            }
+        };
+        *count += 1;
+        self.summary.without_label += usize::from(attempt.label.is_some());
+        observe(Event::Finished(attempt));
+    }
+}

@@ -1,0 +1,232 @@
+//! A station: one board is provisioned, entered in the ledger, shown its result, and gets its label, in this order.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serialport::SerialPort;
+use time::OffsetDateTime;
+
+use crate::Error;
+use crate::board::{self, Kit, Session, ports};
+use crate::ca::{self, Chain};
+use crate::home::{self, Home};
+use crate::label::{self, Labels};
+use crate::ledger::{Ending, Entry, Ledger};
+use crate::provision::{self, Job, Outcome, Report, SignedElsewhere, Source, Step};
+
+/// What all boards that are provisioned here have in common.
+pub struct Station {
+    name: String,
+    home: Home,
+    certificates: Certificates,
+    ledger: Ledger,
+    force: bool,
+    labels: Labels,
+    _lock: home::Lock,
+}
+
+/// How boards are provisioned at a station.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The station's name in the ledger; the computer's where absent.
+    pub name: Option<String>,
+    /// Where the boards' certificates come from.
+    pub origin: Origin,
+    /// Make a new certificate and write it even if the board holds a right one.
+    pub force: bool,
+    /// The labels to make.
+    pub labels: Labels,
+}
+
+/// Where the certificates of a station's boards come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// The signer CA in the home folder.
+    Chain,
+    /// A file; it is for one board.
+    Elsewhere(Box<SignedElsewhere>),
+    /// The factory of the secure element.
+    Factory {
+        /// Lock the slots of the factory certificates at the end, for ever.
+        lock_slots: bool,
+    },
+}
+
+/// An [`Origin`] that is ready for use.
+enum Certificates {
+    Chain(Box<Chain>),
+    Elsewhere(Box<SignedElsewhere>),
+    Factory { lock_slots: bool },
+}
+
+impl Certificates {
+    fn source(&self) -> (Source<'_>, bool) {
+        match self {
+            Self::Chain(chain) => (Source::Chain(chain), false),
+            Self::Elsewhere(signed) => (Source::Elsewhere(signed), false),
+            Self::Factory { lock_slots } => (Source::Factory, *lock_slots),
+        }
+    }
+
+    /// How boards with such certificates are registered, as the ledger says it.
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Chain(_) | Self::Elsewhere(_) => "jitr",
+            Self::Factory { .. } => "sandbox",
+        }
+    }
+}
+
+/// One attempt at one board.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The board.
+    pub kit: Kit,
+    /// Serial number of the secure element, if the board got as far as to tell it.
+    pub secure_element_serial: Option<String>,
+    /// How it ended. A board that could not be entered in the ledger counts as failed.
+    pub result: Result<Report, Error>,
+    /// Why there is no label, if there should be one.
+    pub label: Option<label::Error>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// How long a port that has just appeared may take until it can be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It must be there.
+    None,
+    /// It appeared a moment ago: the system may still be giving it its permissions, or another program be having a look.
+    JustPluggedIn,
+}
+
+/// How long [`Patience::JustPluggedIn`] lasts: udev rules and programs that probe new modems need up to two seconds.
+const SETTLING: Duration = Duration::from_secs(3);
+/// How often a port is tried meanwhile.
+const RETRY: Duration = Duration::from_millis(50);
+
+impl Station {
+    /// Loads the certificate authority where it is needed, and keeps others from changing it as long as the station is there.
+    ///
+    /// # Errors
+    /// [`ca::Error`], [`home::Error`].
+    pub fn open(home: &Home, settings: Settings) -> Result<Self, Error> {
+        let lock = home.lock_shared()?;
+        let Settings { name, origin, force, labels } = settings;
+        let certificates = match origin {
+            Origin::Chain => Certificates::Chain(Box::new(ca::store::load(home, OffsetDateTime::now_utc())?)),
+            Origin::Elsewhere(signed) => Certificates::Elsewhere(signed),
+            Origin::Factory { lock_slots } => Certificates::Factory { lock_slots },
+        };
+        let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
+        let (home, ledger) = (home.clone(), Ledger::of(home));
+        Ok(Self { name, home, certificates, ledger, force, labels, _lock: lock })
+    }
+
+    /// The ledger that attempts are entered in.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Provisions the board on the kit's port. The result is in the ledger before the board or anybody else is told.
+    pub fn attempt(
+        &self,
+        kit: &Kit,
+        patience: Patience,
+        endpoint: Box<dyn FnOnce() -> Result<String, Error> + '_>,
+        observe: &mut dyn FnMut(Step),
+    ) -> Attempt {
+        let started = Instant::now();
+        let mut identified = None;
+        observe(Step::Open);
+        let (mut session, mut result) = match connect(&kit.port, patience) {
+            Ok(mut session) => {
+                let (source, lock_slots) = self.certificates.source();
+                let job = Job { kit, source, home: &self.home, force: self.force, lock_slots, endpoint };
+                let result = provision::provision(&mut session, job, &mut |step| {
+                    if let Step::Identified(serial) = &step {
+                        identified = Some(serial.clone());
+                    }
+                    observe(step);
+                });
+                (Some(session), result)
+            }
+            Err(error) => (None, Err(error.into())),
+        };
+        let duration = started.elapsed();
+        let entry = self.entry(kit, identified.as_deref(), &result, duration);
+        if let Err(error) = self.ledger.append(&entry) {
+            result = result.and(Err(error.into()));
+        }
+        if let Some(session) = &mut session {
+            provision::show(session, &result);
+            if let Ok(report) = &mut result {
+                report.traffic = session.traffic();
+                report.seconds = duration.as_secs_f64();
+            }
+        }
+        // The port is free before the label is made: the next program may want it.
+        drop(session);
+        let label = match &result {
+            Ok(report) if self.labels.are_wanted() => {
+                observe(Step::Label);
+                self.labels.make(report).err()
+            }
+            _ => None,
+        };
+        Attempt { kit: kit.clone(), secure_element_serial: identified, result, label, duration }
+    }
+
+    fn entry(
+        &self,
+        kit: &Kit,
+        identified: Option<&str>,
+        result: &Result<Report, Error>,
+        duration: Duration,
+    ) -> Entry {
+        let report = result.as_ref().ok();
+        Entry {
+            when: OffsetDateTime::now_utc(),
+            station: self.name.clone(),
+            port: kit.port.clone(),
+            kit_serial: kit.serial.clone(),
+            secure_element_serial: identified.map(str::to_owned),
+            thing_name: report.map(|report| report.thing_name.clone()),
+            certificate_id: report.map(|report| report.certificate_id.clone()),
+            method: self.certificates.method().to_owned(),
+            result: match report.map(|report| report.outcome) {
+                Some(Outcome::Provisioned) => Ending::Provisioned,
+                Some(Outcome::Unchanged) => Ending::Unchanged,
+                None => Ending::Failed,
+            },
+            error: result.as_ref().err().map(|error| error.chain().join(": ")),
+            seconds: (duration.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
+    }
+}
+
+fn connect(port: &str, patience: Patience) -> Result<Session, board::Error> {
+    Session::start(open(port, patience)?, port)
+}
+
+/// A port that has been there for a while is tried once.
+fn open(port: &str, patience: Patience) -> Result<Box<dyn SerialPort>, board::Error> {
+    let deadline = match patience {
+        Patience::None => None,
+        Patience::JustPluggedIn => Some(Instant::now() + SETTLING),
+    };
+    loop {
+        let opened = ports::open(port);
+        let may_settle = matches!(
+            opened,
+            Err(board::Error::PortDenied { .. }
+                | board::Error::PortInUse { .. }
+                | board::Error::NoPort { .. })
+        );
+        if !may_settle || deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+            return opened;
+        }
+        thread::sleep(RETRY);
+    }
+}

@@ -1,0 +1,426 @@
+//! Many boards at one station: side by side, as they are plugged in, and each of them accounted for whatever happens.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use testbed::board::firmware::Stage;
+use testbed::board::{Options, SimulatedBoard};
+use testbed::certificate_store::CertificateStore;
+use testbed::faults::{Effect, Fault, Occurrence, Trigger};
+
+use crate::laptop::{Laptop, Outcome};
+
+const ENDPOINT: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
+
+/// What a test waits for comes within this time, or not at all.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A board that answers at once.
+fn quick(seed: u64) -> SimulatedBoard {
+    SimulatedBoard::start(Options::instant(seed)).unwrap()
+}
+
+/// A board that takes its time, like a real one.
+fn slow(seed: u64) -> SimulatedBoard {
+    SimulatedBoard::start(Options { wire_speed: true, ..Options::instant(seed) }).unwrap()
+}
+
+fn port(board: &SimulatedBoard) -> String {
+    board.path().display().to_string()
+}
+
+/// The list of ports, with USB serial numbers as kits have them.
+fn list<'a>(boards: impl IntoIterator<Item = (&'a SimulatedBoard, &'a str)>) -> String {
+    let entries: Vec<_> =
+        boards.into_iter().map(|(board, serial)| format!("{}={serial}", port(board))).collect();
+    entries.join(",")
+}
+
+/// A station with boards on its ports.
+struct Bench {
+    laptop: Laptop,
+    boards: Vec<SimulatedBoard>,
+    serials: Vec<String>,
+}
+
+impl Bench {
+    fn new(boards: Vec<SimulatedBoard>) -> Self {
+        let serials = (1..=boards.len()).map(|n| format!("MCHP{n:010}")).collect();
+        Self { laptop: Laptop::with_ca(), boards, serials }
+    }
+
+    fn list(&self) -> String {
+        list(self.boards.iter().zip(self.serials.iter().map(String::as_str)))
+    }
+
+    fn provision(&self, arguments: &[&str]) -> Outcome {
+        let all = ["provision", "--all", "--endpoint", ENDPOINT, "--station", "bench-1"];
+        self.named(self.laptop.run(&[&all, arguments].concat(), &[("MICROCHIP_IOT_PORTS", &self.list())]))
+    }
+
+    fn ledger(&self, arguments: &[&str]) -> Outcome {
+        self.named(self.laptop.run(&[&["ledger"], arguments].concat(), &[]))
+    }
+
+    /// What differs from run to run gets names.
+    fn named(&self, mut outcome: Outcome) -> Outcome {
+        for (board, number) in self.boards.iter().zip(["A", "B", "C", "D"]) {
+            let name = |what: &str| &*format!("{what}_{number}").leak();
+            outcome = outcome
+                .naming(port(board), name("PORT"))
+                .naming(board.ecc_serial(), name("ECC"))
+                .naming(thing_name(board), name("THING"));
+        }
+        outcome
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        lines(&self.ledger(&["--output", "json"]).stdout)
+    }
+}
+
+/// Fails the command, always.
+fn failing(board: &SimulatedBoard, command: &str, effect: Effect) {
+    let on =
+        Trigger { command: Some(command.into()), stage: Stage::Request, occurrence: Occurrence::From(1) };
+    board.inject(Fault { on, effect });
+}
+
+fn thing_name(board: &SimulatedBoard) -> String {
+    let point = [&[4][..], &board.public_key()].concat();
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &point))
+}
+
+fn assert_provisioned(board: &SimulatedBoard) {
+    let store = CertificateStore::read(&board.flash()).unwrap();
+    assert_eq!((store.thing_name, store.endpoint.as_str()), (thing_name(board), ENDPOINT));
+    assert_eq!(
+        (board.led("CONN"), board.led("ERROR"), board.led("DATA")),
+        (Some(true), Some(false), Some(false))
+    );
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A field of each object.
+fn field<'a>(objects: &'a [Value], name: &str) -> Vec<&'a str> {
+    objects.iter().map(|object| object[name].as_str().unwrap_or("-")).collect()
+}
+
+fn sorted(mut words: Vec<&str>) -> Vec<&str> {
+    words.sort_unstable();
+    words
+}
+
+/// Text for a snapshot: boards in the order of their names, and without times.
+fn steady(text: &str) -> String {
+    let mut blocks: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match blocks.last_mut() {
+            Some(block) if line.starts_with(' ') => block.push_str(&format!("\n{line}")),
+            _ => blocks.push(line.to_owned()),
+        }
+    }
+    let is_board =
+        |block: &String| ["provisioned", "unchanged", "failed", "20"].iter().any(|w| block.starts_with(w));
+    let first = blocks.iter().position(is_board).unwrap_or(blocks.len());
+    let last = blocks.iter().rposition(is_board).map_or(first, |last| last + 1);
+    blocks[first..last]
+        .sort_by_key(|block| block.find("PORT_").or(block.find("ECC_")).map(|at| block[at..].to_owned()));
+    let steady_line = |line: &str| {
+        let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+        // How wide a column is depends on the names of ports.
+        let columns: Vec<&str> =
+            line.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+        let columns: Vec<String> = columns.into_iter().map(without_time).collect();
+        format!("{indent}{}", columns.join("  "))
+    };
+    blocks.join("\n").lines().map(steady_line).collect::<Vec<_>>().join("\n")
+}
+
+/// A column of a table without the time in it.
+fn without_time(column: &str) -> String {
+    if column.starts_with("20") {
+        return "WHEN".to_owned();
+    }
+    let mut words: Vec<&str> = column.split(' ').collect();
+    for at in 1..words.len() {
+        if words[at].starts_with('s') && words[at - 1].parse::<f64>().is_ok() {
+            words[at - 1] = "N";
+        }
+    }
+    words.join(" ")
+}
+
+#[test]
+fn a_board_that_fails_holds_up_no_other() {
+    let bench = Bench::new((1..=8).map(quick).collect());
+    // The first on the list is silent for three seconds; the second has a broken secure element.
+    failing(&bench.boards[0], "MC+PING", Effect::Ignore);
+    failing(&bench.boards[1], "MC+ECC+GENPUBKEY", Effect::Error(0x01F0));
+
+    let outcome = bench.provision(&[]);
+    assert_eq!(outcome.code, 3, "{outcome}");
+    let objects = lines(&outcome.stdout);
+    let ended = &objects[..8];
+    assert_eq!(sorted(field(ended, "outcome"))[..3], ["failed", "failed", "provisioned"]);
+    assert_eq!(ended[7]["port"], port(&bench.boards[0]), "the silent board is the last to end");
+    assert_eq!(objects[8]["summary"]["provisioned"], 6);
+    assert!(outcome.stderr.starts_with("error: 2 of 8 boards failed\nhelp: "), "{outcome}");
+    bench.boards[2..].iter().for_each(assert_provisioned);
+    assert_eq!((bench.boards[1].led("CONN"), bench.boards[1].led("ERROR")), (Some(false), Some(true)));
+
+    let entries = bench.entries();
+    assert_eq!(sorted(field(&entries, "kit_serial")), bench.serials);
+    for (object, entry) in ended.iter().map(|o| (o, entries.iter().find(|e| e["port"] == o["port"]).unwrap()))
+    {
+        assert_eq!((&entry["result"], &entry["thing_name"]), (&object["outcome"], &object["thing_name"]));
+        assert_eq!(
+            (&entry["certificate_id"], &entry["error"]),
+            (&object["certificate_id"], &object["error"])
+        );
+    }
+
+    bench.boards.iter().for_each(SimulatedBoard::clear_faults);
+    let next = bench.provision(&[]);
+    assert_eq!(next.code, 0, "{next}");
+    assert_eq!(lines(&next.stdout)[8]["summary"]["unchanged"], 6);
+    bench.boards.iter().for_each(assert_provisioned);
+}
+
+#[test]
+fn people_see_a_line_a_board_a_summary_and_the_ledger() {
+    let bench = Bench::new((1..=4).map(quick).collect());
+    let ports: Vec<String> = bench.boards[..2].iter().map(port).collect();
+    let two =
+        ["provision", "--endpoint", ENDPOINT, "--output", "human", "-P", &ports[0], "--port", &ports[1]];
+    let ports = bench.list();
+    let first =
+        bench.laptop.run(&[&two[..], &["--station", "bench-1"]].concat(), &[("MICROCHIP_IOT_PORTS", &ports)]);
+    assert_eq!(first.code, 0, "{first}");
+    failing(&bench.boards[3], "MC+WINC+ERASE", Effect::Error(0x0201));
+    let second = bench.provision(&["--output", "human"]);
+    insta::assert_snapshot!("summary", steady(&second.to_string()));
+    insta::assert_snapshot!("ledger", steady(&bench.ledger(&["--since", "1h"]).to_string()));
+
+    let serial = &bench.boards[3].ecc_serial()[10..];
+    for search in [["--serial", serial], ["--result", "failed"], ["--serial", "0004"]] {
+        let found = lines(&bench.ledger(&[&search[..], &["--output", "json"]].concat()).stdout);
+        assert_eq!(field(&found, "kit_serial"), ["MCHP0000000004"], "{search:?}");
+    }
+    let none = bench.ledger(&["--station", "bench-2"]);
+    assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", "no attempts\n"));
+    let csv = bench.ledger(&["export", "--csv", "-", "--result", "unchanged"]).stdout;
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    let check = bench.ledger(&["check"]);
+    assert_eq!(check.code, 0, "{check}");
+}
+
+#[test]
+fn two_boards_with_one_serial_number_come_one_after_the_other_and_are_flagged() {
+    let mut bench = Bench::new(vec![slow(1), slow(2)]);
+    bench.serials[1] = bench.serials[0].clone();
+    let outcome = bench.provision(&[]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    bench.boards.iter().for_each(assert_provisioned);
+    let check = bench.ledger(&["check"]);
+    assert_eq!(check.code, 1, "{check}");
+    assert!(check.stdout.starts_with("kit MCHP0000000001 was seen with secure element "), "{check}");
+}
+
+#[test]
+fn labels_are_made_of_finished_boards_and_one_that_fails_leaves_its_board_done() {
+    let bench = Bench::new((1..=3).map(quick).collect());
+    failing(&bench.boards[2], "MC+ECC+SIGNDIGEST", Effect::Error(0x01F0));
+    let folder = bench.laptop.folder().with_file_name("labels");
+    let directory = folder.display().to_string();
+    let command = format!("cat >> '{directory}/printed'");
+    let outcome = bench.provision(&["--label-dir", &directory, "--label-command", &command]);
+    assert_eq!(outcome.code, 3, "{outcome}");
+    let printed = lines(&std::fs::read_to_string(folder.join("printed")).unwrap());
+    let things: BTreeSet<_> = field(&printed, "thing_name").into_iter().map(str::to_owned).collect();
+    assert_eq!(things, bench.boards[..2].iter().map(thing_name).collect());
+    for thing in &things {
+        assert!(std::fs::read_to_string(folder.join(format!("{thing}.svg"))).unwrap().contains("<svg"));
+    }
+
+    bench.boards[2].clear_faults();
+    let outcome = bench.provision(&["--label-command", "echo out of labels >&2; exit 3"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let objects = lines(&outcome.stdout);
+    assert_eq!(objects[3]["summary"]["without_label"], 3);
+    assert!(objects[0]["label_error"].as_str().unwrap().contains("out of labels"), "{outcome}");
+    bench.boards.iter().for_each(assert_provisioned);
+}
+
+/// The provisioner while it runs.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(laptop: &Laptop, arguments: &[&str], ports: &str) -> Self {
+        let mut child = laptop
+            .command(arguments, &[("MICROCHIP_IOT_PORTS", ports)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    /// The next object that it prints.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no object: {line:?}"))
+    }
+
+    /// Ctrl-C.
+    fn interrupt(&self) {
+        let status = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn end(mut self) -> (i32, Vec<Value>) {
+        let mut rest = Vec::new();
+        loop {
+            let mut line = String::new();
+            if self.stdout.read_line(&mut line).unwrap() == 0 {
+                break;
+            }
+            rest.push(serde_json::from_str(&line).unwrap());
+        }
+        (self.child.wait().unwrap().code().unwrap_or(-1), rest)
+    }
+}
+
+/// A file that names the boards that are plugged in.
+struct PortsFile(PathBuf);
+
+impl PortsFile {
+    fn new(laptop: &Laptop) -> Self {
+        let file = Self(laptop.folder().with_file_name("ports"));
+        file.name(&[]);
+        file
+    }
+
+    fn name(&self, boards: &[&SimulatedBoard]) {
+        let text: Vec<_> = boards.iter().map(|board| format!("{}\n", port(board))).collect();
+        let new = self.0.with_extension("new");
+        std::fs::write(&new, text.concat()).unwrap();
+        std::fs::rename(new, &self.0).unwrap();
+    }
+
+    fn variable(&self) -> String {
+        format!("@{}", self.0.display())
+    }
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {LONG:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const WATCH: [&str; 6] = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
+
+#[test]
+fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_hand() {
+    let (laptop, mut first) = (Laptop::with_ca(), quick(1));
+    let (second, third, last) = (quick(2), quick(3), slow(4));
+    let ports = PortsFile::new(&laptop);
+    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
+
+    ports.name(&[&first]);
+    assert_eq!(running.next()["port"], port(&first));
+    ports.name(&[&first, &second, &third]);
+    let both = [running.next(), running.next()];
+    assert_eq!(sorted(field(&both, "outcome")), ["provisioned", "provisioned"]);
+
+    // Plugged in again, it is a board like any other; the others stay and are left alone.
+    first.unplug();
+    ports.name(&[&second, &third]);
+    std::thread::sleep(Duration::from_millis(600));
+    first.plug().unwrap();
+    ports.name(&[&first, &second, &third]);
+    let again = running.next();
+    assert_eq!(
+        (again["outcome"].as_str(), again["port"].as_str()),
+        (Some("unchanged"), Some(&*port(&first)))
+    );
+
+    ports.name(&[&last]);
+    wait_until("the last board is in hand", || last.led("DATA") == Some(true));
+    running.interrupt();
+    let (code, rest) = running.end();
+    assert_eq!(code, 0, "{rest:?}");
+    assert_eq!((&rest[0]["port"], &rest[0]["outcome"]), (&port(&last).into(), &"provisioned".into()));
+    assert_eq!(rest[1]["summary"]["provisioned"], 4);
+    for board in [&first, &second, &third, &last] {
+        assert_provisioned(board);
+    }
+    let entries = lines(&laptop.run(&["ledger", "--output", "json"], &[]).stdout);
+    assert_eq!(entries.len(), 5);
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
+    let (laptop, board) = (Laptop::with_ca(), quick(1));
+    // It would keep the provisioner busy for several seconds.
+    failing(&board, "MC+WINC+ERASE", Effect::Ignore);
+    let ports = PortsFile::new(&laptop);
+    ports.name(&[&board]);
+    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
+    wait_until("the board is in hand", || board.led("DATA") == Some(true));
+    let mut told = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    running.interrupt();
+    assert!(told.any(|line| line.starts_with("boards in hand: 1;")));
+    running.interrupt();
+    let (code, rest) = running.end();
+    assert_eq!((code, &rest[0]["summary"]["aborted"]), (1, &1.into()), "{rest:?}");
+
+    board.clear_faults();
+    let next = Bench { laptop, boards: vec![board], serials: vec!["MCHP1".into()] };
+    let outcome = next.provision(&[]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert_provisioned(&next.boards[0]);
+}
+
+#[test]
+fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
+    let bench = Bench::new(vec![quick(1), quick(2), slow(3), slow(4)]);
+    let arguments = ["provision", "--all", "--endpoint", ENDPOINT];
+    let mut running = Running::start(&bench.laptop, &arguments, &bench.list());
+    let finished = [running.next(), running.next()];
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+
+    let entries = bench.entries();
+    for board in &finished {
+        let entry = entries.iter().find(|entry| entry["thing_name"] == board["thing_name"]).unwrap();
+        assert_eq!(
+            (&entry["result"], &entry["certificate_id"]),
+            (&"provisioned".into(), &board["certificate_id"])
+        );
+    }
+    // A board that shows green is in the ledger too, if nobody was told.
+    let green = bench.boards.iter().filter(|board| board.led("CONN") == Some(true)).count();
+    assert!(entries.len() >= green);
+
+    let next = bench.provision(&[]);
+    assert_eq!(next.code, 0, "{next}");
+    bench.boards.iter().for_each(assert_provisioned);
+    assert_eq!(lines(&next.stdout)[4]["summary"]["failed"], 0);
+    assert_eq!(bench.ledger(&["check"]).code, 0);
+}
