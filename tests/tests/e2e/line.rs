@@ -1,10 +1,8 @@
 //! Many boards at one station: side by side, as they are plugged in, and each of them accounted for whatever happens.
 
+mod watch;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::board::firmware::Stage;
@@ -15,9 +13,6 @@ use testbed::faults::{Effect, Fault, Occurrence, Trigger};
 use crate::laptop::{Laptop, Outcome};
 
 const ENDPOINT: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
-
-/// What a test waits for comes within this time, or not at all.
-const LONG: Duration = Duration::from_secs(60);
 
 /// A board that answers at once.
 fn quick(seed: u64) -> SimulatedBoard {
@@ -66,16 +61,17 @@ impl Bench {
         self.named(self.laptop.run(&[&["ledger"], arguments].concat(), &[]))
     }
 
-    /// What differs from run to run gets names.
-    fn named(&self, mut outcome: Outcome) -> Outcome {
+    /// What differs from run to run gets names. Longer ones first: `/dev/pts/1` begins `/dev/pts/10`, too.
+    fn named(&self, outcome: Outcome) -> Outcome {
+        let mut names = Vec::new();
         for (board, number) in self.boards.iter().zip(["A", "B", "C", "D"]) {
             let name = |what: &str| &*format!("{what}_{number}").leak();
-            outcome = outcome
-                .naming(port(board), name("PORT"))
-                .naming(board.ecc_serial(), name("ECC"))
-                .naming(thing_name(board), name("THING"));
+            names.push((port(board), name("PORT")));
+            names.push((board.ecc_serial(), name("ECC")));
+            names.push((thing_name(board), name("THING")));
         }
-        outcome
+        names.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        names.into_iter().fold(outcome, |outcome, (value, name)| outcome.naming(value, name))
     }
 
     fn entries(&self) -> Vec<Value> {
@@ -259,168 +255,19 @@ fn labels_are_made_of_finished_boards_and_one_that_fails_leaves_its_board_done()
     bench.boards.iter().for_each(assert_provisioned);
 }
 
-/// The provisioner while it runs.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Running {
-    fn start(laptop: &Laptop, arguments: &[&str], ports: &str) -> Self {
-        let mut child = laptop
-            .command(arguments, &[("MICROCHIP_IOT_PORTS", ports)])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
-    }
-
-    /// The next object that it prints.
-    fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no object: {line:?}"))
-    }
-
-    /// Ctrl-C.
-    fn interrupt(&self) {
-        let status = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
-    }
-
-    fn end(mut self) -> (i32, Vec<Value>) {
-        let mut rest = Vec::new();
-        loop {
-            let mut line = String::new();
-            if self.stdout.read_line(&mut line).unwrap() == 0 {
-                break;
-            }
-            rest.push(serde_json::from_str(&line).unwrap());
-        }
-        (self.child.wait().unwrap().code().unwrap_or(-1), rest)
-    }
-}
-
-/// A file that names the boards that are plugged in.
-struct PortsFile(PathBuf);
-
-impl PortsFile {
-    fn new(laptop: &Laptop) -> Self {
-        let file = Self(laptop.folder().with_file_name("ports"));
-        file.name(&[]);
-        file
-    }
-
-    fn name(&self, boards: &[&SimulatedBoard]) {
-        let text: Vec<_> = boards.iter().map(|board| format!("{}\n", port(board))).collect();
-        let new = self.0.with_extension("new");
-        std::fs::write(&new, text.concat()).unwrap();
-        std::fs::rename(new, &self.0).unwrap();
-    }
-
-    fn variable(&self) -> String {
-        format!("@{}", self.0.display())
-    }
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not within {LONG:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-const WATCH: [&str; 6] = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
-
 #[test]
-fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_hand() {
-    let (laptop, mut first) = (Laptop::with_ca(), quick(1));
-    let (second, third, last) = (quick(2), quick(3), slow(4));
-    let ports = PortsFile::new(&laptop);
-    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
+fn a_board_that_cannot_be_entered_in_the_ledger_does_not_show_green() {
+    let bench = Bench::new(vec![quick(1)]);
+    let in_the_way = bench.laptop.folder().join("ledger.jsonl");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let outcome = bench.provision(&[]);
+    assert_eq!(outcome.code, 1, "{outcome}");
+    assert!(lines(&outcome.stdout)[0]["error"].as_str().unwrap().contains("cannot write"), "{outcome}");
+    assert_eq!((bench.boards[0].led("CONN"), bench.boards[0].led("ERROR")), (Some(false), Some(true)));
 
-    ports.name(&[&first]);
-    assert_eq!(running.next()["port"], port(&first));
-    ports.name(&[&first, &second, &third]);
-    let both = [running.next(), running.next()];
-    assert_eq!(sorted(field(&both, "outcome")), ["provisioned", "provisioned"]);
-
-    // Plugged in again, it is a board like any other; the others stay and are left alone.
-    first.unplug();
-    ports.name(&[&second, &third]);
-    std::thread::sleep(Duration::from_millis(600));
-    first.plug().unwrap();
-    ports.name(&[&first, &second, &third]);
-    let again = running.next();
-    assert_eq!(
-        (again["outcome"].as_str(), again["port"].as_str()),
-        (Some("unchanged"), Some(&*port(&first)))
-    );
-
-    ports.name(&[&last]);
-    wait_until("the last board is in hand", || last.led("DATA") == Some(true));
-    running.interrupt();
-    let (code, rest) = running.end();
-    assert_eq!(code, 0, "{rest:?}");
-    assert_eq!((&rest[0]["port"], &rest[0]["outcome"]), (&port(&last).into(), &"provisioned".into()));
-    assert_eq!(rest[1]["summary"]["provisioned"], 4);
-    for board in [&first, &second, &third, &last] {
-        assert_provisioned(board);
-    }
-    let entries = lines(&laptop.run(&["ledger", "--output", "json"], &[]).stdout);
-    assert_eq!(entries.len(), 5);
-}
-
-#[test]
-fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
-    let (laptop, board) = (Laptop::with_ca(), quick(1));
-    // It would keep the provisioner busy for several seconds.
-    failing(&board, "MC+WINC+ERASE", Effect::Ignore);
-    let ports = PortsFile::new(&laptop);
-    ports.name(&[&board]);
-    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
-    wait_until("the board is in hand", || board.led("DATA") == Some(true));
-    let mut told = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    running.interrupt();
-    assert!(told.any(|line| line.starts_with("boards in hand: 1;")));
-    running.interrupt();
-    let (code, rest) = running.end();
-    assert_eq!((code, &rest[0]["summary"]["aborted"]), (1, &1.into()), "{rest:?}");
-
-    board.clear_faults();
-    let next = Bench { laptop, boards: vec![board], serials: vec!["MCHP1".into()] };
-    let outcome = next.provision(&[]);
-    assert_eq!(outcome.code, 0, "{outcome}");
-    assert_provisioned(&next.boards[0]);
-}
-
-#[test]
-fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
-    let bench = Bench::new(vec![quick(1), quick(2), slow(3), slow(4)]);
-    let arguments = ["provision", "--all", "--endpoint", ENDPOINT];
-    let mut running = Running::start(&bench.laptop, &arguments, &bench.list());
-    let finished = [running.next(), running.next()];
-    running.child.kill().unwrap();
-    running.child.wait().unwrap();
-
-    let entries = bench.entries();
-    for board in &finished {
-        let entry = entries.iter().find(|entry| entry["thing_name"] == board["thing_name"]).unwrap();
-        assert_eq!(
-            (&entry["result"], &entry["certificate_id"]),
-            (&"provisioned".into(), &board["certificate_id"])
-        );
-    }
-    // A board that shows green is in the ledger too, if nobody was told.
-    let green = bench.boards.iter().filter(|board| board.led("CONN") == Some(true)).count();
-    assert!(entries.len() >= green);
-
+    std::fs::remove_dir(&in_the_way).unwrap();
     let next = bench.provision(&[]);
     assert_eq!(next.code, 0, "{next}");
-    bench.boards.iter().for_each(assert_provisioned);
-    assert_eq!(lines(&next.stdout)[4]["summary"]["failed"], 0);
-    assert_eq!(bench.ledger(&["check"]).code, 0);
+    assert_eq!(field(&bench.entries(), "result"), ["unchanged"]);
+    assert_provisioned(&bench.boards[0]);
 }

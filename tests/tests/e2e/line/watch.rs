@@ -1,0 +1,177 @@
+//! Boards that come and go, and runs that are interrupted or killed while boards are in hand.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// What a test waits for comes within this time, or not at all.
+const LONG: Duration = Duration::from_secs(60);
+
+/// The provisioner while it runs.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(laptop: &Laptop, arguments: &[&str], ports: &str) -> Self {
+        let mut child = laptop
+            .command(arguments, &[("MICROCHIP_IOT_PORTS", ports)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    /// The next object that it prints.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no object: {line:?}"))
+    }
+
+    /// Ctrl-C.
+    fn interrupt(&self) {
+        let status = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn end(mut self) -> (i32, Vec<Value>) {
+        let mut rest = Vec::new();
+        loop {
+            let mut line = String::new();
+            if self.stdout.read_line(&mut line).unwrap() == 0 {
+                break;
+            }
+            rest.push(serde_json::from_str(&line).unwrap());
+        }
+        (self.child.wait().unwrap().code().unwrap_or(-1), rest)
+    }
+}
+
+/// A file that names the boards that are plugged in.
+struct PortsFile(PathBuf);
+
+impl PortsFile {
+    fn new(laptop: &Laptop) -> Self {
+        let file = Self(laptop.folder().with_file_name("ports"));
+        file.name(&[]);
+        file
+    }
+
+    fn name(&self, boards: &[&SimulatedBoard]) {
+        let text: Vec<_> = boards.iter().map(|board| format!("{}\n", port(board))).collect();
+        let new = self.0.with_extension("new");
+        std::fs::write(&new, text.concat()).unwrap();
+        std::fs::rename(new, &self.0).unwrap();
+    }
+
+    fn variable(&self) -> String {
+        format!("@{}", self.0.display())
+    }
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {LONG:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const WATCH: [&str; 6] = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
+
+#[test]
+fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_hand() {
+    let (laptop, mut first) = (Laptop::with_ca(), quick(1));
+    let (second, third, last) = (quick(2), quick(3), slow(4));
+    let ports = PortsFile::new(&laptop);
+    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
+
+    ports.name(&[&first]);
+    assert_eq!(running.next()["port"], port(&first));
+    ports.name(&[&first, &second, &third]);
+    let both = [running.next(), running.next()];
+    assert_eq!(sorted(field(&both, "outcome")), ["provisioned", "provisioned"]);
+
+    // Plugged in again, it is a board like any other; the others stay and are left alone.
+    first.unplug();
+    ports.name(&[&second, &third]);
+    std::thread::sleep(Duration::from_millis(600));
+    first.plug().unwrap();
+    ports.name(&[&first, &second, &third]);
+    let again = running.next();
+    assert_eq!(
+        (again["outcome"].as_str(), again["port"].as_str()),
+        (Some("unchanged"), Some(&*port(&first)))
+    );
+
+    ports.name(&[&last]);
+    wait_until("the last board is in hand", || last.led("DATA") == Some(true));
+    running.interrupt();
+    let (code, rest) = running.end();
+    assert_eq!(code, 0, "{rest:?}");
+    assert_eq!((&rest[0]["port"], &rest[0]["outcome"]), (&port(&last).into(), &"provisioned".into()));
+    assert_eq!(rest[1]["summary"]["provisioned"], 4);
+    for board in [&first, &second, &third, &last] {
+        assert_provisioned(board);
+    }
+    let entries = lines(&laptop.run(&["ledger", "--output", "json"], &[]).stdout);
+    assert_eq!(entries.len(), 5);
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
+    let (laptop, board) = (Laptop::with_ca(), quick(1));
+    // It would keep the provisioner busy for several seconds.
+    failing(&board, "MC+WINC+ERASE", Effect::Ignore);
+    let ports = PortsFile::new(&laptop);
+    ports.name(&[&board]);
+    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
+    wait_until("the board is in hand", || board.led("DATA") == Some(true));
+    let mut told = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    running.interrupt();
+    assert!(told.any(|line| line.starts_with("boards in hand: 1;")));
+    running.interrupt();
+    let (code, rest) = running.end();
+    assert_eq!((code, &rest[0]["summary"]["aborted"]), (1, &1.into()), "{rest:?}");
+
+    board.clear_faults();
+    let next = Bench { laptop, boards: vec![board], serials: vec!["MCHP1".into()] };
+    let outcome = next.provision(&[]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert_provisioned(&next.boards[0]);
+}
+
+#[test]
+fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
+    let bench = Bench::new(vec![quick(1), quick(2), slow(3), slow(4)]);
+    let arguments = ["provision", "--all", "--endpoint", ENDPOINT];
+    let mut running = Running::start(&bench.laptop, &arguments, &bench.list());
+    let finished = [running.next(), running.next()];
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+
+    let entries = bench.entries();
+    for board in &finished {
+        let entry = entries.iter().find(|entry| entry["thing_name"] == board["thing_name"]).unwrap();
+        assert_eq!(
+            (&entry["result"], &entry["certificate_id"]),
+            (&"provisioned".into(), &board["certificate_id"])
+        );
+    }
+    // A board that shows green is in the ledger too, if nobody was told.
+    let green = bench.boards.iter().filter(|board| board.led("CONN") == Some(true)).count();
+    assert!(entries.len() >= green);
+
+    let next = bench.provision(&[]);
+    assert_eq!(next.code, 0, "{next}");
+    bench.boards.iter().for_each(assert_provisioned);
+    assert_eq!(lines(&next.stdout)[4]["summary"]["failed"], 0);
+    assert_eq!(bench.ledger(&["check"]).code, 0);
+}
