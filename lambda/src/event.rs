@@ -65,6 +65,13 @@ pub enum EventError {
     },
 }
 
+impl EventError {
+    /// A stable code for logs, metrics and scripts.
+    pub fn reason(&self) -> &'static str {
+        "malformed_event"
+    }
+}
+
 impl Event {
     /// Reads an event from JSON text.
     ///

@@ -3,17 +3,19 @@
 mod client;
 mod handler;
 mod log;
+mod recent;
+mod tally;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 
 use crate::config::{self, ConfigError};
-use crate::registration::Registration;
 use crate::registry::aws::AwsRegistry;
 
-pub use handler::{Answer, Failure, Handler};
+pub use handler::{Answer, Decision, Failure, Handled, Handler, Invocation};
+pub use tally::Tally;
 
 /// How long the warm-up may take: an init phase longer than 10 s is started over by AWS Lambda.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,8 +23,8 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Runs the function until AWS Lambda ends it. Fails only at start, or when the Runtime API is gone.
 pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     log::init(&variables);
-    let registration = match start(variables) {
-        Ok(registration) => registration,
+    let handler = match start(variables) {
+        Ok(handler) => handler,
         Err(error) => {
             tracing::error!(%error, "the function cannot start");
             return ExitCode::FAILURE;
@@ -30,16 +32,18 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     };
     // During init the CPU is not throttled and nobody waits for an answer yet: connections are opened here, not in
     // the first event. A failure is no reason to give up: the event may find AWS IoT in a better state.
-    match tokio::time::timeout(WARM_UP_TIMEOUT, registration.warm_up()).await {
+    match tokio::time::timeout(WARM_UP_TIMEOUT, handler.warm_up(WARM_UP_TIMEOUT)).await {
         Ok(Ok(policy)) => tracing::debug!(?policy, "ready"),
         Ok(Err(error)) => tracing::warn!(%error, "ready, but the warm-up failed"),
         Err(_) => tracing::warn!("ready, but the warm-up took too long"),
     }
-    let handler = &Handler::new(registration);
+    let handler = &handler;
     let service = service_fn(|event: LambdaEvent<serde_json::Value>| async move {
         let (payload, context) = event.into_parts();
-        let remaining = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
-        handler.handle(payload, &context.request_id, remaining).await
+        let arrived = SystemTime::now();
+        let remaining = context.deadline().duration_since(arrived).unwrap_or_default();
+        let invocation = Invocation { request_id: &context.request_id, arrived, remaining };
+        handler.handle(payload, invocation).await.answer
     });
     match Runtime::new(service).run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,8 +54,8 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     }
 }
 
-fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Registration<AwsRegistry>, ConfigError> {
+fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegistry>, ConfigError> {
     let settings = config::settings(&variables)?;
     let connection = config::connection(&variables)?;
-    Ok(Registration::new(AwsRegistry::new(client::connect(connection)), settings))
+    Ok(Handler::new(AwsRegistry::new(client::connect(connection)), settings))
 }

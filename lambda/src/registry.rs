@@ -2,6 +2,8 @@
 
 pub mod aws;
 pub mod memory;
+mod pace;
+pub mod retry;
 
 use std::fmt;
 use std::future::Future;
@@ -216,7 +218,7 @@ pub type Result<T> = std::result::Result<T, RegistryError>;
 
 /// The registry of AWS IoT, as far as a registration needs it. Each method is one call to AWS.
 ///
-/// Implementations retry what is transient for as long as it makes sense to them; an error is their last word.
+/// Each call is made once; [`retry::Retrying`] asks again what is transient.
 pub trait Registry: Sync {
     /// Status, CA and body of a certificate.
     fn describe_certificate(&self, id: &str) -> impl Future<Output = Result<CertificateDescription>> + Send;

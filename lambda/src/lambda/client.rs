@@ -10,13 +10,6 @@ use aws_sdk_iot::config::{Config, Region};
 
 use crate::config::Connection;
 
-/// Attempts for one call. Throttling is the normal case when many devices come on line; the invocation's deadline
-/// ends the attempts, not their number.
-const MAX_ATTEMPTS: u32 = 12;
-/// Upper bound of the first pause between attempts; the pause is random below it and the bound doubles each time.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
-/// Upper bound of any pause.
-const MAX_BACKOFF: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
@@ -24,10 +17,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 pub(super) fn connect(connection: Connection) -> aws_sdk_iot::Client {
     let Connection { region, access_key_id, secret_access_key, session_token, endpoint_url } = connection;
     let credentials = Credentials::new(access_key_id, secret_access_key, session_token, None, "environment");
-    let retries = RetryConfig::standard()
-        .with_max_attempts(MAX_ATTEMPTS)
-        .with_initial_backoff(INITIAL_BACKOFF)
-        .with_max_backoff(MAX_BACKOFF);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -36,7 +25,8 @@ pub(super) fn connect(connection: Connection) -> aws_sdk_iot::Client {
         .behavior_version_latest()
         .region(Region::new(region))
         .credentials_provider(credentials)
-        .retry_config(retries)
+        // The client's own retries know neither the invocation's deadline nor what other records of a batch wait for.
+        .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     config.set_endpoint_url(endpoint_url);
     aws_sdk_iot::Client::from_conf(config.build())

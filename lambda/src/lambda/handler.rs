@@ -3,7 +3,10 @@
 //! What cannot succeed is answered, not failed: AWS Lambda would only repeat it. What may succeed later fails, so that
 //! AWS Lambda or the queue brings it again and in the end puts it where nothing is lost.
 
-use std::time::Duration;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::StreamExt;
@@ -13,14 +16,21 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::event::{Event, EventError};
-use crate::registration::{Error, Refusal, Registered, Registration};
-use crate::registry::Registry;
+use crate::registration::{Error, PolicyState, Refusal, Registered, Registration, Settings};
+use crate::registry::retry::Retrying;
+use crate::registry::{Registry, RegistryError};
+
+use super::recent::Recent;
+use super::tally::Tally;
 
 /// What is left of an invocation's time for its answer and its log lines to get out.
 const RESERVE: Duration = Duration::from_millis(500);
 
 /// Records of a batch that are worked on at the same time: by default an account takes 10 certificates a second.
 const CONCURRENT_RECORDS: usize = 10;
+
+/// How long records of a batch are started. By then the events that were new are old, and another batch has newer ones.
+const WORKING_TIME: Duration = Duration::from_secs(10);
 
 /// What an invocation is answered with.
 #[derive(Debug, Serialize)]
@@ -90,67 +100,146 @@ impl From<Failure> for lambda_runtime::Diagnostic {
     }
 }
 
-/// Handles invocations, one after the other, with what the environment has learnt.
-#[derive(Debug)]
-pub struct Handler<R> {
-    registration: Registration<R>,
+/// One invocation, as AWS Lambda announces it.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// The id of the request, for the log.
+    pub request_id: &'a str,
+    /// The time when it arrived.
+    pub arrived: SystemTime,
+    /// What is then left until AWS Lambda stops it.
+    pub remaining: Duration,
 }
 
-impl<R: Registry> Handler<R> {
-    /// A handler for `registration`.
-    pub fn new(registration: Registration<R>) -> Self {
-        Self { registration }
-    }
-
-    /// Handles one invocation that has `remaining` left until AWS Lambda stops it.
+/// What an invocation came to.
+#[derive(Debug)]
+pub struct Handled {
+    /// What AWS Lambda is told.
     ///
     /// # Errors
     /// If the event has to come again.
-    pub async fn handle(
-        &self,
-        payload: Value,
-        request_id: &str,
-        remaining: Duration,
-    ) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + remaining.saturating_sub(RESERVE);
-        if payload.get("Records").is_some_and(Value::is_array) {
-            let batch: SqsEvent = serde_json::from_value(payload)?;
-            return Ok(Answer::Batch(self.batch(batch, request_id, deadline).await));
-        }
-        self.one(Event::from_value(&payload), request_id, deadline).await.map(Answer::Decision)
+    pub answer: Result<Answer, Failure>,
+    /// What the metrics are told.
+    pub tally: Tally,
+}
+
+/// An invocation's clocks.
+#[derive(Clone, Copy)]
+struct Times<'a> {
+    request_id: &'a str,
+    arrived: SystemTime,
+    start: Instant,
+    deadline: Instant,
+}
+
+impl Times<'_> {
+    fn wall_clock(&self) -> SystemTime {
+        self.arrived + self.start.elapsed()
+    }
+}
+
+/// Handles invocations, one after the other, with what the environment has learnt.
+#[derive(Debug)]
+pub struct Handler<R> {
+    registration: Registration<Retrying<R>>,
+    recent: Recent,
+}
+
+impl<R: Registry + Send> Handler<R> {
+    /// A handler that registers in `registry`, which makes each call once.
+    pub fn new(registry: R, settings: Settings) -> Self {
+        Self { registration: Registration::new(Retrying::new(registry), settings), recent: Recent::default() }
     }
 
-    /// Works through a batch side by side. A record that is refused is done; one that fails comes again, alone.
-    async fn batch(&self, batch: SqsEvent, request_id: &str, deadline: Instant) -> SqsBatchResponse {
-        let work = |record: SqsMessage| async move {
-            let event = Event::from_json(record.body.as_deref().unwrap_or_default());
-            let failed = self.one(event, request_id, deadline).await.is_err();
-            // Without an id, an empty identifier makes AWS Lambda return the whole batch: late, but nothing is lost.
-            failed.then(|| record.message_id.unwrap_or_default())
-        };
-        let mut failed = futures::stream::iter(batch.records).map(work).buffer_unordered(CONCURRENT_RECORDS);
-        let mut response = SqsBatchResponse::default();
-        while let Some(record) = failed.next().await {
-            if let Some(identifier) = record {
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = identifier;
-                response.batch_item_failures.push(failure);
+    /// Learns what there is in the account and opens the connections, within `time`.
+    ///
+    /// # Errors
+    /// If the policy cannot be asked for.
+    pub async fn warm_up(&self, time: Duration) -> Result<PolicyState, RegistryError> {
+        self.registration.registry().set_deadline(Instant::now() + time);
+        self.registration.warm_up().await
+    }
+
+    /// Handles one invocation.
+    pub async fn handle(&self, payload: Value, invocation: Invocation<'_>) -> Handled {
+        let start = Instant::now();
+        let deadline = start + invocation.remaining.saturating_sub(RESERVE);
+        let times = Times { request_id: invocation.request_id, arrived: invocation.arrived, start, deadline };
+        let registry = self.registration.registry();
+        registry.set_deadline(deadline);
+        let throttled_before = registry.throttled();
+        let mut tally = Tally::default();
+        let answer = if payload.get("Records").is_some_and(Value::is_array) {
+            match serde_json::from_value::<SqsEvent>(payload) {
+                Ok(batch) => Ok(Answer::Batch(self.batch(batch, times, &mut tally).await)),
+                Err(error) => Err(Failure::Batch(error)),
             }
+        } else {
+            let decision = self.one(Event::from_value(&payload), times).await;
+            tally.count(&decision, start.elapsed());
+            decision.map(Answer::Decision)
+        };
+        tally.throttled = registry.throttled() - throttled_before;
+        Handled { answer, tally }
+    }
+
+    /// Works through a batch side by side, the newest events first. A record that is refused is done; one that fails
+    /// comes again, alone.
+    async fn batch(&self, batch: SqsEvent, times: Times<'_>, tally: &mut Tally) -> SqsBatchResponse {
+        let (works, superseded) = works(batch.records);
+        tally.duplicates += superseded;
+        let stop = times.deadline.min(times.start + WORKING_TIME);
+        let work = |Work { event, identifier }: Work| async move {
+            if event.as_ref().is_ok_and(|event| self.recent.covers(event)) {
+                return (identifier, Progress::Duplicate);
+            }
+            let start = Instant::now();
+            if start >= stop {
+                return (identifier, Progress::Postponed);
+            }
+            let decision = self.one(event, times).await;
+            (identifier, Progress::Decided(decision, start.elapsed()))
+        };
+        let mut progress = futures::stream::iter(works).map(work).buffer_unordered(CONCURRENT_RECORDS);
+        let mut response = SqsBatchResponse::default();
+        let mut again = |item_identifier| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = item_identifier;
+            response.batch_item_failures.push(failure);
+        };
+        while let Some((identifier, progress)) = progress.next().await {
+            match progress {
+                Progress::Duplicate => tally.duplicates += 1,
+                Progress::Postponed => {
+                    tally.postponed += 1;
+                    again(identifier);
+                }
+                Progress::Decided(decision, duration) => {
+                    tally.count(&decision, duration);
+                    if decision.is_err() {
+                        again(identifier);
+                    }
+                }
+            }
+        }
+        if tally.duplicates + tally.postponed > 0 {
+            tracing::info!(
+                requestId = times.request_id,
+                duplicates = tally.duplicates,
+                postponed = tally.postponed,
+                "records without a decision of their own"
+            );
         }
         response
     }
 
     /// Registers one certificate and writes the one log line that tells how it ended.
-    async fn one(
-        &self,
-        event: Result<Event, EventError>,
-        request_id: &str,
-        deadline: Instant,
-    ) -> Result<Decision, Failure> {
+    async fn one(&self, event: Result<Event, EventError>, times: Times<'_>) -> Result<Decision, Failure> {
+        let request_id = times.request_id;
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                let (reason, message) = ("malformed_event", error.to_string());
+                let (reason, message) = (error.reason(), error.to_string());
                 tracing::error!(requestId = request_id, outcome = "refused", reason, "{message}");
                 return Ok(Decision::Refused { certificate_id: None, reason, message });
             }
@@ -159,8 +248,11 @@ impl<R: Registry> Handler<R> {
         let span =
             tracing::info_span!("registration", requestId = request_id, certificateId = certificate_id);
         let registration = self.registration.register_event(&event).instrument(span);
-        let failure = match tokio::time::timeout_at(deadline, registration).await {
-            Ok(Ok(registered)) => return Ok(done(registered, certificate_id, request_id)),
+        let failure = match tokio::time::timeout_at(times.deadline, registration).await {
+            Ok(Ok(registered)) => {
+                self.recent.remember(&certificate_id, times.wall_clock());
+                return Ok(done(registered, certificate_id, request_id));
+            }
             Ok(Err(Error::Refused(refusal))) => return Ok(refused(&refusal, certificate_id, request_id)),
             Ok(Err(error)) => Failure::Registration(error),
             Err(_) => Failure::OutOfTime,
@@ -173,6 +265,63 @@ impl<R: Registry> Handler<R> {
         );
         Err(failure)
     }
+}
+
+/// What became of one record of a batch.
+enum Progress {
+    /// The certificate was seen ACTIVE after the event.
+    Duplicate,
+    /// There was no time for it; it comes again.
+    Postponed,
+    Decided(Result<Decision, Failure>, Duration),
+}
+
+/// A record to work on.
+struct Work {
+    event: Result<Event, EventError>,
+    /// The message id. Without one, an empty identifier makes AWS Lambda return the whole batch: late, but nothing is
+    /// lost.
+    identifier: String,
+}
+
+/// What there is to do in a batch, and how many records need nothing done because a newer one says the same: if that
+/// one fails, it is the one that comes again.
+///
+/// The newest events come first. They are about devices that were waiting a moment ago; the older an event is, the more
+/// likely another environment has registered the device since.
+fn works(records: Vec<SqsMessage>) -> (Vec<Work>, u32) {
+    let mut works = Vec::with_capacity(records.len());
+    let mut by_claim = HashMap::with_capacity(records.len());
+    let mut superseded = 0;
+    for record in records {
+        let event = Event::from_json(record.body.as_deref().unwrap_or_default());
+        let work = Work { event, identifier: record.message_id.unwrap_or_default() };
+        let Ok(event) = &work.event else {
+            works.push(work);
+            continue;
+        };
+        let claim =
+            (event.certificate_id.clone(), event.ca_certificate_id.clone(), event.aws_account_id.clone());
+        match by_claim.entry(claim) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(works.len());
+                works.push(work);
+            }
+            Entry::Occupied(occupied) => {
+                superseded += 1;
+                let other = &mut works[*occupied.get()];
+                if published(&work.event) > published(&other.event) {
+                    *other = work;
+                }
+            }
+        }
+    }
+    works.sort_by_key(|work| Reverse(published(&work.event)));
+    (works, superseded)
+}
+
+fn published(event: &Result<Event, EventError>) -> Option<u64> {
+    event.as_ref().ok().and_then(|event| event.timestamp)
 }
 
 fn done(registered: Registered, certificate_id: String, request_id: &str) -> Decision {

@@ -12,7 +12,8 @@ use super::{
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 
-/// AWS IoT behind a client. Retries and time-outs are the client's.
+/// AWS IoT behind a client. Time-outs are the client's; its own retries should be off where
+/// [`Retrying`](super::retry::Retrying) asks again.
 #[derive(Debug, Clone)]
 pub struct AwsRegistry {
     client: Client,

@@ -1,5 +1,6 @@
 //! Invocations over the registry in memory: what is answered, what fails, what is logged.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -14,11 +15,14 @@ use crate::registry::{CertificateStatus, ErrorKind, Operation};
 
 const PLENTY: Duration = Duration::from_secs(30);
 
+/// When the events of these tests were published, milliseconds since 1970.
+const PUBLISHED: u64 = 1_761_991_200_123;
+
 fn payload(fixture: &Fixture, certificate_id: &str) -> Value {
     json!({
         "certificateId": certificate_id,
         "caCertificateId": fixture.ca_id,
-        "timestamp": 1_761_991_200_123_u64,
+        "timestamp": PUBLISHED,
         "certificateStatus": "PENDING_ACTIVATION",
         "awsAccountId": "420230807713",
         "certificateRegistrationTimestamp": null,
@@ -26,11 +30,25 @@ fn payload(fixture: &Fixture, certificate_id: &str) -> Value {
 }
 
 fn handler(fixture: &Fixture) -> Handler<MemoryRegistry> {
-    Handler::new(fixture.registration())
+    Handler::new(fixture.registry.clone(), Settings::zero_touch().unwrap())
+}
+
+/// When the events of these tests arrive: a minute after they were published.
+fn arrival() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(PUBLISHED + 60_000)
+}
+
+async fn handle(
+    handler: &Handler<MemoryRegistry>,
+    payload: Value,
+    remaining: Duration,
+) -> Result<Answer, Failure> {
+    let invocation = Invocation { request_id: "request-1", arrived: arrival(), remaining };
+    handler.handle(payload, invocation).await.answer
 }
 
 async fn answer(handler: &Handler<MemoryRegistry>, payload: Value) -> Value {
-    serde_json::to_value(handler.handle(payload, "request-1", PLENTY).await.unwrap()).unwrap()
+    serde_json::to_value(handle(handler, payload, PLENTY).await.unwrap()).unwrap()
 }
 
 fn record(id: &str, body: &Value) -> Value {
@@ -82,10 +100,8 @@ async fn what_may_succeed_later_fails_so_that_lambda_repeats_it() {
         Operation::UpdateCertificate => Fault::Error(ErrorKind::Throttled),
         _ => Fault::None,
     });
-    let failure = handler(&fixture)
-        .handle(payload(&fixture, &fixture.certificate_id), "request-1", PLENTY)
-        .await
-        .unwrap_err();
+    let failure =
+        handle(&handler(&fixture), payload(&fixture, &fixture.certificate_id), PLENTY).await.unwrap_err();
     let diagnostic = lambda_runtime::Diagnostic::from(failure);
     assert_eq!(diagnostic.error_type, "ThrottlingException");
     assert!(diagnostic.error_message.starts_with("UpdateCertificate failed"), "{diagnostic:?}");
@@ -97,12 +113,11 @@ async fn the_work_stops_before_lambda_stops_the_invocation() {
     let handler = handler(&fixture);
     let start = Instant::now();
     let short = RESERVE + LATENCY + LATENCY / 2;
-    let result = handler.handle(payload(&fixture, &fixture.certificate_id), "request-1", short).await;
+    let result = handle(&handler, payload(&fixture, &fixture.certificate_id), short).await;
     assert!(matches!(result, Err(Failure::OutOfTime)), "{result:?}");
     assert!(start.elapsed() <= short - RESERVE);
     assert_eq!(fixture.registry.activations(), []);
-    let result =
-        handler.handle(payload(&fixture, &fixture.certificate_id), "request-2", Duration::ZERO).await;
+    let result = handle(&handler, payload(&fixture, &fixture.certificate_id), Duration::ZERO).await;
     assert!(matches!(result, Err(Failure::OutOfTime)), "{result:?}");
 }
 
@@ -130,7 +145,7 @@ async fn records_are_worked_on_side_by_side_within_bounds() {
     let ids: Vec<_> = (0..40).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
     let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
     let handler = handler(&fixture);
-    handler.registration.warm_up().await.unwrap();
+    handler.warm_up(PLENTY).await.unwrap();
     let start = Instant::now();
     let answer = answer(&handler, json!({"Records": records})).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -144,9 +159,9 @@ async fn records_that_find_no_time_left_come_again() {
     let ids: Vec<_> = (0..25).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
     let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
     let handler = handler(&fixture);
-    handler.registration.warm_up().await.unwrap();
+    handler.warm_up(PLENTY).await.unwrap();
     let time_for_one_round = RESERVE + LATENCY * 5;
-    let answer = handler.handle(json!({"Records": records}), "request-1", time_for_one_round).await.unwrap();
+    let answer = handle(&handler, json!({"Records": records}), time_for_one_round).await.unwrap();
     let Answer::Batch(response) = answer else { panic!("{answer:?}") };
     assert_eq!(fixture.registry.activations().len(), CONCURRENT_RECORDS);
     assert_eq!(response.batch_item_failures.len(), ids.len() - CONCURRENT_RECORDS);
@@ -181,12 +196,13 @@ async fn every_decision_is_one_json_line_without_certificate_bodies() {
     let handler = handler(&fixture);
     let id = fixture.certificate_id.clone();
     let event = || payload(&fixture, &id);
-    handler.handle(event(), REQUEST, PLENTY).await.unwrap();
+    let invocation = Invocation { request_id: REQUEST, arrived: arrival(), remaining: PLENTY };
+    handler.handle(event(), invocation).await.answer.unwrap();
     fixture.set_status(CertificateStatus::Inactive);
-    handler.handle(event(), REQUEST, PLENTY).await.unwrap();
-    handler.handle(json!({}), REQUEST, PLENTY).await.unwrap();
-    fixture.registry.set_faults(|_, _| Fault::Error(ErrorKind::Unavailable));
-    handler.handle(event(), REQUEST, PLENTY).await.unwrap_err();
+    handler.handle(event(), invocation).await.answer.unwrap();
+    handler.handle(json!({}), invocation).await.answer.unwrap();
+    fixture.registry.set_faults(|_, _| Fault::Error(ErrorKind::Denied));
+    handler.handle(event(), invocation).await.answer.unwrap_err();
 
     let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert!(!text.contains("BEGIN CERTIFICATE"), "{text}");
@@ -202,4 +218,108 @@ async fn every_decision_is_one_json_line_without_certificate_bodies() {
     let shown = serde_json::to_string_pretty(&lines).unwrap();
     let shown = shown.replace(&id, "[certificate id]").replace(fixture.thing_name().as_str(), "[thing name]");
     insta::assert_snapshot!(shown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batchs_events_about_one_certificate_only_the_newest_is_worked_on() {
+    let fixture = Fixture::onboarded();
+    let handler = handler(&fixture);
+    handler.warm_up(PLENTY).await.unwrap();
+    fixture.registry.reset();
+    let id = &fixture.certificate_id;
+    let at = |n: u64| {
+        let mut payload = payload(&fixture, id);
+        payload["timestamp"] = json!(PUBLISHED + n);
+        payload
+    };
+    let mut forged = at(9);
+    forged["caCertificateId"] = json!("f".repeat(64));
+    let records = [record("1", &at(1)), record("3", &at(3)), record("2", &at(2)), record("forged", &forged)];
+    let throttled = |_, operation| match operation {
+        Operation::UpdateCertificate => Fault::Error(ErrorKind::LimitExceeded),
+        _ => Fault::None,
+    };
+    fixture.registry.set_faults(throttled);
+    let failed = answer(&handler, json!({"Records": records})).await;
+    assert_eq!(failed, json!({"batchItemFailures": [{"itemIdentifier": "3"}]}));
+    fixture.registry.reset();
+    let done = answer(&handler, json!({"Records": [records[1]]})).await;
+    assert_eq!(done, json!({"batchItemFailures": []}));
+    fixture.assert_registered();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queued_event_from_before_the_activation_costs_no_call_and_one_from_after_it_does() {
+    let fixture = Fixture::onboarded();
+    let handler = handler(&fixture);
+    let id = &fixture.certificate_id;
+    answer(&handler, json!({"Records": [record("1", &payload(&fixture, id))]})).await;
+    fixture.assert_registered();
+    fixture.registry.reset();
+    let again = json!({"Records": [record("2", &payload(&fixture, id))]});
+    assert_eq!(answer(&handler, again).await, json!({"batchItemFailures": []}));
+    assert_eq!(fixture.registry.calls(), []);
+
+    // The operator deletes the certificate, and the device comes back.
+    fixture.set_status(CertificateStatus::PendingActivation);
+    let mut later = payload(&fixture, id);
+    later["timestamp"] = json!(PUBLISHED + 3_600_000);
+    answer(&handler, json!({"Records": [record("3", &later)]})).await;
+    assert_eq!(fixture.registry.activations().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_events_are_worked_on_first() {
+    let fixture = Fixture::onboarded();
+    let ids: Vec<_> = (0..25).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
+    let records = ids.iter().enumerate().map(|(n, id)| {
+        let mut payload = payload(&fixture, id);
+        payload["timestamp"] = json!(PUBLISHED + n as u64);
+        record(id, &payload)
+    });
+    let records: Vec<_> = records.collect();
+    answer(&handler(&fixture), json!({"Records": records})).await;
+    let first: BTreeSet<_> = fixture
+        .registry
+        .activations()
+        .into_iter()
+        .take(CONCURRENT_RECORDS)
+        .map(|a| a.certificate_id)
+        .collect();
+    assert_eq!(first, ids[15..].iter().cloned().collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_records_with_poison_among_them_are_each_done_or_come_again() {
+    let fixture = Fixture::onboarded();
+    let ids: Vec<_> = (0..900).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
+    let mut records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
+    for n in 0..100 {
+        let poison = match n % 4 {
+            0 => json!({"certificateId": "x".repeat(100_000)}),
+            1 => json!([[[[[]]]]]),
+            2 => payload(&fixture, &"d".repeat(64)),
+            _ => json!("no event"),
+        };
+        records.insert(n * 9, record(&format!("poison-{n}"), &poison));
+    }
+    let handler = handler(&fixture);
+    let mut rounds = 0;
+    while !records.is_empty() {
+        let answer = answer(&handler, json!({"Records": records})).await;
+        let again: BTreeSet<_> = answer["batchItemFailures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
+            .collect();
+        records.retain(|record| again.contains(record["messageId"].as_str().unwrap()));
+        rounds += 1;
+        assert!(rounds < 5, "{again:?}");
+    }
+    let account = fixture.account();
+    for id in ids {
+        assert_eq!(account.certificates[&id].description.status, CertificateStatus::Active);
+    }
+    assert_eq!(fixture.registry.activations().len(), 900);
 }

@@ -1,0 +1,40 @@
+//! What an invocation came to, in numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::handler::{Decision, Failure};
+
+/// What an invocation came to, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Certificates that were activated.
+    pub registered: u32,
+    /// Certificates that were ACTIVE already and have what they need again.
+    pub repaired: u32,
+    /// Events that were refused, by reason.
+    pub refused: BTreeMap<&'static str, u32>,
+    /// Events that have to come again because a call failed or the time was up.
+    pub failed: u32,
+    /// Records that needed nothing done: another event said the same.
+    pub duplicates: u32,
+    /// Records that come again because there was no time to start on them.
+    pub postponed: u32,
+    /// Calls that AWS IoT throttled.
+    pub throttled: u64,
+    /// How long each event took that was decided or failed.
+    pub durations: Vec<Duration>,
+}
+
+impl Tally {
+    /// Counts one event that was worked on.
+    pub(super) fn count(&mut self, decision: &Result<Decision, Failure>, duration: Duration) {
+        match decision {
+            Ok(Decision::Registered { .. }) => self.registered += 1,
+            Ok(Decision::Repaired { .. }) => self.repaired += 1,
+            Ok(Decision::Refused { reason, .. }) => *self.refused.entry(reason).or_default() += 1,
+            Err(_) => self.failed += 1,
+        }
+        self.durations.push(duration);
+    }
+}

@@ -1,0 +1,119 @@
+//! The pace of one operation: as fast as AWS IoT answers, and as slow as it says.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Calls a second after the first `ThrottlingException`: the default quota of the tightest operations
+/// (AWS IoT Core endpoints and quotas, `DescribeCertificate` and `UpdateCertificate`).
+const FIRST_RATE: f64 = 10.0;
+/// What an accepted call adds to the rate, in calls a second.
+const GAIN: f64 = 0.04;
+/// What a throttled call leaves of the rate.
+const LOSS: f64 = 0.9;
+/// However often AWS IoT throttles, one call in two seconds is tried.
+const SLOWEST_RATE: f64 = 0.5;
+/// After so long without a call the rush is over, and the pace with it.
+const MEMORY: Duration = Duration::from_secs(60);
+
+/// The pace of one operation in one environment of the function.
+///
+/// The account's quota is shared with environments that cannot be seen. So the rate is found as TCP finds it:
+/// each accepted call adds a little, each throttled one takes a tenth. Calls wait for their slot instead of being made
+/// in vain, and the quota stays used up. Until AWS IoT throttles for the first time there is no pace at all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    /// The rate, calls a second, and the next free slot; none while nothing is throttled.
+    held: Option<(f64, Instant)>,
+}
+
+impl Pace {
+    /// Takes the next slot if it comes before `deadline`, and tells when it is.
+    pub(super) fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
+        let Some((rate, next)) = self.held else { return Some(now) };
+        if now.duration_since(next) > MEMORY {
+            self.held = None;
+            return Some(now);
+        }
+        let slot = next.max(now);
+        if slot >= deadline {
+            return None;
+        }
+        self.held = Some((rate, slot + Duration::from_secs_f64(1.0 / rate)));
+        Some(slot)
+    }
+
+    /// AWS IoT took the call.
+    pub(super) fn accepted(&mut self) {
+        if let Some((rate, _)) = &mut self.held {
+            *rate += GAIN;
+        }
+    }
+
+    /// AWS IoT throttled the call.
+    pub(super) fn throttled(&mut self, now: Instant) {
+        self.held = Some(match self.held {
+            None => (FIRST_RATE, now + Duration::from_secs_f64(1.0 / FIRST_RATE)),
+            Some((rate, next)) => ((rate * LOSS).max(SLOWEST_RATE), next),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(pace: &mut Pace, now: Instant, count: u32) -> Vec<Duration> {
+        let deadline = now + Duration::from_secs(3600);
+        (0..count).map(|_| pace.slot(now, deadline).unwrap() - now).collect()
+    }
+
+    #[test]
+    fn nothing_waits_until_aws_throttles() {
+        let now = Instant::now();
+        assert_eq!(slots(&mut Pace::default(), now, 100).last(), Some(&Duration::ZERO));
+    }
+
+    #[test]
+    fn after_throttling_calls_keep_their_distance() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        pace.throttled(now);
+        let tenth = Duration::from_millis(100);
+        assert_eq!(slots(&mut pace, now, 3), [tenth, tenth * 2, tenth * 3]);
+    }
+
+    #[test]
+    fn the_rate_falls_with_each_throttling_and_rises_with_each_success_and_never_stops() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        let rate = |pace: &Pace| pace.held.unwrap().0;
+        pace.throttled(now);
+        pace.throttled(now);
+        assert!((rate(&pace) - 9.0).abs() < 1e-9);
+        pace.accepted();
+        assert!((rate(&pace) - 9.04).abs() < 1e-9);
+        (0..1000).for_each(|_| pace.throttled(now));
+        assert!((rate(&pace) - SLOWEST_RATE).abs() < 1e-9);
+    }
+
+    #[test]
+    fn no_slot_is_taken_that_comes_too_late() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        pace.throttled(now);
+        let deadline = now + Duration::from_millis(250);
+        let taken: Vec<_> = (0..4).map(|_| pace.slot(now, deadline)).collect();
+        assert_eq!(taken.iter().filter(|slot| slot.is_some()).count(), 2);
+        assert!(pace.slot(now + Duration::from_millis(300), now + Duration::from_secs(9)).is_some());
+    }
+
+    #[test]
+    fn a_quiet_minute_ends_the_pace() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        pace.throttled(now);
+        let later = now + Duration::from_secs(62);
+        assert_eq!(slots(&mut pace, later, 50).last(), Some(&Duration::ZERO));
+    }
+}
