@@ -1,6 +1,9 @@
 //! The workflow over the registry in memory: what it calls, what it refuses, and that it survives whatever happens.
 
-mod faults;
+mod attacks;
+mod crashes;
+mod interleavings;
+mod refusals;
 
 use tokio::time::Instant;
 
@@ -183,53 +186,12 @@ async fn an_operator_registers_a_certificate_put_into_the_account_inactive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn forged_and_foreign_events_are_refused_and_change_nothing() {
-    let fixture = Fixture::onboarded();
-    let before = fixture.account();
-    let other_ca = "c".repeat(64);
-
-    let mut unknown = fixture.event();
-    unknown.certificate_id = "d".repeat(64);
-    let mut foreign = fixture.event();
-    foreign.aws_account_id = "999999999999".into();
-    let mut wrong_ca = fixture.event();
-    wrong_ca.ca_certificate_id.clone_from(&other_ca);
-    let mut reasons = Vec::new();
-    for event in [unknown, foreign, wrong_ca] {
-        reasons.push(refused(fixture.registration().register_event(&event).await));
-    }
-    let mut settings = Settings::zero_touch().unwrap();
-    settings.allowed_ca_ids = [other_ca].into();
-    reasons.push(refused(fixture.registration_with(settings).register_event(&fixture.event()).await));
-    fixture.registry.account(|account| {
-        let certificate = account.certificates.get_mut(&fixture.certificate_id).unwrap();
-        certificate.description.ca_certificate_id = None;
-    });
-    reasons.push(refused(fixture.registration().register_event(&fixture.event()).await));
-
-    let codes: Vec<_> = reasons.iter().map(Refusal::reason).collect();
-    assert_eq!(codes, ["unknown_certificate", "other_account", "other_ca", "ca_not_allowed", "other_ca"]);
-    let messages: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(messages.join("\n"));
-    assert_eq!(fixture.account().things, before.things);
-    assert_eq!(fixture.registry.activations(), []);
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_allowed_ca_is_registered() {
     let fixture = Fixture::new();
     let mut settings = Settings::zero_touch().unwrap();
     settings.allowed_ca_ids = [fixture.ca_id.clone()].into();
     fixture.registration_with(settings).register_event(&fixture.event()).await.unwrap();
     fixture.assert_registered();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_certificate_with_another_kind_of_key_is_refused() {
-    let fixture = Fixture::with_key(&rcgen::PKCS_ECDSA_P384_SHA384, "board");
-    let refusal = refused(fixture.registration().register_event(&fixture.event()).await);
-    assert_eq!(refusal.reason(), "key_type");
-    assert_eq!(fixture.account().things.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

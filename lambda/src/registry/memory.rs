@@ -105,6 +105,10 @@ pub struct Activation {
     pub status_before: CertificateStatus,
     /// Whether a policy and a thing were attached by then.
     pub attached: bool,
+    /// The status that the activating environment was told last.
+    pub seen: Option<CertificateStatus>,
+    /// Whether this environment had attached policy and thing itself since it was told.
+    pub attached_here: bool,
 }
 
 type FaultPlan = Box<dyn FnMut(usize, Operation) -> Fault + Send>;
@@ -125,20 +129,36 @@ pub struct MemoryRegistry {
     scope: Scope,
     latency: Duration,
     inner: Arc<Mutex<Inner>>,
-    crash: Arc<Crash>,
+    environment: Arc<Environment>,
 }
 
-/// The end of one environment.
+/// What belongs to one environment: its end, and what it has seen and done, by certificate.
 #[derive(Default)]
-struct Crash {
-    happened: AtomicBool,
-    signal: Notify,
+struct Environment {
+    crashed: AtomicBool,
+    crash: Notify,
+    progress: Mutex<BTreeMap<String, Progress>>,
+}
+
+/// How far one environment is with one certificate.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    seen: Option<CertificateStatus>,
+    policy: bool,
+    thing: bool,
+}
+
+impl Environment {
+    fn progress<T>(&self, certificate_id: &str, access: impl FnOnce(&mut Progress) -> T) -> T {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        access(progress.entry(certificate_id.to_owned()).or_default())
+    }
 }
 
 impl MemoryRegistry {
     /// An empty account.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, latency: Duration::ZERO, inner: Arc::default(), crash: Arc::default() }
+        Self { scope, latency: Duration::ZERO, inner: Arc::default(), environment: Arc::default() }
     }
 
     /// Lets every call take `latency`: half of it before it takes effect, half of it after.
@@ -179,7 +199,7 @@ impl MemoryRegistry {
     /// Another environment with the same account: it lives on when this one crashes.
     #[must_use]
     pub fn environment(&self) -> Self {
-        Self { crash: Arc::default(), ..self.clone() }
+        Self { environment: Arc::default(), ..self.clone() }
     }
 
     /// Ends all faults and empties the log of calls. Activations are kept.
@@ -203,7 +223,7 @@ impl MemoryRegistry {
     pub async fn run<F: Future>(&self, caller: F) -> Option<F::Output> {
         tokio::select! {
             biased;
-            () = self.crash.signal.notified() => None,
+            () = self.environment.crash.notified() => None,
             output = caller => Some(output),
         }
     }
@@ -222,8 +242,8 @@ impl MemoryRegistry {
     }
 
     async fn die(&self) -> std::convert::Infallible {
-        self.crash.happened.store(true, Ordering::Relaxed);
-        self.crash.signal.notify_one();
+        self.environment.crashed.store(true, Ordering::Relaxed);
+        self.environment.crash.notify_one();
         std::future::pending().await
     }
 
@@ -239,7 +259,10 @@ impl MemoryRegistry {
             let fault = inner.faults.as_mut().map_or(Fault::None, |plan| plan(number, operation));
             inner.calls.push(Call { operation, started: inner.clock, finished: None, error: None });
             inner.clock += 1;
-            (number, if self.crash.happened.load(Ordering::Relaxed) { Fault::CrashBefore } else { fault })
+            (
+                number,
+                if self.environment.crashed.load(Ordering::Relaxed) { Fault::CrashBefore } else { fault },
+            )
         };
         if fault == Fault::CrashBefore {
             match self.die().await {}

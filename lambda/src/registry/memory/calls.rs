@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Activation, MemoryRegistry, Thing};
+use super::{Activation, MemoryRegistry, Progress, Thing};
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 use crate::registry::{
@@ -25,7 +25,12 @@ fn certificate_id(arn: &str) -> &str {
 impl Registry for MemoryRegistry {
     async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
         self.call(Operation::DescribeCertificate, |inner| match inner.account.certificates.get(id) {
-            Some(certificate) => Ok(certificate.description.clone()),
+            Some(certificate) => {
+                let seen = Some(certificate.description.status);
+                self.environment
+                    .progress(id, |progress| *progress = Progress { seen, ..Progress::default() });
+                Ok(certificate.description.clone())
+            }
             None => not_found("certificate", id),
         })
         .await
@@ -117,6 +122,7 @@ impl Registry for MemoryRegistry {
                 return Err((ErrorKind::Invalid, format!("the principal is attached to thing {name}")));
             }
             certificate.things.insert(thing.to_owned(), attachment);
+            self.environment.progress(certificate_id(certificate_arn), |progress| progress.thing = true);
             Ok(())
         })
         .await
@@ -167,6 +173,7 @@ impl Registry for MemoryRegistry {
                 return Err((ErrorKind::LimitExceeded, "the certificate has 10 policies".to_owned()));
             }
             certificate.policies.insert(policy.to_string());
+            self.environment.progress(certificate_id(certificate_arn), |progress| progress.policy = true);
             Ok(())
         })
         .await
@@ -183,7 +190,16 @@ impl Registry for MemoryRegistry {
                 return Err((ErrorKind::CertificateState, "the certificate is being transferred".to_owned()));
             }
             certificate.description.status = CertificateStatus::Active;
-            inner.activations.push(Activation { certificate_id: id.to_owned(), status_before, attached });
+            let Progress { seen, policy, thing } = self.environment.progress(id, |progress| *progress);
+            let attached_here = policy && thing;
+            let certificate_id = id.to_owned();
+            inner.activations.push(Activation {
+                certificate_id,
+                status_before,
+                attached,
+                seen,
+                attached_here,
+            });
             Ok(())
         })
         .await

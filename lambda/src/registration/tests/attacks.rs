@@ -1,0 +1,118 @@
+//! Attacks and accidents: each test's name is the rule that it checks.
+
+use super::*;
+use crate::registry::memory::Account;
+
+/// The certificate is not ACTIVE, and nothing is attached to it.
+fn assert_untouched(fixture: &Fixture, before: &Account) {
+    let after = fixture.account();
+    assert_eq!(after.certificates, before.certificates);
+    assert_eq!(after.things, before.things);
+    assert_eq!(fixture.registry.activations(), []);
+}
+
+/// Delivers the event, altered, and expects the refusal to change nothing about certificates and things.
+async fn refused_reason(
+    fixture: &Fixture,
+    settings: Settings,
+    alter: impl FnOnce(&mut Event),
+) -> &'static str {
+    let before = fixture.account();
+    let mut event = fixture.event();
+    alter(&mut event);
+    let refusal = refused(fixture.registration_with(settings).register_event(&event).await);
+    assert_untouched(fixture, &before);
+    refusal.reason()
+}
+
+fn defaults() -> Settings {
+    Settings::zero_touch().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_event_for_a_certificate_of_another_account_registers_nothing() {
+    let fixture = Fixture::onboarded();
+    let reason = refused_reason(&fixture, defaults(), |event| event.certificate_id = "d".repeat(64)).await;
+    assert_eq!(reason, "unknown_certificate");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_names_another_account_is_refused_even_if_the_certificate_is_here() {
+    let fixture = Fixture::onboarded();
+    let reason =
+        refused_reason(&fixture, defaults(), |event| event.aws_account_id = "999999999999".into()).await;
+    assert_eq!(reason, "other_account");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_no_ca_of_this_account_issued_is_refused() {
+    let fixture = Fixture::onboarded();
+    fixture.registry.account(|account| {
+        let certificate = account.certificates.get_mut(&fixture.certificate_id).unwrap();
+        certificate.description.ca_certificate_id = None;
+    });
+    assert_eq!(refused_reason(&fixture, defaults(), |_| ()).await, "other_ca");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_is_not_on_the_allow_list_is_refused_whatever_the_event_says() {
+    let fixture = Fixture::onboarded();
+    let allowed = "a".repeat(64);
+    let settings = || Settings { allowed_ca_ids: [allowed.clone()].into(), ..defaults() };
+    assert_eq!(refused_reason(&fixture, settings(), |_| ()).await, "ca_not_allowed");
+    // Naming the allowed CA in the event does not help: AWS IoT knows better.
+    let lie = refused_reason(&fixture, settings(), |event| event.ca_certificate_id = "a".repeat(64)).await;
+    assert_eq!(lie, "other_ca");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_names_a_ca_which_did_not_issue_the_certificate_is_refused() {
+    let fixture = Fixture::onboarded();
+    let reason = refused_reason(&fixture, defaults(), |event| event.ca_certificate_id = "c".repeat(64)).await;
+    assert_eq!(reason, "other_ca");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_another_type_or_size_is_refused() {
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+        &rcgen::PKCS_RSA_SHA256,
+        &rcgen::PKCS_ECDSA_P521_SHA256,
+    ] {
+        let fixture = Fixture::with_key(algorithm, "board");
+        assert_eq!(refused_reason(&fixture, defaults(), |_| ()).await, "key_type", "{algorithm:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_stores_but_is_no_certificate_is_refused() {
+    let fixture = Fixture::onboarded();
+    for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        fixture.registry.account(|account| {
+            account.certificates.get_mut(&fixture.certificate_id).unwrap().description.pem = pem.into();
+        });
+        assert_eq!(refused_reason(&fixture, defaults(), |_| ()).await, "certificate_unusable");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_events_claim_to_be_pending_does_not_revive_a_withdrawn_certificate() {
+    for status in
+        [CertificateStatus::Revoked, CertificateStatus::Inactive, CertificateStatus::PendingTransfer]
+    {
+        let fixture = Fixture::onboarded();
+        fixture.set_status(status);
+        let claim = |event: &mut Event| event.certificate_status = CertificateStatus::PendingActivation;
+        assert_eq!(refused_reason(&fixture, defaults(), claim).await, "certificate_status");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_events_claim_to_be_active_does_not_skip_the_registration() {
+    let fixture = Fixture::onboarded();
+    let event = Event { certificate_status: CertificateStatus::Active, ..fixture.event() };
+    let registered = fixture.registration().register_event(&event).await.unwrap();
+    assert_eq!(registered.outcome, Outcome::Registered);
+    fixture.assert_registered();
+}
