@@ -1,11 +1,13 @@
 //! The function's configuration: environment variables, read once at start. A bad value fails there, by name.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::event::is_certificate_id;
 use crate::policy::PolicyTemplate;
 use crate::registration::Settings;
 use crate::registry::Attachment;
+use crate::revocation::RevocationLists;
 use crate::thing_name::ThingNameSource;
 
 /// An environment variable that cannot be used.
@@ -79,7 +81,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 }
 
 /// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_GROUP`,
-/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `EXCLUSIVE_THING`.
+/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `EXCLUSIVE_THING`, `CRL_DIR`. The revocation lists in that folder are read, too.
 ///
 /// # Errors
 /// Names the variable and what is allowed.
@@ -122,6 +124,8 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
         _ => Err("allowed are \"true\" and \"false\""),
     })?;
     settings.attachment = exclusive.unwrap_or(Attachment::Shared);
+    let revoked = variables.parsed("CRL_DIR", |folder| RevocationLists::read(Path::new(folder)))?;
+    settings.revoked = revoked.unwrap_or_default();
     Ok(settings)
 }
 
@@ -203,6 +207,7 @@ mod tests {
             ("THING_NAME_SOURCE", "SKI"),
             ("ALLOWED_CA_IDS", "abc"),
             ("EXCLUSIVE_THING", "yes"),
+            ("CRL_DIR", "/nowhere"),
         ]
         .map(|pair| settings(from(&[pair])).unwrap_err().to_string());
         let aws =

@@ -3,6 +3,7 @@
 mod client;
 mod handler;
 mod log;
+mod metrics;
 mod recent;
 mod tally;
 
@@ -15,6 +16,8 @@ use crate::config::{self, ConfigError};
 use crate::registry::aws::AwsRegistry;
 
 pub use handler::{Answer, Decision, Failure, Handled, Handler, Invocation};
+#[cfg(test)]
+pub(crate) use log::LOG_LEVEL;
 pub use tally::Tally;
 
 /// How long the warm-up may take: an init phase longer than 10 s is started over by AWS Lambda.
@@ -23,6 +26,8 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Runs the function until AWS Lambda ends it. Fails only at start, or when the Runtime API is gone.
 pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     log::init(&variables);
+    let function = variables("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let function = function.as_str();
     let handler = match start(variables) {
         Ok(handler) => handler,
         Err(error) => {
@@ -43,7 +48,11 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
         let arrived = SystemTime::now();
         let remaining = context.deadline().duration_since(arrived).unwrap_or_default();
         let invocation = Invocation { request_id: &context.request_id, arrived, remaining };
-        handler.handle(payload, invocation).await.answer
+        let Handled { answer, tally } = handler.handle(payload, invocation).await;
+        for line in metrics::lines(&tally, function, &context.request_id, SystemTime::now()) {
+            println!("{line}");
+        }
+        answer
     });
     match Runtime::new(service).run().await {
         Ok(()) => ExitCode::SUCCESS,

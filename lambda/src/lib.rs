@@ -14,5 +14,6 @@ pub mod name;
 pub mod policy;
 pub mod registration;
 pub mod registry;
+pub mod revocation;
 pub mod scope;
 pub mod thing_name;

@@ -125,6 +125,8 @@ fn the_template_sets_exactly_the_variables_the_configuration_reads() {
         None
     })
     .unwrap();
+    #[cfg(feature = "lambda")]
+    read.borrow_mut().insert(crate::lambda::LOG_LEVEL.to_owned());
     assert_eq!(set, read.borrow().iter().map(String::as_str).collect());
 }
 

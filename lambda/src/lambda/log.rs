@@ -9,8 +9,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging. `RUST_LOG` (a level, or levels by target) goes before `AWS_LAMBDA_LOG_LEVEL`, which AWS Lambda sets
-/// from the function's logging configuration; without either it is `info`.
+/// The variable that sets the level.
+pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
+
+/// Starts logging. `RUST_LOG` (a level, or levels by target) goes before `LOG_LEVEL`, and that before
+/// `AWS_LAMBDA_LOG_LEVEL`, which AWS Lambda sets from the function's logging configuration; without any it is `info`.
 pub(super) fn init(variables: impl Fn(&str) -> Option<String>) {
     let (targets, unusable) = targets(variables);
     tracing_subscriber::registry().with(targets).with(lines(std::io::stdout)).init();
@@ -47,14 +50,15 @@ fn targets(variables: impl Fn(&str) -> Option<String>) -> (Targets, Option<&'sta
             Err(_) => (info(), Some("RUST_LOG")),
         };
     }
-    match set("AWS_LAMBDA_LOG_LEVEL") {
+    let level = [LOG_LEVEL, "AWS_LAMBDA_LOG_LEVEL"].into_iter().find_map(|name| Some((name, set(name)?)));
+    match level {
         None => (info(), None),
-        Some(level) if level.eq_ignore_ascii_case("fatal") => {
+        Some((_, level)) if level.eq_ignore_ascii_case("fatal") => {
             (Targets::new().with_default(LevelFilter::ERROR), None)
         }
-        Some(level) => match level.parse::<LevelFilter>() {
+        Some((name, level)) => match level.parse::<LevelFilter>() {
             Ok(level) => (Targets::new().with_default(level), None),
-            Err(_) => (info(), Some("AWS_LAMBDA_LOG_LEVEL")),
+            Err(_) => (info(), Some(name)),
         },
     }
 }
@@ -71,10 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn rust_log_goes_before_lambdas_level_and_both_before_info() {
+    fn rust_log_goes_before_log_level_before_lambdas_level_before_info() {
         assert_eq!(level(&[]), (Some(LevelFilter::INFO), None));
         assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]), (Some(LevelFilter::WARN), None));
         assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")]), (Some(LevelFilter::ERROR), None));
+        let own = [("AWS_LAMBDA_LOG_LEVEL", "WARN"), ("LOG_LEVEL", "trace")];
+        assert_eq!(level(&own), (Some(LevelFilter::TRACE), None));
         let both = [("AWS_LAMBDA_LOG_LEVEL", "WARN"), ("RUST_LOG", "debug,hyper=warn")];
         assert_eq!(level(&both), (Some(LevelFilter::DEBUG), None));
     }
@@ -85,6 +91,7 @@ mod tests {
             level(&[("AWS_LAMBDA_LOG_LEVEL", "LOUD")]),
             (Some(LevelFilter::INFO), Some("AWS_LAMBDA_LOG_LEVEL"))
         );
+        assert_eq!(level(&[("LOG_LEVEL", "LOUD")]), (Some(LevelFilter::INFO), Some("LOG_LEVEL")));
         assert_eq!(level(&[("RUST_LOG", "jitr=loud")]), (Some(LevelFilter::INFO), Some("RUST_LOG")));
     }
 }
