@@ -1,6 +1,7 @@
 //! The testbed: a local AWS IoT Core and a simulated board, good enough that the real pieces cannot tell.
 //!
-//! Nothing here uses the provisioner's or the Lambda's code, so that a mistake there cannot hide behind the same mistake here.
+//! The stand-ins use neither the provisioner's nor the Lambda's code, so that a mistake there cannot hide behind the
+//! same mistake here. Only [`fleet`] runs the Lambda's handler: it is what is measured there.
 
 pub mod beside;
 pub mod board;
@@ -9,6 +10,7 @@ pub mod demo;
 pub mod device;
 mod explained;
 pub mod faults;
+pub mod fleet;
 pub mod iot_core;
 pub mod journal;
 pub mod lambda_host;

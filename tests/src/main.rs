@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use testbed::{demo, explained, serve};
+use testbed::{demo, explained, fleet, serve};
 use tracing_subscriber::EnvFilter;
 
 /// A local AWS IoT Core and simulated boards.
@@ -24,15 +24,21 @@ enum Command {
     ///
     /// First prints one line of JSON on stdout that says where everything is; tells on stderr what happens.
     Serve(serve::Arguments),
+    /// Simulate a fleet that is switched on at once, against AWS's default quotas, in virtual time
+    Fleet(fleet::cli::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let logged = EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(logged).with_writer(std::io::stderr).init();
+    // What the simulated function logs would be tens of thousands of lines; the report has the counts.
+    if !matches!(cli.command, Some(Command::Fleet(_))) {
+        let logged = EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(logged).with_writer(std::io::stderr).init();
+    }
     let outcome = match &cli.command {
         Some(Command::Serve(arguments)) => serve::run(arguments).await.map_err(|error| explained(&error)),
+        Some(Command::Fleet(arguments)) => Ok(fleet::cli::run(arguments)),
         None => demo::run(&cli.demo).await.map_err(|error| explained(&error)),
     };
     outcome.unwrap_or_else(|error| {

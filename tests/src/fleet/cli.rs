@@ -1,0 +1,88 @@
+//! `testbed fleet`: runs the simulation, prints the report, draws the plot.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Error, Options, Shape, run as simulate, svg};
+
+/// What to simulate, and what to make of it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Devices that are switched on within a minute.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    devices: u32,
+    /// Seed of everything that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How events get to the function; both if not given.
+    #[arg(long)]
+    shape: Option<Shape>,
+    /// Write the plot to this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print one JSON object a shape.
+    #[arg(long)]
+    json: bool,
+    /// Environments at the same time, without a queue.
+    #[arg(long, default_value_t = 1000)]
+    concurrency: usize,
+    /// Messages in a batch of the queue.
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Environments that work on the queue at the same time.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    maximum_concurrency: Option<u32>,
+    /// Seconds for which a message that was handed over cannot be seen.
+    #[arg(long)]
+    visibility_timeout: Option<u64>,
+}
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Simulation(#[from] Error),
+    #[error("cannot write the plot to {path}: {source}")]
+    Plot { path: PathBuf, source: std::io::Error },
+}
+
+/// Runs the command. It fails if a device was lost, if the simulation cannot run, and if the plot cannot be written.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match execute(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("testbed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(arguments: &Arguments) -> Result<bool, CommandError> {
+    let shapes = arguments.shape.map_or(vec![Shape::Queue, Shape::Rule], |shape| vec![shape]);
+    let mut reports = Vec::new();
+    for shape in shapes {
+        let mut options = Options::new(shape);
+        options.devices = arguments.devices as usize;
+        options.seed = arguments.seed;
+        options.concurrency = arguments.concurrency;
+        let queue = &mut options.queue;
+        queue.batch_size = arguments.batch_size.unwrap_or(queue.batch_size);
+        queue.concurrency = arguments.maximum_concurrency.map_or(queue.concurrency, |n| n as usize);
+        if let Some(seconds) = arguments.visibility_timeout {
+            queue.visibility_timeout = std::time::Duration::from_secs(seconds);
+        }
+        let report = simulate(&options)?;
+        if arguments.json {
+            anstream::println!("{}", report.json());
+        } else {
+            anstream::println!("{report}");
+        }
+        reports.push(report);
+    }
+    if let Some(path) = &arguments.svg {
+        std::fs::write(path, svg(&reports))
+            .map_err(|source| CommandError::Plot { path: path.clone(), source })?;
+    }
+    Ok(reports.iter().all(|report| report.lost() == 0 && report.unfinished == 0))
+}
