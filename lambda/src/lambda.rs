@@ -37,7 +37,7 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     };
     // During init the CPU is not throttled and nobody waits for an answer yet: connections are opened here, not in
     // the first event. A failure is no reason to give up: the event may find AWS IoT in a better state.
-    match tokio::time::timeout(WARM_UP_TIMEOUT, handler.warm_up(WARM_UP_TIMEOUT)).await {
+    match tokio::time::timeout(WARM_UP_TIMEOUT, handler.warm_up()).await {
         Ok(Ok(policy)) => tracing::debug!(?policy, "ready"),
         Ok(Err(error)) => tracing::warn!(%error, "ready, but the warm-up failed"),
         Err(_) => tracing::warn!("ready, but the warm-up took too long"),

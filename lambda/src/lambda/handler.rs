@@ -151,12 +151,11 @@ impl<R: Registry + Send> Handler<R> {
         Self { registration: Registration::new(Retrying::new(registry), settings), recent: Recent::default() }
     }
 
-    /// Learns what there is in the account and opens the connections, within `time`.
+    /// Learns what there is in the account and opens the connections.
     ///
     /// # Errors
     /// If the policy cannot be asked for.
-    pub async fn warm_up(&self, time: Duration) -> Result<PolicyState, RegistryError> {
-        self.registration.registry().set_deadline(Instant::now() + time);
+    pub async fn warm_up(&self) -> Result<PolicyState, RegistryError> {
         self.registration.warm_up().await
     }
 

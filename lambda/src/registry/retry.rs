@@ -64,6 +64,12 @@ impl<R: Registry> Retrying<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn count<T>(&self, result: &Result<T>) {
+        if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Throttled) {
+            self.state().throttled += 1;
+        }
+    }
+
     /// Waits until the operation's pace allows a call.
     async fn wait_for_slot(&self, operation: Operation) -> Result<()> {
         let now = Instant::now();
@@ -96,15 +102,13 @@ impl<R: Registry> Retrying<R> {
         loop {
             self.wait_for_slot(operation).await?;
             let result = call().await;
+            self.count(&result);
             let now = Instant::now();
             let deadline = {
                 let mut state = self.state();
                 let pace = &mut state.paces[operation as usize];
                 match &result {
-                    Err(error) if error.kind == ErrorKind::Throttled => {
-                        pace.throttled(now);
-                        state.throttled += 1;
-                    }
+                    Err(error) if error.kind == ErrorKind::Throttled => pace.throttled(now),
                     _ => pace.accepted(),
                 }
                 state.deadline
@@ -125,6 +129,9 @@ impl<R: Registry> Retrying<R> {
     }
 }
 
+/// What the workflow can do without ([`get_policy`](Registry::get_policy) and
+/// [`describe_thing_type`](Registry::describe_thing_type) only tell it earlier what it would find out by doing) is
+/// asked once: waiting for it would take longer.
 impl<R: Registry + Send> Registry for Retrying<R> {
     async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
         self.ask(Operation::DescribeCertificate, || self.registry.describe_certificate(id)).await
@@ -135,7 +142,9 @@ impl<R: Registry + Send> Registry for Retrying<R> {
     }
 
     async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
-        self.ask(Operation::DescribeThingType, || self.registry.describe_thing_type(thing_type)).await
+        let result = self.registry.describe_thing_type(thing_type).await;
+        self.count(&result);
+        result
     }
 
     async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
@@ -164,7 +173,9 @@ impl<R: Registry + Send> Registry for Retrying<R> {
     }
 
     async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
-        self.ask(Operation::GetPolicy, || self.registry.get_policy(policy)).await
+        let result = self.registry.get_policy(policy).await;
+        self.count(&result);
+        result
     }
 
     async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {

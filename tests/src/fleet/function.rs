@@ -75,7 +75,7 @@ impl Function {
         sleep(COLD_START).await;
         let environment = Handler::new(self.registry.clone(), self.settings.clone());
         // As in the function: a warm-up that fails is no reason to give up.
-        let _ = timeout(WARM_UP, environment.warm_up(WARM_UP)).await;
+        let _ = timeout(WARM_UP, environment.warm_up()).await;
         environment
     }
 

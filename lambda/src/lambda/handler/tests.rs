@@ -145,7 +145,7 @@ async fn records_are_worked_on_side_by_side_within_bounds() {
     let ids: Vec<_> = (0..40).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
     let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
     let handler = handler(&fixture);
-    handler.warm_up(PLENTY).await.unwrap();
+    handler.warm_up().await.unwrap();
     let start = Instant::now();
     let answer = answer(&handler, json!({"Records": records})).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -159,7 +159,7 @@ async fn records_that_find_no_time_left_come_again() {
     let ids: Vec<_> = (0..25).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
     let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
     let handler = handler(&fixture);
-    handler.warm_up(PLENTY).await.unwrap();
+    handler.warm_up().await.unwrap();
     let time_for_one_round = RESERVE + LATENCY * 5;
     let answer = handle(&handler, json!({"Records": records}), time_for_one_round).await.unwrap();
     let Answer::Batch(response) = answer else { panic!("{answer:?}") };
@@ -224,7 +224,7 @@ async fn every_decision_is_one_json_line_without_certificate_bodies() {
 async fn of_a_batchs_events_about_one_certificate_only_the_newest_is_worked_on() {
     let fixture = Fixture::onboarded();
     let handler = handler(&fixture);
-    handler.warm_up(PLENTY).await.unwrap();
+    handler.warm_up().await.unwrap();
     fixture.registry.reset();
     let id = &fixture.certificate_id;
     let at = |n: u64| {

@@ -10,8 +10,7 @@ use crate::registry::memory::Fault;
 use crate::registry::{CertificateStatus, Operation};
 
 /// An account in which nothing is set up, and one that has registered boards before.
-const ACCOUNTS: [(&str, fn() -> Fixture); 2] =
-    [("new account", Fixture::new), ("onboarded account", Fixture::onboarded)];
+const ACCOUNTS: [fn() -> Fixture; 2] = [Fixture::new, Fixture::onboarded];
 
 /// One delivery of the event to a fresh environment; none if it crashed.
 async fn deliver(fixture: &Fixture, warm: bool) -> Option<Result<(), Error>> {
@@ -38,7 +37,7 @@ async fn undisturbed(account: fn() -> Fixture, warm: bool) -> Vec<Operation> {
 #[tokio::test(start_paused = true)]
 async fn after_a_crash_at_any_call_the_next_delivery_ends_as_if_there_had_been_none() {
     let mut crashes = BTreeMap::<Operation, u32>::new();
-    for (name, account) in ACCOUNTS {
+    for account in ACCOUNTS {
         for warm in [false, true] {
             let operations = undisturbed(account, warm).await;
             let fixture = account();
@@ -62,7 +61,7 @@ async fn after_a_crash_at_any_call_the_next_delivery_ends_as_if_there_had_been_n
                         } else {
                             deliver(&fixture, warm).await.unwrap().unwrap();
                         }
-                        assert_eq!(fixture.account(), wanted, "{name}, {fault:?} at {operation}");
+                        assert_eq!(fixture.account(), wanted, "{fault:?} at {operation}");
                         fixture.assert_registered();
                         *crashes.entry(*operation).or_default() += 1;
                     }

@@ -82,3 +82,14 @@ async fn a_creation_whose_answer_was_lost_ends_well() {
     registration.register_event(&fixture.event()).await.unwrap();
     fixture.assert_registered();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_workflow_can_do_without_is_asked_once() {
+    use crate::name::{PolicyName, ThingTypeName};
+    let fixture = Fixture::new();
+    fixture.registry.set_faults(|_, _| Fault::Error(ErrorKind::Throttled));
+    let registry = retrying(&fixture, Duration::from_secs(30));
+    registry.get_policy(&PolicyName::zero_touch()).await.unwrap_err();
+    registry.describe_thing_type(&ThingTypeName::zero_touch_kit()).await.unwrap_err();
+    assert_eq!((fixture.registry.calls().len(), registry.throttled()), (2, 2));
+}
