@@ -36,7 +36,7 @@ impl Default for QueueSettings {
             batch_size: 4000,
             window: Duration::from_secs(1),
             visibility_timeout: Duration::from_secs(30),
-            receives: 100,
+            receives: 1000,
         }
     }
 }
