@@ -39,3 +39,21 @@ fn the_plot_shows_every_shape_against_the_quota() {
         assert!(plot.contains(text), "{text}");
     }
 }
+
+#[test]
+fn the_queue_is_simulated_as_the_template_sets_it() {
+    let template = include_str!("../../../infra/template.yaml");
+    let QueueSettings { concurrency, batch_size, window, visibility_timeout, receives } =
+        QueueSettings::default();
+    let set = [
+        format!("      BatchSize: {batch_size}\n"),
+        format!("      MaximumBatchingWindowInSeconds: {}\n", window.as_secs()),
+        format!("      VisibilityTimeout: {}\n", visibility_timeout.as_secs()),
+        format!("        maxReceiveCount: {receives}\n"),
+        format!("      Timeout: {}\n", function::TIMEOUT.as_secs()),
+        format!("  MaximumConcurrency:\n    Type: Number\n    Default: {concurrency}\n"),
+    ];
+    for line in set {
+        assert!(template.contains(&line), "{line}");
+    }
+}
