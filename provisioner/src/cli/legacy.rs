@@ -83,7 +83,6 @@ enum Method {
     Jitr,
     /// The same as `jitr`
     Custom,
-    #[value(hide = true)]
     Mar,
     /// The vendor's public account, with the certificates from the secure element's factory
     Sandbox,
@@ -173,11 +172,7 @@ impl Flags {
             Some(_) if self.lock_slots && self.provision_method != Some(Method::Sandbox) => {
                 Err(Error::usage("--lock-slots belongs to -m sandbox", "leave it out; nothing was done"))
             }
-            Some(Method::Jitr | Method::Custom | Method::Sandbox) => Ok(()),
-            Some(Method::Mar) => Err(Error::usage(
-                "-m mar is not supported yet",
-                "let boards register by themselves: provisioner -c aws -m jitr",
-            )),
+            Some(Method::Jitr | Method::Custom | Method::Mar | Method::Sandbox) => Ok(()),
             None => Err(Error::usage(
                 "nothing says how boards are to be registered",
                 "provisioner -c aws -m jitr for your own AWS account, or provisioner --help",
@@ -219,10 +214,17 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
     let kit = (!context.global.dry_run).then(|| choice.kit(context)).transpose()?;
     let chain = chain(context)?;
-    let endpoint = setup::set_up(context, &account, chain.as_ref(), &settings).await?;
+    let (endpoint, register) = match flags.provision_method {
+        Some(Method::Mar) => {
+            let endpoint = setup::set_up_mar(context, &account, &flags.account).await?;
+            (endpoint, Some(Box::new(flags.account.registration()?)))
+        }
+        _ => (setup::set_up(context, &account, chain.as_ref(), &settings).await?, None),
+    };
     match kit {
         Some(kit) => {
-            let order = Order { origin: Origin::Chain, endpoint: Some(endpoint), force: flags.force };
+            let order =
+                Order { origin: Origin::Chain, endpoint: Some(endpoint), force: flags.force, register };
             provision::one(context, kit, order, line::StationOptions::default()).await
         }
         None => {
@@ -325,12 +327,8 @@ mod tests {
         ] {
             assert!(parsed(line).legacy.check().is_ok(), "{line}");
         }
-        for line in [
-            "provisioner -c aws",
-            "provisioner -m mar",
-            "provisioner -m jitr --lock-slots",
-            "provisioner -c azure -m jitr",
-        ] {
+        for line in ["provisioner -c aws", "provisioner -m jitr --lock-slots", "provisioner -c azure -m jitr"]
+        {
             assert!(parsed(line).legacy.check().is_err(), "{line}");
         }
     }

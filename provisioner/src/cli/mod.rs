@@ -12,6 +12,7 @@ mod boards;
 pub mod ca;
 mod completions;
 pub mod context;
+mod doctor;
 mod failure;
 mod inspect;
 pub mod ledger;
@@ -20,7 +21,10 @@ mod line;
 mod logging;
 mod prompt;
 mod provision;
+mod register;
+mod replay;
 pub mod setup;
+mod teardown;
 
 pub use context::Context;
 pub use logging::Level;
@@ -123,6 +127,14 @@ pub enum Command {
     Ledger(ledger::Arguments),
     /// Read a board and show what is on it
     Inspect(inspect::Arguments),
+    /// Put certificates that are on disk into the account (multi-account registration)
+    Register(register::Arguments),
+    /// Finish registrations that got stuck
+    Replay(replay::Arguments),
+    /// Say why boards cannot connect, link by link, and mend it
+    Doctor(doctor::Arguments),
+    /// Remove from the account what this tool made
+    Teardown(teardown::Arguments),
     /// Print the completion script for a shell
     Completions(completions::Arguments),
 }
@@ -244,6 +256,10 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(arguments) => inspect::run(&arguments, &Context::new(cli.global)?)?,
+        Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Doctor(arguments) => doctor::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
     }
     Ok(())

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jitr::registration::Settings as Registration;
 use time::OffsetDateTime;
 use tokio::task;
 
 use super::line::StationOptions;
-use super::{Context, Global, line};
+use super::{Context, Global, line, register, setup};
 use crate::Error;
 use crate::board::{self, Kit, Session, ports};
 use crate::ca::{self, Certificate};
@@ -94,6 +95,8 @@ pub(super) enum Method {
     Jitr,
     /// The same as `jitr`
     Custom,
+    /// By this tool, as soon as it is provisioned (multi-account registration)
+    Mar,
     /// By the vendor, in the vendor's public account, with the certificates from the secure element's factory
     Sandbox,
 }
@@ -107,6 +110,8 @@ pub(super) struct Order {
     pub(super) endpoint: Option<String>,
     /// Provision even if it is done already.
     pub(super) force: bool,
+    /// What the certificate is registered with afterwards, if this tool is to do it.
+    pub(super) register: Option<Box<Registration>>,
 }
 
 /// Provisions the board that is meant.
@@ -122,6 +127,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     match (boards.are_many(), &order.origin) {
         (false, _) => one(context, boards.single(context)?, order, station).await,
         (true, Origin::Elsewhere(_)) => Err(line::one_only()),
+        (true, _) if order.register.is_some() => Err(super::Error::usage(
+            "-m mar takes one board",
+            "provision the boards with -m jitr, then register all of them: provisioner register --dir ~/.microchip-iot",
+        )
+        .into()),
         (true, _) => line::run(context, boards.chosen()?, order, station).await,
     }
 }
@@ -150,15 +160,19 @@ impl Arguments {
                 )
                 .into());
             }
-            (Method::Jitr | Method::Custom, Some(certificate)) => Origin::Elsewhere(Box::new(
+            (Method::Jitr | Method::Custom | Method::Mar, Some(certificate)) => Origin::Elsewhere(Box::new(
                 signed_elsewhere(certificate, self.elsewhere.signer.as_deref(), &context.home)?,
             )),
-            (Method::Jitr | Method::Custom, None) => {
+            (Method::Jitr | Method::Custom | Method::Mar, None) => {
                 ca::store::load(&context.home, OffsetDateTime::now_utc())?;
                 Origin::Chain
             }
         };
-        Ok(Order { origin, endpoint: self.endpoint.clone(), force: self.force })
+        let register = match self.method {
+            Method::Mar => Some(Box::new(setup::Options::default().registration()?)),
+            _ => None,
+        };
+        Ok(Order { origin, endpoint: self.endpoint.clone(), force: self.force, register })
     }
 }
 
@@ -179,7 +193,7 @@ pub(super) fn sandbox(
         )?;
     }
     let endpoint = Some(endpoint.unwrap_or_else(|| provision::VENDOR_ENDPOINT.to_owned()));
-    Ok(Order { origin: Origin::Factory { lock_slots }, endpoint, force })
+    Ok(Order { origin: Origin::Factory { lock_slots }, endpoint, force, register: None })
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.
@@ -243,6 +257,7 @@ pub(super) async fn one(
         return Ok(());
     }
     let settings = station.settings(&order);
+    let register = order.register;
     let fetch = task::spawn(fetch_endpoint(context.clone(), order.endpoint));
     let runtime = tokio::runtime::Handle::current();
     let progress = context.progress("Provisioning");
@@ -273,7 +288,10 @@ pub(super) async fn one(
         context.note(format_args!("the board is done, but {}", line::cause(error)));
     }
     context.result(&report, &line::Done { report: &report, label: label.as_ref() });
-    Ok(())
+    match register {
+        Some(registration) => register::board(context, &report.folder, *registration).await,
+        None => Ok(()),
+    }
 }
 
 /// The endpoint that was given, or else the account's.

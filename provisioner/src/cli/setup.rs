@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jitr::name::{PolicyName, ThingTypeName};
+use jitr::registration::Settings as Registration;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::Context;
+use super::{Context, Error};
 use crate::Error as TopError;
 use crate::ca::{self, Chain};
-use crate::cloud::Account;
+use crate::cloud::register::{Quotas, Registrar};
 use crate::cloud::setup::{self, Link, Package, Plan, Settings, SignerCa};
+use crate::cloud::{self, Account};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -35,6 +37,8 @@ pub struct Arguments {
 enum Method {
     /// By themselves, when they first connect (just-in-time registration)
     Jitr,
+    /// By `provisioner register`, one by one (multi-account registration)
+    Mar,
 }
 
 /// What the account is to look like.
@@ -68,21 +72,40 @@ impl Options {
         Ok(Settings {
             rule: self.rule_name.clone().unwrap_or_else(|| setup::RULE.to_owned()),
             function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
-            package: package.map_err(|error| crate::cloud::Error::Setup(error.into()))?,
+            package: package.map_err(|error| cloud::Error::Setup(error.into()))?,
             role: self.role_arn.clone(),
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
         })
     }
 
-    /// Whether any of these flags was given.
-    pub(super) fn is_given(&self) -> bool {
+    /// What certificates are registered with where no function does it.
+    ///
+    /// # Errors
+    /// Only if the default document is none.
+    pub(super) fn registration(&self) -> Result<Registration, TopError> {
+        let mut registration = Registration::zero_touch()
+            .map_err(|source| cloud::Error::Setup(setup::Error::DevicePolicy { source }))?;
+        if let Some(policy) = &self.policy_name {
+            registration.policy = policy.clone();
+        }
+        if let Some(thing_type) = &self.thing_type {
+            registration.thing_type = thing_type.clone();
+        }
+        Ok(registration)
+    }
+
+    /// Whether a flag was given that only just-in-time registration has a use for.
+    fn is_for_jitr(&self) -> bool {
         self.lambda_zip.is_some()
             || self.function.is_some()
             || self.role_arn.is_some()
             || self.rule_name.is_some()
-            || self.policy_name.is_some()
-            || self.thing_type.is_some()
+    }
+
+    /// Whether any of these flags was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.is_for_jitr() || self.policy_name.is_some() || self.thing_type.is_some()
     }
 }
 
@@ -94,6 +117,12 @@ struct Place<'a> {
     endpoint: &'a str,
 }
 
+impl Place<'_> {
+    fn line(&self) -> String {
+        format!("account {} in {}: boards connect to {}", self.account, self.region, self.endpoint)
+    }
+}
+
 /// One link of the plan, and whether it was carried out.
 #[derive(Serialize)]
 struct Outcome<'a> {
@@ -103,12 +132,45 @@ struct Outcome<'a> {
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
-    let Method::Jitr = arguments.method;
+    if arguments.method == Method::Mar {
+        let account =
+            Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+        set_up_mar(context, &account, &arguments.options).await?;
+        return Ok(());
+    }
     let settings = arguments.options.settings()?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
     let chain = ca::store::load(&context.home, OffsetDateTime::now_utc())?;
     set_up(context, &account, Some(&chain), &settings).await?;
     Ok(())
+}
+
+/// Makes what certificates get in multi-account registration: there is no function, no rule and no CA in the account.
+/// Returns the endpoint that boards connect to.
+///
+/// # Errors
+/// Flags that have no meaning here; what the calls end in.
+pub(super) async fn set_up_mar(
+    context: &Context,
+    account: &Account,
+    options: &Options,
+) -> Result<String, TopError> {
+    if options.is_for_jitr() {
+        return Err(Error::usage(
+            "function, role and rule are for just-in-time registration; multi-account registration has none",
+            "leave --lambda-zip, --function, --role-arn and --rule-name out, or give --method jitr",
+        )
+        .into());
+    }
+    let (scope, endpoint) = tokio::try_join!(account.scope(), cloud::endpoint(account))?;
+    let place = Place { account: &scope.account, region: &scope.region, endpoint: &endpoint };
+    context.result(place.line(), &place);
+    let registrar = Registrar::new(account, options.registration()?, &Quotas::new(&[]));
+    let dry_run = context.global.dry_run;
+    for link in registrar.prepare(&scope, dry_run).await.map_err(cloud::Error::Register)? {
+        context.result(link.line(!dry_run), &Outcome { link: &link, done: !dry_run });
+    }
+    Ok(endpoint)
 }
 
 /// Makes the plan, shows it, and carries it out unless this is a dry run. Returns the endpoint that boards connect to.
@@ -125,10 +187,7 @@ pub(super) async fn set_up(
         chain.map(|chain| SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() });
     let plan = Plan::make(account, signer.as_ref(), settings).await?;
     let place = Place { account: &plan.scope.account, region: &plan.scope.region, endpoint: &plan.endpoint };
-    context.result(
-        format_args!("account {} in {}: boards connect to {}", place.account, place.region, place.endpoint),
-        &place,
-    );
+    context.result(place.line(), &place);
     let show = |link: &Link, done| context.result(link.line(done), &Outcome { link, done });
     match (chain, &signer) {
         (Some(chain), Some(signer)) if !context.global.dry_run => {
@@ -157,7 +216,7 @@ async fn verification_certificate(
 }
 
 /// Name (`[a-zA-Z0-9-_]{1,64}`) or ARN of a function.
-fn function_name(text: &str) -> Result<String, &'static str> {
+pub(super) fn function_name(text: &str) -> Result<String, &'static str> {
     let arn: Vec<&str> = text.split(':').collect();
     let name = match arn.as_slice() {
         [name] => name,

@@ -77,6 +77,12 @@ impl Account {
         aws_sdk_iot::Client::from_conf(config.build())
     }
 
+    /// AWS IoT Core, each call made once: for whoever decides when a call is made again.
+    pub(super) fn iot_without_retries(&self) -> aws_sdk_iot::Client {
+        let config = aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog);
+        aws_sdk_iot::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
+    }
+
     /// AWS Lambda.
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
         let config = aws_sdk_lambda::config::Builder::from(&self.config).interceptor(CallLog);

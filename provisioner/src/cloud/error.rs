@@ -8,7 +8,7 @@ use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use miette::Diagnostic;
 
-use super::setup;
+use super::{doctor, register, replay, setup, teardown};
 use crate::ExitCode;
 
 /// A boxed cause.
@@ -160,6 +160,22 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Setup(#[from] setup::Error),
+    /// A chain that lets no device in.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Doctor(#[from] doctor::Error),
+    /// Taking the account's part down.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Teardown(#[from] teardown::Error),
+    /// Registering certificates.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Register(#[from] register::Error),
+    /// Sending events again.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Replay(#[from] replay::Error),
 }
 
 /// What AWS said: the error code and the message.
@@ -192,6 +208,10 @@ impl Error {
             Self::Sandbox { .. } => ExitCode::Refused,
             Self::NoRegion | Self::MalformedRegion { .. } | Self::ProfileNotFound { .. } => ExitCode::Usage,
             Self::Setup(error) => error.exit_code(),
+            Self::Doctor(error) => error.exit_code(),
+            Self::Teardown(error) => error.exit_code(),
+            Self::Register(error) => error.exit_code(),
+            Self::Replay(error) => error.exit_code(),
             _ => ExitCode::Aws,
         }
     }

@@ -1,10 +1,16 @@
-//! The user's AWS account: how it is reached, its endpoint, and setting it up for just-in-time registration.
+//! The user's AWS account: how it is reached, its endpoint, and how it is set up, examined, used and taken down.
 
 mod account;
+mod allowance;
 mod calls;
+pub mod doctor;
 mod endpoint;
 mod error;
+mod pace;
+pub mod register;
+pub mod replay;
 pub mod setup;
+pub mod teardown;
 
 pub use account::Account;
 pub use endpoint::{SANDBOX_ENDPOINT, endpoint};

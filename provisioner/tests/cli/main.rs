@@ -48,7 +48,6 @@ fn other_clouds_get_the_reason_why_not() {
 #[test]
 fn flags_of_later_work_are_refused_and_not_ignored() {
     for flags in [
-        vec!["-m", "mar"],
         vec!["-m", "jitr", "-p", "fw.hex"],
         vec!["-m", "jitr", "-app", "app.hex"],
         vec!["-ssid", "net", "-psk", "hush", "-auth", "wpa-psk"],

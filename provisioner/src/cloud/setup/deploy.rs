@@ -16,7 +16,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The function, if it is there.
-pub(super) async fn find(account: &Account, function: &str) -> Result<Option<Deployed>, CloudError> {
+pub(in crate::cloud) async fn find(
+    account: &Account,
+    function: &str,
+) -> Result<Option<Deployed>, CloudError> {
     const ACTION: &str = "lambda:GetFunctionConfiguration";
     let answer = account.lambda().get_function_configuration().function_name(function).send().await;
     match answer.map_err(account.failed(ACTION)) {
@@ -31,7 +34,7 @@ pub(super) async fn find(account: &Account, function: &str) -> Result<Option<Dep
 
 impl Step {
     /// Does it, and waits until the function can be invoked. `busy` tells that it was being changed when it was found.
-    pub(super) async fn apply(
+    pub(in crate::cloud) async fn apply(
         &self,
         account: &Account,
         function: &str,

@@ -93,6 +93,13 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+    /// The policy that devices get cannot be made up.
+    #[error("the policy that devices get cannot be made up")]
+    #[diagnostic(help("give a document of at most 2048 characters without white space, or leave it out"))]
+    DevicePolicy {
+        /// Why.
+        source: jitr::policy::PolicyError,
+    },
     /// A name in the function's environment that AWS does not accept.
     #[error("the environment of the function has a name that AWS does not accept")]
     #[diagnostic(help(

@@ -10,15 +10,15 @@ use super::package::Package;
 use super::{Error, Settings};
 
 /// Runtime of a function that is an executable of its own.
-pub(super) const RUNTIME: Runtime = Runtime::Providedal2023;
+pub(in crate::cloud) const RUNTIME: Runtime = Runtime::Providedal2023;
 /// Not used by the `provided` runtimes, yet required.
-pub(super) const HANDLER: &str = "bootstrap";
+pub(in crate::cloud) const HANDLER: &str = "bootstrap";
 /// Memory of a new function, in MB.
-pub(super) const MEMORY: i32 = 128;
+pub(in crate::cloud) const MEMORY: i32 = 128;
 /// Time limit of a new function, in seconds: registration takes less than one, throttled calls are retried.
-pub(super) const TIMEOUT: i32 = 30;
+pub(in crate::cloud) const TIMEOUT: i32 = 30;
 /// Below this many seconds a throttled registration could not finish.
-const SHORTEST_TIMEOUT: i32 = 10;
+pub(in crate::cloud) const SHORTEST_TIMEOUT: i32 = 10;
 
 /// Variables of the function that setting up may have to change.
 const POLICY_NAME: &str = "ZT_POLICY_NAME";
@@ -27,21 +27,21 @@ const THING_GROUP: &str = "THING_GROUP";
 const ALLOWED_CA_IDS: &str = "ALLOWED_CA_IDS";
 
 /// Environment variables of a function.
-pub(super) type Variables = BTreeMap<String, String>;
+pub(in crate::cloud) type Variables = BTreeMap<String, String>;
 
 /// The function as the account has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Deployed {
-    pub(super) arn: String,
-    pub(super) role: String,
+pub(in crate::cloud) struct Deployed {
+    pub(in crate::cloud) arn: String,
+    pub(in crate::cloud) role: String,
     sha256: String,
-    architecture: Architecture,
-    runtime: Option<Runtime>,
+    pub(in crate::cloud) architecture: Architecture,
+    pub(in crate::cloud) runtime: Option<Runtime>,
     handler: String,
     memory: i32,
-    timeout: i32,
+    pub(in crate::cloud) timeout: i32,
     /// `None` where they cannot be decrypted.
-    variables: Option<Variables>,
+    pub(in crate::cloud) variables: Option<Variables>,
     /// Why it can never run, if it cannot.
     broken: Option<String>,
     /// Still being made or updated.
@@ -50,7 +50,7 @@ pub(super) struct Deployed {
 
 impl Deployed {
     /// What `GetFunctionConfiguration` tells; `None` where it has no ARN.
-    pub(super) fn from_answer(answer: &GetFunctionConfigurationOutput) -> Option<Self> {
+    pub(in crate::cloud) fn from_answer(answer: &GetFunctionConfigurationOutput) -> Option<Self> {
         let environment = answer.environment();
         let variables = environment
             .and_then(|environment| environment.variables())
@@ -74,48 +74,48 @@ impl Deployed {
     }
 
     /// Whether it is still being made or updated.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::cloud) fn is_busy(&self) -> bool {
         self.busy
     }
 
     /// Why it can never run, if it cannot.
-    pub(super) fn broken(&self) -> Option<&str> {
+    pub(in crate::cloud) fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
 
     /// The names that the function works with, where its environment says so.
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+    pub(in crate::cloud) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.as_ref()?.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn policy_name(&self) -> Option<&str> {
+    pub(in crate::cloud) fn policy_name(&self) -> Option<&str> {
         self.variable(POLICY_NAME)
     }
 
-    pub(super) fn thing_type(&self) -> Option<&str> {
+    pub(in crate::cloud) fn thing_type(&self) -> Option<&str> {
         self.variable(THING_TYPE)
     }
 
-    pub(super) fn thing_group(&self) -> Option<&str> {
+    pub(in crate::cloud) fn thing_group(&self) -> Option<&str> {
         self.variable(THING_GROUP)
     }
 }
 
 /// What is to be changed in the configuration; `None` stays.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Configuration {
-    pub(super) runtime: Option<Runtime>,
-    pub(super) handler: Option<String>,
-    pub(super) memory: Option<i32>,
-    pub(super) timeout: Option<i32>,
-    pub(super) role: Option<String>,
+pub(in crate::cloud) struct Configuration {
+    pub(in crate::cloud) runtime: Option<Runtime>,
+    pub(in crate::cloud) handler: Option<String>,
+    pub(in crate::cloud) memory: Option<i32>,
+    pub(in crate::cloud) timeout: Option<i32>,
+    pub(in crate::cloud) role: Option<String>,
     /// All variables, those that stay included: AWS replaces the whole set.
-    pub(super) variables: Option<Variables>,
+    pub(in crate::cloud) variables: Option<Variables>,
 }
 
 /// What is to be done about the function.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(in crate::cloud) enum Step {
     Leave,
     Create { package: Package, role: String, variables: Variables },
     Change { code: Option<Package>, configuration: Configuration, changes: Vec<String> },
@@ -125,7 +125,7 @@ pub(super) enum Step {
 ///
 /// # Errors
 /// [`Error::NoFunction`] without function and package, [`Error::FunctionBroken`], [`Error::HiddenVariables`].
-pub(super) fn decide(
+pub(in crate::cloud) fn decide(
     found: Option<&Deployed>,
     settings: &Settings,
     role: Option<&str>,
@@ -218,7 +218,7 @@ fn merged(
 }
 
 impl Step {
-    pub(super) fn link(&self, name: &str) -> Link {
+    pub(in crate::cloud) fn link(&self, name: &str) -> Link {
         let details = match self {
             Self::Leave => Vec::new(),
             Self::Create { package, .. } => vec![format!("{RUNTIME}, {}", package.architecture)],

@@ -18,6 +18,10 @@ pub enum Kind {
     TopicRule,
     /// The signer CA, known to the account.
     SignerCa,
+    /// The policy that devices get.
+    DevicePolicy,
+    /// The type of the things.
+    ThingType,
 }
 
 impl fmt::Display for Kind {
@@ -28,6 +32,8 @@ impl fmt::Display for Kind {
             Self::Permission => "permission",
             Self::TopicRule => "topic rule",
             Self::SignerCa => "signer CA",
+            Self::DevicePolicy => "policy",
+            Self::ThingType => "thing type",
         })
     }
 }
@@ -59,7 +65,12 @@ pub struct Link {
 
 impl Link {
     /// A link that is created if `exists` is false, changed if there are changes, and else left.
-    pub(super) fn new(link: Kind, name: impl Into<String>, exists: bool, changes: Vec<String>) -> Self {
+    pub(in crate::cloud) fn new(
+        link: Kind,
+        name: impl Into<String>,
+        exists: bool,
+        changes: Vec<String>,
+    ) -> Self {
         let action = match (exists, changes.is_empty()) {
             (false, _) => Action::Create,
             (true, false) => Action::Change,

@@ -8,15 +8,15 @@ use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::scope::Scope;
 use serde_json::Value;
 
-mod deploy;
+pub(super) mod deploy;
 mod error;
-mod function;
+pub(super) mod function;
 mod link;
 mod package;
-mod permission;
-mod role;
-mod rule;
-mod signer_ca;
+pub(super) mod permission;
+pub(super) mod role;
+pub(super) mod rule;
+pub(super) mod signer_ca;
 
 pub use error::Error;
 pub use link::{Action, Kind, Link};
@@ -28,6 +28,9 @@ use super::{Account, Error as CloudError, endpoint};
 pub const FUNCTION: &str = "JITR";
 /// Name of the topic rule unless another is chosen.
 pub const RULE: &str = "ForwardSignedButUnknownDevices";
+
+/// Follows the function's name in the name of its role.
+pub(super) const ROLE_SUFFIX: &str = "-role";
 
 /// What the account is to look like.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ impl Plan {
         signer: Option<&SignerCa<'_>>,
         settings: &Settings,
     ) -> Result<Self, CloudError> {
-        let role_name = format!("{}-role", base_name(&settings.function));
+        let role_name = format!("{}{ROLE_SUFFIX}", base_name(&settings.function));
         let find_signer = async {
             match signer {
                 Some(signer) => signer_ca::find(account, signer.id).await,
@@ -151,12 +154,7 @@ impl Plan {
             Some(function) => function.arn.clone(),
             None => function_arn(&scope, &settings.function),
         };
-        let permission = permission::Wanted {
-            function: settings.function.clone(),
-            statement: settings.rule.clone(),
-            rule: scope.arn(format_args!("rule/{}", settings.rule)),
-            account: scope.account.clone(),
-        };
+        let permission = wanted_permission(&scope, settings);
         Ok(Self {
             rule: settings.rule.clone(),
             function: settings.function.clone(),
@@ -233,8 +231,18 @@ pub async fn registration_code(account: &Account) -> Result<String, CloudError> 
     answer.registration_code.ok_or(CloudError::Incomplete { action: ACTION, what: "the code" })
 }
 
+/// Who is to be let into the function: the rule of this account.
+pub(super) fn wanted_permission(scope: &Scope, settings: &Settings) -> permission::Wanted {
+    permission::Wanted {
+        function: settings.function.clone(),
+        statement: settings.rule.clone(),
+        rule: scope.arn(format_args!("rule/{}", settings.rule)),
+        account: scope.account.clone(),
+    }
+}
+
 /// The policy of the role, for the names that the function is going to work with.
-fn role_policy(
+pub(super) fn role_policy(
     scope: &Scope,
     settings: &Settings,
     found: Option<&function::Deployed>,
@@ -264,21 +272,28 @@ fn role_policy(
 }
 
 /// The name in a function's ARN (`arn:aws:lambda:REGION:ACCOUNT:function:NAME`), or the name itself.
-fn base_name(function: &str) -> &str {
+pub(super) fn base_name(function: &str) -> &str {
     function.split(':').nth(6).unwrap_or(function)
 }
 
-fn function_arn(scope: &Scope, function: &str) -> String {
+pub(super) fn function_arn(scope: &Scope, function: &str) -> String {
     if function.starts_with("arn:") {
         return function.to_owned();
     }
     format!("arn:{}:lambda:{}:{}:function:{function}", scope.partition, scope.region, scope.account)
 }
 
+/// Tag on everything made, with [`TOOL`] as its value.
+pub(super) const CREATED_BY: &str = "zero-touch:created-by";
+/// Value of [`CREATED_BY`].
+pub(super) const TOOL: &str = "provisioner";
+/// Tag on everything made: the id of the signer CA it was made for.
+pub(super) const SIGNER: &str = "zero-touch:signer-ca";
+
 /// Everything made carries these: which tool made it, and for which signer CA.
 fn tags(ca: Option<&str>) -> Vec<(&'static str, &str)> {
-    let ca = ca.map(|id| ("zero-touch:signer-ca", id));
-    [("zero-touch:created-by", "provisioner")].into_iter().chain(ca).collect()
+    let ca = ca.map(|id| (SIGNER, id));
+    [(CREATED_BY, TOOL)].into_iter().chain(ca).collect()
 }
 
 /// A string, or a list with the string in it: IAM policies have both.

@@ -49,10 +49,10 @@ enum Reason {
 /// A package that has been checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Package {
-    pub(super) bytes: Vec<u8>,
-    pub(super) architecture: Architecture,
+    pub(in crate::cloud) bytes: Vec<u8>,
+    pub(in crate::cloud) architecture: Architecture,
     /// SHA-256 in base64, as Lambda's `CodeSha256`.
-    pub(super) sha256: String,
+    pub(in crate::cloud) sha256: String,
 }
 
 impl fmt::Debug for Package {

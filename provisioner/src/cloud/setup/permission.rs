@@ -11,20 +11,20 @@ const IOT: &str = "iot.amazonaws.com";
 
 /// Who may invoke what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(in crate::cloud) struct Wanted {
     /// Name or ARN of the function.
-    pub(super) function: String,
+    pub(in crate::cloud) function: String,
     /// Statement id in the function's policy: the name of the rule.
-    pub(super) statement: String,
+    pub(in crate::cloud) statement: String,
     /// ARN of the rule.
-    pub(super) rule: String,
+    pub(in crate::cloud) rule: String,
     /// Account number of the rule.
-    pub(super) account: String,
+    pub(in crate::cloud) account: String,
 }
 
 /// What is to be done about the permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::cloud) enum Step {
     Leave,
     Add,
     /// Remove the statement of ours that is not right, then add.
@@ -32,7 +32,7 @@ pub(super) enum Step {
 }
 
 /// The resource policy of the function, if the function and the policy are there.
-pub(super) async fn find(account: &Account, function: &str) -> Result<Option<Value>, CloudError> {
+pub(in crate::cloud) async fn find(account: &Account, function: &str) -> Result<Option<Value>, CloudError> {
     const ACTION: &str = "lambda:GetPolicy";
     let answer = account.lambda().get_policy().function_name(function).send().await;
     match answer.map_err(account.failed(ACTION)) {
@@ -47,7 +47,7 @@ pub(super) async fn find(account: &Account, function: &str) -> Result<Option<Val
     }
 }
 
-pub(super) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {
+pub(in crate::cloud) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {
     let empty = Vec::new();
     let statements = policy.and_then(|policy| policy["Statement"].as_array()).unwrap_or(&empty);
     if statements.iter().any(|statement| allows(statement, wanted)) {
@@ -85,7 +85,7 @@ fn difference(statement: &Value, wanted: &Wanted) -> String {
 }
 
 /// The value of a condition key, under whichever operator; keys ignore case.
-fn condition<'a>(statement: &'a Value, key: &str) -> Option<&'a Value> {
+pub(in crate::cloud) fn condition<'a>(statement: &'a Value, key: &str) -> Option<&'a Value> {
     let operators = statement["Condition"].as_object()?;
     operators
         .values()
@@ -95,7 +95,7 @@ fn condition<'a>(statement: &'a Value, key: &str) -> Option<&'a Value> {
 }
 
 impl Step {
-    pub(super) fn link(&self, wanted: &Wanted) -> Link {
+    pub(in crate::cloud) fn link(&self, wanted: &Wanted) -> Link {
         let changes = match self {
             Self::Leave | Self::Add => Vec::new(),
             Self::Replace(difference) => vec![difference.clone()],
@@ -103,7 +103,7 @@ impl Step {
         Link::new(Kind::Permission, &wanted.statement, *self != Self::Add, changes)
     }
 
-    pub(super) async fn apply(&self, account: &Account, wanted: &Wanted) -> Result<(), CloudError> {
+    pub(in crate::cloud) async fn apply(&self, account: &Account, wanted: &Wanted) -> Result<(), CloudError> {
         let lambda = account.lambda();
         if let Self::Replace(_) = self {
             lambda

@@ -9,26 +9,26 @@ use super::{holds, tags};
 use crate::cloud::{Account, Error as CloudError};
 
 /// Name of the inline policy.
-const INLINE: &str = "jitr";
+pub(in crate::cloud) const INLINE: &str = "jitr";
 
 /// The role as the account has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Found {
-    trust: Value,
+pub(in crate::cloud) struct Found {
+    pub(in crate::cloud) trust: Value,
     /// The inline policy, if it is there.
     policy: Option<Value>,
 }
 
 /// What is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(in crate::cloud) enum Step {
     Leave,
     Create,
     Mend { trust: bool, policy: bool },
 }
 
 /// The role and its inline policy, if they are there.
-pub(super) async fn find(account: &Account, name: &str) -> Result<Option<Found>, CloudError> {
+pub(in crate::cloud) async fn find(account: &Account, name: &str) -> Result<Option<Found>, CloudError> {
     let iam = account.iam();
     let role = async {
         let answer = iam.get_role().role_name(name).send().await;
@@ -54,19 +54,19 @@ pub(super) async fn find(account: &Account, name: &str) -> Result<Option<Found>,
 }
 
 /// IAM hands documents out percent-encoded (RFC 3986). What is no JSON equals no document, and is mended.
-fn document(text: &str) -> Value {
+pub(in crate::cloud) fn document(text: &str) -> Value {
     let text = percent_decode_str(text).decode_utf8_lossy();
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-pub(super) fn decide(found: Option<&Found>, policy: &Value) -> Step {
+pub(in crate::cloud) fn decide(found: Option<&Found>, policy: &Value) -> Step {
     let Some(found) = found else { return Step::Create };
     let trust = !trusts_lambda(&found.trust);
     let policy = found.policy.as_ref() != Some(policy);
     if trust || policy { Step::Mend { trust, policy } } else { Step::Leave }
 }
 
-fn trusts_lambda(trust: &Value) -> bool {
+pub(in crate::cloud) fn trusts_lambda(trust: &Value) -> bool {
     trust["Statement"].as_array().is_some_and(|statements| {
         statements.iter().any(|statement| {
             statement["Effect"] == "Allow"
@@ -77,7 +77,7 @@ fn trusts_lambda(trust: &Value) -> bool {
 }
 
 impl Step {
-    pub(super) fn link(&self, name: &str) -> Link {
+    pub(in crate::cloud) fn link(&self, name: &str) -> Link {
         let changes = match *self {
             Self::Leave | Self::Create => Vec::new(),
             Self::Mend { trust, policy } => [
@@ -92,7 +92,7 @@ impl Step {
         Link::new(Kind::Role, name, *self != Self::Create, changes)
     }
 
-    pub(super) async fn apply(
+    pub(in crate::cloud) async fn apply(
         &self,
         account: &Account,
         name: &str,

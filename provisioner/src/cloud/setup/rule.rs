@@ -13,7 +13,7 @@ const DESCRIPTION: &str = "Forwards boards that a registered CA has signed and t
 
 /// What is to be done about the rule, and the rule as it is then.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(in crate::cloud) enum Step {
     Leave,
     Create(TopicRulePayload),
     Replace(TopicRulePayload, Vec<String>),
@@ -22,7 +22,7 @@ pub(super) enum Step {
 /// The rule in the account, if it is there.
 ///
 /// AWS answers `UnauthorizedException` for a rule that does not exist; the list tells that from a real refusal.
-pub(super) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, CloudError> {
+pub(in crate::cloud) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, CloudError> {
     let answer = account.iot().get_topic_rule().rule_name(name).send().await;
     match answer.map_err(account.failed("iot:GetTopicRule")) {
         Ok(answer) => Ok(answer.rule),
@@ -49,7 +49,7 @@ async fn is_listed(account: &Account, name: &str) -> Result<bool, CloudError> {
 }
 
 /// `function` is the ARN of the function that the rule has to invoke.
-pub(super) fn decide(found: Option<&TopicRule>, function: &str) -> Result<Step, CloudError> {
+pub(in crate::cloud) fn decide(found: Option<&TopicRule>, function: &str) -> Result<Step, CloudError> {
     let Some(rule) = found else {
         return Ok(Step::Create(payload(vec![invoke(function)?], DESCRIPTION.to_owned(), None)?));
     };
@@ -112,7 +112,7 @@ fn unbuilt() -> CloudError {
 }
 
 impl Step {
-    pub(super) fn link(&self, name: &str) -> Link {
+    pub(in crate::cloud) fn link(&self, name: &str) -> Link {
         let changes = match self {
             Self::Replace(_, changes) => changes.clone(),
             Self::Leave | Self::Create(_) => Vec::new(),
@@ -120,7 +120,7 @@ impl Step {
         Link::new(Kind::TopicRule, name, !matches!(self, Self::Create(_)), changes)
     }
 
-    pub(super) async fn apply(
+    pub(in crate::cloud) async fn apply(
         &self,
         account: &Account,
         name: &str,

@@ -9,23 +9,23 @@ use crate::cloud::{Account, Error as CloudError};
 
 /// The signer CA as the account has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Registered {
-    pub(super) active: bool,
-    pub(super) auto_registration: bool,
+pub(in crate::cloud) struct Registered {
+    pub(in crate::cloud) active: bool,
+    pub(in crate::cloud) auto_registration: bool,
     /// A template makes AWS provision boards itself (JITP), so that no event is published.
-    pub(super) template: bool,
+    pub(in crate::cloud) template: bool,
 }
 
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::cloud) enum Step {
     Leave,
     Register,
     Mend(Registered),
 }
 
 /// The signer CA in the account, if it is there; found by its certificate id.
-pub(super) async fn find(account: &Account, id: &str) -> Result<Option<Registered>, CloudError> {
+pub(in crate::cloud) async fn find(account: &Account, id: &str) -> Result<Option<Registered>, CloudError> {
     let answer = account.iot().describe_ca_certificate().certificate_id(id).send().await;
     match answer.map_err(account.failed("iot:DescribeCACertificate")) {
         Ok(answer) => Ok(Some(registered(&answer))),
@@ -48,7 +48,7 @@ fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
     }
 }
 
-pub(super) fn decide(found: Option<Registered>) -> Step {
+pub(in crate::cloud) fn decide(found: Option<Registered>) -> Step {
     match found {
         None => Step::Register,
         Some(Registered { active: true, auto_registration: true, template: false }) => Step::Leave,
@@ -57,7 +57,7 @@ pub(super) fn decide(found: Option<Registered>) -> Step {
 }
 
 impl Step {
-    pub(super) fn link(self, id: &str) -> Link {
+    pub(in crate::cloud) fn link(self, id: &str) -> Link {
         let changes = match self {
             Self::Leave | Self::Register => Vec::new(),
             Self::Mend(found) => [
@@ -77,7 +77,7 @@ impl Step {
     }
 
     /// `verification` is the verification certificate, PEM; needed to register.
-    pub(super) async fn apply(
+    pub(in crate::cloud) async fn apply(
         self,
         account: &Account,
         signer: &SignerCa<'_>,

@@ -1,0 +1,145 @@
+//! `doctor`: why boards cannot connect, link by link, and mending what is safe to mend.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use miette::Diagnostic;
+use time::OffsetDateTime;
+
+use super::{Context, Error, setup};
+use crate::Error as TopError;
+use crate::ca::{self, Certificate, Chain};
+use crate::cloud::doctor::{self, Device, Diagnosis, Finding, Link, Subject, Verdict};
+use crate::cloud::{self, Account};
+use crate::home;
+use crate::provision::{CERTIFICATE, THING_NAME};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provisioner doctor
+      Look at every link between a board's first connection and its registration.
+  provisioner doctor --board MCHP3261021800001234
+      Look also at the certificate, policies and thing of a board that was provisioned here.
+  provisioner doctor --mend
+      Repair what is safe to repair, then look again.
+
+Ends with 0 only if a board could connect now.")]
+pub struct Arguments {
+    /// A provisioned board: its folder, or its serial number
+    #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
+    board: Option<PathBuf>,
+    /// A thing of the account
+    #[arg(long, value_name = "NAME")]
+    thing: Option<String>,
+    /// Repair what is safe to repair
+    #[arg(long)]
+    mend: bool,
+    #[command(flatten)]
+    options: setup::Options,
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+    let settings = arguments.options.settings()?;
+    let device = device(arguments, context)?;
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let now = OffsetDateTime::now_utc();
+    let chain = ca::store::load(&context.home, now);
+    let signer = chain.as_ref().ok().map(Chain::signer);
+    let subject = Subject { signer, settings: &settings, device: device.as_ref(), now };
+    let progress = context.progress("looking at the account");
+    let mut diagnosis = doctor::examine(&account, &subject).await?;
+    if arguments.mend {
+        if let (true, Ok(chain)) = (diagnosis.is_mended_by_setup(), &chain) {
+            progress.step("mending the account");
+            setup::set_up(context, &account, Some(chain), &settings).await?;
+        }
+        if !context.global.dry_run {
+            for done in doctor::mend(&account, &diagnosis, device.as_ref()).await? {
+                context.note(format_args!("mended: {done}"));
+            }
+            progress.step("looking at the account again");
+            diagnosis = doctor::examine(&account, &subject).await?;
+        }
+    }
+    drop(progress);
+    if let Err(error) = &chain {
+        note_chain(&mut diagnosis, error);
+    }
+    show(context, &diagnosis);
+    diagnosis.verdict().map_err(cloud::Error::Doctor)?;
+    Ok(())
+}
+
+/// The board or thing that is meant.
+fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, TopError> {
+    if let Some(thing) = &arguments.thing {
+        return Ok(Some(Device::Thing(thing.clone())));
+    }
+    let Some(board) = &arguments.board else { return Ok(None) };
+    let folder = if board.is_dir() { board.clone() } else { context.home.root().join(board) };
+    let path = folder.join(CERTIFICATE);
+    let Some(pem) = home::read(&path)? else {
+        return Err(Error::usage(
+            format!("there is no {}", path.display()),
+            "name the folder of a provisioned board or its serial number; `provisioner boards` lists those plugged in",
+        )
+        .into());
+    };
+    let certificate = Certificate::from_pem(&pem)
+        .map_err(|source| ca::Error::Malformed { file: path.display().to_string(), source })?;
+    let stored_name =
+        home::read(&folder.join(THING_NAME))?.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    Ok(Some(Device::Board { certificate, stored_name }))
+}
+
+fn show(context: &Context, diagnosis: &Diagnosis) {
+    let last = diagnosis.findings.len().saturating_sub(1);
+    for (index, finding) in diagnosis.findings.iter().enumerate() {
+        context.result(Branch { finding, last: index == last }, finding);
+    }
+}
+
+/// One line of the tree for people.
+struct Branch<'a> {
+    finding: &'a Finding,
+    last: bool,
+}
+
+const RIGHT: Style = AnsiColor::Green.on_default();
+const NOTABLE: Style = AnsiColor::Yellow.on_default();
+const WRONG: Style = AnsiColor::Red.on_default().bold();
+
+impl fmt::Display for Branch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { link, name, verdict, found, help, mendable } = self.finding;
+        let (style, sign) = match verdict {
+            Verdict::Right => (RIGHT, "✓"),
+            Verdict::Notable => (NOTABLE, "!"),
+            Verdict::Wrong => (WRONG, "✗"),
+            Verdict::Unknown => (WRONG, "?"),
+        };
+        let branch = if self.last { "└" } else { "├" };
+        write!(f, "{branch}─ {style}{sign}{style:#} {link:<13} {name}")?;
+        if !found.is_empty() {
+            write!(f, ": {}", found.join("; "))?;
+        }
+        match (verdict, help, mendable) {
+            (Verdict::Right, ..) => Ok(()),
+            (_, Some(help), _) => write!(f, " → {help}"),
+            (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --mend"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Says in the place of the signer CA why there is none on this computer.
+fn note_chain(diagnosis: &mut Diagnosis, error: &TopError) {
+    if let Some(finding) = diagnosis.findings.iter_mut().find(|finding| finding.link == Link::SignerCa) {
+        finding.found = vec![error.to_string()];
+        finding.help = error.help().map(|help| help.to_string());
+    }
+}

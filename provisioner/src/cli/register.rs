@@ -1,0 +1,252 @@
+//! `register`: certificates that are on disk, put into the account and registered (multi-account registration).
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::policy::PolicyTemplate;
+use jitr::registration::Settings;
+use jitr::thing_name::ThingNameSource;
+
+use super::{Context, Error};
+use crate::Error as TopError;
+use crate::cloud::register::{self, Candidate, Journal, Outcome, Quota, Quotas, Registrar, Row};
+use crate::cloud::setup::{Action, Error as SetupError};
+use crate::cloud::{self, Account};
+use crate::home;
+use crate::provision::CERTIFICATE;
+
+mod results;
+mod sources;
+
+use self::results::Results;
+
+/// What was registered, in the home folder.
+const JOURNAL: &str = "register.jsonl";
+
+/// Arguments of `register`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provisioner register --dir ~/.microchip-iot --result registered.csv
+      Every board certificate in the folder and below it.
+  provisioner register --file certificates.txt --quota UpdateCertificate=25 --quota DescribeCertificate=25
+      Those in the list, one file name a line, at the rate that a raised quota allows.
+  cat bundle.pem | provisioner register -
+      Every certificate of a bundle.
+
+An interrupted run goes on where it stopped. Ends with 1 if any certificate is not registered.")]
+pub struct Arguments {
+    /// Certificates, PEM or DER; `-` reads a PEM bundle or a list of file names from stdin
+    #[arg(value_name = "CERT")]
+    certificates: Vec<PathBuf>,
+    /// A folder with certificates (*.crt, *.pem, *.cer, *.der), subfolders included
+    #[arg(long, value_name = "DIR")]
+    dir: Vec<PathBuf>,
+    /// A file with one file name a line
+    #[arg(long, value_name = "LIST")]
+    file: Vec<PathBuf>,
+    /// Where results go besides the screen: CSV if the name ends in .csv, else JSON lines
+    #[arg(long, value_name = "PATH")]
+    result: Vec<PathBuf>,
+    /// A quota of the account that differs from AWS's default, calls a second
+    #[arg(long, value_name = "API=N")]
+    quota: Vec<Quota>,
+    /// Register again what the journal says was registered before
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What a registered certificate gets.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "What certificates get")]
+pub(super) struct Options {
+    /// Where the thing name comes from
+    #[arg(long, value_enum, default_value_t, value_name = "SOURCE")]
+    thing_name_source: Source,
+    /// Type of the things [default: microchip-zero-touch-kit]
+    #[arg(long, value_name = "NAME")]
+    thing_type: Option<ThingTypeName>,
+    /// Group that things are put into; it has to exist
+    #[arg(long, value_name = "NAME")]
+    thing_group: Option<ThingGroupName>,
+    /// Policy that certificates get [default: zt_policy]
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    /// Document that the policy is created with if it does not exist
+    #[arg(long, value_name = "PATH")]
+    policy_document: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// The subject key identifier: SHA-1 of the public key
+    #[default]
+    Ski,
+    /// The common name in the certificate
+    Cn,
+}
+
+impl Options {
+    /// The settings of the workflow.
+    ///
+    /// # Errors
+    /// A policy document that is missing or is none.
+    pub(super) fn settings(&self) -> Result<Settings, TopError> {
+        let mut settings = Settings::zero_touch()
+            .map_err(|source| cloud::Error::Setup(SetupError::DevicePolicy { source }))?;
+        if let Some(path) = &self.policy_document {
+            let Some(bytes) = home::read(path)? else {
+                return Err(Error::usage(
+                    format!("there is no policy document {}", path.display()),
+                    "name a JSON file with --policy-document, or leave it out for the default document",
+                )
+                .into());
+            };
+            settings.policy_template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes))
+                .map_err(|error| cloud::Error::Register(register::Error::Policy(error)))?;
+        }
+        if let Some(policy) = &self.policy {
+            settings.policy = policy.clone();
+        }
+        if let Some(thing_type) = &self.thing_type {
+            settings.thing_type = thing_type.clone();
+        }
+        settings.thing_group = self.thing_group.clone();
+        settings.thing_name_source = match self.thing_name_source {
+            Source::Ski => ThingNameSource::SubjectKeyIdentifier,
+            Source::Cn => ThingNameSource::CommonName,
+        };
+        Ok(settings)
+    }
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+    let settings = arguments.options.settings()?;
+    let (candidates, unusable) = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file)?;
+    if candidates.is_empty() && unusable.is_empty() {
+        return Err(Error::usage(
+            "there is no certificate to register",
+            "name certificates, a folder with --dir, a list with --file, or - for stdin",
+        )
+        .into());
+    }
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let quotas = Quotas::new(&arguments.quota);
+    let registrar = Registrar::new(&account, settings.clone(), &quotas);
+    let total = candidates.len() + unusable.len();
+    let scope = account.scope().await?;
+    let dry = context.global.dry_run;
+    for link in registrar.prepare(&scope, dry).await.map_err(cloud::Error::Register)? {
+        if link.action == Action::Create || !link.details.is_empty() {
+            context.note(link.line(!dry));
+        }
+    }
+    if dry {
+        return dry_run(context, &registrar, candidates, &unusable);
+    }
+    context.home.create()?;
+    let mut results = Results::create(&arguments.result)?;
+    let target = match arguments.again {
+        // A target of its own for this run: what it records is of no use to the next.
+        true => format!("{} again {}", register::target(&scope, &settings), std::process::id()),
+        false => register::target(&scope, &settings),
+    };
+    let mut journal = Journal::open(&context.home.file(JOURNAL), target).map_err(cloud::Error::Register)?;
+    let bar = bar(total);
+    let mut failure = None;
+    let mut tell = |row: &Row| {
+        bar.inc(1);
+        if let Err(error) = results.add(row) {
+            failure.get_or_insert(error);
+        }
+        bar.suspend(|| context.result(line(row), row));
+    };
+    unusable.iter().for_each(&mut tell);
+    let registered = registrar.register(candidates, &mut journal, &mut tell).await;
+    bar.finish_and_clear();
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let failed = match registered {
+        Ok(()) => 0,
+        Err(register::Error::Incomplete { failed, .. }) => failed,
+        Err(error) => return Err(cloud::Error::Register(error).into()),
+    } + unusable.len();
+    context.note(format_args!("{} of {total} certificates are registered", total - failed));
+    match failed {
+        0 => Ok(()),
+        _ => Err(cloud::Error::Register(register::Error::Incomplete { failed, total }).into()),
+    }
+}
+
+/// Registers the board whose files are in `folder`: for `-m mar`.
+///
+/// # Errors
+/// What the calls end in; [`register::Error::Incomplete`] if it is refused.
+pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) -> Result<(), TopError> {
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let scope = account.scope().await?;
+    let registrar = Registrar::new(&account, settings.clone(), &Quotas::new(&[]));
+    registrar.prepare(&scope, false).await.map_err(cloud::Error::Register)?;
+    let target = register::target(&scope, &settings);
+    let mut journal = Journal::open(&context.home.file(JOURNAL), target).map_err(cloud::Error::Register)?;
+    let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[])?;
+    let registered = registrar.register(candidates, &mut journal, |row| context.result(line(row), row)).await;
+    Ok(registered.map_err(cloud::Error::Register)?)
+}
+
+/// Says which certificates would be registered as which thing.
+fn dry_run(
+    context: &Context,
+    registrar: &Registrar,
+    candidates: Vec<Candidate>,
+    unusable: &[Row],
+) -> Result<(), TopError> {
+    for Candidate { source, certificate } in candidates {
+        let id = &certificate.facts().fingerprint;
+        match registrar.thing_name(&certificate) {
+            Ok(thing) => context.result(
+                format_args!("would register {source} as {thing}"),
+                &serde_json::json!({"source": source, "certificate_id": id, "thing_name": thing.as_str(), "outcome": "would_register"}),
+            ),
+            Err(error) => context.result(
+                format_args!("would refuse   {source}: {error}"),
+                &serde_json::json!({"source": source, "certificate_id": id, "outcome": "would_refuse", "reason": error.to_string()}),
+            ),
+        }
+    }
+    unusable.iter().for_each(|row| context.result(line(row), row));
+    Ok(())
+}
+
+fn line(row: &Row) -> String {
+    let Row { source, thing_name, outcome, reason, .. } = row;
+    let said = match outcome {
+        Outcome::Registered => "registered",
+        Outcome::Repaired => "was registered, repaired",
+        Outcome::DoneBefore => "registered before",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    };
+    match reason.as_str() {
+        "" => format!("{said:<12} {source}: thing {thing_name}"),
+        reason => format!("{said:<12} {source}: {reason}"),
+    }
+}
+
+/// Rate and time left, where somebody sees them.
+fn bar(total: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total as u64);
+    match ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

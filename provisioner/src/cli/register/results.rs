@@ -1,0 +1,105 @@
+//! The result files: one row a certificate, written as it comes, as CSV (RFC 4180) or JSON lines.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::cloud::register::Row;
+use crate::home;
+
+const HEADER: &str = "source,certificate_id,thing_name,outcome,reason\r\n";
+
+pub(super) struct Results(Vec<ResultFile>);
+
+struct ResultFile {
+    path: PathBuf,
+    file: File,
+    csv: bool,
+}
+
+impl Results {
+    /// Starts the files at `paths`; what was there is overwritten.
+    ///
+    /// # Errors
+    /// [`home::Error::Io`].
+    pub(super) fn create(paths: &[PathBuf]) -> Result<Self, home::Error> {
+        let open = |path: &PathBuf| {
+            let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+            let mut file = File::create(path)?;
+            if csv {
+                file.write_all(HEADER.as_bytes())?;
+            }
+            Ok(ResultFile { path: path.clone(), file, csv })
+        };
+        let files = paths.iter().map(|path| {
+            open(path).map_err(|source| home::Error::Io { action: "write", path: path.clone(), source })
+        });
+        Ok(Self(files.collect::<Result<_, _>>()?))
+    }
+
+    /// Adds a row to each file.
+    ///
+    /// # Errors
+    /// [`home::Error::Io`].
+    pub(super) fn add(&mut self, row: &Row) -> Result<(), home::Error> {
+        for ResultFile { path, file, csv } in &mut self.0 {
+            let line = match csv {
+                true => record(row),
+                false => serde_json::to_vec(row)
+                    .map_err(io::Error::from)
+                    .map(|line| [line, b"\n".to_vec()].concat()),
+            };
+            line.and_then(|line| file.write_all(&line)).map_err(|source| home::Error::Io {
+                action: "write",
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// One record of the CSV file.
+fn record(row: &Row) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    writer.serialize(row)?;
+    writer.into_inner().map_err(|error| error.into_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::register::Outcome;
+
+    fn row(reason: &str) -> Row {
+        Row {
+            source: "a, b.crt".into(),
+            certificate_id: "1f".into(),
+            thing_name: String::new(),
+            outcome: Outcome::Refused,
+            reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn fields_with_commas_quotes_and_lines_are_quoted() {
+        let text = |reason| String::from_utf8(record(&row(reason)).unwrap()).unwrap();
+        assert_eq!(text("it is \"REVOKED\"\n"), "\"a, b.crt\",1f,,refused,\"it is \"\"REVOKED\"\"\n\"\r\n");
+        assert_eq!(text("no"), "\"a, b.crt\",1f,,refused,no\r\n");
+    }
+
+    #[test]
+    fn the_name_decides_the_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().join("r.csv"), folder.path().join("r.jsonl")];
+        let mut results = Results::create(&paths).unwrap();
+        results.add(&row("no")).unwrap();
+        let [csv, json] = paths.map(|path| std::fs::read_to_string(path).unwrap());
+        assert_eq!(csv.lines().count(), 2);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["outcome"], "refused");
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the certificates are: files, folders, lists, and stdin.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::ca::Certificate;
+use crate::ca::certificate::Malformed;
+use crate::cloud::register::{Candidate, Outcome, Row};
+use crate::home;
+
+/// File names in a folder that can be certificates.
+const EXTENSIONS: [&str; 4] = ["crt", "pem", "cer", "der"];
+/// A folder this deep below the one that was named holds no certificates; links could lead round in circles.
+const DEEPEST: usize = 8;
+const STDIN: &str = "-";
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// The certificates, each once, and a row for each file that has none.
+///
+/// # Errors
+/// A folder or a list that cannot be read.
+pub(super) fn collect(
+    files: &[PathBuf],
+    folders: &[PathBuf],
+    lists: &[PathBuf],
+) -> Result<(Vec<Candidate>, Vec<Row>), home::Error> {
+    let mut found = Found::default();
+    for file in files {
+        if file.as_os_str() == STDIN {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map_err(|e| failed(file, e))?;
+            if find(&bytes, PEM).is_some() {
+                found.bundle("stdin", &bytes);
+            } else {
+                listed(&bytes, Path::new("")).for_each(|file| found.file(&file, true));
+            }
+        } else {
+            found.file(file, true);
+        }
+    }
+    for folder in folders {
+        let mut inside = Vec::new();
+        walk(folder, 0, &mut inside)?;
+        inside.sort();
+        inside.iter().for_each(|file| found.file(file, false));
+    }
+    for list in lists {
+        let bytes = fs::read(list).map_err(|e| failed(list, e))?;
+        let folder = list.parent().unwrap_or(Path::new(""));
+        listed(&bytes, folder).for_each(|file| found.file(&file, true));
+    }
+    Ok((found.candidates, found.unusable))
+}
+
+fn failed(path: &Path, source: io::Error) -> home::Error {
+    home::Error::Io { action: "read", path: path.to_owned(), source }
+}
+
+/// The names in a list, relative ones from the folder of the list; empty lines and those with # are left out.
+fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let names: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| folder.join(line))
+        .collect();
+    names.into_iter()
+}
+
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), home::Error> {
+    for entry in fs::read_dir(folder).map_err(|e| failed(folder, e))? {
+        let path = entry.map_err(|e| failed(folder, e))?.path();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        if path.is_dir() {
+            if depth < DEEPEST {
+                walk(&path, depth + 1, files)?;
+            }
+        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes.windows(pattern.len()).position(|window| window == pattern)
+}
+
+#[derive(Default)]
+struct Found {
+    candidates: Vec<Candidate>,
+    unusable: Vec<Row>,
+    seen: HashSet<String>,
+}
+
+impl Found {
+    /// The first certificate in a file. One that was found in a folder and not named is left out if it is a CA's or none.
+    fn file(&mut self, path: &Path, named: bool) {
+        let source = path.display().to_string();
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.refuse(source, format!("cannot be read: {error}")),
+        };
+        let certificate = match Certificate::from_pem(&bytes) {
+            Err(Malformed::Pem) => Certificate::from_der(&bytes),
+            read => read,
+        };
+        match certificate {
+            Ok(certificate) if certificate.is_ca() && !named => {}
+            Ok(certificate) => self.add(source, certificate),
+            Err(_) if !named && find(&bytes, PEM).is_none() => {}
+            Err(error) => self.refuse(source, error.to_string()),
+        }
+    }
+
+    /// Every certificate of a PEM bundle.
+    fn bundle(&mut self, source: &str, bytes: &[u8]) {
+        let mut rest = bytes;
+        for number in 1.. {
+            let Some(start) = find(rest, PEM) else { return };
+            let next =
+                find(&rest[start + PEM.len()..], PEM).map_or(rest.len(), |end| start + PEM.len() + end);
+            let source = format!("{source}:{number}");
+            match Certificate::from_pem(&rest[start..next]) {
+                Ok(certificate) => self.add(source, certificate),
+                Err(error) => self.refuse(source, error.to_string()),
+            }
+            rest = &rest[next..];
+        }
+    }
+
+    fn add(&mut self, source: String, certificate: Certificate) {
+        if certificate.is_ca() {
+            return self.refuse(source, "is the certificate of a CA".to_owned());
+        }
+        if self.seen.insert(certificate.facts().fingerprint.clone()) {
+            self.candidates.push(Candidate { source, certificate });
+        }
+    }
+
+    fn refuse(&mut self, source: String, reason: String) {
+        let (certificate_id, thing_name) = (String::new(), String::new());
+        self.unusable.push(Row { source, certificate_id, thing_name, outcome: Outcome::Refused, reason });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem(name: &str) -> String {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    fn ca() -> String {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn a_folder_gives_its_device_certificates_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let board = folder.path().join("MCHP1");
+        fs::create_dir(&board).unwrap();
+        fs::write(board.join("device.crt"), pem("a")).unwrap();
+        fs::write(board.join("device.csr"), "not looked at").unwrap();
+        fs::write(folder.path().join("signer-ca.crt"), ca()).unwrap();
+        fs::write(folder.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
+        fs::write(
+            folder.path().join("damaged.crt"),
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
+        let (candidates, unusable) = collect(&[], &[folder.path().to_owned()], &[]).unwrap();
+        assert_eq!(candidates.len(), 1);
+        assert!(candidates[0].source.ends_with("MCHP1/device.crt"));
+        assert_eq!(unusable.len(), 1, "{unusable:?}");
+        assert!(unusable[0].source.ends_with("damaged.crt"));
+    }
+
+    #[test]
+    fn a_list_names_files_beside_it_and_each_certificate_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = pem("a");
+        fs::write(folder.path().join("a.crt"), &certificate).unwrap();
+        fs::write(folder.path().join("copy.crt"), &certificate).unwrap();
+        let list = folder.path().join("list.txt");
+        fs::write(&list, "# boards\n\na.crt\n copy.crt \nmissing.crt\n").unwrap();
+        let (candidates, unusable) = collect(&[], &[], &[list]).unwrap();
+        assert_eq!(candidates.len(), 1);
+        assert!(unusable[0].reason.starts_with("cannot be read"), "{unusable:?}");
+    }
+
+    #[test]
+    fn a_bundle_gives_every_certificate_and_names_what_cannot_be_one() {
+        let mut found = Found::default();
+        let text = format!(
+            "{}{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n{}",
+            pem("a"),
+            ca(),
+            pem("b")
+        );
+        found.bundle("stdin", text.as_bytes());
+        let sources: Vec<_> = found.candidates.iter().map(|candidate| candidate.source.as_str()).collect();
+        assert_eq!(sources, ["stdin:1", "stdin:4"]);
+        let reasons: Vec<_> = found.unusable.iter().map(|row| row.source.as_str()).collect();
+        assert_eq!(reasons, ["stdin:2", "stdin:3"]);
+    }
+}

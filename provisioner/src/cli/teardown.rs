@@ -1,0 +1,81 @@
+//! `teardown`: what this tool made in the account, removed.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use crate::Error as TopError;
+use crate::cloud::Account;
+use crate::cloud::teardown::{Item, Keep, Outcome, Plan};
+
+/// Arguments of `teardown`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: provisioner teardown --dry-run
+    Show what would be removed.
+
+Only what carries the tag zero-touch:created-by=provisioner is removed, and what belongs to it: the certificates that such
+a CA signed, with their things, and the policy and thing type of such a function, if nothing else uses them.
+Run again after an interruption, it finishes.")]
+pub struct Arguments {
+    /// Leave certificates and things, and what they need, as they are
+    #[arg(long)]
+    keep_devices: bool,
+    /// Leave the signer CAs registered
+    #[arg(long)]
+    keep_ca: bool,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    item: &'a Item,
+    #[serde(flatten)]
+    outcome: Option<&'a Outcome>,
+    done: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let progress = context.progress("looking for what was made");
+    let plan = Plan::make(&account, Keep { devices: arguments.keep_devices, cas: arguments.keep_ca }).await?;
+    drop(progress);
+    let place = format!("account {} in {}", plan.scope.account, plan.scope.region);
+    if plan.is_empty() {
+        context.note(format_args!("{place}: nothing here was made by this tool"));
+        return Ok(());
+    }
+    if context.global.dry_run {
+        plan.items().for_each(|item| {
+            context
+                .result(line("would be removed", item, item.note), &Row { item, outcome: None, done: false });
+        });
+        return Ok(());
+    }
+    if !context.global.yes {
+        context.note(format_args!("{place}:"));
+        plan.items().for_each(|item| context.note(line("would be removed", item, item.note)));
+        context.confirm("All this will be removed from the account.")?;
+    }
+    let progress = context.progress("removing");
+    plan.apply(&account, |item, outcome| {
+        progress.step(format!("removing {} {}", item.kind, item.name));
+        let (verb, reason) = match outcome {
+            Outcome::Removed => ("removed", None),
+            Outcome::Gone => ("gone already", None),
+            Outcome::Kept(reason) => ("left as it is", Some(reason.as_str())),
+            Outcome::Waiting(reason) => ("has to wait", Some(reason.as_str())),
+        };
+        context.result(line(verb, item, reason), &Row { item, outcome: Some(outcome), done: true });
+    })
+    .await?;
+    Ok(())
+}
+
+fn line(verb: &str, item: &Item, remark: Option<&str>) -> String {
+    let mut line = format!("{:<13} {:<17} {}", item.kind, verb, item.name);
+    if let Some(remark) = remark {
+        line.push_str(&format!(": {remark}"));
+    }
+    line
+}

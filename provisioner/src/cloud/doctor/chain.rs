@@ -1,0 +1,218 @@
+//! What is right and wrong about each link between the signer CA and the function, without I/O.
+
+use aws_sdk_iot::types::TopicRule;
+use jitr::registration::Settings as Registration;
+use jitr::scope::Scope;
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
+
+use super::finding::{Finding, Link};
+use crate::ca::Certificate;
+use crate::ca::certificate::rfc3339;
+use crate::cloud::Error as CloudError;
+use crate::cloud::allowance::allows;
+use crate::cloud::setup::{Settings, function, permission, rule, signer_ca};
+
+/// What makes missing links.
+pub(super) const SET_UP: &str = "provisioner setup";
+/// What makes the function.
+const DEPLOY: &str = "provisioner setup --lambda-zip PATH";
+/// A signer that ends so soon is worth a word.
+const SOON: Duration = Duration::days(90);
+/// Where a device's policy names the device itself.
+const ITSELF: &str = "client/${iot:Connection.Thing.ThingName}";
+
+/// Another CA of the account that has the signer's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Namesake {
+    pub(super) id: String,
+    /// Whether it has the signer's key, too.
+    pub(super) same_key: bool,
+}
+
+/// The signer CA on this computer, and the same in the account.
+pub(super) fn signer(
+    signer: &Certificate,
+    found: Option<signer_ca::Registered>,
+    namesakes: &[Namesake],
+    now: OffsetDateTime,
+) -> Finding {
+    let id = &signer.facts().fingerprint;
+    let Some(registered) = found else {
+        let mut problems = vec!["is not registered in this account and Region".to_owned()];
+        problems.extend(namesakes.iter().map(|other| match other.same_key {
+            true => format!("CA {} has its name and its key, but is another certificate", other.id),
+            false => format!(
+                "CA {} has its name, but another key: boards signed by that one belong to it",
+                other.id
+            ),
+        }));
+        return Finding::wrong(Link::SignerCa, id, problems).help(SET_UP).mendable();
+    };
+    let problems: Vec<String> = [
+        (!registered.active, "is inactive"),
+        (!registered.auto_registration, "does not register devices by itself (auto-registration is off)"),
+        (registered.template, "has a provisioning template, so AWS publishes no event"),
+    ]
+    .into_iter()
+    .filter(|(wrong, _)| *wrong)
+    .map(|(_, what)| what.to_owned())
+    .collect();
+    let end = signer.facts().not_after;
+    if !signer.is_valid_at(now) {
+        return Finding::wrong(Link::SignerCa, id, vec![format!("expired on {}", rfc3339(end))])
+            .help("provisioner ca create --force, then provision the boards again");
+    }
+    if problems.is_empty() && end - now < SOON {
+        return Finding::notable(Link::SignerCa, id, vec![format!("expires on {}", rfc3339(end))]);
+    }
+    Finding::unless(Link::SignerCa, id, problems)
+}
+
+/// The topic rule.
+pub(super) fn topic_rule(
+    name: &str,
+    found: Option<&TopicRule>,
+    function_arn: &str,
+) -> Result<Finding, CloudError> {
+    let problems = match rule::decide(found, function_arn)? {
+        rule::Step::Leave => Vec::new(),
+        rule::Step::Create(_) => vec!["does not exist".to_owned()],
+        rule::Step::Replace(_, changes) => changes,
+    };
+    Ok(Finding::unless(Link::TopicRule, name, problems))
+}
+
+/// The permission of the rule on the function.
+pub(super) fn permission(policy: Option<&Value>, wanted: &permission::Wanted) -> Finding {
+    let problems = match permission::decide(policy, wanted) {
+        permission::Step::Leave => Vec::new(),
+        permission::Step::Add => {
+            vec![format!(
+                "the function does not let rule {} of account {} in",
+                wanted.statement, wanted.account
+            )]
+        }
+        permission::Step::Replace(difference) => vec![format!("the permission {difference}")],
+    };
+    Finding::unless(Link::Permission, &wanted.statement, problems)
+}
+
+/// The function, and what it registers devices with.
+pub(super) fn function(
+    found: Option<&function::Deployed>,
+    settings: &Settings,
+    signer: Option<&str>,
+) -> (Finding, Option<Registration>) {
+    let (link, name) = (Link::Function, settings.function.as_str());
+    let Some(deployed) = found else {
+        return (Finding::wrong(link, name, vec!["does not exist".to_owned()]).help(DEPLOY), None);
+    };
+    if let Some(reason) = deployed.broken() {
+        return (Finding::wrong(link, name, vec![format!("cannot run: {reason}")]).help(DEPLOY), None);
+    }
+    let registration = match jitr::config::settings(|name| deployed.variable(name).map(str::to_owned)) {
+        Ok(registration) => registration,
+        Err(error) => {
+            let help = "mend the variable in the function's configuration";
+            return (Finding::wrong(link, name, vec![format!("its environment: {error}")]).help(help), None);
+        }
+    };
+    let without_package = Settings { package: None, ..settings.clone() };
+    let finding = match function::decide(found, &without_package, None, signer) {
+        Ok(function::Step::Change { changes, .. }) => Finding::unless(link, name, changes),
+        Err(error) => Finding::wrong(link, name, vec![error.to_string()]),
+        Ok(_) if deployed.is_busy() => {
+            Finding::wrong(link, name, vec!["is still being made or updated".into()])
+                .help("wait a minute and look again")
+        }
+        Ok(_) => running(deployed, name),
+    };
+    (finding, Some(registration))
+}
+
+/// A function that runs, with what there is to say about how.
+fn running(deployed: &function::Deployed, name: &str) -> Finding {
+    let runtime = deployed.runtime.as_ref().map_or("a container image", |runtime| runtime.as_str());
+    let mut found = vec![format!("{runtime}, {}", deployed.architecture)];
+    if deployed.variables.is_none() {
+        found.push("its variables cannot be read; the defaults are assumed".to_owned());
+    }
+    if !runtime.starts_with("provided") {
+        found.push("is not the function of this tool; whether it registers devices is not known".to_owned());
+    }
+    if deployed.timeout < function::SHORTEST_TIMEOUT {
+        found.push(format!("stops after {} s; throttled registrations need more", deployed.timeout));
+    }
+    match found.len() {
+        1 => Finding::right(Link::Function, name, found),
+        _ => Finding::notable(Link::Function, name, found).help(DEPLOY),
+    }
+}
+
+/// The policy that devices get. `stored` is its document, if it exists.
+pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Option<&str>) -> Finding {
+    let (link, name) = (Link::DevicePolicy, settings.policy.as_str());
+    let wanted = match settings.policy_template.fill(scope) {
+        Ok(wanted) => wanted,
+        Err(error) if stored.is_none() => {
+            return Finding::wrong(link, name, vec![format!("cannot be created: {error}")])
+                .help("shorten the document in ZT_POLICY_DOCUMENT of the function");
+        }
+        Err(error) => return Finding::notable(link, name, vec![error.to_string()]),
+    };
+    let Some(stored) = stored else {
+        return Finding::right(link, name, vec!["is created when the first device is registered".to_owned()]);
+    };
+    if wanted.is_same_as(stored) {
+        return Finding::right(link, name, Vec::new());
+    }
+    let document: Value =
+        serde_json::from_str(&stored.replace("${iot:ClientId}", "${iot:Connection.Thing.ThingName}"))
+            .unwrap_or_default();
+    let found =
+        vec!["its default version is another document than the expected one; it is used as it is".to_owned()];
+    if allows(&[document], "iot:Connect", &scope.arn(ITSELF)) {
+        return Finding::notable(link, name, found);
+    }
+    let found = [found, vec!["it does not let a device connect under its thing name".to_owned()]].concat();
+    Finding::wrong(link, name, found).help(
+        "put the document of infra/zt_policy.json in as the default version: aws iot create-policy-version --set-as-default",
+    )
+}
+
+/// The type of the things. `deprecated` is `None` where it does not exist.
+pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
+    match deprecated {
+        None => Finding::right(
+            Link::ThingType,
+            name,
+            vec!["is created when the first device is registered".to_owned()],
+        ),
+        Some(false) => Finding::right(Link::ThingType, name, Vec::new()),
+        Some(true) => {
+            Finding::wrong(Link::ThingType, name, vec!["is deprecated: no new thing can have it".to_owned()])
+                .mendable()
+        }
+    }
+}
+
+/// Where events go that failed for good. `destination` is an ARN.
+pub(super) fn on_failure(function: &str, destination: Option<&str>) -> Finding {
+    match destination {
+        Some(arn) => Finding::right(
+            Link::OnFailure,
+            arn.rsplit(':').next().unwrap_or(arn),
+            vec!["what has arrived there is not looked at".to_owned()],
+        ),
+        None => Finding::notable(
+            Link::OnFailure,
+            function,
+            vec![
+                "the function has no on-failure destination: an event that failed for good is lost"
+                    .to_owned(),
+            ],
+        )
+        .help("infra/template.yaml has one; without, `provisioner replay` finds the devices"),
+    }
+}

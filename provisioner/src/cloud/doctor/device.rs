@@ -1,0 +1,255 @@
+//! One device: its certificate, the policies of the certificate, and its thing.
+
+use jitr::name::PolicyName;
+use jitr::registration::Settings as Registration;
+use jitr::registry::CertificateStatus;
+use jitr::thing_name::ThingName;
+use time::OffsetDateTime;
+
+use super::finding::{Finding, Link};
+use crate::ca::Certificate;
+use crate::ca::certificate::rfc3339;
+use crate::cloud::{Account, Error as CloudError};
+
+/// A device whose way in is looked at.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// By the files that provisioning left.
+    Board {
+        /// Its certificate.
+        certificate: Certificate,
+        /// The thing name in the board's folder.
+        stored_name: Option<String>,
+    },
+    /// By the name of its thing.
+    Thing(String),
+}
+
+/// A certificate as the account has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    status: CertificateStatus,
+    ca: Option<String>,
+    policies: Vec<String>,
+    things: Vec<String>,
+}
+
+/// What a certificate is to look like.
+pub(super) struct Expected<'a> {
+    /// Id of the signer CA on this computer.
+    pub(super) signer: Option<&'a Certificate>,
+    pub(super) registration: &'a Registration,
+    pub(super) now: OffsetDateTime,
+}
+
+/// Looks at the device.
+pub(super) async fn examine(account: &Account, device: &Device, expected: &Expected<'_>) -> Vec<Finding> {
+    let (certificate, stored) = match device {
+        Device::Board { certificate, stored_name } => (certificate.clone(), stored_name.clone()),
+        Device::Thing(name) => match certificates(account, name).await {
+            Ok(certificates) if certificates.is_empty() => {
+                let found = vec!["has no certificate, or does not exist".to_owned()];
+                return vec![
+                    Finding::wrong(Link::Thing, name, found).help("let its board connect, or provision it"),
+                ];
+            }
+            Ok(certificates) => {
+                let mut findings = Vec::new();
+                for certificate in certificates {
+                    findings.extend(one(account, &certificate, Some(name), expected).await);
+                }
+                return findings;
+            }
+            Err(error) => return vec![Finding::unread(Link::Thing, name, &error)],
+        },
+    };
+    one(account, &certificate, stored.as_deref(), expected).await
+}
+
+async fn one(
+    account: &Account,
+    certificate: &Certificate,
+    stored_name: Option<&str>,
+    expected: &Expected<'_>,
+) -> Vec<Finding> {
+    match known(account, &certificate.facts().fingerprint).await {
+        Ok(known) => judge(certificate, stored_name, known.as_ref(), expected),
+        Err(error) => vec![Finding::unread(Link::Certificate, &certificate.facts().fingerprint, &error)],
+    }
+}
+
+/// The certificates of a thing.
+async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
+    let principals: Vec<String> =
+        match pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingPrincipals")) {
+            Err(error) if error.has_code("ResourceNotFoundException") => return Ok(Vec::new()),
+            principals => principals?,
+        };
+    let mut certificates = Vec::new();
+    for id in principals.iter().filter_map(|arn| arn.split_once(":cert/")).map(|(_, id)| id) {
+        let answer = iot.describe_certificate().certificate_id(id).send().await;
+        let answer = answer.map_err(account.failed("iot:DescribeCertificate"))?;
+        let pem =
+            answer.certificate_description().and_then(|found| found.certificate_pem()).unwrap_or_default();
+        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| CloudError::Incomplete {
+            action: "iot:DescribeCertificate",
+            what: "the certificate as PEM",
+        })?;
+        certificates.push(certificate);
+    }
+    Ok(certificates)
+}
+
+/// What the account knows of a certificate, if it knows it.
+async fn known(account: &Account, id: &str) -> Result<Option<Known>, CloudError> {
+    let iot = account.iot();
+    let answer = iot.describe_certificate().certificate_id(id).send().await;
+    let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
+        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(None),
+        answer => answer?.certificate_description.ok_or(CloudError::Incomplete {
+            action: "iot:DescribeCertificate",
+            what: "what the certificate is",
+        })?,
+    };
+    let arn = found.certificate_arn().unwrap_or_default();
+    let policies = iot.list_attached_policies().target(arn).into_paginator().items().send();
+    let policies: Vec<_> =
+        policies.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListAttachedPolicies"))?;
+    let things = iot.list_principal_things().principal(arn).into_paginator().items().send();
+    let things = things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
+    let status = found.status().and_then(|status| CertificateStatus::from_name(status.as_str()));
+    Ok(Some(Known {
+        status: status
+            .ok_or(CloudError::Incomplete { action: "iot:DescribeCertificate", what: "the status" })?,
+        ca: found.ca_certificate_id.filter(|id| !id.is_empty()),
+        policies: policies.into_iter().filter_map(|policy| policy.policy_name).collect(),
+        things,
+    }))
+}
+
+fn judge(
+    certificate: &Certificate,
+    stored_name: Option<&str>,
+    known: Option<&Known>,
+    expected: &Expected<'_>,
+) -> Vec<Finding> {
+    let id = &certificate.facts().fingerprint;
+    let source = expected.registration.thing_name_source;
+    let name = match ThingName::from_certificate_der(certificate.der(), source) {
+        Ok(name) => name.to_string(),
+        Err(error) => return vec![Finding::wrong(Link::Certificate, id, vec![error.to_string()])],
+    };
+    let status = status(certificate, known, expected);
+    // A certificate that waits or was withdrawn has neither policy nor thing, and that is not what is wrong.
+    let in_use = known.filter(|_| status.lets_through());
+    let mut findings = vec![status];
+    findings.extend(in_use.map(|known| policies(known, &expected.registration.policy, id)));
+    findings.push(thing(&name, stored_name, in_use));
+    findings
+}
+
+fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<'_>) -> Finding {
+    let facts = certificate.facts();
+    let wrong = |found: String, help: &str| {
+        Finding::wrong(Link::Certificate, &facts.fingerprint, vec![found]).help(help)
+    };
+    const AGAIN: &str = "provisioner provision --force";
+    if !certificate.is_valid_at(expected.now) {
+        let period = format!("is valid from {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after));
+        return wrong(period, AGAIN);
+    }
+    let Some(known) = known else {
+        return match expected.signer {
+            Some(signer) if !certificate.is_signed_by(signer) => {
+                wrong("is not known to the account, and the signer CA here did not sign it".to_owned(), AGAIN)
+            }
+            _ => Finding::right(
+                Link::Certificate,
+                &facts.fingerprint,
+                vec!["is not known yet: it is registered when the device first connects".to_owned()],
+            ),
+        };
+    };
+    let by = known.ca.as_deref().map_or_else(|| "without a CA".to_owned(), |ca| format!("by CA {ca}"));
+    match known.status {
+        CertificateStatus::Active => {
+            Finding::right(Link::Certificate, &facts.fingerprint, vec![format!("ACTIVE, registered {by}")])
+        }
+        CertificateStatus::PendingActivation => wrong(
+            format!("is PENDING_ACTIVATION, registered {by}: its registration did not finish"),
+            "provisioner replay",
+        )
+        .mendable(),
+        other => wrong(
+            format!("is {other}: an operator took it out of service"),
+            "aws iot update-certificate --new-status ACTIVE, if it is to be used again",
+        ),
+    }
+}
+
+fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
+    if known.policies.iter().any(|policy| policy == wanted.as_str()) {
+        return Finding::right(Link::AttachedPolicy, known.policies.join(", "), Vec::new());
+    }
+    if known.policies.is_empty() {
+        let found = vec!["none is attached: AWS closes every connection".to_owned()];
+        return Finding::wrong(Link::AttachedPolicy, id, found).mendable();
+    }
+    let found = vec![format!("{wanted} is not attached; what the others allow is not looked at")];
+    Finding::notable(Link::AttachedPolicy, known.policies.join(", "), found)
+}
+
+fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Finding {
+    if let Some(stored) = stored_name.filter(|stored| *stored != name) {
+        let found = vec![format!("the device calls itself {stored}, but its key says {name}")];
+        return Finding::wrong(Link::Thing, stored, found).help("provisioner provision --force");
+    }
+    match known {
+        Some(known) if !known.things.iter().any(|thing| thing == name) => {
+            let others = match known.things.as_slice() {
+                [] => String::new(),
+                others => format!("; it is attached to {}", others.join(", ")),
+            };
+            let found = vec![format!("the certificate is not attached to it{others}")];
+            Finding::wrong(Link::Thing, name, found).mendable()
+        }
+        Some(_) => Finding::right(Link::Thing, name, Vec::new()),
+        None => Finding::right(Link::Thing, name, Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::doctor::Verdict;
+
+    fn known(status: CertificateStatus) -> Known {
+        Known { status, ca: Some("1f".into()), policies: vec!["zt_policy".into()], things: vec!["t".into()] }
+    }
+
+    #[test]
+    fn a_certificate_without_policy_or_with_another_is_told_apart() {
+        let wanted = PolicyName::zero_touch();
+        let with = |policies: &[&str]| Known {
+            policies: policies.iter().map(|&policy| policy.to_owned()).collect(),
+            ..known(CertificateStatus::Active)
+        };
+        assert_eq!(policies(&with(&["zt_policy", "x"]), &wanted, "1f").verdict, Verdict::Right);
+        assert_eq!(policies(&with(&["x"]), &wanted, "1f").verdict, Verdict::Notable);
+        let bare = policies(&with(&[]), &wanted, "1f");
+        assert_eq!((bare.verdict, bare.mendable), (Verdict::Wrong, true));
+    }
+
+    #[test]
+    fn a_thing_is_compared_with_the_key_and_with_the_attachment() {
+        let active = known(CertificateStatus::Active);
+        assert_eq!(thing("t", Some("t"), Some(&active)).verdict, Verdict::Right);
+        assert_eq!(thing("t", None, None).verdict, Verdict::Right);
+        let renamed = thing("t", Some("u"), Some(&active));
+        assert!(!renamed.mendable && renamed.found[0].contains("calls itself u"), "{renamed:?}");
+        let loose = thing("u", None, Some(&active));
+        assert!(loose.mendable && loose.found[0].contains("attached to t"), "{loose:?}");
+    }
+}

@@ -1,0 +1,177 @@
+//! What was found about one link of the chain: whether it is right, and how to mend it.
+
+use std::fmt;
+
+use miette::Diagnostic;
+use serde::Serialize;
+
+use crate::cloud::Error as CloudError;
+
+/// A link of the chain that a first connection takes, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// The credentials of whoever asks.
+    Credentials,
+    /// The host that devices connect to.
+    Endpoint,
+    /// The certificate authority on this computer.
+    Chain,
+    /// The signer CA, known to the account.
+    SignerCa,
+    /// The topic rule that forwards the event.
+    TopicRule,
+    /// The permission for the rule to invoke the function.
+    Permission,
+    /// The function that registers devices.
+    Function,
+    /// The role of the function.
+    Role,
+    /// The policy that devices get.
+    DevicePolicy,
+    /// The type of the things.
+    ThingType,
+    /// The group of the things.
+    ThingGroup,
+    /// Where an event goes that failed for good.
+    OnFailure,
+    /// The certificate of one device.
+    Certificate,
+    /// The policies of one device's certificate.
+    AttachedPolicy,
+    /// The thing of one device.
+    Thing,
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Credentials => "credentials",
+            Self::Endpoint => "endpoint",
+            Self::Chain => "local CA",
+            Self::SignerCa => "signer CA",
+            Self::TopicRule => "topic rule",
+            Self::Permission => "permission",
+            Self::Function => "function",
+            Self::Role => "role",
+            Self::DevicePolicy => "device policy",
+            Self::ThingType => "thing type",
+            Self::ThingGroup => "thing group",
+            Self::OnFailure => "on failure",
+            Self::Certificate => "certificate",
+            Self::AttachedPolicy => "its policies",
+            Self::Thing => "its thing",
+        })
+    }
+}
+
+/// Whether a link does its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It does.
+    Right,
+    /// It does, yet somebody should know this.
+    Notable,
+    /// It does not: no device gets through here.
+    Wrong,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// One line of the diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which link.
+    pub link: Link,
+    /// Its name in the account.
+    pub name: String,
+    /// Whether it does its part.
+    pub verdict: Verdict,
+    /// What was found, one item each.
+    pub found: Vec<String>,
+    /// The next step, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Whether `--mend` repairs it.
+    pub mendable: bool,
+}
+
+impl Finding {
+    fn new(link: Link, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
+        Self { link, name: name.into(), verdict, found, help: None, mendable: false }
+    }
+
+    /// A link that does its part; `found` may say how.
+    pub(super) fn right(link: Link, name: impl Into<String>, found: Vec<String>) -> Self {
+        Self::new(link, name, Verdict::Right, found)
+    }
+
+    /// A link that does its part, with something that somebody should know.
+    pub(super) fn notable(link: Link, name: impl Into<String>, found: Vec<String>) -> Self {
+        Self::new(link, name, Verdict::Notable, found)
+    }
+
+    /// A link that no device gets through.
+    pub(super) fn wrong(link: Link, name: impl Into<String>, found: Vec<String>) -> Self {
+        Self::new(link, name, Verdict::Wrong, found)
+    }
+
+    /// A link that does its part unless there are `problems`, which `--mend` repairs.
+    pub(super) fn unless(link: Link, name: impl Into<String>, problems: Vec<String>) -> Self {
+        match problems.is_empty() {
+            true => Self::right(link, name, problems),
+            false => Self::wrong(link, name, problems).mendable(),
+        }
+    }
+
+    /// A link that could not be looked at, and why.
+    pub(super) fn unread(link: Link, name: impl Into<String>, error: &CloudError) -> Self {
+        let mut found = vec![error.to_string()];
+        found.extend(error.answer().map(ToString::to_string));
+        let help = error.help().map(|help| help.to_string());
+        Self { help, ..Self::new(link, name, Verdict::Unknown, found) }
+    }
+
+    /// A link that is not looked at, because an earlier one is missing.
+    pub(super) fn skipped(link: Link, name: impl Into<String>, why: &str) -> Self {
+        Self::new(link, name, Verdict::Unknown, vec![why.to_owned()])
+    }
+
+    /// With the next step.
+    #[must_use]
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Repaired by `--mend`.
+    #[must_use]
+    pub(super) fn mendable(self) -> Self {
+        Self { mendable: true, ..self }
+    }
+
+    /// Whether a device gets through here, as far as anybody can tell.
+    pub fn lets_through(&self) -> bool {
+        matches!(self.verdict, Verdict::Right | Verdict::Notable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::error::Answer;
+
+    #[test]
+    fn a_denied_call_makes_its_link_unknown_and_names_the_permission() {
+        let message =
+            "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iot:GetTopicRule";
+        let answer = Answer { code: "AccessDeniedException".into(), message: message.into(), status: 403 };
+        let finding =
+            Finding::unread(Link::TopicRule, "R", &CloudError::from_answer("iot:GetTopicRule", answer));
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert!(!finding.lets_through());
+        assert_eq!(finding.found[0], "permission iot:GetTopicRule is missing");
+        assert!(finding.found[1].contains("user/ann"));
+        assert!(finding.help.unwrap().contains("iot:GetTopicRule"));
+    }
+}

@@ -1,0 +1,329 @@
+//! The chain that a first connection takes, looked at link by link: what is there, whether it is right, how to mend it.
+//!
+//! Each link is read by itself, so that one that cannot be read hides no other. What is right is decided by the same
+//! functions that `setup` decides with.
+
+use aws_sdk_iot::error::ProvideErrorMetadata;
+use jitr::registration::{Registration, Settings as RegistrationSettings};
+use jitr::registry::Registry;
+use jitr::registry::aws::AwsRegistry;
+use jitr::scope::Scope;
+use miette::Diagnostic;
+use time::OffsetDateTime;
+
+mod chain;
+mod device;
+mod finding;
+mod role;
+
+pub use device::Device;
+pub use finding::{Finding, Link, Verdict};
+
+use self::chain::Namesake;
+use super::setup::{self, Settings, deploy, permission, rule, signer_ca};
+use super::{Account, Error as CloudError, endpoint};
+use crate::ExitCode;
+use crate::ca::Certificate;
+
+/// CAs of the account that are compared with the signer when that is not registered.
+const NAMESAKES: usize = 20;
+
+/// A chain that lets no device in.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// At least one link is wrong or could not be looked at.
+    #[error("a device could not connect now: {wrong} of {links} links are not right")]
+    #[diagnostic(help(
+        "each such link says what to do; `provisioner doctor --mend` repairs what is safe to repair"
+    ))]
+    Broken {
+        /// Links that are wrong or not known.
+        wrong: usize,
+        /// All links.
+        links: usize,
+    },
+    /// A registration that was to be completed.
+    #[error("the device cannot be registered")]
+    #[diagnostic(help("mend the cause and run the same command again"))]
+    Registration(#[from] Box<jitr::registration::Error>),
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::Aws
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The signer CA on this computer, if there is one.
+    pub signer: Option<&'a Certificate>,
+    /// The names of the links.
+    pub settings: &'a Settings,
+    /// A device to look at besides.
+    pub device: Option<&'a Device>,
+    /// The time that certificates are checked for.
+    pub now: OffsetDateTime,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    /// Account and Region, if the credentials are good.
+    pub scope: Option<Scope>,
+    /// One entry a link, in the order of a first connection.
+    pub findings: Vec<Finding>,
+    /// What the function registers devices with.
+    registration: RegistrationSettings,
+}
+
+impl Diagnosis {
+    /// Whether a device could connect now.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] with the number of links in its way.
+    pub fn verdict(&self) -> Result<(), Error> {
+        match self.findings.iter().filter(|finding| !finding.lets_through()).count() {
+            0 => Ok(()),
+            wrong => Err(Error::Broken { wrong, links: self.findings.len() }),
+        }
+    }
+
+    fn is_mendable(&self, links: &[Link]) -> bool {
+        self.findings.iter().any(|finding| finding.mendable && links.contains(&finding.link))
+    }
+
+    /// Whether carrying out the plan of `setup` mends something.
+    pub fn is_mended_by_setup(&self) -> bool {
+        self.is_mendable(&[Link::SignerCa, Link::TopicRule, Link::Permission, Link::Function, Link::Role])
+    }
+}
+
+/// Looks at every link. Changes nothing.
+///
+/// # Errors
+/// Only if the default settings of the workflow are no settings: a fault of the program.
+pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnosis, CloudError> {
+    let defaults = RegistrationSettings::zero_touch()
+        .map_err(|source| CloudError::Setup(setup::Error::DevicePolicy { source }))?;
+    let (scope, host) = tokio::join!(account.scope(), endpoint(account));
+    let mut findings = vec![match &scope {
+        Ok(scope) => Finding::right(
+            Link::Credentials,
+            format!("account {}", scope.account),
+            vec![format!("Region {}", scope.region)],
+        ),
+        Err(error) => Finding::unread(Link::Credentials, "none", error),
+    }];
+    let Ok(scope) = scope else {
+        // One reason for everything: nothing else can be asked.
+        return Ok(Diagnosis { scope: None, findings, registration: defaults });
+    };
+    findings.push(match host {
+        Ok(host) => Finding::right(Link::Endpoint, host, Vec::new()),
+        Err(error) => Finding::unread(Link::Endpoint, "not known", &error),
+    });
+
+    let settings = subject.settings;
+    let (signer, rule, permission, function, destination) = tokio::join!(
+        look_at_signer(account, subject),
+        rule::find(account, &settings.rule),
+        permission::find(account, &settings.function),
+        deploy::find(account, &settings.function),
+        destination(account, &settings.function),
+    );
+    findings.push(signer);
+    let function_arn = match &function {
+        Ok(Some(function)) => function.arn.clone(),
+        _ => setup::function_arn(&scope, &settings.function),
+    };
+    findings.push(
+        match rule.and_then(|rule| chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn)) {
+            Ok(finding) => finding,
+            Err(error) => Finding::unread(Link::TopicRule, &settings.rule, &error),
+        },
+    );
+    findings.push(match permission {
+        Ok(policy) => chain::permission(policy.as_ref(), &setup::wanted_permission(&scope, settings)),
+        Err(error) => Finding::unread(Link::Permission, &settings.rule, &error),
+    });
+    let signer_id = subject.signer.map(|signer| signer.facts().fingerprint.as_str());
+    let registration = match &function {
+        Ok(function) => {
+            let (finding, registration) = chain::function(function.as_ref(), settings, signer_id);
+            findings.push(finding);
+            registration
+        }
+        Err(error) => {
+            findings.push(Finding::unread(Link::Function, &settings.function, error));
+            None
+        }
+    };
+    let mut registration = registration.unwrap_or(defaults);
+    if let Some(policy) = &settings.policy {
+        registration.policy = policy.clone();
+    }
+    if let Some(thing_type) = &settings.thing_type {
+        registration.thing_type = thing_type.clone();
+    }
+    findings.push(match &function {
+        Ok(Some(function)) => role::examine(account, &scope, settings, function).await,
+        _ => Finding::skipped(Link::Role, "not known", "depends on the function"),
+    });
+    findings.extend(look_at_registry(account, &scope, &registration).await);
+    if let Ok(Some(_)) = &function {
+        findings.push(match destination {
+            Ok(destination) => chain::on_failure(&settings.function, destination.as_deref()),
+            // A device gets in without it.
+            Err(error) => Finding::notable(Link::OnFailure, &settings.function, vec![error.to_string()]),
+        });
+    } else {
+        // Without the function there is nothing that `setup` could connect the others to.
+        let depends = [Link::TopicRule, Link::Permission];
+        findings
+            .iter_mut()
+            .filter(|finding| depends.contains(&finding.link))
+            .for_each(|finding| finding.mendable = false);
+    }
+    if let Some(device) = subject.device {
+        let expected =
+            device::Expected { signer: subject.signer, registration: &registration, now: subject.now };
+        findings.extend(device::examine(account, device, &expected).await);
+    }
+    Ok(Diagnosis { scope: Some(scope), findings, registration })
+}
+
+async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
+    let Some(signer) = subject.signer else {
+        return Finding::skipped(
+            Link::SignerCa,
+            "not known",
+            "there is no usable certificate authority on this computer",
+        )
+        .help("provisioner ca create");
+    };
+    let id = &signer.facts().fingerprint;
+    let found = match signer_ca::find(account, id).await {
+        Ok(found) => found,
+        Err(error) => return Finding::unread(Link::SignerCa, id, &error),
+    };
+    // Only worth words; what cannot be read is left out.
+    let namesakes = match found {
+        None => namesakes(account, signer).await.unwrap_or_default(),
+        Some(_) => Vec::new(),
+    };
+    chain::signer(signer, found, &namesakes, subject.now)
+}
+
+/// CAs with the signer's subject.
+async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesake>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_ca_certificates().into_paginator().items().send();
+    let all: Vec<_> =
+        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCACertificates"))?;
+    let mut namesakes = Vec::new();
+    for id in all.iter().filter_map(|ca| ca.certificate_id()).take(NAMESAKES) {
+        let answer = iot.describe_ca_certificate().certificate_id(id).send().await;
+        let answer = answer.map_err(account.failed("iot:DescribeCACertificate"))?;
+        let pem = answer.certificate_description().and_then(|ca| ca.certificate_pem()).unwrap_or_default();
+        if let Ok(other) = Certificate::from_pem(pem.as_bytes())
+            && other.facts().subject == signer.facts().subject
+        {
+            namesakes.push(Namesake { id: id.to_owned(), same_key: other.point() == signer.point() });
+        }
+    }
+    Ok(namesakes)
+}
+
+/// Device policy, thing type and, where one is used, thing group.
+async fn look_at_registry(
+    account: &Account,
+    scope: &Scope,
+    registration: &RegistrationSettings,
+) -> Vec<Finding> {
+    let registry = AwsRegistry::new(account.iot());
+    let not_found = |error: &jitr::registry::RegistryError| error.kind == jitr::registry::ErrorKind::NotFound;
+    let (policy, thing_type) = (&registration.policy, &registration.thing_type);
+    let (stored, described, group) =
+        tokio::join!(registry.get_policy(policy), registry.describe_thing_type(thing_type), async {
+            match &registration.thing_group {
+                Some(group) => Some(look_at_group(account, group.as_str()).await),
+                None => None,
+            }
+        },);
+    let stored = match stored {
+        Ok(stored) => chain::device_policy(registration, scope, Some(&stored.document)),
+        Err(error) if not_found(&error) => chain::device_policy(registration, scope, None),
+        Err(error) => Finding::skipped(Link::DevicePolicy, policy.as_str(), &error.to_string()),
+    };
+    let described = match described {
+        Ok(found) => chain::thing_type(thing_type.as_str(), Some(found.deprecated)),
+        Err(error) if not_found(&error) => chain::thing_type(thing_type.as_str(), None),
+        Err(error) => Finding::skipped(Link::ThingType, thing_type.as_str(), &error.to_string()),
+    };
+    [stored, described].into_iter().chain(group).collect()
+}
+
+async fn look_at_group(account: &Account, group: &str) -> Finding {
+    let answer = account.iot().describe_thing_group().thing_group_name(group).send().await;
+    match answer.map_err(account.failed("iot:DescribeThingGroup")) {
+        Ok(_) => Finding::right(Link::ThingGroup, group, Vec::new()),
+        Err(error) if error.has_code("ResourceNotFoundException") => {
+            Finding::wrong(Link::ThingGroup, group, vec!["does not exist".to_owned()])
+                .help(format!("aws iot create-thing-group --thing-group-name {group}"))
+        }
+        Err(error) => Finding::unread(Link::ThingGroup, group, &error),
+    }
+}
+
+/// ARN of the function's on-failure destination, if it has one.
+async fn destination(account: &Account, function: &str) -> Result<Option<String>, CloudError> {
+    let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
+    match answer {
+        Ok(answer) => Ok(answer
+            .destination_config
+            .and_then(|config| config.on_failure)
+            .and_then(|on_failure| on_failure.destination)),
+        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+        Err(error) => Err(account.failed("lambda:GetFunctionEventInvokeConfig")(error)),
+    }
+}
+
+/// Repairs what `setup` does not know: a deprecated thing type, and the registration of `device`. Says what was done.
+///
+/// # Errors
+/// Whatever the calls end in.
+pub async fn mend(
+    account: &Account,
+    diagnosis: &Diagnosis,
+    device: Option<&Device>,
+) -> Result<Vec<String>, CloudError> {
+    let mut done = Vec::new();
+    if diagnosis.is_mendable(&[Link::ThingType]) {
+        let name = diagnosis.registration.thing_type.as_str();
+        let request = account.iot().deprecate_thing_type().thing_type_name(name).undo_deprecate(true);
+        request.send().await.map_err(account.failed("iot:DeprecateThingType"))?;
+        done.push(format!("thing type {name} is in use again"));
+    }
+    let device_links = [Link::Certificate, Link::AttachedPolicy, Link::Thing];
+    if device.is_some() && diagnosis.is_mendable(&device_links) {
+        let workflow = Registration::new(AwsRegistry::new(account.iot()), diagnosis.registration.clone());
+        let certificates = diagnosis
+            .findings
+            .iter()
+            .filter(|f| f.link == Link::Certificate && (f.mendable || f.lets_through()));
+        for finding in certificates {
+            let registered = workflow
+                .register_certificate(&finding.name)
+                .await
+                .map_err(|error| Error::Registration(Box::new(error)))?;
+            done.push(format!(
+                "certificate {} is registered for thing {}",
+                finding.name, registered.thing_name
+            ));
+        }
+    }
+    Ok(done)
+}

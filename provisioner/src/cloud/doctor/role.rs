@@ -1,0 +1,169 @@
+//! The role of the function: whether Lambda may take it, and whether it allows every call that the function makes.
+
+use jitr::scope::Scope;
+use serde_json::Value;
+
+use super::finding::{Finding, Link};
+use crate::cloud::allowance::{allows, permissions};
+use crate::cloud::setup::role::{document, trusts_lambda};
+use crate::cloud::setup::{Settings, function, role_policy};
+use crate::cloud::{Account, Error as CloudError};
+
+/// Without these the function works, and nobody can read why it did not.
+const LOGS: &str = "logs:";
+
+/// What a role allows, inline and attached.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Role {
+    trust: Value,
+    documents: Vec<Value>,
+    /// Attached policies that could not be read.
+    unread: Vec<String>,
+}
+
+/// Looks at the role that the function has.
+pub(super) async fn examine(
+    account: &Account,
+    scope: &Scope,
+    settings: &Settings,
+    deployed: &function::Deployed,
+) -> Finding {
+    // `arn:aws:iam::123456789012:role/path/NAME`
+    let name = deployed.role.rsplit('/').next().unwrap_or(&deployed.role);
+    let needed = match role_policy(scope, settings, Some(deployed)) {
+        Ok(needed) => needed,
+        Err(error) => return Finding::unread(Link::Role, name, &error.into()),
+    };
+    match read(account, name).await {
+        Ok(role) => judge(name, role.as_ref(), &needed),
+        Err(error) => Finding::unread(Link::Role, name, &error),
+    }
+}
+
+/// Reads the role and all its policies; `None` if it does not exist.
+async fn read(account: &Account, name: &str) -> Result<Option<Role>, CloudError> {
+    let iam = account.iam();
+    let found = match iam.get_role().role_name(name).send().await.map_err(account.failed("iam:GetRole")) {
+        Ok(answer) => answer.role,
+        Err(error) if error.has_code("NoSuchEntity") => None,
+        Err(error) => return Err(error),
+    };
+    let Some(found) = found else { return Ok(None) };
+    let mut role =
+        Role { trust: document(found.assume_role_policy_document().unwrap_or_default()), ..Role::default() };
+    let inline = iam.list_role_policies().role_name(name).into_paginator().items().send();
+    let inline: Vec<String> =
+        inline.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListRolePolicies"))?;
+    for policy in inline {
+        let answer = iam.get_role_policy().role_name(name).policy_name(policy).send().await;
+        let answer = answer.map_err(account.failed("iam:GetRolePolicy"))?;
+        role.documents.push(document(answer.policy_document()));
+    }
+    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
+    let attached: Vec<_> =
+        attached.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListAttachedRolePolicies"))?;
+    for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
+        match managed(account, arn).await {
+            Ok(document) => role.documents.push(document),
+            Err(_) => role.unread.push(arn.to_owned()),
+        }
+    }
+    Ok(Some(role))
+}
+
+/// The default version of a managed policy.
+async fn managed(account: &Account, arn: &str) -> Result<Value, CloudError> {
+    let iam = account.iam();
+    let policy = iam.get_policy().policy_arn(arn).send().await.map_err(account.failed("iam:GetPolicy"))?;
+    let version = policy.policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
+    let answer = iam.get_policy_version().policy_arn(arn).version_id(version).send().await;
+    let answer = answer.map_err(account.failed("iam:GetPolicyVersion"))?;
+    Ok(document(answer.policy_version().and_then(|version| version.document()).unwrap_or_default()))
+}
+
+fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
+    let Some(role) = role else {
+        return Finding::wrong(Link::Role, name, vec!["does not exist".to_owned()]).mendable();
+    };
+    let missing: Vec<_> = permissions(needed)
+        .into_iter()
+        .filter(|(action, resource)| !allows(&role.documents, action, resource))
+        .map(|(action, resource)| (action, format!("does not allow {action} on {resource}")))
+        .collect();
+    let (logs, calls): (Vec<_>, Vec<_>) =
+        missing.into_iter().partition(|(action, _)| action.starts_with(LOGS));
+    let text = |missing: Vec<(&str, String)>| missing.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    if !trusts_lambda(&role.trust) {
+        let found = [vec!["Lambda may not take it".to_owned()], text(calls)].concat();
+        return Finding::wrong(Link::Role, name, found).mendable();
+    }
+    if calls.is_empty() {
+        return match logs.is_empty() {
+            true => Finding::right(Link::Role, name, Vec::new()),
+            false => Finding::notable(Link::Role, name, text(logs)),
+        };
+    }
+    let mut found = text(calls);
+    if !role.unread.is_empty() {
+        found.push(format!("not looked at: {}", role.unread.join(", ")));
+    }
+    Finding::wrong(Link::Role, name, found).mendable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::doctor::Verdict;
+    use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
+    use jitr::name::{PolicyName, ThingTypeName};
+    use serde_json::json;
+
+    fn needed() -> Value {
+        let scope =
+            Scope { partition: "aws".into(), region: "us-east-2".into(), account: "123456789012".into() };
+        let settings = RoleSettings {
+            function: "JITR",
+            policy: &PolicyName::zero_touch(),
+            thing_type: &ThingTypeName::zero_touch_kit(),
+            thing_group: None,
+        };
+        lambda_role_policy(&scope, &settings).unwrap()
+    }
+
+    fn role(documents: Vec<Value>) -> Role {
+        Role { trust: lambda_trust_policy(), documents, unread: Vec::new() }
+    }
+
+    #[test]
+    fn a_role_with_the_functions_policy_or_a_wider_one_is_right() {
+        let wide =
+            json!({"Statement": [{"Effect": "Allow", "Action": ["iot:*", "logs:*"], "Resource": "*"}]});
+        for documents in [vec![needed()], vec![wide]] {
+            assert_eq!(judge("r", Some(&role(documents)), &needed()).verdict, Verdict::Right);
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_not_allowed_is_named_with_its_resource() {
+        let mut narrow = needed();
+        narrow["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "DevicePolicy");
+        let finding = judge("r", Some(&role(vec![narrow])), &needed());
+        assert_eq!(finding.verdict, Verdict::Wrong);
+        let policy = "arn:aws:iot:us-east-2:123456789012:policy/zt_policy";
+        assert_eq!(
+            finding.found,
+            ["iot:GetPolicy", "iot:CreatePolicy"]
+                .map(|action| format!("does not allow {action} on {policy}"))
+        );
+    }
+
+    #[test]
+    fn without_trust_or_role_nothing_runs_and_without_logs_it_runs_unseen() {
+        let untrusted = Role { trust: json!({}), ..role(vec![needed()]) };
+        assert_eq!(judge("r", Some(&untrusted), &needed()).found, ["Lambda may not take it"]);
+        assert_eq!(judge("r", None, &needed()).found, ["does not exist"]);
+        let mut silent = needed();
+        silent["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "Logs");
+        assert_eq!(judge("r", Some(&role(vec![silent])), &needed()).verdict, Verdict::Notable);
+    }
+}

@@ -1,0 +1,318 @@
+//! Multi-account registration (MAR): certificates that are put into the account one by one, without their CA, and then
+//! registered by the same workflow that the function runs.
+
+use aws_sdk_iot::types::{CertificateStatus, Tag};
+use futures::{StreamExt, stream};
+use jitr::policy::PolicyError;
+use jitr::registration::{Outcome as Registered, PolicyState, Registration, Settings};
+use jitr::registry::aws::AwsRegistry;
+use jitr::registry::{ErrorKind, Registry, RegistryError};
+use jitr::scope::Scope;
+use jitr::thing_name::ThingName;
+use miette::Diagnostic;
+use serde::Serialize;
+
+mod journal;
+mod quota;
+
+pub use journal::Journal;
+pub use quota::{Quota, Quotas};
+
+use self::quota::{Paced, REGISTER};
+use super::setup::{CREATED_BY, Kind, Link, TOOL};
+use super::{Account, Error as CloudError};
+use crate::ExitCode;
+use crate::ca::Certificate;
+use crate::home;
+
+/// Registrations under way at the same time: enough to use up the default quotas when an answer takes a second.
+const SIDE_BY_SIDE: usize = 64;
+
+/// Why certificates are not registered.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Some failed.
+    #[error("{failed} of {total} certificates are not registered")]
+    #[diagnostic(help("each has a line with the reason; run the same command again, it goes on with those"))]
+    Incomplete {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// Another run has the journal.
+    #[error("another run is registering certificates: {} is in use", path.display())]
+    #[diagnostic(help("wait until it has finished, or choose another home with --home DIR"))]
+    Busy {
+        /// The journal.
+        path: std::path::PathBuf,
+    },
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Home(#[from] home::Error),
+    /// The policy document.
+    #[error("the policy document cannot be used")]
+    #[diagnostic(help(
+        "it is JSON with a Version and a Statement, at most 2048 characters without white space"
+    ))]
+    Policy(#[from] PolicyError),
+    /// A call before the first certificate.
+    #[error("the account cannot be made ready")]
+    #[diagnostic(help("mend the cause and run the same command again"))]
+    Prepare(#[from] RegistryError),
+    /// What was made could not be marked as made by this tool.
+    #[error("what was made cannot be tagged, so `teardown` will leave it")]
+    #[diagnostic(help("allow iot:TagResource; or go on without tags by running the same command again"))]
+    Tag(#[source] Box<CloudError>),
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Incomplete { .. } => ExitCode::Failed,
+            Self::Busy { .. } => ExitCode::Refused,
+            Self::Home(error) => error.exit_code(),
+            Self::Policy(_) => ExitCode::Usage,
+            Self::Prepare(_) | Self::Tag(_) => ExitCode::Aws,
+        }
+    }
+}
+
+/// How it ended for one certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was activated.
+    Registered,
+    /// It was ACTIVE already and has everything it needs.
+    Repaired,
+    /// An earlier run registered it.
+    DoneBefore,
+    /// Nothing can be done until somebody decides.
+    Refused,
+    /// It can be tried again.
+    Failed,
+}
+
+impl Outcome {
+    /// Whether the certificate is registered.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Registered | Self::Repaired | Self::DoneBefore)
+    }
+}
+
+/// One certificate to register.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The file it is from.
+    pub source: String,
+    /// The certificate.
+    pub certificate: Certificate,
+}
+
+/// The result for one certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The file it is from.
+    pub source: String,
+    /// SHA-256 of the DER; empty where there is no certificate in the file.
+    pub certificate_id: String,
+    /// Its thing; empty where it has none.
+    pub thing_name: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong; empty if nothing did.
+    pub reason: String,
+}
+
+/// Registers certificates, with what it has learnt about the account.
+#[derive(Debug)]
+pub struct Registrar {
+    iot: aws_sdk_iot::Client,
+    account: Account,
+    workflow: Registration<Paced<AwsRegistry>>,
+    settings: Settings,
+}
+
+impl Registrar {
+    /// One that stays under `quotas`.
+    pub fn new(account: &Account, settings: Settings, quotas: &Quotas) -> Self {
+        let iot = account.iot_without_retries();
+        let registry = Paced::new(AwsRegistry::new(iot.clone()), quotas);
+        let workflow = Registration::new(registry, settings.clone());
+        Self { iot, account: account.clone(), workflow, settings }
+    }
+
+    /// The thing name that a certificate gives; what cannot be registered shows before the first call.
+    ///
+    /// # Errors
+    /// What is wrong with the certificate.
+    pub fn thing_name(
+        &self,
+        certificate: &Certificate,
+    ) -> Result<ThingName, jitr::thing_name::ThingNameError> {
+        ThingName::from_certificate_der(certificate.der(), self.settings.thing_name_source)
+    }
+
+    /// Makes the policy and the thing type, if they are missing. Says which were made, or would be in a dry run.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] for a document that is too long, before any call; [`Error::Prepare`].
+    pub async fn prepare(&self, scope: &Scope, dry_run: bool) -> Result<[Link; 2], Error> {
+        let (settings, registry) = (&self.settings, self.workflow.registry());
+        let document = settings.policy_template.fill(scope)?;
+        let policy = self.workflow.warm_up().await?;
+        if policy == PolicyState::Missing && !dry_run {
+            match registry.create_policy(&settings.policy, &document).await {
+                Err(error) if error.kind == ErrorKind::AlreadyExists => {}
+                created => created?,
+            }
+        }
+        let thing_type = match registry.describe_thing_type(&settings.thing_type).await {
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            described => Some(described?),
+        };
+        if thing_type.is_none() && !dry_run {
+            registry.create_thing_type(&settings.thing_type).await?;
+        }
+        let exists = (policy != PolicyState::Missing, thing_type.is_some());
+        if !dry_run {
+            let made = [
+                (exists.0, format!("policy/{}", settings.policy)),
+                (exists.1, format!("thingtype/{}", settings.thing_type)),
+            ];
+            for (_, resource) in made.into_iter().filter(|(existed, _)| !existed) {
+                self.tag(&scope.arn(resource)).await?;
+            }
+        }
+        if exists != (true, true) && !dry_run {
+            self.workflow.warm_up().await?;
+        }
+        let mut links = [
+            Link::new(Kind::DevicePolicy, settings.policy.as_str(), exists.0, Vec::new()),
+            Link::new(Kind::ThingType, settings.thing_type.as_str(), exists.1, Vec::new()),
+        ];
+        if policy == PolicyState::Different {
+            links[0].details.push("has another document than the one it would be created with".to_owned());
+        }
+        if thing_type.is_some_and(|found| found.deprecated) {
+            links[1].details.push("is deprecated: no new thing can have it".to_owned());
+        }
+        Ok(links)
+    }
+
+    /// Marks what was made here, so that `teardown` knows it.
+    async fn tag(&self, arn: &str) -> Result<(), Error> {
+        const ACTION: &str = "iot:TagResource";
+        let tag = Tag::builder().key(CREATED_BY).value(TOOL).build();
+        let tag = tag.map_err(|_| CloudError::Incomplete { action: ACTION, what: "the key of a tag" });
+        let tagged = match tag {
+            Ok(tag) => {
+                let request = self.account.iot().tag_resource().resource_arn(arn).tags(tag);
+                request.send().await.map(drop).map_err(self.account.failed(ACTION))
+            }
+            Err(error) => Err(error),
+        };
+        tagged.map_err(|error| Error::Tag(Box::new(error)))
+    }
+
+    /// Registers certificates side by side and tells `done` of each; each is in the journal before `done` hears of it.
+    ///
+    /// # Errors
+    /// [`Error::Home`] if the journal cannot be written: then it stops. [`Error::Incomplete`] at the end if any failed.
+    pub async fn register(
+        &self,
+        candidates: Vec<Candidate>,
+        journal: &mut Journal,
+        mut done: impl FnMut(&Row),
+    ) -> Result<(), Error> {
+        let (total, mut failed) = (candidates.len(), 0);
+        let before: Vec<Option<String>> = candidates
+            .iter()
+            .map(|candidate| journal.thing_of(&candidate.certificate.facts().fingerprint).map(str::to_owned))
+            .collect();
+        let rows = stream::iter(candidates.into_iter().zip(before)).map(|(candidate, before)| async move {
+            match before {
+                Some(thing_name) => row(candidate, thing_name, Outcome::DoneBefore, String::new()),
+                None => self.one(candidate).await,
+            }
+        });
+        let mut rows = std::pin::pin!(rows.buffer_unordered(SIDE_BY_SIDE));
+        while let Some(row) = rows.next().await {
+            match row.outcome {
+                Outcome::Registered | Outcome::Repaired => {
+                    journal.record(&row.certificate_id, &row.thing_name)?
+                }
+                Outcome::DoneBefore => {}
+                Outcome::Refused | Outcome::Failed => failed += 1,
+            }
+            done(&row);
+        }
+        if failed > 0 { Err(Error::Incomplete { failed, total }) } else { Ok(()) }
+    }
+
+    async fn one(&self, candidate: Candidate) -> Row {
+        if let Err(error) = self.thing_name(&candidate.certificate) {
+            return row(candidate, String::new(), Outcome::Refused, error.to_string());
+        }
+        if let Err(error) = self.admit(&candidate.certificate).await {
+            return row(candidate, String::new(), Outcome::Failed, with_causes(&error));
+        }
+        match self.workflow.register_certificate(&candidate.certificate.facts().fingerprint).await {
+            Ok(registered) => {
+                let outcome = match registered.outcome {
+                    Registered::Registered => Outcome::Registered,
+                    Registered::Repaired => Outcome::Repaired,
+                };
+                row(candidate, registered.thing_name.to_string(), outcome, String::new())
+            }
+            Err(jitr::registration::Error::Refused(refusal)) => {
+                row(candidate, String::new(), Outcome::Refused, refusal.to_string())
+            }
+            Err(error) => row(candidate, String::new(), Outcome::Failed, error.to_string()),
+        }
+    }
+
+    /// Puts the certificate into the account, not yet usable. One that is there already is no failure.
+    async fn admit(&self, certificate: &Certificate) -> Result<(), CloudError> {
+        let pem = certificate.to_pem();
+        let attempt = || async {
+            let request = self.iot.register_certificate_without_ca().certificate_pem(&pem);
+            let answer = request.status(CertificateStatus::Inactive).send().await;
+            answer.map(drop).map_err(self.account.failed("iot:RegisterCertificateWithoutCA"))
+        };
+        let admitted = self.workflow.registry().pace(REGISTER).call(is_transient, attempt).await;
+        match admitted {
+            Err(error) if error.has_code("ResourceAlreadyExistsException") => Ok(()),
+            admitted => admitted,
+        }
+    }
+}
+
+fn is_transient(error: &CloudError) -> bool {
+    match error {
+        CloudError::Throttled { .. } | CloudError::Unreachable { .. } => true,
+        error => error.answer().is_some_and(|answer| answer.status >= 500),
+    }
+}
+
+fn with_causes(error: &CloudError) -> String {
+    match error.answer() {
+        Some(answer) => format!("{error}: {answer}"),
+        None => error.to_string(),
+    }
+}
+
+fn row(candidate: Candidate, thing_name: String, outcome: Outcome, reason: String) -> Row {
+    let certificate_id = candidate.certificate.facts().fingerprint.clone();
+    Row { source: candidate.source, certificate_id, thing_name, outcome, reason }
+}
+
+/// What the journal is kept for: account, Region and everything that decides what a registration does.
+pub fn target(scope: &Scope, settings: &Settings) -> String {
+    let Settings { policy, thing_type, thing_group, thing_name_source, .. } = settings;
+    let group = thing_group.as_ref().map_or("-", |group| group.as_str());
+    format!("{} {} {policy} {thing_type} {group} {thing_name_source:?}", scope.account, scope.region)
+}

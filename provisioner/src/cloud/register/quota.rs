@@ -1,0 +1,181 @@
+//! The account's quotas, and a registry that stays under them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::policy::PolicyDocument;
+use jitr::registry::{
+    Attachment, CertificateDescription, Operation, Registry, RegistryError, Result, StoredPolicy, ThingType,
+};
+
+use crate::cloud::pace::Pace;
+
+/// The call that brings a certificate into the account without its CA.
+pub(super) const REGISTER: &str = "RegisterCertificateWithoutCA";
+
+/// AWS's defaults, calls a second (AWS General Reference, "AWS IoT Core endpoints and quotas").
+const DEFAULTS: [(&str, f64); 12] = [
+    (REGISTER, 10.0),
+    ("DescribeCertificate", 10.0),
+    ("UpdateCertificate", 10.0),
+    ("AttachPolicy", 15.0),
+    ("GetPolicy", 10.0),
+    ("CreatePolicy", 10.0),
+    ("CreateThing", 100.0),
+    ("AttachThingPrincipal", 100.0),
+    ("CreateThingType", 15.0),
+    ("DescribeThingType", 100.0),
+    ("AddThingToThingGroup", 100.0),
+    ("ListThingPrincipals", 10.0),
+];
+
+/// Calls a second that the account allows, by the name of the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quotas(BTreeMap<&'static str, f64>);
+
+/// One quota that differs from AWS's default: `API=N`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quota {
+    api: &'static str,
+    rate: f64,
+}
+
+impl FromStr for Quota {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (name, rate) =
+            text.split_once('=').ok_or("write it as API=N, for example UpdateCertificate=20")?;
+        let known = DEFAULTS.iter().find(|(api, _)| api.eq_ignore_ascii_case(name)).map(|(api, _)| *api);
+        let api = known.ok_or_else(|| {
+            let names: Vec<_> = DEFAULTS.iter().map(|(api, _)| *api).collect();
+            format!("`{name}` is none of the calls that are made: {}", names.join(", "))
+        })?;
+        match rate.parse::<f64>() {
+            Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Self { api, rate }),
+            _ => Err(format!("`{rate}` is no number of calls a second")),
+        }
+    }
+}
+
+impl Quotas {
+    /// AWS's defaults, except for `given`.
+    pub fn new(given: &[Quota]) -> Self {
+        let given = given.iter().map(|quota| (quota.api, quota.rate));
+        Self(DEFAULTS.into_iter().chain(given).collect())
+    }
+
+    fn paces(&self) -> BTreeMap<&'static str, Pace> {
+        self.0.iter().map(|(api, rate)| (*api, Pace::new(*rate))).collect()
+    }
+}
+
+/// A registry whose calls wait for their turn, and are made again when AWS throttles them.
+///
+/// The client behind it must not make calls again by itself: those would come out of turn.
+#[derive(Debug)]
+pub(super) struct Paced<R> {
+    registry: R,
+    paces: BTreeMap<&'static str, Pace>,
+    /// For a call that has no quota here; there is none today.
+    other: Pace,
+}
+
+impl<R: Registry> Paced<R> {
+    pub(super) fn new(registry: R, quotas: &Quotas) -> Self {
+        Self { registry, paces: quotas.paces(), other: Pace::new(10.0) }
+    }
+
+    /// The pace of an API.
+    pub(super) fn pace(&self, api: &str) -> &Pace {
+        self.paces.get(api).unwrap_or(&self.other)
+    }
+
+    async fn call<T, F>(&self, operation: Operation, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.pace(operation.name()).call(|error: &RegistryError| error.kind.is_transient(), attempt).await
+    }
+}
+
+impl<R: Registry> Registry for Paced<R> {
+    async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
+        self.call(Operation::DescribeCertificate, || self.registry.describe_certificate(id)).await
+    }
+
+    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
+        self.call(Operation::CreateThing, || self.registry.create_thing(thing, thing_type)).await
+    }
+
+    async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
+        self.call(Operation::DescribeThingType, || self.registry.describe_thing_type(thing_type)).await
+    }
+
+    async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
+        self.call(Operation::CreateThingType, || self.registry.create_thing_type(thing_type)).await
+    }
+
+    async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
+        self.call(Operation::AddThingToThingGroup, || self.registry.add_thing_to_thing_group(thing, group))
+            .await
+    }
+
+    async fn attach_thing_principal(&self, thing: &str, arn: &str, attachment: Attachment) -> Result<()> {
+        self.call(Operation::AttachThingPrincipal, || {
+            self.registry.attach_thing_principal(thing, arn, attachment)
+        })
+        .await
+    }
+
+    async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
+        self.call(Operation::ListThingPrincipals, || self.registry.list_thing_principals(thing)).await
+    }
+
+    async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
+        self.call(Operation::GetPolicy, || self.registry.get_policy(policy)).await
+    }
+
+    async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {
+        self.call(Operation::CreatePolicy, || self.registry.create_policy(policy, document)).await
+    }
+
+    async fn attach_policy(&self, policy: &PolicyName, arn: &str) -> Result<()> {
+        self.call(Operation::AttachPolicy, || self.registry.attach_policy(policy, arn)).await
+    }
+
+    async fn activate_certificate(&self, id: &str) -> Result<()> {
+        self.call(Operation::UpdateCertificate, || self.registry.activate_certificate(id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_workflow_has_a_quota() {
+        let quotas = Quotas::new(&[]);
+        for operation in Operation::ALL {
+            assert!(quotas.0.contains_key(operation.name()), "{operation}");
+        }
+    }
+
+    #[test]
+    fn a_quota_names_a_call_and_a_rate() {
+        let quota: Quota = "updatecertificate=25.5".parse().unwrap();
+        assert_eq!(Quotas::new(&[quota]).0["UpdateCertificate"], 25.5);
+        for (text, says) in [
+            ("UpdateCertificate", "API=N"),
+            ("DeleteThing=3", "none of the calls"),
+            ("CreateThing=0", "no number"),
+            ("CreateThing=-1", "no number"),
+            ("CreateThing=inf", "no number"),
+            ("CreateThing=fast", "no number"),
+        ] {
+            let error = text.parse::<Quota>().unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

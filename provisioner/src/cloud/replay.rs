@@ -1,0 +1,371 @@
+//! Registrations that did not finish, started again: the event that AWS sent when the device connected is made once more.
+
+use aws_sdk_iot::types::CertificateStatus as SdkStatus;
+use aws_sdk_lambda::primitives::Blob;
+use jitr::event::Event;
+use jitr::registration::{Error as RegistrationError, Registration, Settings};
+use jitr::registry::CertificateStatus;
+use jitr::registry::aws::AwsRegistry;
+use jitr::scope::Scope;
+use miette::Diagnostic;
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use super::pace::Pace;
+use super::setup::deploy;
+use super::{Account, Error as CloudError};
+use crate::ExitCode;
+
+/// Why certificates are still not registered.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Some failed.
+    #[error("{failed} of {total} registrations did not succeed")]
+    #[diagnostic(help("each has a line with the reason; `provisioner doctor` looks at the way they take"))]
+    Incomplete {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// The environment of the function.
+    #[error("the settings of the function cannot be used")]
+    #[diagnostic(help(
+        "mend the variable in the function's configuration, or send the events to the function"
+    ))]
+    Settings(#[from] jitr::config::ConfigError),
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Incomplete { .. } => ExitCode::Failed,
+            Self::Settings(_) => ExitCode::Aws,
+        }
+    }
+}
+
+/// Which certificates are meant.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this CA.
+    pub ca: Option<String>,
+    /// Only those that have waited for so long at least.
+    pub age: Option<Duration>,
+    /// Only these; whatever their status is.
+    pub ids: Vec<String>,
+}
+
+/// A certificate that waits for its registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its id.
+    pub certificate_id: String,
+    /// When AWS registered it, if it says so.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// The certificates that are PENDING_ACTIVATION and meant by `filter`. All pages are read.
+///
+/// # Errors
+/// Whatever the calls end in.
+pub async fn pending(
+    account: &Account,
+    filter: &Filter,
+    now: OffsetDateTime,
+) -> Result<Vec<Pending>, CloudError> {
+    if !filter.ids.is_empty() {
+        let named = filter.ids.iter().map(|id| Pending { certificate_id: id.clone(), since: None });
+        return Ok(named.collect());
+    }
+    let iot = account.iot();
+    let all: Vec<_> = match &filter.ca {
+        Some(ca) => {
+            let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().items().send();
+            pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificatesByCA"))?
+        }
+        None => {
+            let pages = iot.list_certificates().into_paginator().items().send();
+            pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificates"))?
+        }
+    };
+    let waits = all.into_iter().filter(|found| found.status() == Some(&SdkStatus::PendingActivation));
+    let pending = waits.filter_map(|found| {
+        let since =
+            found.creation_date.and_then(|date| OffsetDateTime::from_unix_timestamp(date.secs()).ok());
+        Some(Pending { certificate_id: found.certificate_id?, since })
+    });
+    Ok(pending.filter(|found| is_old_enough(found, filter.age, now)).collect())
+}
+
+/// One whose age is not known counts as old: it is there, and it waits.
+fn is_old_enough(pending: &Pending, age: Option<Duration>, now: OffsetDateTime) -> bool {
+    match (age, pending.since) {
+        (Some(age), Some(since)) => now - since >= age,
+        _ => true,
+    }
+}
+
+/// An event to send.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// To be made for a certificate.
+    Certificate(String),
+    /// Recorded earlier.
+    Recorded {
+        /// Where: file and number.
+        source: String,
+        /// The event, not looked at yet.
+        event: Value,
+    },
+}
+
+/// The recorded events in a file: one JSON object a line, an array of them, or one.
+///
+/// # Errors
+/// What is wrong with the JSON, and where.
+pub fn recorded(file: &str, text: &str) -> Result<Vec<Job>, serde_json::Error> {
+    let values: Vec<Value> = match serde_json::from_str(text) {
+        Ok(Value::Array(values)) => values,
+        Ok(one) => vec![one],
+        Err(_) => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>()?,
+    };
+    let numbered = values.into_iter().zip(1..);
+    Ok(numbered.map(|(event, number)| Job::Recorded { source: format!("{file}:{number}"), event }).collect())
+}
+
+/// How it ended for one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The certificate was activated.
+    Registered,
+    /// The certificate was ACTIVE already and has everything it needs.
+    Repaired,
+    /// Nothing can be done until somebody decides.
+    Refused,
+    /// It can be tried again.
+    Failed,
+}
+
+/// The result for one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The certificate; where the event names none, where the event is from.
+    pub certificate_id: String,
+    /// Its thing, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thing_name: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong, if something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Row {
+    fn bad(certificate_id: &str, outcome: Outcome, reason: impl ToString) -> Self {
+        let reason = Some(reason.to_string());
+        Self { certificate_id: certificate_id.to_owned(), thing_name: None, outcome, reason }
+    }
+
+    fn good(certificate_id: &str, outcome: Outcome, thing_name: Option<String>) -> Self {
+        Self { certificate_id: certificate_id.to_owned(), thing_name, outcome, reason: None }
+    }
+}
+
+/// Who registers.
+#[derive(Debug)]
+pub enum Registrar {
+    /// The function of this name or ARN.
+    Function(String),
+    /// The same workflow, in this process.
+    Local(Box<Registration<AwsRegistry>>),
+}
+
+impl Registrar {
+    /// The workflow in this process, with the settings of the function if there is one, and else the defaults.
+    ///
+    /// # Errors
+    /// [`Error::Settings`], and whatever asking for the function ends in.
+    pub async fn local(account: &Account, function: &str) -> Result<Self, CloudError> {
+        let deployed = deploy::find(account, function).await?;
+        let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
+        let settings: Settings = jitr::config::settings(variable).map_err(Error::Settings)?;
+        Ok(Self::Local(Box::new(Registration::new(AwsRegistry::new(account.iot()), settings))))
+    }
+}
+
+/// Sends events one after the other, `rate` a second at the most, and tells `done` of each.
+///
+/// # Errors
+/// What concerns all of them: credentials, permissions, the way to AWS. [`Error::Incomplete`] at the end if any failed.
+pub async fn replay(
+    account: &Account,
+    scope: &Scope,
+    registrar: &Registrar,
+    jobs: &[Job],
+    rate: f64,
+    mut done: impl FnMut(&Row),
+) -> Result<(), CloudError> {
+    let pace = Pace::new(rate);
+    let mut failed = 0;
+    for job in jobs {
+        pace.turn().await;
+        let row = one(account, scope, registrar, job).await?;
+        failed += usize::from(matches!(row.outcome, Outcome::Refused | Outcome::Failed));
+        done(&row);
+    }
+    if failed > 0 { Err(Error::Incomplete { failed, total: jobs.len() }.into()) } else { Ok(()) }
+}
+
+async fn one(account: &Account, scope: &Scope, registrar: &Registrar, job: &Job) -> Result<Row, CloudError> {
+    let payload = match job {
+        Job::Recorded { event, .. } => event.clone(),
+        Job::Certificate(id) => match describe(account, id).await? {
+            None => {
+                return Ok(Row::bad(id, Outcome::Refused, "there is no such certificate in this account"));
+            }
+            Some((_, None)) => {
+                return Ok(Row::bad(
+                    id,
+                    Outcome::Refused,
+                    "no CA of this account signed it, so AWS sends no event",
+                ));
+            }
+            Some((_, Some(ca))) => event(id, &ca, &scope.account, OffsetDateTime::now_utc()),
+        },
+    };
+    let event = match (Event::from_value(&payload), job) {
+        (Ok(event), _) => event,
+        (Err(error), Job::Recorded { source, .. }) => return Ok(Row::bad(source, Outcome::Refused, error)),
+        (Err(error), Job::Certificate(id)) => return Ok(Row::bad(id, Outcome::Refused, error)),
+    };
+    let id = event.certificate_id.as_str();
+    match registrar {
+        Registrar::Function(function) => invoke(account, function, id, &payload).await,
+        Registrar::Local(workflow) => Ok(match workflow.register_event(&event).await {
+            Ok(registered) => {
+                let outcome = match registered.outcome {
+                    jitr::registration::Outcome::Registered => Outcome::Registered,
+                    jitr::registration::Outcome::Repaired => Outcome::Repaired,
+                };
+                Row::good(id, outcome, Some(registered.thing_name.to_string()))
+            }
+            Err(RegistrationError::Refused(refusal)) => Row::bad(id, Outcome::Refused, refusal),
+            Err(error) => Row::bad(id, Outcome::Failed, error),
+        }),
+    }
+}
+
+/// Status and CA of a certificate, if the account knows it.
+async fn describe(
+    account: &Account,
+    id: &str,
+) -> Result<Option<(Option<SdkStatus>, Option<String>)>, CloudError> {
+    let answer = account.iot().describe_certificate().certificate_id(id).send().await;
+    match answer.map_err(account.failed("iot:DescribeCertificate")) {
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
+        answer => Ok(answer?
+            .certificate_description
+            .map(|found| (found.status, found.ca_certificate_id.filter(|ca| !ca.is_empty())))),
+    }
+}
+
+/// The event as AWS publishes it (AWS IoT Developer Guide, "Just-in-time registration").
+fn event(certificate_id: &str, ca: &str, account: &str, now: OffsetDateTime) -> Value {
+    json!({
+        "certificateId": certificate_id,
+        "caCertificateId": ca,
+        "timestamp": now.unix_timestamp() * 1000,
+        "certificateStatus": CertificateStatus::PendingActivation.name(),
+        "awsAccountId": account,
+        "certificateRegistrationTimestamp": null,
+    })
+}
+
+/// Invokes the function and waits for its answer.
+async fn invoke(account: &Account, function: &str, id: &str, payload: &Value) -> Result<Row, CloudError> {
+    let request = account.lambda().invoke().function_name(function);
+    let answer = request.payload(Blob::new(payload.to_string())).send().await;
+    let answer = answer.map_err(account.failed("lambda:InvokeFunction"))?;
+    let bytes = answer.payload.map(Blob::into_inner).unwrap_or_default();
+    let said: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if answer.function_error.is_some() {
+        let text = said["errorMessage"].as_str().unwrap_or("the function failed and did not say why");
+        return Ok(Row::bad(id, Outcome::Failed, text));
+    }
+    if let Some(row) = decision(id, &said) {
+        return Ok(row);
+    }
+    // Another function than ours says nothing that could be understood; what it did shows.
+    match describe(account, id).await? {
+        Some((Some(SdkStatus::Active), _)) => Ok(Row::good(id, Outcome::Registered, None)),
+        _ => Ok(Row::bad(id, Outcome::Failed, "the function ended well, and the certificate is not ACTIVE")),
+    }
+}
+
+/// The decision in the function's answer.
+fn decision(id: &str, said: &Value) -> Option<Row> {
+    let thing_name = said["thingName"].as_str().map(str::to_owned);
+    match said["outcome"].as_str()? {
+        "registered" => Some(Row::good(id, Outcome::Registered, thing_name)),
+        "repaired" => Some(Row::good(id, Outcome::Repaired, thing_name)),
+        "refused" => {
+            Some(Row::bad(id, Outcome::Refused, said["message"].as_str().unwrap_or("no reason is given")))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1";
+
+    #[test]
+    fn the_event_is_one_that_the_function_takes() {
+        let now = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
+        let event = Event::from_value(&event(ID, &ID.replace('a', "b"), "123456789012", now)).unwrap();
+        assert_eq!(event.certificate_id, ID);
+        assert_eq!(event.certificate_status, CertificateStatus::PendingActivation);
+        assert_eq!(event.timestamp, Some(1_790_000_000_000));
+    }
+
+    #[test]
+    fn age_counts_from_the_registration_and_an_unknown_one_as_old() {
+        let now = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
+        let since =
+            |seconds| Pending { certificate_id: ID.into(), since: Some(now - Duration::seconds(seconds)) };
+        let hour = Some(Duration::hours(1));
+        assert!(is_old_enough(&since(3600), hour, now));
+        assert!(!is_old_enough(&since(3599), hour, now));
+        assert!(is_old_enough(&since(0), None, now));
+        assert!(is_old_enough(&Pending { since: None, ..since(0) }, hour, now));
+    }
+
+    #[test]
+    fn recorded_events_come_as_lines_as_a_list_or_alone() {
+        for (text, count) in
+            [("{\"a\":1}\n{\"a\":2}\n\n", 2), ("[{\"a\":1},{\"a\":2},3]", 3), ("{\"a\":\n1}", 1)]
+        {
+            assert_eq!(recorded("f", text).unwrap().len(), count, "{text}");
+        }
+        assert!(recorded("f", "{\"a\":1}\nnonsense").unwrap_err().line() == 2);
+    }
+
+    #[test]
+    fn the_answer_of_the_function_is_understood() {
+        let row =
+            decision(ID, &json!({"outcome": "registered", "certificateId": ID, "thingName": "t"})).unwrap();
+        assert_eq!(row, Row::good(ID, Outcome::Registered, Some("t".into())));
+        let refused =
+            json!({"outcome": "refused", "reason": "certificate_status", "message": "it is REVOKED"});
+        assert_eq!(decision(ID, &refused).unwrap().reason.as_deref(), Some("it is REVOKED"));
+        assert_eq!(decision(ID, &json!({"batchItemFailures": []})), None);
+        assert_eq!(decision(ID, &Value::Null), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! Removing one device: what its certificate is attached to, the thing that bears the name of its key, and the certificate.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_iot::types::CertificateStatus;
+use jitr::registration::Settings as Registration;
+use jitr::thing_name::ThingName;
+
+use super::Outcome;
+use crate::cloud::{Account, Error as CloudError};
+
+/// Detaching takes effect a little later: how often, and after which pause, removing is tried again.
+const ATTEMPTS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Removes a certificate and its device's thing.
+pub(super) async fn remove(
+    account: &Account,
+    id: &str,
+    registration: &Registration,
+) -> Result<Outcome, CloudError> {
+    let iot = account.iot();
+    let answer = iot.describe_certificate().certificate_id(id).send().await;
+    let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
+        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(Outcome::Gone),
+        answer => answer?
+            .certificate_description
+            .unwrap_or_else(|| aws_sdk_iot::types::CertificateDescription::builder().build()),
+    };
+    if found.status() == Some(&CertificateStatus::PendingTransfer) {
+        return Ok(Outcome::Kept("is being transferred to another account".to_owned()));
+    }
+    let arn = found.certificate_arn().unwrap_or_default();
+    let things = iot.list_principal_things().principal(arn).into_paginator().items().send();
+    let things: Vec<String> =
+        things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
+    for thing in &things {
+        let request = iot.detach_thing_principal().thing_name(thing).principal(arn);
+        request.send().await.map_err(account.failed("iot:DetachThingPrincipal"))?;
+    }
+    let pem = found.certificate_pem().unwrap_or_default();
+    if let Ok(name) = ThingName::from_certificate_pem(pem, registration.thing_name_source) {
+        remove_thing(account, name.as_str(), registration).await?;
+    }
+    let policies = iot.list_attached_policies().target(arn).into_paginator().items().send();
+    let policies: Vec<_> =
+        policies.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListAttachedPolicies"))?;
+    for policy in policies.iter().filter_map(|policy| policy.policy_name()) {
+        let request = iot.detach_policy().policy_name(policy).target(arn);
+        request.send().await.map_err(account.failed("iot:DetachPolicy"))?;
+    }
+    if found.status() == Some(&CertificateStatus::Active)
+        || found.status() == Some(&CertificateStatus::PendingActivation)
+    {
+        let request = iot.update_certificate().certificate_id(id).new_status(CertificateStatus::Inactive);
+        request.send().await.map_err(account.failed("iot:UpdateCertificate"))?;
+    }
+    patiently(&["DeleteConflictException", "CertificateStateException"], || async {
+        let answer = iot.delete_certificate().certificate_id(id).send().await;
+        answer.map(drop).map_err(account.failed("iot:DeleteCertificate"))
+    })
+    .await?;
+    Ok(Outcome::Removed)
+}
+
+/// Removes the thing that the key names, unless another certificate has it or it is of a type that others gave it.
+async fn remove_thing(account: &Account, name: &str, registration: &Registration) -> Result<(), CloudError> {
+    let iot = account.iot();
+    let answer = iot.describe_thing().thing_name(name).send().await;
+    let thing = match answer.map_err(account.failed("iot:DescribeThing")) {
+        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(()),
+        answer => answer?,
+    };
+    let principals = iot.list_thing_principals().thing_name(name).into_paginator().items().send();
+    let principals: Vec<String> =
+        principals.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingPrincipals"))?;
+    if thing.thing_type_name() != Some(registration.thing_type.as_str()) || !principals.is_empty() {
+        return Ok(());
+    }
+    patiently(&["InvalidRequestException"], || async {
+        let answer = iot.delete_thing().thing_name(name).send().await;
+        answer.map(drop).map_err(account.failed("iot:DeleteThing"))
+    })
+    .await
+}
+
+/// Tries again while AWS answers with one of `codes`.
+async fn patiently<F>(codes: &[&str], attempt: impl Fn() -> F) -> Result<(), CloudError>
+where
+    F: Future<Output = Result<(), CloudError>>,
+{
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if codes.iter().any(|code| error.has_code(code)) => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.has_code("ResourceNotFoundException") => return Ok(()),
+            ended => return ended,
+        }
+    }
+    attempt().await
+}

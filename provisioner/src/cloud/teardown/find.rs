@@ -1,0 +1,185 @@
+//! Finding what carries the tags. Every list is read to its end.
+
+use aws_sdk_iot::types::Tag;
+use futures::{StreamExt, TryStreamExt, stream};
+use jitr::name::{PolicyName, ThingTypeName};
+use jitr::registration::Settings as Registration;
+use serde_json::Value;
+
+use super::{Inventory, SIDE_BY_SIDE};
+use crate::cloud::setup::{self, function::Deployed, permission};
+use crate::cloud::{Account, Error as CloudError};
+
+/// A topic rule of ours.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) arn: String,
+    /// ARNs of the functions that it invokes.
+    pub(super) functions: Vec<String>,
+}
+
+/// A function of ours.
+#[derive(Clone, Debug)]
+pub(super) struct Function {
+    pub(super) name: String,
+    /// What it registers devices with; `None` if its environment does not say.
+    pub(super) registration: Option<Registration>,
+}
+
+fn is_ours(key: &str, value: &str) -> bool {
+    key == setup::CREATED_BY && value == setup::TOOL
+}
+
+/// Whether an AWS IoT resource carries the tag. One that is gone does not.
+async fn is_tagged(account: &Account, arn: &str) -> Result<bool, CloudError> {
+    let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().items().send();
+    match pages.collect::<Result<Vec<Tag>, _>>().await.map_err(account.failed("iot:ListTagsForResource")) {
+        Ok(tags) => Ok(tags.iter().any(|tag| is_ours(tag.key(), tag.value().unwrap_or_default()))),
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Of pairs of name and ARN, those of ours, in their order.
+async fn tagged(account: &Account, all: Vec<(String, String)>) -> Result<Vec<(String, String)>, CloudError> {
+    let asked = stream::iter(all).map(|(name, arn)| async move {
+        let ours = is_tagged(account, &arn).await?;
+        Ok::<_, CloudError>(ours.then_some((name, arn)))
+    });
+    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+fn pair(name: Option<String>, arn: Option<String>) -> Option<(String, String)> {
+    name.zip(arn)
+}
+
+pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_topic_rules().into_paginator().items().send();
+    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListTopicRules"))?;
+    let all = all.into_iter().filter_map(|rule| pair(rule.rule_name, rule.rule_arn)).collect();
+    let mut rules = Vec::new();
+    for (name, arn) in tagged(account, all).await? {
+        let rule = setup::rule::find(account, &name).await?;
+        let functions = rule.iter().flat_map(|rule| rule.actions()).filter_map(|action| action.lambda());
+        let functions = functions.map(|lambda| lambda.function_arn().to_owned()).collect();
+        rules.push(Rule { name, arn, functions });
+    }
+    Ok(rules)
+}
+
+pub(super) async fn cas(account: &Account) -> Result<Vec<String>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_ca_certificates().into_paginator().items().send();
+    let all: Vec<_> =
+        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCACertificates"))?;
+    let all = all.into_iter().filter_map(|ca| pair(ca.certificate_id, ca.certificate_arn)).collect();
+    Ok(tagged(account, all).await?.into_iter().map(|(id, _)| id).collect())
+}
+
+pub(super) async fn policies(account: &Account) -> Result<Vec<PolicyName>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_policies().into_paginator().items().send();
+    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPolicies"))?;
+    let all = all.into_iter().filter_map(|policy| pair(policy.policy_name, policy.policy_arn)).collect();
+    Ok(tagged(account, all).await?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+}
+
+pub(super) async fn thing_types(account: &Account) -> Result<Vec<ThingTypeName>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_thing_types().into_paginator().items().send();
+    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingTypes"))?;
+    let all = all.into_iter().filter_map(|found| pair(found.thing_type_name, found.thing_type_arn)).collect();
+    Ok(tagged(account, all).await?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+}
+
+pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, CloudError> {
+    let lambda = account.lambda();
+    let pages = lambda.list_functions().into_paginator().items().send();
+    let all: Vec<_> =
+        pages.collect::<Result<_, _>>().await.map_err(account.failed("lambda:ListFunctions"))?;
+    let all = all.into_iter().filter_map(|function| pair(function.function_name, function.function_arn));
+    let asked = stream::iter(all.collect::<Vec<_>>()).map(|(name, arn)| {
+        let lambda = &lambda;
+        async move {
+            let answer = lambda.list_tags().resource(&arn).send().await;
+            let ours = match answer.map_err(account.failed("lambda:ListTags")) {
+                Ok(answer) => {
+                    answer.tags().is_some_and(|tags| tags.iter().any(|(key, value)| is_ours(key, value)))
+                }
+                Err(error) if error.has_code("ResourceNotFoundException") => false,
+                Err(error) => return Err(error),
+            };
+            if !ours {
+                return Ok(None);
+            }
+            let deployed = setup::deploy::find(account, &name).await?;
+            Ok(deployed.map(|deployed| Function { name, registration: registration(&deployed) }))
+        }
+    });
+    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+fn registration(deployed: &Deployed) -> Option<Registration> {
+    // Variables that cannot be read could name anything.
+    deployed.variables.as_ref()?;
+    jitr::config::settings(|name| deployed.variable(name).map(str::to_owned)).ok()
+}
+
+/// Roles are named after their function, which spares asking every role of the account for its tags.
+pub(super) async fn roles(account: &Account) -> Result<Vec<String>, CloudError> {
+    let iam = account.iam();
+    let pages = iam.list_roles().into_paginator().items().send();
+    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListRoles"))?;
+    let all = all.into_iter().map(|role| role.role_name).filter(|name| name.ends_with(setup::ROLE_SUFFIX));
+    let asked = stream::iter(all.collect::<Vec<_>>()).map(|name| {
+        let iam = &iam;
+        async move {
+            let pages = iam.list_role_tags().role_name(&name).into_paginator().items().send();
+            match pages.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iam:ListRoleTags")) {
+                Ok(tags) => Ok(tags.iter().any(|tag| is_ours(tag.key(), tag.value())).then_some(name)),
+                Err(error) if error.has_code("NoSuchEntity") => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+    });
+    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+/// Statements that let a rule of ours into a function of somebody else.
+pub(super) async fn permissions(
+    account: &Account,
+    inventory: &Inventory,
+) -> Result<Vec<(String, String)>, CloudError> {
+    let mut found = Vec::new();
+    for rule in &inventory.rules {
+        for arn in &rule.functions {
+            let ours = inventory.functions.iter().any(|function| function.name == setup::base_name(arn));
+            let policy = if ours { None } else { permission::find(account, arn).await? };
+            if policy.is_some_and(|policy| lets_in(&policy, rule)) {
+                found.push((arn.clone(), rule.name.clone()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the statement named like the rule is about that rule and no other.
+fn lets_in(policy: &Value, rule: &Rule) -> bool {
+    policy["Statement"].as_array().is_some_and(|statements| {
+        statements.iter().any(|statement| {
+            statement["Sid"] == rule.name.as_str()
+                && permission::condition(statement, "AWS:SourceArn").is_some_and(|arn| *arn == *rule.arn)
+        })
+    })
+}
+
+/// The ids of the certificates that a CA signed.
+pub(super) async fn certificates(account: &Account, ca: &str) -> Result<Vec<String>, CloudError> {
+    let iot = account.iot();
+    let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().items().send();
+    let all: Vec<_> =
+        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificatesByCA"))?;
+    Ok(all.into_iter().filter_map(|certificate| certificate.certificate_id).collect())
+}

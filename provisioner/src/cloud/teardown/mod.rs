@@ -1,0 +1,348 @@
+//! Taking down what this tool made in the account: first a list, then the same list carried out.
+//!
+//! What was made is known by its tags. What cannot carry tags belongs to something that does: certificates to their CA,
+//! things to the certificate whose key names them, the permission to the rule, the device policy and the thing type to
+//! the function that made them. The order is such that an interrupted run is finished by the next one: whatever leads to
+//! other things is removed after them.
+
+use std::fmt;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jitr::name::{PolicyName, ThingTypeName};
+use jitr::registration::Settings as Registration;
+use jitr::scope::Scope;
+use miette::Diagnostic;
+use serde::Serialize;
+
+mod devices;
+mod find;
+mod remove;
+
+use super::{Account, Error as CloudError, endpoint};
+use crate::ExitCode;
+
+/// Calls at the same time where many resources are asked for their tags.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Why an account is not taken down.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Something has to wait.
+    #[error("{waiting} of the things in the list cannot be removed yet")]
+    #[diagnostic(help(
+        "AWS lets a thing type go five minutes after it was deprecated; run the same command again then"
+    ))]
+    Unfinished {
+        /// How many.
+        waiting: usize,
+    },
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unfinished { .. } => ExitCode::Failed,
+        }
+    }
+}
+
+/// What stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keep {
+    /// Certificates, things, and what they need: their policy and type.
+    pub devices: bool,
+    /// The signer CAs.
+    pub cas: bool,
+}
+
+/// What kind of thing is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is the AWS resource of that name")]
+pub enum Kind {
+    TopicRule,
+    Permission,
+    Certificate,
+    DevicePolicy,
+    ThingType,
+    Function,
+    Role,
+    SignerCa,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TopicRule => "topic rule",
+            Self::Permission => "permission",
+            Self::Certificate => "certificate",
+            Self::DevicePolicy => "device policy",
+            Self::ThingType => "thing type",
+            Self::Function => "function",
+            Self::Role => "role",
+            Self::SignerCa => "signer CA",
+        })
+    }
+}
+
+/// One entry of the list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Item {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name or id.
+    pub name: String,
+    /// What goes with it or has to be so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
+    #[serde(skip)]
+    what: What,
+}
+
+/// What removing an entry needs to know.
+#[derive(Clone, Debug)]
+enum What {
+    TopicRule,
+    /// The function that the statement (the entry's name) is in.
+    Permission {
+        function: String,
+    },
+    /// Switches the CA off first, so that no device is registered meanwhile.
+    SwitchOff,
+    Certificate {
+        registration: Box<Registration>,
+    },
+    DevicePolicy {
+        registration: Option<Box<Registration>>,
+    },
+    ThingType,
+    Function,
+    Role,
+    SignerCa,
+}
+
+/// How removing an entry ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
+pub enum Outcome {
+    /// It is gone.
+    Removed,
+    /// It was gone already.
+    Gone,
+    /// It stays, because others use it or made it.
+    Kept(String),
+    /// It cannot be removed yet.
+    Waiting(String),
+}
+
+/// The list.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Partition, Region and account.
+    pub scope: Scope,
+    items: Vec<Item>,
+}
+
+/// What is found before the list is made.
+#[derive(Debug, Default)]
+struct Inventory {
+    rules: Vec<find::Rule>,
+    /// Id of each CA.
+    cas: Vec<String>,
+    functions: Vec<find::Function>,
+    roles: Vec<String>,
+    policies: Vec<PolicyName>,
+    thing_types: Vec<ThingTypeName>,
+    /// Function and statement that let a rule of ours in, where the function is not ours.
+    permissions: Vec<(String, String)>,
+    /// Ids of the certificates that CAs of ours signed.
+    certificates: Vec<String>,
+}
+
+impl Plan {
+    /// Looks for everything that carries the tags, and for what belongs to it. Changes nothing.
+    ///
+    /// # Errors
+    /// [`CloudError::Sandbox`], and whatever the calls end in.
+    pub async fn make(account: &Account, keep: Keep) -> Result<Self, CloudError> {
+        let (scope, _) = tokio::try_join!(account.scope(), endpoint(account))?;
+        let (rules, cas, functions, roles, policies, thing_types) = tokio::try_join!(
+            find::rules(account),
+            find::cas(account),
+            find::functions(account),
+            find::roles(account),
+            find::policies(account),
+            find::thing_types(account),
+        )?;
+        let mut inventory =
+            Inventory { rules, cas, functions, roles, policies, thing_types, ..Inventory::default() };
+        inventory.permissions = find::permissions(account, &inventory).await?;
+        if !keep.devices {
+            let lists = stream::iter(&inventory.cas).map(|ca| find::certificates(account, ca));
+            let lists: Vec<Vec<String>> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
+            inventory.certificates = lists.into_iter().flatten().collect();
+        }
+        let defaults = Registration::zero_touch()
+            .map_err(|source| CloudError::Setup(super::setup::Error::DevicePolicy { source }))?;
+        Ok(Self { scope, items: items(inventory, keep, &defaults) })
+    }
+
+    /// What would be removed, in the order in which it is.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|item| !matches!(item.what, What::SwitchOff))
+    }
+
+    /// Whether there is nothing to remove.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Removes everything in the list and tells `done` of each entry.
+    ///
+    /// # Errors
+    /// Whatever the calls end in; what is removed stays removed, and the next run goes on from there.
+    /// [`Error::Unfinished`] if something has to wait.
+    pub async fn apply(
+        &self,
+        account: &Account,
+        mut done: impl FnMut(&Item, &Outcome),
+    ) -> Result<(), CloudError> {
+        let mut waiting = 0;
+        for item in &self.items {
+            let outcome = remove::remove(account, &self.scope, item).await?;
+            waiting += usize::from(matches!(outcome, Outcome::Waiting(_)));
+            if !matches!(item.what, What::SwitchOff) {
+                done(item, &outcome);
+            }
+        }
+        if waiting > 0 { Err(Error::Unfinished { waiting }.into()) } else { Ok(()) }
+    }
+}
+
+/// The list, in AWS's order.
+fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item> {
+    let item = |kind, name: String, note, what| Item { kind, name, note, what };
+    let mut items = Vec::new();
+    for rule in inventory.rules {
+        items.push(item(Kind::TopicRule, rule.name, None, What::TopicRule));
+    }
+    for (function, statement) in inventory.permissions {
+        items.push(item(
+            Kind::Permission,
+            statement,
+            Some("of a function that stays"),
+            What::Permission { function },
+        ));
+    }
+    let cas = if keep.cas { Vec::new() } else { inventory.cas };
+    items.extend(cas.iter().map(|id| item(Kind::SignerCa, id.clone(), None, What::SwitchOff)));
+    let registrations: Vec<Registration> =
+        inventory.functions.iter().filter_map(|function| function.registration.clone()).collect();
+    let registration = registrations.first().unwrap_or(defaults);
+    for id in inventory.certificates {
+        let what = What::Certificate { registration: Box::new(registration.clone()) };
+        items.push(item(Kind::Certificate, id, Some("with its thing"), what));
+    }
+    if !keep.devices {
+        let mut policies: Vec<(PolicyName, Option<Box<Registration>>)> =
+            inventory.policies.into_iter().map(|name| (name, None)).collect();
+        let mut thing_types = inventory.thing_types;
+        for registration in registrations {
+            if !policies.iter().any(|(name, _)| *name == registration.policy) {
+                policies.push((registration.policy.clone(), Some(Box::new(registration.clone()))));
+            }
+            if !thing_types.contains(&registration.thing_type) {
+                thing_types.push(registration.thing_type);
+            }
+        }
+        for (name, registration) in policies {
+            let what = What::DevicePolicy { registration };
+            items.push(item(
+                Kind::DevicePolicy,
+                name.to_string(),
+                Some("unless something else uses it"),
+                what,
+            ));
+        }
+        for name in thing_types {
+            items.push(item(
+                Kind::ThingType,
+                name.to_string(),
+                Some("unless other things have it"),
+                What::ThingType,
+            ));
+        }
+    }
+    for function in inventory.functions {
+        items.push(item(Kind::Function, function.name, None, What::Function));
+    }
+    for role in inventory.roles {
+        items.push(item(Kind::Role, role, None, What::Role));
+    }
+    items.extend(cas.into_iter().map(|id| item(Kind::SignerCa, id, None, What::SignerCa)));
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory() -> Inventory {
+        let registration = Registration::zero_touch().unwrap();
+        Inventory {
+            rules: vec![find::Rule { name: "R".into(), arn: "arn:R".into(), functions: vec!["F".into()] }],
+            cas: vec!["ca".into()],
+            functions: vec![find::Function { name: "JITR".into(), registration: Some(registration) }],
+            roles: vec!["JITR-role".into()],
+            permissions: vec![("other".into(), "R".into())],
+            certificates: vec!["c1".into(), "c2".into()],
+            ..Inventory::default()
+        }
+    }
+
+    fn listed(keep: Keep) -> Vec<(Kind, String)> {
+        let defaults = Registration::zero_touch().unwrap();
+        let items = items(inventory(), keep, &defaults);
+        let shown = items.into_iter().filter(|item| !matches!(item.what, What::SwitchOff));
+        shown.map(|item| (item.kind, item.name)).collect()
+    }
+
+    #[test]
+    fn what_leads_to_other_things_is_removed_after_them() {
+        let kinds: Vec<Kind> = listed(Keep::default()).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                Kind::TopicRule,
+                Kind::Permission,
+                Kind::Certificate,
+                Kind::Certificate,
+                Kind::DevicePolicy,
+                Kind::ThingType,
+                Kind::Function,
+                Kind::Role,
+                Kind::SignerCa,
+            ]
+        );
+    }
+
+    #[test]
+    fn no_device_is_registered_while_devices_are_removed() {
+        let defaults = Registration::zero_touch().unwrap();
+        let items = items(inventory(), Keep::default(), &defaults);
+        let off = items.iter().position(|item| matches!(item.what, What::SwitchOff)).unwrap();
+        let first = items.iter().position(|item| item.kind == Kind::Certificate).unwrap();
+        assert!(off < first);
+    }
+
+    #[test]
+    fn devices_that_are_kept_keep_what_they_need() {
+        let mut kept = inventory();
+        kept.certificates.clear();
+        let defaults = Registration::zero_touch().unwrap();
+        let items = items(kept, Keep { devices: true, cas: true }, &defaults);
+        let kinds: Vec<Kind> = items.into_iter().map(|item| item.kind).collect();
+        assert_eq!(kinds, [Kind::TopicRule, Kind::Permission, Kind::Function, Kind::Role]);
+    }
+}
