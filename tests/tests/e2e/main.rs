@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod account;
+mod account_life;
 mod board;
 mod control_plane;
 mod demo;
@@ -9,4 +10,5 @@ mod gateway;
 mod lambda_host;
 mod laptop;
 mod line;
+mod register;
 mod serve;

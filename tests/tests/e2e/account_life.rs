@@ -1,0 +1,25 @@
+//! The account's whole life, played on the testbed with the real programs.
+
+use std::time::Duration;
+
+use testbed::device::Endpoint;
+use testbed::iot_core::account::Delays;
+use testbed::{HOST, Options};
+
+use crate::account::Account;
+
+#[path = "../scenario/mod.rs"]
+mod scenario;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_set_up_broken_mended_replayed_and_taken_down() {
+    let delays = Delays { thing_type_deletion: Duration::from_secs(1), ..Delays::default() };
+    let account = Account::with(Options { delays, ..Options::default() }).await;
+    let testbed = &account.testbed;
+    let gateway = Endpoint::new(HOST, testbed.gateway().port(), testbed.gateway().server_ca_pem());
+    let stage = scenario::Stage::new("the testbed", testbed.endpoint_url(), &[])
+        .await
+        .with_journal(testbed.journal());
+    scenario::play(&stage, Some(gateway)).await;
+    stage.every_call_is_documented();
+}

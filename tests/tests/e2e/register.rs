@@ -1,0 +1,116 @@
+//! Multi-account registration of many certificates, throttled as AWS throttles and killed in between.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use testbed::Options;
+use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, ServiceError, When};
+
+use crate::account::{Account, Ca};
+
+const CERTIFICATES: usize = 240;
+/// Calls a second that each API allows.
+const QUOTA: f64 = 60.0;
+
+/// A token bucket for each API, as AWS has them: it holds what one second allows.
+#[derive(Default)]
+struct Throttle(Mutex<BTreeMap<&'static str, (f64, Option<Instant>)>>);
+
+impl Interceptor for Throttle {
+    fn intercept(&self, operation: &Operation<'_>) -> Option<Fault> {
+        if operation.service != "iot" {
+            return None;
+        }
+        let mut buckets = self.0.lock().unwrap();
+        let (tokens, at) = buckets.entry(operation.name).or_insert((QUOTA, None));
+        let now = Instant::now();
+        if let Some(at) = at.replace(now) {
+            *tokens = (*tokens + now.duration_since(at).as_secs_f64() * QUOTA).min(QUOTA);
+        }
+        if *tokens >= 1.0 {
+            *tokens -= 1.0;
+            return None;
+        }
+        let error = ServiceError::new("ThrottlingException", 400, "Rate exceeded");
+        Some(Fault { latency: Duration::ZERO, error: Some((When::Before, error)) })
+    }
+}
+
+fn register(home: &Path, certificates: &Path, endpoint_url: &str) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("provisioner");
+    let mut command = Command::new(program);
+    command.arg("register").arg("--dir").arg(certificates).arg("--result").arg(home.join("result.csv"));
+    for api in [
+        "RegisterCertificateWithoutCA",
+        "DescribeCertificate",
+        "UpdateCertificate",
+        "AttachPolicy",
+        "CreateThing",
+        "AttachThingPrincipal",
+    ] {
+        command.arg("--quota").arg(format!("{api}={QUOTA}"));
+    }
+    command
+        .args(["--output", "json", "--non-interactive"])
+        .env_clear()
+        .env("HOME", home)
+        .env("MICROCHIP_IOT_HOME", home)
+        .env("AWS_ENDPOINT_URL", endpoint_url)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .stderr(Stdio::null());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_certificate_is_registered_once_although_calls_are_throttled_and_runs_are_killed() {
+    let program = Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("provisioner");
+    if !program.is_file() {
+        eprintln!("skipped: there is no {}; `cargo build --bins` makes it", program.display());
+        return;
+    }
+    let account =
+        Account::with(Options { interceptor: Arc::new(Throttle::default()), ..Options::default() }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (home, certificates) = (folder.path().join("home"), folder.path().join("certificates"));
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::create_dir_all(&certificates).unwrap();
+    let ca = Ca::new("Signer");
+    for number in 0..CERTIFICATES {
+        std::fs::write(certificates.join(format!("{number:04}.crt")), ca.issue(&format!("board {number}")))
+            .unwrap();
+    }
+    let url = account.testbed.endpoint_url().to_owned();
+    let succeeded = |operation: &str| {
+        let calls = account.testbed.journal().calls();
+        calls.iter().filter(|call| call.operation == operation && call.outcome.is_ok()).count()
+    };
+    let active = || succeeded("UpdateCertificate");
+
+    for killed_after in [CERTIFICATES / 4, CERTIFICATES / 2] {
+        let mut run = register(&home, &certificates, &url).stdout(Stdio::null()).spawn().unwrap();
+        while active() < killed_after {
+            assert!(run.try_wait().unwrap().is_none(), "it ended before it could be killed");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+    let begun = (Instant::now(), active());
+    let output = tokio::task::spawn_blocking(move || register(&home, &certificates, &url).output().unwrap());
+    let output = output.await.unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{lines}");
+    assert_eq!(lines.lines().count(), CERTIFICATES);
+    assert_eq!(active(), CERTIFICATES);
+    let rate = (CERTIFICATES - begun.1) as f64 / begun.0.elapsed().as_secs_f64();
+    println!("the last run registered {rate:.1} certificates a second of the {QUOTA} that the quota allows");
+
+    assert_eq!(succeeded("RegisterCertificateWithoutCA"), CERTIFICATES);
+    let result = std::fs::read_to_string(folder.path().join("home/result.csv")).unwrap();
+    assert_eq!(result.lines().count(), CERTIFICATES + 1);
+}
