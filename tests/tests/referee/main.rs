@@ -7,4 +7,5 @@
 mod ministack;
 mod moto;
 mod programs;
+mod scenario;
 mod server;

@@ -27,7 +27,7 @@ fn setup_makes_every_link_on_moto_and_the_next_run_leaves_them_all() {
 }
 
 /// moto as AWS names certificates: by the hash of their DER form. Without the setting it hashes the PEM text.
-const SERVER: &str = "\
+pub(crate) const SERVER: &str = "\
 from moto.core.config import default_user_config
 default_user_config['iot'] = {'use_valid_cert': True}
 from moto.server import main

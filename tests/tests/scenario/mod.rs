@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as Keys;
 use aws_sdk_iot::types::{
-    Action, AutoRegistrationStatus, CaCertificateStatus, CertificateStatus, LambdaAction, TopicRulePayload,
+    Action, AutoRegistrationStatus, CaCertificateStatus, CertificateStatus, LambdaAction, RegistrationConfig,
+    TopicRulePayload,
 };
 use aws_sdk_lambda::types::Environment;
 use serde_json::Value;
@@ -64,6 +65,7 @@ impl Stage {
         name: &'static str,
         endpoint_url: &str,
         lacks: &'static [(&'static str, &'static str)],
+        journal: Option<&Journal>,
     ) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(endpoint_url)
@@ -80,18 +82,13 @@ impl Stage {
             home: TempDir::new().unwrap(),
             config,
             lacks,
-            journal: None,
+            journal: journal.cloned(),
             calls: Mutex::default(),
         }
     }
 
-    /// Keeps the calls that each command makes.
-    pub(crate) fn with_journal(self, journal: &Journal) -> Self {
-        Self { journal: Some(journal.clone()), ..self }
-    }
-
     /// Every call that a command made is in its table of the document on permissions.
-    pub(crate) fn every_call_is_documented(&self) {
+    fn every_call_is_documented(&self) {
         let documented = documented();
         for (command, calls) in &*self.calls.lock().unwrap() {
             let of = |name: &str| documented.get(name).cloned().unwrap_or_default();
@@ -261,6 +258,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
         a_board_gets_stuck_and_is_helped(stage, &gateway, signer).await;
     }
     teardown(stage).await;
+    stage.every_call_is_documented();
 }
 
 /// Something to break.
@@ -283,8 +281,10 @@ const BREAKS: &[Break] = &[
     mended("rule deleted", "topic_rule"),
     mended("permission removed", "permission"),
     mended("role policy removed", "role"),
+    mended("role not for Lambda", "role"),
     mended("CA inactive", "signer_ca"),
     mended("auto-registration off", "signer_ca"),
+    mended("provisioning template", "signer_ca"),
     mended("CA deleted", "signer_ca"),
     mended("thing type deprecated", "thing_type"),
     by_hand("environment wrong", "function"),
@@ -301,6 +301,17 @@ async fn break_link(stage: &Stage, what: &str, signer: &str) {
         }
         "role policy removed" => {
             iam.delete_role_policy().role_name(ROLE).policy_name("jitr").send().await.unwrap();
+        }
+        "role not for Lambda" => {
+            let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+            iam.update_assume_role_policy().role_name(ROLE).policy_document(trust).send().await.unwrap();
+        }
+        "provisioning template" => {
+            let template = RegistrationConfig::builder()
+                .template_body(r#"{"Resources":{}}"#)
+                .role_arn("arn:aws:iam::123456789012:role/others");
+            let update = iot.update_ca_certificate().certificate_id(signer);
+            update.registration_config(template.build()).send().await.unwrap();
         }
         "CA inactive" => {
             let update = iot.update_ca_certificate().certificate_id(signer);
