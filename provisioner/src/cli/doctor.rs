@@ -29,6 +29,9 @@ Examples:
 
 Ends with 0 only if a board could connect now.")]
 pub struct Arguments {
+    /// How boards are registered; with `mar` only what registered boards need is looked at
+    #[arg(long, value_enum, default_value_t = setup::Method::Jitr, value_name = "METHOD")]
+    method: setup::Method,
     /// A provisioned board: its folder, or its serial number
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
@@ -49,7 +52,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let now = OffsetDateTime::now_utc();
     let chain = ca::store::load(&context.home, now);
     let signer = chain.as_ref().ok().map(Chain::signer);
-    let subject = Subject { signer, settings: &settings, device: device.as_ref(), now };
+    let just_in_time = arguments.method == setup::Method::Jitr;
+    let subject = Subject { signer, settings: &settings, just_in_time, device: device.as_ref(), now };
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
     if arguments.mend {

@@ -151,12 +151,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     context.home.create()?;
     let mut results = Results::create(&arguments.result)?;
-    let target = match arguments.again {
-        // A target of its own for this run: what it records is of no use to the next.
-        true => format!("{} again {}", register::target(&scope, &settings), std::process::id()),
-        false => register::target(&scope, &settings),
-    };
+    let target = register::target(&scope, &settings);
     let mut journal = Journal::open(&context.home.file(JOURNAL), target).map_err(cloud::Error::Register)?;
+    if arguments.again {
+        journal.forget();
+    }
     let bar = bar(total);
     let mut failure = None;
     let mut tell = |row: &Row| {
@@ -195,6 +194,8 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     registrar.prepare(&scope, false).await.map_err(cloud::Error::Register)?;
     let target = register::target(&scope, &settings);
     let mut journal = Journal::open(&context.home.file(JOURNAL), target).map_err(cloud::Error::Register)?;
+    // One board is quickly looked at again, and the account may have changed since.
+    journal.forget();
     let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[])?;
     let registered = registrar.register(candidates, &mut journal, |row| context.result(line(row), row)).await;
     Ok(registered.map_err(cloud::Error::Register)?)

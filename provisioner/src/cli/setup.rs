@@ -34,7 +34,7 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Method {
+pub(super) enum Method {
     /// By themselves, when they first connect (just-in-time registration)
     Jitr,
     /// By `provisioner register`, one by one (multi-account registration)

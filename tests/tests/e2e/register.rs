@@ -39,9 +39,24 @@ impl Interceptor for Throttle {
     }
 }
 
+/// The provisioner with its own home and the testbed as its AWS.
+fn provisioner(home: &Path, endpoint_url: &str) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("provisioner"));
+    command
+        .args(["--output", "json", "--non-interactive"])
+        .env_clear()
+        .env("HOME", home)
+        .env("MICROCHIP_IOT_HOME", home)
+        .env("AWS_ENDPOINT_URL", endpoint_url)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .stderr(Stdio::null());
+    command
+}
+
 fn register(home: &Path, certificates: &Path, endpoint_url: &str) -> Command {
-    let program = Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("provisioner");
-    let mut command = Command::new(program);
+    let mut command = provisioner(home, endpoint_url);
     command.arg("register").arg("--dir").arg(certificates).arg("--result").arg(home.join("result.csv"));
     for api in [
         "RegisterCertificateWithoutCA",
@@ -53,16 +68,6 @@ fn register(home: &Path, certificates: &Path, endpoint_url: &str) -> Command {
     ] {
         command.arg("--quota").arg(format!("{api}={QUOTA}"));
     }
-    command
-        .args(["--output", "json", "--non-interactive"])
-        .env_clear()
-        .env("HOME", home)
-        .env("MICROCHIP_IOT_HOME", home)
-        .env("AWS_ENDPOINT_URL", endpoint_url)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .stderr(Stdio::null());
     command
 }
 
@@ -111,6 +116,10 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
     println!("the last run registered {rate:.1} certificates a second of the {QUOTA} that the quota allows");
 
     assert_eq!(succeeded("RegisterCertificateWithoutCA"), CERTIFICATES);
+    let home = folder.path().join("home");
+    let url = account.testbed.endpoint_url().to_owned();
+    let doctor = move || provisioner(&home, &url).args(["doctor", "--method", "mar"]).status().unwrap();
+    assert!(tokio::task::spawn_blocking(doctor).await.unwrap().success());
     let result = std::fs::read_to_string(folder.path().join("home/result.csv")).unwrap();
     assert_eq!(result.lines().count(), CERTIFICATES + 1);
 }

@@ -216,3 +216,93 @@ pub(super) fn on_failure(function: &str, destination: Option<&str>) -> Finding {
         .help("infra/template.yaml has one; without, `provisioner replay` finds the devices"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::doctor::Verdict;
+
+    const RIGHT: signer_ca::Registered =
+        signer_ca::Registered { active: true, auto_registration: true, template: false };
+
+    fn scope() -> Scope {
+        Scope { partition: "aws".into(), region: "us-east-2".into(), account: "123456789012".into() }
+    }
+
+    /// Valid in the years 2000 to 2030.
+    fn certificate() -> Certificate {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Certificate::from_pem(params.self_signed(&key).unwrap().pem().as_bytes()).unwrap()
+    }
+
+    fn in_year(year: i32) -> OffsetDateTime {
+        rcgen::date_time_ymd(year, 6, 1)
+    }
+
+    #[test]
+    fn a_signer_is_wrong_for_each_reason_that_keeps_devices_out() {
+        let found = |registered| signer(&certificate(), Some(registered), &[], in_year(2026));
+        assert_eq!(found(RIGHT).verdict, Verdict::Right);
+        for (registered, says) in [
+            (signer_ca::Registered { active: false, ..RIGHT }, "inactive"),
+            (signer_ca::Registered { auto_registration: false, ..RIGHT }, "auto-registration"),
+            (signer_ca::Registered { template: true, ..RIGHT }, "no event"),
+        ] {
+            let finding = found(registered);
+            assert_eq!((finding.verdict, finding.mendable), (Verdict::Wrong, true));
+            assert!(finding.found[0].contains(says), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_signer_that_expired_cannot_be_mended_and_one_that_soon_will_is_worth_a_word() {
+        let at = |now| signer(&certificate(), Some(RIGHT), &[], now);
+        let expired = at(in_year(2031));
+        assert_eq!((expired.verdict, expired.mendable), (Verdict::Wrong, false));
+        assert_eq!(at(rcgen::date_time_ymd(2029, 12, 1)).verdict, Verdict::Notable);
+    }
+
+    #[test]
+    fn a_signer_that_is_not_registered_is_told_from_its_namesakes() {
+        let other = |same_key| Namesake { id: "2e".into(), same_key };
+        let finding = signer(&certificate(), None, &[other(true), other(false)], in_year(2026));
+        assert!(finding.mendable);
+        assert!(
+            finding.found[1].contains("its key") && finding.found[2].contains("another key"),
+            "{finding:?}"
+        );
+    }
+
+    #[test]
+    fn a_device_policy_may_be_another_as_long_as_a_device_can_connect() {
+        let settings = Registration::zero_touch().unwrap();
+        let expected = settings.policy_template.fill(&scope()).unwrap().to_string();
+        let judged = |stored: Option<&str>| device_policy(&settings, &scope(), stored).verdict;
+        assert_eq!(judged(None), Verdict::Right);
+        assert_eq!(judged(Some(expected.as_str())), Verdict::Right);
+        let allow = |action: &str, resource: &str| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}]}}"#
+            )
+        };
+        let by_client_id = "arn:aws:iot:us-east-2:123456789012:client/${iot:ClientId}";
+        assert_eq!(judged(Some(&allow("iot:*", "*"))), Verdict::Notable);
+        assert_eq!(judged(Some(&allow("iot:Connect", by_client_id))), Verdict::Notable);
+        assert_eq!(judged(Some(&allow("iot:Publish", "*"))), Verdict::Wrong);
+        assert_eq!(judged(Some("nonsense")), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_missing_function_is_deployed_and_a_missing_rule_made() {
+        let (finding, registration) = function(None, &Settings::default(), None);
+        assert!(!finding.mendable && finding.help.unwrap().contains("--lambda-zip"));
+        assert!(registration.is_none());
+        let rule = topic_rule("R", None, "arn:f").unwrap();
+        assert_eq!((rule.verdict, rule.mendable), (Verdict::Wrong, true));
+        let foreign = topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), "arn:f").unwrap();
+        assert!(foreign.found[0].contains("SELECT 1"), "{foreign:?}");
+    }
+}

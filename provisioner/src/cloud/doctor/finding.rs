@@ -15,8 +15,6 @@ pub enum Link {
     Credentials,
     /// The host that devices connect to.
     Endpoint,
-    /// The certificate authority on this computer.
-    Chain,
     /// The signer CA, known to the account.
     SignerCa,
     /// The topic rule that forwards the event.
@@ -48,7 +46,6 @@ impl fmt::Display for Link {
         f.pad(match self {
             Self::Credentials => "credentials",
             Self::Endpoint => "endpoint",
-            Self::Chain => "local CA",
             Self::SignerCa => "signer CA",
             Self::TopicRule => "topic rule",
             Self::Permission => "permission",

@@ -62,6 +62,8 @@ pub struct Subject<'a> {
     pub signer: Option<&'a Certificate>,
     /// The names of the links.
     pub settings: &'a Settings,
+    /// Whether devices register by themselves; if not, only what registered ones need is looked at.
+    pub just_in_time: bool,
     /// A device to look at besides.
     pub device: Option<&'a Device>,
     /// The time that certificates are checked for.
@@ -126,6 +128,34 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         Err(error) => Finding::unread(Link::Endpoint, "not known", &error),
     });
 
+    let mut registration = defaults;
+    if subject.just_in_time {
+        let (links, of_function) = look_at_chain(account, &scope, subject).await;
+        findings.extend(links);
+        registration = of_function.unwrap_or(registration);
+    }
+    if let Some(policy) = &subject.settings.policy {
+        registration.policy = policy.clone();
+    }
+    if let Some(thing_type) = &subject.settings.thing_type {
+        registration.thing_type = thing_type.clone();
+    }
+    findings.extend(look_at_registry(account, &scope, &registration).await);
+    if let Some(device) = subject.device {
+        let expected =
+            device::Expected { signer: subject.signer, registration: &registration, now: subject.now };
+        findings.extend(device::examine(account, device, &expected).await);
+    }
+    Ok(Diagnosis { scope: Some(scope), findings, registration })
+}
+
+/// From the signer CA to the function, and what the function registers devices with.
+async fn look_at_chain(
+    account: &Account,
+    scope: &Scope,
+    subject: &Subject<'_>,
+) -> (Vec<Finding>, Option<RegistrationSettings>) {
+    let mut findings = Vec::new();
     let settings = subject.settings;
     let (signer, rule, permission, function, destination) = tokio::join!(
         look_at_signer(account, subject),
@@ -137,7 +167,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
     findings.push(signer);
     let function_arn = match &function {
         Ok(Some(function)) => function.arn.clone(),
-        _ => setup::function_arn(&scope, &settings.function),
+        _ => setup::function_arn(scope, &settings.function),
     };
     findings.push(
         match rule.and_then(|rule| chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn)) {
@@ -146,7 +176,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         },
     );
     findings.push(match permission {
-        Ok(policy) => chain::permission(policy.as_ref(), &setup::wanted_permission(&scope, settings)),
+        Ok(policy) => chain::permission(policy.as_ref(), &setup::wanted_permission(scope, settings)),
         Err(error) => Finding::unread(Link::Permission, &settings.rule, &error),
     });
     let signer_id = subject.signer.map(|signer| signer.facts().fingerprint.as_str());
@@ -161,18 +191,10 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
             None
         }
     };
-    let mut registration = registration.unwrap_or(defaults);
-    if let Some(policy) = &settings.policy {
-        registration.policy = policy.clone();
-    }
-    if let Some(thing_type) = &settings.thing_type {
-        registration.thing_type = thing_type.clone();
-    }
     findings.push(match &function {
-        Ok(Some(function)) => role::examine(account, &scope, settings, function).await,
+        Ok(Some(function)) => role::examine(account, scope, settings, function).await,
         _ => Finding::skipped(Link::Role, "not known", "depends on the function"),
     });
-    findings.extend(look_at_registry(account, &scope, &registration).await);
     if let Ok(Some(_)) = &function {
         findings.push(match destination {
             Ok(destination) => chain::on_failure(&settings.function, destination.as_deref()),
@@ -187,12 +209,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
             .filter(|finding| depends.contains(&finding.link))
             .for_each(|finding| finding.mendable = false);
     }
-    if let Some(device) = subject.device {
-        let expected =
-            device::Expected { signer: subject.signer, registration: &registration, now: subject.now };
-        findings.extend(device::examine(account, device, &expected).await);
-    }
-    Ok(Diagnosis { scope: Some(scope), findings, registration })
+    (findings, registration)
 }
 
 async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {

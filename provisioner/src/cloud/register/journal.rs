@@ -55,6 +55,11 @@ impl Journal {
         Ok(Self { path: path.to_owned(), file, target, done })
     }
 
+    /// Counts nothing as registered, for a run that looks at everything again. What is written stays.
+    pub fn forget(&mut self) {
+        self.done.clear();
+    }
+
     /// The thing of a certificate that was registered before.
     pub fn thing_of(&self, certificate_id: &str) -> Option<&str> {
         self.done.get(certificate_id).map(String::as_str)
