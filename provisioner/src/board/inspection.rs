@@ -4,6 +4,7 @@ use jitr::thing_name::{PUBLIC_KEY_SIZE, ThingName};
 use serde::Serialize;
 
 use super::command::{Command, Component, FLASH_PAGE};
+use super::kits::Model;
 use super::{Error, Session, factory, flash, secure_element, store, wifi_module};
 use crate::ca::Certificate;
 
@@ -18,6 +19,8 @@ pub struct Inspection {
     pub public_key: String,
     /// The thing name that belongs to the key.
     pub thing_name: String,
+    /// The kit, as the firmware names it.
+    pub model: Option<Model>,
     /// What the firmware says of itself.
     pub about: Vec<String>,
     /// Version of the provisioning firmware.
@@ -87,6 +90,7 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
         secure_element_serial,
         public_key: hex::encode(point),
         thing_name: ThingName::from_public_key(&point).to_string(),
+        model: about.iter().find_map(|line| Model::named_in(line)),
         about,
         firmware,
         command_handler,

@@ -6,15 +6,19 @@ use crate::ExitCode;
 
 pub mod codec;
 pub mod command;
+pub mod disk;
 pub mod factory;
 pub mod flash;
 pub mod inspection;
+pub mod intel_hex;
+pub mod kits;
 pub mod ports;
 pub mod secure_element;
 pub mod session;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod wifi;
 pub mod wifi_module;
 
 pub use ports::Kit;
@@ -47,6 +51,21 @@ pub enum Error {
         /// The boards that there are.
         kits: Vec<Kit>,
     },
+    /// A kit that is known and not supported.
+    #[error("{kit} goes online by its modem, and only kits with a Wi-Fi module can be provisioned")]
+    #[diagnostic(help("the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG"))]
+    Cellular {
+        /// The kit.
+        kit: Box<Kit>,
+    },
+    /// The kit's disk and the files for it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Disk(#[from] disk::Error),
+    /// Wi-Fi credentials.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wifi(#[from] wifi::Error),
     /// The list of ports cannot be read.
     #[error("cannot list the serial ports")]
     #[diagnostic(help("name the port with --port"))]
@@ -83,12 +102,12 @@ pub enum Error {
     },
     /// The user may not open the port.
     #[error("you may not open the port {port}")]
-    #[diagnostic(help(
-        "on Linux, join the group that owns it (often dialout: sudo usermod -aG dialout $USER, then log in again)"
-    ))]
+    #[diagnostic(help("{cure}"))]
     PortDenied {
         /// The port.
         port: String,
+        /// What to do about it on this system.
+        cure: String,
     },
     /// The port cannot be opened for another reason.
     #[error("cannot open the port {port}")]
@@ -164,6 +183,8 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::PortsFile { .. } => ExitCode::Usage,
+            Self::Disk(error) => error.exit_code(),
+            Self::Wifi(error) => error.exit_code(),
             _ => ExitCode::Board,
         }
     }

@@ -1,19 +1,18 @@
 //! Which kits are plugged in, which one is meant, and opening its port.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serialport::{ErrorKind, SerialPort, SerialPortInfo, SerialPortType};
 
 use super::Error;
-
-/// USB vendor id of the kits' on-board debugger.
-pub const USB_VENDOR_ID: u16 = 0x03EB;
-/// USB product id of the kits' on-board debugger.
-pub const USB_PRODUCT_ID: u16 = 0x2175;
+use super::disk::{Disk, KitInfo};
+use super::kits::{Model, Radio, USB_PRODUCT_ID, USB_VENDOR_ID};
 
 /// Environment variable that names boards which USB detection cannot see, such as those behind a serial server:
 /// `PORT` or `PORT=SERIAL`, separated by commas; or `@FILE`, a file with the same, separated by commas or line ends. The
@@ -21,6 +20,9 @@ pub const USB_PRODUCT_ID: u16 = 0x2175;
 pub const PORTS_VARIABLE: &str = "MICROCHIP_IOT_PORTS";
 
 const BAUD_RATE: u32 = 115_200;
+
+/// How long a debugger needs at the most to be back on USB after it has programmed its target.
+const RETURN: Duration = Duration::from_secs(15);
 
 /// A board and the port to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +33,8 @@ pub struct Kit {
     pub serial: Option<String>,
     /// The USB product name, where it is known.
     pub product: Option<String>,
+    /// The kit, where the USB product name or the kit's disk says it.
+    pub model: Option<Model>,
     /// USB vendor id, where the board was found by USB.
     pub usb_vendor_id: Option<u16>,
     /// USB product id, where the board was found by USB.
@@ -43,6 +47,7 @@ impl Kit {
             port: port.to_owned(),
             serial: serial.map(str::to_owned),
             product: None,
+            model: None,
             usb_vendor_id: None,
             usb_product_id: None,
         }
@@ -53,7 +58,11 @@ impl fmt::Display for Kit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let serial = self.serial.as_deref().unwrap_or("(no serial number)");
         write!(f, "{}  {serial}", self.port)?;
-        self.product.as_ref().map_or(Ok(()), |product| write!(f, "  {product}"))
+        match (self.model, &self.product) {
+            (Some(model), _) => write!(f, "  {model}"),
+            (None, Some(product)) => write!(f, "  {product}"),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -67,7 +76,38 @@ pub fn kits() -> Result<Vec<Kit>, Error> {
         named = std::fs::read_to_string(file)
             .map_err(|source| Error::PortsFile { path: file.to_owned(), source })?;
     }
-    Ok(recognise(&available()?, &named))
+    let mut kits = recognise(&available()?, &named);
+    let disks: Vec<KitInfo> = Disk::all().iter().map(|disk| disk.info().clone()).collect();
+    name_by_disk(&mut kits, &disks);
+    Ok(kits)
+}
+
+/// A kit whose USB product name does not say what it is, is named by its disk.
+fn name_by_disk(kits: &mut [Kit], disks: &[KitInfo]) {
+    for kit in kits.iter_mut().filter(|kit| kit.model.is_none() && kit.serial.is_some()) {
+        kit.model = disks.iter().find(|disk| disk.serial == kit.serial).and_then(|disk| disk.model);
+    }
+}
+
+/// Waits until the kit's debugger is back on USB, perhaps on another port, and says where.
+///
+/// # Errors
+/// As [`kits`]; [`Error::NoPort`] if it does not come back.
+pub fn wait_for(kit: &Kit) -> Result<Kit, Error> {
+    let deadline = Instant::now() + RETURN;
+    loop {
+        let back = match &kit.serial {
+            Some(serial) => kits()?.into_iter().find(|found| found.serial.as_ref() == Some(serial)),
+            None => None,
+        };
+        // A port that was named by hand is no kit that could be found.
+        let there = |kit: &Kit| cfg!(windows) || Path::new(&kit.port).exists();
+        match back.or_else(|| Some(kit.clone())).filter(there) {
+            Some(kit) => return Ok(kit),
+            None if Instant::now() > deadline => return Err(Error::NoPort { port: kit.port.clone() }),
+            None => thread::sleep(Duration::from_millis(100)),
+        }
+    }
 }
 
 /// As [`kits`], without named ones whose port is not there at the moment.
@@ -85,8 +125,16 @@ pub fn plugged_in() -> Result<Vec<Kit>, Error> {
 /// in `serial`; else the only one there is.
 ///
 /// # Errors
-/// [`Error::NoBoard`], [`Error::SeveralBoards`], [`Error::NoSuchBoard`].
+/// [`Error::NoBoard`], [`Error::SeveralBoards`], [`Error::NoSuchBoard`], [`Error::Cellular`].
 pub fn choose(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<Kit, Error> {
+    let kit = meant(kits, port, serial)?;
+    match kit.model.map(Model::radio) {
+        Some(Radio::Cellular) => Err(Error::Cellular { kit: Box::new(kit) }),
+        Some(Radio::Wifi) | None => Ok(kit),
+    }
+}
+
+fn meant(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<Kit, Error> {
     if let Some(port) = port {
         let known = kits.iter().find(|kit| kit.port == port);
         return Ok(known.cloned().unwrap_or_else(|| Kit::on(port, serial)));
@@ -112,15 +160,78 @@ pub fn choose(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<
 /// # Errors
 /// [`Error::NoPort`], [`Error::PortInUse`], [`Error::PortDenied`], [`Error::Open`].
 pub fn open(port: &str) -> Result<Box<dyn SerialPort>, Error> {
+    open_at(port, BAUD_RATE)
+}
+
+/// As [`open`], at another speed in baud.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_at(port: &str, baud_rate: u32) -> Result<Box<dyn SerialPort>, Error> {
+    let port = &*callout(port);
     // Exclusive mode, which is the default, does not stop root; serialport therefore locks the port as well.
-    serialport::new(port, BAUD_RATE).timeout(Duration::from_secs(1)).open().map_err(|source| {
+    serialport::new(port, baud_rate).timeout(Duration::from_secs(1)).open().map_err(|source| {
         let port = port.to_owned();
         match source.kind {
             ErrorKind::NoDevice => Error::PortInUse { port },
             ErrorKind::Io(io::ErrorKind::NotFound) => Error::NoPort { port },
-            ErrorKind::Io(io::ErrorKind::PermissionDenied) => Error::PortDenied { port },
+            ErrorKind::Io(io::ErrorKind::PermissionDenied) => {
+                let cure = cure(std::env::consts::OS, group(&port).as_deref());
+                Error::PortDenied { port, cure }
+            }
             _ => Error::Open { port, source },
         }
+    })
+}
+
+/// macOS has two names for a port; to open `tty.…` is to wait for a carrier that never comes.
+fn callout(port: &str) -> Cow<'_, str> {
+    match port.strip_prefix("/dev/tty.") {
+        Some(name) => format!("/dev/cu.{name}").into(),
+        None => port.into(),
+    }
+}
+
+/// What lets a user open a port that belongs to `group`.
+fn cure(os: &str, group: Option<&str>) -> String {
+    match os {
+        "linux" => format!(
+            "join the group that owns it (sudo usermod -aG {} $USER, then log in again), or install the udev rule \
+             provisioner/udev/60-microchip-iot.rules",
+            group.unwrap_or("dialout")
+        ),
+        "macos" => "ports of the kits are open to all users: check whether another program or a driver of \
+                    a maker has claimed it"
+            .to_owned(),
+        "windows" => {
+            "close the program that has it open; the Device Manager lists ports, COM10 and above as well, \
+                      under Ports (COM & LPT)"
+                .to_owned()
+        }
+        _ => "give your user the right to read and write it".to_owned(),
+    }
+}
+
+/// Name of the group that owns a file.
+#[cfg(unix)]
+fn group(path: &str) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let id = std::fs::metadata(path).ok()?.gid();
+    group_named(&std::fs::read_to_string("/etc/group").ok()?, id)
+}
+
+#[cfg(not(unix))]
+fn group(_: &str) -> Option<String> {
+    None
+}
+
+/// Name of a group in `/etc/group` (group(5)).
+#[cfg(unix)]
+fn group_named(groups: &str, id: u32) -> Option<String> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);
+        (number.parse() == Ok(id)).then(|| name.to_owned())
     })
 }
 
@@ -140,6 +251,7 @@ fn recognise(ports: &[SerialPortInfo], named: &str) -> Vec<Kit> {
             port: info.port_name.clone(),
             serial: usb.serial_number.clone(),
             product: usb.product.clone(),
+            model: usb.product.as_deref().and_then(Model::named_in),
             usb_vendor_id: Some(usb.vid),
             usb_product_id: Some(usb.pid),
         }),
@@ -238,6 +350,53 @@ mod tests {
     fn ports_that_cannot_be_opened_say_why() {
         assert!(matches!(open("/dev/no-such-port"), Err(Error::NoPort { .. })));
         assert!(matches!(open("/dev/null"), Err(Error::Open { .. })));
+    }
+
+    #[test]
+    fn the_usb_product_name_or_the_disk_says_which_kit_it_is() {
+        let mut kits = two();
+        let disk = KitInfo::parse(b"AVR-IoT WA, MCHP3261021800001234");
+        name_by_disk(&mut kits, &[disk]);
+        assert_eq!(kits[2].to_string(), "/dev/ttyACM0  MCHP3261021800001234  AVR-IoT WA");
+        assert_eq!((kits[0].model, kits[1].model), (None, None));
+        let mut info = usb("/dev/ttyACM0", 0x03EB, 0x2175, Some("MCHP1"));
+        let SerialPortType::UsbPort(port) = &mut info.port_type else { panic!("no USB port") };
+        port.product = Some("SAM-IoT WG nEDBG".into());
+        assert_eq!(recognise(&[info], "")[0].model.unwrap().name(), "SAM-IoT WG");
+    }
+
+    #[test]
+    fn a_cellular_kit_is_recognised_and_declined() {
+        let mut kits = two();
+        name_by_disk(&mut kits, &[KitInfo::parse(b"AVR-IoT Cellular Mini, MCHP3261021800001234")]);
+        let error = choose(&kits, None, Some("1234")).unwrap_err();
+        insta::assert_snapshot!(error, @"/dev/ttyACM0  MCHP3261021800001234  AVR-IoT Cellular Mini goes online by its modem, and only kits with a Wi-Fi module can be provisioned");
+    }
+
+    #[test]
+    fn the_cure_for_a_port_that_may_not_be_opened_is_that_of_the_system() {
+        assert!(cure("linux", Some("uucp")).contains("usermod -aG uucp"));
+        assert!(cure("linux", None).contains("dialout"));
+        assert!(cure("windows", None).contains("COM10"));
+        assert_eq!(callout("/dev/tty.usbmodem1"), "/dev/cu.usbmodem1");
+        assert_eq!(callout("/dev/ttyACM0"), "/dev/ttyACM0");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_group_of_a_port_is_known_by_name() {
+        let groups = "root:x:0:\ndialout:x:20:ann,bob\nbroken\n";
+        assert_eq!(group_named(groups, 20).as_deref(), Some("dialout"));
+        assert_eq!(group_named(groups, 21), None);
+    }
+
+    #[test]
+    fn the_udev_rule_is_for_the_kits() {
+        let rule = include_str!("../../udev/60-microchip-iot.rules");
+        let ids = format!(
+            "ATTRS{{idVendor}}==\"{USB_VENDOR_ID:04x}\", ATTRS{{idProduct}}==\"{USB_PRODUCT_ID:04x}\""
+        );
+        assert!(rule.contains(&ids), "{ids}");
     }
 
     #[cfg(unix)]

@@ -43,6 +43,9 @@ impl fmt::Display for Shown {
         let or_none = |text: &Option<String>| text.as_deref().unwrap_or("(none)").to_owned();
         writeln!(f, "port            {}", board.port)?;
         writeln!(f, "USB serial      {}", or_none(&self.usb_serial))?;
+        if let Some(model) = board.model {
+            writeln!(f, "kit             {model}, {}", model.target())?;
+        }
         writeln!(f, "secure element  {}", board.secure_element_serial)?;
         writeln!(f, "public key      {}", board.public_key)?;
         writeln!(f, "thing name      {} (from the key)", board.thing_name)?;

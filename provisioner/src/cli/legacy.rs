@@ -1,15 +1,13 @@
 //! The form without a subcommand: the flags of the existing tool, and everything in one go.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
 use super::provision::Order;
-use super::{Context, Error, line, provision, setup};
+use super::{Context, Error, around, line, provision, setup};
 use crate::Error as TopError;
 use crate::ca;
 use crate::cloud::Account;
@@ -43,27 +41,15 @@ pub struct Flags {
     /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
     #[arg(long)]
     lock_slots: bool,
-    /// Provisioning firmware to flash before
-    #[arg(short, long, value_name = "HEX", hide = true)]
-    provision_firmware: Option<PathBuf>,
-    /// Application firmware to flash afterwards
-    #[arg(long = "app", alias = "application-firmware", value_name = "HEX", hide = true)]
-    application_firmware: Option<PathBuf>,
-    /// Name of the Wi-Fi network
-    #[arg(long = "ssid", alias = "wifi-ssid", value_name = "NAME", hide = true)]
-    wifi_ssid: Option<String>,
-    /// Passphrase of the Wi-Fi network
-    #[arg(long = "psk", alias = "wifi-psk", value_name = "PASSPHRASE", hide = true)]
-    wifi_psk: Option<Passphrase>,
-    /// Authentication of the Wi-Fi network
-    #[arg(long = "auth", alias = "wifi-auth", value_enum, value_name = "KIND", hide = true)]
-    wifi_auth: Option<WifiAuth>,
     /// Debugger firmware to flash before
     #[arg(short = 'A', long, value_name = "ARCHIVE", hide = true)]
     archive: Option<PathBuf>,
     /// Update the firmware of the Wi-Fi module
     #[arg(short = 'w', long = "wincupgrade", hide = true)]
     winc_upgrade: bool,
+    /// Firmware and Wi-Fi.
+    #[command(flatten)]
+    around: around::FirmwareAndWifi,
     /// What the account is to look like.
     #[command(flatten)]
     account: setup::Options,
@@ -88,33 +74,6 @@ enum Method {
     Sandbox,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum WifiAuth {
-    Open,
-    WpaPsk,
-    Wep,
-    #[value(name = "ieee802.1x")]
-    Ieee8021x,
-}
-
-/// A secret from the command line; never printed.
-#[derive(Clone)]
-struct Passphrase(#[expect(dead_code, reason = "read once Wi-Fi credentials can be written")] String);
-
-impl FromStr for Passphrase {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
 impl Flags {
     /// The first of these flags on the command line, as the user would write it.
     pub(super) fn first_given(&self) -> Option<&'static str> {
@@ -131,18 +90,11 @@ impl Flags {
         .into_iter()
         .chain(self.not_supported_yet())
         .find_map(|(given, flag)| given.then_some(flag))
+        .or_else(|| self.around.first_given())
     }
 
-    fn not_supported_yet(&self) -> [(bool, &'static str); 7] {
-        [
-            (self.provision_firmware.is_some(), "-p"),
-            (self.application_firmware.is_some(), "--app"),
-            (self.wifi_ssid.is_some(), "--ssid"),
-            (self.wifi_psk.is_some(), "--psk"),
-            (self.wifi_auth.is_some(), "--auth"),
-            (self.archive.is_some(), "-A"),
-            (self.winc_upgrade, "-w"),
-        ]
+    fn not_supported_yet(&self) -> [(bool, &'static str); 2] {
+        [(self.archive.is_some(), "-A"), (self.winc_upgrade, "-w")]
     }
 
     /// Whether this can be done at all; says why not.
@@ -205,14 +157,19 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     flags.check()?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
     if flags.provision_method == Some(Method::Sandbox) {
+        let around = flags.around.prepare(context)?;
         let order = provision::sandbox(context, None, flags.force, flags.lock_slots)?;
-        let station = line::StationOptions::default();
-        return provision::one(context, choice.kit(context)?, order, station).await;
+        let (kit, station) = (choice.kit(context)?, line::StationOptions::default());
+        return provision::all_steps(context, kit, order, station, &around).await;
     }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
+    let around = flags.around.prepare(context)?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
     let kit = (!context.global.dry_run).then(|| choice.kit(context)).transpose()?;
+    if let Some(kit) = &kit {
+        around.check_for(kit)?;
+    }
     let chain = chain(context)?;
     let (endpoint, register) = match flags.provision_method {
         Some(Method::Mar) => {
@@ -225,7 +182,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
         Some(kit) => {
             let order =
                 Order { origin: Origin::Chain, endpoint: Some(endpoint), force: flags.force, register };
-            provision::one(context, kit, order, line::StationOptions::default()).await
+            provision::all_steps(context, kit, order, line::StationOptions::default(), &around).await
         }
         None => {
             context.note("would provision the board that is plugged in");
@@ -313,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_never_printed() {
-        let shown = format!("{:?}", parsed("provisioner -ssid net -psk word"));
+        let shown = format!("{:?}", parsed("provisioner -m jitr -ssid net -psk word"));
         assert!(!shown.contains("word"), "{shown}");
     }
 

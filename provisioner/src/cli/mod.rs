@@ -8,12 +8,14 @@ use miette::Diagnostic;
 
 use crate::{Error as TopError, ExitCode};
 
+mod around;
 mod boards;
 pub mod ca;
 mod completions;
 pub mod context;
 mod doctor;
 mod failure;
+mod flash;
 mod inspect;
 pub mod ledger;
 pub mod legacy;
@@ -25,6 +27,7 @@ mod register;
 mod replay;
 pub mod setup;
 mod teardown;
+mod wifi;
 
 pub use context::Context;
 pub use logging::Level;
@@ -135,6 +138,10 @@ pub enum Command {
     Doctor(doctor::Arguments),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),
+    /// Put a program into a board through the kit's disk
+    Flash(flash::Arguments),
+    /// Give the application on a board the name and passphrase of a Wi-Fi network
+    Wifi(wifi::Arguments),
     /// Print the completion script for a shell
     Completions(completions::Arguments),
 }
@@ -260,6 +267,8 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Doctor(arguments) => doctor::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
+        Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
     }
     Ok(())

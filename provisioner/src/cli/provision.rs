@@ -8,6 +8,7 @@ use jitr::registration::Settings as Registration;
 use time::OffsetDateTime;
 use tokio::task;
 
+use super::around::{self, Around};
 use super::line::StationOptions;
 use super::{Context, Global, line, register, setup};
 use crate::Error;
@@ -70,6 +71,8 @@ pub struct Arguments {
     /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
     #[arg(long)]
     lock_slots: bool,
+    #[command(flatten)]
+    around: around::FirmwareAndWifi,
 }
 
 /// Signing somewhere else.
@@ -122,18 +125,45 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     if arguments.elsewhere.csr_only {
         return request(context, &arguments.boards.single(context)?, arguments.elsewhere.org);
     }
+    let around = arguments.around.prepare(context)?;
     let order = arguments.order(context)?;
     let Arguments { boards, station, .. } = arguments;
     match (boards.are_many(), &order.origin) {
-        (false, _) => one(context, boards.single(context)?, order, station).await,
+        (false, _) => all_steps(context, boards.single(context)?, order, station, &around).await,
         (true, Origin::Elsewhere(_)) => Err(line::one_only()),
         (true, _) if order.register.is_some() => Err(super::Error::usage(
             "-m mar takes one board",
             "provision the boards with -m jitr, then register all of them: provisioner register --dir ~/.microchip-iot",
         )
         .into()),
+        (true, _) if arguments.around.first_given().is_some() => Err(super::Error::usage(
+            "firmware and Wi-Fi credentials are for one board at a time",
+            "program the boards one by one, then provision them side by side",
+        )
+        .into()),
         (true, _) => line::run(context, boards.chosen()?, order, station).await,
     }
+}
+
+/// Firmware if it is given, certificates, then application and Wi-Fi if they are given.
+///
+/// # Errors
+/// As [`run`], and those of the kit's disk and the application's console.
+pub(super) async fn all_steps(
+    context: &Context,
+    kit: Kit,
+    order: Order,
+    station: StationOptions,
+    around: &Around,
+) -> Result<(), Error> {
+    if context.global.dry_run {
+        context.note(format_args!("would provision the board {kit}"));
+        return Ok(());
+    }
+    around.check_for(&kit)?;
+    let kit = around.before(context, kit).await?;
+    one(context, kit.clone(), order, station).await?;
+    around.after(context, kit).await
 }
 
 impl Arguments {
@@ -246,16 +276,7 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn one(
-    context: &Context,
-    kit: Kit,
-    order: Order,
-    station: StationOptions,
-) -> Result<(), Error> {
-    if context.global.dry_run {
-        context.note(format_args!("would provision the board {kit}"));
-        return Ok(());
-    }
+async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions) -> Result<(), Error> {
     let settings = station.settings(&order);
     let register = order.register;
     let fetch = task::spawn(fetch_endpoint(context.clone(), order.endpoint));

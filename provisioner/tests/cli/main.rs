@@ -48,10 +48,8 @@ fn other_clouds_get_the_reason_why_not() {
 #[test]
 fn flags_of_later_work_are_refused_and_not_ignored() {
     for flags in [
-        vec!["-m", "jitr", "-p", "fw.hex"],
-        vec!["-m", "jitr", "-app", "app.hex"],
-        vec!["-ssid", "net", "-psk", "hush", "-auth", "wpa-psk"],
-        vec!["-m", "jitr", "-w"],
+        vec!["-m", "jitr", "-A", "debugger.zip"],
+        vec!["-m", "jitr", "-w", "-ssid", "net", "-psk", "hush", "-auth", "wpa-psk"],
     ] {
         let outcome = outcome(&flags);
         assert!(outcome.starts_with("exit 2\n"), "{flags:?}: {outcome}");

@@ -24,6 +24,15 @@ impl Kit {
         }
     }
 
+    /// The microcontroller, as the kit's disk names it.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::AvrIotWg => "ATmega4808",
+            Self::PicIotWg => "PIC24FJ128GA705",
+            Self::SamIotWg => "ATSAMD21G18A",
+        }
+    }
+
     /// The family as the banner names it.
     pub(super) fn family(self) -> &'static str {
         match self {

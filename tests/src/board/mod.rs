@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use crate::faults::{Fault, Injector};
 
 mod command;
+mod disk;
 mod factory;
 pub mod firmware;
 pub mod flash;
@@ -22,6 +23,7 @@ mod seed;
 mod statistics;
 pub mod wire;
 
+pub use disk::SimulatedDisk;
 pub use factory::{Certificates, Profile};
 pub use kit::Kit;
 pub use seed::Seed;

@@ -7,6 +7,7 @@ mod board;
 mod control_plane;
 mod demo;
 mod gateway;
+mod kits;
 mod lambda_host;
 mod laptop;
 mod line;

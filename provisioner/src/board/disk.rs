@@ -1,0 +1,391 @@
+//! The kit's USB disk: found by its KIT-INFO.TXT, programs the microcontroller by a copy, and reports in STATUS.TXT.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use miette::Diagnostic;
+use serde::Serialize;
+use tracing::debug;
+
+use super::intel_hex::{self, Image};
+use super::kits::{DISK_LABEL, Model, SERIAL_PREFIXES, Target};
+use super::wifi::Credentials;
+use crate::ExitCode;
+
+/// The file that says which kit it is.
+pub const KIT_INFO: &str = "KIT-INFO.TXT";
+/// The file that says how the last programming went.
+pub const STATUS: &str = "STATUS.TXT";
+/// The name under which an image is copied; the disk knows names of 8 and 3 characters only.
+const IMAGE: &str = "FIRMWARE.HEX";
+/// The file that carries Wi-Fi credentials to the application.
+const WIFI: &str = "WIFI.CFG";
+
+/// A debugger programs the largest target in some 20 seconds; then its disk comes back.
+const PROGRAMMING: Duration = Duration::from_secs(60);
+/// How often it is looked whether it has come back.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What can go wrong with a kit's disk and the files for it.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// No disk of that kit.
+    #[error("the disk of the kit{} is not there", serial.as_ref().map(|s| format!(" {s}")).unwrap_or_default())]
+    #[diagnostic(help(
+        "it has the label {DISK_LABEL}; mount it (on Linux: udisksctl mount -b /dev/disk/by-label/{DISK_LABEL}), or \
+         name its folder with --disk DIR"
+    ))]
+    NoDisk {
+        /// Serial number of the kit, where known.
+        serial: Option<String>,
+    },
+    /// A folder that is no kit's disk.
+    #[error("{} is not the disk of a kit: there is no {KIT_INFO}", folder.display())]
+    #[diagnostic(help("name the folder where the disk {DISK_LABEL} is mounted"))]
+    NotADisk {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The disk is another kit's.
+    #[error("the disk {} is that of the kit {found}", folder.display())]
+    #[diagnostic(help("name the folder of the right disk with --disk DIR, or choose the other kit with -s"))]
+    OtherKit {
+        /// The folder.
+        folder: PathBuf,
+        /// Serial number of the kit that it belongs to.
+        found: String,
+    },
+    /// Nobody says which microcontroller it is.
+    #[error("the kit's {KIT_INFO} names no microcontroller that is known")]
+    #[diagnostic(help("the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG"))]
+    UnknownTarget,
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    #[diagnostic(help("check the name of the file"))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no image for the kit.
+    #[error("cannot use {}: {source}", path.display())]
+    #[diagnostic(help("{}", source.help().map(|help| help.to_string()).unwrap_or_default()))]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: intel_hex::Error,
+    },
+    /// The copy failed.
+    #[error("cannot write to the kit's disk {}", folder.display())]
+    #[diagnostic(help("unplug the kit and plug it in again, wait for its disk, and run again"))]
+    Write {
+        /// The disk's folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The debugger says that it failed.
+    #[error("the kit could not be programmed: its {STATUS} says \"{}\"", status.escape_debug())]
+    #[diagnostic(help("unplug the kit and plug it in again, and run again"))]
+    Failed {
+        /// What it says.
+        status: String,
+    },
+    /// The debugger says nothing.
+    #[error("the kit's disk {} has not said after {} s how the programming went", folder.display(), PROGRAMMING.as_secs())]
+    #[diagnostic(help(
+        "the disk comes back after programming: where nothing mounts it by itself, mount it again and look into {STATUS}"
+    ))]
+    NoOutcome {
+        /// The disk's folder.
+        folder: PathBuf,
+    },
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotADisk { .. } | Self::Read { .. } | Self::Image { .. } => ExitCode::Usage,
+            Self::OtherKit { .. } => ExitCode::Refused,
+            _ => ExitCode::Board,
+        }
+    }
+}
+
+/// What a kit's disk says of the kit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KitInfo {
+    /// The kit.
+    pub model: Option<Model>,
+    /// The debugger's serial number, which is the kit's.
+    pub serial: Option<String>,
+    /// The microcontroller.
+    pub target: Option<Target>,
+}
+
+impl KitInfo {
+    /// Reads KIT-INFO.TXT. Its form differs between versions of the debugger, so it is searched for what is known: names
+    /// of kits and microcontrollers, and a serial number.
+    pub fn parse(file: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(file);
+        let model = text.lines().find_map(Model::named_in);
+        let is_serial = |word: &&str| {
+            SERIAL_PREFIXES.iter().any(|prefix| {
+                word.strip_prefix(prefix)
+                    .is_some_and(|rest| rest.len() >= 4 && rest.chars().all(|c| c.is_ascii_digit()))
+            })
+        };
+        Self {
+            model,
+            serial: text.split(|c: char| !c.is_ascii_alphanumeric()).find(is_serial).map(str::to_owned),
+            target: text.lines().find_map(Target::named_in).or(model.map(Model::target)),
+        }
+    }
+}
+
+/// A kit's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    folder: PathBuf,
+    info: KitInfo,
+}
+
+impl Disk {
+    /// The disk that is mounted at `folder`.
+    ///
+    /// # Errors
+    /// [`Error::NotADisk`].
+    pub fn at(folder: &Path) -> Result<Self, Error> {
+        let info =
+            fs::read(folder.join(KIT_INFO)).map_err(|_| Error::NotADisk { folder: folder.to_owned() })?;
+        Ok(Self { folder: folder.to_owned(), info: KitInfo::parse(&info) })
+    }
+
+    /// Every kit's disk that is mounted.
+    pub fn all() -> Vec<Self> {
+        volumes().iter().filter_map(|folder| Self::at(folder).ok()).collect()
+    }
+
+    /// The disk of the kit with this serial number: the one at `folder` if that is given, else the one that is mounted.
+    ///
+    /// # Errors
+    /// [`Error::NotADisk`], [`Error::OtherKit`], [`Error::NoDisk`].
+    pub fn of(serial: Option<&str>, folder: Option<&Path>) -> Result<Self, Error> {
+        if let Some(folder) = folder {
+            let disk = Self::at(folder)?;
+            return match (serial, &disk.info.serial) {
+                (Some(serial), Some(found)) if !found.ends_with(serial) => {
+                    Err(Error::OtherKit { folder: folder.to_owned(), found: found.clone() })
+                }
+                _ => Ok(disk),
+            };
+        }
+        let serial = serial.map(str::to_owned);
+        Self::all()
+            .into_iter()
+            .find(|disk| serial.is_some() && disk.info.serial == serial)
+            .ok_or(Error::NoDisk { serial })
+    }
+
+    /// What the disk says of the kit.
+    pub fn info(&self) -> &KitInfo {
+        &self.info
+    }
+
+    /// Where it is mounted.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Programs the microcontroller and waits until the debugger has said how it went and its disk is back.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTarget`], [`Error::Image`] before anything is written; [`Error::Write`], [`Error::Failed`],
+    /// [`Error::NoOutcome`].
+    pub fn program(&self, firmware: &Firmware) -> Result<(), Error> {
+        firmware.check_for(self.info.target.ok_or(Error::UnknownTarget)?)?;
+        self.copy(IMAGE, &firmware.bytes)?;
+        let deadline = Instant::now() + PROGRAMMING;
+        // The disk comes back without the copy: it was never a file, but a stream of sectors.
+        loop {
+            let back = self.folder.join(KIT_INFO).exists() && !self.folder.join(IMAGE).exists();
+            let status = fs::read(self.folder.join(STATUS)).ok().filter(|_| back);
+            match status.map(|bytes| status_of(&bytes)) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(Some(status))) => return Err(Error::Failed { status }),
+                Some(Err(None)) | None if Instant::now() < deadline => thread::sleep(POLL),
+                Some(Err(None)) | None => {
+                    return Err(Error::NoOutcome { folder: self.folder.clone() });
+                }
+            }
+        }
+    }
+
+    /// Has the debugger type Wi-Fi credentials into the console of the application.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn send_wifi(&self, credentials: &Credentials) -> Result<(), Error> {
+        self.copy(WIFI, format!("CMD:SEND_UART={}\n", credentials.command()).as_bytes())
+    }
+
+    /// Copies a file. What the disk does after the last byte, going away included, is not an error of the copy.
+    fn copy(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let fail = |source| Error::Write { folder: self.folder.clone(), source };
+        let mut file = File::create(self.folder.join(name)).map_err(fail)?;
+        file.write_all(bytes).map_err(fail)?;
+        if let Err(error) = file.sync_all() {
+            debug!(%error, name, "the disk went away at the end of the copy");
+        }
+        Ok(())
+    }
+}
+
+/// A file with an image, read and understood.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    image: Image,
+}
+
+impl Firmware {
+    /// Reads an Intel HEX file.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Image`] with the number of the line.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let image = Image::parse(&bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), bytes, image })
+    }
+
+    /// Bytes of content.
+    pub fn size(&self) -> usize {
+        self.image.size()
+    }
+
+    /// Whether it fits into the target and suits it.
+    ///
+    /// # Errors
+    /// [`Error::Image`].
+    pub fn check_for(&self, target: Target) -> Result<(), Error> {
+        self.image.check_for(target).map_err(|source| Error::Image { path: self.path.clone(), source })
+    }
+}
+
+/// What STATUS.TXT says: done, failed with these words, or nothing that can be understood.
+fn status_of(file: &[u8]) -> Result<(), Option<String>> {
+    const BAD: [&str; 7] = ["error", "fail", "invalid", "mismatch", "locked", "unsupported", "not "];
+    const GOOD: [&str; 5] = ["success", "ok", "complete", "done", "programmed"];
+    let text = String::from_utf8_lossy(file);
+    let text = text.trim();
+    let says = |words: &[&str]| words.iter().any(|word| text.to_ascii_lowercase().contains(word));
+    if says(&BAD) {
+        // A file may be long; the reason is at its beginning.
+        return Err(Some(text.chars().take(200).collect()));
+    }
+    if says(&GOOD) { Ok(()) } else { Err(None) }
+}
+
+/// Where disks are mounted that may be a kit's.
+fn volumes() -> Vec<PathBuf> {
+    if cfg!(windows) {
+        return ('D'..='Z').map(|letter| PathBuf::from(format!("{letter}:\\"))).collect();
+    }
+    if cfg!(target_os = "macos") {
+        let entries = fs::read_dir("/Volumes").into_iter().flatten().flatten();
+        return entries.map(|entry| entry.path()).collect();
+    }
+    mounted(&fs::read_to_string("/proc/self/mounts").unwrap_or_default())
+}
+
+/// The mount points of FAT file systems in `/proc/self/mounts` (fstab(5): white space is written in octal).
+fn mounted(mounts: &str) -> Vec<PathBuf> {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            let (_, folder, kind) = (fields.next()?, fields.next()?, fields.next()?);
+            let folder = [("\\040", " "), ("\\011", "\t"), ("\\134", "\\")]
+                .iter()
+                .fold(folder.to_owned(), |folder, (octal, character)| folder.replace(octal, character));
+            matches!(kind, "vfat" | "msdos" | "fuseblk").then(|| PathBuf::from(folder))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn kit_info_is_understood_in_several_forms() {
+        let expected = KitInfo {
+            model: Model::named_in("AVR-IoT WG"),
+            serial: Some("MCHP3261021800001234".into()),
+            target: Some(Target::Atmega4808),
+        };
+        for text in [
+            "Kit name: AVR-IoT WG\r\nSerial number: MCHP3261021800001234\r\nTarget device: ATmega4808\r\n",
+            "nEDBG\nserialnumber=MCHP3261021800001234;kit=avr_iot_wg\n",
+        ] {
+            assert_eq!(KitInfo::parse(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(KitInfo::parse(b"Microchip MCHP, serial ATMLab12"), KitInfo::default());
+    }
+
+    #[test]
+    fn the_status_is_success_failure_or_neither() {
+        assert_eq!(status_of(b"Programming completed successfully.\r\n"), Ok(()));
+        assert_eq!(
+            status_of(b"Error: device ID mismatch\r\n"),
+            Err(Some("Error: device ID mismatch".into()))
+        );
+        assert_eq!(status_of(b"Operation NOT OK"), Err(Some("Operation NOT OK".into())));
+        assert_eq!(status_of(b""), Err(None));
+        assert_eq!(status_of(b"programming..."), Err(None));
+    }
+
+    #[test]
+    fn fat_disks_are_found_among_the_mounts_white_space_included() {
+        let mounts = "proc /proc proc rw 0 0\n\
+            /dev/sda1 / ext4 rw 0 0\n\
+            /dev/sdb /media/ann/CURIOSITY vfat rw,nosuid 0 0\n\
+            /dev/sdc /media/ann/CURIOSITY\\0401 vfat rw 0 0\n\
+            half a line";
+        assert_eq!(mounted(mounts), ["/media/ann/CURIOSITY", "/media/ann/CURIOSITY 1"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_kits_disk_or_anothers_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Disk::at(folder.path()), Err(Error::NotADisk { .. })));
+        fs::write(folder.path().join(KIT_INFO), "Serial MCHP1234, PIC-IoT WG").unwrap();
+        let disk = Disk::of(Some("1234"), Some(folder.path())).unwrap();
+        assert_eq!(disk.info().target, Some(Target::Pic24fj128ga705));
+        assert!(matches!(Disk::of(Some("99"), Some(folder.path())), Err(Error::OtherKit { .. })));
+        assert!(matches!(Disk::of(None, None), Err(Error::NoDisk { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_files_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "\\PC*") {
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                let _ = KitInfo::parse(bytes);
+                let _ = status_of(bytes);
+            }
+            let _ = mounted(&text);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What happens around the certificates: firmware before, application and Wi-Fi credentials after.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use tokio::task;
+
+use super::{Context, Error};
+use crate::Error as TopError;
+use crate::board::disk::{Disk, Firmware};
+use crate::board::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
+use crate::board::{Kit, ports};
+use crate::home;
+
+/// Environment variable with the passphrase of the Wi-Fi network.
+pub(super) const PASSPHRASE_VARIABLE: &str = "MICROCHIP_IOT_PSK";
+
+/// Flags for what happens around the certificates.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Firmware and Wi-Fi")]
+pub(super) struct FirmwareAndWifi {
+    /// Provisioning firmware, Intel HEX, that is put into the board before
+    #[arg(short, long, value_name = "HEX")]
+    provision_firmware: Option<PathBuf>,
+    /// Application, Intel HEX, that is put into the board afterwards
+    #[arg(long = "app", alias = "application-firmware", value_name = "HEX")]
+    application_firmware: Option<PathBuf>,
+    #[command(flatten)]
+    wifi: Wifi,
+    /// Passphrase on the command line: other users can see it in the list of processes
+    #[arg(long = "psk", alias = "wifi-psk", value_name = "PASSPHRASE", hide = true, requires = "wifi_ssid")]
+    wifi_psk: Option<Passphrase>,
+    #[command(flatten)]
+    disk: DiskOption,
+}
+
+/// The Wi-Fi network; its passphrase comes from a file, the environment or a prompt.
+#[derive(Debug, Default, Args)]
+pub(super) struct Wifi {
+    /// Name of the Wi-Fi network
+    #[arg(long = "ssid", alias = "wifi-ssid", value_name = "NAME")]
+    pub(super) wifi_ssid: Option<String>,
+    /// Authentication of the Wi-Fi network [default: wpa-psk]
+    #[arg(long = "auth", alias = "wifi-auth", value_enum, value_name = "KIND", requires = "wifi_ssid")]
+    wifi_auth: Option<WifiAuth>,
+    /// File with the passphrase [default: MICROCHIP_IOT_PSK, or a prompt]
+    #[arg(long, value_name = "FILE", requires = "wifi_ssid")]
+    psk_file: Option<PathBuf>,
+}
+
+/// The kit's disk.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct DiskOption {
+    /// Folder where the kit's disk CURIOSITY is mounted [default: it is looked for]
+    #[arg(long, value_name = "DIR")]
+    pub(super) disk: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WifiAuth {
+    Open,
+    WpaPsk,
+    Wep,
+    #[value(name = "ieee802.1x")]
+    Ieee8021x,
+}
+
+impl From<WifiAuth> for Authentication {
+    fn from(kind: WifiAuth) -> Self {
+        match kind {
+            WifiAuth::Open => Self::Open,
+            WifiAuth::WpaPsk => Self::WpaPsk,
+            WifiAuth::Wep => Self::Wep,
+            WifiAuth::Ieee8021x => Self::Ieee8021x,
+        }
+    }
+}
+
+/// A secret from the command line; never printed.
+#[derive(Clone)]
+struct Passphrase(String);
+
+impl FromStr for Passphrase {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Wifi {
+    /// The credentials, if a network is named. `given` is a passphrase from the command line.
+    ///
+    /// # Errors
+    /// They break a rule of IEEE 802.11, or there is no passphrase and nobody can be asked for it.
+    pub(super) fn credentials(
+        &self,
+        given: Option<String>,
+        context: &Context,
+    ) -> Result<Option<Credentials>, TopError> {
+        let Some(ssid) = &self.wifi_ssid else { return Ok(None) };
+        let authentication = self.wifi_auth.map_or(Authentication::WpaPsk, Into::into);
+        let secret = match (authentication, given, &self.psk_file) {
+            (_, Some(secret), _) => {
+                context.note(format_args!(
+                    "warning: other users can see a passphrase on the command line in the list of processes; \
+                     use --psk-file, {PASSPHRASE_VARIABLE} or the prompt"
+                ));
+                secret
+            }
+            (_, None, Some(file)) => secret_in(file)?,
+            (Authentication::Open, None, None) => String::new(),
+            (_, None, None) => match std::env::var(PASSPHRASE_VARIABLE) {
+                Ok(secret) => secret,
+                Err(_) if context.can_ask() => context.secret(&format!("Passphrase of {ssid}"))?,
+                Err(_) => {
+                    return Err(Error::usage(
+                        format!("there is no passphrase for the network {ssid}"),
+                        format!(
+                            "give it with --psk-file FILE or {PASSPHRASE_VARIABLE}, or choose --auth open"
+                        ),
+                    )
+                    .into());
+                }
+            },
+        };
+        let credentials =
+            Credentials::new(ssid, &secret, authentication).map_err(crate::board::Error::from)?;
+        Ok(Some(credentials))
+    }
+}
+
+/// The first line of a file.
+fn secret_in(file: &Path) -> Result<String, TopError> {
+    let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
+    let bytes = home::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
+    let text = String::from_utf8(bytes).map_err(|_| refuse("it is not text"))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// What is to be done around the certificates: everything read and checked.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    before: Option<Firmware>,
+    after: Option<Firmware>,
+    wifi: Option<Credentials>,
+    disk: DiskOption,
+}
+
+impl FirmwareAndWifi {
+    /// The first of these flags on the command line.
+    pub(super) fn first_given(&self) -> Option<&'static str> {
+        [
+            (self.provision_firmware.is_some(), "-p"),
+            (self.application_firmware.is_some(), "--app"),
+            (self.wifi.wifi_ssid.is_some(), "--ssid"),
+            (self.disk.disk.is_some(), "--disk"),
+        ]
+        .into_iter()
+        .find_map(|(given, flag)| given.then_some(flag))
+    }
+
+    /// Reads and checks everything, before anything is done.
+    ///
+    /// # Errors
+    /// A file cannot be read or is no image; see [`Wifi::credentials`].
+    pub(super) fn prepare(&self, context: &Context) -> Result<Around, TopError> {
+        let read = |path: &Option<PathBuf>| {
+            path.as_deref().map(Firmware::read).transpose().map_err(crate::board::Error::from)
+        };
+        Ok(Around {
+            before: read(&self.provision_firmware)?,
+            after: read(&self.application_firmware)?,
+            wifi: self.wifi.credentials(self.wifi_psk.as_ref().map(|p| p.0.clone()), context)?,
+            disk: self.disk.clone(),
+        })
+    }
+}
+
+impl Around {
+    /// How many steps there are, the certificates included.
+    fn steps(&self) -> usize {
+        1 + usize::from(self.before.is_some())
+            + usize::from(self.after.is_some())
+            + usize::from(self.wifi.is_some())
+    }
+
+    /// Says which step begins; the only step of all is not worth a word.
+    fn announce(&self, context: &Context, step: usize, what: &str) {
+        if self.steps() > 1 {
+            context.note(format_args!("[{step}/{}] {what}", self.steps()));
+        }
+    }
+
+    /// Whether both images fit the kit; known only with its disk.
+    ///
+    /// # Errors
+    /// There is no disk, or an image does not suit the kit.
+    pub(super) fn check_for(&self, kit: &Kit) -> Result<(), TopError> {
+        for firmware in self.before.iter().chain(&self.after) {
+            let disk = disk_of(kit, &self.disk)?;
+            if let Some(target) = disk.info().target {
+                firmware.check_for(target).map_err(crate::board::Error::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the provisioning firmware in, if one is given, and says where the kit is then.
+    ///
+    /// # Errors
+    /// Those of the kit's disk.
+    pub(super) async fn before(&self, context: &Context, kit: Kit) -> Result<Kit, TopError> {
+        let kit = match &self.before {
+            Some(firmware) => {
+                self.announce(context, 1, "Provisioning firmware");
+                program(context, firmware.clone(), kit, self.disk.clone()).await?
+            }
+            None => kit,
+        };
+        self.announce(context, 1 + usize::from(self.before.is_some()), "Certificates");
+        Ok(kit)
+    }
+
+    /// Puts the application in and gives it the Wi-Fi credentials, as far as they are given.
+    ///
+    /// # Errors
+    /// Those of the kit's disk and of the application's console.
+    pub(super) async fn after(&self, context: &Context, mut kit: Kit) -> Result<(), TopError> {
+        let mut step = 1 + usize::from(self.before.is_some());
+        if let Some(firmware) = &self.after {
+            step += 1;
+            self.announce(context, step, "Application");
+            kit = program(context, firmware.clone(), kit, self.disk.clone()).await?;
+        }
+        if let Some(credentials) = &self.wifi {
+            step += 1;
+            self.announce(context, step, "Wi-Fi");
+            send_wifi(context, credentials.clone(), kit, self.disk.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn disk_of(kit: &Kit, option: &DiskOption) -> Result<Disk, TopError> {
+    let serial = kit.serial.as_deref();
+    Ok(Disk::of(serial, option.disk.as_deref()).map_err(crate::board::Error::from)?)
+}
+
+/// Programs the kit through its disk and waits until both disk and port are back.
+///
+/// # Errors
+/// Those of the kit's disk.
+pub(super) async fn program(
+    context: &Context,
+    firmware: Firmware,
+    kit: Kit,
+    option: DiskOption,
+) -> Result<Kit, TopError> {
+    let _progress = context.progress("Programming");
+    let work = move || -> Result<Kit, TopError> {
+        disk_of(&kit, &option)?.program(&firmware).map_err(crate::board::Error::from)?;
+        Ok(ports::wait_for(&kit)?)
+    };
+    blocking(work).await
+}
+
+/// Gives the application Wi-Fi credentials: through the kit's disk where there is one, else by its console.
+///
+/// # Errors
+/// Those of the kit's disk and of the application's console.
+pub(super) async fn send_wifi(
+    context: &Context,
+    credentials: Credentials,
+    kit: Kit,
+    option: DiskOption,
+) -> Result<Way, TopError> {
+    let _progress = context.progress("Setting the Wi-Fi credentials");
+    let work = move || -> Result<Way, TopError> {
+        match Disk::of(kit.serial.as_deref(), option.disk.as_deref()) {
+            Ok(disk) => {
+                disk.send_wifi(&credentials).map_err(crate::board::Error::from)?;
+                Ok(Way::Disk)
+            }
+            Err(crate::board::disk::Error::NoDisk { .. }) => {
+                let mut console = ports::open_at(&kit.port, CONSOLE_BAUD_RATE)?;
+                credentials.send(&mut console, &kit.port).map_err(crate::board::Error::from)?;
+                Ok(Way::Console)
+            }
+            Err(error) => Err(crate::board::Error::from(error).into()),
+        }
+    };
+    blocking(work).await
+}
+
+/// By which way credentials went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Way {
+    /// The kit's disk; the debugger types them into the console, and no answer comes back.
+    Disk,
+    /// The application's console, which confirmed them.
+    Console,
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TopError> + Send + 'static,
+) -> Result<T, TopError> {
+    match task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

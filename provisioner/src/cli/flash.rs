@@ -1,0 +1,57 @@
+//! `flash`: puts a program into a kit's microcontroller through the kit's disk.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::around::{self, DiskOption};
+use super::{Context, provision::Choice};
+use crate::Error;
+use crate::board::disk::Firmware;
+
+/// Arguments of `flash`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The program, an Intel HEX file
+    #[arg(value_name = "HEX")]
+    file: PathBuf,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    disk: DiskOption,
+}
+
+/// Checks the file, programs the kit that is meant, and waits until its disk and its port are back.
+///
+/// # Errors
+/// Those of the file, the kit and its disk.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
+    let firmware = Firmware::read(&arguments.file).map_err(crate::board::Error::from)?;
+    let kit = arguments.choice.kit(context)?;
+    if context.global.dry_run {
+        context.note(format_args!("would put {} into {kit}", arguments.file.display()));
+        return Ok(());
+    }
+    let bytes = firmware.size();
+    let kit = around::program(context, firmware, kit, arguments.disk).await?;
+    let done = Done { port: kit.port, usb_serial: kit.serial, file: arguments.file, bytes };
+    context.result(&done, &done);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Done {
+    port: String,
+    usb_serial: Option<String>,
+    file: PathBuf,
+    bytes: usize,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kit = self.usb_serial.as_deref().unwrap_or(&self.port);
+        write!(f, "programmed {kit} with {} ({} bytes)", self.file.display(), self.bytes)
+    }
+}

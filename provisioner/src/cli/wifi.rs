@@ -1,0 +1,60 @@
+//! `wifi`: gives the application on a board the name and the passphrase of a Wi-Fi network.
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::around::{self, DiskOption, Way, Wifi};
+use super::{Context, provision::Choice};
+use crate::Error;
+
+/// Arguments of `wifi`. The passphrase comes from a file, from the environment or from a prompt.
+#[derive(Debug, Args)]
+#[command(mut_arg("wifi_ssid", |argument| argument.required(true)))]
+pub struct Arguments {
+    #[command(flatten)]
+    network: Wifi,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    disk: DiskOption,
+}
+
+/// Checks the credentials and sends them through the kit's disk, or through the application's console.
+///
+/// # Errors
+/// Those of the credentials, the kit's disk and the console.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
+    let Some(credentials) = arguments.network.credentials(None, context)? else {
+        return Err(super::Error::usage("no network is named", "name it with --ssid NAME").into());
+    };
+    let kit = arguments.choice.kit(context)?;
+    let ssid = credentials.ssid().to_owned();
+    if context.global.dry_run {
+        context.note(format_args!("would set the network {ssid} on {kit}"));
+        return Ok(());
+    }
+    let port = kit.port.clone();
+    let way = around::send_wifi(context, credentials, kit, arguments.disk).await?;
+    let done = Done { port, ssid, way };
+    context.result(&done, &done);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Done {
+    port: String,
+    ssid: String,
+    way: Way,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.way {
+            Way::Disk => "handed to the kit's disk",
+            Way::Console => "confirmed by the application",
+        };
+        write!(f, "Wi-Fi network {} on {}: {how}", self.ssid, self.port)
+    }
+}

@@ -1,0 +1,171 @@
+//! What kits bring along: factory certificates in the secure element, and the disk that programs the microcontroller.
+
+use std::path::PathBuf;
+
+use testbed::board::{Kit, Options, Profile, SimulatedBoard, SimulatedDisk};
+use testbed::certificate_store::CertificateStore;
+
+use crate::laptop::{Laptop, Outcome};
+
+const VENDOR_ENDPOINT: &str = "a1gqt8sttiign3.iot.us-east-2.amazonaws.com";
+const SERIAL: &str = "MCHP3261021800001234";
+/// A vector table of an AVR.
+const AVR: &str = ":080000000C945C000C947700E5\n:00000001FF\n";
+/// A vector table of a SAM D21.
+const SAM: &str = ":0800000000800020B512000091\n:00000001FF\n";
+
+fn board(factory: Profile) -> SimulatedBoard {
+    SimulatedBoard::start(Options { factory, ..Options::instant(40) }).unwrap()
+}
+
+fn sandbox(laptop: &Laptop, board: &SimulatedBoard, more: &[&str]) -> Outcome {
+    let port = board.path().to_str().unwrap();
+    laptop.run(&[&["-m", "sandbox", "-P", port, "-s", SERIAL], more].concat(), &[])
+}
+
+fn locked(board: &SimulatedBoard) -> Vec<usize> {
+    (0..16).filter(|slot| board.is_locked(*slot)).collect()
+}
+
+#[test]
+fn a_board_for_the_vendors_account_gets_its_factory_certificates_and_nothing_is_locked() {
+    for profile in [Profile::Mah1h, Profile::Mah4i] {
+        // Neither a certificate authority nor an AWS account is here.
+        let (laptop, board) = (Laptop::new(), board(profile));
+        let outcome = sandbox(&laptop, &board, &[]);
+        assert_eq!(outcome.code, 0, "{outcome}");
+        let store = CertificateStore::read(&board.flash()).unwrap();
+        let factory = board.factory_certificates();
+        assert_eq!(store.certificates[0].content, factory.device);
+        assert_eq!(store.certificates[1].content, factory.signer);
+        assert_eq!(store.endpoint, VENDOR_ENDPOINT);
+        let point = [&[4][..], &board.public_key()].concat();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &point);
+        assert_eq!(store.thing_name, hex::encode(digest));
+        assert!(locked(&board).is_empty());
+
+        let inspected =
+            laptop.run(&["inspect", "--output", "json", "-P", board.path().to_str().unwrap()], &[]);
+        let shown: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
+        let id = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &factory.device));
+        assert_eq!(shown["factory"]["device"]["fingerprint"], id, "{inspected}");
+        assert_eq!(shown["model"], "AVR-IoT WG");
+    }
+}
+
+#[test]
+fn slots_are_locked_for_ever_only_on_a_yes() {
+    let (laptop, board) = (Laptop::new(), board(Profile::Mah1h));
+    let refused = sandbox(&laptop, &board, &["--lock-slots", "--non-interactive"]);
+    assert_eq!((refused.code, locked(&board)), (5, vec![]), "{refused}");
+    assert!(refused.stderr.contains("for ever") && refused.stderr.contains("--yes"), "{refused}");
+    assert_eq!(laptop.files(), [], "{refused}");
+    for _ in 0..2 {
+        let done = sandbox(&laptop, &board, &["--lock-slots", "--yes"]);
+        assert_eq!((done.code, locked(&board)), (0, vec![10, 11, 12]), "{done}");
+    }
+}
+
+#[test]
+fn a_request_is_made_on_the_board_and_nothing_else_happens() {
+    let (laptop, board) = (Laptop::new(), board(Profile::Mah1h));
+    let flash = board.flash();
+    let port = board.path().to_str().unwrap();
+    let outcome = laptop.run(&["provision", "--csr-only", "-P", port, "-s", SERIAL], &[]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let files: Vec<PathBuf> = laptop.files().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(files, [PathBuf::from(format!("{SERIAL}/device.csr"))]);
+    assert!(board.flash() == flash);
+}
+
+/// A laptop with two images, and a kit whose disk is mounted.
+struct Desk {
+    laptop: Laptop,
+    board: SimulatedBoard,
+    disk: SimulatedDisk,
+    files: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        for (name, text) in [("avr.hex", AVR), ("sam.hex", SAM), ("psk", "correct horse\n")] {
+            std::fs::write(files.path().join(name), text).unwrap();
+        }
+        let disk = SimulatedDisk::start(Kit::AvrIotWg, SERIAL).unwrap();
+        Self { laptop: Laptop::new(), board: board(Profile::Mah1h), disk, files }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.files.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+        let (port, disk) = (self.board.path().to_str().unwrap(), self.disk.folder().to_str().unwrap());
+        let kit = ["-P", port, "-s", SERIAL, "--disk", disk];
+        self.laptop
+            .run(&[arguments, &kit].concat(), environment)
+            .naming(port, "PORT")
+            .naming(disk, "DISK")
+            .naming(self.files.path().to_str().unwrap(), "FILES")
+    }
+}
+
+#[test]
+fn a_program_goes_through_the_kits_disk_and_the_outcome_is_what_the_status_says() {
+    let desk = Desk::new();
+    let done = desk.run(&["flash", &desk.file("avr.hex")], &[]);
+    assert_eq!((done.code, desk.disk.programmed()), (0, vec![AVR.to_owned()]), "{done}");
+
+    desk.disk.fail_next("Error: device ID mismatch");
+    let failed = desk.run(&["flash", &desk.file("avr.hex")], &[]);
+    assert_eq!(failed.code, 3, "{failed}");
+    assert!(failed.stderr.contains("device ID mismatch"), "{failed}");
+
+    let foreign = desk.run(&["flash", &desk.file("sam.hex")], &[]);
+    assert_eq!(foreign.code, 2, "{foreign}");
+    insta::assert_snapshot!(foreign);
+    assert_eq!(desk.disk.programmed().len(), 1);
+}
+
+#[test]
+fn wifi_credentials_reach_the_application_and_no_log() {
+    let desk = Desk::new();
+    let file = desk.file("psk");
+    let done = desk.run(&["wifi", "--ssid", "Factory Floor", "--psk-file", &file, "-l", "debug"], &[]);
+    assert_eq!(done.code, 0, "{done}");
+    for _ in 0..200 {
+        if !desk.disk.typed().is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(desk.disk.typed(), ["wifi Factory Floor,correct horse,2"]);
+    assert!(!format!("{done}").contains("horse"), "{done}");
+
+    let none = desk.run(&["wifi", "--ssid", "net", "--non-interactive"], &[]);
+    assert_eq!(none.code, 2, "{none}");
+    let short = desk.run(&["wifi", "--ssid", "net"], &[("MICROCHIP_IOT_PSK", "2short")]);
+    assert!(short.code == 2 && !format!("{short}").contains("2short"), "{short}");
+}
+
+#[test]
+fn one_command_does_firmware_certificates_application_and_wifi() {
+    let desk = Desk::new();
+    let avr = desk.file("avr.hex");
+    let arguments = ["-m", "sandbox", "-p", &avr, "-app", &avr, "-ssid", "net", "-psk", "hush-hush"];
+    let done = desk.run(&arguments, &[]);
+    assert_eq!((done.code, desk.disk.programmed().len()), (0, 2), "{done}");
+    let steps: Vec<&str> = done.stderr.lines().filter(|line| !line.starts_with("board ")).collect();
+    insta::assert_snapshot!(steps.join("\n"), @r"
+    warning: other users can see a passphrase on the command line in the list of processes; use --psk-file, MICROCHIP_IOT_PSK or the prompt
+    [1/4] Provisioning firmware
+    [2/4] Certificates
+    [3/4] Application
+    [4/4] Wi-Fi
+    ");
+    assert!(!format!("{done}").contains("hush"));
+
+    let bad = desk.run(&["-m", "sandbox", "-app", &desk.file("sam.hex")], &[]);
+    assert_eq!((bad.code, desk.disk.programmed().len()), (2, 2), "nothing is begun: {bad}");
+}
