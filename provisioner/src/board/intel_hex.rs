@@ -342,7 +342,7 @@ mod tests {
         let fuses = [line(4, 0, &[0x00, 0x82]), line(0, 0, &[1, 2, 3])].concat();
         assert_eq!(check(&[avr.clone(), fuses], Target::Atmega4808), Ok(()));
         let table = [
-            check(&[avr.clone()], Target::Atsamd21g18a),
+            check(std::slice::from_ref(&avr), Target::Atsamd21g18a),
             check(&[line(0, 0, &[0x55; 8])], Target::Atsamd21g18a),
             check(&[avr.clone(), line(0, 0xBFFF, &[1, 2])], Target::Atmega4808),
             check(&[avr, line(4, 0, &[0x00, 0x84]), line(0, 0, &[1])], Target::Atmega4808),

@@ -189,11 +189,11 @@ impl Target {
     pub fn beside_flash(self) -> &'static [Range<u32>] {
         const AVR: &[Range<u32>] =
             &[0x81_0000..0x81_0200, 0x82_0000..0x82_0010, 0x83_0000..0x83_0004, 0x85_0000..0x85_0040];
-        const SAM: &[Range<u32>] = &[0x80_4000..0x80_4100];
+        const SAM: Range<u32> = 0x80_4000..0x80_4100;
         match self {
             Self::Atmega4808 | Self::Avr128db48 => AVR,
             Self::Pic24fj128ga705 => &[],
-            Self::Atsamd21g18a => SAM,
+            Self::Atsamd21g18a => std::slice::from_ref(&SAM),
         }
     }
 
