@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
 use crate::ExitCode;
 
@@ -198,7 +199,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 ///
 /// # Errors
 /// [`Error::Exposed`] if group or others have any permission on it (Unix); [`Error::Io`].
-pub fn read_secret(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+pub fn read_secret(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -212,9 +213,16 @@ pub fn read_secret(path: &Path) -> Result<Option<Vec<u8>>, Error> {
             return Err(Error::Exposed { path: path.to_owned(), mode });
         }
     }
-    let mut bytes = Vec::new();
+    let mut bytes = secret_buffer(&file);
     io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| Error::io("read", path, e))?;
     Ok(Some(bytes))
+}
+
+/// Room for the whole file: a buffer that had to grow would leave copies of its content behind.
+fn secret_buffer(file: &File) -> Zeroizing<Vec<u8>> {
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    // One byte more, so that reading sees the end without growing; a file of more than a megabyte is no key.
+    Zeroizing::new(Vec::with_capacity(size.min(1 << 20) as usize + 1))
 }
 
 /// Writes a file in one step: whoever looks, also after a power failure, sees the old bytes or the new ones.
@@ -346,7 +354,7 @@ mod tests {
         write(&key, b"secret", Access::Secret).unwrap();
         write(&home.file("signer-ca.crt"), b"public", Access::Public).unwrap();
         assert_eq!((mode(home.root()), mode(&key), mode(&home.file("signer-ca.crt"))), (0o700, 0o600, 0o644));
-        assert_eq!(read_secret(&key).unwrap().unwrap(), b"secret");
+        assert_eq!(**read_secret(&key).unwrap().unwrap(), *b"secret");
     }
 
     #[cfg(unix)]

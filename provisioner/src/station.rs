@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::Error;
 use crate::board::{self, Kit, Session, ports};
+use crate::ca::key::Keys;
 use crate::ca::{self, Chain};
 use crate::home::{self, Home};
 use crate::label::{self, Labels};
@@ -111,11 +112,13 @@ impl Station {
     ///
     /// # Errors
     /// [`ca::Error`], [`home::Error`].
-    pub fn open(home: &Home, settings: Settings) -> Result<Self, Error> {
+    pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Self, Error> {
         let lock = home.lock_shared()?;
         let Settings { name, origin, force, labels } = settings;
         let certificates = match origin {
-            Origin::Chain => Certificates::Chain(Box::new(ca::store::load(home, OffsetDateTime::now_utc())?)),
+            Origin::Chain => {
+                Certificates::Chain(Box::new(ca::store::load(home, keys, OffsetDateTime::now_utc())?))
+            }
             Origin::Elsewhere(signed) => Certificates::Elsewhere(signed),
             Origin::Factory { lock_slots } => Certificates::Factory { lock_slots },
         };

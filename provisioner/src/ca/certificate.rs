@@ -117,7 +117,7 @@ impl Certificate {
 
     /// The PEM file.
     pub fn to_pem(&self) -> String {
-        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.as_slice()), PEM)
+        pem_of("CERTIFICATE", self.der.as_slice())
     }
 
     /// What it says of itself.
@@ -164,6 +164,11 @@ impl Certificate {
     fn parsed(&self) -> Option<X509Certificate<'_>> {
         X509Certificate::from_der(&self.der).ok().map(|(_, parsed)| parsed)
     }
+}
+
+/// The PEM file of a document that is public.
+pub fn pem_of(label: &str, der: impl Into<Vec<u8>>) -> String {
+    pem::encode_config(&pem::Pem::new(label, der), PEM)
 }
 
 fn point(certificate: &X509Certificate<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {

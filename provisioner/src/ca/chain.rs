@@ -1,25 +1,30 @@
 //! Root and signer CA as one thing: checked as a whole, then used to issue certificates.
 
-use rcgen::{CertificateSigningRequestParams, Issuer, KeyPair, PublicKeyData};
+use rcgen::{CertificateSigningRequestParams, KeyPair};
 use time::OffsetDateTime;
 
-use super::certificate::Malformed;
-use super::{Certificate, Error, Key, profile, store};
+use super::{Certificate, Error, Purpose, Signer, profile, store};
 
 /// A root certificate, a signer certificate that it issued, and the signer's key.
+#[derive(Debug)]
 pub struct Chain {
     root: Certificate,
     signer: Certificate,
-    key: Key,
+    key: Signer,
 }
 
 impl Chain {
     /// Takes the three together, if they belong together and are valid at `now`.
     ///
     /// # Errors
-    /// [`Error::NotCa`], [`Error::NotSelfSigned`], [`Error::ForeignSigner`], [`Error::KeyMismatch`],
-    /// [`Error::NoKeyIdentifier`], [`Error::NotP256`], [`Error::NotValidNow`], in this order.
-    pub fn new(root: Certificate, signer: Certificate, key: Key, now: OffsetDateTime) -> Result<Self, Error> {
+    /// [`Error::NotCa`], [`Error::NotSelfSigned`], [`Error::ForeignSigner`], [`Error::NoKeyIdentifier`],
+    /// [`Error::NotP256`], [`Error::NotValidNow`], in this order.
+    pub fn new(
+        root: Certificate,
+        signer: Certificate,
+        key: Signer,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
         let files = [(&root, store::ROOT_CERTIFICATE), (&signer, store::SIGNER_CERTIFICATE)];
         if let Some((_, certificate)) = files.iter().find(|(c, _)| !c.is_ca()) {
             return Err(Error::NotCa { certificate });
@@ -30,7 +35,6 @@ impl Chain {
         if !signer.is_signed_by(&root) {
             return Err(Error::ForeignSigner);
         }
-        check_key(&signer, &*key, store::SIGNER_KEY, store::SIGNER_CERTIFICATE)?;
         if signer.subject_key_identifier_extension().is_none() {
             return Err(Error::NoKeyIdentifier { certificate: store::SIGNER_CERTIFICATE });
         }
@@ -57,40 +61,26 @@ impl Chain {
         &self.signer
     }
 
+    /// The signer's key. Whoever is going to issue opens it beforehand, so that nobody is asked for it later on.
+    pub fn key(&self) -> &Signer {
+        &self.key
+    }
+
     /// Issues the device certificate for a DER signing request, whose own signature is verified first.
     /// The subject is `name`; of the request only the public key counts.
     ///
     /// # Errors
-    /// [`Error::Request`], [`Error::NotP256`], [`Error::Sign`].
+    /// [`Error::Request`], [`Error::NotP256`]; as [`Signer::issue`].
     pub fn issue_device(
         &self,
         request: &[u8],
         name: &profile::Name,
         now: OffsetDateTime,
-    ) -> Result<Certificate, Error> {
+    ) -> Result<Certificate, crate::Error> {
         let request = CertificateSigningRequestParams::from_der(&request.to_vec().into())
             .map_err(|_| Error::Request)?;
         let params = profile::device(name, &request.public_key, now)?;
-        self.sign(&params, &request.public_key)
-    }
-
-    fn sign(
-        &self,
-        params: &rcgen::CertificateParams,
-        subject: &impl PublicKeyData,
-    ) -> Result<Certificate, Error> {
-        let issuer = Issuer::from_ca_cert_der(&self.signer.der().into(), &*self.key).map_err(Error::Sign)?;
-        let certificate = params.signed_by(subject, &issuer).map_err(Error::Sign)?;
-        Certificate::from_der(certificate.der()).map_err(|source| own(store::SIGNER_CERTIFICATE, source))
-    }
-}
-
-impl std::fmt::Debug for Chain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chain")
-            .field("root", &self.root)
-            .field("signer", &self.signer)
-            .finish_non_exhaustive()
+        self.key.certificate(Purpose::DeviceCertificate, &params, &request.public_key, &self.signer)
     }
 }
 
@@ -98,29 +88,13 @@ impl std::fmt::Debug for Chain {
 /// made for the occasion and forgotten.
 ///
 /// # Errors
-/// [`Error::Name`] for a registration code that is empty or longer than 64 characters; [`Error::Sign`].
+/// [`Error::Name`] for a registration code that is empty or longer than 64 characters; as [`Signer::issue`].
 pub fn verification_certificate(
     chain: &Chain,
     registration_code: &str,
     now: OffsetDateTime,
-) -> Result<Certificate, Error> {
+) -> Result<Certificate, crate::Error> {
     let key = KeyPair::generate().map_err(Error::Sign)?;
-    chain.sign(&profile::verification(registration_code, &key, now)?, &key)
-}
-
-/// Whether a key and a certificate belong together.
-pub(super) fn check_key(
-    of: &Certificate,
-    key: &(impl PublicKeyData + ?Sized),
-    key_file: &'static str,
-    certificate: &'static str,
-) -> Result<(), Error> {
-    match of.point() {
-        Some(point) if point == key.der_bytes() => Ok(()),
-        _ => Err(Error::KeyMismatch { key: key_file, certificate }),
-    }
-}
-
-fn own(file: &str, source: Malformed) -> Error {
-    Error::Malformed { file: file.to_owned(), source }
+    let params = profile::verification(registration_code, &key, now)?;
+    chain.key.certificate(Purpose::VerificationCertificate, &params, &key, &chain.signer)
 }

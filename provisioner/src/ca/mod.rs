@@ -1,7 +1,8 @@
 //! Certificates: the chain of root and signer CA, and what the signer issues.
 //!
 //! [`profile`] says what a certificate contains, [`certificate`] reads one, [`chain`] checks root and signer as a
-//! whole and issues, [`store`] keeps the files. Everything that signs does so through rcgen's `SigningKey`.
+//! whole and issues, [`mod@create`] makes them, [`store`] keeps the files, [`key`] is where the keys are. Everything that is
+//! signed passes through [`signer`].
 
 use std::path::PathBuf;
 
@@ -11,16 +12,17 @@ use crate::ExitCode;
 
 pub mod certificate;
 pub mod chain;
+pub mod create;
+pub mod key;
 pub mod profile;
+pub mod signer;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
 pub use certificate::Certificate;
 pub use chain::{Chain, verification_certificate};
-
-/// A key that signs certificates, wherever it lives.
-pub type Key = Box<dyn rcgen::SigningKey + Send + Sync>;
+pub use signer::{Purpose, Signer};
 
 /// What can go wrong with certificates and their keys.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -52,12 +54,25 @@ pub enum Error {
         /// Why.
         source: certificate::Malformed,
     },
-    /// A file that is no usable private key.
-    #[error("cannot use {file}: it is not an unencrypted P-256 private key in PKCS#8 PEM")]
-    #[diagnostic(help("put the right file back, or convert it with: openssl pkcs8 -topk8 -nocrypt"))]
-    MalformedKey {
+    /// A key that cannot be opened, made or used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Key(#[from] key::Error),
+    /// The home folder says where a key is in words that are no key URI.
+    #[error("cannot use {file}: {source}")]
+    #[diagnostic(help("one line says where the key is, such as file:/media/usb/root-ca.key"))]
+    KeyUri {
         /// The file.
-        file: String,
+        file: &'static str,
+        /// Why.
+        source: key::Malformed,
+    },
+    /// There is nothing where a key should be.
+    #[error("there is no key at {uri}")]
+    #[diagnostic(help("bring back what holds the key (a medium, a token), and run the same command again"))]
+    NoKey {
+        /// Where it should be.
+        uri: key::Uri,
     },
     /// A private key and a certificate that do not belong together.
     #[error("{key} does not belong to {certificate}")]
@@ -147,6 +162,7 @@ impl Error {
         match self {
             Self::Name { .. } => ExitCode::Usage,
             Self::Request | Self::NotP256 => ExitCode::Board,
+            Self::Key(error) => error.exit_code(),
             _ => ExitCode::Failed,
         }
     }

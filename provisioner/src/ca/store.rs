@@ -1,12 +1,11 @@
-//! The files of the certificate authorities in the home folder: made once, read as a whole.
+//! The files of the certificate authorities in the home folder, read as a whole.
+//!
+//! A CA's key is in its own file unless `root-ca.uri` or `signer-ca.uri` says where else it is.
 
-use rcgen::{CertificateParams, Issuer, KeyPair, SigningKey};
-use serde::Serialize;
 use time::OffsetDateTime;
-use time::macros::format_description;
 
-use super::chain::check_key;
-use super::{Certificate, Chain, Error, Key, profile};
+use super::key::{Keys, Uri};
+use super::{Certificate, Chain, Error, Signer};
 use crate::home::{self, Access, Home};
 
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
@@ -23,115 +22,95 @@ pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
 pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
 
 /// Every file above in the order in which they are made: what an interrupted run leaves is a beginning of it.
-const FILES: [&str; 6] =
+pub(super) const FILES: [&str; 6] =
     [ROOT_KEY, ROOT_CERTIFICATE, SIGNER_KEY, SIGNER_REQUEST, SIGNER_CERTIFICATE, VERIFICATION_CERTIFICATE];
 
-/// The names of a new chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    /// The root's.
-    pub root: profile::Name,
-    /// The signer's.
-    pub signer: profile::Name,
+/// A certificate authority of the home folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The root CA.
+    Root,
+    /// The signer CA.
+    Signer,
 }
 
-/// The organisation of a chain unless the user says another. Short, because it is in every certificate that goes to a
-/// board over the serial line.
-pub const DEFAULT_ORGANISATION: &str = "Zero Touch";
-
-impl Names {
-    /// Names within an organisation; the common names are made from it unless given.
-    ///
-    /// # Errors
-    /// [`Error::Name`].
-    pub fn new(organisation: &str, root: Option<&str>, signer: Option<&str>) -> Result<Self, Error> {
-        let name = |given: Option<&str>, role| {
-            let common_name = given.map_or_else(|| format!("{organisation} {role}"), str::to_owned);
-            profile::Name::new(organisation, &common_name)
-        };
-        Ok(Self { root: name(root, "Root CA")?, signer: name(signer, "Signer FFFF")? })
-    }
-}
-
-/// What [`create`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Created {
-    /// Files that were made, in order. Empty if a valid chain was there already.
-    pub made: Vec<String>,
-    /// New names of files that were there before and had to make room.
-    pub set_aside: Vec<String>,
-}
-
-/// Makes root and signer CA, or finishes what an interrupted run began. A chain that is there and valid stays as it is.
-/// With `force` everything is made anew, and the old files keep their bytes under a name with the time.
-///
-/// # Errors
-/// Whatever is wrong with a chain that is there ([`Chain::new`]); [`Error::Incomplete`] where files are missing that
-/// an interrupted run would have left; [`home::Error`].
-pub fn create(home: &Home, names: &Names, force: bool, now: OffsetDateTime) -> Result<Created, crate::Error> {
-    let _lock = home.lock()?;
-    let mut created = Created::default();
-    if force {
-        // Last made, first aside: if this is interrupted, what remains is still a beginning.
-        let stamp = now
-            .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
-            .unwrap_or_else(|_| now.unix_timestamp().to_string());
-        for file in FILES.iter().rev().filter(|f| exists(home, f)) {
-            let aside = home::set_aside(&home.file(file), &stamp)?;
-            created.set_aside.extend(aside.file_name().map(|n| n.to_string_lossy().into_owned()));
+impl Role {
+    /// The file of its key, if the key is in a file of the home.
+    pub fn key_file(self) -> &'static str {
+        match self {
+            Self::Root => ROOT_KEY,
+            Self::Signer => SIGNER_KEY,
         }
     }
-    if exists(home, SIGNER_CERTIFICATE) {
-        load(home, now)?;
-        return Ok(created);
-    }
-    let interrupted = FILES.iter().skip_while(|f| exists(home, f)).all(|f| !exists(home, f));
-    if !interrupted {
-        return Err(incomplete(home).into());
-    }
 
-    let root_key = key(home, ROOT_KEY, &mut created)?;
-    let root = match certificate(home, ROOT_CERTIFICATE)? {
-        Some(root) => root,
-        None => {
-            let params = profile::root(&names.root, &root_key, now)?;
-            let root = params.self_signed(&root_key).map_err(Error::Sign)?;
-            keep(home, ROOT_CERTIFICATE, root.pem().as_bytes(), &mut created)?;
-            parsed(ROOT_CERTIFICATE, root.pem().as_bytes())?
+    /// The file that says where its key is, if the key is somewhere else: one line, a key URI.
+    pub fn uri_file(self) -> &'static str {
+        match self {
+            Self::Root => "root-ca.uri",
+            Self::Signer => "signer-ca.uri",
         }
-    };
-    check_key(&root, &root_key, ROOT_KEY, ROOT_CERTIFICATE)?;
+    }
 
-    let signer_key = key(home, SIGNER_KEY, &mut created)?;
-    let request =
-        profile::signing_request(&names.signer).serialize_request(&signer_key).map_err(Error::Sign)?;
-    keep(home, SIGNER_REQUEST, request.pem().map_err(Error::Sign)?.as_bytes(), &mut created)?;
-    let params = profile::signer(&names.signer, &signer_key, now)?;
-    let signer = signed(&params, &signer_key, &root, &root_key)?;
-    let checked = parsed(SIGNER_CERTIFICATE, signer.as_bytes())?;
-    // Nothing is called a signer that the next run would refuse.
-    Chain::new(root, checked, Box::new(signer_key), now)?;
-    keep(home, SIGNER_CERTIFICATE, signer.as_bytes(), &mut created)?;
-    Ok(created)
+    /// The file of its certificate.
+    pub fn certificate_file(self) -> &'static str {
+        match self {
+            Self::Root => ROOT_CERTIFICATE,
+            Self::Signer => SIGNER_CERTIFICATE,
+        }
+    }
 }
 
-/// Reads the chain and checks it as a whole. The root's key is checked where it is there, and not needed.
+/// Reads the chain and checks it as a whole. The root's key is checked where it is there, and not needed. Keys that
+/// somebody would have to be asked for stay closed until they sign.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Incomplete`], [`Error::Malformed`], [`Error::MalformedKey`], whatever [`Chain::new`]
+/// [`Error::Missing`], [`Error::Incomplete`], [`Error::Malformed`], [`super::key::Error`], whatever [`Chain::new`]
 /// finds; [`home::Error::Exposed`] for a key that others can read.
-pub fn load(home: &Home, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
     let root = certificate(home, ROOT_CERTIFICATE)?;
     let signer = certificate(home, SIGNER_CERTIFICATE)?;
-    let signer_key = read_key(home, SIGNER_KEY)?;
-    let (Some(root), Some(signer), Some(signer_key)) = (root, signer, signer_key) else {
+    let (Some(root), Some(signer), true) = (root, signer, has_key(home, Role::Signer)) else {
         return Err(incomplete(home).into());
     };
-    if let Some(root_key) = read_key(home, ROOT_KEY)? {
-        check_key(&root, &root_key, ROOT_KEY, ROOT_CERTIFICATE)?;
-    }
-    let key: Key = Box::new(signer_key);
-    Ok(Chain::new(root, signer, key, now)?)
+    let root_key = has_key(home, Role::Root).then(|| key_of(home, keys, Role::Root, &root)).transpose()?;
+    let chain = Chain::new(root, signer.clone(), key_of(home, keys, Role::Signer, &signer)?, now)?;
+    root_key.as_ref().map_or(Ok(()), check)?;
+    check(chain.key())?;
+    Ok(chain)
+}
+
+/// The key of a certificate authority, to sign with: it has to be the one of `certificate`.
+///
+/// # Errors
+/// [`Error::KeyUri`], [`home::Error::Io`].
+pub fn key_of(
+    home: &Home,
+    keys: &Keys,
+    role: Role,
+    certificate: &Certificate,
+) -> Result<Signer, crate::Error> {
+    Ok(Signer::of(keys, key_uri(home, role)?, certificate, role.certificate_file(), role.key_file()))
+}
+
+/// Where the key of a certificate authority is.
+///
+/// # Errors
+/// [`Error::KeyUri`], [`home::Error::Io`].
+pub fn key_uri(home: &Home, role: Role) -> Result<Uri, crate::Error> {
+    let file = role.uri_file();
+    let Some(text) = home::read(&home.file(file))? else { return Ok(Uri::File(home.file(role.key_file()))) };
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.trim().parse().map_err(|source| Error::KeyUri { file, source })?)
+}
+
+/// Whether the home folder has the key, or says where it is.
+pub(super) fn has_key(home: &Home, role: Role) -> bool {
+    exists(home, role.key_file()) || exists(home, role.uri_file())
+}
+
+/// Opens a key now if that takes nobody's help.
+fn check(key: &Signer) -> Result<(), crate::Error> {
+    key.open().map(drop)
 }
 
 /// Keeps the verification certificate of [`super::verification_certificate`] where the existing tool has it.
@@ -142,63 +121,28 @@ pub fn keep_verification_certificate(home: &Home, certificate: &Certificate) -> 
     home::write(&home.file(VERIFICATION_CERTIFICATE), certificate.to_pem().as_bytes(), Access::Public)
 }
 
-fn incomplete(home: &Home) -> Error {
+pub(super) fn incomplete(home: &Home) -> Error {
     let folder = home.root().to_owned();
     if !FILES.iter().any(|f| exists(home, f)) {
         return Error::Missing { folder };
     }
     let needed = [ROOT_CERTIFICATE, SIGNER_KEY, SIGNER_CERTIFICATE];
-    let mut files: Vec<_> = needed.into_iter().filter(|f| !exists(home, f)).collect();
-    if files == [SIGNER_CERTIFICATE] && !exists(home, ROOT_KEY) {
+    let there = |file: &str| exists(home, file) || file == SIGNER_KEY && has_key(home, Role::Signer);
+    let mut files: Vec<_> = needed.into_iter().filter(|f| !there(f)).collect();
+    if files == [SIGNER_CERTIFICATE] && !has_key(home, Role::Root) {
         files.insert(0, ROOT_KEY);
     }
     Error::Incomplete { folder, files }
 }
 
-fn exists(home: &Home, file: &str) -> bool {
+pub(super) fn exists(home: &Home, file: &str) -> bool {
     home.file(file).symlink_metadata().is_ok()
 }
 
-fn certificate(home: &Home, file: &str) -> Result<Option<Certificate>, crate::Error> {
+pub(super) fn certificate(home: &Home, file: &str) -> Result<Option<Certificate>, crate::Error> {
     home::read(&home.file(file))?.map(|pem| parsed(file, &pem).map_err(Into::into)).transpose()
 }
 
-fn parsed(file: &str, pem: &[u8]) -> Result<Certificate, Error> {
+pub(super) fn parsed(file: &str, pem: &[u8]) -> Result<Certificate, Error> {
     Certificate::from_pem(pem).map_err(|source| Error::Malformed { file: file.to_owned(), source })
-}
-
-fn read_key(home: &Home, file: &str) -> Result<Option<KeyPair>, crate::Error> {
-    let Some(pem) = home::read_secret(&home.file(file))? else { return Ok(None) };
-    let key = std::str::from_utf8(&pem)
-        .ok()
-        .and_then(|pem| KeyPair::from_pem(pem).ok())
-        .filter(|key| key.algorithm() == &rcgen::PKCS_ECDSA_P256_SHA256)
-        .ok_or_else(|| Error::MalformedKey { file: file.to_owned() })?;
-    Ok(Some(key))
-}
-
-fn key(home: &Home, file: &str, created: &mut Created) -> Result<KeyPair, crate::Error> {
-    if let Some(key) = read_key(home, file)? {
-        return Ok(key);
-    }
-    let key = KeyPair::generate().map_err(Error::Sign)?;
-    home::write(&home.file(file), key.serialize_pem().as_bytes(), Access::Secret)?;
-    created.made.push(file.to_owned());
-    Ok(key)
-}
-
-fn keep(home: &Home, file: &str, bytes: &[u8], created: &mut Created) -> Result<(), home::Error> {
-    home::write(&home.file(file), bytes, Access::Public)?;
-    created.made.push(file.to_owned());
-    Ok(())
-}
-
-fn signed(
-    params: &CertificateParams,
-    subject: &impl rcgen::PublicKeyData,
-    issuer: &Certificate,
-    issuer_key: &impl SigningKey,
-) -> Result<String, Error> {
-    let issuer = Issuer::from_ca_cert_der(&issuer.der().into(), issuer_key).map_err(Error::Sign)?;
-    Ok(params.signed_by(subject, &issuer).map_err(Error::Sign)?.pem())
 }

@@ -7,13 +7,14 @@ use rcgen::KeyPair;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::key::Keys;
 use super::*;
 use crate::home::Home;
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17.5 UTC);
 
-fn names(mark: &str) -> store::Names {
-    store::Names {
+fn names(mark: &str) -> create::Names {
+    create::Names {
         root: profile::Name::new("Zero Touch", &format!("{mark} Root CA")).unwrap(),
         signer: profile::Name::new("Zero Touch", &format!("{mark} Signer FFFF")).unwrap(),
     }
@@ -25,8 +26,13 @@ fn home() -> (tempfile::TempDir, Home) {
     (folder, home)
 }
 
-fn create(home: &Home, mark: &str, force: bool) -> Result<store::Created, crate::Error> {
-    store::create(home, &names(mark), force, NOW)
+fn create(home: &Home, mark: &str, force: bool) -> Result<create::Created, crate::Error> {
+    create::create(home, &Keys::new(()), &names(mark), force, NOW)
+}
+
+fn load(home: &Home, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+    // Keys of its own: every load reads the files anew.
+    store::load(home, &Keys::new(()), now)
 }
 
 fn ca_error<T: std::fmt::Debug>(result: Result<T, crate::Error>) -> Error {
@@ -62,7 +68,7 @@ fn extension(text: &str, title: &str) -> Option<(String, String)> {
 fn openssl_accepts_the_chain_and_reads_every_extension_as_the_profile_says() {
     let (folder, home) = home();
     create(&home, "Test", false).unwrap();
-    let chain = store::load(&home, NOW).unwrap();
+    let chain = load(&home, NOW).unwrap();
     let (device, key) = issue_device(&chain);
     let verification = verification_certificate(&chain, &"c0de".repeat(16), NOW).unwrap();
     std::fs::write(home.file("device.crt"), device.to_pem()).unwrap();
@@ -141,7 +147,7 @@ fn openssl_accepts_the_chain_and_reads_every_extension_as_the_profile_says() {
 fn the_serial_number_of_a_device_follows_from_its_key_and_hour() {
     let (_guard, home) = home();
     create(&home, "Test", false).unwrap();
-    let chain = store::load(&home, NOW).unwrap();
+    let chain = load(&home, NOW).unwrap();
     let (device, key) = issue_device(&chain);
     // year 26, month 11, day 24, hour 21, no expire years
     let dates = [0b1101_0101, 0b1110_0010, 0b1010_0000];
@@ -172,7 +178,7 @@ fn creating_again_changes_nothing() {
     );
     let read = || ["root-ca.key", "signer-ca.crt"].map(|f| std::fs::read(home.file(f)).unwrap());
     let before = read();
-    assert_eq!(create(&home, "Other", false).unwrap(), store::Created::default());
+    assert_eq!(create(&home, "Other", false).unwrap(), create::Created::default());
     assert_eq!(read(), before);
 }
 
@@ -184,7 +190,7 @@ fn force_makes_a_new_chain_and_keeps_the_old_one_aside() {
     let created = create(&home, "New", true).unwrap();
     assert_eq!(created.set_aside.len(), 5);
     assert_eq!(std::fs::read(home.file("signer-ca.key.20261124T214217Z")).unwrap(), old_key);
-    assert!(store::load(&home, NOW).unwrap().signer().facts().subject.contains("New Signer"));
+    assert!(load(&home, NOW).unwrap().signer().facts().subject.contains("New Signer"));
 }
 
 #[test]
@@ -196,21 +202,21 @@ fn an_interrupted_creation_is_finished_from_every_point() {
             std::fs::remove_file(home.file(file)).unwrap();
         }
         create(&home, "Test", false).unwrap();
-        store::load(&home, NOW).unwrap();
+        load(&home, NOW).unwrap();
     }
 }
 
 #[test]
 fn a_missing_file_is_named_and_nothing_is_made_in_its_place() {
     let (_guard, home) = home();
-    assert!(matches!(ca_error(store::load(&home, NOW)), Error::Missing { .. }));
+    assert!(matches!(ca_error(load(&home, NOW)), Error::Missing { .. }));
     create(&home, "Test", false).unwrap();
     std::fs::remove_file(home.file("root-ca.key")).unwrap();
-    store::load(&home, NOW).expect("the root's key may be offline");
+    load(&home, NOW).expect("the root's key may be offline");
     for file in ["root-ca.crt", "signer-ca.key"] {
         let bytes = std::fs::read(home.file(file)).unwrap();
         std::fs::remove_file(home.file(file)).unwrap();
-        for error in [ca_error(store::load(&home, NOW)), ca_error(create(&home, "Test", false))] {
+        for error in [ca_error(load(&home, NOW)), ca_error(create(&home, "Test", false))] {
             assert!(matches!(&error, Error::Incomplete { files, .. } if files == &[file]), "{error}");
         }
         let access =
@@ -229,7 +235,7 @@ fn a_chain_that_does_not_hold_together_is_refused_for_its_own_reason() {
         let path = home.file(file);
         let original = std::fs::read(&path).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        let error = ca_error(store::load(&home, NOW));
+        let error = ca_error(load(&home, NOW));
         std::fs::write(&path, original).unwrap();
         error
     };
@@ -237,11 +243,14 @@ fn a_chain_that_does_not_hold_together_is_refused_for_its_own_reason() {
     assert!(matches!(with("signer-ca.crt", &foreign("signer-ca.crt")), Error::ForeignSigner));
     assert!(matches!(with("root-ca.key", &foreign("root-ca.key")), Error::KeyMismatch { .. }));
     assert!(matches!(with("signer-ca.key", &foreign("signer-ca.key")), Error::KeyMismatch { .. }));
-    assert!(matches!(with("signer-ca.key", b"-----BEGIN NONSENSE-----"), Error::MalformedKey { .. }));
+    assert!(matches!(
+        with("signer-ca.key", b"-----BEGIN NONSENSE-----"),
+        Error::Key(key::Error::Malformed { .. })
+    ));
     assert!(matches!(with("root-ca.crt", b""), Error::Malformed { .. }));
     std::fs::remove_file(home.file("root-ca.key")).unwrap();
     assert!(matches!(with("root-ca.crt", &foreign("root-ca.crt")), Error::ForeignSigner));
-    let chain = store::load(&home, NOW).unwrap();
+    let chain = load(&home, NOW).unwrap();
     let (device, _) = issue_device(&chain);
     let not_ca = Error::NotCa { certificate: "signer-ca.crt" };
     assert_eq!(with("signer-ca.crt", device.to_pem().as_bytes()).to_string(), not_ca.to_string());
@@ -254,11 +263,11 @@ fn a_chain_outside_its_validity_is_refused_with_the_dates() {
     let (_guard, home) = home();
     create(&home, "Test", false).unwrap();
     for later in [datetime!(2026-11-24 20:59:59 UTC), datetime!(2036-11-24 21:00:01 UTC)] {
-        let error = ca_error(store::load(&home, later));
+        let error = ca_error(load(&home, later));
         assert!(matches!(error, Error::NotValidNow { .. }), "{error}");
     }
     insta::assert_snapshot!(
-        ca_error(store::load(&home, datetime!(2037-01-01 0:00 UTC))),
+        ca_error(load(&home, datetime!(2037-01-01 0:00 UTC))),
         @"signer-ca.crt is valid from 2026-11-24T21:00:00Z to 2036-11-24T21:00:00Z, and now is 2037-01-01T00:00:00Z"
     );
 }
@@ -267,19 +276,76 @@ fn a_chain_outside_its_validity_is_refused_with_the_dates() {
 fn a_request_that_is_not_signed_by_its_own_key_is_refused() {
     let (_guard, home) = home();
     create(&home, "Test", false).unwrap();
-    let chain = store::load(&home, NOW).unwrap();
+    let chain = load(&home, NOW).unwrap();
     let name = profile::device_name("O", "01").unwrap();
     let key = KeyPair::generate().unwrap();
     let mut request = profile::signing_request(&name).serialize_request(&key).unwrap().der().to_vec();
     let last = request.len() - 1;
     request[last] ^= 1;
-    assert!(matches!(chain.issue_device(&request, &name, NOW), Err(Error::Request)));
+    assert!(matches!(ca_error(chain.issue_device(&request, &name, NOW)), Error::Request));
 }
 
 #[test]
 fn debug_output_holds_no_key() {
     let (_guard, home) = home();
     create(&home, "Test", false).unwrap();
-    let text = format!("{:?}", store::load(&home, NOW).unwrap());
-    assert!(!text.to_lowercase().contains("key:"), "{text}");
+    let chain = load(&home, NOW).unwrap();
+    let text = format!("{chain:?}");
+    let der = pem::parse(std::fs::read(home.file(store::SIGNER_KEY)).unwrap()).unwrap().into_contents();
+    // The private number follows the version of the ECPrivateKey (RFC 5915) in the PKCS#8 key.
+    let start = der.windows(5).position(|w| w == [0x02, 0x01, 0x01, 0x04, 0x20]).unwrap() + 5;
+    let number = &der[start..start + 32];
+    for form in
+        [hex::encode(number), hex::encode_upper(number), format!("{number:?}"), format!("{number:02x?}")]
+    {
+        assert!(!text.contains(&form), "{text}");
+    }
+    assert!(text.contains("signer-ca.key"), "{text}");
+}
+
+/// Notes what is signed, until it refuses.
+#[derive(Default)]
+struct Notes {
+    noted: std::sync::Mutex<Vec<(Purpose, Vec<u8>)>>,
+    refuses: std::sync::atomic::AtomicBool,
+}
+
+impl signer::Observer for std::sync::Arc<Notes> {
+    fn on_signature(&self, signed: &signer::Signed<'_>) -> Result<(), crate::Error> {
+        if self.refuses.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(Error::Random.into());
+        }
+        self.noted.lock().unwrap().push((signed.purpose, signed.der.to_vec()));
+        Ok(())
+    }
+}
+
+#[test]
+fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
+    let (_guard, home) = home();
+    let notes = std::sync::Arc::new(Notes::default());
+    let keys = Keys::new(std::sync::Arc::clone(&notes));
+    create::create(&home, &keys, &names("Test"), false, NOW).unwrap();
+    let chain = store::load(&home, &keys, NOW).unwrap();
+    let (device, _) = issue_device(&chain);
+    let verification = verification_certificate(&chain, "c0de", NOW).unwrap();
+    let (root, signer) = (chain.root().der().to_vec(), chain.signer().der().to_vec());
+    let noted = notes.noted.lock().unwrap().clone();
+    let [(Purpose::RootCertificate, first), (Purpose::SigningRequest, _), rest @ ..] = noted.as_slice()
+    else {
+        panic!("{noted:?}")
+    };
+    assert_eq!(first, &root);
+    assert_eq!(
+        rest,
+        [
+            (Purpose::SignerCertificate, signer),
+            (Purpose::DeviceCertificate, device.der().to_vec()),
+            (Purpose::VerificationCertificate, verification.der().to_vec()),
+        ]
+    );
+    notes.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(matches!(ca_error(verification_certificate(&chain, "c0de", NOW)), Error::Random));
+    assert!(matches!(ca_error(create::create(&home, &keys, &names("New"), true, NOW)), Error::Random));
+    assert!(!home.file("root-ca.crt").exists(), "a certificate that was not noted is not written");
 }

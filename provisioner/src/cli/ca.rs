@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::Context;
 use crate::Error;
-use crate::ca::{Certificate, certificate, store};
+use crate::ca::{Certificate, certificate, create as creation, store};
 
 /// What to do with the certificate authorities.
 #[derive(Debug, Subcommand)]
@@ -23,7 +23,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Names {
     /// Organisation of both, and of the boards; a short one keeps certificates, and the time to write them, short
-    #[arg(long, default_value = store::DEFAULT_ORGANISATION, value_name = "NAME")]
+    #[arg(long, default_value = creation::DEFAULT_ORGANISATION, value_name = "NAME")]
     pub org: String,
     /// Common name of the root CA [default: `<org> Root CA`]
     #[arg(long, value_name = "NAME")]
@@ -48,10 +48,10 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Error> {
 }
 
 fn create(names: &Names, context: &Context) -> Result<(), Error> {
-    let chain = store::Names::new(&names.org, names.root_cn.as_deref(), names.signer_cn.as_deref())?;
+    let chain = creation::Names::new(&names.org, names.root_cn.as_deref(), names.signer_cn.as_deref())?;
     let now = OffsetDateTime::now_utc();
     if context.global.dry_run {
-        let there = store::load(&context.home, now);
+        let there = store::load(&context.home, &context.keys, now);
         let what = match (&there, names.force) {
             (Ok(_), false) => "nothing to do: the certificate authority is there and valid",
             (Ok(_), true) => "would make a new certificate authority and keep the old one aside",
@@ -60,7 +60,7 @@ fn create(names: &Names, context: &Context) -> Result<(), Error> {
         context.note(format_args!("{what} ({})", context.home.root().display()));
         return Ok(());
     }
-    let created = store::create(&context.home, &chain, names.force, now)?;
+    let created = creation::create(&context.home, &context.keys, &chain, names.force, now)?;
     for name in &created.set_aside {
         context.note(format_args!("kept the old file as {name}"));
     }
@@ -73,7 +73,7 @@ fn create(names: &Names, context: &Context) -> Result<(), Error> {
 struct Done {
     home: String,
     #[serde(flatten)]
-    created: store::Created,
+    created: creation::Created,
 }
 
 impl fmt::Display for Done {
@@ -88,7 +88,7 @@ impl fmt::Display for Done {
 
 fn show(context: &Context) -> Result<(), Error> {
     let now = OffsetDateTime::now_utc();
-    let chain = store::load(&context.home, now)?;
+    let chain = store::load(&context.home, &context.keys, now)?;
     let shown = Shown { root: chain.root().clone(), signer: chain.signer().clone(), now };
     context.result(&shown, &shown);
     Ok(())

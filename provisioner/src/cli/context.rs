@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{Global, Output};
+use crate::ca::key::Keys;
 use crate::home::{self, Home};
 
 /// Work shorter than this shows no progress.
@@ -22,6 +23,8 @@ pub struct Context {
     pub global: Global,
     /// Keys, certificates and boards.
     pub home: Home,
+    /// The keys that this run opens.
+    pub keys: Keys,
 }
 
 impl Context {
@@ -34,7 +37,7 @@ impl Context {
             Some(root) => root.clone(),
             None => BaseDirs::new().ok_or(home::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
-        Ok(Self { global, home: Home::at(root) })
+        Ok(Self { global, home: Home::at(root), keys: Keys::new(()) })
     }
 
     /// A result: `human` as text, or `json` as one line, whichever was asked for.

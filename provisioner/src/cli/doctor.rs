@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let device = device(arguments, context)?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
     let now = OffsetDateTime::now_utc();
-    let chain = ca::store::load(&context.home, now);
+    let chain = ca::store::load(&context.home, &context.keys, now);
     let signer = chain.as_ref().ok().map(Chain::signer);
     let just_in_time = arguments.method == setup::Method::Jitr;
     let subject = Subject { signer, settings: &settings, just_in_time, device: device.as_ref(), now };

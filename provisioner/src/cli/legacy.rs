@@ -194,7 +194,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
 /// The certificate authority, made if there is none yet; `None` in a dry run that would make one.
 fn chain(context: &Context) -> Result<Option<ca::Chain>, TopError> {
     let now = OffsetDateTime::now_utc();
-    match ca::store::load(&context.home, now) {
+    match ca::store::load(&context.home, &context.keys, now) {
         Err(TopError::Ca(ca::Error::Missing { folder })) if context.global.dry_run => {
             context.note(format_args!("would make a certificate authority in {}", folder.display()));
             Ok(None)
@@ -202,12 +202,12 @@ fn chain(context: &Context) -> Result<Option<ca::Chain>, TopError> {
         Err(TopError::Ca(ca::Error::Missing { .. } | ca::Error::Incomplete { .. }))
             if !context.global.dry_run =>
         {
-            let names = ca::store::Names::new(ca::store::DEFAULT_ORGANISATION, None, None)?;
-            let created = ca::store::create(&context.home, &names, false, now)?;
+            let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None)?;
+            let created = ca::create::create(&context.home, &context.keys, &names, false, now)?;
             let folder = context.home.root().display();
             context
                 .note(format_args!("made a certificate authority in {folder}: {}", created.made.join(", ")));
-            Ok(Some(ca::store::load(&context.home, now)?))
+            Ok(Some(ca::store::load(&context.home, &context.keys, now)?))
         }
         found => found.map(Some),
     }

@@ -160,7 +160,7 @@ pub(super) async fn run(
         let _progress = context.progress("Asking for the endpoint");
         fetch_endpoint(context.clone(), order.endpoint.clone()).await?
     };
-    let station = Station::open(&context.home, station.settings(&order))?;
+    let station = Station::open(&context.home, &context.keys, station.settings(&order))?;
     let line = Line::new(station, endpoint);
     let signals = task::spawn(pass_on_signals(line.interrupter()));
     let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {

@@ -194,7 +194,8 @@ impl Arguments {
                 signed_elsewhere(certificate, self.elsewhere.signer.as_deref(), &context.home)?,
             )),
             (Method::Jitr | Method::Custom | Method::Mar, None) => {
-                ca::store::load(&context.home, OffsetDateTime::now_utc())?;
+                // The key is opened before anything else is done, and for all boards.
+                ca::store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?.key().open()?;
                 Origin::Chain
             }
         };
@@ -264,7 +265,7 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
     };
     let organisation = match organisation {
         Some(organisation) => organisation,
-        None => own()?.unwrap_or_else(|| ca::store::DEFAULT_ORGANISATION.to_owned()),
+        None => own()?.unwrap_or_else(|| ca::create::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, &kit.port)?;
     let request = provision::request(&mut session, kit, &organisation, &context.home)?;
@@ -290,7 +291,7 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         };
-        let station = Station::open(&context_of_thread.home, settings)?;
+        let station = Station::open(&context_of_thread.home, &context_of_thread.keys, settings)?;
         Ok(station.attempt(&kit, Patience::None, Box::new(endpoint), &mut |step| {
             if let Step::Identified(serial) = &step {
                 let text = format!("board {kit}, secure element {serial}");

@@ -140,7 +140,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let settings = arguments.options.settings()?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
-    let chain = ca::store::load(&context.home, OffsetDateTime::now_utc())?;
+    let chain = ca::store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     set_up(context, &account, Some(&chain), &settings).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::board::inspection::inspect;
 use crate::board::ports;
 use crate::board::tests::{Act, Scripted, pong, say};
+use crate::ca::key::Keys;
 use crate::ca::store as ca_store;
 
 const SERIAL: &str = "0123AABBCCDDEEFFEE";
@@ -120,8 +121,8 @@ impl Laptop {
     }
 
     fn make_chain(&self, force: bool) {
-        let names = ca_store::Names::new(ca_store::DEFAULT_ORGANISATION, None, None).unwrap();
-        ca_store::create(&self.home, &names, force, OffsetDateTime::now_utc()).unwrap();
+        let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None).unwrap();
+        ca::create::create(&self.home, &Keys::new(()), &names, force, OffsetDateTime::now_utc()).unwrap();
     }
 
     fn connect(board: &Arc<Mutex<Board>>) -> Session {
@@ -166,7 +167,7 @@ impl Laptop {
     }
 
     fn chain(&self) -> ca::Chain {
-        ca_store::load(&self.home, OffsetDateTime::now_utc()).unwrap()
+        ca_store::load(&self.home, &Keys::new(()), OffsetDateTime::now_utc()).unwrap()
     }
 
     fn provision(&self, board: &Arc<Mutex<Board>>) -> Result<Report, crate::Error> {
@@ -193,7 +194,8 @@ fn a_new_board_gets_certificates_and_names_and_the_laptop_its_files() {
     assert_eq!(text_at(&board, 0x6F00), report.thing_name);
     let files = store::read(&board.flash[0x5000..0x6E00]).unwrap();
     let device = Certificate::from_der(&files[0].content).unwrap();
-    let signer = ca_store::load(&laptop.home, OffsetDateTime::now_utc()).unwrap().signer().clone();
+    let signer =
+        ca_store::load(&laptop.home, &Keys::new(()), OffsetDateTime::now_utc()).unwrap().signer().clone();
     assert_eq!(files[1].content, signer.der());
     assert!(device.is_signed_by(&signer));
     assert_eq!(device.facts().subject, format!("O=Zero Touch, CN=sn{SERIAL}"));
