@@ -69,11 +69,9 @@ impl PolicyTemplate {
     pub fn fill(&self, scope: &Scope) -> Result<PolicyDocument, PolicyError> {
         let mut document = self.0.clone();
         scope.fill(&mut document);
-        let size = document.to_string().chars().filter(|c| !c.is_whitespace()).count();
-        if size > MAX_DOCUMENT_SIZE {
-            return Err(PolicyError::TooLong { size });
-        }
-        Ok(PolicyDocument(document))
+        let document = PolicyDocument(document);
+        let size = document.size();
+        if size > MAX_DOCUMENT_SIZE { Err(PolicyError::TooLong { size }) } else { Ok(document) }
     }
 }
 
@@ -85,6 +83,11 @@ impl PolicyDocument {
     /// Whether `text` is the same document: JSON value for JSON value, whatever the white space and the order of keys.
     pub fn is_same_as(&self, text: &str) -> bool {
         serde_json::from_str::<Value>(text).is_ok_and(|other| other == self.0)
+    }
+
+    /// Its size as AWS IoT counts it: characters without white space.
+    pub fn size(&self) -> usize {
+        self.0.to_string().chars().filter(|c| !c.is_whitespace()).count()
     }
 
     /// The document as a JSON value.

@@ -61,7 +61,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  provisioner -c aws -m jitr --lambda-zip target/lambda/jitr/bootstrap.zip
+  provisioner -c aws -m jitr --lambda-zip
       Make the CA, set the account up, function included, and provision the board that is plugged in.
   provisioner -c aws -m jitr
       The same for the next board; what is done already is left as it is.

@@ -10,7 +10,7 @@ use super::{Context, Error};
 use crate::Error as TopError;
 use crate::ca::certificate::rfc3339;
 use crate::cloud::replay::{self, Filter, Job, Outcome, Registrar, Row};
-use crate::cloud::{Account, setup};
+use crate::cloud::{self, Account, setup};
 use crate::home;
 
 /// Events a second unless the user says another: half of what the account's default quotas allow, so that boards that
@@ -25,10 +25,10 @@ Examples:
       Show the certificates that wait for their registration.
   provisioner replay --age 10m
       Send the event of each that has waited for ten minutes to the function once more.
+  provisioner replay --queue
+      Send the events again that wait in the function's queue of failed events, and delete each that succeeds.
   provisioner replay --local
-      The same without the function: the workflow runs here, with your permissions.
-
-Events in a queue are left there: send them on with `aws sqs start-message-move-task`.")]
+      Without the function: the workflow runs here, with your permissions.")]
 pub struct Arguments {
     /// Ids of certificates [default: all that are PENDING_ACTIVATION]
     #[arg(value_name = "ID", value_parser = certificate_id)]
@@ -42,6 +42,10 @@ pub struct Arguments {
     /// Send the recorded events in this file instead (JSON, one a line or a list)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "ca", "age"])]
     events: Option<PathBuf>,
+    /// Send the events in this queue instead, and delete each once its certificate is registered [without a name: the
+    /// function's on-failure destination]
+    #[arg(long, value_name = "ARN|URL|NAME", conflicts_with_all = ["ids", "ca", "age", "events"])]
+    queue: Option<Option<String>>,
     /// Run the workflow here instead of invoking the function
     #[arg(long)]
     local: bool,
@@ -56,6 +60,10 @@ pub struct Arguments {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
     let recorded = arguments.events.as_deref().map(read).transpose()?;
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let function = arguments.function.as_deref().unwrap_or(setup::FUNCTION);
+    if let Some(queue) = &arguments.queue {
+        return run_queue(arguments, context, &account, function, queue.as_deref()).await;
+    }
     let progress = context.progress("looking for certificates that wait");
     let scope = account.scope().await?;
     let filter = Filter { ca: arguments.ca.clone(), age: arguments.age, ids: arguments.ids.clone() };
@@ -88,11 +96,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.note(format_args!("would send {} events", jobs.len()));
         return Ok(());
     }
-    let function = arguments.function.as_deref().unwrap_or(setup::FUNCTION);
-    let registrar = match arguments.local {
-        true => Registrar::local(&account, function).await?,
-        false => Registrar::Function(function.to_owned()),
-    };
+    let registrar = registrar(arguments, &account, function).await?;
     let mut count = 0;
     replay::replay(&account, &scope, &registrar, &jobs, arguments.rate, |row| {
         count += 1;
@@ -100,6 +104,51 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.result(line(row), row);
     })
     .await?;
+    Ok(())
+}
+
+async fn registrar(
+    arguments: &Arguments,
+    account: &Account,
+    function: &str,
+) -> Result<Registrar, cloud::Error> {
+    match arguments.local {
+        true => Registrar::local(account, function).await,
+        false => Ok(Registrar::Function(function.to_owned())),
+    }
+}
+
+/// Works a queue of failed events off.
+async fn run_queue(
+    arguments: &Arguments,
+    context: &Context,
+    account: &Account,
+    function: &str,
+    queue: Option<&str>,
+) -> Result<(), TopError> {
+    let progress = context.progress("looking into the queue");
+    let queue = replay::queue(account, function, queue).await?;
+    let waiting = queue.depth(account).await?;
+    if context.global.dry_run {
+        context.result(
+            format_args!("would send the events in queue {}: about {waiting}", queue.name),
+            &serde_json::json!({"queue": queue.name, "events": waiting, "outcome": "would_send"}),
+        );
+        return Ok(());
+    }
+    let scope = account.scope().await?;
+    let registrar = registrar(arguments, account, function).await?;
+    let mut count = 0;
+    replay::replay_queue(account, &scope, &registrar, &queue, arguments.rate, |row| {
+        count += 1;
+        progress.step(format!("{count} of about {waiting} events"));
+        context.result(line(row), row);
+    })
+    .await?;
+    drop(progress);
+    if count == 0 {
+        context.note(format_args!("no event waits in queue {}", queue.name));
+    }
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::cloud::{self, Account};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  provisioner setup --lambda-zip target/lambda/jitr/bootstrap.zip --dry-run
+  provisioner setup --lambda-zip --dry-run
       Show what is there, what would be created and what would be changed.
   provisioner setup --function JITR
       Use a function that is deployed already (cargo lambda deploy, or infra/).
@@ -45,9 +45,10 @@ pub(super) enum Method {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Account")]
 pub struct Options {
-    /// Package of the function to deploy, as `cargo lambda build --output-format zip` makes it
+    /// Package of the function to deploy, as `cargo lambda build --output-format zip` makes it [without a path: where
+    /// that puts it, target/lambda/jitr/bootstrap.zip]
     #[arg(long, value_name = "PATH")]
-    lambda_zip: Option<PathBuf>,
+    lambda_zip: Option<Option<PathBuf>>,
     /// The function that registers boards [default: JITR]
     #[arg(long, alias = "function-name", value_name = "NAME|ARN", value_parser = function_name)]
     function: Option<String>,
@@ -63,12 +64,17 @@ pub struct Options {
     /// Type of the things [default: the function's, microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
+    /// Register the signer CA so that other accounts of the Region can have it, too (boards then have to send the
+    /// server name)
+    #[arg(long)]
+    sni_only: bool,
 }
 
 impl Options {
     /// Reads and checks the package, if there is one.
     pub(super) fn settings(&self) -> Result<Settings, TopError> {
-        let package = self.lambda_zip.as_deref().map(Package::read).transpose();
+        let package = self.lambda_zip.as_ref().map(|path| path.clone().unwrap_or_else(packaged));
+        let package = package.as_deref().map(Package::read).transpose();
         Ok(Settings {
             rule: self.rule_name.clone().unwrap_or_else(|| setup::RULE.to_owned()),
             function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
@@ -76,6 +82,7 @@ impl Options {
             role: self.role_arn.clone(),
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
+            sni_only: self.sni_only,
         })
     }
 
@@ -101,6 +108,7 @@ impl Options {
             || self.function.is_some()
             || self.role_arn.is_some()
             || self.rule_name.is_some()
+            || self.sni_only
     }
 
     /// Whether any of these flags was given.
@@ -157,8 +165,8 @@ pub(super) async fn set_up_mar(
 ) -> Result<String, TopError> {
     if options.is_for_jitr() {
         return Err(Error::usage(
-            "function, role and rule are for just-in-time registration; multi-account registration has none",
-            "leave --lambda-zip, --function, --role-arn and --rule-name out, or give --method jitr",
+            "function, role, rule and CA are for just-in-time registration; multi-account registration has none",
+            "leave --lambda-zip, --function, --role-arn, --rule-name and --sni-only out, or give --method jitr",
         )
         .into());
     }
@@ -213,6 +221,19 @@ async fn verification_certificate(
     let certificate = ca::verification_certificate(chain, &code, OffsetDateTime::now_utc())?;
     ca::store::keep_verification_certificate(&context.home, &certificate)?;
     Ok(certificate.to_pem())
+}
+
+/// Where cargo lambda puts the package: in the target folder that is set, or in the one of the workspace that the current
+/// folder is in.
+fn packaged() -> PathBuf {
+    const PACKAGE: &str = "lambda/jitr/bootstrap.zip";
+    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
+        return PathBuf::from(target).join(PACKAGE);
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let found =
+        here.ancestors().map(|folder| folder.join("target").join(PACKAGE)).find(|path| path.is_file());
+    found.unwrap_or_else(|| PathBuf::from("target").join(PACKAGE))
 }
 
 /// Name (`[a-zA-Z0-9-_]{1,64}`) or ARN of a function.

@@ -89,6 +89,12 @@ impl Account {
         aws_sdk_lambda::Client::from_conf(config.build())
     }
 
+    /// Amazon Simple Queue Service.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::config::Builder::from(&self.config).interceptor(CallLog);
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
     /// AWS Identity and Access Management.
     pub fn iam(&self) -> aws_sdk_iam::Client {
         let config = aws_sdk_iam::config::Builder::from(&self.config).interceptor(CallLog);

@@ -21,6 +21,15 @@ pub enum Verdict {
     },
 }
 
+/// What the gateway knows of a client besides its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: std::net::IpAddr,
+    /// Whether its TLS handshake named the server (RFC 6066, "Server Name Indication").
+    pub server_name: bool,
+}
+
 /// A thing attached to a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachedThing {
@@ -32,8 +41,8 @@ pub struct AttachedThing {
 
 /// The account as the device gateway sees it.
 pub trait Directory: Send + Sync + 'static {
-    /// Called once at every MQTT CONNECT (not at the TLS handshake) with the client's leaf certificate (DER) and its address.
-    fn connecting(&self, leaf: &[u8], source_ip: std::net::IpAddr) -> Verdict;
+    /// Called once at every MQTT CONNECT (not at the TLS handshake) with the client's leaf certificate (DER).
+    fn connecting(&self, leaf: &[u8], peer: Peer) -> Verdict;
     /// The default versions' documents (JSON text) of the policies attached to the certificate.
     fn policies(&self, certificate_id: &str) -> Vec<String>;
     /// The things attached to the certificate.

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::account::{Account, PageRequest, Presented, Status};
-use super::directory::{AttachedThing, Directory, Verdict};
+use super::directory::{AttachedThing, Directory, Peer, Verdict};
 use super::rules::RuleEngine;
 
 /// Answers the device gateway out of the account, and publishes the registration events.
@@ -60,8 +60,8 @@ impl Registration {
 }
 
 impl Directory for Registration {
-    fn connecting(&self, leaf: &[u8], source_ip: IpAddr) -> Verdict {
-        let presented = self.account().present_certificate(leaf);
+    fn connecting(&self, leaf: &[u8], peer: Peer) -> Verdict {
+        let presented = self.account().present_certificate(leaf, peer.server_name);
         let (verdict, event) = match presented {
             Err(error) => (Verdict::Refused { reason: error.to_string() }, None),
             Ok(Presented::Registered { id, ca_id }) => {
@@ -77,7 +77,7 @@ impl Directory for Registration {
             }
         };
         if let Some((certificate_id, ca_id)) = event {
-            self.publish_event(&certificate_id, &ca_id, source_ip);
+            self.publish_event(&certificate_id, &ca_id, peer.address);
         }
         verdict
     }

@@ -1,7 +1,6 @@
 //! The device gateway against an account of the test's own, with rumqttc as the device.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use rcgen::{CertificateParams, KeyPair, SigningKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use testbed::device::{Credentials, Device, DeviceError, Endpoint, Message};
-use testbed::iot_core::directory::{AttachedThing, Directory, Verdict};
+use testbed::iot_core::directory::{AttachedThing, Directory, Peer, Verdict};
 use testbed::iot_core::gateway::{Ended, Event, Gateway, Options, Refusal};
 use tokio::sync::broadcast;
 
@@ -43,7 +42,7 @@ impl Account {
 }
 
 impl Directory for Account {
-    fn connecting(&self, leaf: &[u8], _source_ip: IpAddr) -> Verdict {
+    fn connecting(&self, leaf: &[u8], _peer: Peer) -> Verdict {
         let certificate_id = hex::encode(Sha256::digest(leaf));
         match self.entry(&certificate_id) {
             None => {

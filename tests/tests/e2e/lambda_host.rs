@@ -11,7 +11,7 @@ use aws_sdk_lambda::types::{
     State,
 };
 use serde_json::Value;
-use testbed::iot_core::directory::{Directory, Verdict};
+use testbed::iot_core::directory::{Directory, Peer, Verdict};
 use testbed::journal::{Entry, Happening};
 use tokio::sync::broadcast;
 
@@ -205,7 +205,7 @@ fn der(pem: &str) -> Vec<u8> {
     rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
 }
 
-const DEVICE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const DEVICE: Peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), server_name: true };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_connection_reaches_the_function_only_with_its_permission() {
@@ -274,7 +274,7 @@ async fn a_first_connection_reaches_the_function_only_with_its_permission() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_registered_only_by_an_active_registering_ca_that_signed_it() {
+async fn a_certificate_is_registered_only_by_an_active_registering_ca_that_signed_it_and_in_its_mode() {
     let account = Account::empty().await;
     let directory = account.testbed.directory();
     let (ca, impostor) = (Ca::new("Signer"), Ca::new("Signer"));
@@ -312,6 +312,17 @@ async fn a_certificate_is_registered_only_by_an_active_registering_ca_that_signe
         account.iot().update_certificate().certificate_id(&certificate_id).new_status("REVOKED".into());
     revoke.send().await.unwrap();
     assert!(refused(&leaf).contains("REVOKED"));
+
+    let unnamed = Peer { server_name: false, ..DEVICE };
+    assert!(!matches!(directory.connecting(&der(&ca.issue("sn3")), unnamed), Verdict::Refused { .. }));
+    let shared = Ca::new("Shared");
+    let register = account.iot().register_ca_certificate().ca_certificate(shared.pem()).set_as_active(true);
+    let register = register.allow_auto_registration(true).certificate_mode("SNI_ONLY".into());
+    register.send().await.unwrap();
+    let leaf = der(&shared.issue("sn4"));
+    let Verdict::Refused { reason } = directory.connecting(&leaf, unnamed) else { panic!() };
+    assert!(reason.contains("SNI_ONLY"), "{reason}");
+    assert!(matches!(directory.connecting(&leaf, DEVICE), Verdict::Registered { .. }));
 
     let expired = der(&ca.issue_valid("sn2", 2001, 2002));
     assert!(refused(&expired).contains("expired"));

@@ -1,6 +1,7 @@
 //! What is right and wrong about each link between the signer CA and the function, without I/O.
 
 use aws_sdk_iot::types::TopicRule;
+use jitr::policy::MAX_DOCUMENT_SIZE;
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use crate::cloud::setup::{Settings, function, permission, rule, signer_ca};
 /// What makes missing links.
 pub(super) const SET_UP: &str = "provisioner setup";
 /// What makes the function.
-const DEPLOY: &str = "provisioner setup --lambda-zip PATH";
+const DEPLOY: &str = "provisioner setup --lambda-zip";
 /// A signer that ends so soon is worth a word.
 const SOON: Duration = Duration::days(90);
 /// Where a device's policy names the device itself.
@@ -65,6 +66,10 @@ pub(super) fn signer(
     }
     if problems.is_empty() && end - now < SOON {
         return Finding::notable(Link::SignerCa, id, vec![format!("expires on {}", rfc3339(end))]);
+    }
+    if problems.is_empty() && registered.sni_only {
+        let found = vec!["other accounts may have it, too: boards have to send the server name".to_owned()];
+        return Finding::right(Link::SignerCa, id, found);
     }
     Finding::unless(Link::SignerCa, id, problems)
 }
@@ -165,7 +170,8 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         return Finding::right(link, name, vec!["is created when the first device is registered".to_owned()]);
     };
     if wanted.is_same_as(stored) {
-        return Finding::right(link, name, Vec::new());
+        let size = format!("{} of {MAX_DOCUMENT_SIZE} characters", wanted.size());
+        return Finding::right(link, name, vec![size]);
     }
     let document: Value =
         serde_json::from_str(&stored.replace("${iot:ClientId}", "${iot:Connection.Thing.ThingName}"))
@@ -197,24 +203,32 @@ pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
     }
 }
 
-/// Where events go that failed for good. `destination` is an ARN.
-pub(super) fn on_failure(function: &str, destination: Option<&str>) -> Finding {
-    match destination {
-        Some(arn) => Finding::right(
-            Link::OnFailure,
-            arn.rsplit(':').next().unwrap_or(arn),
-            vec!["what has arrived there is not looked at".to_owned()],
-        ),
-        None => Finding::notable(
-            Link::OnFailure,
-            function,
-            vec![
-                "the function has no on-failure destination: an event that failed for good is lost"
-                    .to_owned(),
-            ],
-        )
-        .help("infra/template.yaml has one; without, `provisioner replay` finds the devices"),
-    }
+/// Where events go that the function gave back for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FailedEvents {
+    /// ARN.
+    pub(super) destination: String,
+    /// How many wait, if it is a queue.
+    pub(super) waiting: Option<u64>,
+}
+
+/// What has become of events that failed for good.
+pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Finding {
+    let Some(FailedEvents { destination, waiting }) = failed else {
+        let found = "the function has no on-failure destination: an event that failed for good is lost";
+        return Finding::notable(Link::OnFailure, function, vec![found.to_owned()])
+            .help("infra/template.yaml has one; without, `provisioner replay` finds the devices");
+    };
+    let name = destination.rsplit(':').next().unwrap_or(destination);
+    let (found, help) = match waiting {
+        Some(0) => return Finding::right(Link::OnFailure, name, vec!["empty".to_owned()]),
+        Some(1) => ("1 event waits: its device is not registered".to_owned(), "provisioner replay --queue"),
+        Some(waiting) => {
+            (format!("{waiting} events wait: their devices are not registered"), "provisioner replay --queue")
+        }
+        None => ("is no queue: what has arrived there is not looked at".to_owned(), "provisioner replay"),
+    };
+    Finding::notable(Link::OnFailure, name, vec![found]).help(help)
 }
 
 #[cfg(test)]
@@ -223,7 +237,7 @@ mod tests {
     use crate::cloud::doctor::Verdict;
 
     const RIGHT: signer_ca::Registered =
-        signer_ca::Registered { active: true, auto_registration: true, template: false };
+        signer_ca::Registered { active: true, auto_registration: true, template: false, sni_only: false };
 
     fn scope() -> Scope {
         Scope { partition: "aws".into(), region: "us-east-2".into(), account: "123456789012".into() }
@@ -293,6 +307,21 @@ mod tests {
         assert_eq!(judged(Some(&allow("iot:Connect", by_client_id))), Verdict::Notable);
         assert_eq!(judged(Some(&allow("iot:Publish", "*"))), Verdict::Wrong);
         assert_eq!(judged(Some("nonsense")), Verdict::Wrong);
+    }
+
+    #[test]
+    fn failed_events_are_counted_where_they_can_be() {
+        let judged = |waiting| {
+            let destination = "arn:aws:sqs:us-east-2:123456789012:JITR-failed-events".to_owned();
+            on_failure("JITR", Some(&FailedEvents { destination, waiting }))
+        };
+        assert_eq!(judged(Some(0)).verdict, Verdict::Right);
+        let waiting = judged(Some(3));
+        assert_eq!((waiting.name.as_str(), waiting.verdict), ("JITR-failed-events", Verdict::Notable));
+        assert!(waiting.found[0].starts_with("3 events wait"), "{waiting:?}");
+        assert_eq!(waiting.help.as_deref(), Some("provisioner replay --queue"));
+        assert_eq!(judged(None).verdict, Verdict::Notable);
+        assert!(on_failure("JITR", None).found[0].contains("lost"));
     }
 
     #[test]

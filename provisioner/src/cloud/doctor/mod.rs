@@ -3,7 +3,6 @@
 //! Each link is read by itself, so that one that cannot be read hides no other. What is right is decided by the same
 //! functions that `setup` decides with.
 
-use aws_sdk_iot::error::ProvideErrorMetadata;
 use jitr::registration::{Registration, Settings as RegistrationSettings};
 use jitr::registry::Registry;
 use jitr::registry::aws::AwsRegistry;
@@ -19,9 +18,9 @@ mod role;
 pub use device::Device;
 pub use finding::{Finding, Link, Verdict};
 
-use self::chain::Namesake;
+use self::chain::{FailedEvents, Namesake};
 use super::setup::{self, Settings, deploy, permission, rule, signer_ca};
-use super::{Account, Error as CloudError, endpoint};
+use super::{Account, Error as CloudError, Queue, endpoint, queue};
 use crate::ExitCode;
 use crate::ca::Certificate;
 
@@ -157,12 +156,12 @@ async fn look_at_chain(
 ) -> (Vec<Finding>, Option<RegistrationSettings>) {
     let mut findings = Vec::new();
     let settings = subject.settings;
-    let (signer, rule, permission, function, destination) = tokio::join!(
+    let (signer, rule, permission, function, failed) = tokio::join!(
         look_at_signer(account, subject),
         rule::find(account, &settings.rule),
         permission::find(account, &settings.function),
         deploy::find(account, &settings.function),
-        destination(account, &settings.function),
+        failed_events(account, &settings.function),
     );
     findings.push(signer);
     let function_arn = match &function {
@@ -196,10 +195,10 @@ async fn look_at_chain(
         _ => Finding::skipped(Link::Role, "not known", "depends on the function"),
     });
     if let Ok(Some(_)) = &function {
-        findings.push(match destination {
-            Ok(destination) => chain::on_failure(&settings.function, destination.as_deref()),
+        findings.push(match failed {
+            Ok(failed) => chain::on_failure(&settings.function, failed.as_ref()),
             // A device gets in without it.
-            Err(error) => Finding::notable(Link::OnFailure, &settings.function, vec![error.to_string()]),
+            Err(error) => Finding::unread(Link::OnFailure, &settings.function, &error).only_notable(),
         });
     } else {
         // Without the function there is nothing that `setup` could connect the others to.
@@ -295,17 +294,14 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
     }
 }
 
-/// ARN of the function's on-failure destination, if it has one.
-async fn destination(account: &Account, function: &str) -> Result<Option<String>, CloudError> {
-    let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
-    match answer {
-        Ok(answer) => Ok(answer
-            .destination_config
-            .and_then(|config| config.on_failure)
-            .and_then(|on_failure| on_failure.destination)),
-        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(account.failed("lambda:GetFunctionEventInvokeConfig")(error)),
-    }
+/// Where events go that the function gave back for good, and how many wait there if that is a queue.
+async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, CloudError> {
+    let Some(destination) = queue::destination(account, function).await? else { return Ok(None) };
+    let waiting = match Queue::find(account, &destination).await? {
+        Some(queue) => Some(queue.depth(account).await?),
+        None => None,
+    };
+    Ok(Some(FailedEvents { destination, waiting }))
 }
 
 /// Repairs what `setup` does not know: a deprecated thing type, and the registration of `device`. Says what was done.

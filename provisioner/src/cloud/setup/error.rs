@@ -12,8 +12,8 @@ pub enum Error {
     /// Neither a function nor a package to make one of.
     #[error("there is no function `{name}` in this account and Region")]
     #[diagnostic(help(
-        "build it with `cargo lambda build --release --output-format zip --bin jitr` and give the package with \
-         --lambda-zip target/lambda/jitr/bootstrap.zip, or name a function that is deployed with --function"
+        "build it with `cargo lambda build --release --output-format zip --bin jitr` and deploy the package with \
+         --lambda-zip, or name a function that is deployed with --function"
     ))]
     NoFunction {
         /// As given.
@@ -60,7 +60,8 @@ pub enum Error {
     /// The CA is registered, and not here.
     #[error("the signer CA {id} is registered in another account of this Region")]
     #[diagnostic(help(
-        "a CA belongs to one account in a Region: delete it there, or make another with `provisioner ca create --home DIR`"
+        "a CA belongs to one account in a Region, unless each account registers it with --sni-only: do so, delete it \
+         there, or make another CA with `provisioner ca create --home DIR`"
     ))]
     CaElsewhere {
         /// Its certificate id.

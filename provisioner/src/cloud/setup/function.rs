@@ -42,6 +42,8 @@ pub(in crate::cloud) struct Deployed {
     pub(in crate::cloud) timeout: i32,
     /// `None` where they cannot be decrypted.
     pub(in crate::cloud) variables: Option<Variables>,
+    /// ARN of the queue or topic that failed events go to, without what happened to them.
+    pub(in crate::cloud) dead_letter: Option<String>,
     /// Why it can never run, if it cannot.
     broken: Option<String>,
     /// Still being made or updated.
@@ -66,6 +68,7 @@ impl Deployed {
             memory: answer.memory_size().unwrap_or(MEMORY),
             timeout: answer.timeout().unwrap_or(TIMEOUT),
             variables: if hidden { None } else { Some(variables.unwrap_or_default()) },
+            dead_letter: answer.dead_letter_config().and_then(|config| config.target_arn.clone()),
             broken: (answer.state() == Some(&State::Failed))
                 .then(|| answer.state_reason().unwrap_or("no reason is given").to_owned()),
             busy: answer.state() == Some(&State::Pending)
@@ -247,6 +250,7 @@ mod tests {
             memory: 256,
             timeout: 15,
             variables: Some(Variables::new()),
+            dead_letter: None,
             broken: None,
             busy: false,
         }

@@ -47,6 +47,8 @@ pub struct Settings {
     pub policy: Option<PolicyName>,
     /// Type of the things; `None` leaves it to the function.
     pub thing_type: Option<ThingTypeName>,
+    /// Register the signer CA so that other accounts of the Region can have it, too (certificate mode `SNI_ONLY`).
+    pub sni_only: bool,
 }
 
 impl Default for Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             role: None,
             policy: None,
             thing_type: None,
+            sni_only: false,
         }
     }
 }
@@ -88,6 +91,7 @@ pub struct Plan {
     permission_step: permission::Step,
     rule_step: rule::Step,
     signer_step: signer_ca::Step,
+    sni_only: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -163,6 +167,7 @@ impl Plan {
             permission_step: permission::decide(found_policy.as_ref(), &permission),
             rule_step: rule::decide(found_rule.as_ref(), &function_arn)?,
             signer_step: signer_ca::decide(found_signer),
+            sni_only: settings.sni_only,
             scope,
             endpoint,
             role,
@@ -180,14 +185,14 @@ impl Plan {
                 self.function_step.link(&self.function),
                 self.permission_step.link(&self.permission),
                 self.rule_step.link(&self.rule),
-                self.signer_step.link(signer),
+                self.signer_step.link(signer, self.sni_only),
             ])
             .collect()
     }
 
     /// Whether carrying it out needs a verification certificate of the signer CA.
     pub fn needs_verification(&self) -> bool {
-        self.signer_step == signer_ca::Step::Register
+        self.signer_step == signer_ca::Step::Register && !self.sni_only
     }
 
     /// Does what the plan says and tells `done` of each link. The signer CA comes last: from then on boards that
@@ -216,7 +221,7 @@ impl Plan {
         done(self.permission_step.link(&self.permission));
         done(self.rule_step.link(&self.rule));
         self.signer_step.apply(account, signer, verification).await?;
-        done(self.signer_step.link(signer.id));
+        done(self.signer_step.link(signer.id, self.sni_only));
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ const ELF_HEADER: usize = 20;
 #[derive(Debug, thiserror::Error, Diagnostic)]
 #[error("{} is not a Lambda package: {reason}", path.display())]
 #[diagnostic(help(
-    "make one with `cargo lambda build --release --output-format zip --bin jitr` and name it with --lambda-zip"
+    "make one with `cargo lambda build --release --output-format zip --bin jitr` and give it with --lambda-zip [PATH]"
 ))]
 pub struct Error {
     path: PathBuf,

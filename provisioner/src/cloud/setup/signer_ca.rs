@@ -1,7 +1,7 @@
 //! The signer CA in the account: registered, active, registering boards by itself, without a provisioning template.
 
 use aws_sdk_iot::operation::describe_ca_certificate::DescribeCaCertificateOutput;
-use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, Tag};
+use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateMode, Tag};
 
 use super::link::{Kind, Link};
 use super::{Error, SignerCa, tags};
@@ -14,12 +14,15 @@ pub(in crate::cloud) struct Registered {
     pub(in crate::cloud) auto_registration: bool,
     /// A template makes AWS provision boards itself (JITP), so that no event is published.
     pub(in crate::cloud) template: bool,
+    /// Several accounts of the Region may have it, and boards have to send the server name (certificate mode
+    /// `SNI_ONLY`). AWS never changes it.
+    pub(in crate::cloud) sni_only: bool,
 }
 
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cloud) enum Step {
-    Leave,
+    Leave(Registered),
     Register,
     Mend(Registered),
 }
@@ -45,21 +48,25 @@ fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
             let given = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
             given(config.template_body()) || given(config.template_name())
         }),
+        sni_only: ca.and_then(|ca| ca.certificate_mode()) == Some(&CertificateMode::SniOnly),
     }
 }
 
 pub(in crate::cloud) fn decide(found: Option<Registered>) -> Step {
     match found {
         None => Step::Register,
-        Some(Registered { active: true, auto_registration: true, template: false }) => Step::Leave,
+        Some(right @ Registered { active: true, auto_registration: true, template: false, .. }) => {
+            Step::Leave(right)
+        }
         Some(wrong) => Step::Mend(wrong),
     }
 }
 
 impl Step {
-    pub(in crate::cloud) fn link(self, id: &str) -> Link {
+    /// `sni_only` is what was asked for.
+    pub(in crate::cloud) fn link(self, id: &str, sni_only: bool) -> Link {
         let changes = match self {
-            Self::Leave | Self::Register => Vec::new(),
+            Self::Leave(_) | Self::Register => Vec::new(),
             Self::Mend(found) => [
                 (!found.active, "was inactive, becomes active"),
                 (!found.auto_registration, "auto-registration was off, goes on"),
@@ -73,10 +80,20 @@ impl Step {
             .map(|(_, what)| what.to_owned())
             .collect(),
         };
-        Link::new(Kind::SignerCa, id, self != Self::Register, changes)
+        let mut link = Link::new(Kind::SignerCa, id, self != Self::Register, changes);
+        if let (
+            Self::Leave(Registered { sni_only: false, .. }) | Self::Mend(Registered { sni_only: false, .. }),
+            true,
+        ) = (self, sni_only)
+        {
+            link.details.push(
+                "is registered for this account alone, which AWS does not change: delete it first".to_owned(),
+            );
+        }
+        link
     }
 
-    /// `verification` is the verification certificate, PEM; needed to register.
+    /// `verification` is the verification certificate, PEM. Without one the CA is registered in the mode `SNI_ONLY`.
     pub(in crate::cloud) async fn apply(
         self,
         account: &Account,
@@ -84,14 +101,18 @@ impl Step {
         verification: Option<&str>,
     ) -> Result<(), CloudError> {
         match self {
-            Self::Leave => Ok(()),
-            Self::Register => register(account, signer, verification.unwrap_or_default()).await,
+            Self::Leave(_) => Ok(()),
+            Self::Register => register(account, signer, verification).await,
             Self::Mend(found) => mend(account, signer.id, found).await,
         }
     }
 }
 
-async fn register(account: &Account, signer: &SignerCa<'_>, verification: &str) -> Result<(), CloudError> {
+async fn register(
+    account: &Account,
+    signer: &SignerCa<'_>,
+    verification: Option<&str>,
+) -> Result<(), CloudError> {
     let tags = tags(Some(signer.id))
         .into_iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
@@ -104,7 +125,8 @@ async fn register(account: &Account, signer: &SignerCa<'_>, verification: &str) 
         .iot()
         .register_ca_certificate()
         .ca_certificate(&signer.pem)
-        .verification_certificate(verification)
+        .set_verification_certificate(verification.map(str::to_owned))
+        .set_certificate_mode(verification.is_none().then_some(CertificateMode::SniOnly))
         .set_as_active(true)
         .allow_auto_registration(true)
         .set_tags(Some(tags))
@@ -153,12 +175,13 @@ mod tests {
     use super::*;
     use crate::cloud::setup::link::Action;
 
-    const RIGHT: Registered = Registered { active: true, auto_registration: true, template: false };
+    const RIGHT: Registered =
+        Registered { active: true, auto_registration: true, template: false, sni_only: false };
 
     #[test]
     fn a_ca_that_is_right_is_left_and_a_missing_one_registered() {
-        assert_eq!(decide(Some(RIGHT)).link("1f").action, Action::Leave);
-        assert_eq!(decide(None).link("1f").action, Action::Create);
+        assert_eq!(decide(Some(RIGHT)).link("1f", false).action, Action::Leave);
+        assert_eq!(decide(None).link("1f", true).action, Action::Create);
     }
 
     #[test]
@@ -169,10 +192,19 @@ mod tests {
             (Registered { template: true, ..RIGHT }, "template"),
         ];
         for (found, named) in cases {
-            let link = decide(Some(found)).link("1f");
+            let link = decide(Some(found)).link("1f", false);
             assert_eq!(link.action, Action::Change);
             assert_eq!(link.details.len(), 1);
             assert!(link.details[0].contains(named), "{link:?}");
         }
+    }
+
+    #[test]
+    fn a_ca_of_one_account_cannot_become_one_of_several_and_that_is_said() {
+        let link = decide(Some(RIGHT)).link("1f", true);
+        assert_eq!(link.action, Action::Leave);
+        assert!(link.details[0].contains("delete it first"), "{link:?}");
+        let shared = decide(Some(Registered { sni_only: true, ..RIGHT }));
+        assert!(shared.link("1f", true).details.is_empty());
     }
 }

@@ -98,13 +98,19 @@ impl Account {
             return Err(Error::CertificateValidation { reason: "it is not a CA certificate".into() });
         }
         let id = x509::certificate_id(&der);
-        if self.authorities.contains_key(&id) {
+        let taken = request.mode == CertificateMode::Default && self.taken_authorities.contains(&id);
+        if self.authorities.contains_key(&id) || taken {
             let arn = self.authority_arn(&id);
             return Err(Error::AlreadyExists { what: "CA certificate", id, arn });
         }
         match (&request.verification, request.mode) {
-            (Some(pem), _) => self.check_verification(pem, &certificate)?,
+            (Some(pem), CertificateMode::Default) => self.check_verification(pem, &certificate)?,
             (None, CertificateMode::SniOnly) => {}
+            (Some(_), CertificateMode::SniOnly) => {
+                return Err(Error::InvalidRequest {
+                    reason: "a verification certificate goes with the mode DEFAULT".into(),
+                });
+            }
             (None, CertificateMode::Default) => {
                 return Err(Error::InvalidRequest {
                     reason: "a verification certificate is required unless the mode is SNI_ONLY".into(),
@@ -134,6 +140,12 @@ impl Account {
         };
         self.authorities.insert(id.clone(), authority);
         Ok(id)
+    }
+
+    /// Another account of the Region registers the CA certificate with this id in the mode `DEFAULT`, so that this account
+    /// cannot do the same.
+    pub fn take_authority(&mut self, id: impl Into<String>) {
+        self.taken_authorities.insert(id.into());
     }
 
     /// Proof that the caller holds the CA's key: a certificate for this account's registration code, signed with it.

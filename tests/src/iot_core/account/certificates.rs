@@ -53,7 +53,7 @@ pub struct Certificate {
     pub ca_id: Option<String>,
     /// Present status.
     pub status: Status,
-    /// SNI_ONLY if it was registered without a CA.
+    /// That of its CA; SNI_ONLY if it was registered without one.
     pub mode: CertificateMode,
     /// When it was registered.
     pub created: SystemTime,
@@ -91,12 +91,20 @@ impl Account {
         self.identity.arn("iot", &format!("cert/{id}"))
     }
 
-    /// A device presents `der` at its CONNECT: just-in-time registration, if it is unknown.
-    pub fn present_certificate(&mut self, der: &[u8]) -> Result<Presented, Error> {
+    /// A device presents `der` at its CONNECT: just-in-time registration, if it is unknown. `server_name` tells whether it
+    /// named the server: certificates in the mode `SNI_ONLY` need that (AWS IoT API, `CertificateDescription`).
+    pub fn present_certificate(&mut self, der: &[u8], server_name: bool) -> Result<Presented, Error> {
         let parsed = x509::parse(der)?;
         x509::check_validity(&parsed)?;
         let id = x509::certificate_id(der);
+        let check_mode = |mode| match mode {
+            CertificateMode::SniOnly if !server_name => Err(Error::InvalidRequest {
+                reason: "the certificate's mode is SNI_ONLY, and the client named no server".into(),
+            }),
+            _ => Ok(()),
+        };
         if let Some(known) = self.certificates.get(&id) {
+            check_mode(known.mode)?;
             return Ok(Presented::Known { id, ca_id: known.ca_id.clone(), status: known.status });
         }
         let issuers = self.issuers(&parsed);
@@ -112,13 +120,9 @@ impl Account {
         if !ca.auto_registration {
             return state("the CA certificate does not register devices automatically");
         }
-        let ca_id = ca.id.clone();
-        self.insert_certificate(
-            der,
-            Some(ca_id.clone()),
-            Status::PendingActivation,
-            CertificateMode::Default,
-        );
+        check_mode(ca.mode)?;
+        let (ca_id, mode) = (ca.id.clone(), ca.mode);
+        self.insert_certificate(der, Some(ca_id.clone()), Status::PendingActivation, mode);
         Ok(Presented::Registered { id, ca_id })
     }
 
@@ -152,9 +156,9 @@ impl Account {
                 reason: "the CA certificate is INACTIVE".into(),
             });
         }
-        let ca_id = ca.id.clone();
+        let (ca_id, mode) = (ca.id.clone(), ca.mode);
         self.refuse_known(&der)?;
-        Ok(self.insert_certificate(&der, Some(ca_id), status, CertificateMode::Default))
+        Ok(self.insert_certificate(&der, Some(ca_id), status, mode))
     }
 
     /// `RegisterCertificateWithoutCA` (multi-account registration). Returns the certificate id.

@@ -80,6 +80,8 @@ pub struct Account {
     endpoint: String,
     sequence: u64,
     authorities: BTreeMap<String, Authority>,
+    /// Ids of the CA certificates that other accounts of the Region have for themselves.
+    taken_authorities: BTreeSet<String>,
     certificates: BTreeMap<String, Certificate>,
     policies: BTreeMap<String, Policy>,
     things: BTreeMap<String, Thing>,
@@ -104,6 +106,7 @@ impl Account {
             endpoint: endpoint.into(),
             sequence: 0,
             authorities: BTreeMap::new(),
+            taken_authorities: BTreeSet::new(),
             certificates: BTreeMap::new(),
             policies: BTreeMap::new(),
             things: BTreeMap::new(),

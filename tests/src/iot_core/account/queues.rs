@@ -111,6 +111,20 @@ impl Account {
         Ok(())
     }
 
+    /// `ChangeMessageVisibility`: hides a message for `hidden` from now on. An old receipt changes nothing.
+    pub fn change_message_visibility(
+        &mut self,
+        queue: &str,
+        receipt: &str,
+        hidden: Duration,
+    ) -> Result<(), Error> {
+        let messages = self.queue_mut(queue)?.messages.iter_mut();
+        for message in messages.filter(|message| message.receipt == receipt) {
+            message.visible_from = Instant::now() + hidden;
+        }
+        Ok(())
+    }
+
     /// `DeleteQueue`.
     pub fn delete_queue(&mut self, name: &str) -> Result<(), Error> {
         self.queue(name)?;

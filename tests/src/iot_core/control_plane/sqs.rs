@@ -20,6 +20,7 @@ pub(super) const OPERATIONS: &[Named] = &[
     ("SendMessage", send),
     ("ReceiveMessage", receive),
     ("DeleteMessage", delete_message),
+    ("ChangeMessageVisibility", change_visibility),
 ];
 
 /// The fields of all requests.
@@ -104,5 +105,12 @@ fn receive(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
 fn delete_message(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
     let body: Body = call.json()?;
     account.delete_message(body.queue(), &body.receipt_handle)?;
+    Ok(Reply::json(json!({})))
+}
+
+fn change_visibility(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let body: Body = call.json()?;
+    let hidden = Duration::from_secs(body.visibility_timeout.unwrap_or_default());
+    account.change_message_visibility(body.queue(), &body.receipt_handle, hidden)?;
     Ok(Reply::json(json!({})))
 }

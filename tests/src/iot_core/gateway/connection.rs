@@ -21,7 +21,7 @@ use tokio_util::codec::Framed;
 use super::access::{Access, Client, Operation};
 use super::journal::{Ended, Event, Journal, Refusal};
 use super::router::{Message, Router, Ticket};
-use crate::iot_core::directory::Verdict;
+use crate::iot_core::directory::{Peer, Verdict};
 use crate::iot_core::topic;
 
 /// Room for the largest payload AWS IoT takes (128 KiB) and its topic (256 bytes) with their headers.
@@ -51,7 +51,8 @@ type Stream = Framed<TlsStream<TcpStream>, Codec>;
 /// Serves a client until its connection ends.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     match greet(&shared, stream).await {
-        Ok((connect, leaf, mut stream)) => {
+        Ok((connect, leaf, server_name, mut stream)) => {
+            let peer = Peer { address: peer.ip(), server_name };
             match admit(&shared, &connect, &leaf, peer) {
                 Ok(client) => Connection::run(&shared, client, connect, &mut stream).await,
                 Err(event) => shared.journal.record(event),
@@ -65,16 +66,17 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     }
 }
 
-/// TLS handshake and CONNECT packet; an error says in words why there was none.
-async fn greet(shared: &Shared, stream: TcpStream) -> Result<(Connect, Vec<u8>, Stream), String> {
+/// TLS handshake and CONNECT packet, and whether the client named the server; an error says in words why there was none.
+async fn greet(shared: &Shared, stream: TcpStream) -> Result<(Connect, Vec<u8>, bool, Stream), String> {
     let late = |what: &str| format!("no {what} within {:?}", shared.patience);
     let handshake = timeout(shared.patience, shared.tls.accept(stream)).await;
     let stream = handshake.map_err(|_| late("TLS handshake"))?.map_err(|error| error.to_string())?;
     let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| leaf.to_vec());
     let leaf = leaf.ok_or("no client certificate")?;
+    let named = stream.get_ref().1.server_name().is_some();
     let mut stream = Framed::new(stream, Codec::new(MAX_PACKET));
     match timeout(shared.patience, stream.next()).await.map_err(|_| late("CONNECT"))? {
-        Some(Ok((Packet::Connect(connect), _))) => Ok((*connect, leaf, stream)),
+        Some(Ok((Packet::Connect(connect), _))) => Ok((*connect, leaf, named, stream)),
         Some(Ok(_)) => Err("the first packet is not CONNECT".to_owned()),
         Some(Err(error)) => Err(error.to_string()),
         None => Err("closed before CONNECT".to_owned()),
@@ -82,14 +84,14 @@ async fn greet(shared: &Shared, stream: TcpStream) -> Result<(Connect, Vec<u8>, 
 }
 
 /// Asks the account, then the policies; an error is what to record before the connection is closed.
-fn admit(shared: &Shared, connect: &Connect, leaf: &[u8], peer: SocketAddr) -> Result<Client, Event> {
+fn admit(shared: &Shared, connect: &Connect, leaf: &[u8], peer: Peer) -> Result<Client, Event> {
     let client_id = connect.client_id.to_string();
     let refused = |certificate_id: &str, refusal: Refusal| Event::Refused {
         certificate_id: certificate_id.to_owned(),
         client_id: client_id.clone(),
         refusal,
     };
-    let certificate_id = match shared.access.directory.connecting(leaf, peer.ip()) {
+    let certificate_id = match shared.access.directory.connecting(leaf, peer) {
         Verdict::Active { certificate_id } => certificate_id,
         Verdict::Registered { certificate_id } => {
             return Err(Event::Registered { certificate_id, client_id });
@@ -104,8 +106,11 @@ fn admit(shared: &Shared, connect: &Connect, leaf: &[u8], peer: SocketAddr) -> R
             Refusal::Unsupported { what: "a client id has 1 to 128 bytes" },
         ));
     }
-    let client =
-        Client { client_id: client_id.clone(), certificate_id: certificate_id.clone(), source_ip: peer.ip() };
+    let client = Client {
+        client_id: client_id.clone(),
+        certificate_id: certificate_id.clone(),
+        source_ip: peer.address,
+    };
     shared.access.check(&client, Operation::Connect).map_err(|refusal| refused(&certificate_id, refusal))?;
     if let Some(will) = &connect.last_will {
         check_publish(&shared.access, &client, &will.topic, will.qos, will.retain)

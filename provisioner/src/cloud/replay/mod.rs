@@ -1,5 +1,7 @@
 //! Registrations that did not finish, started again: the event that AWS sent when the device connected is made once more.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
 use jitr::event::Event;
@@ -12,10 +14,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+mod recorded;
+
+pub use recorded::recorded;
+
 use super::pace::Pace;
+use super::queue::{self, BATCH};
 use super::setup::deploy;
-use super::{Account, Error as CloudError};
+use super::{Account, Error as CloudError, Queue};
 use crate::ExitCode;
+
+/// Seconds that a message is taken for, besides the turns of its batch: a function may need 15 minutes (AWS Lambda quotas).
+const TAKEN_FOR: i32 = 900;
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -35,6 +45,22 @@ pub enum Error {
         "mend the variable in the function's configuration, or send the events to the function"
     ))]
     Settings(#[from] jitr::config::ConfigError),
+    /// The function sends what failed nowhere.
+    #[error("the function `{function}` has no queue of failed events")]
+    #[diagnostic(help(
+        "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait"
+    ))]
+    NoQueue {
+        /// Name or ARN.
+        function: String,
+    },
+    /// A topic, a bus or another function.
+    #[error("{arn} is not a queue that events can be taken from")]
+    #[diagnostic(help("name the SQS queue that they end up in with --queue ARN"))]
+    NotAQueue {
+        /// As given, or as the function has it.
+        arn: String,
+    },
 }
 
 impl Error {
@@ -42,7 +68,8 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Incomplete { .. } => ExitCode::Failed,
-            Self::Settings(_) => ExitCode::Aws,
+            Self::Settings(_) | Self::NoQueue { .. } => ExitCode::Aws,
+            Self::NotAQueue { .. } => ExitCode::Usage,
         }
     }
 }
@@ -115,25 +142,11 @@ pub enum Job {
     Certificate(String),
     /// Recorded earlier.
     Recorded {
-        /// Where: file and number.
+        /// Where: file and number, or id of the message.
         source: String,
         /// The event, not looked at yet.
         event: Value,
     },
-}
-
-/// The recorded events in a file: one JSON object a line, an array of them, or one.
-///
-/// # Errors
-/// What is wrong with the JSON, and where.
-pub fn recorded(file: &str, text: &str) -> Result<Vec<Job>, serde_json::Error> {
-    let values: Vec<Value> = match serde_json::from_str(text) {
-        Ok(Value::Array(values)) => values,
-        Ok(one) => vec![one],
-        Err(_) => serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>()?,
-    };
-    let numbered = values.into_iter().zip(1..);
-    Ok(numbered.map(|(event, number)| Job::Recorded { source: format!("{file}:{number}"), event }).collect())
 }
 
 /// How it ended for one event.
@@ -169,6 +182,10 @@ impl Row {
     fn bad(certificate_id: &str, outcome: Outcome, reason: impl ToString) -> Self {
         let reason = Some(reason.to_string());
         Self { certificate_id: certificate_id.to_owned(), thing_name: None, outcome, reason }
+    }
+
+    fn is_good(&self) -> bool {
+        matches!(self.outcome, Outcome::Registered | Outcome::Repaired)
     }
 
     fn good(certificate_id: &str, outcome: Outcome, thing_name: Option<String>) -> Self {
@@ -215,10 +232,97 @@ pub async fn replay(
     for job in jobs {
         pace.turn().await;
         let row = one(account, scope, registrar, job).await?;
-        failed += usize::from(matches!(row.outcome, Outcome::Refused | Outcome::Failed));
+        failed += usize::from(!row.is_good());
         done(&row);
     }
-    if failed > 0 { Err(Error::Incomplete { failed, total: jobs.len() }.into()) } else { Ok(()) }
+    all_good(failed, jobs.len())
+}
+
+fn all_good(failed: usize, total: usize) -> Result<(), CloudError> {
+    if failed > 0 { Err(Error::Incomplete { failed, total }.into()) } else { Ok(()) }
+}
+
+/// The queue that `wanted` (ARN, URL or name) means, or else the one that the function sends failed events to.
+///
+/// # Errors
+/// [`Error::NoQueue`], [`Error::NotAQueue`], and whatever the calls end in.
+pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> Result<Queue, CloudError> {
+    let wanted = match wanted {
+        Some(wanted) => wanted.to_owned(),
+        None => queue::destination(account, function)
+            .await?
+            .ok_or_else(|| Error::NoQueue { function: function.to_owned() })?,
+    };
+    let found = Queue::find(account, &wanted).await?;
+    found.ok_or_else(|| Error::NotAQueue { arn: wanted }.into())
+}
+
+/// Sends the events of a queue one after the other, and deletes each once its certificate is registered. The others
+/// are given back at the end, so that each event is tried once a run.
+///
+/// # Errors
+/// As [`replay`]. What was taken and not worked off is given back first.
+pub async fn replay_queue(
+    account: &Account,
+    scope: &Scope,
+    registrar: &Registrar,
+    queue: &Queue,
+    rate: f64,
+    mut done: impl FnMut(&Row),
+) -> Result<(), CloudError> {
+    // Receipts of the messages that this run has taken and not deleted, by the message's id.
+    let mut taken = BTreeMap::new();
+    let worked_off = work_off(account, scope, registrar, queue, rate, &mut taken, &mut done).await;
+    for receipt in taken.values() {
+        // One that is not given back comes back by itself, only later.
+        if let Err(error) = queue.give_back(account, receipt).await {
+            tracing::warn!(%error, queue = queue.name, "a message stays hidden for some minutes");
+        }
+    }
+    let total = worked_off?;
+    all_good(taken.len(), total)
+}
+
+/// Works the queue off until nothing new comes, and says how many messages there were.
+async fn work_off(
+    account: &Account,
+    scope: &Scope,
+    registrar: &Registrar,
+    queue: &Queue,
+    rate: f64,
+    taken: &mut BTreeMap<String, String>,
+    done: &mut impl FnMut(&Row),
+) -> Result<usize, CloudError> {
+    let pace = Pace::new(rate);
+    // Twelve hours are the longest (Amazon SQS API reference, `ReceiveMessage`).
+    let seconds = (f64::from(BATCH) / rate + f64::from(TAKEN_FOR)).min(43_200.0) as i32;
+    let mut total = 0;
+    loop {
+        let mut fresh = Vec::new();
+        for message in queue.receive(account, seconds).await? {
+            let (id, receipt) =
+                (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
+            if taken.insert(id.clone(), receipt).is_none() {
+                fresh.push((id, message.body.unwrap_or_default()));
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(total);
+        }
+        for (id, body) in fresh {
+            pace.turn().await;
+            total += 1;
+            let job = Job::Recorded { source: id.clone(), event: recorded::of_message(&body) };
+            let row = one(account, scope, registrar, &job).await?;
+            if row.is_good()
+                && let Some(receipt) = taken.get(&id)
+            {
+                queue.delete(account, receipt).await?;
+                taken.remove(&id);
+            }
+            done(&row);
+        }
+    }
 }
 
 async fn one(account: &Account, scope: &Scope, registrar: &Registrar, job: &Job) -> Result<Row, CloudError> {
@@ -345,16 +449,6 @@ mod tests {
         assert!(!is_old_enough(&since(3599), hour, now));
         assert!(is_old_enough(&since(0), None, now));
         assert!(is_old_enough(&Pending { since: None, ..since(0) }, hour, now));
-    }
-
-    #[test]
-    fn recorded_events_come_as_lines_as_a_list_or_alone() {
-        for (text, count) in
-            [("{\"a\":1}\n{\"a\":2}\n\n", 2), ("[{\"a\":1},{\"a\":2},3]", 3), ("{\"a\":\n1}", 1)]
-        {
-            assert_eq!(recorded("f", text).unwrap().len(), count, "{text}");
-        }
-        assert!(recorded("f", "{\"a\":1}\nnonsense").unwrap_err().line() == 2);
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! The queue (Amazon SQS) that an event goes to when the function has failed for good.
+
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+
+use super::setup::deploy;
+use super::{Account, Error as CloudError};
+
+/// Most messages that one call brings (Amazon SQS API reference, `ReceiveMessage`).
+pub(super) const BATCH: i32 = 10;
+/// With a wait every server of the queue is asked, not only some: an empty answer is then an empty queue.
+const WAIT_SECONDS: i32 = 1;
+
+/// A queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    url: String,
+}
+
+/// ARN of what events go to that the function gave back for good: its on-failure destination, or else its dead-letter
+/// target.
+///
+/// # Errors
+/// Whatever the calls end in.
+pub(super) async fn destination(account: &Account, function: &str) -> Result<Option<String>, CloudError> {
+    let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
+    let config = match answer.map_err(account.failed("lambda:GetFunctionEventInvokeConfig")) {
+        Err(error) if error.has_code("ResourceNotFoundException") => None,
+        answer => answer?.destination_config,
+    };
+    let on_failure =
+        config.and_then(|config| config.on_failure).and_then(|on_failure| on_failure.destination);
+    match on_failure.filter(|arn| !arn.is_empty()) {
+        Some(arn) => Ok(Some(arn)),
+        None => Ok(deploy::find(account, function).await?.and_then(|deployed| deployed.dead_letter)),
+    }
+}
+
+impl Queue {
+    /// The queue that an ARN, a URL or a name means; `None` for the ARN of something else.
+    ///
+    /// # Errors
+    /// Whatever `sqs:GetQueueUrl` ends in.
+    pub(super) async fn find(account: &Account, wanted: &str) -> Result<Option<Self>, CloudError> {
+        let (name, owner) = match wanted.split(':').collect::<Vec<_>>().as_slice() {
+            ["arn", _, "sqs", _, owner, name] => ((*name).to_owned(), Some((*owner).to_owned())),
+            ["arn", ..] => return Ok(None),
+            _ if wanted.contains("://") => {
+                let name = wanted.rsplit('/').next().unwrap_or_default().to_owned();
+                return Ok(Some(Self { name, url: wanted.to_owned() }));
+            }
+            _ => (wanted.to_owned(), None),
+        };
+        const ACTION: &str = "sqs:GetQueueUrl";
+        let request = account.sqs().get_queue_url().queue_name(&name).set_queue_owner_aws_account_id(owner);
+        let answer = request.send().await.map_err(account.failed(ACTION))?;
+        let url = answer.queue_url.ok_or(CloudError::Incomplete { action: ACTION, what: "the URL" })?;
+        Ok(Some(Self { name, url }))
+    }
+
+    /// How many messages are in it, those that somebody is working on included. Approximate, as AWS has it.
+    ///
+    /// # Errors
+    /// Whatever `sqs:GetQueueAttributes` ends in.
+    pub async fn depth(&self, account: &Account) -> Result<u64, CloudError> {
+        const ACTION: &str = "sqs:GetQueueAttributes";
+        let counted = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = account.sqs().get_queue_attributes().queue_url(&self.url);
+        let request = request.set_attribute_names(Some(counted.to_vec()));
+        let answer = request.send().await.map_err(account.failed(ACTION))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let counts = counted.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok());
+        Ok(counts.sum())
+    }
+
+    /// Takes some messages; nobody else gets them for `seconds`.
+    pub(super) async fn receive(&self, account: &Account, seconds: i32) -> Result<Vec<Message>, CloudError> {
+        let request = account.sqs().receive_message().queue_url(&self.url).max_number_of_messages(BATCH);
+        let request = request.visibility_timeout(seconds).wait_time_seconds(WAIT_SECONDS);
+        let answer = request.send().await.map_err(account.failed("sqs:ReceiveMessage"))?;
+        Ok(answer.messages.unwrap_or_default())
+    }
+
+    /// Deletes a message that was taken.
+    pub(super) async fn delete(&self, account: &Account, receipt: &str) -> Result<(), CloudError> {
+        let request = account.sqs().delete_message().queue_url(&self.url).receipt_handle(receipt);
+        request.send().await.map(drop).map_err(account.failed("sqs:DeleteMessage"))
+    }
+
+    /// Gives a message back that was taken.
+    pub(super) async fn give_back(&self, account: &Account, receipt: &str) -> Result<(), CloudError> {
+        let request = account.sqs().change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
+        let request = request.visibility_timeout(0);
+        request.send().await.map(drop).map_err(account.failed("sqs:ChangeMessageVisibility"))
+    }
+}
