@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 
 use crate::config::{self, ConfigError};
-use crate::registry::aws::AwsRegistry;
+use crate::registry::aws::{self, AwsRegistry};
 
 pub use handler::{Answer, Decision, Failure, Handled, Handler, Invocation};
 #[cfg(test)]
@@ -66,5 +66,5 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
 fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegistry>, ConfigError> {
     let settings = config::settings(&variables)?;
     let connection = config::connection(&variables)?;
-    Ok(Handler::new(AwsRegistry::new(client::connect(connection)), settings))
+    Ok(Handler::new(AwsRegistry::new(client::connect(connection), aws::FUNCTION), settings))
 }

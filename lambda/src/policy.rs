@@ -22,6 +22,14 @@ pub enum PolicyError {
     /// JSON, but not a policy.
     #[error("the policy document is not a policy: {0}")]
     Shape(&'static str),
+    /// A statement that AWS IoT would refuse.
+    #[error("statement {number} of the policy document {what}")]
+    Statement {
+        /// Counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Longer than AWS IoT takes.
     #[error(
         "the policy document has {size} characters without white space; AWS IoT takes {MAX_DOCUMENT_SIZE}"
@@ -53,11 +61,13 @@ impl PolicyTemplate {
         if !members.get("Version").is_some_and(Value::is_string) {
             return Err(PolicyError::Shape("\"Version\" is missing or not a string"));
         }
-        if !members
-            .get("Statement")
-            .is_some_and(|s| s.is_object() || s.as_array().is_some_and(|a| !a.is_empty()))
-        {
-            return Err(PolicyError::Shape("\"Statement\" is missing or empty"));
+        let statements = match members.get("Statement") {
+            Some(Value::Array(statements)) if !statements.is_empty() => statements.as_slice(),
+            Some(statement @ Value::Object(_)) => std::slice::from_ref(statement),
+            _ => return Err(PolicyError::Shape("\"Statement\" is missing or empty")),
+        };
+        for (number, statement) in (1..).zip(statements) {
+            check(statement).map_err(|what| PolicyError::Statement { number, what })?;
         }
         Ok(Self(document))
     }
@@ -72,6 +82,22 @@ impl PolicyTemplate {
         let document = PolicyDocument(document);
         let size = document.size();
         if size > MAX_DOCUMENT_SIZE { Err(PolicyError::TooLong { size }) } else { Ok(document) }
+    }
+}
+
+/// Whether a statement has what each must have (AWS IoT Core Developer Guide, "AWS IoT Core policies").
+fn check(statement: &Value) -> Result<(), &'static str> {
+    let listed = |list: &Vec<Value>| !list.is_empty() && list.iter().all(Value::is_string);
+    let names =
+        |element: &str| statement[element].is_string() || statement[element].as_array().is_some_and(listed);
+    if statement["Effect"] != "Allow" && statement["Effect"] != "Deny" {
+        Err("has no \"Effect\" that is \"Allow\" or \"Deny\"")
+    } else if !names("Action") {
+        Err("has no \"Action\" that is a string or a list of strings")
+    } else if !names("Resource") {
+        Err("has no \"Resource\" that is a string or a list of strings")
+    } else {
+        Ok(())
     }
 }
 
@@ -157,15 +183,15 @@ mod tests {
 
     #[test]
     fn the_size_limit_counts_characters_without_white_space() {
-        let padded = |n: usize| {
-            let text = format!(
-                r#"{{ "Version": "2012-10-17", "Statement": [ {{ "Sid": "{} {}" }} ] }}"#,
-                "x".repeat(n),
-                ""
-            );
-            PolicyTemplate::parse(&text).unwrap().fill(&scope())
+        let document = |sid: &str| {
+            let statement = format!(r#"{{ "Sid": "{sid}", "Effect":"Deny","Action":"*", "Resource": "*" }}"#);
+            format!(r#"{{ "Version": "2012-10-17", "Statement": [ {statement} ] }}"#)
         };
-        let frame = r#"{"Version":"2012-10-17","Statement":[{"Sid":""}]}"#.len();
+        let padded = |n: usize| {
+            let sid = format!("{} ", "x".repeat(n));
+            PolicyTemplate::parse(&document(&sid)).unwrap().fill(&scope())
+        };
+        let frame = document("").chars().filter(|c| !c.is_whitespace()).count();
         assert!(padded(MAX_DOCUMENT_SIZE - frame).is_ok());
         let error = padded(MAX_DOCUMENT_SIZE - frame + 1).unwrap_err();
         assert!(error.to_string().contains("has 2049 characters"), "{error}");
@@ -177,6 +203,28 @@ mod tests {
             ["", "[]", "{}", r#"{"Version":"2012-10-17"}"#, r#"{"Version":"2012-10-17","Statement":[]}"#]
         {
             assert!(PolicyTemplate::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        let right = r#"{"Effect":"Allow","Action":["iot:Connect"],"Resource":"*"}"#;
+        for (wrong, says) in [
+            (right.replace("Allow", "allow"), "statement 2 of the policy document has no \"Effect\""),
+            (
+                right.replace("[\"iot:Connect\"]", "[]"),
+                "statement 2 of the policy document has no \"Action\"",
+            ),
+            (
+                right.replace("Resource", "Resources"),
+                "statement 2 of the policy document has no \"Resource\"",
+            ),
+            ("7".to_owned(), "statement 2"),
+            (right.replace(":\"*\"", ";"), "line 2 column"),
+        ] {
+            let text = format!("{{\"Version\":\"2012-10-17\",\"Statement\":[\n{right},{wrong}]}}");
+            let error = PolicyTemplate::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
         }
     }
 }

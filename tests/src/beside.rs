@@ -18,14 +18,19 @@ pub enum NotBeside {
     Unknown(#[source] std::io::Error),
 }
 
-/// The program of that name (without `.exe`) in the folder of the running one.
+/// The program of that name (without `.exe`) in the folder of the running one, or in the one above if that is where cargo
+/// puts tests and benches.
 ///
 /// # Errors
 /// [`NotBeside`].
 pub fn program(name: &str) -> Result<PathBuf, NotBeside> {
     let mut path = std::env::current_exe().map_err(NotBeside::Unknown)?;
     let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    path.set_file_name(&program);
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    path.push(&program);
     if path.is_file() {
         return Ok(path);
     }

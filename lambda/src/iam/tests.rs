@@ -67,11 +67,12 @@ fn the_role_may_make_exactly_the_calls_the_registry_makes_each_on_the_narrowest_
             );
         }
     }
-    let expected = Operation::ALL.map(|operation| {
-        let resources = narrowest(operation).iter().map(|resource| scope().arn(resource)).collect();
-        (format!("iot:{operation}"), resources)
-    });
-    assert_eq!(grants, expected.into());
+    let arns = |operation| narrowest(operation).iter().map(|resource| scope().arn(resource));
+    let calls = Operation::ALL.map(|operation| (format!("iot:{operation}"), arns(operation).collect()));
+    // What is created is tagged in the same call.
+    let tagged = arns(Operation::CreatePolicy).chain(arns(Operation::CreateThingType)).collect();
+    let expected = calls.into_iter().chain([("iot:TagResource".to_owned(), tagged)]);
+    assert_eq!(grants, expected.collect());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use aws_sdk_iot::Client;
 use aws_sdk_iot::config::http::HttpResponse;
 use aws_sdk_iot::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_iot::types::{CertificateStatus as SdkStatus, ThingPrincipalType};
+use aws_sdk_iot::types::{CertificateStatus as SdkStatus, Tag, ThingPrincipalType};
 
 use super::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Operation, Registry, RegistryError,
@@ -12,17 +12,31 @@ use super::{
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 
+/// Key of the tag on every policy and thing type that is created; its value names the tool. Neither belongs to one CA, so
+/// that they name none.
+pub const CREATED_BY: &str = "zero-touch:created-by";
+
+/// Value of [`CREATED_BY`] on what the Lambda function creates.
+pub const FUNCTION: &str = "jitr";
+
 /// AWS IoT behind a client. Time-outs are the client's; its own retries should be off where
 /// [`Retrying`](super::retry::Retrying) asks again.
 #[derive(Debug, Clone)]
 pub struct AwsRegistry {
     client: Client,
+    tool: &'static str,
 }
 
 impl AwsRegistry {
-    /// A registry that calls AWS through `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// A registry that calls AWS through `client`. What it creates carries the name of the `tool` as a tag.
+    pub fn new(client: Client, tool: &'static str) -> Self {
+        Self { client, tool }
+    }
+
+    /// The tag goes along with the creation and costs no call; it needs the permission `iot:TagResource`.
+    fn tags(&self) -> Option<Vec<Tag>> {
+        // Building fails only without a key.
+        Tag::builder().key(CREATED_BY).value(self.tool).build().ok().map(|tag| vec![tag])
     }
 }
 
@@ -61,6 +75,7 @@ impl Registry for AwsRegistry {
 
     async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
         let call = self.client.create_thing_type().thing_type_name(thing_type.as_str());
+        let call = call.set_tags(self.tags());
         call.send().await.map(drop).map_err(|e| failure(Operation::CreateThingType, e))
     }
 
@@ -104,6 +119,7 @@ impl Registry for AwsRegistry {
     async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {
         let call =
             self.client.create_policy().policy_name(policy.as_str()).policy_document(document.to_string());
+        let call = call.set_tags(self.tags());
         call.send().await.map(drop).map_err(|e| failure(Operation::CreatePolicy, e))
     }
 

@@ -24,7 +24,7 @@ mod sources;
 use self::results::Results;
 
 /// What was registered, in the home folder.
-const JOURNAL: &str = "register.jsonl";
+pub(super) const JOURNAL: &str = "register.jsonl";
 
 /// Arguments of `register`.
 #[derive(Debug, Args)]
@@ -108,7 +108,8 @@ impl Options {
                 .into());
             };
             settings.policy_template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes))
-                .map_err(|error| cloud::Error::Register(register::Error::Policy(error)))?;
+                .map_err(|source| register::Error::Policy { document: path.display().to_string(), source })
+                .map_err(cloud::Error::Register)?;
         }
         if let Some(policy) = &self.policy {
             settings.policy = policy.clone();

@@ -1,12 +1,15 @@
 //! `teardown`: what this tool made in the account, removed.
 
 use clap::Args;
+use jitr::scope::Scope;
 use serde::Serialize;
 
 use super::Context;
+use super::register::JOURNAL;
 use crate::Error as TopError;
-use crate::cloud::Account;
-use crate::cloud::teardown::{Item, Keep, Outcome, Plan};
+use crate::cloud::register::Journal;
+use crate::cloud::teardown::{Item, Keep, Kind, Outcome, Plan};
+use crate::cloud::{self, Account};
 
 /// Arguments of `teardown`.
 #[derive(Debug, Args)]
@@ -15,7 +18,8 @@ Example: provisioner teardown --dry-run
     Show what would be removed.
 
 Only what carries the tag zero-touch:created-by=provisioner is removed, and what belongs to it: the certificates that such
-a CA signed, with their things, and the policy and thing type of such a function, if nothing else uses them.
+a CA signed or that have such a policy without any CA, with their things, and the policy and thing type of such a function, if
+nothing else uses them.
 Run again after an interruption, it finishes.")]
 pub struct Arguments {
     /// Leave certificates and things, and what they need, as they are
@@ -58,7 +62,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.confirm("All this will be removed from the account.")?;
     }
     let progress = context.progress("removing");
-    plan.apply(&account, |item, outcome| {
+    let mut removed = Vec::new();
+    let applied = plan.apply(&account, |item, outcome| {
+        if item.kind == Kind::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
+            removed.push(item.name.clone());
+        }
         progress.step(format!("removing {} {}", item.kind, item.name));
         let (verb, reason) = match outcome {
             Outcome::Removed => ("removed", None),
@@ -67,8 +75,22 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             Outcome::Waiting(reason) => ("has to wait", Some(reason.as_str())),
         };
         context.result(line(verb, item, reason), &Row { item, outcome: Some(outcome), done: true });
-    })
-    .await?;
+    });
+    let applied = applied.await;
+    forget(context, &plan.scope, &removed)?;
+    Ok(applied?)
+}
+
+/// Has `register` know that certificates are not registered any more.
+fn forget(context: &Context, scope: &Scope, removed: &[String]) -> Result<(), TopError> {
+    let path = context.home.file(JOURNAL);
+    if removed.is_empty() || !path.exists() {
+        return Ok(());
+    }
+    let mut journal = Journal::open(&path, String::new()).map_err(cloud::Error::Register)?;
+    for id in removed {
+        journal.record_removal(scope, id).map_err(cloud::Error::Register)?;
+    }
     Ok(())
 }
 

@@ -11,10 +11,12 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::os_shim_internal::{Env, Fs};
+use jitr::registry::aws::AwsRegistry;
 use jitr::scope::Scope;
 
 use super::Error;
 use super::calls::CallLog;
+use super::setup::TOOL;
 
 /// A call that has had no answer for so long is given up, and tried again as often as [`ATTEMPTS`] allows.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,6 +77,11 @@ impl Account {
     pub fn iot(&self) -> aws_sdk_iot::Client {
         let config = aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog);
         aws_sdk_iot::Client::from_conf(config.build())
+    }
+
+    /// AWS IoT Core, for the registration workflow.
+    pub(super) fn registry(&self) -> AwsRegistry {
+        AwsRegistry::new(self.iot(), TOOL)
     }
 
     /// AWS IoT Core, each call made once: for whoever decides when a call is made again.

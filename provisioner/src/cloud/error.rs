@@ -80,6 +80,17 @@ pub enum Error {
         /// What AWS said.
         source: Answer,
     },
+    /// The endpoint of a Region takes signatures for that Region alone.
+    #[error("{action} went to the endpoint of another Region than the one that is set")]
+    #[diagnostic(help(
+        "set the Region of the endpoint with --region, or take AWS_ENDPOINT_URL away to reach the endpoint of your Region"
+    ))]
+    WrongRegion {
+        /// The call.
+        action: &'static str,
+        /// What AWS said; it names the Region of the signature.
+        source: Answer,
+    },
     /// Signatures are only good for minutes.
     #[error("the clock of this computer is wrong, so AWS refuses its signatures")]
     #[diagnostic(help("set the clock (time synchronisation on) and run the same command again"))]
@@ -227,6 +238,7 @@ impl Error {
             Self::Expired { source }
             | Self::BadCredentials { source }
             | Self::ClockSkew { source }
+            | Self::WrongRegion { source, .. }
             | Self::Denied { source, .. }
             | Self::Throttled { source, .. }
             | Self::Call { source, .. } => Some(source),
@@ -273,6 +285,9 @@ impl Error {
                 if says("expired") || says("not yet current") =>
             {
                 Self::ClockSkew { source }
+            }
+            "InvalidSignatureException" | "SignatureDoesNotMatch" if says("scoped to a valid") => {
+                Self::WrongRegion { action, source }
             }
             "UnrecognizedClientException"
             | "InvalidClientTokenId"
@@ -355,6 +370,14 @@ mod tests {
         );
         assert_eq!(kind("SignatureDoesNotMatch", "Signature not yet current: …", 403), "ClockSkew");
         assert_eq!(kind("RequestTimeTooSkewed", "", 403), "ClockSkew");
+        assert_eq!(
+            kind(
+                "InvalidSignatureException",
+                "Credential should be scoped to a valid Region, not 'eu-west-1'.",
+                403
+            ),
+            "WrongRegion"
+        );
         assert_eq!(
             kind("SignatureDoesNotMatch", "The request signature we calculated does not match", 403),
             "BadCredentials"

@@ -11,7 +11,6 @@ mod function;
 mod invoke;
 mod plot;
 mod queue;
-mod quota;
 mod registry;
 mod report;
 

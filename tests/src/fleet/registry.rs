@@ -12,7 +12,7 @@ use jitr::registry::{
 };
 
 use super::clock::Clock;
-use super::quota::{Bucket, CONNECTS, default_rate};
+use crate::iot_core::quota::{Bucket, CONNECTS, default_rate};
 
 /// The account.
 pub(super) const ACCOUNT: &str = "123456789012";
@@ -80,7 +80,7 @@ impl Registry {
             things: BTreeSet::new(),
             thing_types: BTreeSet::new(),
             policy: None,
-            buckets: Operation::ALL.map(|operation| Bucket::new(default_rate(operation))).to_vec(),
+            buckets: Operation::ALL.map(|operation| Bucket::new(default_rate(operation.name()))).to_vec(),
             calls: vec![Calls::default(); Operation::ALL.len()],
             connects: Bucket::new(CONNECTS),
             activations: Vec::new(),

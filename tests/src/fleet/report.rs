@@ -6,9 +6,9 @@ use std::time::Duration;
 use jitr::registry::Operation;
 use serde_json::{Value, json};
 
-use super::quota::default_rate;
 use super::registry::{Calls, Registry};
 use super::{Options, Shape, device, function};
+use crate::iot_core::quota::default_rate;
 
 /// What a simulation came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +54,8 @@ impl Report {
     /// Devices a second that AWS IoT's default quotas allow: each device needs one `DescribeCertificate` and one
     /// `UpdateCertificate`.
     pub fn quota() -> f64 {
-        default_rate(Operation::DescribeCertificate).min(default_rate(Operation::UpdateCertificate))
+        default_rate(Operation::DescribeCertificate.name())
+            .min(default_rate(Operation::UpdateCertificate.name()))
     }
 
     /// Devices that were never activated.

@@ -5,6 +5,7 @@ pub mod control_plane;
 pub mod directory;
 pub mod gateway;
 pub mod policy;
+pub mod quota;
 pub mod registration;
 pub mod rules;
 pub mod topic;

@@ -1,13 +1,13 @@
 //! Multi-account registration of many certificates, throttled as AWS throttles and killed in between.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use testbed::Options;
-use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, ServiceError, When};
+use testbed::beside;
+use testbed::iot_core::control_plane::Throttle;
 
 use crate::account::{Account, Ca};
 
@@ -15,33 +15,9 @@ const CERTIFICATES: usize = 240;
 /// Calls a second that each API allows.
 const QUOTA: f64 = 60.0;
 
-/// A token bucket for each API, as AWS has them: it holds what one second allows.
-#[derive(Default)]
-struct Throttle(Mutex<BTreeMap<&'static str, (f64, Option<Instant>)>>);
-
-impl Interceptor for Throttle {
-    fn intercept(&self, operation: &Operation<'_>) -> Option<Fault> {
-        if operation.service != "iot" {
-            return None;
-        }
-        let mut buckets = self.0.lock().unwrap();
-        let (tokens, at) = buckets.entry(operation.name).or_insert((QUOTA, None));
-        let now = Instant::now();
-        if let Some(at) = at.replace(now) {
-            *tokens = (*tokens + now.duration_since(at).as_secs_f64() * QUOTA).min(QUOTA);
-        }
-        if *tokens >= 1.0 {
-            *tokens -= 1.0;
-            return None;
-        }
-        let error = ServiceError::new("ThrottlingException", 400, "Rate exceeded");
-        Some(Fault { latency: Duration::ZERO, error: Some((When::Before, error)) })
-    }
-}
-
 /// The provisioner with its own home and the testbed as its AWS.
 fn provisioner(home: &Path, endpoint_url: &str) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("provisioner"));
+    let mut command = Command::new(beside::program("provisioner").unwrap());
     command
         .args(["--output", "json", "--non-interactive"])
         .env_clear()
@@ -73,13 +49,8 @@ fn register(home: &Path, certificates: &Path, endpoint_url: &str) -> Command {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_certificate_is_registered_once_although_calls_are_throttled_and_runs_are_killed() {
-    let program = Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("provisioner");
-    if !program.is_file() {
-        eprintln!("skipped: there is no {}; `cargo build --bins` makes it", program.display());
-        return;
-    }
-    let account =
-        Account::with(Options { interceptor: Arc::new(Throttle::default()), ..Options::default() }).await;
+    let throttle = Arc::new(Throttle::new(|_| QUOTA));
+    let account = Account::with(Options { interceptor: throttle, ..Options::default() }).await;
     let folder = tempfile::tempdir().unwrap();
     let (home, certificates) = (folder.path().join("home"), folder.path().join("certificates"));
     std::fs::create_dir_all(&home).unwrap();

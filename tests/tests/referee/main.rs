@@ -5,7 +5,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod ministack;
-mod moto;
-mod programs;
 mod scenario;
 mod server;

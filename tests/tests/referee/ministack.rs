@@ -7,13 +7,14 @@ use testbed::board::{Options, SimulatedBoard};
 use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 
-use crate::programs::{REGION, User, lambda_package};
+use crate::scenario::account_life::Stage;
+use crate::scenario::account_life::stage::REGION;
 use crate::server::{Server, free_port};
 
 /// How long the board may try to get in: the first invocation of the function unpacks it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_board_that_ministack_has_never_seen_becomes_a_registered_thing() {
     let (http, mqtt) = (free_port(), free_port());
     let Some(ministack) = Server::start("ministack", http, |command| {
@@ -25,14 +26,13 @@ async fn a_board_that_ministack_has_never_seen_becomes_a_registered_thing() {
     }) else {
         return;
     };
-    let user = User::of(ministack.url());
-    let package = lambda_package(&user.file("."));
+    let user = Stage::new("ministack", &ministack.url(), &[], None).await;
 
-    user.provisioner(&["ca", "create"]);
-    user.provisioner(&["setup", "--method", "jitr", "--lambda-zip", package.to_str().unwrap()]);
+    user.ends(0, &["ca", "create"]);
+    user.ends(0, &["setup", "--method", "jitr", "--lambda-zip", user.package().to_str().unwrap()]);
 
     let board = SimulatedBoard::start(Options { seed: None, ..Options::instant(0) }).unwrap();
-    user.provisioner(&["provision", "--method", "jitr", "--port", board.path().to_str().unwrap()]);
+    user.ends(0, &["provision", "--method", "jitr", "--port", board.path().to_str().unwrap()]);
 
     let store = CertificateStore::read(&board.flash()).unwrap();
     let signer = board.signer();

@@ -5,7 +5,6 @@
 
 use jitr::registration::{Registration, Settings as RegistrationSettings};
 use jitr::registry::Registry;
-use jitr::registry::aws::AwsRegistry;
 use jitr::scope::Scope;
 use miette::Diagnostic;
 use time::OffsetDateTime;
@@ -122,10 +121,14 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         // One reason for everything: nothing else can be asked.
         return Ok(Diagnosis { scope: None, findings, registration: defaults });
     };
+    let elsewhere = matches!(host, Err(CloudError::WrongRegion { .. }));
     findings.push(match host {
         Ok(host) => Finding::right(Link::Endpoint, host, Vec::new()),
         Err(error) => Finding::unread(Link::Endpoint, "not known", &error),
     });
+    if elsewhere {
+        return Ok(Diagnosis { scope: Some(scope), findings, registration: defaults });
+    }
 
     let mut registration = defaults;
     if subject.just_in_time {
@@ -259,7 +262,7 @@ async fn look_at_registry(
     scope: &Scope,
     registration: &RegistrationSettings,
 ) -> Vec<Finding> {
-    let registry = AwsRegistry::new(account.iot());
+    let registry = account.registry();
     let not_found = |error: &jitr::registry::RegistryError| error.kind == jitr::registry::ErrorKind::NotFound;
     let (policy, thing_type) = (&registration.policy, &registration.thing_type);
     let (stored, described, group) =
@@ -322,7 +325,7 @@ pub async fn mend(
     }
     let device_links = [Link::Certificate, Link::AttachedPolicy, Link::Thing];
     if device.is_some() && diagnosis.is_mendable(&device_links) {
-        let workflow = Registration::new(AwsRegistry::new(account.iot()), diagnosis.registration.clone());
+        let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
         let certificates = diagnosis
             .findings
             .iter()

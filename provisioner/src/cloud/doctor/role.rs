@@ -152,7 +152,7 @@ mod tests {
         let policy = "arn:aws:iot:us-east-2:123456789012:policy/zt_policy";
         assert_eq!(
             finding.found,
-            ["iot:GetPolicy", "iot:CreatePolicy"]
+            ["iot:GetPolicy", "iot:CreatePolicy", "iot:TagResource"]
                 .map(|action| format!("does not allow {action} on {policy}"))
         );
     }

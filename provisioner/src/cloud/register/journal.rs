@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use jitr::scope::Scope;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -21,10 +22,18 @@ pub struct Journal {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    target: String,
-    certificate_id: String,
-    thing_name: String,
+#[serde(untagged)]
+enum Entry {
+    Registered {
+        target: String,
+        certificate_id: String,
+        thing_name: String,
+    },
+    /// The certificate was taken out of the account and Region.
+    Removed {
+        removed_from: String,
+        certificate_id: String,
+    },
 }
 
 impl Journal {
@@ -48,10 +57,18 @@ impl Journal {
         }
         let entries =
             bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
-        let done = entries
-            .filter(|entry| entry.target == target)
-            .map(|entry| (entry.certificate_id, entry.thing_name))
-            .collect();
+        let mut done = HashMap::new();
+        for entry in entries {
+            match entry {
+                Entry::Registered { target: of, certificate_id, thing_name } if of == target => {
+                    done.insert(certificate_id, thing_name);
+                }
+                Entry::Removed { removed_from, certificate_id } if target.starts_with(&removed_from) => {
+                    done.remove(&certificate_id);
+                }
+                Entry::Registered { .. } | Entry::Removed { .. } => {}
+            }
+        }
         Ok(Self { path: path.to_owned(), file, target, done })
     }
 
@@ -70,18 +87,32 @@ impl Journal {
     /// # Errors
     /// [`Error::Home`].
     pub fn record(&mut self, certificate_id: &str, thing_name: &str) -> Result<(), Error> {
-        let fail = |source| Error::Home(home::Error::Io { action: "write", path: self.path.clone(), source });
-        let entry = Entry {
+        self.append(&Entry::Registered {
             target: self.target.clone(),
             certificate_id: certificate_id.to_owned(),
             thing_name: thing_name.to_owned(),
-        };
-        let mut line = serde_json::to_vec(&entry).map_err(|error| fail(error.into()))?;
+        })?;
+        self.done.insert(certificate_id.to_owned(), thing_name.to_owned());
+        Ok(())
+    }
+
+    /// Writes down that a certificate is not in the account and Region of the target any more, whatever it was registered
+    /// with.
+    ///
+    /// # Errors
+    /// [`Error::Home`].
+    pub fn record_removal(&mut self, scope: &Scope, certificate_id: &str) -> Result<(), Error> {
+        let certificate_id = certificate_id.to_owned();
+        self.done.remove(&certificate_id);
+        self.append(&Entry::Removed { removed_from: super::place(scope), certificate_id })
+    }
+
+    fn append(&mut self, entry: &Entry) -> Result<(), Error> {
+        let fail = |source| Error::Home(home::Error::Io { action: "write", path: self.path.clone(), source });
+        let mut line = serde_json::to_vec(entry).map_err(|error| fail(error.into()))?;
         line.push(b'\n');
         // One write for the whole line, so that a kill leaves a line or a beginning of one.
-        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(fail)?;
-        self.done.insert(entry.certificate_id, entry.thing_name);
-        Ok(())
+        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(fail)
     }
 }
 
@@ -101,6 +132,25 @@ mod tests {
         Journal::open(&path, "a".into()).unwrap().record("1f", "thing").unwrap();
         assert_eq!(Journal::open(&path, "a".into()).unwrap().thing_of("1f"), Some("thing"));
         assert_eq!(Journal::open(&path, "b".into()).unwrap().thing_of("1f"), None);
+    }
+
+    #[test]
+    fn what_was_removed_from_an_account_counts_as_not_registered_there() {
+        let (_guard, path) = journal();
+        let scope = |region: &str| Scope {
+            partition: "aws".into(),
+            region: region.into(),
+            account: "123456789012".into(),
+        };
+        let target = |region: &str| format!("{}zt_policy kit", super::super::place(&scope(region)));
+        for region in ["us-east-1", "us-east-2"] {
+            Journal::open(&path, target(region)).unwrap().record("1f", "thing").unwrap();
+        }
+        Journal::open(&path, String::new()).unwrap().record_removal(&scope("us-east-1"), "1f").unwrap();
+        assert_eq!(Journal::open(&path, target("us-east-1")).unwrap().thing_of("1f"), None);
+        assert_eq!(Journal::open(&path, target("us-east-2")).unwrap().thing_of("1f"), Some("thing"));
+        Journal::open(&path, target("us-east-1")).unwrap().record("1f", "thing").unwrap();
+        assert_eq!(Journal::open(&path, target("us-east-1")).unwrap().thing_of("1f"), Some("thing"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Multi-account registration (MAR): certificates that are put into the account one by one, without their CA, and then
 //! registered by the same workflow that the function runs.
 
-use aws_sdk_iot::types::{CertificateStatus, Tag};
+use aws_sdk_iot::types::CertificateStatus;
 use futures::{StreamExt, stream};
 use jitr::policy::PolicyError;
 use jitr::registration::{Outcome as Registered, PolicyState, Registration, Settings};
@@ -19,7 +19,7 @@ pub use journal::Journal;
 pub use quota::{Quota, Quotas};
 
 use self::quota::{Paced, REGISTER};
-use super::setup::{CREATED_BY, Kind, Link, TOOL};
+use super::setup::{Kind, Link, TOOL};
 use super::{Account, Error as CloudError};
 use crate::ExitCode;
 use crate::ca::Certificate;
@@ -52,19 +52,20 @@ pub enum Error {
     #[diagnostic(transparent)]
     Home(#[from] home::Error),
     /// The policy document.
-    #[error("the policy document cannot be used")]
+    #[error("the policy document {document} cannot be used")]
     #[diagnostic(help(
         "it is JSON with a Version and a Statement, at most 2048 characters without white space"
     ))]
-    Policy(#[from] PolicyError),
+    Policy {
+        /// Its file, or the policy it is for.
+        document: String,
+        /// What is wrong with it, and where.
+        source: PolicyError,
+    },
     /// A call before the first certificate.
     #[error("the account cannot be made ready")]
     #[diagnostic(help("mend the cause and run the same command again"))]
     Prepare(#[from] RegistryError),
-    /// What was made could not be marked as made by this tool.
-    #[error("what was made cannot be tagged, so `teardown` will leave it")]
-    #[diagnostic(help("allow iot:TagResource; or go on without tags by running the same command again"))]
-    Tag(#[source] Box<CloudError>),
 }
 
 impl Error {
@@ -74,8 +75,8 @@ impl Error {
             Self::Incomplete { .. } => ExitCode::Failed,
             Self::Busy { .. } => ExitCode::Refused,
             Self::Home(error) => error.exit_code(),
-            Self::Policy(_) => ExitCode::Usage,
-            Self::Prepare(_) | Self::Tag(_) => ExitCode::Aws,
+            Self::Policy { .. } => ExitCode::Usage,
+            Self::Prepare(_) => ExitCode::Aws,
         }
     }
 }
@@ -140,7 +141,7 @@ impl Registrar {
     /// One that stays under `quotas`.
     pub fn new(account: &Account, settings: Settings, quotas: &Quotas) -> Self {
         let iot = account.iot_without_retries();
-        let registry = Paced::new(AwsRegistry::new(iot.clone()), quotas);
+        let registry = Paced::new(AwsRegistry::new(iot.clone(), TOOL), quotas);
         let workflow = Registration::new(registry, settings.clone());
         Self { iot, account: account.clone(), workflow, settings }
     }
@@ -162,7 +163,10 @@ impl Registrar {
     /// [`Error::Policy`] for a document that is too long, before any call; [`Error::Prepare`].
     pub async fn prepare(&self, scope: &Scope, dry_run: bool) -> Result<[Link; 2], Error> {
         let (settings, registry) = (&self.settings, self.workflow.registry());
-        let document = settings.policy_template.fill(scope)?;
+        let document = settings
+            .policy_template
+            .fill(scope)
+            .map_err(|source| Error::Policy { document: format!("of {}", settings.policy), source })?;
         let policy = self.workflow.warm_up().await?;
         if policy == PolicyState::Missing && !dry_run {
             match registry.create_policy(&settings.policy, &document).await {
@@ -178,15 +182,6 @@ impl Registrar {
             registry.create_thing_type(&settings.thing_type).await?;
         }
         let exists = (policy != PolicyState::Missing, thing_type.is_some());
-        if !dry_run {
-            let made = [
-                (exists.0, format!("policy/{}", settings.policy)),
-                (exists.1, format!("thingtype/{}", settings.thing_type)),
-            ];
-            for (_, resource) in made.into_iter().filter(|(existed, _)| !existed) {
-                self.tag(&scope.arn(resource)).await?;
-            }
-        }
         if exists != (true, true) && !dry_run {
             self.workflow.warm_up().await?;
         }
@@ -201,21 +196,6 @@ impl Registrar {
             links[1].details.push("is deprecated: no new thing can have it".to_owned());
         }
         Ok(links)
-    }
-
-    /// Marks what was made here, so that `teardown` knows it.
-    async fn tag(&self, arn: &str) -> Result<(), Error> {
-        const ACTION: &str = "iot:TagResource";
-        let tag = Tag::builder().key(CREATED_BY).value(TOOL).build();
-        let tag = tag.map_err(|_| CloudError::Incomplete { action: ACTION, what: "the key of a tag" });
-        let tagged = match tag {
-            Ok(tag) => {
-                let request = self.account.iot().tag_resource().resource_arn(arn).tags(tag);
-                request.send().await.map(drop).map_err(self.account.failed(ACTION))
-            }
-            Err(error) => Err(error),
-        };
-        tagged.map_err(|error| Error::Tag(Box::new(error)))
     }
 
     /// Registers certificates side by side and tells `done` of each; each is in the journal before `done` hears of it.
@@ -314,5 +294,10 @@ fn row(candidate: Candidate, thing_name: String, outcome: Outcome, reason: Strin
 pub fn target(scope: &Scope, settings: &Settings) -> String {
     let Settings { policy, thing_type, thing_group, thing_name_source, .. } = settings;
     let group = thing_group.as_ref().map_or("-", |group| group.as_str());
-    format!("{} {} {policy} {thing_type} {group} {thing_name_source:?}", scope.account, scope.region)
+    format!("{}{policy} {thing_type} {group} {thing_name_source:?}", place(scope))
+}
+
+/// Account and Region, as the journal writes them down.
+fn place(scope: &Scope) -> String {
+    format!("{} {} ", scope.account, scope.region)
 }

@@ -211,7 +211,7 @@ impl Registrar {
         let deployed = deploy::find(account, function).await?;
         let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
         let settings: Settings = jitr::config::settings(variable).map_err(Error::Settings)?;
-        Ok(Self::Local(Box::new(Registration::new(AwsRegistry::new(account.iot()), settings))))
+        Ok(Self::Local(Box::new(Registration::new(account.registry(), settings))))
     }
 }
 

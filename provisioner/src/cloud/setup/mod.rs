@@ -289,10 +289,10 @@ pub(super) fn function_arn(scope: &Scope, function: &str) -> String {
 }
 
 /// Tag on everything made, with [`TOOL`] as its value.
-pub(super) const CREATED_BY: &str = "zero-touch:created-by";
+pub(super) use jitr::registry::aws::CREATED_BY;
 /// Value of [`CREATED_BY`].
 pub(super) const TOOL: &str = "provisioner";
-/// Tag on everything made: the id of the signer CA it was made for.
+/// Tag on everything made for one signer CA: its id.
 pub(super) const SIGNER: &str = "zero-touch:signer-ca";
 
 /// Everything made carries these: which tool made it, and for which signer CA.

@@ -1,11 +1,11 @@
-//! Removing one device: what its certificate is attached to, the thing that bears the name of its key, and the certificate.
+//! Removing one device: what its certificate is attached to, the thing that is named after it, and the certificate.
 
 use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_iot::types::CertificateStatus;
-use jitr::registration::Settings as Registration;
-use jitr::thing_name::ThingName;
+use jitr::name::ThingTypeName;
+use jitr::thing_name::{ThingName, ThingNameSource};
 
 use super::Outcome;
 use crate::cloud::{Account, Error as CloudError};
@@ -14,11 +14,11 @@ use crate::cloud::{Account, Error as CloudError};
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Removes a certificate and its device's thing.
+/// Removes a certificate, and its device's thing if that is of one of our types.
 pub(super) async fn remove(
     account: &Account,
     id: &str,
-    registration: &Registration,
+    thing_types: &[ThingTypeName],
 ) -> Result<Outcome, CloudError> {
     let iot = account.iot();
     let answer = iot.describe_certificate().certificate_id(id).send().await;
@@ -40,8 +40,10 @@ pub(super) async fn remove(
         request.send().await.map_err(account.failed("iot:DetachThingPrincipal"))?;
     }
     let pem = found.certificate_pem().unwrap_or_default();
-    if let Ok(name) = ThingName::from_certificate_pem(pem, registration.thing_name_source) {
-        remove_thing(account, name.as_str(), registration).await?;
+    for source in [ThingNameSource::SubjectKeyIdentifier, ThingNameSource::CommonName] {
+        if let Ok(name) = ThingName::from_certificate_pem(pem, source) {
+            remove_thing(account, name.as_str(), thing_types).await?;
+        }
     }
     let policies = iot.list_attached_policies().target(arn).into_paginator().items().send();
     let policies: Vec<_> =
@@ -64,8 +66,12 @@ pub(super) async fn remove(
     Ok(Outcome::Removed)
 }
 
-/// Removes the thing that the key names, unless another certificate has it or it is of a type that others gave it.
-async fn remove_thing(account: &Account, name: &str, registration: &Registration) -> Result<(), CloudError> {
+/// Removes a thing, unless another certificate has it or it is of a type that others gave it.
+async fn remove_thing(
+    account: &Account,
+    name: &str,
+    thing_types: &[ThingTypeName],
+) -> Result<(), CloudError> {
     let iot = account.iot();
     let answer = iot.describe_thing().thing_name(name).send().await;
     let thing = match answer.map_err(account.failed("iot:DescribeThing")) {
@@ -75,7 +81,8 @@ async fn remove_thing(account: &Account, name: &str, registration: &Registration
     let principals = iot.list_thing_principals().thing_name(name).into_paginator().items().send();
     let principals: Vec<String> =
         principals.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingPrincipals"))?;
-    if thing.thing_type_name() != Some(registration.thing_type.as_str()) || !principals.is_empty() {
+    let ours = thing_types.iter().any(|ours| thing.thing_type_name() == Some(ours.as_str()));
+    if !ours || !principals.is_empty() {
         return Ok(());
     }
     patiently(&["InvalidRequestException"], || async {

@@ -1,9 +1,13 @@
 //! Finding what carries the tags. Every list is read to its end.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use aws_sdk_iot::types::Tag;
 use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
+use jitr::registry::aws;
 use serde_json::Value;
 
 use super::{Inventory, SIDE_BY_SIDE};
@@ -31,23 +35,43 @@ fn is_ours(key: &str, value: &str) -> bool {
     key == setup::CREATED_BY && value == setup::TOOL
 }
 
-/// Whether an AWS IoT resource carries the tag. One that is gone does not.
-async fn is_tagged(account: &Account, arn: &str) -> Result<bool, CloudError> {
+/// Who made a policy or a thing type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// This tool.
+    Tool,
+    /// The function. Whose function it was, this tool's or another one, the tag does not tell.
+    Function,
+}
+
+/// Who made an AWS IoT resource, if one of ours did. Nobody made one that is gone.
+async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, CloudError> {
     let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().items().send();
     match pages.collect::<Result<Vec<Tag>, _>>().await.map_err(account.failed("iot:ListTagsForResource")) {
-        Ok(tags) => Ok(tags.iter().any(|tag| is_ours(tag.key(), tag.value().unwrap_or_default()))),
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(false),
+        Ok(tags) => Ok(tags.iter().find_map(|tag| match (tag.key(), tag.value().unwrap_or_default()) {
+            (setup::CREATED_BY, setup::TOOL) => Some(Maker::Tool),
+            (setup::CREATED_BY, aws::FUNCTION) => Some(Maker::Function),
+            _ => None,
+        })),
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 /// Of pairs of name and ARN, those of ours, in their order.
-async fn tagged(account: &Account, all: Vec<(String, String)>) -> Result<Vec<(String, String)>, CloudError> {
+async fn made(account: &Account, all: Vec<(String, String)>) -> Result<Vec<Made>, CloudError> {
     let asked = stream::iter(all).map(|(name, arn)| async move {
-        let ours = is_tagged(account, &arn).await?;
-        Ok::<_, CloudError>(ours.then_some((name, arn)))
+        let maker = maker(account, &arn).await?;
+        Ok::<_, CloudError>(maker.map(|maker| Made { name, arn, maker }))
     });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+/// A resource of ours.
+struct Made {
+    name: String,
+    arn: String,
+    maker: Maker,
 }
 
 fn pair(name: Option<String>, arn: Option<String>) -> Option<(String, String)> {
@@ -60,7 +84,7 @@ pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, CloudError> {
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListTopicRules"))?;
     let all = all.into_iter().filter_map(|rule| pair(rule.rule_name, rule.rule_arn)).collect();
     let mut rules = Vec::new();
-    for (name, arn) in tagged(account, all).await? {
+    for Made { name, arn, .. } in made(account, all).await? {
         let rule = setup::rule::find(account, &name).await?;
         let functions = rule.iter().flat_map(|rule| rule.actions()).filter_map(|action| action.lambda());
         let functions = functions.map(|lambda| lambda.function_arn().to_owned()).collect();
@@ -75,23 +99,27 @@ pub(super) async fn cas(account: &Account) -> Result<Vec<String>, CloudError> {
     let all: Vec<_> =
         pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCACertificates"))?;
     let all = all.into_iter().filter_map(|ca| pair(ca.certificate_id, ca.certificate_arn)).collect();
-    Ok(tagged(account, all).await?.into_iter().map(|(id, _)| id).collect())
+    Ok(made(account, all).await?.into_iter().map(|made| made.name).collect())
 }
 
-pub(super) async fn policies(account: &Account) -> Result<Vec<PolicyName>, CloudError> {
+pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker)>, CloudError> {
     let iot = account.iot();
     let pages = iot.list_policies().into_paginator().items().send();
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPolicies"))?;
     let all = all.into_iter().filter_map(|policy| pair(policy.policy_name, policy.policy_arn)).collect();
-    Ok(tagged(account, all).await?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+    Ok(named(made(account, all).await?))
 }
 
-pub(super) async fn thing_types(account: &Account) -> Result<Vec<ThingTypeName>, CloudError> {
+pub(super) async fn thing_types(account: &Account) -> Result<Vec<(ThingTypeName, Maker)>, CloudError> {
     let iot = account.iot();
     let pages = iot.list_thing_types().into_paginator().items().send();
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingTypes"))?;
     let all = all.into_iter().filter_map(|found| pair(found.thing_type_name, found.thing_type_arn)).collect();
-    Ok(tagged(account, all).await?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+    Ok(named(made(account, all).await?))
+}
+
+fn named<N: FromStr>(made: Vec<Made>) -> Vec<(N, Maker)> {
+    made.into_iter().filter_map(|made| Some((made.name.parse().ok()?, made.maker))).collect()
 }
 
 pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, CloudError> {
@@ -182,4 +210,64 @@ pub(super) async fn certificates(account: &Account, ca: &str) -> Result<Vec<Stri
     let all: Vec<_> =
         pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificatesByCA"))?;
     Ok(all.into_iter().filter_map(|certificate| certificate.certificate_id).collect())
+}
+
+/// The ids of the certificates that were registered without their CA, as far as they bear the marks of this tool: a policy
+/// of ours, and a thing of a type of ours.
+pub(super) async fn certificates_without_ca(
+    account: &Account,
+    policies: &[PolicyName],
+    thing_types: &[ThingTypeName],
+) -> Result<BTreeSet<String>, CloudError> {
+    let mut candidates = BTreeSet::new();
+    for policy in policies {
+        let request = account.iot().list_targets_for_policy().policy_name(policy.as_str());
+        let targets = request.into_paginator().items().send();
+        let targets: Vec<String> =
+            match targets.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListTargetsForPolicy"))
+            {
+                Err(error) if error.has_code("ResourceNotFoundException") => continue,
+                targets => targets?,
+            };
+        candidates.extend(targets.into_iter().filter(|arn| arn.contains(":cert/")));
+    }
+    let asked = stream::iter(candidates).map(|arn| async move {
+        let ours = is_without_ca(account, &arn).await? && has_thing_of(account, &arn, thing_types).await?;
+        let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok::<_, CloudError>(ours.then_some(id))
+    });
+    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+async fn is_without_ca(account: &Account, arn: &str) -> Result<bool, CloudError> {
+    let id = arn.rsplit('/').next().unwrap_or_default();
+    let answer = account.iot().describe_certificate().certificate_id(id).send().await;
+    match answer.map_err(account.failed("iot:DescribeCertificate")) {
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(false),
+        answer => Ok(answer?
+            .certificate_description
+            .is_some_and(|found| found.ca_certificate_id.unwrap_or_default().is_empty())),
+    }
+}
+
+async fn has_thing_of(
+    account: &Account,
+    principal: &str,
+    thing_types: &[ThingTypeName],
+) -> Result<bool, CloudError> {
+    let iot = account.iot();
+    let things = iot.list_principal_things().principal(principal).into_paginator().items().send();
+    let things: Vec<String> =
+        things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
+    for thing in things {
+        let answer = iot.describe_thing().thing_name(thing).send().await;
+        let thing = match answer.map_err(account.failed("iot:DescribeThing")) {
+            Err(error) if error.has_code("ResourceNotFoundException") => continue,
+            answer => answer?,
+        };
+        if thing_types.iter().any(|ours| thing.thing_type_name() == Some(ours.as_str())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -1,11 +1,13 @@
 //! Taking down what this tool made in the account: first a list, then the same list carried out.
 //!
-//! What was made is known by its tags. What cannot carry tags belongs to something that does: certificates to their CA,
-//! things to the certificate whose key names them, the permission to the rule, the device policy and the thing type to
-//! the function that made them. The order is such that an interrupted run is finished by the next one: whatever leads to
+//! What was made is known by its tags. What cannot carry tags belongs to something that does: certificates to their CA or,
+//! where they were registered without one, to their policy and the type of their thing; things to the certificate they are
+//! named after; the permission to the rule. Policies and thing types that the function made belong to the function, if that
+//! is this tool's. The order is such that an interrupted run is finished by the next one: whatever leads to
 //! other things is removed after them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
@@ -18,6 +20,7 @@ mod devices;
 mod find;
 mod remove;
 
+use self::find::Maker;
 use super::{Account, Error as CloudError, endpoint};
 use crate::ExitCode;
 
@@ -111,9 +114,11 @@ enum What {
     /// Switches the CA off first, so that no device is registered meanwhile.
     SwitchOff,
     Certificate {
-        registration: Box<Registration>,
+        /// The types of things of ours.
+        thing_types: Arc<[ThingTypeName]>,
     },
     DevicePolicy {
+        /// What it has to be like, where no tag says who made it.
         registration: Option<Box<Registration>>,
     },
     ThingType,
@@ -152,12 +157,44 @@ struct Inventory {
     cas: Vec<String>,
     functions: Vec<find::Function>,
     roles: Vec<String>,
-    policies: Vec<PolicyName>,
-    thing_types: Vec<ThingTypeName>,
+    policies: Vec<(PolicyName, Maker)>,
+    thing_types: Vec<(ThingTypeName, Maker)>,
     /// Function and statement that let a rule of ours in, where the function is not ours.
     permissions: Vec<(String, String)>,
-    /// Ids of the certificates that CAs of ours signed.
+    /// Ids of the certificates that CAs of ours signed, or that were registered without one.
     certificates: Vec<String>,
+}
+
+impl Inventory {
+    /// What our functions register devices with.
+    fn registrations(&self) -> impl Iterator<Item = &Registration> {
+        self.functions.iter().filter_map(|function| function.registration.as_ref())
+    }
+
+    /// The policies of ours: those that the tool made, and those of our functions.
+    fn policies(&self) -> Vec<PolicyName> {
+        ours(&self.policies, self.registrations().map(|registration| &registration.policy))
+    }
+
+    /// The thing types of ours.
+    fn thing_types(&self) -> Vec<ThingTypeName> {
+        ours(&self.thing_types, self.registrations().map(|registration| &registration.thing_type))
+    }
+}
+
+/// Each name once.
+fn ours<'a, N: Clone + PartialEq + 'a>(
+    made: &[(N, Maker)],
+    of_functions: impl Iterator<Item = &'a N>,
+) -> Vec<N> {
+    let mut names: Vec<N> =
+        made.iter().filter(|(_, maker)| *maker == Maker::Tool).map(|(name, _)| name.clone()).collect();
+    for name in of_functions {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 impl Plan {
@@ -182,6 +219,9 @@ impl Plan {
             let lists = stream::iter(&inventory.cas).map(|ca| find::certificates(account, ca));
             let lists: Vec<Vec<String>> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
             inventory.certificates = lists.into_iter().flatten().collect();
+            let (policies, thing_types) = (inventory.policies(), inventory.thing_types());
+            let without_ca = find::certificates_without_ca(account, &policies, &thing_types).await?;
+            inventory.certificates.extend(without_ca);
         }
         let defaults = Registration::zero_touch()
             .map_err(|source| CloudError::Setup(super::setup::Error::DevicePolicy { source }))?;
@@ -224,6 +264,10 @@ impl Plan {
 fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item> {
     let item = |kind, name: String, note, what| Item { kind, name, note, what };
     let mut items = Vec::new();
+    let policies = inventory.policies();
+    let thing_types = inventory.thing_types();
+    let registrations: Vec<Registration> = inventory.registrations().cloned().collect();
+    let made_policies = inventory.policies;
     for rule in inventory.rules {
         items.push(item(Kind::TopicRule, rule.name, None, What::TopicRule));
     }
@@ -237,26 +281,17 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     }
     let cas = if keep.cas { Vec::new() } else { inventory.cas };
     items.extend(cas.iter().map(|id| item(Kind::SignerCa, id.clone(), None, What::SwitchOff)));
-    let registrations: Vec<Registration> =
-        inventory.functions.iter().filter_map(|function| function.registration.clone()).collect();
-    let registration = registrations.first().unwrap_or(defaults);
+    // A function that is gone may have worked with the default type.
+    let of_things = thing_types.iter().chain([&defaults.thing_type]).cloned().collect::<Arc<[_]>>();
     for id in inventory.certificates {
-        let what = What::Certificate { registration: Box::new(registration.clone()) };
+        let what = What::Certificate { thing_types: Arc::clone(&of_things) };
         items.push(item(Kind::Certificate, id, Some("with its thing"), what));
     }
     if !keep.devices {
-        let mut policies: Vec<(PolicyName, Option<Box<Registration>>)> =
-            inventory.policies.into_iter().map(|name| (name, None)).collect();
-        let mut thing_types = inventory.thing_types;
-        for registration in registrations {
-            if !policies.iter().any(|(name, _)| *name == registration.policy) {
-                policies.push((registration.policy.clone(), Some(Box::new(registration.clone()))));
-            }
-            if !thing_types.contains(&registration.thing_type) {
-                thing_types.push(registration.thing_type);
-            }
-        }
-        for (name, registration) in policies {
+        for name in policies {
+            let tagged = made_policies.iter().any(|(made, _)| *made == name);
+            let registration = registrations.iter().find(|registration| registration.policy == name);
+            let registration = registration.filter(|_| !tagged).cloned().map(Box::new);
             let what = What::DevicePolicy { registration };
             items.push(item(
                 Kind::DevicePolicy,

@@ -34,7 +34,7 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
                 .new_auto_registration_status(AutoRegistrationStatus::Disable);
             gone_or(request.send().await.map_err(account.failed("iot:UpdateCACertificate")))
         }
-        What::Certificate { registration } => devices::remove(account, name, registration).await,
+        What::Certificate { thing_types } => devices::remove(account, name, thing_types).await,
         What::DevicePolicy { registration } => policy(account, scope, name, registration.as_deref()).await,
         What::ThingType => thing_type(account, scope, name).await,
         What::Function => gone_or(
@@ -66,7 +66,8 @@ fn gone_or<T>(answer: Result<T, CloudError>) -> Result<Outcome, CloudError> {
     }
 }
 
-/// A policy goes if nothing uses it; one that only our function's settings name, if it is also what the function makes.
+/// A policy goes if nothing uses it and nobody has changed it. `registration` makes one like it, where no tag says that it
+/// is ours.
 async fn policy(
     account: &Account,
     scope: &Scope,
@@ -83,18 +84,22 @@ async fn policy(
     if !targets.is_empty() {
         return Ok(Outcome::Kept(format!("is attached to {} that stay", targets.len())));
     }
+    let kept = || Outcome::Kept("is not as it was made: somebody works with it".to_owned());
     if let Some(registration) = registration {
         let stored = iot.get_policy().policy_name(name).send().await;
         let stored = match stored.map_err(account.failed("iot:GetPolicy")) {
             Err(error) if error.has_code("ResourceNotFoundException") => return Ok(Outcome::Gone),
             stored => stored?.policy_document.unwrap_or_default(),
         };
-        let versions = iot.list_policy_versions().policy_name(name).send().await;
-        let versions = versions.map_err(account.failed("iot:ListPolicyVersions"))?;
         let made = registration.policy_template.fill(scope).is_ok_and(|made| made.is_same_as(&stored));
-        if !made || versions.policy_versions().len() > 1 {
-            return Ok(Outcome::Kept("is not as it was made: somebody works with it".to_owned()));
+        if !made {
+            return Ok(kept());
         }
+    }
+    let versions = iot.list_policy_versions().policy_name(name).send().await;
+    let versions = versions.map_err(account.failed("iot:ListPolicyVersions"))?;
+    if versions.policy_versions().len() > 1 {
+        return Ok(kept());
     }
     gone_or(iot.delete_policy().policy_name(name).send().await.map_err(account.failed("iot:DeletePolicy")))
 }

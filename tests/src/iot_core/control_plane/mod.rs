@@ -25,11 +25,13 @@ mod reply;
 mod request;
 mod sqs;
 mod sts;
+mod throttle;
 
 pub use interceptor::{Fault, Interceptor, Operation, When};
 pub use reply::ServiceError;
 use reply::{Protocol, Reply, respond};
 use request::{Call, Route, labels};
+pub use throttle::Throttle;
 
 /// The largest request: a deployment package in base64. Debug builds are far over Lambda's own limit of 50 MB.
 const BODY_LIMIT: usize = 1024 * 1024 * 1024;

@@ -1,0 +1,113 @@
+//! Every link of the chain, broken as an operator or a mishap would.
+
+use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, RegistrationConfig};
+use aws_sdk_lambda::types::Environment;
+
+use super::{FUNCTION, POLICY, REFUSING, ROLE, RULE, Stage, THING_TYPE};
+
+/// Something to break.
+pub(super) struct Break {
+    pub(super) what: &'static str,
+    pub(super) link: &'static str,
+    pub(super) mendable: bool,
+}
+
+const fn mended(what: &'static str, link: &'static str) -> Break {
+    Break { what, link, mendable: true }
+}
+
+const fn by_hand(what: &'static str, link: &'static str) -> Break {
+    Break { what, link, mendable: false }
+}
+
+pub(super) const BREAKS: &[Break] = &[
+    mended("rule disabled", "topic_rule"),
+    mended("rule deleted", "topic_rule"),
+    mended("permission removed", "permission"),
+    mended("role policy removed", "role"),
+    mended("role not for Lambda", "role"),
+    mended("CA inactive", "signer_ca"),
+    mended("auto-registration off", "signer_ca"),
+    mended("provisioning template", "signer_ca"),
+    mended("CA deleted", "signer_ca"),
+    mended("thing type deprecated", "thing_type"),
+    by_hand("environment wrong", "function"),
+    by_hand("device policy refuses to connect", "device_policy"),
+];
+
+pub(super) async fn break_link(stage: &Stage, what: &str, signer: &str) {
+    let (iot, lambda, iam) = (stage.iot(), stage.lambda(), stage.iam());
+    match what {
+        "rule disabled" => drop(iot.disable_topic_rule().rule_name(RULE).send().await.unwrap()),
+        "rule deleted" => drop(iot.delete_topic_rule().rule_name(RULE).send().await.unwrap()),
+        "permission removed" => {
+            lambda.remove_permission().function_name(FUNCTION).statement_id(RULE).send().await.unwrap();
+        }
+        "role policy removed" => {
+            iam.delete_role_policy().role_name(ROLE).policy_name("jitr").send().await.unwrap();
+        }
+        "role not for Lambda" => {
+            let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+            iam.update_assume_role_policy().role_name(ROLE).policy_document(trust).send().await.unwrap();
+        }
+        "provisioning template" => {
+            let template = RegistrationConfig::builder()
+                .template_body(r#"{"Resources":{}}"#)
+                .role_arn("arn:aws:iam::123456789012:role/others");
+            let update = iot.update_ca_certificate().certificate_id(signer);
+            update.registration_config(template.build()).send().await.unwrap();
+        }
+        "CA inactive" => {
+            let update = iot.update_ca_certificate().certificate_id(signer);
+            update.new_status(CaCertificateStatus::Inactive).send().await.unwrap();
+        }
+        "auto-registration off" => {
+            let update = iot.update_ca_certificate().certificate_id(signer);
+            update.new_auto_registration_status(AutoRegistrationStatus::Disable).send().await.unwrap();
+        }
+        "CA deleted" => {
+            let update = iot.update_ca_certificate().certificate_id(signer);
+            update.new_status(CaCertificateStatus::Inactive).send().await.unwrap();
+            iot.delete_ca_certificate().certificate_id(signer).send().await.unwrap();
+        }
+        "thing type deprecated" => {
+            iot.create_thing_type().thing_type_name(THING_TYPE).send().await.unwrap();
+            iot.deprecate_thing_type().thing_type_name(THING_TYPE).send().await.unwrap();
+        }
+        "environment wrong" => configure(&lambda, &[("THING_NAME_SOURCE", "SKI")]).await,
+        "device policy refuses to connect" => {
+            iot.create_policy().policy_name(POLICY).policy_document(REFUSING).send().await.unwrap();
+        }
+        other => panic!("nobody knows how to break: {other}"),
+    }
+}
+
+/// What `doctor` leaves to the user.
+pub(super) async fn restore(stage: &Stage, what: &str) {
+    match what {
+        "environment wrong" => configure(&stage.lambda(), &[]).await,
+        "device policy refuses to connect" => {
+            stage.iot().delete_policy().policy_name(POLICY).send().await.unwrap();
+        }
+        other => panic!("nobody knows how to restore: {other}"),
+    }
+}
+
+pub(super) async fn configure(lambda: &aws_sdk_lambda::Client, variables: &[(&str, &str)]) {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let environment = Environment::builder().set_variables(Some(variables)).build();
+    lambda
+        .update_function_configuration()
+        .function_name(FUNCTION)
+        .environment(environment)
+        .send()
+        .await
+        .unwrap();
+    let settled = || async {
+        let found = lambda.get_function_configuration().function_name(FUNCTION).send().await.unwrap();
+        found.last_update_status().is_none_or(|status| status.as_str() != "InProgress")
+    };
+    while !settled().await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,161 @@
+//! The document on permissions and the calls that the commands really made say the same. What needs special circumstances
+//! is played here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rcgen::SigningKey;
+use testbed::device::{Credentials, Device, Endpoint};
+
+use super::breaks::{break_link, configure};
+use super::failed::signed;
+use super::{FUNCTION, OTHERS, ROLE, RULE, Stage};
+
+/// A group, a policy and a thing type of the user's own.
+const OWN: &str = "own";
+
+/// Plays every circumstance in which a command makes calls that nothing else has shown.
+pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
+    let (iot, lambda, iam) = (stage.iot(), stage.lambda(), stage.iam());
+    let package = stage.package();
+    let setup = ["setup", "--lambda-zip", package.to_str().unwrap()];
+    let made = stage.ends(0, &setup);
+    let signer = made.lines.iter().find(|line| line["link"] == "signer_ca").unwrap();
+    let signer = signer["name"].as_str().unwrap().to_owned();
+
+    // `setup` finds everything else than it made it.
+    break_link(stage, "role not for Lambda", &signer).await;
+    break_link(stage, "CA inactive", &signer).await;
+    break_link(stage, "permission removed", &signer).await;
+    let wide =
+        lambda.add_permission().function_name(FUNCTION).statement_id(RULE).action("lambda:InvokeFunction");
+    wide.principal("iot.amazonaws.com").send().await.unwrap();
+    let other = stage.file("other.zip");
+    let mut zip = zip::ZipWriter::new_append(copy(&package, &other)).unwrap();
+    zip.start_file("another", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.finish().unwrap();
+    let changed = stage.ends(0, &["setup", "--lambda-zip", other.to_str().unwrap(), "--thing-type", OWN]);
+    assert_eq!(
+        changed.values("action"),
+        ["change", "change", "change", "leave", "change"],
+        "{}",
+        changed.said
+    );
+
+    // A device of the function's own names and group, registered without the function.
+    iot.create_thing_group().thing_group_name(OWN).send().await.unwrap();
+    let own =
+        [("ZT_POLICY_NAME", OWN), ("THING_TYPE", OWN), ("THING_GROUP", OWN), ("THING_NAME_SOURCE", "cn")];
+    configure(&lambda, &own).await;
+    break_link(stage, "rule disabled", &signer).await;
+    let (certificate, key) = signed(stage, OWN);
+    let device = Credentials {
+        chain: vec![certificate.der().clone()],
+        sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
+    };
+    Device::connect(gateway, &device, OWN).await.unwrap_err();
+    let local = stage.ends(0, &["replay", "--local"]);
+    assert_eq!(local.values("outcome"), ["registered"], "{}", local.said);
+
+    // The role has a managed policy besides.
+    let arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
+    iam.attach_role_policy().role_name(ROLE).policy_arn(arn).send().await.unwrap();
+    stage.ends(4, &["doctor"]);
+
+    // The function works with a policy that nobody has tagged, and a rule of ours leads to a function of others.
+    iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();
+    configure(&lambda, &[("ZT_POLICY_NAME", "untagged"), ("THING_TYPE", OWN)]).await;
+    others_deploy(stage, &package).await;
+    stage.ends(0, &["setup", "--function", OTHERS, "--rule-name", "ToOthers"]);
+    stage.provisioner(&["teardown", "--yes"]);
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let rest = stage.ends(0, &["teardown", "--yes"]);
+    assert!(
+        rest.lines.iter().all(|line| line["kind"] == "thing_type" || line["name"] == OWN),
+        "{}",
+        rest.said
+    );
+    assert!(lambda.get_function_configuration().function_name(OTHERS).send().await.is_ok());
+    assert!(iot.get_policy().policy_name("untagged").send().await.is_ok());
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> std::fs::File {
+    std::fs::copy(from, to).unwrap();
+    std::fs::File::options().read(true).write(true).open(to).unwrap()
+}
+
+/// A function that this tool did not make.
+async fn others_deploy(stage: &Stage, package: &std::path::Path) {
+    use aws_sdk_lambda::primitives::Blob;
+    use aws_sdk_lambda::types::{Architecture, FunctionCode, Runtime};
+    let found = stage.lambda().get_function_configuration().function_name(FUNCTION).send().await.unwrap();
+    let architecture = found.architectures().first().cloned().unwrap_or(Architecture::X8664);
+    let create = stage.lambda().create_function().function_name(OTHERS).role(found.role.unwrap());
+    let code = FunctionCode::builder().zip_file(Blob::new(std::fs::read(package).unwrap())).build();
+    let create = create.runtime(Runtime::Providedal2023).handler("bootstrap").architectures(architecture);
+    create.code(code).send().await.unwrap();
+    configure_is_over(stage).await;
+}
+
+async fn configure_is_over(stage: &Stage) {
+    let pending = || async {
+        let found = stage.lambda().get_function_configuration().function_name(OTHERS).send().await.unwrap();
+        found.state().is_some_and(|state| state.as_str() == "Pending")
+    };
+    while pending().await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Each command's table in the document on permissions has every call that the command made, and no other.
+pub(super) fn are_those_of(calls: &BTreeMap<String, BTreeSet<String>>) {
+    let documented = documented();
+    for (command, made) in calls {
+        let Some(Table { calls: table, besides }) = documented.get(command) else {
+            assert!(made.is_empty(), "provisioner/docs/permissions.md has no {command}");
+            continue;
+        };
+        let mut allowed = table.clone();
+        for other in besides.iter().filter_map(|other| documented.get(other)) {
+            allowed.extend(other.calls.iter().cloned());
+        }
+        let missing: Vec<_> = made.difference(&allowed).collect();
+        assert!(missing.is_empty(), "provisioner/docs/permissions.md lacks for {command}: {missing:?}");
+        let idle: Vec<_> = table.difference(made).collect();
+        assert!(idle.is_empty(), "no {command} made these calls, which the document has: {idle:?}");
+    }
+}
+
+/// What the document says about one command.
+#[derive(Debug, Default)]
+struct Table {
+    /// The permissions of its table that go with a call of their own.
+    calls: BTreeSet<String>,
+    /// What may be the names of commands whose calls it makes besides.
+    besides: Vec<String>,
+}
+
+/// The document on permissions, by command.
+fn documented() -> BTreeMap<String, Table> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../provisioner/docs/permissions.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut commands = BTreeMap::<String, Table>::new();
+    let mut command = String::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("## ") {
+            command = name.to_owned();
+            commands.insert(command.clone(), Table::default());
+            continue;
+        }
+        let Some(table) = commands.get_mut(&command) else { continue };
+        if let Some((permission, when)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
+            if !when.contains("no call of its own") {
+                table.calls.insert(permission.to_owned());
+            }
+        } else if line.contains("makes the calls of") {
+            let named = line.split('`').skip(1).step_by(2).filter_map(|code| code.split(' ').next());
+            table.besides.extend(named.map(str::to_owned));
+        }
+    }
+    commands
+}

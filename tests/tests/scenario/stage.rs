@@ -1,0 +1,185 @@
+//! An account on a stand-in, a user with a home of their own, and what each of the user's commands called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials as Keys;
+use serde_json::Value;
+use tempfile::TempDir;
+use testbed::beside;
+use testbed::journal::{Caller, Journal};
+
+/// The Region that the stand-ins play.
+pub(crate) const REGION: &str = "us-east-1";
+
+/// One run of the provisioner.
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) lines: Vec<Value>,
+    pub(crate) said: String,
+}
+
+impl Run {
+    /// The value of `key` on every line that has it.
+    pub(crate) fn values(&self, key: &str) -> Vec<&str> {
+        self.lines.iter().filter_map(|line| line[key].as_str()).collect()
+    }
+}
+
+/// An account on a stand-in, and a user of it.
+pub(crate) struct Stage {
+    name: &'static str,
+    endpoint_url: String,
+    home: TempDir,
+    config: SdkConfig,
+    /// What the stand-in does not implement: a step's name and why.
+    lacks: &'static [(&'static str, &'static str)],
+    /// Who writes the calls down, and those that each command made.
+    journal: Option<Journal>,
+    calls: Mutex<BTreeMap<String, BTreeSet<String>>>,
+}
+
+impl Stage {
+    pub(crate) async fn new(
+        name: &'static str,
+        endpoint_url: &str,
+        lacks: &'static [(&'static str, &'static str)],
+        journal: Option<&Journal>,
+    ) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(endpoint_url)
+            .region(Region::new(REGION))
+            .credentials_provider(Keys::for_tests())
+            .load()
+            .await;
+        for (step, reason) in lacks {
+            println!("not judged on {name}: {step} ({reason})");
+        }
+        Self {
+            name,
+            endpoint_url: endpoint_url.to_owned(),
+            home: TempDir::new().unwrap(),
+            config,
+            lacks,
+            journal: journal.cloned(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// A file in the user's home.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// The package of the function, made of the binary that is built already, unless `JITR_PACKAGE` names one.
+    pub(crate) fn package(&self) -> PathBuf {
+        if let Some(package) = std::env::var_os("JITR_PACKAGE") {
+            return package.into();
+        }
+        let path = self.file("bootstrap.zip");
+        let package = testbed::lambda_host::package_of(&beside::program("jitr").unwrap()).unwrap();
+        std::fs::write(&path, package).unwrap();
+        path
+    }
+
+    pub(crate) fn plays(&self, step: &str) -> bool {
+        !self.lacks.iter().any(|(lacking, _)| *lacking == step)
+    }
+
+    pub(crate) fn iot(&self) -> aws_sdk_iot::Client {
+        aws_sdk_iot::Client::new(&self.config)
+    }
+
+    pub(crate) fn lambda(&self) -> aws_sdk_lambda::Client {
+        aws_sdk_lambda::Client::new(&self.config)
+    }
+
+    pub(crate) fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.config)
+    }
+
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config)
+    }
+
+    /// Runs the provisioner as the user would.
+    pub(crate) fn provisioner(&self, arguments: &[&str]) -> Run {
+        self.run_at(self.home.path(), arguments)
+    }
+
+    /// The same for a user with another home.
+    pub(crate) fn run_at(&self, home: &Path, arguments: &[&str]) -> Run {
+        let mut command = Command::new(beside::program("provisioner").unwrap());
+        command
+            .args(arguments)
+            .args(["--output", "json", "--non-interactive"])
+            .env_clear()
+            .env("MICROCHIP_IOT_HOME", home)
+            .env("HOME", home)
+            .env("AWS_ENDPOINT_URL", &self.endpoint_url)
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        let before = self.journal.as_ref().map_or(0, |journal| journal.calls().len());
+        // The stand-in may run on the same runtime.
+        let output = tokio::task::block_in_place(|| command.output()).unwrap();
+        if let Some(journal) = &self.journal {
+            let ours = journal.calls().into_iter().skip(before).filter(|call| call.caller == Caller::User);
+            let permissions =
+                ours.filter(|call| call.service != "sts").map(|call| match call.operation.as_str() {
+                    "Invoke" => "lambda:InvokeFunction".to_owned(),
+                    operation => format!("{}:{operation}", call.service),
+                });
+            self.calls.lock().unwrap().entry(arguments[0].to_owned()).or_default().extend(permissions);
+        }
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let said = format!(
+            "{}: provisioner {arguments:?}\n{stdout}{}",
+            self.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let lines = stdout.lines().map(|line| serde_json::from_str(line).expect(&said)).collect();
+        Run { code: output.status.code().unwrap(), lines, said }
+    }
+
+    /// Runs it, and it has to end with `code`.
+    pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> Run {
+        let run = self.provisioner(arguments);
+        assert_eq!(run.code, code, "{}", run.said);
+        run
+    }
+
+    /// `doctor` finds nothing in the way of a device.
+    pub(crate) fn is_healthy(&self, arguments: &[&str]) {
+        let run = self.ends(0, &[&["doctor"], arguments].concat());
+        assert!(
+            run.values("verdict").iter().all(|verdict| ["right", "notable"].contains(verdict)),
+            "{}",
+            run.said
+        );
+    }
+
+    /// `doctor` names this link and no other.
+    pub(crate) fn names(&self, link: &str, broken: &str, arguments: &[&str]) {
+        let run = self.ends(4, &[&["doctor"], arguments].concat());
+        let wrong =
+            run.lines.iter().filter(|line| line["verdict"] == "wrong" || line["verdict"] == "unknown");
+        let wrong: Vec<_> = wrong.filter_map(|line| line["link"].as_str()).collect();
+        assert_eq!(wrong, [link], "{broken}: {}", run.said);
+    }
+
+    /// What `doctor` found about a link.
+    pub(crate) fn finding(&self, link: &str) -> Value {
+        let run = self.provisioner(&["doctor"]);
+        run.lines.into_iter().find(|line| line["link"] == link).expect(&run.said)
+    }
+
+    /// The calls that each command made, if somebody wrote them down.
+    pub(super) fn calls(&self) -> Option<BTreeMap<String, BTreeSet<String>>> {
+        self.journal.as_ref()?;
+        Some(self.calls.lock().unwrap().clone())
+    }
+}
