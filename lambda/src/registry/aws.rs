@@ -76,7 +76,11 @@ impl Registry for AwsRegistry {
     async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
         let call = self.client.create_thing_type().thing_type_name(thing_type.as_str());
         let call = call.set_tags(self.tags());
-        call.send().await.map(drop).map_err(|e| failure(Operation::CreateThingType, e))
+        match call.send().await.map_err(|e| failure(Operation::CreateThingType, e)) {
+            // One with other tags, which somebody else made meanwhile, is as good.
+            Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(()),
+            created => created.map(drop),
+        }
     }
 
     async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
