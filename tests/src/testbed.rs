@@ -1,14 +1,16 @@
 //! The whole testbed, started and stopped as one.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::iot_core::account::{Account, Delays, Identity};
-use crate::iot_core::control_plane::{self, Interceptor, Services};
+use crate::iot_core::control_plane::{self, Counted, HttpsListener, Interceptor, Services};
 use crate::iot_core::gateway::{self, Gateway};
 use crate::iot_core::registration::{Published, Registration};
 use crate::iot_core::rules::RuleEngine;
@@ -22,6 +24,8 @@ pub struct Options {
     pub identity: Identity,
     /// Port of the control plane; 0 takes a free one.
     pub http_port: u16,
+    /// Whether the control plane speaks TLS, as AWS does.
+    pub https: bool,
     /// Port of the device gateway; 0 takes a free one.
     pub mqtt_port: u16,
     /// What AWS does in its own time.
@@ -37,6 +41,7 @@ impl Default for Options {
         Self {
             identity: Identity { account_id: "123456789012".into(), region: "us-east-1".into() },
             http_port: 0,
+            https: false,
             mqtt_port: 0,
             delays: Delays::default(),
             lambda: lambda_host::Settings::default(),
@@ -73,6 +78,8 @@ pub struct Testbed {
     directory: Registration,
     gateway: Gateway,
     endpoint_url: String,
+    authority: Option<String>,
+    connections: Arc<AtomicUsize>,
     tasks: [JoinHandle<()>; 3],
 }
 
@@ -89,7 +96,9 @@ impl Testbed {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.http_port));
         let refused = |source| Error::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(refused)?;
-        let endpoint_url = format!("http://{}", listener.local_addr().map_err(refused)?);
+        let port = listener.local_addr().map_err(refused)?.port();
+        let (scheme, host) = if options.https { ("https", HOST) } else { ("http", "127.0.0.1") };
+        let endpoint_url = format!("{scheme}://{host}:{port}");
         lambda.set_endpoint_url(&endpoint_url);
         let services = Services {
             account: Arc::clone(&account),
@@ -97,11 +106,13 @@ impl Testbed {
             journal: journal.clone(),
             interceptor: options.interceptor,
         };
-        let control_plane = tokio::spawn(async move {
-            if let Err(e) = control_plane::serve(listener, services).await {
-                tracing::error!(error = %e, "control plane stopped");
-            }
-        });
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (control_plane, authority) = if options.https {
+            let (listener, authority) = HttpsListener::over(listener).map_err(gateway::StartError::from)?;
+            (serve(listener, &connections, services), Some(authority))
+        } else {
+            (serve(listener, &connections, services), None)
+        };
 
         let (events, mut published) = mpsc::unbounded_channel::<Published>();
         let directory = Registration::new(Arc::clone(&account), rules, events);
@@ -122,6 +133,8 @@ impl Testbed {
             directory,
             gateway,
             endpoint_url,
+            authority,
+            connections,
             tasks: [control_plane, publish, watch],
         })
     }
@@ -129,6 +142,16 @@ impl Testbed {
     /// What `AWS_ENDPOINT_URL` must be set to.
     pub fn endpoint_url(&self) -> &str {
         &self.endpoint_url
+    }
+
+    /// The CA that signed the control plane's certificate, PEM, if it speaks TLS.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// Connections that the control plane has accepted so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Everything that happens.
@@ -155,6 +178,19 @@ impl Testbed {
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
     }
+}
+
+fn serve<L>(listener: L, connections: &Arc<AtomicUsize>, services: Services) -> JoinHandle<()>
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let listener = Counted { listener, connections: Arc::clone(connections) };
+    tokio::spawn(async move {
+        if let Err(e) = control_plane::serve(listener, services).await {
+            tracing::error!(error = %e, "control plane stopped");
+        }
+    })
 }
 
 /// Writes what happens at the gateway into the journal, between all the rest.

@@ -26,6 +26,7 @@ pub(super) struct Spec {
     pub(super) function: String,
     pub(super) arn: String,
     pub(super) timeout: Duration,
+    pub(super) sampled: bool,
     pub(super) variables: Vec<(String, String)>,
     pub(super) package: Arc<Package>,
 }
@@ -69,7 +70,7 @@ impl Pool {
                 Err(finished) => return finished,
             },
         };
-        let (outcome, reusable) = environment.invoke(spec.timeout, request_id, payload).await;
+        let (outcome, reusable) = environment.invoke(spec, request_id, payload).await;
         let log = environment.log();
         if reusable {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(environment);
@@ -145,13 +146,15 @@ impl Environment {
 
     /// Hands over one event and waits for the answer, the end of the process or the timeout. Says, too, whether the environment can be
     /// used again.
-    async fn invoke(&mut self, timeout: Duration, request_id: &str, payload: Bytes) -> (Answer, bool) {
+    async fn invoke(&mut self, spec: &Spec, request_id: &str, payload: Bytes) -> (Answer, bool) {
+        let timeout = spec.timeout;
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (answer, answered) = oneshot::channel();
         let work = Work {
             request_id: request_id.to_owned(),
             payload,
             deadline: SystemTime::now() + timeout,
+            sampled: spec.sampled,
             answer,
         };
         if self.api.work.send(work).await.is_err() {

@@ -156,6 +156,8 @@ impl LambdaHost {
             function: function.name.clone(),
             arn: function.arn.clone(),
             timeout: Duration::from_secs(configuration.timeout.into()),
+            // AWS samples the first invocation of a second and some of the others.
+            sampled: configuration.tracing == "Active",
             variables: variables.into_iter().collect(),
             package: Arc::clone(&function.package),
         }

@@ -16,7 +16,7 @@ mod environment;
 mod function;
 mod invocation;
 mod package;
-mod runtime_api;
+pub mod runtime_api;
 
 use environment::Pool;
 pub use function::{Configuration, EventInvokeConfig, Function, NewFunction, Permission};

@@ -13,20 +13,26 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 /// The function's answer, or its error as JSON text.
-pub(super) type Answer = Result<Bytes, Bytes>;
+pub type Answer = Result<Bytes, Bytes>;
 
 /// What the runtime is given to work on.
 #[derive(Debug)]
-pub(super) struct Work {
-    pub(super) request_id: String,
-    pub(super) payload: Bytes,
-    pub(super) deadline: SystemTime,
-    pub(super) answer: oneshot::Sender<Answer>,
+pub struct Work {
+    /// Names the invocation.
+    pub request_id: String,
+    /// The event.
+    pub payload: Bytes,
+    /// When it has to be answered.
+    pub deadline: SystemTime,
+    /// Whether AWS X-Ray is to see it.
+    pub sampled: bool,
+    /// Takes the answer.
+    pub answer: oneshot::Sender<Answer>,
 }
 
 /// How far the runtime has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub enum Phase {
     /// It has not asked for work yet.
     Starting,
     /// It asked for work.
@@ -46,10 +52,13 @@ struct Api {
 
 /// The host's end of it.
 #[derive(Debug)]
-pub(super) struct Handle {
-    pub(super) address: SocketAddr,
-    pub(super) work: mpsc::Sender<Work>,
-    pub(super) phase: watch::Receiver<Phase>,
+pub struct Handle {
+    /// What `AWS_LAMBDA_RUNTIME_API` has to say.
+    pub address: SocketAddr,
+    /// Takes what the runtime is to work on.
+    pub work: mpsc::Sender<Work>,
+    /// Tells how far the runtime has come.
+    pub phase: watch::Receiver<Phase>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -60,7 +69,10 @@ impl Drop for Handle {
 }
 
 /// Serves the Runtime API on a port of its own: the protocol has no room for telling environments apart otherwise.
-pub(super) async fn serve(function_arn: String) -> std::io::Result<Handle> {
+///
+/// # Errors
+/// If there is no port.
+pub async fn serve(function_arn: String) -> std::io::Result<Handle> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let (work, receiver) = mpsc::channel(1);
@@ -90,10 +102,13 @@ async fn next(State(api): State<Arc<Api>>) -> Response<Body> {
         return status(StatusCode::GONE);
     };
     let since_epoch = work.deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let digits = work.request_id.replace('-', "");
     let trace = format!(
-        "Root=1-{:08x}-{};Sampled=0",
+        "Root=1-{:08x}-{};Parent={};Sampled={}",
         since_epoch.as_secs(),
-        work.request_id.replace('-', "").get(..24).unwrap_or_default()
+        digits.get(..24).unwrap_or_default(),
+        digits.get(16..).unwrap_or_default(),
+        u8::from(work.sampled)
     );
     let response = Response::builder()
         .header("content-type", "application/json")

@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
-use tokio::net::TcpListener;
+use axum::serve::Listener;
 
 use crate::iot_core::account::Account;
 use crate::journal::{self, Caller, Happening, Journal};
@@ -21,6 +21,7 @@ mod iam;
 mod interceptor;
 mod iot;
 mod lambda;
+mod listener;
 mod reply;
 mod request;
 mod sqs;
@@ -28,6 +29,8 @@ mod sts;
 mod throttle;
 
 pub use interceptor::{Fault, Interceptor, Operation, When};
+pub(crate) use listener::Counted;
+pub use listener::HttpsListener;
 pub use reply::ServiceError;
 use reply::{Protocol, Reply, respond};
 use request::{Call, Route, labels};
@@ -56,7 +59,11 @@ impl Services {
 }
 
 /// Serves the control plane on `listener` until it is dropped.
-pub async fn serve(listener: TcpListener, services: Services) -> std::io::Result<()> {
+pub async fn serve<L>(listener: L, services: Services) -> std::io::Result<()>
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
     let router = Router::new().fallback(answer).with_state(Arc::new(services));
     axum::serve(listener, router).await
 }

@@ -8,7 +8,7 @@ mod access;
 mod connection;
 mod journal;
 mod router;
-mod tls;
+pub(in crate::iot_core) mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -16,11 +16,14 @@ const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The gateway's own certificates.
-    #[error("cannot make the gateway's certificate: {0}")]
+    #[error("cannot make the server's certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     /// The TLS library.
-    #[error("cannot set up the gateway's TLS: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Setup(#[from] rustls::Error),
+    /// The operating system.
+    #[error("cannot tell where TLS is listened for: {0}")]
+    Listen(std::io::Error),
 }
 
 /// A TLS 1.2 and 1.3 server with a fresh certificate, and the PEM of the CA that signed it.
@@ -35,7 +38,9 @@ pub(super) fn server() -> Result<(ServerConfig, String), TlsError> {
     Ok((config, authority))
 }
 
-fn identity() -> Result<(String, Vec<CertificateDer<'static>>, PrivatePkcs8KeyDer<'static>), rcgen::Error> {
+/// A fresh certificate with its key, and the PEM of the fresh CA that signed it.
+pub(in crate::iot_core) fn identity()
+-> Result<(String, Vec<CertificateDer<'static>>, PrivatePkcs8KeyDer<'static>), rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "testbed server CA");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
