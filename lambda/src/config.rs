@@ -1,13 +1,13 @@
 //! The function's configuration: environment variables, read once at start. A bad value fails there, by name.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::event::is_certificate_id;
 use crate::policy::PolicyTemplate;
 use crate::registration::Settings;
 use crate::registry::Attachment;
-use crate::revocation::RevocationLists;
+use crate::revocation::{CaCertificate, ListUrl, Publication, RevocationError, RevocationLists};
 use crate::thing_name::ThingNameSource;
 
 /// An environment variable that cannot be used.
@@ -42,8 +42,12 @@ pub struct Connection {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`, which the credentials of a role have.
     pub session_token: Option<String>,
-    /// `AWS_ENDPOINT_URL_IOT`, or else `AWS_ENDPOINT_URL`, instead of the Region's endpoint.
+    /// `AWS_ENDPOINT_URL_IOT`, or else `AWS_ENDPOINT_URL`, instead of the Region's endpoint of AWS IoT.
     pub endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`, instead of the Region's endpoint of Amazon S3.
+    pub s3_endpoint_url: Option<String>,
+    /// Whether `SSL_CERT_FILE` or `SSL_CERT_DIR` names the root certificates that servers are checked with.
+    pub own_roots: bool,
 }
 
 impl fmt::Debug for Connection {
@@ -81,7 +85,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 }
 
 /// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_GROUP`,
-/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `EXCLUSIVE_THING`, `CRL_DIR`. The revocation lists in that folder are read, too.
+/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `EXCLUSIVE_THING`.
 ///
 /// # Errors
 /// Names the variable and what is allowed.
@@ -124,9 +128,53 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
         _ => Err("allowed are \"true\" and \"false\""),
     })?;
     settings.attachment = exclusive.unwrap_or(Attachment::Shared);
-    let revoked = variables.parsed("CRL_DIR", |folder| RevocationLists::read(Path::new(folder)))?;
-    settings.revoked = revoked.unwrap_or_default();
     Ok(settings)
+}
+
+/// Where the CAs' revocation lists come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lists {
+    /// From the function's package.
+    Packaged(RevocationLists),
+    /// From where the CAs publish them.
+    Published(Publication),
+}
+
+/// Reads `CRL_DIR`, a folder in the function's package, and the lists in it; with `CRL_URL` the CAs' certificates in it
+/// alone, because the lists are published there. None if neither is set.
+///
+/// # Errors
+/// Names the variable and what is allowed.
+pub fn revocation(variables: impl Fn(&str) -> Option<String>) -> Result<Option<Lists>, ConfigError> {
+    const DIR: &str = "CRL_DIR";
+    let variables = Variables(variables);
+    let Some(url) = variables.parsed("CRL_URL", str::parse::<ListUrl>)? else {
+        let lists = variables.parsed(DIR, |folder| RevocationLists::read(Path::new(folder)))?;
+        return Ok(lists.map(Lists::Packaged));
+    };
+    let cas = variables.parsed(DIR, |folder| -> Result<_, PublicationError> {
+        let cas = CaCertificate::read_all(Path::new(folder))?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let name = |ca: &&CaCertificate| {
+            ca.path().file_name().is_none_or(|name| !name.to_string_lossy().chars().all(plain))
+        };
+        match cas.iter().find(name) {
+            Some(ca) => Err(PublicationError::Name(ca.path().to_owned())),
+            None => Ok(cas),
+        }
+    })?;
+    let allowed = "with CRL_URL, a folder with the CAs' certificates (NAME.crt)";
+    let cas = cas.ok_or(ConfigError::Missing { name: DIR, allowed })?;
+    Ok(Some(Lists::Published(Publication { url, cas })))
+}
+
+/// CA certificates that no list can be published for.
+#[derive(Debug, thiserror::Error)]
+enum PublicationError {
+    #[error(transparent)]
+    Certificate(#[from] RevocationError),
+    #[error("the name of {} cannot be part of a URL; allowed are letters, digits and -._", .0.display())]
+    Name(PathBuf),
 }
 
 /// Reads how AWS is reached, from the variables that AWS Lambda sets for every function.
@@ -136,22 +184,25 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
 pub fn connection(variables: impl Fn(&str) -> Option<String>) -> Result<Connection, ConfigError> {
     let variables = Variables(variables);
     let endpoint_url = |name| {
-        variables.parsed(name, |url| {
+        variables.parsed(name, |url: &str| {
             let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
             host.filter(|host| !host.is_empty())
                 .map(|_| url.to_owned())
                 .ok_or("allowed are http:// and https:// URLs")
         })
     };
+    let endpoint_of = |name| match endpoint_url(name)? {
+        Some(url) => Ok(Some(url)),
+        None => endpoint_url("AWS_ENDPOINT_URL"),
+    };
     Ok(Connection {
         region: variables.required("AWS_REGION", "a Region such as us-east-2")?,
         access_key_id: variables.required("AWS_ACCESS_KEY_ID", "an access key id")?,
         secret_access_key: variables.required("AWS_SECRET_ACCESS_KEY", "a secret access key")?,
         session_token: variables.get("AWS_SESSION_TOKEN"),
-        endpoint_url: match endpoint_url("AWS_ENDPOINT_URL_IOT")? {
-            Some(url) => Some(url),
-            None => endpoint_url("AWS_ENDPOINT_URL")?,
-        },
+        endpoint_url: endpoint_of("AWS_ENDPOINT_URL_IOT")?,
+        s3_endpoint_url: endpoint_of("AWS_ENDPOINT_URL_S3")?,
+        own_roots: ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| variables.get(name).is_some()),
     })
 }
 
@@ -207,9 +258,21 @@ mod tests {
             ("THING_NAME_SOURCE", "SKI"),
             ("ALLOWED_CA_IDS", "abc"),
             ("EXCLUSIVE_THING", "yes"),
-            ("CRL_DIR", "/nowhere"),
         ]
         .map(|pair| settings(from(&[pair])).unwrap_err().to_string());
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().to_str().unwrap();
+        let url = ("CRL_URL", "https://crl.example.com/lists");
+        let revocation_errors = [
+            revocation(from(&[("CRL_DIR", "/nowhere")])),
+            revocation(from(&[("CRL_DIR", empty)])),
+            revocation(from(&[url])),
+            revocation(from(&[url, ("CRL_DIR", empty)])),
+            revocation(from(&[("CRL_DIR", empty), ("CRL_URL", "http://crl.example.com")])),
+            revocation(from(&[("CRL_DIR", empty), ("CRL_URL", "https://crl.example.com/?list=1")])),
+            revocation(from(&[("CRL_DIR", empty), ("CRL_URL", "s3://Bucket/lists")])),
+        ]
+        .map(|result| result.unwrap_err().to_string().replace(empty, "[folder]"));
         let aws =
             [("AWS_REGION", "us-east-2"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
         let connection_errors = [
@@ -219,7 +282,8 @@ mod tests {
             connection(from(&[&aws[..], &[("AWS_ENDPOINT_URL", "localhost:4566")]].concat())),
         ]
         .map(|result| result.unwrap_err().to_string());
-        insta::assert_snapshot!([&settings_errors[..], &connection_errors[..]].concat().join("\n"));
+        let errors = [&settings_errors[..], &revocation_errors[..], &connection_errors[..]];
+        insta::assert_snapshot!(errors.concat().join("\n"));
     }
 
     #[test]

@@ -1,21 +1,31 @@
 //! The Lambda function around the workflow: start, warm-up, and the loop of the Runtime API.
 
 mod client;
+mod decision;
 mod handler;
+mod list_source;
 mod log;
 mod metrics;
+mod phases;
 mod recent;
 mod tally;
+mod trust;
+mod xray;
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, Lists};
 use crate::registry::aws::{self, AwsRegistry};
+use crate::revocation::{PublishedLists, Revocation};
 
-pub use handler::{Answer, Decision, Failure, Handled, Handler, Invocation};
+use list_source::ListSource;
+use xray::{Trace, Tracer};
+
+pub use decision::{Answer, Decision, Failure};
+pub use handler::{Handled, Handler, Invocation};
 #[cfg(test)]
 pub(crate) use log::LOG_LEVEL;
 pub use tally::Tally;
@@ -25,9 +35,10 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the function until AWS Lambda ends it. Fails only at start, or when the Runtime API is gone.
 pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let began = Instant::now();
     log::init(&variables);
+    let tracer = Tracer::new(&variables);
     let function = variables("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-    let function = function.as_str();
     let handler = match start(variables) {
         Ok(handler) => handler,
         Err(error) => {
@@ -35,25 +46,21 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let configured = began.elapsed();
     // During init the CPU is not throttled and nobody waits for an answer yet: connections are opened here, not in
     // the first event. A failure is no reason to give up: the event may find AWS IoT in a better state.
     match tokio::time::timeout(WARM_UP_TIMEOUT, handler.warm_up()).await {
-        Ok(Ok(policy)) => tracing::debug!(?policy, "ready"),
+        Ok(Ok(policy)) => tracing::debug!(
+            ?policy,
+            configuredMicroseconds = configured.as_micros(),
+            readyMicroseconds = began.elapsed().as_micros(),
+            "ready"
+        ),
         Ok(Err(error)) => tracing::warn!(%error, "ready, but the warm-up failed"),
         Err(_) => tracing::warn!("ready, but the warm-up took too long"),
     }
-    let handler = &handler;
-    let service = service_fn(|event: LambdaEvent<serde_json::Value>| async move {
-        let (payload, context) = event.into_parts();
-        let arrived = SystemTime::now();
-        let remaining = context.deadline().duration_since(arrived).unwrap_or_default();
-        let invocation = Invocation { request_id: &context.request_id, arrived, remaining };
-        let Handled { answer, tally } = handler.handle(payload, invocation).await;
-        for line in metrics::lines(&tally, function, &context.request_id, SystemTime::now()) {
-            println!("{line}");
-        }
-        answer
-    });
+    let function = Function { handler, tracer, name: function };
+    let service = service_fn(|event| function.invoke(event));
     match Runtime::new(service).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,8 +70,44 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     }
 }
 
+/// What invocations are answered with and told to.
+struct Function {
+    handler: Handler<AwsRegistry>,
+    tracer: Option<Tracer>,
+    name: String,
+}
+
+impl Function {
+    async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<Answer, Failure> {
+        let (payload, context) = event.into_parts();
+        let arrived = SystemTime::now();
+        let remaining = context.deadline().duration_since(arrived).unwrap_or_default();
+        let trace = Trace::sampled(context.xray_trace_id.as_deref()).filter(|_| self.tracer.is_some());
+        let request_id = &context.request_id;
+        let invocation = Invocation { request_id, arrived, remaining, sampled: trace.is_some() };
+        let Handled { answer, tally, traced } = self.handler.handle(payload, invocation).await;
+        let now = SystemTime::now();
+        for line in metrics::lines(&tally, &self.name, request_id, now) {
+            println!("{line}");
+        }
+        if let (Some(tracer), Some(trace)) = (&self.tracer, trace) {
+            tracer.send(&trace, &traced, tokio::time::Instant::now(), now);
+        }
+        answer
+    }
+}
+
 fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegistry>, ConfigError> {
     let settings = config::settings(&variables)?;
     let connection = config::connection(&variables)?;
-    Ok(Handler::new(AwsRegistry::new(client::connect(connection), aws::FUNCTION), settings))
+    let revocation = match config::revocation(&variables)? {
+        None => Revocation::Unchecked,
+        Some(Lists::Packaged(lists)) => Revocation::Packaged(lists),
+        Some(Lists::Published(publication)) => {
+            let source = ListSource::new(&publication.url, &connection);
+            Revocation::Published(PublishedLists::new(publication, Box::new(source)))
+        }
+    };
+    let registry = AwsRegistry::new(client::connect(connection), aws::FUNCTION);
+    Ok(Handler::new(registry, settings).with_revocation(revocation))
 }

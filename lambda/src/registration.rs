@@ -12,10 +12,12 @@
 //! PENDING_ACTIVATION is activated (`docs/refusals.md`, "The one window").
 
 mod policy;
+mod refusal;
 
 use std::collections::BTreeSet;
 
-use futures::future::join;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join, join3};
 
 use crate::event::Event;
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
@@ -23,12 +25,13 @@ use crate::policy::{PolicyError, PolicyTemplate};
 use crate::registry::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Registry, RegistryError,
 };
-use crate::revocation::RevocationLists;
-use crate::scope::{ArnError, Scope};
-use crate::thing_name::{ThingName, ThingNameError, ThingNameSource};
+use crate::revocation::Revocation;
+use crate::scope::Scope;
+use crate::thing_name::{ThingName, ThingNameSource};
 
 use policy::Knowledge;
 pub use policy::PolicyState;
+pub use refusal::{Error, Refusal};
 
 /// What a registration is to do; the same for every certificate.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +50,6 @@ pub struct Settings {
     pub allowed_ca_ids: BTreeSet<String>,
     /// How the certificate is attached to its thing.
     pub attachment: Attachment,
-    /// The certificates that their CAs have revoked.
-    pub revoked: RevocationLists,
 }
 
 impl Settings {
@@ -65,7 +66,6 @@ impl Settings {
             thing_name_source: ThingNameSource::SubjectKeyIdentifier,
             allowed_ca_ids: BTreeSet::new(),
             attachment: Attachment::Shared,
-            revoked: RevocationLists::default(),
         })
     }
 }
@@ -100,102 +100,13 @@ pub struct Registered {
     pub certificate_arn: String,
 }
 
-/// Why a certificate is not registered, now or ever. Asking again changes nothing; a person has to.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No such certificate in this account and Region.
-    #[error("there is no such certificate in this account and Region")]
-    UnknownCertificate,
-    /// The event is about another account.
-    #[error("the event names account {event}, but the certificate is in account {certificate}")]
-    OtherAccount {
-        /// The account that the event names.
-        event: String,
-        /// The account in the certificate's ARN.
-        certificate: String,
-    },
-    /// The event names a CA that did not issue the certificate.
-    #[error("the event names CA {event}, but AWS IoT reports {}", certificate.as_deref().unwrap_or("none"))]
-    OtherCa {
-        /// The CA that the event names.
-        event: String,
-        /// The CA that AWS IoT reports.
-        certificate: Option<String>,
-    },
-    /// The CA is not among the allowed ones.
-    #[error("CA {} is not on the allow-list", ca.as_deref().unwrap_or("(none)"))]
-    CaNotAllowed {
-        /// The CA that AWS IoT reports.
-        ca: Option<String>,
-    },
-    /// The status forbids it.
-    #[error("the certificate is {0}")]
-    Status(CertificateStatus),
-    /// The CA has revoked it.
-    #[error("the certificate is on its CA's revocation list")]
-    Revoked,
-    /// The certificate gives no thing name.
-    #[error(transparent)]
-    Certificate(#[from] ThingNameError),
-    /// Another certificate has the name.
-    #[error("thing {thing} belongs to another certificate: {holder}")]
-    ThingTaken {
-        /// The thing.
-        thing: ThingName,
-        /// ARN of the principal attached to it.
-        holder: String,
-    },
-    /// The certificate belongs to another thing.
-    #[error("the certificate cannot be attached to thing {thing} alone: {message}")]
-    NotExclusive {
-        /// The thing.
-        thing: ThingName,
-        /// What AWS IoT said.
-        message: String,
-    },
-}
-
-impl Refusal {
-    /// A stable code for logs, metrics and scripts.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::UnknownCertificate => "unknown_certificate",
-            Self::OtherAccount { .. } => "other_account",
-            Self::OtherCa { .. } => "other_ca",
-            Self::CaNotAllowed { .. } => "ca_not_allowed",
-            Self::Status(_) => "certificate_status",
-            Self::Revoked => "certificate_revoked",
-            Self::Certificate(error) if error.is_key_type() => "key_type",
-            Self::Certificate(_) => "certificate_unusable",
-            Self::ThingTaken { .. } => "thing_taken",
-            Self::NotExclusive { .. } => "not_exclusive",
-        }
-    }
-}
-
-/// Why a registration did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The certificate shall not be registered.
-    #[error("refused: {0}")]
-    Refused(#[from] Refusal),
-    /// A call failed; the registration can be repeated.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The policy does not exist and its document cannot be used.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// AWS IoT answered with something that is not its ARN.
-    #[error(transparent)]
-    Arn(#[from] ArnError),
-}
-
 /// The workflow, with what it has learnt about the account.
 #[derive(Debug)]
 pub struct Registration<R> {
     registry: R,
     settings: Settings,
     knowledge: Knowledge,
+    revocation: Revocation,
 }
 
 /// Which certificate, and what is claimed about it.
@@ -220,7 +131,14 @@ impl Request<'_> {
 impl<R: Registry> Registration<R> {
     /// A workflow that knows nothing about the account yet.
     pub fn new(registry: R, settings: Settings) -> Self {
-        Self { registry, settings, knowledge: Knowledge::default() }
+        Self { registry, settings, knowledge: Knowledge::default(), revocation: Revocation::Unchecked }
+    }
+
+    /// The same, with a check whether the CA has revoked a certificate.
+    #[must_use]
+    pub fn with_revocation(mut self, revocation: Revocation) -> Self {
+        self.revocation = revocation;
+        self
     }
 
     /// The registry that is called.
@@ -229,12 +147,21 @@ impl<R: Registry> Registration<R> {
     }
 
     /// Learns whether the policy and the thing type exist, and so opens as many connections as an event uses side by
-    /// side. It changes nothing. An event works without it, too.
+    /// side; fetches the revocation lists. It changes nothing. An event works without it, too.
     ///
     /// # Errors
     /// If the policy cannot be asked for.
     pub async fn warm_up(&self) -> Result<PolicyState, RegistryError> {
-        let (policy, ()) = join(self.learn_policy(), self.learn_thing_type()).await;
+        // A third call side by side, beside those for the thing and the policy. The answer is known; the connection counts.
+        let third = async {
+            let settings = &self.settings;
+            let by_common_name = settings.thing_name_source == ThingNameSource::CommonName;
+            if by_common_name || settings.thing_group.is_some() {
+                let _ = self.registry.describe_thing_type(&settings.thing_type).await;
+            }
+        };
+        let learnt = join3(self.learn_policy(), self.learn_thing_type(), third);
+        let ((policy, (), ()), ()) = join(learnt, self.revocation.refresh()).boxed().await;
         policy
     }
 
@@ -243,7 +170,7 @@ impl<R: Registry> Registration<R> {
     /// # Errors
     /// [`Error::Refused`] if it shall not be registered; anything else can be repeated.
     pub async fn register_event(&self, event: &Event) -> Result<Registered, Error> {
-        self.register(&Request { certificate_id: &event.certificate_id, event: Some(event) }).await
+        self.register(Request { certificate_id: &event.certificate_id, event: Some(event) }).await
     }
 
     /// Registers a certificate that an operator has put into the account: PENDING_ACTIVATION, INACTIVE or ACTIVE.
@@ -251,11 +178,16 @@ impl<R: Registry> Registration<R> {
     /// # Errors
     /// As [`register_event`](Self::register_event).
     pub async fn register_certificate(&self, certificate_id: &str) -> Result<Registered, Error> {
-        self.register(&Request { certificate_id, event: None }).await
+        self.register(Request { certificate_id, event: None }).await
     }
 
-    async fn register(&self, request: &Request<'_>) -> Result<Registered, Error> {
-        let (description, policy) = join(
+    /// On the heap, as a type without depth: callers around it put layers of their own on top.
+    fn register<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Registered, Error>> {
+        async move { self.registered(&request).await }.boxed()
+    }
+
+    async fn registered(&self, request: &Request<'_>) -> Result<Registered, Error> {
+        let (description, policy, ()) = join3(
             self.registry.describe_certificate(request.certificate_id),
             // Known in a warm environment; otherwise asked beside, and if that fails found out by doing.
             async {
@@ -264,6 +196,7 @@ impl<R: Registry> Registration<R> {
                     None => self.learn_policy().await.ok(),
                 }
             },
+            self.revocation.refresh(),
         )
         .await;
         let description = match description {
@@ -272,7 +205,7 @@ impl<R: Registry> Registration<R> {
         };
         let scope = Scope::from_arn(&description.arn)?;
         self.check(request, &description, &scope)?;
-        if self.settings.revoked.contains(&description.pem) {
+        if self.revocation.is_revoked(&description.pem)? {
             return Err(Refusal::Revoked.into());
         }
         let thing = ThingName::from_certificate_pem(&description.pem, self.settings.thing_name_source)

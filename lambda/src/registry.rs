@@ -1,8 +1,10 @@
 //! The calls to AWS IoT that a registration needs, as a trait: AWS behind one implementation, memory behind another.
 
 pub mod aws;
+pub mod layer;
 pub mod memory;
 mod pace;
+pub mod record;
 pub mod retry;
 
 use std::fmt;

@@ -129,11 +129,12 @@ fn the_template_sets_exactly_the_variables_the_configuration_reads() {
         .map(|line| line.trim().split(':').next().unwrap())
         .collect();
     let read = std::cell::RefCell::new(BTreeSet::new());
-    crate::config::settings(|name| {
+    let variable = |name: &str| {
         read.borrow_mut().insert(name.to_owned());
         None
-    })
-    .unwrap();
+    };
+    crate::config::settings(variable).unwrap();
+    crate::config::revocation(variable).unwrap();
     #[cfg(feature = "lambda")]
     read.borrow_mut().insert(crate::lambda::LOG_LEVEL.to_owned());
     assert_eq!(set, read.borrow().iter().map(String::as_str).collect());

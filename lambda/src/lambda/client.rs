@@ -7,7 +7,9 @@ use aws_credential_types::Credentials;
 use aws_sdk_iot::config::retry::RetryConfig;
 use aws_sdk_iot::config::timeout::TimeoutConfig;
 use aws_sdk_iot::config::{Config, Region};
+use aws_smithy_http_client::Builder as HttpClient;
 
+use super::trust::{PROVIDER, Trust};
 use crate::config::Connection;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -15,7 +17,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A client for `connection`. Nothing is sent yet.
 pub(super) fn connect(connection: Connection) -> aws_sdk_iot::Client {
-    let Connection { region, access_key_id, secret_access_key, session_token, endpoint_url } = connection;
+    let trust = Trust::in_service(&connection, connection.endpoint_url.as_deref());
+    let http = HttpClient::new().tls_provider(PROVIDER).tls_context(trust.context()).build_https();
+    let Connection { region, access_key_id, secret_access_key, session_token, endpoint_url, .. } = connection;
     let credentials = Credentials::new(access_key_id, secret_access_key, session_token, None, "environment");
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -24,6 +28,7 @@ pub(super) fn connect(connection: Connection) -> aws_sdk_iot::Client {
     let mut config = Config::builder()
         .behavior_version_latest()
         .region(Region::new(region))
+        .http_client(http)
         .credentials_provider(credentials)
         // The client's own retries know neither the invocation's deadline nor what other records of a batch wait for.
         .retry_config(RetryConfig::disabled())

@@ -10,18 +10,22 @@ use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::StreamExt;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::event::{Event, EventError};
 use crate::registration::{Error, PolicyState, Refusal, Registered, Registration, Settings};
+use crate::registry::record::{RecordedCall, recorded};
 use crate::registry::retry::Retrying;
 use crate::registry::{Registry, RegistryError};
+use crate::revocation::Revocation;
 
+use super::decision::{Answer, Decision, Failure};
+use super::phases::Phases;
 use super::recent::Recent;
 use super::tally::Tally;
+use super::xray::{Outcome, TRACED, Traced};
 
 /// What is left of an invocation's time for its answer and its log lines to get out.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -32,74 +36,6 @@ const CONCURRENT_RECORDS: usize = 10;
 /// How long records of a batch are started. By then the events that were new are old, and another batch has newer ones.
 const WORKING_TIME: Duration = Duration::from_secs(10);
 
-/// What an invocation is answered with.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// The decision about one event.
-    Decision(Decision),
-    /// The records of a batch that have to come again.
-    Batch(SqsBatchResponse),
-}
-
-/// The decision about one event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Decision {
-    /// The certificate was activated.
-    Registered {
-        /// The certificate.
-        certificate_id: String,
-        /// Its thing.
-        thing_name: String,
-    },
-    /// The certificate was ACTIVE already and has everything it needs.
-    Repaired {
-        /// The certificate.
-        certificate_id: String,
-        /// Its thing.
-        thing_name: String,
-    },
-    /// Nothing was activated, and nothing will be if the event comes again.
-    Refused {
-        /// The certificate, if the event names one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        certificate_id: Option<String>,
-        /// A stable code.
-        reason: &'static str,
-        /// What is wrong, for people.
-        message: String,
-    },
-}
-
-/// Why an event has to come again.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// A call failed.
-    #[error(transparent)]
-    Registration(Error),
-    /// The invocation's time is up.
-    #[error("the time of the invocation was up before the registration was complete")]
-    OutOfTime,
-    /// The batch is not what Amazon SQS sends.
-    #[error("the batch cannot be read: {0}")]
-    Batch(#[from] serde_json::Error),
-}
-
-impl From<Failure> for lambda_runtime::Diagnostic {
-    fn from(failure: Failure) -> Self {
-        let error_type = match &failure {
-            Failure::Registration(Error::Registry(error)) => {
-                error.code.clone().unwrap_or_else(|| format!("{:?}", error.kind))
-            }
-            Failure::Registration(_) => "Registration".to_owned(),
-            Failure::OutOfTime => "OutOfTime".to_owned(),
-            Failure::Batch(_) => "Batch".to_owned(),
-        };
-        Self { error_type, error_message: failure.to_string() }
-    }
-}
-
 /// One invocation, as AWS Lambda announces it.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
@@ -109,6 +45,8 @@ pub struct Invocation<'a> {
     pub arrived: SystemTime,
     /// What is then left until AWS Lambda stops it.
     pub remaining: Duration,
+    /// Whether it is to be traced.
+    pub sampled: bool,
 }
 
 /// What an invocation came to.
@@ -121,6 +59,8 @@ pub struct Handled {
     pub answer: Result<Answer, Failure>,
     /// What the metrics are told.
     pub tally: Tally,
+    /// What the trace is told; nothing unless the invocation is sampled.
+    pub(super) traced: Vec<Traced>,
 }
 
 /// An invocation's clocks.
@@ -151,6 +91,13 @@ impl<R: Registry + Send> Handler<R> {
         Self { registration: Registration::new(Retrying::new(registry), settings), recent: Recent::default() }
     }
 
+    /// The same, with a check whether the CA has revoked a certificate.
+    #[must_use]
+    pub fn with_revocation(mut self, revocation: Revocation) -> Self {
+        self.registration = self.registration.with_revocation(revocation);
+        self
+    }
+
     /// Learns what there is in the account and opens the connections.
     ///
     /// # Errors
@@ -167,37 +114,35 @@ impl<R: Registry + Send> Handler<R> {
         let registry = self.registration.registry();
         registry.set_deadline(deadline);
         let throttled_before = registry.throttled();
-        let mut tally = Tally::default();
+        let mut seen = Seen { sampled: invocation.sampled, ..Seen::default() };
         let answer = if payload.get("Records").is_some_and(Value::is_array) {
             match serde_json::from_value::<SqsEvent>(payload) {
-                Ok(batch) => Ok(Answer::Batch(self.batch(batch, times, &mut tally).await)),
+                Ok(batch) => Ok(Answer::Batch(self.batch(batch, times, &mut seen).await)),
                 Err(error) => Err(Failure::Batch(error)),
             }
         } else {
-            let decision = self.one(Event::from_value(&payload), times).await;
-            tally.count(&decision, start.elapsed());
-            decision.map(Answer::Decision)
+            let worked = self.work(Event::from_value(&payload), times).await;
+            seen.see(worked).map(Answer::Decision)
         };
+        let Seen { mut tally, traced, .. } = seen;
         tally.throttled = registry.throttled() - throttled_before;
-        Handled { answer, tally }
+        Handled { answer, tally, traced }
     }
 
     /// Works through a batch side by side, the newest events first. A record that is refused is done; one that fails
     /// comes again, alone.
-    async fn batch(&self, batch: SqsEvent, times: Times<'_>, tally: &mut Tally) -> SqsBatchResponse {
+    async fn batch(&self, batch: SqsEvent, times: Times<'_>, seen: &mut Seen) -> SqsBatchResponse {
         let (works, superseded) = works(batch.records);
-        tally.duplicates += superseded;
+        seen.tally.duplicates += superseded;
         let stop = times.deadline.min(times.start + WORKING_TIME);
         let work = |Work { event, identifier }: Work| async move {
             if event.as_ref().is_ok_and(|event| self.recent.covers(event)) {
                 return (identifier, Progress::Duplicate);
             }
-            let start = Instant::now();
-            if start >= stop {
+            if Instant::now() >= stop {
                 return (identifier, Progress::Postponed);
             }
-            let decision = self.one(event, times).await;
-            (identifier, Progress::Decided(decision, start.elapsed()))
+            (identifier, Progress::Worked(self.work(event, times).await))
         };
         let mut progress = futures::stream::iter(works).map(work).buffer_unordered(CONCURRENT_RECORDS);
         let mut response = SqsBatchResponse::default();
@@ -208,19 +153,19 @@ impl<R: Registry + Send> Handler<R> {
         };
         while let Some((identifier, progress)) = progress.next().await {
             match progress {
-                Progress::Duplicate => tally.duplicates += 1,
+                Progress::Duplicate => seen.tally.duplicates += 1,
                 Progress::Postponed => {
-                    tally.postponed += 1;
+                    seen.tally.postponed += 1;
                     again(identifier);
                 }
-                Progress::Decided(decision, duration) => {
-                    tally.count(&decision, duration);
-                    if decision.is_err() {
+                Progress::Worked(worked) => {
+                    if seen.see(worked).is_err() {
                         again(identifier);
                     }
                 }
             }
         }
+        let tally = &seen.tally;
         if tally.duplicates + tally.postponed > 0 {
             tracing::info!(
                 requestId = times.request_id,
@@ -230,6 +175,13 @@ impl<R: Registry + Send> Handler<R> {
             );
         }
         response
+    }
+
+    async fn work(&self, event: Result<Event, EventError>, times: Times<'_>) -> Worked {
+        let certificate_id = event.as_ref().ok().map(|event| event.certificate_id.clone());
+        let start = Instant::now();
+        let (decision, calls) = recorded(self.one(event, times)).await;
+        Worked { certificate_id, start, end: Instant::now(), decision, calls }
     }
 
     /// Registers one certificate and writes the one log line that tells how it ended.
@@ -266,13 +218,43 @@ impl<R: Registry + Send> Handler<R> {
     }
 }
 
+/// One event that was worked on.
+struct Worked {
+    certificate_id: Option<String>,
+    start: Instant,
+    end: Instant,
+    decision: Result<Decision, Failure>,
+    calls: Vec<RecordedCall>,
+}
+
+/// What is told of an invocation besides its answer.
+#[derive(Default)]
+struct Seen {
+    sampled: bool,
+    tally: Tally,
+    traced: Vec<Traced>,
+}
+
+impl Seen {
+    /// Counts and traces an event, and leaves its decision.
+    fn see(&mut self, worked: Worked) -> Result<Decision, Failure> {
+        let Worked { certificate_id, start, end, decision, calls } = worked;
+        self.tally.count(&decision, end - start, Phases::of(start, &calls));
+        if self.sampled && self.traced.len() < TRACED {
+            let outcome = Outcome::of(&decision);
+            self.traced.push(Traced { certificate_id, start, end, outcome, calls });
+        }
+        decision
+    }
+}
+
 /// What became of one record of a batch.
 enum Progress {
     /// The certificate was seen ACTIVE after the event.
     Duplicate,
     /// There was no time for it; it comes again.
     Postponed,
-    Decided(Result<Decision, Failure>, Duration),
+    Worked(Worked),
 }
 
 /// A record to work on.

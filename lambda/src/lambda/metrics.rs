@@ -47,9 +47,15 @@ pub(super) fn lines(tally: &Tally, function: &str, request_id: &str, now: System
     let mut metrics: Vec<_> = counts.iter().map(|(name, _)| (*name, "Count")).collect();
     let mut values: Map<_, _> =
         counts.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
-    if !tally.durations.is_empty() {
-        metrics.push(("Duration", "Milliseconds"));
-        values.insert("Duration".to_owned(), milliseconds(&tally.durations));
+    let durations = [
+        ("Duration", &tally.durations),
+        ("DescribeDuration", &tally.describing),
+        ("AttachDuration", &tally.attaching),
+        ("ActivateDuration", &tally.activating),
+    ];
+    for (name, durations) in durations.into_iter().filter(|(_, durations)| !durations.is_empty()) {
+        metrics.push((name, "Milliseconds"));
+        values.insert(name.to_owned(), milliseconds(durations));
     }
     let mut lines = vec![line(json!([["FunctionName"]]), &metrics, values)];
     for (reason, count) in &tally.refused {
@@ -106,6 +112,7 @@ mod tests {
             refused: [("key_type", 2), ("other_ca", 1)].into(),
             throttled: 7,
             durations: vec![Duration::from_micros(82_340); 250],
+            attaching: vec![Duration::from_micros(41_150); 3],
             ..Tally::default()
         };
         let lines = parsed(&tally);
@@ -115,6 +122,8 @@ mod tests {
         assert_eq!(lines[0]["Refused"], 3);
         assert_eq!(lines[0]["Throttled"], 7);
         assert_eq!(lines[0]["Duration"][0], 82.3);
+        assert_eq!(lines[0]["AttachDuration"], json!([41.2, 41.2, 41.2]));
+        assert_eq!(lines[0].get("ActivateDuration"), None);
         assert_eq!((&lines[1]["Reason"], &lines[1]["Refused"]), (&json!("key_type"), &json!(2)));
     }
 
@@ -137,6 +146,9 @@ mod tests {
             "Postponed",
             "Throttled",
             "Duration",
+            "DescribeDuration",
+            "AttachDuration",
+            "ActivateDuration",
         ];
         let dashboard = template.split("  Dashboard:\n").nth(1).unwrap();
         for name in written {

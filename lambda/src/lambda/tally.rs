@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::handler::{Decision, Failure};
+use super::decision::{Decision, Failure};
+use super::phases::Phases;
 
 /// What an invocation came to, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,11 +25,17 @@ pub struct Tally {
     pub throttled: u64,
     /// How long each event took that was decided or failed.
     pub durations: Vec<Duration>,
+    /// How long it took to learn what the certificate is, of each event that came to that.
+    pub describing: Vec<Duration>,
+    /// How long it took from there to attach thing and policy.
+    pub attaching: Vec<Duration>,
+    /// How long it took from there to activate the certificate.
+    pub activating: Vec<Duration>,
 }
 
 impl Tally {
     /// Counts one event that was worked on.
-    pub(super) fn count(&mut self, decision: &Result<Decision, Failure>, duration: Duration) {
+    pub(super) fn count(&mut self, decision: &Result<Decision, Failure>, duration: Duration, phases: Phases) {
         match decision {
             Ok(Decision::Registered { .. }) => self.registered += 1,
             Ok(Decision::Repaired { .. }) => self.repaired += 1,
@@ -36,5 +43,8 @@ impl Tally {
             Err(_) => self.failed += 1,
         }
         self.durations.push(duration);
+        self.describing.extend(phases.describe);
+        self.attaching.extend(phases.attach);
+        self.activating.extend(phases.activate);
     }
 }

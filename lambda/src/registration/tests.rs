@@ -224,17 +224,6 @@ async fn what_is_deleted_while_the_environment_is_warm_is_created_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_with_another_document_is_used_and_never_overwritten() {
-    let fixture = Fixture::onboarded();
-    let own = r#"{"Version":"2012-10-17","Statement":[]}"#;
-    fixture.registry.account(|account| account.policies.insert("zt_policy".into(), own.into()));
-    let registration = fixture.registration();
-    assert_eq!(registration.warm_up().await.unwrap(), PolicyState::Different);
-    registration.register_event(&fixture.event()).await.unwrap();
-    assert_eq!(fixture.account().policies["zt_policy"], own);
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_same_document_written_otherwise_is_the_same_policy() {
     let fixture = Fixture::onboarded();
     fixture.registry.account(|account| {
@@ -276,61 +265,6 @@ async fn a_renewed_certificate_for_the_same_key_gets_the_same_thing() {
     let registered = fixture.registration().register_event(&fixture.event_for(&renewed)).await.unwrap();
     assert_eq!(registered.thing_name, fixture.thing_name());
     assert_eq!(fixture.account().things.len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_common_name_that_another_certificate_has_is_refused() {
-    let mut settings = Settings::zero_touch().unwrap();
-    settings.thing_name_source = ThingNameSource::CommonName;
-    let fixture = Fixture::new();
-    let registered =
-        fixture.registration_with(settings.clone()).register_event(&fixture.event()).await.unwrap();
-    assert_eq!(registered.thing_name.as_str(), "board");
-
-    let double = fixture.another_certificate("board");
-    let refusal = refused(
-        fixture.registration_with(settings.clone()).register_event(&fixture.event_for(&double)).await,
-    );
-    assert_eq!(refusal.reason(), "thing_taken");
-    let attached = fixture.account().certificates[&double].things.len();
-    assert_eq!(attached, 0, "the second certificate is not even attached");
-
-    // The first one's event comes again: it is not shut out by the attempt.
-    let again = fixture.registration_with(settings).register_event(&fixture.event()).await.unwrap();
-    assert_eq!(again.outcome, Outcome::Repaired);
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_two_certificates_that_claim_a_common_name_at_once_never_both_are_activated() {
-    let mut settings = Settings::zero_touch().unwrap();
-    settings.thing_name_source = ThingNameSource::CommonName;
-    let fixture = Fixture::new();
-    let double = fixture.another_certificate("board");
-    let (one, two) =
-        (fixture.registration_with(settings.clone()), fixture.registration_with(settings.clone()));
-    let (first, second) = (fixture.event(), fixture.event_for(&double));
-    let (a, b) = join(one.register_event(&first), two.register_event(&second)).await;
-    assert!(a.is_err() || b.is_err());
-    assert!(fixture.registry.activations().len() <= 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn exclusive_attachment_refuses_a_certificate_of_another_thing() {
-    let mut settings = Settings::zero_touch().unwrap();
-    settings.attachment = Attachment::Exclusive;
-    let fixture = Fixture::onboarded();
-    fixture.registration_with(settings.clone()).register_event(&fixture.event()).await.unwrap();
-    let held = fixture.account().certificates[&fixture.certificate_id].things.clone();
-    assert_eq!(held[fixture.thing_name().as_str()], Attachment::Exclusive);
-
-    let fixture = Fixture::onboarded();
-    fixture.registry.account(|account| {
-        let certificate = account.certificates.get_mut(&fixture.certificate_id).unwrap();
-        certificate.things.insert("elsewhere".into(), Attachment::Shared);
-    });
-    let refusal = refused(fixture.registration_with(settings).register_event(&fixture.event()).await);
-    assert_eq!(refusal.reason(), "not_exclusive");
-    assert_eq!(fixture.registry.activations(), []);
 }
 
 #[tokio::test(start_paused = true)]

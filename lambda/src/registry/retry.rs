@@ -3,15 +3,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::layer::Layer;
 use super::pace::Pace;
-use super::{
-    Attachment, CertificateDescription, ErrorKind, Operation, Registry, RegistryError, Result, StoredPolicy,
-    ThingType,
-};
-use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
-use crate::policy::PolicyDocument;
+use super::record::record;
+use super::{ErrorKind, Operation, Registry, RegistryError, Result};
 
 /// Upper bound of the first pause between two attempts. The pause is random below its bound ("full jitter"), so that
 /// environments which were throttled together do not come back together; the bound doubles each time.
@@ -44,11 +42,6 @@ impl<R: Registry> Retrying<R> {
         Self { registry, state: Mutex::new(State { deadline: None, paces, throttled: 0 }) }
     }
 
-    /// The registry that is asked.
-    pub fn inner(&self) -> &R {
-        &self.registry
-    }
-
     /// Sets the time until which calls are asked again. An environment works on one invocation at a time, so the
     /// deadline is that of the environment.
     pub fn set_deadline(&self, deadline: Instant) {
@@ -62,12 +55,6 @@ impl<R: Registry> Retrying<R> {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn count<T>(&self, result: &Result<T>) {
-        if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Throttled) {
-            self.state().throttled += 1;
-        }
     }
 
     /// Waits until the operation's pace allows a call.
@@ -94,15 +81,23 @@ impl<R: Registry> Retrying<R> {
         Ok(())
     }
 
-    async fn ask<T, F>(&self, operation: Operation, call: impl Fn() -> F + Send + Sync) -> Result<T>
-    where
-        F: Future<Output = Result<T>> + Send,
-    {
+    async fn once<T: Send>(&self, operation: Operation, call: BoxFuture<'_, Result<T>>) -> Result<T> {
+        let result = record(operation, call).await;
+        if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Throttled) {
+            self.state().throttled += 1;
+        }
+        result
+    }
+
+    async fn again_and_again<'a, T: Send>(
+        &'a self,
+        operation: Operation,
+        call: impl Fn() -> BoxFuture<'a, Result<T>>,
+    ) -> Result<T> {
         let mut bound = FIRST_PAUSE;
         loop {
             self.wait_for_slot(operation).await?;
-            let result = call().await;
-            self.count(&result);
+            let result = self.once(operation, call()).await;
             let now = Instant::now();
             let deadline = {
                 let mut state = self.state();
@@ -129,65 +124,24 @@ impl<R: Registry> Retrying<R> {
     }
 }
 
-/// What the workflow can do without ([`get_policy`](Registry::get_policy) and
-/// [`describe_thing_type`](Registry::describe_thing_type) only tell it earlier what it would find out by doing) is
-/// asked once: waiting for it would take longer.
-impl<R: Registry + Send> Registry for Retrying<R> {
-    async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
-        self.ask(Operation::DescribeCertificate, || self.registry.describe_certificate(id)).await
+impl<R: Registry + Send> Layer for Retrying<R> {
+    type Inner = R;
+
+    fn inner(&self) -> &R {
+        &self.registry
     }
 
-    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
-        self.ask(Operation::CreateThing, || self.registry.create_thing(thing, thing_type)).await
-    }
-
-    async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
-        let result = self.registry.describe_thing_type(thing_type).await;
-        self.count(&result);
-        result
-    }
-
-    async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
-        self.ask(Operation::CreateThingType, || self.registry.create_thing_type(thing_type)).await
-    }
-
-    async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
-        self.ask(Operation::AddThingToThingGroup, || self.registry.add_thing_to_thing_group(thing, group))
-            .await
-    }
-
-    async fn attach_thing_principal(
-        &self,
-        thing: &str,
-        certificate_arn: &str,
-        attachment: Attachment,
-    ) -> Result<()> {
-        self.ask(Operation::AttachThingPrincipal, || {
-            self.registry.attach_thing_principal(thing, certificate_arn, attachment)
-        })
-        .await
-    }
-
-    async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
-        self.ask(Operation::ListThingPrincipals, || self.registry.list_thing_principals(thing)).await
-    }
-
-    async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
-        let result = self.registry.get_policy(policy).await;
-        self.count(&result);
-        result
-    }
-
-    async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {
-        self.ask(Operation::CreatePolicy, || self.registry.create_policy(policy, document)).await
-    }
-
-    async fn attach_policy(&self, policy: &PolicyName, certificate_arn: &str) -> Result<()> {
-        self.ask(Operation::AttachPolicy, || self.registry.attach_policy(policy, certificate_arn)).await
-    }
-
-    async fn activate_certificate(&self, id: &str) -> Result<()> {
-        self.ask(Operation::UpdateCertificate, || self.registry.activate_certificate(id)).await
+    /// What the workflow can do without (`GetPolicy` and `DescribeThingType` only tell it earlier what it would find out
+    /// by doing) is asked once: waiting for it would take longer.
+    async fn around<'a, T: Send>(
+        &'a self,
+        operation: Operation,
+        call: impl Fn() -> BoxFuture<'a, Result<T>> + Send + Sync,
+    ) -> Result<T> {
+        match operation {
+            Operation::GetPolicy | Operation::DescribeThingType => self.once(operation, call()).await,
+            _ => self.again_and_again(operation, call).await,
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Function {
             if dies { TIMEOUT.mul_f64(chance.f64().powi(4)) } else { TIMEOUT }
         };
         let arrived = self.registry.clock().wall_clock();
-        let invocation = Invocation { request_id: "simulated", arrived, remaining: TIMEOUT };
+        let invocation = Invocation { request_id: "simulated", arrived, remaining: TIMEOUT, sampled: false };
         match timeout(dies_after, environment.handle(payload, invocation)).await {
             Err(_) => {
                 self.count(|counts| counts.crashes += 1);

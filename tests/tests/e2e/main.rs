@@ -6,6 +6,7 @@ mod account_life;
 mod board;
 mod control_plane;
 mod demo;
+mod function;
 mod gateway;
 mod kits;
 mod lambda_host;

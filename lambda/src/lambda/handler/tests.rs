@@ -43,7 +43,7 @@ async fn handle(
     payload: Value,
     remaining: Duration,
 ) -> Result<Answer, Failure> {
-    let invocation = Invocation { request_id: "request-1", arrived: arrival(), remaining };
+    let invocation = Invocation { request_id: "request-1", arrived: arrival(), remaining, sampled: false };
     handler.handle(payload, invocation).await.answer
 }
 
@@ -196,7 +196,8 @@ async fn every_decision_is_one_json_line_without_certificate_bodies() {
     let handler = handler(&fixture);
     let id = fixture.certificate_id.clone();
     let event = || payload(&fixture, &id);
-    let invocation = Invocation { request_id: REQUEST, arrived: arrival(), remaining: PLENTY };
+    let invocation =
+        Invocation { request_id: REQUEST, arrived: arrival(), remaining: PLENTY, sampled: false };
     handler.handle(event(), invocation).await.answer.unwrap();
     fixture.set_status(CertificateStatus::Inactive);
     handler.handle(event(), invocation).await.answer.unwrap();
@@ -322,4 +323,42 @@ async fn a_thousand_records_with_poison_among_them_are_each_done_or_come_again()
         assert_eq!(account.certificates[&id].description.status, CertificateStatus::Active);
     }
     assert_eq!(fixture.registry.activations().len(), 900);
+}
+
+#[tokio::test(start_paused = true)]
+async fn oversized_and_malformed_events_are_refused_shortly_and_make_no_call() {
+    let fixture = Fixture::onboarded();
+    let handler = handler(&fixture);
+    let oversized = "x".repeat(6 * 1024 * 1024);
+    for event in [
+        json!({"certificateId": oversized}),
+        json!({"certificateId": fixture.certificate_id, "caCertificateId": [oversized]}),
+        json!({"Records": "none"}),
+        json!([]),
+        Value::Null,
+    ] {
+        let answer = answer(&handler, event).await;
+        assert_eq!(answer["reason"], "malformed_event");
+        assert!(answer.to_string().len() < 500, "{answer}");
+    }
+    assert_eq!(fixture.registry.calls(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sampled_invocations_are_traced_within_bounds_and_others_not_at_all() {
+    let fixture = Fixture::onboarded();
+    let ids: Vec<_> = (0..TRACED + 5).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
+    let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
+    let handler = handler(&fixture);
+    let batch = |records: &[Value]| json!({"Records": records});
+    let mut invocation =
+        Invocation { request_id: "request-1", arrived: arrival(), remaining: PLENTY, sampled: true };
+    let handled = handler.handle(batch(&records[..TRACED + 4]), invocation).await;
+    assert_eq!((handled.traced.len(), handled.tally.registered as usize), (TRACED, TRACED + 4));
+    let traced = &handled.traced[TRACED - 1];
+    // Beside one another in a batch, and yet each with the calls of its own.
+    assert_eq!(traced.calls.len(), 5, "{traced:?}");
+    assert_eq!(handled.tally.activating.len(), TRACED + 4);
+    invocation.sampled = false;
+    assert_eq!(handler.handle(batch(&records[TRACED + 4..]), invocation).await.traced.len(), 0);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::event::EventError;
+use crate::thing_name::ThingNameError;
 
 const PAGE: &str = include_str!("../../../docs/refusals.md");
 

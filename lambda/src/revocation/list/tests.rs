@@ -9,10 +9,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::fixture::Fixture;
 use crate::registration::{Error, Registration, Settings};
+use crate::revocation::Revocation;
 
-const SERIAL: [u8; 16] = [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+pub(in crate::revocation) const SERIAL: [u8; 16] = [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+pub(in crate::revocation) fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -20,13 +21,23 @@ fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn board(ca: &CertifiedIssuer<'static, KeyPair>, serial: &[u8]) -> String {
+pub(in crate::revocation) fn board(ca: &CertifiedIssuer<'static, KeyPair>, serial: &[u8]) -> String {
     let mut params = CertificateParams::default();
     params.serial_number = Some(SerialNumber::from_slice(serial));
     params.signed_by(&KeyPair::generate().unwrap(), ca).unwrap().pem()
 }
 
-fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) -> String {
+/// A list that was to be replaced long ago.
+pub(in crate::revocation) fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) -> String {
+    list_due(ca, serials, 2026)
+}
+
+/// A list that is to be replaced in February of a year.
+pub(in crate::revocation) fn list_due(
+    ca: &CertifiedIssuer<'static, KeyPair>,
+    serials: &[&[u8]],
+    year: i32,
+) -> String {
     let revoked = serials.iter().map(|serial| RevokedCertParams {
         serial_number: SerialNumber::from_slice(serial),
         revocation_time: date_time_ymd(2026, 1, 1),
@@ -35,7 +46,7 @@ fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) -> String {
     });
     let params = CertificateRevocationListParams {
         this_update: date_time_ymd(2026, 1, 1),
-        next_update: date_time_ymd(2026, 2, 1),
+        next_update: date_time_ymd(year, 2, 1),
         crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
         revoked_certs: revoked.collect(),
@@ -44,7 +55,7 @@ fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) -> String {
     params.signed_by(ca).unwrap().pem().unwrap()
 }
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub(in crate::revocation) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
         std::fs::write(folder.path().join(name), content).unwrap();
@@ -101,10 +112,10 @@ async fn a_certificate_on_the_list_is_refused_and_changes_nothing() {
         account.certificates.get_mut(&fixture.certificate_id).unwrap().description.pem = pem;
     });
     let files = folder(&[("ca.crl", &list(&ca, &[&SERIAL])), ("ca.crt", &ca.pem())]);
-    let revoked = RevocationLists::read(files.path()).unwrap();
-    let settings = Settings { revoked, ..Settings::zero_touch().unwrap() };
+    let revocation = Revocation::Packaged(RevocationLists::read(files.path()).unwrap());
     let before = fixture.account();
-    let registration = Registration::new(fixture.registry.clone(), settings);
+    let registration = Registration::new(fixture.registry.clone(), Settings::zero_touch().unwrap())
+        .with_revocation(revocation);
     match registration.register_event(&fixture.event()).await {
         Err(Error::Refused(refusal)) => assert_eq!(refusal.reason(), "certificate_revoked"),
         other => panic!("{other:?}"),

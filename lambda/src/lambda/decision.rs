@@ -1,0 +1,75 @@
+//! What an invocation is answered with, and why an event has to come again.
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use serde::Serialize;
+
+use crate::registration::Error;
+
+/// What an invocation is answered with.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// The decision about one event.
+    Decision(Decision),
+    /// The records of a batch that have to come again.
+    Batch(SqsBatchResponse),
+}
+
+/// The decision about one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Decision {
+    /// The certificate was activated.
+    Registered {
+        /// The certificate.
+        certificate_id: String,
+        /// Its thing.
+        thing_name: String,
+    },
+    /// The certificate was ACTIVE already and has everything it needs.
+    Repaired {
+        /// The certificate.
+        certificate_id: String,
+        /// Its thing.
+        thing_name: String,
+    },
+    /// Nothing was activated, and nothing will be if the event comes again.
+    Refused {
+        /// The certificate, if the event names one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        certificate_id: Option<String>,
+        /// A stable code.
+        reason: &'static str,
+        /// What is wrong, for people.
+        message: String,
+    },
+}
+
+/// Why an event has to come again.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A call failed.
+    #[error(transparent)]
+    Registration(Error),
+    /// The invocation's time is up.
+    #[error("the time of the invocation was up before the registration was complete")]
+    OutOfTime,
+    /// The batch is not what Amazon SQS sends.
+    #[error("the batch cannot be read: {0}")]
+    Batch(#[from] serde_json::Error),
+}
+
+impl From<Failure> for lambda_runtime::Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let error_type = match &failure {
+            Failure::Registration(Error::Registry(error)) => {
+                error.code.clone().unwrap_or_else(|| format!("{:?}", error.kind))
+            }
+            Failure::Registration(Error::Revocation(_)) => "RevocationList".to_owned(),
+            Failure::Registration(_) => "Registration".to_owned(),
+            Failure::OutOfTime => "OutOfTime".to_owned(),
+            Failure::Batch(_) => "Batch".to_owned(),
+        };
+        Self { error_type, error_message: failure.to_string() }
+    }
+}

@@ -1,0 +1,105 @@
+//! Whose certificates AWS's endpoints may show, and what it costs to know that at start.
+//!
+//! The system's root certificates are some 150, read and parsed before the first connection: more than half of the time
+//! from the start of the process to the first event. AWS's own endpoints need five (Amazon Trust Services, "Repository";
+//! AWS Security Blog, "How to prepare for AWS's move to its own certificate authority"). They are in the program.
+
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+
+use crate::config::Connection;
+
+/// Amazon Root CA 1 to 4, and Starfield Services Root Certificate Authority - G2; they end in 2037 and later.
+const AMAZON: &str = include_str!("trust/amazon.pem");
+
+/// The TLS implementation.
+pub(super) const PROVIDER: Provider = Provider::Rustls(CryptoMode::AwsLc);
+
+/// The root certificates that a server's certificate has to lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// None: nothing goes over TLS.
+    Nobody,
+    /// Amazon's.
+    Amazon,
+    /// The system's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    System,
+}
+
+impl Trust {
+    /// For a service of AWS: Amazon's roots if it is at its own endpoint in one of the commercial Regions, and nobody says
+    /// otherwise.
+    pub(super) fn in_service(connection: &Connection, endpoint_url: Option<&str>) -> Self {
+        let elsewhere = ["cn-", "us-gov-", "us-iso", "eu-iso", "eusc-"];
+        match endpoint_url {
+            Some(url) if url.starts_with("http://") => Self::Nobody,
+            Some(_) => Self::System,
+            None if connection.own_roots => Self::System,
+            None if elsewhere.iter().any(|prefix| connection.region.starts_with(prefix)) => Self::System,
+            None => Self::Amazon,
+        }
+    }
+
+    /// The context that connections are made in.
+    pub(super) fn context(self) -> TlsContext {
+        let store = match self {
+            Self::Nobody => TrustStore::empty(),
+            Self::Amazon => TrustStore::empty().with_pem_certificate(AMAZON),
+            Self::System => TrustStore::default(),
+        };
+        // Building cannot fail; what it would fall back to is the system's.
+        TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest;
+    use x509_parser::pem::Pem;
+
+    use super::*;
+
+    fn connection(region: &str, own_roots: bool) -> Connection {
+        Connection {
+            region: region.into(),
+            access_key_id: "AKID".into(),
+            secret_access_key: "s3cret".into(),
+            session_token: None,
+            endpoint_url: None,
+            s3_endpoint_url: None,
+            own_roots,
+        }
+    }
+
+    #[test]
+    fn amazons_roots_count_for_awss_own_endpoints_alone() {
+        let trust = |region, own, url| Trust::in_service(&connection(region, own), url);
+        assert_eq!(trust("us-east-2", false, None), Trust::Amazon);
+        assert_eq!(trust("eu-central-1", false, None), Trust::Amazon);
+        assert_eq!(trust("us-east-2", true, None), Trust::System);
+        for region in ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1"] {
+            assert_eq!(trust(region, false, None), Trust::System, "{region}");
+        }
+        assert_eq!(trust("us-east-2", false, Some("https://localhost:1")), Trust::System);
+        assert_eq!(trust("us-east-2", false, Some("http://localhost:1")), Trust::Nobody);
+    }
+
+    #[test]
+    fn the_roots_in_the_program_are_those_that_amazon_publishes() {
+        let fingerprints: Vec<_> = Pem::iter_from_buffer(AMAZON.as_bytes())
+            .map(|pem| {
+                let pem = pem.unwrap();
+                assert!(pem.parse_x509().unwrap().is_ca());
+                hex::encode(digest::digest(&digest::SHA256, &pem.contents))
+            })
+            .collect();
+        let published = [
+            "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+            "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+            "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+            "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+            "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
+        ];
+        assert_eq!(fingerprints, published);
+    }
+}

@@ -1,0 +1,318 @@
+//! The real function on the Lambda host: connections at the first event, X-Ray traces, published revocation lists.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
+use serde_json::{Value, json};
+use testbed::iot_core::account::{CertificateMode, RegisterAuthority, Status};
+use testbed::iot_core::control_plane::HttpsListener;
+use testbed::iot_core::directory::{Directory, Verdict};
+use testbed::lambda_host::{Configuration, NewFunction, package_of};
+use testbed::{Options, Testbed};
+use tokio::net::TcpListener;
+
+const TRUST: &str = r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+const SERIAL: [u8; 8] = [0x40, 1, 2, 3, 4, 5, 6, 7];
+
+/// An account with the function as it was built, and a CA that signs boards and revocation lists.
+struct World {
+    testbed: Testbed,
+    ca: CertifiedIssuer<'static, KeyPair>,
+    ca_id: String,
+}
+
+impl World {
+    async fn new(https: bool) -> Self {
+        let testbed = Testbed::start(Options { https, ..Options::default() }).await.unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "signer");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = RegisterAuthority {
+            certificate: ca.as_ref().pem(),
+            verification: None,
+            active: true,
+            auto_registration: true,
+            registration_config: None,
+            mode: CertificateMode::SniOnly,
+        };
+        let ca_id = testbed.account().register_authority(authority).unwrap();
+        Self { testbed, ca, ca_id }
+    }
+
+    /// Puts the function in place with these variables.
+    async fn deploy(&self, variables: &[(&str, &str)]) {
+        let role = {
+            let mut account = self.testbed.account();
+            let role = account.create_role("JITR", None, TRUST, None, BTreeMap::new()).unwrap().clone();
+            account.role_arn(&role)
+        };
+        while !self.testbed.account().lambda_can_assume(&role) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("jitr");
+        let configuration = Configuration {
+            runtime: "provided.al2023".into(),
+            role,
+            timeout: 30,
+            environment: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            tracing: "Active".into(),
+            ..Configuration::default()
+        };
+        let function = NewFunction {
+            name: "JITR".into(),
+            zip: package_of(&program).unwrap(),
+            configuration,
+            architecture: "x86_64".into(),
+            tags: BTreeMap::new(),
+        };
+        self.testbed.lambda().create(function).unwrap();
+        while self.testbed.lambda().function("JITR").unwrap().state() != "Active" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The event of a board that connects for the first time.
+    fn event(&self, serial: &[u8]) -> Value {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "board");
+        params.serial_number = Some(SerialNumber::from_slice(serial));
+        let board = params.signed_by(&KeyPair::generate().unwrap(), &self.ca).unwrap();
+        let directory = self.testbed.directory();
+        let Verdict::Registered { certificate_id } =
+            directory.connecting(board.der(), Ipv4Addr::LOCALHOST.into())
+        else {
+            panic!("the board is not new")
+        };
+        json!({
+            "certificateId": certificate_id,
+            "caCertificateId": self.ca_id,
+            "certificateStatus": "PENDING_ACTIVATION",
+            "awsAccountId": "123456789012",
+        })
+    }
+
+    /// What the function answers, or how it fails.
+    async fn invoke(&self, event: &Value) -> Result<Value, Value> {
+        let invoked = self.testbed.lambda().invoke("JITR", event.to_string().into()).await.unwrap();
+        let json = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap();
+        invoked.outcome.map(|answer| json(&answer)).map_err(|error| json(&error))
+    }
+
+    fn status(&self, event: &Value) -> Status {
+        self.testbed.account().certificate(event["certificateId"].as_str().unwrap()).unwrap().status
+    }
+
+    /// The CA's list, good until a year.
+    fn list(&self, serials: &[&[u8]], year: i32) -> Vec<u8> {
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: date_time_ymd(2025, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.ca).unwrap().der().to_vec()
+    }
+
+    /// A folder with the CA's certificate, as it would be in the package.
+    fn folder(&self) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("signer.crt"), self.ca.as_ref().pem()).unwrap();
+        folder
+    }
+}
+
+/// A file with a root certificate, for `SSL_CERT_FILE`.
+fn roots(pem: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(pem.as_bytes()).unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_event_finds_every_connection_open_and_a_warm_one_makes_five_calls() {
+    for variables in [&[][..], &[("THING_NAME_SOURCE", "cn")], &[("THING_GROUP", "line-1")]] {
+        let world = World::new(true).await;
+        world.testbed.account().create_thing_group("line-1", None, json!({})).unwrap();
+        let roots = roots(world.testbed.authority().unwrap());
+        let trusted = [("SSL_CERT_FILE", roots.path().to_str().unwrap())];
+        world.deploy(&[&trusted[..], variables].concat()).await;
+        // The first invocation starts the environment; what it costs shows in the second one.
+        let refused = world.invoke(&json!({})).await.unwrap();
+        assert_eq!(refused["reason"], "malformed_event");
+        let before = world.testbed.connections();
+        let event = world.event(&SERIAL);
+        assert_eq!(world.invoke(&event).await.unwrap()["outcome"], "registered");
+        assert_eq!(world.testbed.connections(), before, "{variables:?}: the event opened a connection");
+        assert_eq!(world.status(&event), Status::Active);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sampled_invocation_is_traced_call_by_call() {
+    let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+    daemon.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let world = World::new(false).await;
+    let address = daemon.local_addr().unwrap().to_string();
+    world.deploy(&[("AWS_XRAY_DAEMON_ADDRESS", &address)]).await;
+    let event = world.event(&SERIAL);
+    world.invoke(&event).await.unwrap();
+
+    let mut buffer = [0; 65_536];
+    let length = daemon.recv(&mut buffer).unwrap();
+    let text = std::str::from_utf8(&buffer[..length]).unwrap();
+    let document: Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
+    let root = document["trace_id"].as_str().unwrap();
+    assert!(root.starts_with("1-") && root.len() == 35, "{root}");
+    assert_eq!(document["parent_id"].as_str().unwrap().len(), 16);
+    assert_eq!(document["annotations"]["outcome"], "registered");
+    assert_eq!(document["annotations"]["certificate_id"], event["certificateId"]);
+    let calls = document["subsegments"].as_array().unwrap();
+    let mut operations: Vec<_> =
+        calls.iter().map(|call| call["aws"]["operation"].as_str().unwrap()).collect();
+    operations.sort_unstable();
+    let expected = [
+        "AttachPolicy",
+        "AttachThingPrincipal",
+        "CreatePolicy",
+        "CreateThing",
+        "CreateThingType",
+        "DescribeCertificate",
+        "UpdateCertificate",
+    ];
+    assert_eq!(operations, expected);
+    for call in calls {
+        let [start, end] = ["start_time", "end_time"].map(|time| call[time].as_f64().unwrap());
+        let [from, to] = ["start_time", "end_time"].map(|time| document[time].as_f64().unwrap());
+        assert!(from <= start && start <= end && end <= to, "{document}");
+    }
+}
+
+/// Answers with what it holds, or 503; keeps the requests.
+#[derive(Clone, Default)]
+struct ListServer(Arc<Mutex<Published>>);
+
+type Requests = Vec<(String, axum::http::HeaderMap)>;
+
+#[derive(Default)]
+struct Published {
+    list: Option<Vec<u8>>,
+    requests: Requests,
+}
+
+impl ListServer {
+    fn publish(&self, list: Option<Vec<u8>>) {
+        self.0.lock().unwrap().list = list;
+    }
+
+    fn requests(&self) -> Requests {
+        self.0.lock().unwrap().requests.clone()
+    }
+
+    fn router(&self) -> Router {
+        let server = self.clone();
+        Router::new().fallback(move |request: Request| async move {
+            let mut published = server.0.lock().unwrap();
+            published.requests.push((request.uri().path().to_owned(), request.headers().clone()));
+            match &published.list {
+                Some(list) => ([(header::ETAG, "\"one\"")], list.clone()).into_response(),
+                None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            }
+        })
+    }
+}
+
+/// What the function makes of a list that is not there, there, and out of date.
+async fn judge_lists(world: &World, server: &ListServer) {
+    let (revoked, good) = (world.event(&SERIAL), world.event(&[0x41]));
+    server.publish(None);
+    let failed = world.invoke(&good).await.unwrap_err();
+    assert_eq!(failed["errorType"], "RevocationList");
+    assert!(failed["errorMessage"].as_str().unwrap().contains("status 503"), "{failed}");
+    assert_eq!(world.status(&good), Status::PendingActivation);
+
+    server.publish(Some(world.list(&[&SERIAL], 2999)));
+    // AWS Lambda repeats a failed event after a minute; the function asks for the list again after a few seconds.
+    let registered = async {
+        while world.invoke(&good).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), registered).await.unwrap();
+    assert_eq!(world.status(&good), Status::Active);
+    let refused = world.invoke(&revoked).await.unwrap();
+    assert_eq!(refused["reason"], "certificate_revoked");
+    assert_eq!(world.status(&revoked), Status::PendingActivation);
+    let fetched = server.requests().len();
+    world.invoke(&world.event(&[0x42])).await.unwrap();
+    assert_eq!(server.requests().len(), fetched, "the list is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_in_s3_are_read_with_signed_requests_and_nobody_is_let_in_without_them() {
+    let server = ListServer::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let s3 = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(axum::serve(listener, server.router()).into_future());
+    let world = World::new(false).await;
+    let folder = world.folder();
+    let variables = [
+        ("CRL_DIR", folder.path().to_str().unwrap()),
+        ("CRL_URL", "s3://lists/crl"),
+        ("AWS_ENDPOINT_URL_S3", &s3),
+    ];
+    world.deploy(&variables).await;
+    judge_lists(&world, &server).await;
+    for (path, headers) in server.requests() {
+        assert_eq!(path, "/lists/crl/signer.crl");
+        let authorization = headers["authorization"].to_str().unwrap();
+        assert!(authorization.contains("/us-east-1/s3/aws4_request"), "{authorization}");
+        assert!(headers.contains_key("x-amz-security-token"));
+    }
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_on_a_web_server_are_read_over_tls_and_nobody_is_let_in_without_them() {
+    let server = ListServer::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/lists", listener.local_addr().unwrap().port());
+    let (listener, authority) = HttpsListener::over(listener).unwrap();
+    let serving = tokio::spawn(axum::serve(listener, server.router()).into_future());
+    let world = World::new(false).await;
+    let (folder, roots) = (world.folder(), roots(&authority));
+    let variables = [
+        ("CRL_DIR", folder.path().to_str().unwrap()),
+        ("CRL_URL", &url),
+        ("SSL_CERT_FILE", roots.path().to_str().unwrap()),
+    ];
+    world.deploy(&variables).await;
+    judge_lists(&world, &server).await;
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|(path, headers)| { path == "/lists/signer.crl" && !headers.contains_key("authorization") })
+    );
+    serving.abort();
+}
