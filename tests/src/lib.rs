@@ -1,11 +1,12 @@
 //! The testbed: a local AWS IoT Core and a simulated board, good enough that the real pieces cannot tell.
 //!
 //! The stand-ins use neither the provisioner's nor the Lambda's code, so that a mistake there cannot hide behind the
-//! same mistake here. Only [`fleet`] runs the Lambda's handler: it is what is measured there.
+//! same mistake here. Only [`fleet`] and [`crashes`] run the Lambda's code: it is what is measured there.
 
 pub mod beside;
 pub mod board;
 pub mod certificate_store;
+pub mod crashes;
 pub mod demo;
 pub mod device;
 mod explained;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use testbed::{demo, explained, fleet, serve};
+use testbed::{crashes, demo, explained, fleet, serve};
 use tracing_subscriber::EnvFilter;
 
 /// A local AWS IoT Core and simulated boards.
@@ -26,23 +26,34 @@ enum Command {
     Serve(serve::Arguments),
     /// Simulate a fleet that is switched on at once, against AWS's default quotas, in virtual time
     Fleet(fleet::cli::Arguments),
+    /// Let the function die before and after each of its calls, deliver the event again, and print what became of it
+    Crashes,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    // What the simulated function logs would be tens of thousands of lines; the report has the counts.
-    if !matches!(cli.command, Some(Command::Fleet(_))) {
+    // What the function logs there would be tens of thousands of lines; the reports have the counts.
+    if !matches!(cli.command, Some(Command::Fleet(_) | Command::Crashes)) {
         let logged = EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(logged).with_writer(std::io::stderr).init();
     }
     let outcome = match &cli.command {
         Some(Command::Serve(arguments)) => serve::run(arguments).await.map_err(|error| explained(&error)),
         Some(Command::Fleet(arguments)) => Ok(fleet::cli::run(arguments)),
+        Some(Command::Crashes) => crash_test(),
         None => demo::run(&cli.demo).await.map_err(|error| explained(&error)),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("testbed: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// On a thread of its own: the crash test has a runtime of its own.
+fn crash_test() -> Result<ExitCode, String> {
+    match std::thread::spawn(crashes::cli::run).join() {
+        Ok(outcome) => outcome.map_err(|error| explained(&error)),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
