@@ -17,7 +17,7 @@ use rcgen::{
 use serde_json::{Value, json};
 use testbed::iot_core::account::{CertificateMode, RegisterAuthority, Status};
 use testbed::iot_core::control_plane::HttpsListener;
-use testbed::iot_core::directory::{Directory, Verdict};
+use testbed::iot_core::directory::{Directory, Peer, Verdict};
 use testbed::lambda_host::{Configuration, NewFunction, package_of};
 use testbed::{Options, Testbed};
 use tokio::net::TcpListener;
@@ -90,9 +90,8 @@ impl World {
         params.distinguished_name.push(DnType::CommonName, "board");
         params.serial_number = Some(SerialNumber::from_slice(serial));
         let board = params.signed_by(&KeyPair::generate().unwrap(), &self.ca).unwrap();
-        let directory = self.testbed.directory();
-        let Verdict::Registered { certificate_id } =
-            directory.connecting(board.der(), Ipv4Addr::LOCALHOST.into())
+        let peer = Peer { address: Ipv4Addr::LOCALHOST.into(), server_name: true };
+        let Verdict::Registered { certificate_id } = self.testbed.directory().connecting(board.der(), peer)
         else {
             panic!("the board is not new")
         };

@@ -1,0 +1,105 @@
+//! The programs that are measured, built with the release profile.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use testbed::journal::Call;
+
+/// One of the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Program {
+    /// Answers with what it was sent.
+    Echo,
+    /// The function.
+    Jitr,
+    /// The SDK set up the ordinary way, one call after another.
+    Sequential,
+    /// boto3, one call after another.
+    Python,
+}
+
+impl Program {
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Jitr => "`jitr`",
+            Self::Sequential => "sequential, Rust",
+            Self::Python => "sequential, Python",
+        }
+    }
+}
+
+/// Where they are.
+pub(crate) struct Programs {
+    release: PathBuf,
+    script: PathBuf,
+    /// An interpreter with boto3.
+    python: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Builds the Rust ones and looks for a Python with boto3.
+    pub(crate) fn build() -> Self {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+        let packages = ["build", "--release", "-p", "jitr", "-p", "baselines", "--bins"];
+        let build = Command::new(env!("CARGO")).args(packages).arg("--target-dir").arg(&target).status();
+        assert!(build.unwrap().success(), "the functions cannot be built");
+        let own = target.join("ci/python/bin/python");
+        let python = std::env::var_os("BENCH_PYTHON").map(PathBuf::from);
+        let candidates = python.into_iter().chain([own, PathBuf::from("python3")]);
+        let has_boto3 = |python: &PathBuf| {
+            let import = Command::new(python).args(["-c", "import boto3"]).output();
+            import.is_ok_and(|output| output.status.success())
+        };
+        let python = candidates.into_iter().find(has_boto3);
+        if python.is_none() {
+            eprintln!(
+                "no rows for Python: no interpreter with boto3 (pip install boto3; BENCH_PYTHON names one)"
+            );
+        }
+        let script = manifest.join("benches/baselines/sequential.py");
+        Self { release: target.join("release"), script, python }
+    }
+
+    /// Those that can be run here.
+    pub(crate) fn all(&self) -> Vec<Program> {
+        let mut all = vec![Program::Echo, Program::Jitr, Program::Sequential];
+        all.extend(self.python.is_some().then_some(Program::Python));
+        all
+    }
+
+    pub(crate) fn command(&self, program: Program) -> tokio::process::Command {
+        let path = |name| self.release.join(name);
+        match program {
+            Program::Echo => tokio::process::Command::new(path("echo")),
+            Program::Jitr => tokio::process::Command::new(path("jitr")),
+            Program::Sequential => tokio::process::Command::new(path("sequential")),
+            Program::Python => {
+                let mut command = tokio::process::Command::new(self.python.as_ref().unwrap());
+                command.arg(&self.script);
+                command
+            }
+        }
+    }
+
+    /// What the calls of an event take that cannot run beside one another: all, if they are made one after another.
+    pub(crate) fn in_sequence(&self, program: Program, calls: &[Call]) -> Duration {
+        let chain = ["DescribeCertificate", "CreateThing", "AttachThingPrincipal", "UpdateCertificate"];
+        let counts = |call: &&Call| program != Program::Jitr || chain.contains(&call.operation.as_str());
+        calls.iter().filter(counts).map(|call| call.took).sum()
+    }
+
+    /// Size in bytes of the function's deployment package.
+    pub(crate) fn package_size(&self) -> usize {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated)
+            .unix_permissions(0o755);
+        writer.start_file("bootstrap", options).unwrap();
+        writer.write_all(&std::fs::read(self.release.join("jitr")).unwrap()).unwrap();
+        writer.finish().unwrap().into_inner().len()
+    }
+}

@@ -1,0 +1,131 @@
+//! What was measured, as tables in Markdown, beside the goals.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::account::Transport;
+use crate::programs::Program;
+
+/// What a row was measured under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Condition {
+    /// Whether the CPU was held to a 128 MB function's share.
+    pub(crate) held: bool,
+    pub(crate) transport: Transport,
+    pub(crate) latency: Duration,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpu = if self.held { "128 MB share" } else { "whole" };
+        let transport = match self.transport {
+            Transport::Http => "HTTP",
+            Transport::Tls => "TLS",
+        };
+        write!(f, "{cpu} | {transport} | {} ms", self.latency.as_millis())
+    }
+}
+
+/// Samples of one program under one condition.
+#[derive(Default)]
+pub(crate) struct Measured {
+    /// Process start to the first request for an event.
+    pub(crate) start: Vec<Duration>,
+    /// The longest call before that.
+    pub(crate) warm_up: Vec<Duration>,
+    /// The first event of a process.
+    pub(crate) first: Vec<Duration>,
+    /// Connections opened during it.
+    pub(crate) first_connections: Vec<usize>,
+    /// Events after that.
+    pub(crate) warm: Vec<Duration>,
+    /// What they took besides the calls that wait for one another.
+    pub(crate) own: Vec<Duration>,
+    /// Calls of a warm event.
+    pub(crate) calls: usize,
+}
+
+fn median(samples: &[Duration]) -> Duration {
+    let mut sorted = samples.to_vec();
+    sorted.sort();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+fn milliseconds(duration: Duration) -> String {
+    let milliseconds = duration.as_secs_f64() * 1e3;
+    if milliseconds < 100.0 { format!("{milliseconds:.1}") } else { format!("{milliseconds:.0}") }
+}
+
+/// Everything that was measured.
+#[derive(Default)]
+pub(crate) struct Report {
+    rows: BTreeMap<Condition, BTreeMap<Program, Measured>>,
+    resident: BTreeMap<Program, usize>,
+    package: usize,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, condition: Condition, program: Program, measured: Measured) {
+        self.rows.entry(condition).or_default().insert(program, measured);
+    }
+
+    pub(crate) fn resident(&mut self, program: Program, bytes: usize) {
+        self.resident.insert(program, bytes);
+    }
+
+    pub(crate) fn package(&mut self, bytes: usize) {
+        self.package = bytes;
+    }
+
+    fn programs(&self) -> Vec<Program> {
+        self.resident.keys().copied().collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let titles: Vec<_> = self.programs().into_iter().map(Program::title).collect();
+        writeln!(f, "Start / first event / warm event, ms, medians:\n")?;
+        writeln!(f, "| CPU | calls over | latency | {} |", titles.join(" | "))?;
+        writeln!(f, "|---|---|---|{}", "---|".repeat(titles.len()))?;
+        for (condition, measured) in &self.rows {
+            write!(f, "| {condition} |")?;
+            for (program, measured) in measured {
+                let cells: &[&[Duration]] = match program {
+                    Program::Echo => &[&measured.start],
+                    _ => &[&measured.start, &measured.first, &measured.warm],
+                };
+                let cells: Vec<_> = cells.iter().map(|samples| milliseconds(median(samples))).collect();
+                write!(f, " {} |", cells.join(" / "))?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "\n| | {} |\n|---|{}", titles.join(" | "), "---|".repeat(titles.len()))?;
+        let resident = self.resident.values().map(|bytes| format!("{:.1}", *bytes as f64 / 1e6));
+        writeln!(f, "| resident after the events, MB | {} |", resident.collect::<Vec<_>>().join(" | "))?;
+
+        writeln!(
+            f,
+            "\nThe goals of `jitr`:\n\n| | start | 2 × echo + round trip | own time of a warm event | calls | connections of the first event |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
+        for (condition, measured) in &self.rows {
+            let (Some(jitr), Some(echo)) = (measured.get(&Program::Jitr), measured.get(&Program::Echo))
+            else {
+                continue;
+            };
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} | {} |",
+                condition.to_string().replace(" |", ","),
+                milliseconds(median(&jitr.start)),
+                milliseconds(median(&echo.start) * 2 + median(&jitr.warm_up)),
+                milliseconds(median(&jitr.own)),
+                jitr.calls,
+                jitr.first_connections.iter().max().copied().unwrap_or_default(),
+            )?;
+        }
+        write!(f, "\nPackage: {:.2} MB zipped.", self.package as f64 / 1e6)
+    }
+}
