@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::rand;
 use serialport::SerialPort;
 use time::OffsetDateTime;
 
@@ -122,6 +123,7 @@ impl Station {
             Origin::Elsewhere(signed) => Certificates::Elsewhere(signed),
             Origin::Factory { lock_slots } => Certificates::Factory { lock_slots },
         };
+        gather_entropy_beside();
         let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
         let (home, ledger) = (home.clone(), Ledger::of(home));
         Ok(Self { name, home, certificates, ledger, force, labels, _lock: lock })
@@ -207,6 +209,13 @@ impl Station {
             seconds: (duration.as_secs_f64() * 1000.0).round() / 1000.0,
         }
     }
+}
+
+/// The first random bytes that a process asks for take some 35 ms, until enough entropy is gathered. They are asked for
+/// beside what the board does, so that no certificate is kept waiting for them while a board is.
+fn gather_entropy_beside() {
+    // Without a thread, or without entropy, whoever signs finds out.
+    let _ = thread::Builder::new().name("entropy".into()).spawn(|| rand::fill(&mut [0]));
 }
 
 fn connect(port: &str, patience: Patience) -> Result<Session, board::Error> {

@@ -8,7 +8,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use serialport::SerialPort;
-use tracing::{debug, trace};
+use tracing::debug;
 
 use super::Error;
 use super::codec::{Decoder, Event};
@@ -240,7 +240,7 @@ impl Session {
         let mut buffer = [0; 1024];
         loop {
             if let Some(event) = self.events.pop_front() {
-                trace!(port = self.port, ?event, "received");
+                debug!(port = self.port, ?event, "received");
                 return Ok(Some(event));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -266,7 +266,7 @@ impl Session {
     }
 
     fn send(&mut self, text: &str) -> io::Result<()> {
-        trace!(port = self.port, text = text.trim_end(), "sending");
+        debug!(port = self.port, text = text.trim_end(), "sending");
         self.traffic.sent += text.len();
         self.transport.send(text.as_bytes())
     }
