@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::ExitCode;
 
+mod leftovers;
+
 /// The provisioner's folder, `~/.microchip-iot` unless `--home` or `MICROCHIP_IOT_HOME` names another.
 #[derive(Clone, Debug)]
 pub struct Home {
@@ -138,6 +140,7 @@ impl Home {
         if is_symlink(&folder) {
             return Err(Error::Symlink { path: folder });
         }
+        leftovers::sweep(&folder);
         Ok(folder)
     }
 
@@ -176,7 +179,10 @@ impl Home {
             .open(&path)
             .map_err(|e| Error::io("open", &path, e))?;
         match take(&file) {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => {
+                leftovers::sweep(&self.root);
+                Ok(Lock { _file: file })
+            }
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path: self.root.clone() }),
             Err(TryLockError::Error(e)) => Err(Error::io("lock", &path, e)),
         }
@@ -248,7 +254,13 @@ pub struct Staged {
 /// [`Error::Io`].
 pub fn stage(path: &Path, bytes: &[u8], access: Access) -> Result<Staged, Error> {
     let fail = |e| Error::io("write", path, e);
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder_of(path)).map_err(fail)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(leftovers::PREFIX)
+        .rand_bytes(leftovers::RANDOM)
+        .tempfile_in(folder_of(path))
+        .map_err(fail)?;
+    // Where files cannot be locked, nothing is swept away either.
+    let _ = file.as_file().lock();
     file.write_all(bytes).map_err(fail)?;
     #[cfg(unix)]
     {

@@ -1,23 +1,49 @@
-//! Labels for finished boards: a command that gets the board as JSON, and an SVG file with thing name and QR code.
+//! Labels for finished boards: a command that gets the board as JSON, and a picture with thing name and QR code.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use clap::ValueEnum;
 use miette::Diagnostic;
-use qrcode::{Color, EcLevel, QrCode};
 
 use crate::home::{self, Access};
 use crate::provision::Report;
+
+mod drawing;
+mod png;
+mod svg;
+
+use drawing::Drawing;
+
+/// In which form a label's picture is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lines and text, sharp at any size.
+    #[default]
+    Svg,
+    /// Black and white dots, 300 to the inch, as label printers have them.
+    Png,
+}
+
+impl Format {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Png => "png",
+        }
+    }
+}
 
 /// What is to be made for each finished board.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     /// A command line for the shell. It gets the board as one JSON object on its standard input.
     pub command: Option<String>,
-    /// Folder for SVG files, each named by its thing.
+    /// Folder for pictures, each named by its thing.
     pub folder: Option<PathBuf>,
+    /// Their form.
+    pub format: Format,
 }
 
 /// Why there is no label. The board is done all the same.
@@ -40,7 +66,7 @@ pub enum Error {
         /// The last line it wrote to its standard error; empty if it wrote none.
         stderr: String,
     },
-    /// The SVG file cannot be written.
+    /// The picture cannot be written.
     #[error("cannot write the label {}", path.display())]
     #[diagnostic(help("check that the folder of --label-dir can be written and has room"))]
     File {
@@ -67,19 +93,24 @@ impl Labels {
     /// # Errors
     /// [`Error`]; of the file's where both fail.
     pub fn make(&self, board: &Report) -> Result<(), Error> {
-        let file = self.folder.as_ref().map_or(Ok(()), |folder| file(folder, board));
+        let file = self.folder.as_ref().map_or(Ok(()), |folder| file(folder, self.format, board));
         let command = self.command.as_ref().map_or(Ok(()), |command| run(command, board));
         file.and(command)
     }
 }
 
-fn file(folder: &Path, board: &Report) -> Result<(), Error> {
-    let svg = svg(board)?;
-    std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
-    let path = folder.join(format!("{}.svg", board.thing_name));
-    home::write(&path, svg.as_bytes(), Access::Public).map_err(|error| match error {
+fn file(folder: &Path, format: Format, board: &Report) -> Result<(), Error> {
+    let fail = |path: &Path, source| Error::File { path: path.to_owned(), source };
+    let drawing = Drawing::of(board).ok_or(Error::Code)?;
+    let path = folder.join(format!("{}.{}", board.thing_name, format.extension()));
+    let bytes = match format {
+        Format::Svg => svg::draw(&drawing).into_bytes(),
+        Format::Png => png::draw(&drawing).map_err(|error| fail(&path, io::Error::other(error)))?,
+    };
+    std::fs::create_dir_all(folder).map_err(|source| fail(folder, source))?;
+    home::write(&path, &bytes, Access::Public).map_err(|error| match error {
         home::Error::Io { path, source, .. } => Error::File { path, source },
-        other => Error::File { path, source: io::Error::other(other) },
+        other => fail(&path, io::Error::other(other)),
     })
 }
 
@@ -131,46 +162,6 @@ fn said(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
 }
 
-/// Width and height of the label, in millimetres: fits the usual rolls, 62 mm wide.
-const SIZE: (usize, usize) = (54, 22);
-/// Light modules around a QR code (ISO/IEC 18004, section 5.3.8).
-const QUIET_ZONE: usize = 4;
-
-/// The label of a board: QR code and text of the thing name, and the serial numbers.
-fn svg(board: &Report) -> Result<String, Error> {
-    let code = QrCode::with_error_correction_level(&board.thing_name, EcLevel::M).map_err(|_| Error::Code)?;
-    let side = code.width() + 2 * QUIET_ZONE;
-    let mut modules = String::new();
-    for (at, _) in code.to_colors().iter().enumerate().filter(|(_, color)| **color == Color::Dark) {
-        let (x, y) = (at % code.width() + QUIET_ZONE, at / code.width() + QUIET_ZONE);
-        // Writing to a String cannot fail.
-        let _ = write!(modules, "M{x} {y}h1v1h-1z");
-    }
-    let (width, height) = SIZE;
-    let (first, second) = board.thing_name.split_at(board.thing_name.len() / 2);
-    let kit = escaped(board.usb_serial.as_deref().unwrap_or_default());
-    let element = escaped(&board.secure_element_serial);
-    Ok(format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" viewBox="0 0 {width} {height}">
-<rect width="{width}" height="{height}" fill="white"/>
-<svg width="{height}" height="{height}" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">
-<path d="{modules}"/>
-</svg>
-<g font-family="monospace" font-size="2.4">
-<text x="{height}" y="5">{first}</text>
-<text x="{height}" y="8">{second}</text>
-<text x="{height}" y="13">{kit}</text>
-<text x="{height}" y="17">{element}</text>
-</g>
-</svg>
-"#
-    ))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,18 +186,24 @@ mod tests {
 
     #[test]
     fn a_label_shows_thing_name_serial_numbers_and_a_code() {
-        insta::assert_snapshot!(svg(&board()).unwrap());
+        insta::assert_snapshot!(svg::draw(&Drawing::of(&board()).unwrap()));
     }
 
     #[test]
     fn a_label_file_is_named_by_its_thing() {
         let folder = tempfile::tempdir().unwrap();
-        let labels = Labels { command: None, folder: Some(folder.path().join("labels")) };
-        labels.make(&board()).unwrap();
-        let path = folder.path().join("labels").join(format!("{}.svg", board().thing_name));
-        assert_eq!(std::fs::read_to_string(path).unwrap(), svg(&board()).unwrap());
-        let labels = Labels { command: None, folder: Some("/proc/nowhere".into()) };
-        assert!(matches!(labels.make(&board()), Err(Error::File { .. })));
+        let labels = |folder: PathBuf, format| Labels { command: None, folder: Some(folder), format };
+        let file = |extension| {
+            let path = folder.path().join("labels").join(format!("{}.{extension}", board().thing_name));
+            std::fs::read(path).unwrap()
+        };
+        let drawing = Drawing::of(&board()).unwrap();
+        labels(folder.path().join("labels"), Format::Svg).make(&board()).unwrap();
+        assert_eq!(file("svg"), svg::draw(&drawing).as_bytes());
+        labels(folder.path().join("labels"), Format::Png).make(&board()).unwrap();
+        assert_eq!(file("png"), png::draw(&drawing).unwrap());
+        let nowhere = labels("/proc/nowhere".into(), Format::Svg);
+        assert!(matches!(nowhere.make(&board()), Err(Error::File { .. })));
     }
 
     #[cfg(unix)]
@@ -215,7 +212,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("board.json");
         let command = Some(format!("cat > '{}'; echo printed", path.display()));
-        Labels { command, folder: None }.make(&board()).unwrap();
+        Labels { command, ..Labels::default() }.make(&board()).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!(json["thing_name"], board().thing_name);
         assert_eq!(json["outcome"], "provisioned");
@@ -224,7 +221,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_command_that_fails_says_how() {
-        let run = |command: &str| Labels { command: Some(command.into()), folder: None }.make(&board());
+        let run =
+            |command: &str| Labels { command: Some(command.into()), ..Labels::default() }.make(&board());
         let error = run("echo first >&2; echo out of labels >&2; exit 3").unwrap_err();
         assert_eq!(error.to_string(), "the label command ended with exit status: 3: out of labels");
         // One that does not read its input is fine.

@@ -8,18 +8,19 @@ use serialport::SerialPort;
 use time::OffsetDateTime;
 
 use crate::Error;
-use crate::board::{self, Kit, Session, ports};
+use crate::board::{self, Kit, Session, inspection, ports};
 use crate::ca::key::Keys;
 use crate::ca::{self, Chain};
 use crate::home::{self, Home};
 use crate::label::{self, Labels};
 use crate::ledger::{Ending, Entry, Ledger};
-use crate::provision::{self, Job, Outcome, Report, SignedElsewhere, Source, Step};
+use crate::provision::{self, Job, Method, Outcome, Report, SignedElsewhere, Source, Step};
 
 /// What all boards that are provisioned here have in common.
 pub struct Station {
     name: String,
     home: Home,
+    method: Method,
     certificates: Certificates,
     ledger: Ledger,
     force: bool,
@@ -32,6 +33,8 @@ pub struct Station {
 pub struct Settings {
     /// The station's name in the ledger; the computer's where absent.
     pub name: Option<String>,
+    /// How the boards get into an account.
+    pub method: Method,
     /// Where the boards' certificates come from.
     pub origin: Origin,
     /// Make a new certificate and write it even if the board holds a right one.
@@ -67,14 +70,6 @@ impl Certificates {
             Self::Chain(chain) => (Source::Chain(chain), false),
             Self::Elsewhere(signed) => (Source::Elsewhere(signed), false),
             Self::Factory { lock_slots } => (Source::Factory, *lock_slots),
-        }
-    }
-
-    /// How boards with such certificates are registered, as the ledger says it.
-    fn method(&self) -> &'static str {
-        match self {
-            Self::Chain(_) | Self::Elsewhere(_) => "jitr",
-            Self::Factory { .. } => "sandbox",
         }
     }
 }
@@ -115,7 +110,7 @@ impl Station {
     /// [`ca::Error`], [`home::Error`].
     pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Self, Error> {
         let lock = home.lock_shared()?;
-        let Settings { name, origin, force, labels } = settings;
+        let Settings { name, method, origin, force, labels } = settings;
         let certificates = match origin {
             Origin::Chain => {
                 Certificates::Chain(Box::new(ca::store::load(home, keys, OffsetDateTime::now_utc())?))
@@ -126,7 +121,7 @@ impl Station {
         gather_entropy_beside();
         let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
         let (home, ledger) = (home.clone(), Ledger::of(home));
-        Ok(Self { name, home, certificates, ledger, force, labels, _lock: lock })
+        Ok(Self { name, home, method, certificates, ledger, force, labels, _lock: lock })
     }
 
     /// The ledger that attempts are entered in.
@@ -154,6 +149,10 @@ impl Station {
                         identified = Some(serial.clone());
                     }
                     observe(step);
+                });
+                let result = result.map_err(|error| match error {
+                    Error::Board(error) => inspection::explained(&mut session, error).into(),
+                    error => error,
                 });
                 (Some(session), result)
             }
@@ -199,7 +198,7 @@ impl Station {
             secure_element_serial: identified.map(str::to_owned),
             thing_name: report.map(|report| report.thing_name.clone()),
             certificate_id: report.map(|report| report.certificate_id.clone()),
-            method: self.certificates.method().to_owned(),
+            method: self.method.word().to_owned(),
             result: match report.map(|report| report.outcome) {
                 Some(Outcome::Provisioned) => Ending::Provisioned,
                 Some(Outcome::Unchanged) => Ending::Unchanged,

@@ -48,7 +48,7 @@ fn main() {
         let statistics = board.take_statistics();
         report("the same board again", process, &statistics);
         let [reads, erases] = ["MC+WINC+READ", "MC+WINC+ERASE"].map(|command| statistics.count(command));
-        println!("  {reads} reads, {erases} erases");
+        println!("  every byte read once, in {reads} commands of at most 256 bytes; {erases} erases");
     }
     for _ in 0..ROUNDS {
         let boards: Vec<_> = (0..SIDE_BY_SIDE).map(|_| board()).collect();

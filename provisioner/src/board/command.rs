@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The largest read or write of the Wi-Fi module's flash, in bytes.
 pub const FLASH_PAGE: usize = 256;
 
+/// The command handler's error code for a command that it does not have.
+pub const UNKNOWN_COMMAND: u16 = 0x0001;
+
 /// A request to the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {

@@ -3,8 +3,8 @@
 use jitr::thing_name::{PUBLIC_KEY_SIZE, ThingName};
 use serde::Serialize;
 
-use super::command::{Command, Component, FLASH_PAGE};
-use super::kits::Model;
+use super::command::{Command, Component, FLASH_PAGE, UNKNOWN_COMMAND};
+use super::kits::{Model, Radio};
 use super::{Error, Session, factory, flash, secure_element, store, wifi_module};
 use crate::ca::Certificate;
 
@@ -77,7 +77,11 @@ pub struct StoredFile {
 pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
     let secure_element_serial = secure_element::serial(session)?;
     let point = secure_element::public_key(session)?;
-    let about = session.query(Command::About, |lines| Some(lines.to_vec()))?;
+    let about = about(session)?;
+    let model = about.iter().find_map(|line| Model::named_in(line));
+    if let Some(model) = model.filter(|model| model.radio() == Radio::Cellular) {
+        return Err(Error::cellular(session.port(), model));
+    }
     let firmware = version(session, Component::Firmware)?.join(" ");
     let command_handler = version(session, Component::CommandHandler)?.join(" ");
     let wifi_module = version(session, Component::WifiModule)?;
@@ -90,7 +94,7 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
         secure_element_serial,
         public_key: hex::encode(point),
         thing_name: ThingName::from_public_key(&point).to_string(),
-        model: about.iter().find_map(|line| Model::named_in(line)),
+        model,
         about,
         firmware,
         command_handler,
@@ -100,6 +104,23 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
         stored_thing_name,
         stored_endpoint,
     })
+}
+
+/// What the firmware says of itself and of the kit, line by line.
+fn about(session: &mut Session) -> Result<Vec<String>, Error> {
+    session.query(Command::About, |lines| Some(lines.to_vec()))
+}
+
+/// A better explanation for a firmware that does not know a command: that of a cellular kit has none for Wi-Fi modules.
+pub fn explained(session: &mut Session, error: Error) -> Error {
+    if !matches!(error, Error::Refused { code: UNKNOWN_COMMAND, .. }) {
+        return error;
+    }
+    let model = about(session).ok().and_then(|about| about.iter().find_map(|line| Model::named_in(line)));
+    match model.filter(|model| model.radio() == Radio::Cellular) {
+        Some(model) => Error::cellular(session.port(), model),
+        None => error,
+    }
 }
 
 fn version(session: &mut Session, component: Component) -> Result<Vec<String>, Error> {

@@ -52,11 +52,15 @@ pub enum Error {
         kits: Vec<Kit>,
     },
     /// A kit that is known and not supported.
-    #[error("{kit} goes online by its modem, and only kits with a Wi-Fi module can be provisioned")]
+    #[error(
+        "the {model} on {port} goes online by its modem, and only kits with a Wi-Fi module can be provisioned"
+    )]
     #[diagnostic(help("the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG"))]
     Cellular {
+        /// The port.
+        port: String,
         /// The kit.
-        kit: Box<Kit>,
+        model: kits::Model,
     },
     /// The kit's disk and the files for it.
     #[error(transparent)]
@@ -179,6 +183,10 @@ fn listed(kits: &[Kit]) -> String {
 }
 
 impl Error {
+    fn cellular(port: &str, model: kits::Model) -> Self {
+        Self::Cellular { port: port.to_owned(), model }
+    }
+
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -9,9 +9,9 @@ use tokio::task;
 
 use super::{Context, Error};
 use crate::Error as TopError;
-use crate::board::disk::{Disk, Firmware};
+use crate::board::disk::{self, Disk, Firmware};
 use crate::board::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
-use crate::board::{Kit, ports};
+use crate::board::{self, Kit, ports};
 use crate::home;
 
 /// Environment variable with the passphrase of the Wi-Fi network.
@@ -132,8 +132,7 @@ impl Wifi {
                 }
             },
         };
-        let credentials =
-            Credentials::new(ssid, &secret, authentication).map_err(crate::board::Error::from)?;
+        let credentials = Credentials::new(ssid, &secret, authentication).map_err(board::Error::from)?;
         Ok(Some(credentials))
     }
 }
@@ -174,7 +173,7 @@ impl FirmwareAndWifi {
     /// A file cannot be read or is no image; see [`Wifi::credentials`].
     pub(super) fn prepare(&self, context: &Context) -> Result<Around, TopError> {
         let read = |path: &Option<PathBuf>| {
-            path.as_deref().map(Firmware::read).transpose().map_err(crate::board::Error::from)
+            path.as_deref().map(Firmware::read).transpose().map_err(board::Error::from)
         };
         Ok(Around {
             before: read(&self.provision_firmware)?,
@@ -206,9 +205,9 @@ impl Around {
     /// There is no disk, or an image does not suit the kit.
     pub(super) fn check_for(&self, kit: &Kit) -> Result<(), TopError> {
         for firmware in self.before.iter().chain(&self.after) {
-            let disk = disk_of(kit, &self.disk)?;
+            let disk = self.disk.of(kit)?;
             if let Some(target) = disk.info().target {
-                firmware.check_for(target).map_err(crate::board::Error::from)?;
+                firmware.check_for(target).map_err(board::Error::from)?;
             }
         }
         Ok(())
@@ -222,7 +221,7 @@ impl Around {
         let kit = match &self.before {
             Some(firmware) => {
                 self.announce(context, 1, "Provisioning firmware");
-                program(context, firmware.clone(), kit, self.disk.clone()).await?
+                self.disk.clone().program(context, firmware.clone(), kit).await?
             }
             None => kit,
         };
@@ -239,66 +238,63 @@ impl Around {
         if let Some(firmware) = &self.after {
             step += 1;
             self.announce(context, step, "Application");
-            kit = program(context, firmware.clone(), kit, self.disk.clone()).await?;
+            kit = self.disk.clone().program(context, firmware.clone(), kit).await?;
         }
         if let Some(credentials) = &self.wifi {
             step += 1;
             self.announce(context, step, "Wi-Fi");
-            send_wifi(context, credentials.clone(), kit, self.disk.clone()).await?;
+            self.disk.clone().send_wifi(context, credentials.clone(), kit).await?;
         }
         Ok(())
     }
 }
 
-fn disk_of(kit: &Kit, option: &DiskOption) -> Result<Disk, TopError> {
-    let serial = kit.serial.as_deref();
-    Ok(Disk::of(serial, option.disk.as_deref()).map_err(crate::board::Error::from)?)
-}
+impl DiskOption {
+    fn of(&self, kit: &Kit) -> Result<Disk, board::Error> {
+        Ok(Disk::of(kit.serial.as_deref(), self.disk.as_deref())?)
+    }
 
-/// Programs the kit through its disk and waits until both disk and port are back.
-///
-/// # Errors
-/// Those of the kit's disk.
-pub(super) async fn program(
-    context: &Context,
-    firmware: Firmware,
-    kit: Kit,
-    option: DiskOption,
-) -> Result<Kit, TopError> {
-    let _progress = context.progress("Programming");
-    let work = move || -> Result<Kit, TopError> {
-        disk_of(&kit, &option)?.program(&firmware).map_err(crate::board::Error::from)?;
-        Ok(ports::wait_for(&kit)?)
-    };
-    blocking(work).await
-}
+    /// Programs the kit through its disk, waits until both disk and port are back, and says where the kit is then.
+    ///
+    /// # Errors
+    /// Those of the kit's disk.
+    pub(super) async fn program(
+        self,
+        context: &Context,
+        firmware: Firmware,
+        kit: Kit,
+    ) -> Result<Kit, TopError> {
+        blocking(context, "Programming", move || {
+            self.of(&kit)?.program(&firmware)?;
+            ports::wait_for(&kit)
+        })
+        .await
+    }
 
-/// Gives the application Wi-Fi credentials: through the kit's disk where there is one, else by its console.
-///
-/// # Errors
-/// Those of the kit's disk and of the application's console.
-pub(super) async fn send_wifi(
-    context: &Context,
-    credentials: Credentials,
-    kit: Kit,
-    option: DiskOption,
-) -> Result<Way, TopError> {
-    let _progress = context.progress("Setting the Wi-Fi credentials");
-    let work = move || -> Result<Way, TopError> {
-        match Disk::of(kit.serial.as_deref(), option.disk.as_deref()) {
+    /// Gives the application Wi-Fi credentials: through the kit's disk where there is one, else by its console.
+    ///
+    /// # Errors
+    /// Those of the kit's disk and of the application's console.
+    pub(super) async fn send_wifi(
+        self,
+        context: &Context,
+        credentials: Credentials,
+        kit: Kit,
+    ) -> Result<Way, TopError> {
+        blocking(context, "Setting the Wi-Fi credentials", move || match self.of(&kit) {
             Ok(disk) => {
-                disk.send_wifi(&credentials).map_err(crate::board::Error::from)?;
+                disk.send_wifi(&credentials)?;
                 Ok(Way::Disk)
             }
-            Err(crate::board::disk::Error::NoDisk { .. }) => {
+            Err(board::Error::Disk(disk::Error::NoDisk { .. })) => {
                 let mut console = ports::open_at(&kit.port, CONSOLE_BAUD_RATE)?;
-                credentials.send(&mut console, &kit.port).map_err(crate::board::Error::from)?;
+                credentials.send(&mut console, &kit.port)?;
                 Ok(Way::Console)
             }
-            Err(error) => Err(crate::board::Error::from(error).into()),
-        }
-    };
-    blocking(work).await
+            Err(error) => Err(error),
+        })
+        .await
+    }
 }
 
 /// By which way credentials went.
@@ -311,11 +307,15 @@ pub(super) enum Way {
     Console,
 }
 
+/// Work with a kit, which blocks; `what` is shown if it takes long.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TopError> + Send + 'static,
+    context: &Context,
+    what: &str,
+    work: impl FnOnce() -> Result<T, board::Error> + Send + 'static,
 ) -> Result<T, TopError> {
+    let _progress = context.progress(what);
     match task::spawn_blocking(work).await {
-        Ok(result) => result,
+        Ok(result) => Ok(result?),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::around::{self, DiskOption};
+use super::around::DiskOption;
 use super::{Context, provision::Choice};
 use crate::Error;
 use crate::board::disk::Firmware;
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
         return Ok(());
     }
     let bytes = firmware.size();
-    let kit = around::program(context, firmware, kit, arguments.disk).await?;
+    let kit = arguments.disk.program(context, firmware, kit).await?;
     let done = Done { port: kit.port, usb_serial: kit.serial, file: arguments.file, bytes };
     context.result(&done, &done);
     Ok(())

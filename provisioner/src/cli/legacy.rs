@@ -11,6 +11,7 @@ use super::{Context, Error, around, line, provision, setup};
 use crate::Error as TopError;
 use crate::ca;
 use crate::cloud::Account;
+use crate::provision::Method;
 use crate::station::Origin;
 
 /// Long options that the existing tool spells with one dash.
@@ -64,16 +65,6 @@ enum Cloud {
     Azure,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Method {
-    Jitr,
-    /// The same as `jitr`
-    Custom,
-    Mar,
-    /// The vendor's public account, with the certificates from the secure element's factory
-    Sandbox,
-}
-
 impl Flags {
     /// The first of these flags on the command line, as the user would write it.
     pub(super) fn first_given(&self) -> Option<&'static str> {
@@ -88,17 +79,21 @@ impl Flags {
             (self.account.is_given(), "a flag of the account"),
         ]
         .into_iter()
-        .chain(self.not_supported_yet())
+        .chain(self.updates().map(|(given, flag, _)| (given, flag)))
         .find_map(|(given, flag)| given.then_some(flag))
         .or_else(|| self.around.first_given())
     }
 
-    fn not_supported_yet(&self) -> [(bool, &'static str); 2] {
-        [(self.archive.is_some(), "-A"), (self.winc_upgrade, "-w")]
+    /// Flags of the existing tool that update what this tool leaves as it is.
+    fn updates(&self) -> [(bool, &'static str, &'static str); 2] {
+        [
+            (self.archive.is_some(), "-A", "the firmware of the kit's debugger"),
+            (self.winc_upgrade, "-w", "the firmware of the Wi-Fi module"),
+        ]
     }
 
-    /// Whether this can be done at all; says why not.
-    fn check(&self) -> Result<(), Error> {
+    /// How boards are to be registered, if this can be done at all; says why not.
+    fn check(&self) -> Result<Method, Error> {
         match self.cloud_provider {
             Some(Cloud::Google) => {
                 return Err(Error::usage(
@@ -114,17 +109,19 @@ impl Flags {
             }
             Some(Cloud::Aws) | None => {}
         }
-        if let Some((_, flag)) = self.not_supported_yet().into_iter().find(|(given, _)| *given) {
+        if let Some((_, flag, what)) = self.updates().into_iter().find(|(given, ..)| *given) {
             return Err(Error::usage(
-                format!("{flag} is not supported yet"),
-                "leave it out; nothing was done",
+                format!("{flag} would update {what}, which this tool leaves as it is"),
+                format!(
+                    "update it with the tool that {flag} comes from, then run again without {flag}; nothing was done"
+                ),
             ));
         }
         match self.provision_method {
-            Some(_) if self.lock_slots && self.provision_method != Some(Method::Sandbox) => {
+            Some(method) if self.lock_slots && method != Method::Sandbox => {
                 Err(Error::usage("--lock-slots belongs to -m sandbox", "leave it out; nothing was done"))
             }
-            Some(Method::Jitr | Method::Custom | Method::Mar | Method::Sandbox) => Ok(()),
+            Some(method) => Ok(method),
             None => Err(Error::usage(
                 "nothing says how boards are to be registered",
                 "provisioner -c aws -m jitr for your own AWS account, or provisioner --help",
@@ -154,9 +151,9 @@ fn is_single_dash(text: &str) -> bool {
 
 /// Certificate authority, account and board in one go; what is done already is left as it is.
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError> {
-    flags.check()?;
+    let method = flags.check()?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
-    if flags.provision_method == Some(Method::Sandbox) {
+    if method == Method::Sandbox {
         let around = flags.around.prepare(context)?;
         let order = provision::sandbox(context, None, flags.force, flags.lock_slots)?;
         let (kit, station) = (choice.kit(context)?, line::StationOptions::default());
@@ -171,8 +168,8 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
         around.check_for(kit)?;
     }
     let chain = chain(context)?;
-    let (endpoint, register) = match flags.provision_method {
-        Some(Method::Mar) => {
+    let (endpoint, register) = match method {
+        Method::Mar => {
             let endpoint = setup::set_up_mar(context, &account, &flags.account).await?;
             (endpoint, Some(Box::new(flags.account.registration()?)))
         }
@@ -180,8 +177,8 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     };
     match kit {
         Some(kit) => {
-            let order =
-                Order { origin: Origin::Chain, endpoint: Some(endpoint), force: flags.force, register };
+            let (origin, endpoint, force) = (Origin::Chain, Some(endpoint), flags.force);
+            let order = Order { method, origin, endpoint, force, register };
             provision::all_steps(context, kit, order, line::StationOptions::default(), &around).await
         }
         None => {

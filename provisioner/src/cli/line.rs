@@ -101,15 +101,20 @@ pub(super) struct StationOptions {
     /// Shell command that makes a label of each finished board, which it gets as JSON on its standard input
     #[arg(long, value_name = "COMMAND")]
     label_command: Option<String>,
-    /// Folder for a label of each finished board: an SVG file with thing name and QR code
+    /// Folder for a label of each finished board: a picture with thing name and QR code
     #[arg(long, value_name = "DIR")]
     label_dir: Option<PathBuf>,
+    /// Form of the pictures
+    #[arg(long, value_enum, default_value_t, requires = "label_dir", value_name = "FORMAT")]
+    label_format: label::Format,
 }
 
 impl StationOptions {
     pub(super) fn settings(self, order: &Order) -> Settings {
-        let labels = Labels { command: self.label_command, folder: self.label_dir };
-        Settings { name: self.station, origin: order.origin.clone(), force: order.force, labels }
+        let labels =
+            Labels { command: self.label_command, folder: self.label_dir, format: self.label_format };
+        let Order { method, force, .. } = *order;
+        Settings { name: self.station, method, origin: order.origin.clone(), force, labels }
     }
 }
 

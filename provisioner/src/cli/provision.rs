@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jitr::registration::Settings as Registration;
 use time::OffsetDateTime;
 use tokio::task;
@@ -16,7 +16,7 @@ use crate::board::{self, Kit, Session, ports};
 use crate::ca::{self, Certificate};
 use crate::cloud::{self, Account};
 use crate::home::{self, Home};
-use crate::provision::{self, Outcome, Report, Request, SignedElsewhere, Step};
+use crate::provision::{self, Method, Outcome, Report, Request, SignedElsewhere, Step};
 use crate::station::{Attempt, Origin, Patience, Station};
 
 /// Which board.
@@ -92,21 +92,11 @@ struct Elsewhere {
     signer: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Method {
-    /// By itself, when it first connects (just-in-time registration)
-    Jitr,
-    /// The same as `jitr`
-    Custom,
-    /// By this tool, as soon as it is provisioned (multi-account registration)
-    Mar,
-    /// By the vendor, in the vendor's public account, with the certificates from the secure element's factory
-    Sandbox,
-}
-
 /// What is to be done, whichever the board.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
+    /// How the board gets into an account.
+    pub(super) method: Method,
     /// Where the certificates come from.
     pub(super) origin: Origin,
     /// The endpoint; the account's is fetched if it is not given.
@@ -203,7 +193,13 @@ impl Arguments {
             Method::Mar => Some(Box::new(setup::Options::default().registration()?)),
             _ => None,
         };
-        Ok(Order { origin, endpoint: self.endpoint.clone(), force: self.force, register })
+        Ok(Order {
+            method: self.method,
+            origin,
+            endpoint: self.endpoint.clone(),
+            force: self.force,
+            register,
+        })
     }
 }
 
@@ -224,7 +220,8 @@ pub(super) fn sandbox(
         )?;
     }
     let endpoint = Some(endpoint.unwrap_or_else(|| provision::VENDOR_ENDPOINT.to_owned()));
-    Ok(Order { origin: Origin::Factory { lock_slots }, endpoint, force, register: None })
+    let origin = Origin::Factory { lock_slots };
+    Ok(Order { method: Method::Sandbox, origin, endpoint, force, register: None })
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::Args;
 use serde::Serialize;
 
-use super::around::{self, DiskOption, Way, Wifi};
+use super::around::{DiskOption, Way, Wifi};
 use super::{Context, provision::Choice};
 use crate::Error;
 
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
         return Ok(());
     }
     let port = kit.port.clone();
-    let way = around::send_wifi(context, credentials, kit, arguments.disk).await?;
+    let way = arguments.disk.send_wifi(context, credentials, kit).await?;
     let done = Done { port, ssid, way };
     context.result(&done, &done);
     Ok(())

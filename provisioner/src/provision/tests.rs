@@ -1,183 +1,18 @@
 //! Whole runs against a board in memory: what is written, when, and what remains when something fails.
 
-use std::sync::{Arc, Mutex};
+mod fixture;
 
-use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey};
+use time::OffsetDateTime;
 
 use super::*;
+use crate::ExitCode;
 use crate::board::inspection::inspect;
-use crate::board::ports;
-use crate::board::tests::{Act, Scripted, pong, say};
 use crate::ca::key::Keys;
 use crate::ca::store as ca_store;
+use fixture::{Board, Laptop};
 
 const SERIAL: &str = "0123AABBCCDDEEFFEE";
 const ENDPOINT: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
-
-/// A board with a key and NOR flash.
-struct Board {
-    key: SigningKey,
-    flash: Vec<u8>,
-    awaits: Option<String>,
-    log: Vec<String>,
-    /// Answers these commands with an error, as long as the closure says so.
-    fails: Box<dyn FnMut(&str) -> bool + Send>,
-    /// Bits that do not take, at 0x5200, for so many writes.
-    bad_writes: usize,
-}
-
-impl Board {
-    fn new(seed: u8) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self {
-            key: SigningKey::from_slice(&[seed; 32]).unwrap(),
-            flash: vec![0xA5; 0x8000],
-            awaits: None,
-            log: Vec::new(),
-            fails: Box::new(|_| false),
-            bad_writes: 0,
-        }))
-    }
-
-    fn answer(&mut self, line: &str) -> Act {
-        if let Some(act) = pong(line) {
-            self.awaits = None;
-            return act;
-        }
-        if let Some(command) = self.awaits.take() {
-            return self.blob(&command, &hex::decode(line).unwrap());
-        }
-        self.log.push(line.to_owned());
-        if (self.fails)(line) {
-            return say("ERROR: 0x0101\r\n");
-        }
-        let (command, arguments) = line.split_once('=').unwrap_or((line, ""));
-        let numbers: Vec<usize> = arguments.split(',').filter_map(|n| n.parse().ok()).collect();
-        match command {
-            "MC+SETLED" => say("OK\r\n"),
-            "MC+ABOUT" => {
-                say("Firmware\r\nFW 0.4.9\r\nCommand handler 1.3.0\r\nfor the AVR-IoT WG\r\nOK\r\n")
-            }
-            "MC+VERSION" if arguments == "WINC" => {
-                say("=WINC firmware 19.7.6\r\nWINC driver 19.3.0\r\nOK\r\n")
-            }
-            "MC+VERSION" => say("1.3.0\r\nOK\r\n"),
-            "MC+ECC+SERIAL" => say(&format!("{SERIAL}\r\nOK\r\n")),
-            "MC+ECC+GENPUBKEY" => {
-                let point = self.key.verifying_key().to_sec1_point(false);
-                say(&format!("{}\r\nOK\r\n", hex::encode(&point.as_bytes()[1..])))
-            }
-            "MC+ECC+SIGNDIGEST" | "MC+WINC+WRITEBLOB" => {
-                self.awaits = Some(line.to_owned());
-                say(">")
-            }
-            "MC+WINC+ERASE" => {
-                self.flash[numbers[0]..numbers[0] + 0x1000].fill(0xFF);
-                say("OK\r\n")
-            }
-            "MC+WINC+READ" => {
-                say(&format!("{}\r\nOK\r\n", hex::encode(&self.flash[numbers[0]..numbers[0] + numbers[1]])))
-            }
-            _ => say("ERROR: 0x0001\r\n"),
-        }
-    }
-
-    fn blob(&mut self, command: &str, blob: &[u8]) -> Act {
-        let Some(arguments) = command.strip_prefix("MC+WINC+WRITEBLOB=") else {
-            let signature: Signature = self.key.sign_prehash(blob).unwrap();
-            return say(&format!("{}\r\nOK\r\n", hex::encode(signature.to_bytes())));
-        };
-        let address: usize = arguments.split(',').next().unwrap().parse().unwrap();
-        assert!(address % 256 + blob.len() <= 256, "a write crosses a page");
-        for (to, from) in self.flash[address..].iter_mut().zip(blob) {
-            *to &= from;
-        }
-        if self.bad_writes > 0 && address == 0x5200 {
-            self.bad_writes -= 1;
-            self.flash[0x5207] ^= 1;
-        }
-        say("OK\r\n")
-    }
-
-    fn count(&self, what: &str) -> usize {
-        self.log.iter().filter(|line| line.starts_with(what)).count()
-    }
-}
-
-struct Laptop {
-    _folder: tempfile::TempDir,
-    home: Home,
-    kit: Kit,
-}
-
-impl Laptop {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path());
-        let kit = ports::choose(&[], Some("test"), Some("MCHP1")).unwrap();
-        let laptop = Self { _folder: folder, home, kit };
-        laptop.make_chain(false);
-        laptop
-    }
-
-    fn make_chain(&self, force: bool) {
-        let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None).unwrap();
-        ca::create::create(&self.home, &Keys::new(()), &names, force, OffsetDateTime::now_utc()).unwrap();
-    }
-
-    fn connect(board: &Arc<Mutex<Board>>) -> Session {
-        let answering = Arc::clone(board);
-        let (transport, _) = Scripted::new(move |line: &str| answering.lock().unwrap().answer(line));
-        Session::start(transport, "test").unwrap()
-    }
-
-    fn provision_with(
-        &self,
-        board: &Arc<Mutex<Board>>,
-        force: bool,
-        endpoint: &str,
-    ) -> Result<Report, crate::Error> {
-        self.provision_from(board, Source::Chain(&self.chain()), force, endpoint)
-    }
-
-    fn provision_from(
-        &self,
-        board: &Arc<Mutex<Board>>,
-        source: Source<'_>,
-        force: bool,
-        endpoint: &str,
-    ) -> Result<Report, crate::Error> {
-        board.lock().unwrap().log.clear();
-        let mut session = Self::connect(board);
-        let endpoint = endpoint.to_owned();
-        let job = Job {
-            kit: &self.kit,
-            source,
-            lock_slots: false,
-            home: &self.home,
-            force,
-            endpoint: Box::new(|| Ok(endpoint)),
-        };
-        let mut result = provision(&mut session, job, &mut |_| {});
-        show(&mut session, &result);
-        if let Ok(report) = &mut result {
-            report.traffic = session.traffic();
-        }
-        result
-    }
-
-    fn chain(&self) -> ca::Chain {
-        ca_store::load(&self.home, &Keys::new(()), OffsetDateTime::now_utc()).unwrap()
-    }
-
-    fn provision(&self, board: &Arc<Mutex<Board>>) -> Result<Report, crate::Error> {
-        self.provision_with(board, false, ENDPOINT)
-    }
-
-    fn file(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(self.home.board("MCHP1").join(name)).ok()
-    }
-}
 
 fn text_at(board: &Board, address: usize) -> &str {
     let end = board.flash[address..].iter().position(|&b| b == 0).unwrap();

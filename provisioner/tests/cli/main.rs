@@ -46,14 +46,14 @@ fn other_clouds_get_the_reason_why_not() {
 }
 
 #[test]
-fn flags_of_later_work_are_refused_and_not_ignored() {
+fn flags_that_would_update_firmware_are_refused_with_the_reason() {
     for flags in [
         vec!["-m", "jitr", "-A", "debugger.zip"],
         vec!["-m", "jitr", "-w", "-ssid", "net", "-psk", "hush", "-auth", "wpa-psk"],
     ] {
         let outcome = outcome(&flags);
         assert!(outcome.starts_with("exit 2\n"), "{flags:?}: {outcome}");
-        assert!(outcome.contains("is not supported yet"), "{flags:?}: {outcome}");
+        assert!(outcome.contains("which this tool leaves as it is"), "{flags:?}: {outcome}");
         assert!(!outcome.contains("hush"), "a passphrase is shown: {outcome}");
     }
 }

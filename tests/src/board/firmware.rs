@@ -185,6 +185,11 @@ impl Firmware {
 
     fn request(&mut self, line: &[u8]) -> Result<Reply, Failure> {
         let request = Request::parse(line)?;
+        let for_wifi =
+            matches!(request.command, Command::WincErase | Command::WincRead | Command::WincWriteBlob);
+        if for_wifi && !self.kit.has_wifi_module() {
+            return Err(Failure::UnknownCommand);
+        }
         let lines = match request.command {
             Command::Ping => vec![format!("MC+PONG={}", request.text(0))],
             Command::About => vec![
@@ -258,7 +263,7 @@ impl Firmware {
         match of {
             "FIRMWARE" => Ok(vec![FIRMWARE_VERSION.into()]),
             "COMMANDHANDLER" => Ok(vec![COMMAND_HANDLER_VERSION.into()]),
-            "WINC" => Ok(vec![
+            "WINC" if self.kit.has_wifi_module() => Ok(vec![
                 format!("{prefix}WINC firmware {WINC_FIRMWARE_VERSION}"),
                 format!("{prefix}WINC driver {WINC_DRIVER_VERSION}"),
             ]),

@@ -12,6 +12,8 @@ pub enum Kit {
     PicIotWg,
     /// SAM-IoT WG, ATSAMD21G18A.
     SamIotWg,
+    /// AVR-IoT Cellular Mini, AVR128DB48: a modem in place of the Wi-Fi module.
+    AvrIotCellular,
 }
 
 impl Kit {
@@ -21,6 +23,7 @@ impl Kit {
             Self::AvrIotWg => "AVR-IoT WG",
             Self::PicIotWg => "PIC-IoT WG",
             Self::SamIotWg => "SAM-IoT WG",
+            Self::AvrIotCellular => "AVR-IoT Cellular Mini",
         }
     }
 
@@ -30,7 +33,13 @@ impl Kit {
             Self::AvrIotWg => "ATmega4808",
             Self::PicIotWg => "PIC24FJ128GA705",
             Self::SamIotWg => "ATSAMD21G18A",
+            Self::AvrIotCellular => "AVR128DB48",
         }
+    }
+
+    /// Whether its firmware has the commands for a Wi-Fi module.
+    pub(super) fn has_wifi_module(self) -> bool {
+        self != Self::AvrIotCellular
     }
 
     /// The family as the banner names it.
@@ -39,6 +48,7 @@ impl Kit {
             Self::AvrIotWg => "avr-iot",
             Self::PicIotWg => "pic-iot",
             Self::SamIotWg => "sam-iot",
+            Self::AvrIotCellular => "avr-iot-cellular",
         }
     }
 
@@ -46,7 +56,7 @@ impl Kit {
     pub(super) fn winc_version_prefix(self) -> &'static str {
         match self {
             Self::PicIotWg => "=",
-            Self::AvrIotWg | Self::SamIotWg => "",
+            Self::AvrIotWg | Self::SamIotWg | Self::AvrIotCellular => "",
         }
     }
 }

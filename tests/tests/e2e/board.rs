@@ -165,6 +165,32 @@ fn a_second_run_leaves_the_board_alone() {
     assert_eq!(CHANGES.map(|change| statistics.count(change)), [0, 0], "{:?}", statistics.commands);
     assert!(board.flash() == flash && files() == before);
     insta::assert_snapshot!(again);
+
+    // Each byte is read once, as many at a time as the firmware gives: 256.
+    assert_eq!(
+        (statistics.count("MC+WINC+READ"), statistics.bytes_lost),
+        (7, 0),
+        "{:?}",
+        statistics.commands
+    );
+    insta::assert_snapshot!("a_board_that_is_right_costs", statistics.commands.join("\n"));
+}
+
+#[test]
+fn whatever_byte_of_a_board_has_changed_the_next_run_sees_it_and_writes_it_anew() {
+    let (laptop, board) = (Laptop::with_ca(), board());
+    assert_eq!(provision(&laptop, &board, &[]).code, 0);
+    let right = board.flash();
+    let store = 0x5000..0x5000 + right[0x5000..0x6E00].iter().rposition(|byte| *byte != 0xFF).unwrap() + 1;
+    // Magic number, table, certificates, list and names: the first, the last, and a few between.
+    for address in store.clone().step_by(97).chain([store.end - 1, 0x6E00, 0x6E20, 0x6F00, 0x6F27]) {
+        let erased_anyway = right[address] == 0xFF;
+        board.change_flash(|flash| flash[address] ^= 0x10);
+        let outcome = provision(&laptop, &board, &[]);
+        assert_eq!(outcome.code, 0, "{address:#x}: {outcome}");
+        assert!(erased_anyway || board.flash() == right, "{address:#x}");
+        board.change_flash(|flash| flash[address] = right[address]);
+    }
 }
 
 #[test]

@@ -78,6 +78,22 @@ fn a_request_is_made_on_the_board_and_nothing_else_happens() {
     assert!(board.flash() == flash);
 }
 
+#[test]
+fn a_cellular_kit_is_known_by_its_firmware_too_and_declined_in_a_sentence() {
+    let kit = Options { kit: Kit::AvrIotCellular, ..Options::instant(41) };
+    let (laptop, board) = (Laptop::with_ca(), SimulatedBoard::start(kit).unwrap());
+    let port = board.path().to_str().unwrap();
+    for arguments in [&["inspect"][..], &["provision", "--endpoint", "example.com"], &["-m", "sandbox"]] {
+        let outcome = laptop.run(&[arguments, &["-P", port, "-s", SERIAL]].concat(), &[]);
+        assert_eq!(outcome.code, 3, "{outcome}");
+        let sentence = format!(
+            "error: the AVR-IoT Cellular Mini on {port} goes online by its modem, and only kits with a Wi-Fi module \
+             can be provisioned\nhelp: "
+        );
+        assert!(outcome.stderr.contains(&sentence), "{outcome}");
+    }
+}
+
 /// A laptop with two images, and a kit whose disk is mounted.
 struct Desk {
     laptop: Laptop,

@@ -247,6 +247,12 @@ fn labels_are_made_of_finished_boards_and_one_that_fails_leaves_its_board_done()
     }
 
     bench.boards[2].clear_faults();
+    let outcome = bench.provision(&["--label-dir", &directory, "--label-format", "png"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    for board in &bench.boards {
+        let file = std::fs::read(folder.join(format!("{}.png", thing_name(board)))).unwrap();
+        assert!(file.starts_with(b"\x89PNG\r\n"));
+    }
     let outcome = bench.provision(&["--label-command", "echo out of labels >&2; exit 3"]);
     assert_eq!(outcome.code, 0, "{outcome}");
     let objects = lines(&outcome.stdout);

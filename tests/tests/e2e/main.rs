@@ -14,3 +14,4 @@ mod laptop;
 mod line;
 mod register;
 mod serve;
+mod terminal;

@@ -1,5 +1,6 @@
 //! The fault matrix: for each fault what the user sees, how the run ends, and that the next run completes the board.
 
+mod methods;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,9 @@ use testbed::faults::{Fault, Occurrence};
 
 /// Runs side by side. Most of them wait for a board that does not answer.
 const WORKERS: usize = 12;
+
+/// The tests here come one after the other: together they would starve each other until boards seem silent.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// How a run with a fault ended, as the table shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +40,7 @@ fn whatever_happens_the_user_is_told_and_the_next_run_completes_the_board() {
         each.flat_map(|(row, Row { cases, .. })| cases.iter().map(move |c| (row, c))).collect();
     let next = AtomicUsize::new(0);
     let seen = Mutex::new(vec![BTreeSet::new(); rows.len()]);
+    let _alone = ALONE.lock();
     thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
@@ -50,10 +55,14 @@ fn whatever_happens_the_user_is_told_and_the_next_run_completes_the_board() {
     insta::assert_snapshot!(table(&rows, &seen.into_inner().unwrap()));
 }
 
-/// How often each command comes in a run that goes well.
 fn commands_of_a_run() -> BTreeMap<String, u32> {
     let (laptop, board) = (Laptop::with_ca(), board());
     assert_eq!(provision(&laptop, &board, &[]).code, 0);
+    counted(&board)
+}
+
+/// How often each command has come to a board.
+fn counted(board: &SimulatedBoard) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for command in board.take_statistics().commands {
         *counts.entry(command).or_default() += 1;
@@ -119,7 +128,7 @@ fn strike(laptop: &Laptop, case: &Case, title: &str) -> Vec<Seen> {
     board.plug().unwrap();
     assert_next_run_completes(laptop, &board, title);
     if outcome.code == KILLED {
-        remove_leftovers(laptop);
+        assert_no_leftover_with_content(laptop);
     }
     vec![Seen::new(&outcome)]
 }
@@ -146,7 +155,7 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
         panic!("no single moment: {fault:?}")
     };
     board.inject(fault.clone());
-    let mut run = start(laptop, &forced(board));
+    let mut run = start(laptop, &forced(board), &[]);
     let mut come = 0;
     while come < nth as usize && run.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_millis(2));
@@ -156,26 +165,27 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
     named(laptop.outcome(run.wait_with_output().unwrap()), board)
 }
 
-fn start(laptop: &Laptop, arguments: &[&str]) -> Child {
-    laptop.command(arguments, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+fn start(laptop: &Laptop, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    laptop.command(arguments, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Kills runs at the first, the second, … change of a file, until one runs to its end; gives how they ended.
 fn killed_at_changes(
     mut laptop: impl FnMut() -> Laptop,
-    arguments: &[&str],
+    (arguments, environment): (&[&str], &[(&str, &str)]),
     mut after: impl FnMut(&Laptop),
 ) -> Vec<Outcome> {
     let mut killed = Vec::new();
     for nth in 1.. {
         let laptop = laptop();
         let changes = Changes::of(&laptop);
-        let mut run = start(&laptop, arguments);
+        let mut run = start(&laptop, arguments, environment);
         let all = changes.wait_for(nth, &mut run);
         run.kill().unwrap();
         let outcome = laptop.outcome(run.wait_with_output().unwrap());
         assert_files_whole(&laptop);
         after(&laptop);
+        assert_no_leftover_with_content(&laptop);
         if !all {
             assert_eq!(outcome.code, 0, "{outcome}");
             break;
@@ -195,7 +205,7 @@ fn killed_at_changes_of_a_board(board: &SimulatedBoard, title: &str) -> Vec<Seen
         laptop
     };
     let after = |laptop: &Laptop| assert_next_run_completes(laptop, board, title);
-    let killed = killed_at_changes(new, &forced(board), after);
+    let killed = killed_at_changes(new, (&forced(board), &[]), after);
     // Three files are created, filled, given their mode and renamed.
     assert!(killed.len() >= 6, "{title}: only {} runs were killed", killed.len());
     killed.iter().map(Seen::new).collect()
@@ -207,7 +217,7 @@ fn killed_at_changes_of_authorities(board: &SimulatedBoard, title: &str) -> Vec<
         std::fs::create_dir(laptop.folder()).unwrap();
         laptop
     };
-    let killed = killed_at_changes(new, &["ca", "create"], |laptop| {
+    let killed = killed_at_changes(new, (&["ca", "create"], &[]), |laptop| {
         let again = laptop.run(&["ca", "create"], &[]);
         assert_eq!(again.code, 0, "{title}: {again}");
         assert_next_run_completes(laptop, board, title);
@@ -254,10 +264,12 @@ impl Changes {
     }
 }
 
-/// What a killed run leaves under a name of its own is no harm; here it would only hide what later runs leave.
-fn remove_leftovers(laptop: &Laptop) {
-    for (path, _) in laptop.files() {
+/// What a killed run was writing is swept away by the next one. A file that it had only just made has no content yet, and
+/// is left until it is old; here it is removed, because it would hide what later runs leave.
+fn assert_no_leftover_with_content(laptop: &Laptop) {
+    for (path, content) in laptop.files() {
         if path.file_name().unwrap().to_str().unwrap().starts_with(".new-") {
+            assert!(content.is_empty(), "{} is left over", path.display());
             std::fs::remove_file(laptop.folder().join(path)).unwrap();
         }
     }
@@ -276,6 +288,11 @@ impl Seen {
         if let Some(cause) = lines().find_map(|line| line.trim_start().strip_prefix("caused by: ")) {
             // The path of a temporary file is another one each time.
             message = format!("{message} ({})", cause.split(" at path").next().unwrap());
+        }
+        // Which page it was says nothing that the row does not.
+        if let Some((before, after)) = message.split_once("flash at 0x") {
+            message =
+                format!("{before}flash{}", after.trim_start_matches(|digit: char| digit.is_ascii_hexdigit()));
         }
         Self { exit: outcome.code.to_string(), help, message }
     }

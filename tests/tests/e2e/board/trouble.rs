@@ -65,3 +65,35 @@ fn a_signer_key_that_does_not_match_its_certificate() {
     assert_untouched(&board, &laptop);
     insta::assert_snapshot!(outcome);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_port_that_the_user_may_not_open() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    /// The user `nobody` of most systems; root may open everything.
+    const NOBODY: u32 = 65_534;
+
+    let (laptop, board) = (Laptop::new(), board());
+    let port = board.path().to_str().unwrap();
+    std::fs::set_permissions(port, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let mut command = laptop.command(&["inspect", "--port", port], &[]);
+    if std::fs::metadata(port).unwrap().uid() == 0 {
+        chown(laptop.folder().parent().unwrap(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let program = std::path::PathBuf::from(command.get_program());
+        let reachable = std::process::Command::new(program).arg("-V").uid(NOBODY).gid(NOBODY).output();
+        if !reachable.is_ok_and(|output| output.status.success()) {
+            println!("skipped: run as root, with a program that no other user can run");
+            return;
+        }
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let outcome = laptop.outcome(command.output().unwrap());
+    assert_eq!(outcome.code, 3, "{outcome}");
+    assert!(
+        outcome.stderr.starts_with(&format!("error: you may not open the port {port}\nhelp: ")),
+        "{outcome}"
+    );
+    let cure = if cfg!(target_os = "linux") { "sudo usermod -aG " } else { "another program" };
+    assert!(outcome.stderr.contains(cure), "{outcome}");
+}

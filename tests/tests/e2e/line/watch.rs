@@ -126,6 +126,23 @@ fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_han
 }
 
 #[test]
+fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
+    let mut bench = Bench::new(vec![slow(1), slow(2), quick(3)]);
+    // The third waits for the first, whose serial number it has, and is not begun any more.
+    bench.serials[2] = bench.serials[0].clone();
+    let arguments = ["provision", "--all", "--endpoint", ENDPOINT, "--output", "json"];
+    let running = Running::start(&bench.laptop, &arguments, &bench.list());
+    wait_until("two boards are in hand", || bench.boards[..2].iter().all(|b| b.led("DATA") == Some(true)));
+    running.interrupt();
+    let (code, rest) = running.end();
+    assert_eq!((code, rest.len()), (0, 3), "{rest:?}");
+    assert_eq!(rest[2]["summary"]["provisioned"], 2);
+    bench.boards[..2].iter().for_each(assert_provisioned);
+    assert_eq!(bench.boards[2].led("DATA"), Some(false));
+    assert_eq!(bench.entries().len(), 2);
+}
+
+#[test]
 fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
     let (laptop, board) = (Laptop::with_ca(), quick(1));
     // It would keep the provisioner busy for several seconds.

@@ -37,11 +37,13 @@ pub(super) enum Case {
 
 /// At which exchanges a fault strikes.
 #[derive(Clone, Copy)]
-enum Spot {
+pub(super) enum Spot {
     /// The last time each command comes.
     Once,
     /// The first and the last time each command comes.
     Ends,
+    /// Every time each command comes.
+    Each,
     /// Each command, from its first time on.
     Lasting,
     /// The last time the data of each command comes.
@@ -58,7 +60,7 @@ enum Spot {
     Everything,
 }
 
-use Spot::{Data, DataLastingAt, DataOnceAt, Ends, Everything, Lasting, LastingAt, Once, OnceAt};
+use Spot::{Data, DataLastingAt, DataOnceAt, Each, Ends, Everything, Lasting, LastingAt, Once, OnceAt};
 
 const PING: &str = "MC+PING";
 const READ: &str = "MC+WINC+READ";
@@ -111,16 +113,16 @@ pub(super) fn rows(commands: &BTreeMap<String, u32>) -> Vec<Row> {
         one("a byte of data doubled", Data, &request(double)),
         one("replies split at every position", Everything, &[trickle]),
         one("a reply split for long", Once, &split),
-        one("ERROR", Once, &[Effect::Error(0x0201)]),
+        one("ERROR", Each, &[Effect::Error(0x0201)]),
         one("ERROR", Lasting, &[Effect::Error(0x0201)]),
-        one("silence, the command not carried out", Once, &[Effect::Ignore]),
+        one("silence, the command not carried out", Each, &[Effect::Ignore]),
         one("silence, the command not carried out", Lasting, &[Effect::Ignore]),
-        one("silence, the command carried out", Once, &[Effect::LoseReply]),
+        one("silence, the command carried out", Each, &[Effect::LoseReply]),
         one("silence, the command carried out", Lasting, &[Effect::LoseReply]),
         one("silence", Everything, &[Effect::Ignore]),
-        one("unplugged before it begins", Ends, &unplug(Progress::Before)),
-        one("unplugged in the middle", Ends, &unplug(Progress::Half)),
-        one("unplugged before the reply", Ends, &unplug(Progress::Done)),
+        one("unplugged before it begins", Each, &unplug(Progress::Before)),
+        one("unplugged in the middle", Each, &unplug(Progress::Half)),
+        one("unplugged before the reply", Each, &unplug(Progress::Done)),
         one("unplugged before a page is written", DataOnceAt(WRITE), &unplug(Progress::Before)),
         one("unplugged with half a page written", DataOnceAt(WRITE), &unplug(Progress::Half)),
         one("unplugged with a page written", DataOnceAt(WRITE), &unplug(Progress::Done)),
@@ -146,10 +148,11 @@ pub(super) fn rows(commands: &BTreeMap<String, u32>) -> Vec<Row> {
 }
 
 impl Spot {
-    fn says(self) -> &'static str {
+    pub(super) fn says(self) -> &'static str {
         match self {
             Once => "every command, once",
             Ends => "every command, first and last",
+            Each => "every command, each time",
             Lasting => "every command, lasting",
             Data => "all data, once",
             OnceAt(_) | DataOnceAt(_) => "once",
@@ -158,7 +161,7 @@ impl Spot {
         }
     }
 
-    fn faults(self, commands: &BTreeMap<String, u32>, effect: &Effect) -> Vec<Fault> {
+    pub(super) fn faults(self, commands: &BTreeMap<String, u32>, effect: &Effect) -> Vec<Fault> {
         let on = |command: Option<&str>, stage, occurrence| Fault {
             on: Trigger { command: command.map(Into::into), stage, occurrence },
             effect: effect.clone(),
@@ -173,6 +176,9 @@ impl Spot {
                     let ends = if count > 1 { vec![1, count] } else { vec![1] };
                     ends.into_iter().map(move |n| nth(command, Stage::Request, n))
                 })
+                .collect(),
+            Each => each
+                .flat_map(|(command, count)| (1..=count).map(move |n| nth(command, Stage::Request, n)))
                 .collect(),
             Lasting => each.map(|(command, _)| from_first(command, Stage::Request)).collect(),
             Data => WITH_DATA.map(|command| nth(command, Stage::Blob, commands[command])).into(),

@@ -1,0 +1,105 @@
+//! What runs that were killed leave behind: files that were being written, keys perhaps among them.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use tracing::debug;
+
+/// What the names of files that are being written begin with.
+pub(super) const PREFIX: &str = ".new-";
+
+/// How many random letters and digits follow.
+pub(super) const RANDOM: usize = 6;
+
+/// A file without content may have been made this moment, its writer about to lock it.
+const BEING_MADE: Duration = Duration::from_secs(60);
+
+/// Removes them from one folder. A file whose writer lives is left: the writer holds a lock on it from before its first
+/// byte on, and the system gives that lock back when the writer ends, however it ends.
+///
+/// What cannot be read, locked or removed stays: this is housekeeping, and no run fails for it.
+pub(super) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_str().is_some_and(is_ours) && is_abandoned(&path) {
+            debug!(path = %path.display(), "removing what a run that was killed left behind");
+            if let Err(error) = fs::remove_file(&path) {
+                debug!(path = %path.display(), %error, "it stays");
+            }
+        }
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.len() == RANDOM && rest.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    // Not through a symbolic link, and nothing that blocks when it is opened.
+    let Ok(found) = fs::symlink_metadata(path) else { return false };
+    let old = || found.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > BEING_MADE));
+    found.is_file()
+        && (found.len() > 0 || old())
+        && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Access, Home, stage};
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let path = |name: &str| folder.path().join(name);
+        for (name, content) in [
+            (".new-aB3xYz", "-----BEGIN PRIVATE KEY-----"),
+            (".new-mine", "not by this program"),
+            (".new-aB3xY-", "not by this program"),
+            ("signer-ca.key", "in use"),
+        ] {
+            fs::write(path(name), content).unwrap();
+        }
+        fs::create_dir(path(".new-folder")).unwrap();
+        let being_written = stage(&path("device.crt"), b"half", Access::Public).unwrap();
+        let names = || {
+            let all =
+                fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            let mut all: Vec<_> = all.filter(|name| name != ".lock").collect();
+            all.sort();
+            all
+        };
+        let before = names();
+        drop(home.lock_shared().unwrap());
+        let kept: Vec<_> = before.into_iter().filter(|name| name != ".new-aB3xYz").collect();
+        assert_eq!(names(), kept);
+        being_written.commit().unwrap();
+        assert_eq!(fs::read(path("device.crt")).unwrap(), b"half");
+    }
+
+    #[test]
+    fn a_file_without_content_is_removed_once_its_writer_had_time_to_lock_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".new-000000");
+        let file = File::create(&path).unwrap();
+        sweep(folder.path());
+        assert!(path.exists());
+        file.set_modified(std::time::SystemTime::now() - 2 * BEING_MADE).unwrap();
+        sweep(folder.path());
+        assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("precious");
+        fs::write(&elsewhere, "precious").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join(".new-aaaaaa")).unwrap();
+        sweep(folder.path());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}
