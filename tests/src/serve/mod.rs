@@ -68,6 +68,9 @@ pub enum Error {
     /// The account refused what `--ready` puts in place.
     #[error(transparent)]
     Account(#[from] crate::iot_core::account::Error),
+    /// The policy of the function's role is not JSON.
+    #[error("cannot read the policy of the function's role")]
+    RolePolicy(#[from] serde_json::Error),
     /// The Lambda host refused the function.
     #[error(transparent)]
     Function(#[from] lambda_host::Error),

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
+use jitr::name::{PolicyName, ThingTypeName};
+use jitr::scope::Scope;
 use serde_json::json;
 
 use super::Error;
@@ -9,20 +12,32 @@ use crate::lambda_host::{Configuration, NewFunction, Permission};
 use crate::testbed::Testbed;
 
 const FUNCTION: &str = "JITR";
+const ROLE_POLICY: &str = "jitr";
 const RULE: &str = "ForwardSignedButUnknownDevices";
 const RULE_SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";
 
 /// Puts them in place and returns when the function can be invoked.
 pub(super) async fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
-    let trust = json!({ "Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow",
-        "Principal": { "Service": "lambda.amazonaws.com" },
-        "Action": "sts:AssumeRole",
-    }]});
     let (role, account_id, rule_arn) = {
         let mut account = testbed.account();
-        let role = account.create_role(FUNCTION, None, &trust.to_string(), None, BTreeMap::new())?.clone();
-        (account.role_arn(&role), account.identity().account_id.clone(), account.topic_rule_arn(RULE))
+        let identity = account.identity().clone();
+        let role_policy = lambda_role_policy(
+            &Scope {
+                partition: "aws".to_owned(),
+                region: identity.region,
+                account: identity.account_id.clone(),
+            },
+            &RoleSettings {
+                function: FUNCTION,
+                policy: &PolicyName::zero_touch(),
+                thing_type: &ThingTypeName::zero_touch_kit(),
+                thing_group: None,
+            },
+        )?;
+        let trust = lambda_trust_policy().to_string();
+        let role = account.create_role(FUNCTION, None, &trust, None, BTreeMap::new())?.clone();
+        account.put_role_policy(FUNCTION, ROLE_POLICY, &role_policy.to_string())?;
+        (account.role_arn(&role), identity.account_id, account.topic_rule_arn(RULE))
     };
     while !testbed.account().lambda_can_assume(&role) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -46,7 +61,8 @@ pub(super) async fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
         },
     )?;
     let action = json!({ "lambda": { "functionArn": function.arn } });
-    testbed.account().create_topic_rule(RULE, json!({ "sql": RULE_SQL, "actions": [action] }))?;
+    let rule = json!({ "sql": RULE_SQL, "awsIotSqlVersion": "2016-03-23", "actions": [action] });
+    testbed.account().create_topic_rule(RULE, rule)?;
     while testbed.lambda().function(FUNCTION)?.state() != "Active" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
