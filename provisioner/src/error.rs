@@ -31,6 +31,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Ca(#[from] crate::ca::Error),
+    /// Noting a signature.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Audit(#[from] crate::audit::Error),
     /// The board and its port.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -59,6 +63,7 @@ impl Error {
         match self {
             Self::Home(e) => e.exit_code(),
             Self::Ca(e) => e.exit_code(),
+            Self::Audit(e) => e.exit_code(),
             Self::Board(e) => e.exit_code(),
             Self::Cloud(e) => e.exit_code(),
             Self::Provision(e) => e.exit_code(),

@@ -2,9 +2,10 @@
 //!
 //! Every file is written to a temporary file beside its destination, synced, and renamed; keys are 0600, the folder 0700.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use miette::Diagnostic;
 use tempfile::NamedTempFile;
@@ -13,6 +14,9 @@ use zeroize::Zeroizing;
 use crate::ExitCode;
 
 mod leftovers;
+mod lock;
+
+pub(crate) use lock::{take_soon, wait_for};
 
 /// The provisioner's folder, `~/.microchip-iot` unless `--home` or `MICROCHIP_IOT_HOME` names another.
 #[derive(Clone, Debug)]
@@ -73,7 +77,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another run holds the lock.
-    #[error("another run of the provisioner is using {}", path.display())]
+    #[error("another run of the provisioner is using {}, and has not finished within a minute", path.display())]
     #[diagnostic(help("wait until it has finished, or choose another home with --home DIR"))]
     Busy {
         /// The home folder.
@@ -153,23 +157,25 @@ impl Home {
         restrict_folder(&self.root).map_err(|e| Error::io("protect", &self.root, e))
     }
 
-    /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile.
+    /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile. Waits for those
+    /// that do, up to a minute, and says so.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once, without waiting; [`Error::Io`].
+    /// [`Error::Busy`] if they have not finished by then; [`Error::Io`].
     pub fn lock(&self) -> Result<Lock, Error> {
-        self.lock_with(File::try_lock)
+        self.lock_within(lock::PATIENCE, File::try_lock)
     }
 
-    /// Takes the home for use: other runs may use it as well, but none may change the certificate authorities.
+    /// Takes the home for use: other runs may use it as well, but none may change the certificate authorities. Waits as
+    /// [`Home::lock`] does.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once, without waiting; [`Error::Io`].
+    /// [`Error::Busy`], [`Error::Io`].
     pub fn lock_shared(&self) -> Result<Lock, Error> {
-        self.lock_with(File::try_lock_shared)
+        self.lock_within(lock::PATIENCE, File::try_lock_shared)
     }
 
-    fn lock_with(&self, take: fn(&File) -> Result<(), TryLockError>) -> Result<Lock, Error> {
+    fn lock_within(&self, patience: Duration, take: lock::TryLock) -> Result<Lock, Error> {
         self.create()?;
         let path = self.file(".lock");
         let file = File::options()
@@ -178,13 +184,13 @@ impl Home {
             .write(true)
             .open(&path)
             .map_err(|e| Error::io("open", &path, e))?;
-        match take(&file) {
+        match lock::wait(&file, &self.root, patience, take) {
             Ok(()) => {
                 leftovers::sweep(&self.root);
                 Ok(Lock { _file: file })
             }
-            Err(TryLockError::WouldBlock) => Err(Error::Busy { path: self.root.clone() }),
-            Err(TryLockError::Error(e)) => Err(Error::io("lock", &path, e)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Busy { path: self.root.clone() }),
+            Err(e) => Err(Error::io("lock", &path, e)),
         }
     }
 }
@@ -408,12 +414,13 @@ mod tests {
     #[test]
     fn changing_the_authorities_excludes_every_other_run_and_using_them_only_changes() {
         let (_guard, home) = home();
+        let short = Duration::from_millis(30);
         let using = home.lock_shared().unwrap();
         let also = home.lock_shared().unwrap();
-        assert!(matches!(home.lock(), Err(Error::Busy { .. })));
+        assert!(matches!(home.lock_within(short, File::try_lock), Err(Error::Busy { .. })));
         drop((using, also));
         let changing = home.lock().unwrap();
-        assert!(matches!(home.lock_shared(), Err(Error::Busy { .. })));
+        assert!(matches!(home.lock_within(short, File::try_lock_shared), Err(Error::Busy { .. })));
         drop(changing);
         home.lock().unwrap();
     }

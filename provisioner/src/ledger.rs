@@ -15,7 +15,7 @@ use crate::home::{self, Home};
 pub mod check;
 mod csv;
 mod search;
-mod timestamp;
+pub(crate) mod timestamp;
 
 pub use csv::to_csv;
 pub use search::{Filter, Since};
@@ -111,7 +111,7 @@ impl Ledger {
     fn try_append(&self, entry: &Entry) -> io::Result<()> {
         let new = !self.path.exists();
         let mut file = File::options().create(true).read(true).append(true).open(&self.path)?;
-        file.lock()?;
+        home::wait_for(&file, &self.path)?;
         let mut line = Vec::new();
         if lacks_line_end(&mut file)? {
             // What a crash left stays a line of its own.

@@ -6,9 +6,9 @@ use time::macros::format_description;
 
 use super::key::Keys;
 use super::store::{
-    self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, exists, incomplete, load,
+    self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, exists, incomplete,
 };
-use super::{Chain, Error, Purpose, Signer, certificate, profile};
+use super::{Certificate, Chain, Error, Purpose, Signer, certificate, profile};
 use crate::home::{self, Access, Home};
 
 /// The names of a new chain.
@@ -74,7 +74,7 @@ pub fn create(
         keys.close();
     }
     if exists(home, SIGNER_CERTIFICATE) {
-        load(home, keys, now)?;
+        store::current(home, keys, now)?;
         return Ok(created);
     }
     let interrupted = FILES.iter().skip_while(|f| exists(home, f)).all(|f| !exists(home, f));
@@ -95,18 +95,31 @@ pub fn create(
     // Of the right key, whether it was made now or was there.
     let root_key = store::key_of(home, keys, Role::Root, &root)?;
 
-    let signer_key = key(home, keys, Role::Signer, &mut created)?;
-    let request = signer_key.issue(Purpose::SigningRequest, |key| {
-        Ok(profile::signing_request(&names.signer).serialize_request(key)?.der().to_vec())
-    })?;
-    keep(home, SIGNER_REQUEST, &certificate::pem_of("CERTIFICATE REQUEST", request), &mut created)?;
-    let public = *signer_key.open()?.public();
-    let params = profile::signer(&names.signer, &public, now)?;
-    let signer = root_key.certificate(Purpose::SignerCertificate, &params, &public, &root)?;
-    // Nothing is called a signer that the next run would refuse.
-    Chain::new(root, signer.clone(), store::key_of(home, keys, Role::Signer, &signer)?, now)?;
-    keep(home, SIGNER_CERTIFICATE, &signer.to_pem(), &mut created)?;
+    signer(home, keys, &names.signer, (&root, &root_key), now, &mut created)?;
     Ok(created)
+}
+
+/// Makes a signer CA under `root`, whose key comes with it, or finishes what an interrupted run began.
+pub(super) fn signer(
+    home: &Home,
+    keys: &Keys,
+    name: &profile::Name,
+    (root, root_key): (&Certificate, &Signer),
+    now: OffsetDateTime,
+    created: &mut Created,
+) -> Result<(), crate::Error> {
+    let signer_key = key(home, keys, Role::Signer, created)?;
+    let request = signer_key.issue(Purpose::SigningRequest, |key| {
+        Ok(profile::signing_request(name).serialize_request(key)?.der().to_vec())
+    })?;
+    keep(home, SIGNER_REQUEST, &certificate::pem_of("CERTIFICATE REQUEST", request), created)?;
+    let public = *signer_key.open()?.public();
+    let params = profile::signer(name, &public, now)?;
+    let signer = root_key.certificate(Purpose::SignerCertificate, &params, &public, root)?;
+    // Nothing is called a signer that the next run would refuse.
+    Chain::new(root.clone(), signer.clone(), store::key_of(home, keys, Role::Signer, &signer)?, now)?;
+    keep(home, SIGNER_CERTIFICATE, &signer.to_pem(), created)?;
+    Ok(())
 }
 
 /// The key of a new certificate authority: the one an interrupted run has left, or a new one.

@@ -10,11 +10,14 @@ use miette::Diagnostic;
 
 use crate::ExitCode;
 
+pub mod authorities;
 pub mod certificate;
 pub mod chain;
 pub mod create;
+pub mod crl;
 pub mod key;
 pub mod profile;
+pub mod rotate;
 pub mod signer;
 pub mod store;
 #[cfg(test)]
@@ -74,6 +77,49 @@ pub enum Error {
         /// Where it should be.
         uri: key::Uri,
     },
+    /// The key is where it cannot be read from now.
+    #[error("the root's key is not here ({uri}); a new signer CA has to be signed with it")]
+    #[diagnostic(help(
+        "bring it back and say where it is: provisioner ca rotate --root-key file:/media/usb/root-ca.key"
+    ))]
+    RootOffline {
+        /// Where it was looked for.
+        uri: key::Uri,
+    },
+    /// A signer CA that was revoked signs nothing for boards.
+    #[error("the signer CA in {} was revoked on {}", folder.display(), when.date())]
+    #[diagnostic(help("make the next one with: provisioner ca rotate"))]
+    Withdrawn {
+        /// The folder.
+        folder: PathBuf,
+        /// When.
+        when: time::OffsetDateTime,
+    },
+    /// The files of two signers are being exchanged.
+    #[error("the signer CA in {} is being changed, or that was interrupted", folder.display())]
+    #[diagnostic(help("wait for it; if it was interrupted, finish it with: provisioner ca rotate"))]
+    Rotating {
+        /// The home folder.
+        folder: PathBuf,
+    },
+    /// Nobody knows what the user named, or it could be several.
+    #[error("there is no signer CA `{name}` in the home folder, or more than one")]
+    #[diagnostic(help("these are there: {}; the first eight digits do, and `current` is the one in use", known.join(", ")))]
+    NoAuthority {
+        /// As given.
+        name: String,
+        /// Key identifiers of those that are there.
+        known: Vec<String>,
+    },
+    /// A line in the notes on what was revoked that is none.
+    #[error("line {line} of {} is no revocation", file.display())]
+    #[diagnostic(help("put the file back from a copy: leaving a line out could let a device in again"))]
+    Revocations {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
     /// A private key and a certificate that do not belong together.
     #[error("{key} does not belong to {certificate}")]
     #[diagnostic(help(
@@ -119,7 +165,8 @@ pub enum Error {
     #[error("{certificate} is valid from {} to {}, and now is {}",
         certificate::rfc3339(*not_before), certificate::rfc3339(*not_after), certificate::rfc3339(*now))]
     #[diagnostic(help(
-        "check this machine's clock; if it is right, make new ones with: provisioner ca create --force"
+        "check this machine's clock; if it is right, make the next signer with `provisioner ca rotate`, or a new root as well \
+         with `provisioner ca create --force`"
     ))]
     NotValidNow {
         /// The certificate's file.
@@ -160,7 +207,8 @@ impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Name { .. } => ExitCode::Usage,
+            Self::Name { .. } | Self::NoAuthority { .. } => ExitCode::Usage,
+            Self::Withdrawn { .. } | Self::Rotating { .. } => ExitCode::Refused,
             Self::Request | Self::NotP256 => ExitCode::Board,
             Self::Key(error) => error.exit_code(),
             _ => ExitCode::Failed,

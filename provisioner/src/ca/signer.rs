@@ -14,7 +14,7 @@ use super::key::{self, Key, Keys, PublicKey, Uri};
 use super::{Certificate, Error};
 
 /// What a signature is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// The root CA's certificate for its own key.
@@ -29,6 +29,20 @@ pub enum Purpose {
     VerificationCertificate,
     /// A certificate revocation list.
     RevocationList,
+}
+
+impl Purpose {
+    /// For people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::RootCertificate => "root certificate",
+            Self::SignerCertificate => "signer certificate",
+            Self::SigningRequest => "signing request",
+            Self::DeviceCertificate => "device certificate",
+            Self::VerificationCertificate => "verification certificate",
+            Self::RevocationList => "revocation list",
+        }
+    }
 }
 
 /// A document that has been signed and that nobody has got yet.

@@ -5,7 +5,7 @@
 use time::OffsetDateTime;
 
 use super::key::{Keys, Uri};
-use super::{Certificate, Chain, Error, Signer};
+use super::{Certificate, Chain, Error, Signer, authorities, rotate};
 use crate::home::{self, Access, Home};
 
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
@@ -64,9 +64,30 @@ impl Role {
 /// somebody would have to be asked for stay closed until they sign.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Incomplete`], [`Error::Malformed`], [`super::key::Error`], whatever [`Chain::new`]
+/// [`Error::Withdrawn`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`Error::Malformed`], [`super::key::Error`], whatever [`Chain::new`]
 /// finds; [`home::Error::Exposed`] for a key that others can read.
 pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+    // Nobody changes the signer meanwhile. Where there is none, nothing is made for the sake of a lock.
+    let _lock = if exists(home, SIGNER_CERTIFICATE) { Some(home.lock_shared()?) } else { None };
+    current(home, keys, now)
+}
+
+/// As [`load`], for whoever holds the home folder.
+pub(super) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+    if rotate::is_exchanging(home) {
+        return Err(Error::Rotating { folder: home.root().to_owned() }.into());
+    }
+    if let Some(withdrawn) = authorities::withdrawn(home)? {
+        return Err(Error::Withdrawn { folder: home.root().to_owned(), when: withdrawn.when }.into());
+    }
+    read(home, keys, now)
+}
+
+/// As [`load`], for a signer that may be withdrawn: it still signs lists of what it has revoked.
+///
+/// # Errors
+/// As [`load`], without [`Error::Withdrawn`].
+pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
     let root = certificate(home, ROOT_CERTIFICATE)?;
     let signer = certificate(home, SIGNER_CERTIFICATE)?;
     let (Some(root), Some(signer), true) = (root, signer, has_key(home, Role::Signer)) else {

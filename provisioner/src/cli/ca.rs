@@ -1,10 +1,14 @@
-//! `ca create` and `ca show`.
+//! `ca create`, `ca show`, and in files of their own `ca rotate` and `ca crl`.
 
 use std::fmt;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use time::OffsetDateTime;
+
+mod crl;
+pub(super) mod retired;
+mod rotate;
 
 use super::Context;
 use crate::Error;
@@ -17,6 +21,10 @@ pub enum Command {
     Create(Names),
     /// Show the root and the signer CA, after checking that they belong together
     Show,
+    /// Make a new signer CA under the same root; the old one stays valid for the boards that have it
+    Rotate(rotate::Arguments),
+    /// Write the revocation lists of the signer CAs
+    Crl(crl::Arguments),
 }
 
 /// How a new chain is named.
@@ -40,10 +48,12 @@ pub struct Names {
 ///
 /// # Errors
 /// Those of [`store`].
-pub fn run(command: &Command, context: &Context) -> Result<(), Error> {
+pub async fn run(command: &Command, context: &Context) -> Result<(), Error> {
     match command {
         Command::Create(names) => create(names, context),
         Command::Show => show(context),
+        Command::Rotate(arguments) => rotate::run(arguments, context).await,
+        Command::Crl(arguments) => crl::run(arguments, context),
     }
 }
 
@@ -91,7 +101,7 @@ fn show(context: &Context) -> Result<(), Error> {
     let chain = store::load(&context.home, &context.keys, now)?;
     let shown = Shown { root: chain.root().clone(), signer: chain.signer().clone(), now };
     context.result(&shown, &shown);
-    Ok(())
+    retired::show(context, now)
 }
 
 #[derive(Serialize)]

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{Global, Output};
+use crate::audit::Log;
 use crate::ca::key::Keys;
 use crate::home::{self, Home};
 
@@ -37,7 +38,9 @@ impl Context {
             Some(root) => root.clone(),
             None => BaseDirs::new().ok_or(home::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
-        Ok(Self { global, home: Home::at(root), keys: Keys::new(()) })
+        let home = Home::at(root);
+        let keys = Keys::new(Log::of(&home));
+        Ok(Self { global, home, keys })
     }
 
     /// A result: `human` as text, or `json` as one line, whichever was asked for.

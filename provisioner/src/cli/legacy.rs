@@ -168,6 +168,9 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
         around.check_for(kit)?;
     }
     let chain = chain(context)?;
+    if let Some(chain) = &chain {
+        super::ca::retired::notice(context, chain.signer(), OffsetDateTime::now_utc());
+    }
     let (endpoint, register) = match method {
         Method::Mar => {
             let endpoint = setup::set_up_mar(context, &account, &flags.account).await?;

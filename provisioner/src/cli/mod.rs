@@ -9,8 +9,10 @@ use miette::Diagnostic;
 use crate::{Error as TopError, ExitCode};
 
 mod around;
+mod audit;
 mod boards;
 pub mod ca;
+mod certificates;
 mod completions;
 pub mod context;
 mod doctor;
@@ -25,6 +27,7 @@ mod prompt;
 mod provision;
 mod register;
 mod replay;
+mod revoke;
 pub mod setup;
 mod teardown;
 mod wifi;
@@ -117,7 +120,7 @@ pub enum Output {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make or show the certificate authorities that sign the boards' certificates
+    /// Make, show or rotate the certificate authorities that sign the boards' certificates
     #[command(subcommand)]
     Ca(ca::Command),
     /// Make the account ready for boards to register by themselves
@@ -132,6 +135,13 @@ pub enum Command {
     Inspect(inspect::Arguments),
     /// Put certificates that are on disk into the account (multi-account registration)
     Register(register::Arguments),
+    /// List the devices' certificates, and where disk, ledger and account differ
+    Certificates(certificates::Arguments),
+    /// Let a device, or every new device of a signer CA, in no more
+    Revoke(revoke::Arguments),
+    /// Show or check the log of every signature made with the keys of this computer
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Finish registrations that got stuck
     Replay(replay::Arguments),
     /// Say why boards cannot connect, link by link, and mend it
@@ -192,6 +202,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Ledger(#[from] ledger::Doubled),
+    /// What the check of the audit log found.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Audit(#[from] audit::Broken),
     /// The operating system gave no threads or no event queue.
     #[error("cannot start")]
     #[diagnostic(help(
@@ -217,6 +231,7 @@ impl Error {
             Self::Unconfirmed { .. } | Self::Declined => ExitCode::Refused,
             Self::Start { .. } | Self::Terminal { .. } => ExitCode::Failed,
             Self::Ledger(error) => error.exit_code(),
+            Self::Audit(error) => error.exit_code(),
         }
     }
 }
@@ -257,13 +272,16 @@ async fn dispatch(cli: Cli) -> Result<(), TopError> {
         .into());
     }
     match command {
-        Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?)?,
+        Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?).await?,
         Command::Setup(arguments) => setup::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Provision(arguments) => provision::run(arguments, &Context::new(cli.global)?).await?,
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(arguments) => inspect::run(&arguments, &Context::new(cli.global)?)?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Revoke(arguments) => revoke::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Doctor(arguments) => doctor::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,

@@ -185,7 +185,10 @@ impl Arguments {
             )),
             (Method::Jitr | Method::Custom | Method::Mar, None) => {
                 // The key is opened before anything else is done, and for all boards.
-                ca::store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?.key().open()?;
+                let now = OffsetDateTime::now_utc();
+                let chain = ca::store::load(&context.home, &context.keys, now)?;
+                chain.key().open()?;
+                super::ca::retired::notice(context, chain.signer(), now);
                 Origin::Chain
             }
         };

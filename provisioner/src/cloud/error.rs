@@ -8,7 +8,7 @@ use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use miette::Diagnostic;
 
-use super::{doctor, register, replay, setup, teardown};
+use super::{doctor, register, replay, revoke, setup, teardown};
 use crate::ExitCode;
 
 /// A boxed cause.
@@ -187,6 +187,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Replay(#[from] replay::Error),
+    /// Withdrawing devices and signers.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Revoke(#[from] revoke::Error),
 }
 
 /// What AWS said: the error code and the message.
@@ -223,6 +227,7 @@ impl Error {
             Self::Teardown(error) => error.exit_code(),
             Self::Register(error) => error.exit_code(),
             Self::Replay(error) => error.exit_code(),
+            Self::Revoke(error) => error.exit_code(),
             _ => ExitCode::Aws,
         }
     }

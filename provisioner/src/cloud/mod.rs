@@ -3,6 +3,7 @@
 mod account;
 mod allowance;
 mod calls;
+pub mod certificates;
 pub mod doctor;
 mod endpoint;
 mod error;
@@ -10,6 +11,8 @@ mod pace;
 mod queue;
 pub mod register;
 pub mod replay;
+pub mod revoke;
+pub mod rotate;
 pub mod setup;
 pub mod teardown;
 

@@ -100,8 +100,9 @@ fn assert_no_half_written_file(laptop: &Laptop) {
     assert_files_whole(laptop);
     for (path, content) in laptop.files() {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let known =
-            [".crt", ".key", ".csr", ".txt", ".jsonl"].iter().any(|extension| name.ends_with(extension));
+        let known = [".crt", ".key", ".csr", ".txt", ".jsonl", ".head"]
+            .iter()
+            .any(|extension| name.ends_with(extension));
         assert!(known || (content.is_empty() && name.contains("lock")), "{name} is left over");
     }
 }

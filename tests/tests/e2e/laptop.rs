@@ -1,8 +1,11 @@
 //! A user's computer: a home folder of its own, and the provisioner run as a user runs it.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod killed;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -75,6 +78,11 @@ impl Laptop {
         shell.args(["-c", limited]).arg(program.get_program()).args(program.get_args()).env_clear();
         shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
         self.outcome(shell.output().unwrap())
+    }
+
+    /// Starts the provisioner and leaves it running.
+    pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+        self.command(arguments, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// How a run that [`Self::command`] began has ended.

@@ -15,3 +15,5 @@ mod line;
 mod register;
 mod serve;
 mod terminal;
+mod threat_model;
+mod trust;

@@ -4,6 +4,7 @@
 //! `REFEREES=required` makes a missing referee a failure. Without it, a test whose referee is not installed says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
+mod aws_cli;
 mod ministack;
 mod scenario;
 mod server;

@@ -88,7 +88,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// The folder on the PATH that has all of the referees: other Python environments may have some.
-fn environment() -> Option<PathBuf> {
+pub(crate) fn environment() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let complete =
         |folder: &PathBuf| ["ministack", "moto_server"].iter().all(|referee| folder.join(referee).is_file());

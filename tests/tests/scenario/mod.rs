@@ -8,6 +8,7 @@ use testbed::device::Endpoint;
 
 mod breaks;
 mod failed;
+mod life_cycle;
 mod mar;
 mod permissions;
 pub(crate) mod stage;
@@ -61,6 +62,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
         stuck::a_board_gets_stuck_and_is_helped(stage, gateway, signer).await;
     }
     mar::certificates_are_registered_without_their_ca(stage).await;
+    life_cycle::play(stage, gateway.as_ref(), signer).await;
     teardown(stage).await;
     if let (Some(gateway), Some(_)) = (gateway, stage.calls()) {
         permissions::play_the_rest(stage, &gateway).await;

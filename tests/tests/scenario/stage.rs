@@ -133,7 +133,11 @@ impl Stage {
                     "Invoke" => "lambda:InvokeFunction".to_owned(),
                     operation => format!("{}:{operation}", call.service),
                 });
-            self.calls.lock().unwrap().entry(arguments[0].to_owned()).or_default().extend(permissions);
+            let command = match arguments {
+                ["ca", subcommand, ..] => format!("ca {subcommand}"),
+                _ => arguments[0].to_owned(),
+            };
+            self.calls.lock().unwrap().entry(command).or_default().extend(permissions);
         }
         let stdout = String::from_utf8(output.stdout).unwrap();
         let said = format!(

@@ -1,8 +1,8 @@
 //! What has been registered, one JSON object a line: an interrupted run goes on where it stopped.
 
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use jitr::scope::Scope;
@@ -45,10 +45,12 @@ impl Journal {
     pub fn open(path: &Path, target: String) -> Result<Self, Error> {
         let fail = |source| Error::Home(home::Error::Io { action: "open", path: path.to_owned(), source });
         let mut file = File::options().create(true).append(true).read(true).open(path).map_err(fail)?;
-        match file.try_lock() {
+        match home::take_soon(&file, path) {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(fail(source)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Error::Busy { path: path.to_owned() });
+            }
+            Err(source) => return Err(fail(source)),
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(fail)?;

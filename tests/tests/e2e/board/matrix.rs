@@ -4,14 +4,13 @@ mod methods;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::laptop::KILLED;
+use crate::laptop::{KILLED, killed};
 use rows::{Case, Row, rows};
 use testbed::faults::{Fault, Occurrence};
 
@@ -155,7 +154,7 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
         panic!("no single moment: {fault:?}")
     };
     board.inject(fault.clone());
-    let mut run = start(laptop, &forced(board), &[]);
+    let mut run = laptop.start(&forced(board), &[]);
     let mut come = 0;
     while come < nth as usize && run.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_millis(2));
@@ -165,37 +164,17 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
     named(laptop.outcome(run.wait_with_output().unwrap()), board)
 }
 
-fn start(laptop: &Laptop, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
-    laptop.command(arguments, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Kills runs at the first, the second, … change of a file, until one runs to its end; gives how they ended.
+/// Kills runs at every change of a file; gives how they ended. No file is ever half written, and nothing is left over.
 fn killed_at_changes(
-    mut laptop: impl FnMut() -> Laptop,
-    (arguments, environment): (&[&str], &[(&str, &str)]),
+    laptop: impl FnMut() -> Laptop,
+    run: (&[&str], &[(&str, &str)]),
     mut after: impl FnMut(&Laptop),
 ) -> Vec<Outcome> {
-    let mut killed = Vec::new();
-    for nth in 1.. {
-        let laptop = laptop();
-        let changes = Changes::of(&laptop);
-        let mut run = start(&laptop, arguments, environment);
-        let all = changes.wait_for(nth, &mut run);
-        run.kill().unwrap();
-        let outcome = laptop.outcome(run.wait_with_output().unwrap());
-        assert_files_whole(&laptop);
-        after(&laptop);
-        assert_no_leftover_with_content(&laptop);
-        if !all {
-            assert_eq!(outcome.code, 0, "{outcome}");
-            break;
-        }
-        // The last changes may be seen only when the run is at its end.
-        if outcome.code == KILLED {
-            killed.push(outcome);
-        }
-    }
-    killed
+    killed::killed_at_changes(laptop, run, |laptop| {
+        assert_files_whole(laptop);
+        after(laptop);
+        assert_no_leftover_with_content(laptop);
+    })
 }
 
 fn killed_at_changes_of_a_board(board: &SimulatedBoard, title: &str) -> Vec<Seen> {
@@ -224,44 +203,6 @@ fn killed_at_changes_of_authorities(board: &SimulatedBoard, title: &str) -> Vec<
     });
     assert!(killed.len() >= 10, "{title}: only {} runs were killed", killed.len());
     killed.iter().map(Seen::new).collect()
-}
-
-/// Changes of files in a laptop's folder and the folders in it, as the kernel tells them.
-struct Changes(std::os::fd::OwnedFd);
-
-impl Changes {
-    fn of(laptop: &Laptop) -> Self {
-        use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
-        let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
-        let flags = WatchFlags::CREATE | WatchFlags::MODIFY | WatchFlags::ATTRIB | WatchFlags::MOVE;
-        let entries = std::fs::read_dir(laptop.folder()).unwrap().map(|entry| entry.unwrap().path());
-        for folder in entries.filter(|path| path.is_dir()).chain([laptop.folder()]) {
-            add_watch(&inotify, folder, flags).unwrap();
-        }
-        Self(inotify)
-    }
-
-    /// Returns at the `nth` change, or with `false` when the run has ended before.
-    fn wait_for(&self, nth: usize, run: &mut Child) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
-        let mut events = rustix::fs::inotify::Reader::new(&self.0, &mut buffer);
-        let mut seen = 0;
-        loop {
-            let ended = run.try_wait().unwrap().is_some();
-            while events.next().is_ok() {
-                seen += 1;
-                if seen >= nth {
-                    return true;
-                }
-            }
-            if ended {
-                return false;
-            }
-            let wait = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-            poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&wait)).unwrap();
-        }
-    }
 }
 
 /// What a killed run was writing is swept away by the next one. A file that it had only just made has no content yet, and

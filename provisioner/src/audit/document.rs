@@ -1,0 +1,78 @@
+//! What a signed document says, read from the document: nobody's word is taken for it.
+
+use serde::{Deserialize, Serialize};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use crate::ca::certificate::rfc3339;
+
+/// What was signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "document", rename_all = "snake_case")]
+pub enum Document {
+    /// A certificate.
+    Certificate {
+        /// Subject, as `O=…, CN=…`.
+        subject: String,
+        /// Serial number, upper-case hex without leading zeros.
+        serial_number: String,
+        /// End of the validity, RFC 3339.
+        not_after: String,
+    },
+    /// A certificate revocation list.
+    RevocationList {
+        /// Whose list: `O=…, CN=…`.
+        issuer: String,
+        /// Its number, decimal; empty if the list has none.
+        list_number: String,
+        /// Date of the next one, RFC 3339; empty if the list has none.
+        next_update: String,
+        /// How many certificates are on it.
+        revoked: usize,
+    },
+    /// A certificate signing request.
+    Request {
+        /// Subject, as `O=…, CN=…`.
+        subject: String,
+    },
+    /// None of these.
+    Unknown,
+}
+
+impl Document {
+    /// Reads a signed document, DER.
+    pub fn read(der: &[u8]) -> Self {
+        if let Ok(([], certificate)) = X509Certificate::from_der(der) {
+            return Self::Certificate {
+                subject: certificate.subject().to_string(),
+                serial_number: format!("{:X}", certificate.serial),
+                not_after: rfc3339(certificate.validity().not_after.to_datetime()),
+            };
+        }
+        if let Ok(([], list)) = CertificateRevocationList::from_der(der) {
+            return Self::RevocationList {
+                issuer: list.issuer().to_string(),
+                list_number: list.crl_number().map(ToString::to_string).unwrap_or_default(),
+                next_update: list.next_update().map(|next| rfc3339(next.to_datetime())).unwrap_or_default(),
+                revoked: list.iter_revoked_certificates().count(),
+            };
+        }
+        match X509CertificationRequest::from_der(der) {
+            Ok(([], request)) => {
+                Self::Request { subject: request.certification_request_info.subject.to_string() }
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The name in it: of whom, or of whose list.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Certificate { subject, .. } | Self::Request { subject } => subject,
+            Self::RevocationList { issuer, .. } => issuer,
+            Self::Unknown => "",
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The audit log: one line for every signature made with a key of the home folder.
+//!
+//! JSON lines. Each holds the SHA-256 of the line before it, so a changed or missing line shows ([`verify`]); the file
+//! beside it holds number and hash of the last one, so a missing end shows, too. What was signed is read from the signed
+//! document itself. A document whose line is not on the disk is not given out.
+//!
+//! Whoever can write to the home folder can write the whole chain anew. Against that helps only the hash of a line that
+//! is kept elsewhere: `audit verify` prints it, and takes it back with `--head`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use jitr::thing_name::subject_key_identifier;
+use miette::Diagnostic;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::ExitCode;
+use crate::ca::Purpose;
+use crate::ca::signer::{Observer, Signed};
+use crate::home::{self, Access, Home};
+use crate::ledger::timestamp;
+use crate::lines;
+
+mod document;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use document::Document;
+pub use verify::{Finding, Verified, verify};
+
+/// Name of the log in the home folder.
+pub const FILE: &str = "audit.jsonl";
+/// Name of the file that says where the log ends.
+pub const HEAD: &str = "audit.head";
+/// What the first line names as the hash of the line before it.
+const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// One signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts from 1.
+    pub number: u64,
+    /// When it was made, RFC 3339, UTC.
+    #[serde(with = "timestamp")]
+    pub when: OffsetDateTime,
+    /// Name of the computer.
+    pub station: String,
+    /// Key identifier of the key that signed: SHA-1 of the public key bits, 40 lower-case hex digits.
+    pub key_id: String,
+    /// What the signature is for.
+    pub purpose: Purpose,
+    /// What the document says.
+    #[serde(flatten)]
+    pub document: Document,
+    /// SHA-256 of the signed document, DER, 64 lower-case hex digits. Of a certificate it is the id in AWS IoT.
+    pub sha256: String,
+    /// SHA-256 of the line before this one, 64 lower-case hex digits; zeros in the first line.
+    pub previous: String,
+}
+
+/// Where the log ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Number of the last line.
+    pub number: u64,
+    /// SHA-256 of the last line, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// A signature that could not be noted.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("the signature is withheld: it cannot be noted in the audit log {}", path.display())]
+#[diagnostic(help("make room on the disk or mend the file's permissions, then run the same command again"))]
+pub struct Error {
+    /// The log.
+    pub path: PathBuf,
+    /// What the operating system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::Failed
+    }
+}
+
+/// The audit log of a home folder.
+#[derive(Clone, Debug)]
+pub struct Log {
+    path: PathBuf,
+    head: PathBuf,
+}
+
+impl Log {
+    /// The log in `home`; the file is made with the first entry.
+    pub fn of(home: &Home) -> Self {
+        Self { path: home.file(FILE), head: home.file(HEAD) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line for the signed document `der`. When this returns, it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error`]: the log is as it was before, and the document must not be given out.
+    pub fn record(&self, key_id: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
+        let make = |last: Option<&[u8]>| {
+            // A log whose end was taken away goes on with the number that it should have: the gap stays visible.
+            let last = last.map(end_at).into_iter().chain(self.read_head()?).max_by_key(|head| head.number);
+            let last = last.unwrap_or_else(|| Head { number: 0, sha256: NOTHING.to_owned() });
+            Ok(serde_json::to_vec(&Entry {
+                number: last.number + 1,
+                when: OffsetDateTime::now_utc(),
+                station: gethostname::gethostname().to_string_lossy().into_owned(),
+                key_id: key_id.to_owned(),
+                purpose,
+                document: Document::read(der),
+                sha256: sha256(der),
+                previous: last.sha256,
+            })?)
+        };
+        let appended = lines::append(&self.path, make, |line| self.write_head(line));
+        appended.map_err(|source| Error { path: self.path.clone(), source })
+    }
+
+    fn write_head(&self, line: &[u8]) -> io::Result<()> {
+        let head = serde_json::to_vec(&end_at(line))?;
+        home::write(&self.head, &head, Access::Secret).map_err(|error| match error {
+            home::Error::Io { source, .. } => source,
+            error => io::Error::other(error),
+        })
+    }
+
+    fn read_head(&self) -> io::Result<Option<Head>> {
+        match std::fs::read(&self.head) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads log and head; both are empty where there is no log yet.
+    ///
+    /// # Errors
+    /// [`home::Error::Io`].
+    pub fn read(&self) -> Result<(Vec<u8>, Option<Head>), home::Error> {
+        let read = || Ok((lines::read(&self.path)?, self.read_head()?));
+        read().map_err(|e| home::Error::io("read", &self.path, e))
+    }
+
+    /// Every entry that can be read, oldest first.
+    ///
+    /// # Errors
+    /// [`home::Error::Io`].
+    pub fn entries(&self) -> Result<Vec<Entry>, home::Error> {
+        let (text, _) = self.read()?;
+        Ok(lines::split(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+}
+
+impl Observer for Log {
+    fn on_signature(&self, signed: &Signed<'_>) -> Result<(), crate::Error> {
+        let key_id = hex::encode(subject_key_identifier(&signed.public.0));
+        Ok(self.record(&key_id, signed.purpose, signed.der)?)
+    }
+}
+
+/// Number and hash of a line. One that was made unreadable counts by its hash alone.
+fn end_at(line: &[u8]) -> Head {
+    let number = serde_json::from_slice::<Entry>(line).map_or(0, |entry| entry.number);
+    Head { number, sha256: sha256(line) }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
+}

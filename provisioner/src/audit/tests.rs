@@ -1,0 +1,188 @@
+use proptest::prelude::*;
+use time::macros::datetime;
+
+use super::*;
+use crate::ca::profile;
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
+
+fn log() -> (tempfile::TempDir, Log) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::of(&Home::at(folder.path()));
+    (folder, log)
+}
+
+/// A log with so many entries.
+fn filled(entries: usize) -> (tempfile::TempDir, Log) {
+    let (folder, log) = log();
+    (1..=entries).for_each(|number| sign(&log, &format!("document {number}")));
+    (folder, log)
+}
+
+fn sign(log: &Log, document: &str) {
+    log.record("1f", Purpose::DeviceCertificate, document.as_bytes()).unwrap();
+}
+
+fn findings(log: &Log) -> Vec<String> {
+    let (text, head) = log.read().unwrap();
+    verify(&text, head.as_ref(), None).findings.iter().map(ToString::to_string).collect()
+}
+
+/// Puts other lines into the log.
+fn edit(log: &Log, change: impl FnOnce(&mut Vec<String>)) {
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(log.path(), text).unwrap();
+}
+
+#[test]
+fn an_untouched_log_verifies_and_the_next_line_goes_on_from_the_last() {
+    let (_folder, log) = filled(3);
+    assert_eq!(findings(&log), Vec::<String>::new());
+    let entries = log.entries().unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2, 3]);
+    let (text, head) = log.read().unwrap();
+    let verified = verify(&text, head.as_ref(), None);
+    assert_eq!((verified.entries, verified.head), (3, head.unwrap().sha256));
+}
+
+type Change = fn(&mut Vec<String>);
+
+#[test]
+fn what_was_done_to_a_log_is_told_with_the_line() {
+    let cases: [(&str, Change); 7] = [
+        ("a word changed in line 2", |lines| lines[1] = lines[1].replace("device_", "root_")),
+        ("line 3 removed", |lines| drop(lines.remove(2))),
+        ("the last two lines removed", |lines| lines.truncate(3)),
+        ("the first line removed", |lines| drop(lines.remove(0))),
+        ("line 2 made unreadable", |lines| lines[1] = "x".to_owned()),
+        ("lines 2 and 3 exchanged", |lines| lines.swap(1, 2)),
+        ("the last line changed", |lines| lines[4] = lines[4].replace("\"1f\"", "\"2e\"")),
+    ];
+    let told: Vec<String> = cases
+        .iter()
+        .map(|(what, change)| {
+            let (_folder, log) = filled(5);
+            edit(&log, change);
+            format!("{what}\n  {}", findings(&log).join("\n  "))
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    a word changed in line 2
+      line 2 was changed: its hash is not the one that line 3 holds
+    line 3 removed
+      entry 3 is missing before line 3
+    the last two lines removed
+      entries 4 to 5 are missing before line 4
+    the first line removed
+      entry 1 is missing before line 1
+    line 2 made unreadable
+      line 2 is no entry: it was changed, or is no line of this log
+    lines 2 and 3 exchanged
+      entry 2 is missing before line 2
+      line 3 has the number 2, and 4 was expected: lines were doubled or put in another order
+      entry 3 is missing before line 4
+    the last line changed
+      line 5 was changed: its hash is not the one that audit.head holds
+    ");
+}
+
+#[test]
+fn a_gap_stays_visible_after_the_log_has_gone_on() {
+    let (_folder, log) = filled(5);
+    edit(&log, |lines| lines.truncate(3));
+    sign(&log, "more");
+    assert_eq!(findings(&log), ["entries 4 to 5 are missing before line 4"]);
+}
+
+#[test]
+fn a_log_that_was_written_anew_shows_only_by_a_hash_that_was_kept_elsewhere() {
+    let (folder, log) = filled(3);
+    let (text, head) = log.read().unwrap();
+    let kept = verify(&text, head.as_ref(), None).head;
+    assert!(verify(&text, head.as_ref(), Some(&kept)).findings.is_empty());
+    for file in [FILE, HEAD] {
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    for number in 1..=3 {
+        sign(&log, &format!("another document {number}"));
+    }
+    let (text, head) = log.read().unwrap();
+    assert!(verify(&text, head.as_ref(), None).findings.is_empty());
+    let findings = verify(&text, head.as_ref(), Some(&kept)).findings;
+    assert_eq!(findings, [Finding::Rewritten { sha256: kept }]);
+}
+
+#[test]
+fn what_a_crash_left_of_a_line_is_taken_away_and_the_chain_goes_on() {
+    let (_folder, log) = filled(2);
+    let whole = std::fs::read(log.path()).unwrap();
+    let head = std::fs::read(&log.head).unwrap();
+    sign(&log, "third");
+    let longer = std::fs::read(log.path()).unwrap();
+    for cut in [whole.len(), whole.len() + 1, longer.len() - 1, longer.len()] {
+        std::fs::write(log.path(), &longer[..cut]).unwrap();
+        std::fs::write(&log.head, &head).unwrap();
+        sign(&log, "next");
+        assert_eq!(findings(&log), Vec::<String>::new(), "cut at {cut}");
+        assert_eq!(log.entries().unwrap().len(), if cut == longer.len() { 4 } else { 3 });
+    }
+}
+
+#[test]
+fn many_at_once_keep_one_chain() {
+    let (_folder, log) = log();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let log = log.clone();
+            scope.spawn(move || {
+                for number in 0..8 {
+                    sign(&log, &format!("{thread} {number}"));
+                }
+            });
+        }
+    });
+    assert_eq!(findings(&log), Vec::<String>::new());
+    assert_eq!(log.entries().unwrap().len(), 64);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_log_is_for_its_owner_alone_and_no_link_is_followed() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, log) = filled(1);
+    for path in [log.path(), &log.head] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let target = folder.path().join("elsewhere");
+    std::fs::rename(log.path(), &target).unwrap();
+    std::os::unix::fs::symlink(&target, log.path()).unwrap();
+    let before = std::fs::read(&target).unwrap();
+    assert!(log.record("1f", Purpose::DeviceCertificate, b"more").is_err());
+    assert_eq!(std::fs::read(&target).unwrap(), before);
+}
+
+#[test]
+fn what_was_signed_is_read_from_the_document() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let name = profile::Name::new("Zero Touch", "Root CA").unwrap();
+    let certificate = profile::root(&name, &key, NOW).unwrap().self_signed(&key).unwrap();
+    let request = profile::signing_request(&name).serialize_request(&key).unwrap();
+    for der in [&certificate.der()[..], &request.der()[..]] {
+        assert_eq!(Document::read(der).name(), "O=Zero Touch, CN=Root CA");
+    }
+    assert_eq!(Document::read(b"anything"), Document::Unknown);
+}
+
+proptest! {
+    #[test]
+    fn no_byte_of_a_log_can_be_changed_unseen(at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        let (_folder, log) = filled(3);
+        let (mut text, head) = log.read().unwrap();
+        let at = at.index(text.len());
+        text[at] ^= 1 << bit;
+        prop_assert!(!verify(&text, head.as_ref(), None).findings.is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! Every signer CA of a home folder: the one in use, and those that `ca rotate` retired.
+//!
+//! A retired signer has a folder of its own, laid out as the home folder is, so that what reads one reads the other.
+
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use super::key::Keys;
+use super::{Certificate, Chain, Error, store};
+use crate::home::{self, Access, Home};
+use crate::ledger::timestamp;
+
+/// The folder in the home with a folder for each retired signer, named by its key identifier.
+pub const RETIRED: &str = "signers";
+/// Stands beside the files of a signer that is withdrawn: nothing is signed for boards with it any more.
+pub const WITHDRAWN: &str = "signer-ca.revoked";
+/// A signer that ends within this time should be rotated.
+pub const NOTICE: Duration = Duration::days(60);
+/// A signer that ends within this time must be rotated at once.
+pub const WARNING: Duration = Duration::days(30);
+/// Fewer digits of a key identifier could be a typing error.
+const SHORTEST_PREFIX: usize = 8;
+
+/// A signer CA of the home folder.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// Where its files are.
+    pub folder: Home,
+    /// Whether it signs new boards' certificates.
+    pub current: bool,
+    key_id: String,
+}
+
+/// When and why a signer was withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// When, RFC 3339, UTC.
+    #[serde(with = "timestamp")]
+    pub when: OffsetDateTime,
+    /// Why.
+    pub reason: super::crl::Reason,
+}
+
+impl Authority {
+    fn read(folder: Home, current: bool) -> Result<Option<Self>, crate::Error> {
+        let Some(certificate) = store::certificate(&folder, store::SIGNER_CERTIFICATE)? else {
+            return Ok(None);
+        };
+        let key_id = certificate.facts().subject_key_identifier.clone().ok_or(Error::NotP256)?;
+        Ok(Some(Self { certificate, folder, current, key_id }))
+    }
+
+    /// Its key identifier: SHA-1 of the public key bits, 40 lower-case hex digits.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// Its id in AWS IoT: SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub fn certificate_id(&self) -> &str {
+        &self.certificate.facts().fingerprint
+    }
+
+    /// The signer with its key, withdrawn or not: to sign revocation lists.
+    ///
+    /// # Errors
+    /// As [`store::read`].
+    pub fn chain(&self, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+        store::read(&self.folder, keys, now)
+    }
+
+    /// When and why it was withdrawn, if it was.
+    ///
+    /// # Errors
+    /// [`home::Error::Io`].
+    pub fn withdrawn(&self) -> Result<Option<Withdrawn>, home::Error> {
+        withdrawn(&self.folder)
+    }
+
+    /// Notes that nothing is signed for boards with it any more. The first note stays.
+    ///
+    /// # Errors
+    /// [`home::Error::Io`].
+    pub fn withdraw(&self, withdrawn: &Withdrawn) -> Result<(), home::Error> {
+        let path = self.folder.file(WITHDRAWN);
+        let text = serde_json::to_vec(withdrawn).map_err(|e| home::Error::io("write", &path, e.into()))?;
+        home::write(&path, &text, Access::Public)
+    }
+
+    /// How long it can still sign.
+    pub fn left(&self, now: OffsetDateTime) -> Duration {
+        self.certificate.facts().not_after - now
+    }
+}
+
+/// What is said of a signer that ends soon, or has ended.
+pub fn expiry_notice(certificate: &Certificate, now: OffsetDateTime) -> Option<String> {
+    let left = certificate.facts().not_after - now;
+    let days = left.whole_days();
+    let next = "make the next one with: provisioner ca rotate";
+    match left {
+        left if left > NOTICE => None,
+        left if left > WARNING => Some(format!("the signer CA ends in {days} days; {next}")),
+        left if left > Duration::ZERO => Some(format!("the signer CA ends in only {days} days; {next}")),
+        _ => Some(format!("the signer CA has ended; {next}")),
+    }
+}
+
+/// When and why the signer in `folder` was withdrawn, if it was. A note that cannot be read counts.
+///
+/// # Errors
+/// [`home::Error::Io`].
+pub(super) fn withdrawn(folder: &Home) -> Result<Option<Withdrawn>, home::Error> {
+    let unknown = Withdrawn { when: OffsetDateTime::UNIX_EPOCH, reason: super::crl::Reason::Unspecified };
+    let text = home::read(&folder.file(WITHDRAWN))?;
+    Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or(unknown)))
+}
+
+/// The home of a retired signer.
+pub(super) fn retired(home: &Home, key_id: &str) -> Home {
+    Home::at(home.file(RETIRED).join(key_id))
+}
+
+/// Every signer: the current one, then the retired ones, the youngest first.
+///
+/// # Errors
+/// [`Error::Malformed`], [`home::Error::Io`].
+pub fn all(home: &Home) -> Result<Vec<Authority>, crate::Error> {
+    let current = Authority::read(home.clone(), true)?;
+    let mut retired = Vec::new();
+    for folder in folders(home)? {
+        retired.extend(Authority::read(folder, false)?);
+    }
+    // An interrupted rotation has the old signer in both places.
+    retired.retain(|old| current.as_ref().is_none_or(|current| current.key_id != old.key_id));
+    retired.sort_by_key(|old| std::cmp::Reverse(old.certificate.facts().not_before));
+    Ok(current.into_iter().chain(retired).collect())
+}
+
+fn folders(home: &Home) -> Result<Vec<Home>, home::Error> {
+    let path = home.file(RETIRED);
+    let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    match std::fs::read_dir(&path) {
+        Ok(entries) => Ok(entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_key_id))
+            .map(|entry| Home::at(entry.path()))
+            .collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(home::Error::io("read", &path, error)),
+    }
+}
+
+/// The signer that a user means: `current`, or its key identifier or certificate id, or the beginning of either.
+///
+/// # Errors
+/// [`Error::NoAuthority`].
+pub fn find(authorities: Vec<Authority>, name: &str) -> Result<Authority, Error> {
+    let known: Vec<String> = authorities.iter().map(|authority| authority.key_id.clone()).collect();
+    let wanted = name.to_ascii_lowercase();
+    let means = |authority: &Authority| match wanted.as_str() {
+        "current" => authority.current,
+        wanted => {
+            wanted.len() >= SHORTEST_PREFIX
+                && (authority.key_id.starts_with(wanted) || authority.certificate_id().starts_with(wanted))
+        }
+    };
+    let mut meant: Vec<_> = authorities.into_iter().filter(means).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(authority), true) => Ok(authority),
+        _ => Err(Error::NoAuthority { name: name.to_owned(), known }),
+    }
+}
+
+/// The signer that issued a certificate.
+pub fn issuer<'a>(authorities: &'a [Authority], certificate: &Certificate) -> Option<&'a Authority> {
+    authorities.iter().find(|authority| certificate.is_signed_by(&authority.certificate))
+}

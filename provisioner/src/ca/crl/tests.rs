@@ -1,0 +1,266 @@
+//! What is written, read by readers that this project did not write: OpenSSL, GnuTLS' certtool and rustls-webpki.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use webpki::{
+    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationCheckDepth,
+    RevocationOptionsBuilder, anchor_from_trusted_cert,
+};
+
+use super::*;
+use crate::ca::key::Keys;
+use crate::ca::{authorities, create, profile, store, verification_certificate};
+
+/// A home folder with authorities, two devices, and a list with one of them.
+struct Fixture {
+    folder: tempfile::TempDir,
+    home: Home,
+    chain: Chain,
+    authority: Authority,
+    now: OffsetDateTime,
+}
+
+const FREE: &str = "free.crt";
+const REVOKED: &str = "revoked.crt";
+const VERIFICATION: &str = "verification.crt";
+const CHAIN: &str = "chain.pem";
+
+impl Fixture {
+    fn new() -> Self {
+        // certtool has no other clock.
+        let now = OffsetDateTime::now_utc();
+        let folder = tempfile::tempdir().unwrap();
+        let (home, keys) = (Home::at(folder.path()), Keys::new(()));
+        let names = create::Names::new("Zero Touch", None, None).unwrap();
+        create::create(&home, &keys, &names, false, now).unwrap();
+        let chain = store::load(&home, &keys, now).unwrap();
+        let authority = authorities::all(&home).unwrap().remove(0);
+        let fixture = Self { folder, home, chain, authority, now };
+        fixture.write(FREE, &fixture.device("0123456789ABCDEF01"));
+        fixture.write(REVOKED, &fixture.device("0123456789ABCDEF02"));
+        let verification = verification_certificate(&fixture.chain, &"c0de".repeat(16), now).unwrap();
+        fixture.write(VERIFICATION, &verification);
+        fixture
+    }
+
+    fn device(&self, serial: &str) -> Certificate {
+        let name = profile::device_name("Zero Touch", serial).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = profile::signing_request(&name).serialize_request(&key).unwrap();
+        self.chain.issue_device(request.der(), &name, self.now).unwrap()
+    }
+
+    fn write(&self, name: &str, certificate: &Certificate) {
+        std::fs::write(self.home.file(name), certificate.to_pem()).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Certificate {
+        Certificate::from_pem(&std::fs::read(self.home.file(name)).unwrap()).unwrap()
+    }
+
+    fn revoke(&self, name: &str, reason: Reason) {
+        let facts = self.read(name).facts().clone();
+        let (serial_number, certificate_id) = (facts.serial_number, facts.fingerprint);
+        let revocation = Revocation { when: self.now, serial_number, certificate_id, reason };
+        Records::of(&self.home, self.authority.key_id()).add(&revocation).unwrap();
+    }
+
+    fn publish(&self, days: u16, now: OffsetDateTime) -> List {
+        publish(&self.home, &self.authority, &self.chain, &folder(&self.home), days, now).unwrap()
+    }
+
+    /// Whether a command accepts what it is given; `None` where there is no such command.
+    fn accepts(&self, command: &str) -> Option<bool> {
+        let mut words = command.split_whitespace();
+        let output = Command::new(words.next()?).args(words).current_dir(self.folder.path()).output().ok()?;
+        Some(output.status.success())
+    }
+
+    fn list(&self) -> String {
+        let file = file(Path::new(FOLDER), self.authority.key_id(), "crl");
+        file.display().to_string()
+    }
+}
+
+/// What a reader says of an object: `accepts`, or `refuses`.
+type Answer = Option<bool>;
+type Reader = fn(&Fixture, &str) -> Answer;
+
+fn openssl(fixture: &Fixture, object: &str) -> Answer {
+    let verify = "openssl verify -x509_strict -CAfile root-ca.crt -untrusted signer-ca.crt";
+    let checked = format!("{verify} -crl_check -CRLfile {}", fixture.list());
+    fixture.accepts(&match object {
+        "root" => "openssl verify -x509_strict -CAfile root-ca.crt root-ca.crt".to_owned(),
+        "signer" => format!("{verify} signer-ca.crt"),
+        "device" => format!("{verify} {FREE}"),
+        "verification certificate" => format!("{verify} {VERIFICATION}"),
+        "revocation list" => {
+            format!("openssl crl -in {} -CAfile signer-ca.crt -verify -noout", fixture.list())
+        }
+        "device, list at hand" => format!("{checked} {FREE}"),
+        "device on the list" => format!("{checked} {REVOKED}"),
+        other => panic!("{other}"),
+    })
+}
+
+fn certtool(fixture: &Fixture, object: &str) -> Answer {
+    let chain = |name: &str| {
+        let signer = std::fs::read(fixture.home.file(store::SIGNER_CERTIFICATE)).unwrap();
+        let device = std::fs::read(fixture.home.file(name)).unwrap();
+        std::fs::write(fixture.home.file(CHAIN), [device, signer].concat()).unwrap();
+    };
+    let verify = "certtool --verify --load-ca-certificate root-ca.crt";
+    let with = |name: &str, more: &str| {
+        chain(name);
+        format!("{verify} {more} --infile {CHAIN}")
+    };
+    let list = fixture.list();
+    fixture.accepts(&match object {
+        "root" => format!("{verify} --infile root-ca.crt"),
+        "signer" => format!("{verify} --infile signer-ca.crt"),
+        "device" => with(FREE, ""),
+        "verification certificate" => with(VERIFICATION, ""),
+        "revocation list" => {
+            format!("certtool --verify-crl --load-ca-certificate signer-ca.crt --infile {list}")
+        }
+        "device, list at hand" => with(FREE, &format!("--load-crl {list}")),
+        "device on the list" => with(REVOKED, &format!("--load-crl {list}")),
+        other => panic!("{other}"),
+    })
+}
+
+fn webpki(fixture: &Fixture, object: &str) -> Answer {
+    let root = fixture.read(store::ROOT_CERTIFICATE).der().to_vec().into();
+    let signer = [fixture.read(store::SIGNER_CERTIFICATE).der().to_vec().into()];
+    let Ok(anchor) = anchor_from_trusted_cert(&root) else { return Some(false) };
+    let time = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+        fixture.now.unix_timestamp().unsigned_abs(),
+    ));
+    let pem = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
+    let der = pem::parse(pem).unwrap().into_contents();
+    let Ok(list) = BorrowedCertRevocationList::from_der(&der) else { return Some(false) };
+    let list = CertRevocationList::from(list);
+    let lists = [&list];
+    let revocation =
+        RevocationOptionsBuilder::new(&lists).unwrap().with_depth(RevocationCheckDepth::EndEntity);
+    let verified = |name: &str, revocation: Option<webpki::RevocationOptions<'_>>| {
+        let der = fixture.read(name).der().to_vec().into();
+        let Ok(certificate) = EndEntityCert::try_from(&der) else { return false };
+        let algorithms = webpki::ALL_VERIFICATION_ALGS;
+        let usage = KeyUsage::client_auth();
+        let anchors = std::slice::from_ref(&anchor);
+        certificate.verify_for_usage(algorithms, anchors, &signer, time, usage, revocation, None).is_ok()
+    };
+    Some(match object {
+        // As what webpki has them for: an anchor, and a link of the path.
+        "root" | "signer" | "device" => verified(FREE, None),
+        "verification certificate" => verified(VERIFICATION, None),
+        "revocation list" | "device, list at hand" => verified(FREE, Some(revocation.build())),
+        "device on the list" => verified(REVOKED, Some(revocation.build())),
+        other => panic!("{other}"),
+    })
+}
+
+const DOCUMENT: &str = include_str!("../../../docs/certificates.md");
+
+/// The table under the heading: object → reader → cell.
+fn documented() -> BTreeMap<String, BTreeMap<String, String>> {
+    let rows: Vec<Vec<&str>> = DOCUMENT
+        .lines()
+        .skip_while(|line| *line != "## Who reads them")
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let table = rows[2..].iter().map(|row| {
+        let cells = rows[0].iter().zip(row).skip(1);
+        (row[0].to_owned(), cells.map(|(reader, cell)| ((*reader).to_owned(), (*cell).to_owned())).collect())
+    });
+    table.collect()
+}
+
+#[test]
+fn every_reader_says_of_every_object_what_the_document_says() {
+    let fixture = Fixture::new();
+    fixture.revoke(REVOKED, Reason::KeyCompromise);
+    fixture.publish(DAYS, fixture.now);
+    let readers: [(&str, Reader); 3] = [("OpenSSL", openssl), ("GnuTLS", certtool), ("webpki", webpki)];
+    let table = documented();
+    assert_eq!(table.len(), 7, "{table:?}");
+    for (object, row) in table {
+        assert_eq!(row.len(), readers.len(), "{object}");
+        for (reader, ask) in readers {
+            match ask(&fixture, &object) {
+                Some(accepts) => {
+                    let said = if accepts { "accepts" } else { "refuses" };
+                    assert_eq!(row[reader], said, "{reader} of the {object}");
+                }
+                None => eprintln!("skipped: {reader} is not installed, so it does not judge the {object}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_reason_the_number_and_the_dates_are_what_openssl_reads() {
+    let fixture = Fixture::new();
+    fixture.revoke(REVOKED, Reason::KeyCompromise);
+    fixture.revoke(FREE, Reason::Unspecified);
+    let list = fixture.publish(7, fixture.now);
+    let path = fixture.home.file(&fixture.list());
+    let text = Command::new("openssl").arg("crl").arg("-in").arg(path).args(["-noout", "-text"]).output();
+    let text = String::from_utf8(text.expect("openssl is needed for this test").stdout).unwrap();
+    assert!(text.contains("Version 2 (0x1)") && text.contains("ecdsa-with-SHA256"), "{text}");
+    assert_eq!(text.matches("Key Compromise").count(), 1, "{text}");
+    assert_eq!(text.matches("Serial Number:").count(), 2, "{text}");
+    let key_id = fixture.authority.key_id().to_uppercase();
+    let identifier: Vec<&str> =
+        key_id.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+    assert!(text.contains(&identifier.join(":")), "{text}");
+    assert_eq!((list.next_update - fixture.now).whole_days(), 6, "whole seconds");
+    assert_eq!(list.revoked, 2);
+}
+
+#[test]
+fn the_function_reads_the_folder_and_finds_who_is_revoked() {
+    let fixture = Fixture::new();
+    fixture.revoke(REVOKED, Reason::Superseded);
+    fixture.publish(DAYS, fixture.now);
+    let lists = jitr::revocation::RevocationLists::read(&folder(&fixture.home)).unwrap();
+    assert!(lists.contains(&fixture.read(REVOKED).to_pem()));
+    assert!(!lists.contains(&fixture.read(FREE).to_pem()));
+}
+
+#[test]
+fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() {
+    let fixture = Fixture::new();
+    let first = fixture.publish(DAYS, fixture.now).number;
+    let second = fixture.publish(DAYS, fixture.now - Duration::days(3)).number;
+    assert_eq!(second, first + 1);
+    std::fs::remove_file(fixture.home.file(&fixture.list())).unwrap();
+    let third = fixture.publish(DAYS, fixture.now + Duration::seconds(60)).number;
+    assert!(third > second);
+}
+
+#[test]
+fn a_line_that_is_no_revocation_stops_everything_and_one_that_was_never_finished_does_not() {
+    let fixture = Fixture::new();
+    fixture.revoke(REVOKED, Reason::KeyCompromise);
+    let records = Records::of(&fixture.home, fixture.authority.key_id());
+    let text = std::fs::read_to_string(&records.path).unwrap();
+    std::fs::write(&records.path, format!("{text}{{\"when\":")).unwrap();
+    assert_eq!(records.read().unwrap().len(), 1);
+    fixture.revoke(REVOKED, Reason::KeyCompromise);
+    fixture.revoke(FREE, Reason::KeyCompromise);
+    assert_eq!(records.read().unwrap().len(), 2);
+    std::fs::write(&records.path, format!("{text}nonsense\n{text}")).unwrap();
+    let error = records.read().unwrap_err();
+    assert!(matches!(error, crate::Error::Ca(Error::Revocations { line: 2, .. })), "{error}");
+}
+
+#[test]
+fn a_serial_number_with_an_odd_number_of_digits_is_read_as_a_number() {
+    assert_eq!(serial_number("ABC").to_bytes(), [0x0A, 0xBC]);
+    assert_eq!(serial_number("40AB").to_bytes(), [0x40, 0xAB]);
+}

@@ -1,0 +1,216 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use time::macros::datetime;
+
+use super::*;
+use crate::ca::crl::Reason;
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
+
+fn home() -> (tempfile::TempDir, Home, Keys) {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, keys) = (Home::at(folder.path()), Keys::new(()));
+    let names = create::Names::new("Zero Touch", None, None).unwrap();
+    create::create(&home, &keys, &names, false, NOW).unwrap();
+    (folder, home, keys)
+}
+
+fn make(rotation: &Rotation, keys: &Keys) -> Result<Chain, crate::Error> {
+    rotation.make(keys, &default_name("Zero Touch", NOW).unwrap(), None, None, NOW)
+}
+
+fn rotate(home: &Home, keys: &Keys) {
+    let rotation = Rotation::begin(home, keys).unwrap().unwrap();
+    make(&rotation, keys).unwrap();
+    rotation.finish(keys).unwrap();
+}
+
+fn current(home: &Home) -> Authority {
+    authorities::all(home).unwrap().remove(0)
+}
+
+/// Every file below a folder.
+fn files(home: &Home) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut folders, mut files) = (vec![home.root().to_owned()], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(files.insert(path.clone(), fs::read(&path).unwrap())),
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn the_new_signer_takes_the_names_of_the_old_one_which_keeps_its_key_and_certificate() {
+    let (_folder, home, keys) = home();
+    let old = current(&home);
+    let old_key = fs::read(home.file(store::SIGNER_KEY)).unwrap();
+    rotate(&home, &keys);
+    let [new, retired] = authorities::all(&home).unwrap().try_into().unwrap();
+    assert!(new.current && !retired.current);
+    assert_ne!(new.key_id(), old.key_id());
+    assert_ne!(new.certificate.facts().subject, old.certificate.facts().subject);
+    assert_eq!(retired.certificate, old.certificate);
+    assert_eq!(fs::read(retired.folder.file(store::SIGNER_KEY)).unwrap(), old_key);
+    let chain = store::load(&home, &keys, NOW).unwrap();
+    assert_eq!(chain.signer(), &new.certificate);
+    chain.key().open().unwrap();
+    retired.chain(&keys, NOW).unwrap().key().open().unwrap();
+    assert!(!home.file(RETIRED).join(NEXT).exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_keys_of_both_signers_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, home, keys) = home();
+    rotate(&home, &keys);
+    for authority in authorities::all(&home).unwrap() {
+        let key = authority.folder.file(store::SIGNER_KEY);
+        assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(fs::metadata(home.file(RETIRED)).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done() {
+    let (folder, home, keys) = home();
+    let elsewhere = folder.path().join("stick.key");
+    fs::rename(home.file(store::ROOT_KEY), &elsewhere).unwrap();
+    let keys_of_next_run = Keys::new(());
+    drop(keys);
+    let rotation = Rotation::begin(&home, &keys_of_next_run).unwrap().unwrap();
+    let before = files(&home);
+    let error = make(&rotation, &keys_of_next_run).unwrap_err();
+    assert!(matches!(error, crate::Error::Ca(Error::RootOffline { .. })), "{error}");
+    assert_eq!(files(&home), before);
+    let name = default_name("Zero Touch", NOW).unwrap();
+    let given = Uri::File(elsewhere);
+    rotation.make(&keys_of_next_run, &name, None, Some(&given), NOW).unwrap();
+    rotation.finish(&keys_of_next_run).unwrap();
+    assert_eq!(authorities::all(&home).unwrap().len(), 2);
+}
+
+#[test]
+fn the_key_of_another_root_is_refused() {
+    let (_folder, home, keys) = home();
+    let (_other, other_home, _) = self::home();
+    let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+    let other = Uri::File(other_home.file(store::ROOT_KEY));
+    let name = default_name("Zero Touch", NOW).unwrap();
+    let error = rotation.make(&keys, &name, None, Some(&other), NOW).unwrap_err();
+    assert!(matches!(error, crate::Error::Ca(Error::KeyMismatch { .. })), "{error}");
+}
+
+#[test]
+fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_rotation() {
+    for moved in 0..=FILES.len() {
+        let (_folder, home, keys) = home();
+        let old = current(&home);
+        fs::write(home.file(store::VERIFICATION_CERTIFICATE), "of the old one").unwrap();
+        let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+        let new = make(&rotation, &keys).unwrap().signer().clone();
+        // As `finish` leaves it when it is killed after so many files.
+        let (next, kept) = (rotation.next.clone(), home.file("kept"));
+        copy_all(&next, &kept);
+        rotation.finish(&keys).unwrap();
+        let exchanged = Exchange {
+            files: FILES.into_iter().filter(|f| kept.join(f).exists()).map(str::to_owned).collect(),
+        };
+        let retired = authorities::retired(&home, old.key_id());
+        next.create().unwrap();
+        for (index, file) in FILES.into_iter().enumerate().filter(|(_, file)| kept.join(file).exists()) {
+            if index >= moved {
+                fs::copy(kept.join(file), next.file(file)).unwrap();
+                let old_file = retired.file(file);
+                if old_file.exists() {
+                    fs::copy(old_file, home.file(file)).unwrap();
+                }
+            }
+        }
+        fs::write(next.file(EXCHANGE), serde_json::to_vec(&exchanged).unwrap()).unwrap();
+
+        let keys = Keys::new(());
+        let refused = store::load(&home, &keys, NOW).unwrap_err();
+        assert!(matches!(refused, crate::Error::Ca(Error::Rotating { .. })), "{moved}: {refused}");
+        assert!(Rotation::begin(&home, &keys).unwrap().is_none(), "{moved}");
+        assert_eq!(store::load(&home, &keys, NOW).unwrap().signer(), &new, "{moved}");
+        assert!(!home.file(store::VERIFICATION_CERTIFICATE).exists(), "{moved}");
+        let retired: Vec<_> = authorities::all(&home).unwrap().into_iter().skip(1).collect();
+        assert_eq!(retired.len(), 1, "{moved}");
+        assert_eq!(retired[0].certificate, old.certificate, "{moved}");
+    }
+}
+
+fn copy_all(from: &Home, to: &std::path::Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from.root()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_signer_that_was_made_and_not_yet_put_in_place_is_used_by_the_next_run() {
+    let (_folder, home, keys) = home();
+    let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+    let made = make(&rotation, &keys).unwrap().signer().clone();
+    drop(rotation);
+    let rotation = Rotation::begin(&home, &Keys::new(())).unwrap().unwrap();
+    assert!(rotation.is_made());
+    assert_eq!(make(&rotation, &keys).unwrap().signer(), &made);
+}
+
+#[test]
+fn a_withdrawn_signer_signs_for_boards_no_more_until_it_is_rotated_but_it_signs_lists() {
+    let (_folder, home, keys) = home();
+    let old = current(&home);
+    old.withdraw(&authorities::Withdrawn { when: NOW, reason: Reason::KeyCompromise }).unwrap();
+    let refused = store::load(&home, &keys, NOW).unwrap_err();
+    assert!(matches!(refused, crate::Error::Ca(Error::Withdrawn { .. })), "{refused}");
+    old.chain(&keys, NOW).unwrap();
+    rotate(&home, &keys);
+    store::load(&home, &keys, NOW).unwrap();
+    let all = authorities::all(&home).unwrap();
+    assert_eq!(all[0].withdrawn().unwrap(), None);
+    assert_eq!(all[1].withdrawn().unwrap().unwrap().when, NOW);
+}
+
+#[test]
+fn a_signer_is_found_by_the_beginning_of_its_id_and_nothing_else_is() {
+    let (_folder, home, keys) = home();
+    rotate(&home, &keys);
+    let all = authorities::all(&home).unwrap();
+    let (new, old) = (&all[0], &all[1]);
+    let find = |name: &str| authorities::find(all.clone(), name).map(|found| found.key_id().to_owned());
+    assert_eq!(find("current").unwrap(), new.key_id());
+    assert_eq!(find(&old.key_id()[..8].to_uppercase()).unwrap(), old.key_id());
+    assert_eq!(find(old.certificate_id()).unwrap(), old.key_id());
+    for name in ["", &old.key_id()[..7], "00000000"] {
+        assert!(matches!(find(name), Err(Error::NoAuthority { .. })), "{name}");
+    }
+}
+
+#[test]
+fn a_signer_that_ends_soon_is_told_of_early() {
+    let (_folder, home, _) = home();
+    let signer = current(&home).certificate;
+    let end = signer.facts().not_after;
+    let told: Vec<String> = [61, 60, 30, 0, -1]
+        .into_iter()
+        .map(|days| authorities::expiry_notice(&signer, end - time::Duration::days(days)))
+        .map(Option::unwrap_or_default)
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+
+    the signer CA ends in 60 days; make the next one with: provisioner ca rotate
+    the signer CA ends in only 30 days; make the next one with: provisioner ca rotate
+    the signer CA has ended; make the next one with: provisioner ca rotate
+    the signer CA has ended; make the next one with: provisioner ca rotate
+    ");
+}

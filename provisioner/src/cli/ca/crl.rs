@@ -1,0 +1,84 @@
+//! `ca crl`: the revocation lists of the signer CAs.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::ca::certificate::rfc3339;
+use crate::ca::{authorities, crl};
+use crate::cli::Context;
+use crate::{Error, ca};
+
+/// Arguments of `ca crl`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes KEYID.crl and KEYID.crt of every signer CA, also of those whose time has not come to revoke anything. Put the
+folder into the function's package and name it in CRL_DIR (RevocationLists in infra/), and the function refuses what is
+on a list. Run it again before the lists are due, from a timer, say.")]
+pub struct Arguments {
+    /// Folder for the lists [default: crl in the home folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Days until the next list is due
+    #[arg(long, default_value_t = crl::DAYS, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    days: u16,
+}
+
+/// A list, written or planned.
+#[derive(Serialize)]
+struct Written {
+    #[serde(flatten)]
+    list: crl::List,
+    done: bool,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let crl::List { key_id, number, next_update, revoked, file } = &self.list;
+        let signer = key_id.get(..8).unwrap_or(key_id);
+        write!(
+            f,
+            "signer {signer}: list {number} with {revoked} revoked, next due {}: {}",
+            rfc3339(*next_update),
+            file.display()
+        )
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+    let now = OffsetDateTime::now_utc();
+    let folder = arguments.dir.clone().unwrap_or_else(|| crl::folder(&context.home));
+    let _use = if context.home.root().is_dir() { Some(context.home.lock_shared()?) } else { None };
+    let authorities = authorities::all(&context.home)?;
+    if authorities.is_empty() {
+        // Says what is missing.
+        ca::store::load(&context.home, &context.keys, now)?;
+    }
+    let _lock = if context.global.dry_run { None } else { Some(crl::lock(&context.home)?) };
+    for authority in &authorities {
+        let key_id = authority.key_id();
+        if context.global.dry_run {
+            let revoked = crl::Records::of(&context.home, key_id).read()?.len();
+            context.note(format_args!("would write a list of {revoked} revoked for the signer {key_id}"));
+            continue;
+        }
+        let list = authority
+            .chain(&context.keys, now)
+            .and_then(|chain| crl::publish(&context.home, authority, &chain, &folder, arguments.days, now));
+        match list {
+            Ok(list) => {
+                let written = Written { list, done: true };
+                context.result(&written, &written);
+            }
+            // Its certificates are past their signer's end: nobody accepts them, on a list or not.
+            Err(Error::Ca(ca::Error::NotValidNow { .. })) if authority.left(now).is_negative() => {
+                context.note(format_args!("the signer {key_id} has ended; it gets no list any more"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

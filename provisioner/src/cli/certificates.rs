@@ -1,0 +1,136 @@
+//! `certificates`: every device's certificate, with its status, and where disk, ledger and account differ.
+
+use std::fmt;
+
+use clap::Args;
+use time::OffsetDateTime;
+
+use super::{Context, Output};
+use crate::Error;
+use crate::audit;
+use crate::ca::authorities::{self, Authority};
+use crate::ca::crl::Records;
+use crate::cloud::{Account, certificates};
+use crate::inventory::{self, Device, Difference, InAccount, Sources};
+use crate::ledger::Ledger;
+
+/// Arguments of `certificates`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only those of this signer CA: `current`, or its key identifier or certificate id, or the beginning of one
+    #[arg(long, value_name = "ID")]
+    signer: Option<String>,
+    /// Only those with this status in the account, such as ACTIVE
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    /// Only those of things whose name begins so
+    #[arg(long, value_name = "NAME")]
+    thing: Option<String>,
+    /// Only those about which disk, ledger and account differ
+    #[arg(long)]
+    differences: bool,
+    /// Ask nothing of AWS: disk and ledger only
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+    let known = authorities::all(&context.home)?;
+    let signer = match &arguments.signer {
+        Some(name) => Some(authorities::find(known.clone(), name)?.key_id().to_owned()),
+        None => None,
+    };
+    let account = match arguments.offline {
+        true => None,
+        false => Some(in_account(context, &known).await?),
+    };
+    let mut revocations = Vec::new();
+    for authority in &known {
+        revocations.extend(Records::of(&context.home, authority.key_id()).read()?);
+    }
+    let sources = Sources {
+        disk: inventory::on_disk(&context.home)?,
+        ledger: Ledger::of(&context.home).read()?.entries,
+        audit: audit::Log::of(&context.home).entries()?,
+        authorities: known,
+        revocations,
+        account,
+    };
+    let wanted = |device: &Device| {
+        let has = |wanted: &Option<String>, found: &Option<String>| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| found.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
+        };
+        let begins = arguments.thing.as_ref().is_none_or(|begin| {
+            device.thing_name.as_ref().is_some_and(|thing| thing.starts_with(&begin.to_lowercase()))
+        });
+        has(&signer, &device.signer)
+            && has(&arguments.status, &device.status)
+            && begins
+            && (!arguments.differences || !device.differences.is_empty())
+    };
+    let mut devices = inventory::devices(&sources, OffsetDateTime::now_utc());
+    devices.retain(wanted);
+    if devices.is_empty() {
+        context.note("no certificates");
+    } else if context.global.output.unwrap_or_default() == Output::Human {
+        context.result(Head, &());
+    }
+    devices.iter().for_each(|device| context.result(Row(device), device));
+    Ok(())
+}
+
+/// Every page of the account's lists.
+async fn in_account(context: &Context, authorities: &[Authority]) -> Result<InAccount, Error> {
+    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let _progress = context.progress("reading the account's certificates");
+    let mut found = InAccount::default();
+    for listed in certificates::all(&account).await? {
+        found.statuses.insert(listed.certificate_id, listed.status);
+    }
+    for authority in authorities {
+        for listed in certificates::of_ca(&account, authority.certificate_id()).await? {
+            found.signers.insert(listed.certificate_id, authority.key_id().to_owned());
+        }
+    }
+    Ok(found)
+}
+
+struct Head;
+struct Row<'a>(&'a Device);
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (thing, id, status, signer) = ("THING", "CERTIFICATE", "STATUS", "SIGNER");
+        let (expires, ledger) = ("EXPIRES", "LEDGER");
+        write!(
+            f,
+            "{thing:<40}  {id:<12}  {status:<18}  {signer:<8}  {expires:<10}  {ledger:<22}  DIFFERENCES"
+        )
+    }
+}
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let device = self.0;
+        let short = |text: &Option<String>, length: usize| {
+            text.as_ref().map_or("-".to_owned(), |text| text.chars().take(length).collect())
+        };
+        let ledger = device
+            .ledger
+            .as_ref()
+            .map_or("-".to_owned(), |entry| format!("{} {}", entry.when.date(), entry.result.word()));
+        let differences: Vec<_> = device.differences.iter().map(|found| Difference::text(*found)).collect();
+        let line = format!(
+            "{:<40}  {:.12}  {:<18}  {:<8}  {:<10}  {ledger:<22}  {}",
+            device.thing_name.as_deref().unwrap_or("-"),
+            device.certificate_id,
+            device.status.as_deref().unwrap_or("-"),
+            short(&device.signer, 8),
+            short(&device.expires, 10),
+            differences.join("; ")
+        );
+        f.write_str(line.trim_end())
+    }
+}

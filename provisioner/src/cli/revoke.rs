@@ -1,0 +1,332 @@
+//! `revoke`: a device is let in no more; in a file of its own, a signer CA.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+mod signer;
+
+use super::Context;
+use crate::Error as TopError;
+use crate::audit;
+use crate::ca::authorities::{self, Authority};
+use crate::ca::crl::{self, Reason, Records, Revocation};
+use crate::ca::{self, Certificate, Chain};
+use crate::cloud::revoke::{Device, Error, SignerState, certificates_of};
+use crate::cloud::{self, Account};
+use crate::home;
+use crate::inventory::{self, OnDisk};
+
+/// Arguments of `revoke`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provisioner revoke 3a2d78ae0f5b1c... --reason key-compromise
+      The device with this thing name: its certificate becomes REVOKED in the account and goes on the revocation list.
+  provisioner revoke --signer current
+      The signer CA: the account lets in no new device of it. Devices that are registered stay; revoke them one by one.
+
+A device that is connected is disconnected. Run again after an interruption, it finishes.")]
+pub struct Arguments {
+    /// Thing name, certificate id or certificate file of the device
+    #[arg(value_name = "DEVICE", required_unless_present = "signer")]
+    device: Option<String>,
+    /// A signer CA instead: `current`, or its key identifier or certificate id, or the beginning of one
+    #[arg(long, value_name = "ID", conflicts_with_all = ["device", "keep_thing", "list_only"])]
+    signer: Option<String>,
+    /// Why
+    #[arg(long, value_enum, default_value_t, value_name = "REASON")]
+    reason: Reason,
+    /// Leave the certificate attached to its thing
+    #[arg(long)]
+    keep_thing: bool,
+    /// Only put it on the revocation list; nothing is asked of AWS
+    #[arg(long)]
+    list_only: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+    match (&arguments.device, &arguments.signer) {
+        (_, Some(signer)) => signer::revoke(signer, arguments.reason, context).await,
+        (device, None) => revoke_devices(arguments, device.as_deref().unwrap_or_default(), context).await,
+    }
+}
+
+async fn account(context: &Context) -> Result<Account, cloud::Error> {
+    Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await
+}
+
+/// What is known of a device before the account is asked.
+#[derive(Debug)]
+struct Candidate {
+    certificate_id: String,
+    certificate: Option<Certificate>,
+}
+
+/// What is to be done about one device.
+struct Plan {
+    device: Device,
+    /// The signer that issued it, and its key, if it is in this home and can sign lists.
+    signer: Option<(Authority, Chain)>,
+    /// Serial number, for the list.
+    serial_number: Option<String>,
+    /// PEM of the CA to register it with, if the account does not know it yet.
+    register_with: Option<String>,
+    is_listed: bool,
+    keep_thing: bool,
+}
+
+/// One line of the plan, or of what was done.
+#[derive(Serialize)]
+struct Row<'a> {
+    certificate_id: &'a str,
+    /// What the account has.
+    status: Option<&'a str>,
+    /// `revoke`, `register_as_revoked`, `leave`, or `unknown` where it cannot be registered.
+    account: &'static str,
+    /// Things that it is detached from.
+    detached: &'a [String],
+    /// `add`, `leave`, or `none` where the signer's key is not in this home.
+    list: &'static str,
+    signer: Option<&'a str>,
+    reason: Reason,
+    done: bool,
+}
+
+impl Plan {
+    fn account(&self) -> &'static str {
+        match (&self.device.status, &self.register_with) {
+            (Some(_), _) if self.device.is_revoked() => "leave",
+            (Some(_), _) => "revoke",
+            (None, Some(_)) => "register_as_revoked",
+            (None, None) => "unknown",
+        }
+    }
+
+    fn list(&self) -> &'static str {
+        match (&self.signer, &self.serial_number) {
+            (Some(_), _) if self.is_listed => "leave",
+            (Some(_), Some(_)) => "add",
+            _ => "none",
+        }
+    }
+
+    fn detached(&self) -> &[String] {
+        if self.keep_thing { &[] } else { &self.device.things }
+    }
+
+    fn row(&self, reason: Reason, done: bool) -> Row<'_> {
+        Row {
+            certificate_id: &self.device.certificate_id,
+            status: self.device.status.as_deref(),
+            account: self.account(),
+            detached: self.detached(),
+            list: self.list(),
+            signer: self.signer.as_ref().map(|(authority, _)| authority.key_id()),
+            reason,
+            done,
+        }
+    }
+
+    /// Whether there is nothing left to do.
+    fn is_done(&self) -> bool {
+        self.account() != "revoke"
+            && self.account() != "register_as_revoked"
+            && self.list() != "add"
+            && self.detached().is_empty()
+    }
+}
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let would = if self.done { "" } else { "would be " };
+        let status = self.status.unwrap_or("not in the account");
+        write!(f, "certificate {}", self.certificate_id)?;
+        match self.account {
+            "revoke" => write!(f, "\n  account  {status}, {would}REVOKED")?,
+            "register_as_revoked" => write!(f, "\n  account  {status}, {would}registered as REVOKED")?,
+            "leave" => write!(f, "\n  account  REVOKED already")?,
+            _ => write!(f, "\n  account  {status}")?,
+        }
+        for thing in self.detached {
+            write!(f, "\n  thing    {would}detached from {thing}")?;
+        }
+        let signer = self.signer.and_then(|signer| signer.get(..8)).unwrap_or_default();
+        match self.list {
+            "add" => write!(f, "\n  list     {would}put on the list of the signer {signer}"),
+            "leave" => write!(f, "\n  list     on the list of the signer {signer} already"),
+            _ => write!(f, "\n  list     none: its signer, or the signer's key, is not in this home folder"),
+        }
+    }
+}
+
+async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) -> Result<(), TopError> {
+    let account = if arguments.list_only { None } else { Some(account(context).await?) };
+    let _use = if context.home.root().is_dir() { Some(context.home.lock_shared()?) } else { None };
+    let plans = plan(arguments, name, context, account.as_ref()).await?;
+    if plans.iter().all(Plan::is_done) {
+        plans.iter().for_each(|plan| {
+            let row = plan.row(arguments.reason, true);
+            context.result(&row, &row);
+        });
+        context.note("nothing to do: it is revoked already");
+        return Ok(());
+    }
+    if context.global.dry_run {
+        plans.iter().for_each(|plan| {
+            let row = plan.row(arguments.reason, false);
+            context.result(&row, &row);
+        });
+        return Ok(());
+    }
+    if !context.global.yes {
+        plans.iter().for_each(|plan| context.note(plan.row(arguments.reason, false)));
+        context.confirm("A revoked certificate is not let in again; the board needs a new one.")?;
+    }
+    for plan in &plans {
+        if let Some(account) = &account {
+            // What stops the device comes first.
+            plan.device.revoke(account, plan.register_with.as_deref()).await?;
+        }
+        enter(arguments, context, plan)?;
+        if let (Some(account), false) = (&account, plan.keep_thing) {
+            plan.device.detach(account).await?;
+        }
+        let row = plan.row(arguments.reason, true);
+        context.result(&row, &row);
+    }
+    Ok(())
+}
+
+/// Notes the revocation, and writes the signer's list.
+fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), TopError> {
+    let (Some((authority, chain)), Some(serial_number)) = (&plan.signer, &plan.serial_number) else {
+        return Ok(());
+    };
+    let now = OffsetDateTime::now_utc();
+    let _lock = crl::lock(&context.home)?;
+    let records = Records::of(&context.home, authority.key_id());
+    if !records.read()?.iter().any(|revocation| revocation.serial_number == *serial_number) {
+        records.add(&Revocation {
+            when: now,
+            serial_number: serial_number.clone(),
+            certificate_id: plan.device.certificate_id.clone(),
+            reason: arguments.reason,
+        })?;
+    }
+    crl::publish(&context.home, authority, chain, &crl::folder(&context.home), crl::DAYS, now)?;
+    Ok(())
+}
+
+/// Looks at everything that the name means, and opens the keys that are needed.
+async fn plan(
+    arguments: &Arguments,
+    name: &str,
+    context: &Context,
+    account: Option<&Account>,
+) -> Result<Vec<Plan>, TopError> {
+    let now = OffsetDateTime::now_utc();
+    let authorities = authorities::all(&context.home)?;
+    let disk = inventory::on_disk(&context.home)?;
+    let log = audit::Log::of(&context.home).entries()?;
+    let mut plans = Vec::new();
+    for Candidate { certificate_id, certificate } in candidates(name, &disk, account).await? {
+        let device = match account {
+            Some(account) => Device::look(account, &certificate_id, certificate).await?,
+            None => Device::known(&certificate_id, certificate),
+        };
+        let noted = log.iter().find(|entry| entry.sha256 == certificate_id);
+        if device.status.is_none() && device.certificate.is_none() && noted.is_none() {
+            return Err(cloud::Error::Revoke(Error::Unknown { name: name.to_owned() }).into());
+        }
+        let authority = match &device.certificate {
+            Some(certificate) => authorities::issuer(&authorities, certificate),
+            None => noted
+                .and_then(|entry| authorities.iter().find(|authority| authority.key_id() == entry.key_id)),
+        };
+        let serial_number = match (&device.certificate, noted.map(|entry| &entry.document)) {
+            (Some(certificate), _) => Some(certificate.facts().serial_number.clone()),
+            (None, Some(audit::Document::Certificate { serial_number, .. })) => Some(serial_number.clone()),
+            _ => None,
+        };
+        let register_with = match (account, authority, &device.status) {
+            (Some(account), Some(authority), None) if device.certificate.is_some() => {
+                let state = SignerState::look(account, authority.certificate_id()).await?;
+                state.is_active().then(|| authority.certificate.to_pem())
+            }
+            _ => None,
+        };
+        let signer = match authority {
+            Some(authority) => key_of(authority, context, now)?.map(|chain| (authority.clone(), chain)),
+            None => None,
+        };
+        let listed = match (&signer, &serial_number) {
+            (Some((authority, _)), Some(serial)) => {
+                let records = Records::of(&context.home, authority.key_id()).read()?;
+                records.iter().any(|revocation| revocation.serial_number == *serial)
+                    && crl::List::read(&crl::folder(&context.home), authority.key_id())?
+                        .is_some_and(|list| list.revoked >= records.len())
+            }
+            _ => false,
+        };
+        let keep_thing = arguments.keep_thing;
+        plans.push(Plan { device, signer, serial_number, register_with, is_listed: listed, keep_thing });
+    }
+    Ok(plans)
+}
+
+/// The signer with its key, opened, so that whatever the key needs is asked before anything is done. A signer that has
+/// ended or whose key is gone cannot sign lists any more; the account can still revoke what it has signed.
+fn key_of(authority: &Authority, context: &Context, now: OffsetDateTime) -> Result<Option<Chain>, TopError> {
+    let opened = authority.chain(&context.keys, now).and_then(|chain| chain.key().open().map(|_| chain));
+    match opened {
+        Err(TopError::Ca(
+            ca::Error::NotValidNow { .. } | ca::Error::NoKey { .. } | ca::Error::Incomplete { .. },
+        )) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// The certificates that a name means: those of a file, of an id, or of a thing.
+async fn candidates(
+    name: &str,
+    disk: &[OnDisk],
+    account: Option<&Account>,
+) -> Result<Vec<Candidate>, TopError> {
+    let of_id = |id: &str| Candidate {
+        certificate_id: id.to_owned(),
+        certificate: disk
+            .iter()
+            .map(|found| &found.certificate)
+            .find(|found| found.facts().fingerprint == id)
+            .cloned(),
+    };
+    if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(vec![of_id(&name.to_ascii_lowercase())]);
+    }
+    let path = Path::new(name);
+    if path.is_file() {
+        let pem = home::read(path)?.unwrap_or_default();
+        let certificate = Certificate::from_pem(&pem).or_else(|_| Certificate::from_der(&pem));
+        let certificate = certificate
+            .map_err(|error| super::Error::File { path: path.to_owned(), reason: error.to_string() })?;
+        let certificate_id = certificate.facts().fingerprint.clone();
+        return Ok(vec![Candidate { certificate_id, certificate: Some(certificate) }]);
+    }
+    let mut ids: BTreeSet<String> = disk
+        .iter()
+        .filter(|found| found.thing_name.as_deref() == Some(name))
+        .map(|found| found.certificate.facts().fingerprint.clone())
+        .collect();
+    if let Some(account) = account {
+        ids.extend(certificates_of(account, name).await?);
+    }
+    if ids.is_empty() {
+        return Err(cloud::Error::Revoke(Error::Unknown { name: name.to_owned() }).into());
+    }
+    Ok(ids.iter().map(|id| of_id(id)).collect())
+}

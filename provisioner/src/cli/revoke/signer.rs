@@ -1,0 +1,87 @@
+//! `revoke --signer`: the account lets in no new device of a signer CA, and nothing is signed with it here by mistake.
+
+use std::fmt;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::account;
+use crate::Error as TopError;
+use crate::ca::authorities::{self, Withdrawn};
+use crate::ca::crl::Reason;
+use crate::cli::Context;
+use crate::cloud;
+use crate::cloud::revoke::SignerState;
+
+/// What is done about a signer CA.
+#[derive(Serialize)]
+struct SignerRow<'a> {
+    signer: &'a str,
+    certificate_id: &'a str,
+    registered: bool,
+    /// `switch_off` or `leave`.
+    account: &'static str,
+    /// Certificates that were registered with it: they stay as they are.
+    certificates: &'a cloud::certificates::Tally,
+    done: bool,
+}
+
+impl fmt::Display for SignerRow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let would = if self.done { "" } else { "would be " };
+        write!(f, "signer {}", self.signer)?;
+        match (self.registered, self.account) {
+            (false, _) => write!(f, "\n  account  does not know it")?,
+            (true, "leave") => write!(f, "\n  account  INACTIVE already, and registers no board")?,
+            (true, _) => write!(f, "\n  account  {would}INACTIVE, {would}no more registering boards")?,
+        }
+        write!(f, "\n  here     {would}noted: it signs for boards no more")?;
+        write!(f, "\n  devices  stay as they are: {}", self.certificates)
+    }
+}
+
+/// Switches the signer off in the account, then notes here that it signs for boards no more.
+pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Result<(), TopError> {
+    let authority = authorities::find(authorities::all(&context.home)?, name)?;
+    let account = account(context).await?;
+    let state = SignerState::look(&account, authority.certificate_id()).await?;
+    let is_noted = authority.withdrawn()?.is_some();
+    let show = |done: bool, print: &dyn Fn(&SignerRow<'_>)| {
+        print(&SignerRow {
+            signer: authority.key_id(),
+            certificate_id: authority.certificate_id(),
+            registered: state.is_registered(),
+            account: if state.is_off() { "leave" } else { "switch_off" },
+            certificates: &state.certificates,
+            done,
+        });
+    };
+    if state.is_off() && is_noted {
+        show(true, &|row| context.result(row, row));
+        context.note("nothing to do: it is revoked already");
+        return Ok(());
+    }
+    if context.global.dry_run {
+        show(false, &|row| context.result(row, row));
+        return Ok(());
+    }
+    if !context.global.yes {
+        show(false, &|row| context.note(row));
+        context.confirm("No new board of this signer will be let in.")?;
+    }
+    state.switch_off(&account, authority.certificate_id()).await?;
+    if !is_noted {
+        authority.withdraw(&Withdrawn { when: OffsetDateTime::now_utc(), reason })?;
+    }
+    show(true, &|row| context.result(row, row));
+    if authority.current {
+        context.note("make the next signer CA with: provisioner ca rotate");
+    }
+    if state.certificates.with("ACTIVE") > 0 {
+        context.note(format_args!(
+            "its devices are still let in; list them with: provisioner certificates --signer {}",
+            &authority.key_id()[..8]
+        ));
+    }
+    Ok(())
+}

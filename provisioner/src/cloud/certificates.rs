@@ -1,0 +1,80 @@
+//! The account's lists of certificates, every page of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Account, Error};
+
+/// A certificate as the account lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub certificate_id: String,
+    /// `ACTIVE`, `INACTIVE`, `REVOKED`, `PENDING_ACTIVATION`, `PENDING_TRANSFER`, …
+    pub status: String,
+}
+
+/// Every certificate of the account.
+///
+/// # Errors
+/// Whatever `iot:ListCertificates` ends in.
+pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
+    let iot = account.iot();
+    let pages = iot.list_certificates().into_paginator().items().send();
+    let all: Vec<_> =
+        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificates"))?;
+    Ok(all.into_iter().filter_map(listed).collect())
+}
+
+/// Every certificate that was registered with this CA; none where the account does not know the CA.
+///
+/// # Errors
+/// Whatever `iot:ListCertificatesByCA` ends in.
+pub async fn of_ca(account: &Account, ca_id: &str) -> Result<Vec<Listed>, Error> {
+    let iot = account.iot();
+    let pages = iot.list_certificates_by_ca().ca_certificate_id(ca_id).into_paginator().items().send();
+    match pages.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iot:ListCertificatesByCA")) {
+        Ok(all) => Ok(all.into_iter().filter_map(listed).collect()),
+        Err(error) if error.has_code("ResourceNotFoundException") => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn listed(certificate: aws_sdk_iot::types::Certificate) -> Option<Listed> {
+    let status = certificate.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
+    Some(Listed { certificate_id: certificate.certificate_id?, status })
+}
+
+/// How many certificates have which status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Tally(BTreeMap<String, usize>);
+
+impl Tally {
+    /// Counts a list.
+    pub fn of(list: &[Listed]) -> Self {
+        let mut tally = Self::default();
+        for listed in list {
+            *tally.0.entry(listed.status.clone()).or_default() += 1;
+        }
+        tally
+    }
+
+    /// How many have this status.
+    pub fn with(&self, status: &str) -> usize {
+        self.0.get(status).copied().unwrap_or_default()
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts: Vec<String> = self.0.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        if counts.is_empty() { f.write_str("none") } else { f.write_str(&counts.join(", ")) }
+    }
+}

@@ -1,0 +1,218 @@
+//! Withdrawing devices and signer CAs in the account: first what there is, then what is to be done, then doing it.
+//!
+//! Every step can be repeated, and whatever is done already is left out, so that an interrupted run is finished by the
+//! next one. What stops the device at once comes first.
+
+use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
+use miette::Diagnostic;
+
+use super::certificates::{self, Tally};
+use super::setup::signer_ca::{self, Registered};
+use super::{Account, Error as CloudError};
+use crate::ExitCode;
+use crate::ca::Certificate;
+
+/// Why nothing can be withdrawn.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Nobody knows what the user named.
+    #[error("neither the account nor this computer knows a certificate of `{name}`")]
+    #[diagnostic(help(
+        "name a thing, a certificate id (64 hex digits) or a certificate file; provisioner certificates lists them"
+    ))]
+    Unknown {
+        /// As given.
+        name: String,
+    },
+    /// AWS IoT changes no certificate that is between two accounts.
+    #[error("the certificate {id} is being transferred to another account")]
+    #[diagnostic(help(
+        "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again"
+    ))]
+    InTransfer {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Error {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unknown { .. } => ExitCode::Usage,
+            Self::InTransfer { .. } => ExitCode::Aws,
+        }
+    }
+}
+
+/// A device's certificate as the account has it.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub certificate_id: String,
+    /// The certificate, where the account or this computer has it.
+    pub certificate: Option<Certificate>,
+    /// Its status; `None` where the account does not have it.
+    pub status: Option<String>,
+    /// Things that it is attached to.
+    pub things: Vec<String>,
+    arn: String,
+}
+
+/// The ids of the certificates that are attached to a thing; none where there is no such thing.
+///
+/// # Errors
+/// Whatever `iot:ListThingPrincipals` ends in.
+pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, CloudError> {
+    let iot = account.iot();
+    let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
+    match principals.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iot:ListThingPrincipals")) {
+        Ok(arns) => Ok(arns.iter().filter_map(|arn| Some(arn.split_once(":cert/")?.1.to_owned())).collect()),
+        // What cannot be the name of a thing is none.
+        Err(error)
+            if error.has_code("ResourceNotFoundException") || error.has_code("InvalidRequestException") =>
+        {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Device {
+    /// A certificate that the account does not have, or was not asked for.
+    pub fn known(certificate_id: &str, certificate: Option<Certificate>) -> Self {
+        let certificate_id = certificate_id.to_owned();
+        Self { certificate_id, certificate, status: None, things: Vec::new(), arn: String::new() }
+    }
+
+    /// Looks at a certificate; `on_disk` is it, where this computer has it.
+    ///
+    /// # Errors
+    /// [`Error::InTransfer`]; whatever the calls end in.
+    pub async fn look(
+        account: &Account,
+        certificate_id: &str,
+        on_disk: Option<Certificate>,
+    ) -> Result<Self, CloudError> {
+        let iot = account.iot();
+        let answer = iot.describe_certificate().certificate_id(certificate_id).send().await;
+        let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
+            Ok(answer) => answer.certificate_description,
+            Err(error) if error.has_code("ResourceNotFoundException") => None,
+            Err(error) => return Err(error),
+        };
+        let Some(found) = found else {
+            return Ok(Self::known(certificate_id, on_disk));
+        };
+        let status = found.status().map(CertificateStatus::as_str).unwrap_or_default().to_owned();
+        if found.status() == Some(&CertificateStatus::PendingTransfer) {
+            return Err(Error::InTransfer { id: certificate_id.to_owned() }.into());
+        }
+        let arn = found.certificate_arn().unwrap_or_default().to_owned();
+        let things = iot.list_principal_things().principal(&arn).into_paginator().items().send();
+        let things: Vec<String> =
+            things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
+        let stored = || Certificate::from_pem(found.certificate_pem()?.as_bytes()).ok();
+        Ok(Self {
+            certificate_id: certificate_id.to_owned(),
+            certificate: on_disk.or_else(stored),
+            status: Some(status),
+            things,
+            arn,
+        })
+    }
+
+    /// Whether the account says that it is revoked.
+    pub fn is_revoked(&self) -> bool {
+        self.status.as_deref() == Some(CertificateStatus::Revoked.as_str())
+    }
+
+    /// Makes it REVOKED: AWS IoT ends the device's connection and lets it in no more. One that the account does not know
+    /// yet is registered as REVOKED with `ca`, the PEM of a CA that the account knows, so that it never gets in.
+    /// A certificate that is REVOKED stays so.
+    ///
+    /// # Errors
+    /// Whatever `iot:UpdateCertificate` or `iot:RegisterCertificate` ends in.
+    pub async fn revoke(&self, account: &Account, ca: Option<&str>) -> Result<(), CloudError> {
+        let iot = account.iot();
+        match (&self.status, &self.certificate, ca) {
+            (Some(_), ..) if self.is_revoked() => Ok(()),
+            (Some(_), ..) => {
+                let request = iot.update_certificate().certificate_id(&self.certificate_id);
+                let answer = request.new_status(CertificateStatus::Revoked).send().await;
+                answer.map(drop).map_err(account.failed("iot:UpdateCertificate"))
+            }
+            (None, Some(certificate), Some(ca)) => {
+                let request = iot.register_certificate().certificate_pem(certificate.to_pem());
+                let request = request.ca_certificate_pem(ca).status(CertificateStatus::Revoked);
+                request.send().await.map(drop).map_err(account.failed("iot:RegisterCertificate"))
+            }
+            (None, ..) => Ok(()),
+        }
+    }
+
+    /// Detaches it from its things, which stay.
+    ///
+    /// # Errors
+    /// Whatever `iot:DetachThingPrincipal` ends in.
+    pub async fn detach(&self, account: &Account) -> Result<(), CloudError> {
+        for thing in &self.things {
+            let request = account.iot().detach_thing_principal().thing_name(thing).principal(&self.arn);
+            match request.send().await.map_err(account.failed("iot:DetachThingPrincipal")) {
+                Err(error) if error.has_code("ResourceNotFoundException") => {}
+                detached => drop(detached?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A signer CA as the account has it.
+#[derive(Clone, Debug)]
+pub struct SignerState {
+    registered: Option<Registered>,
+    /// The certificates that were registered with it, by status.
+    pub certificates: Tally,
+}
+
+impl SignerState {
+    /// Looks at the CA with this certificate id.
+    ///
+    /// # Errors
+    /// Whatever `iot:DescribeCACertificate` and `iot:ListCertificatesByCA` end in.
+    pub async fn look(account: &Account, id: &str) -> Result<Self, CloudError> {
+        let (registered, list) =
+            tokio::try_join!(signer_ca::find(account, id), certificates::of_ca(account, id))?;
+        Ok(Self { registered, certificates: Tally::of(&list) })
+    }
+
+    /// Whether the account knows it.
+    pub fn is_registered(&self) -> bool {
+        self.registered.is_some()
+    }
+
+    /// Whether certificates of it can be registered.
+    pub fn is_active(&self) -> bool {
+        self.registered.is_some_and(|found| found.active)
+    }
+
+    /// Whether it can let in no device any more.
+    pub fn is_off(&self) -> bool {
+        self.registered.is_none_or(|found| !found.active && !found.auto_registration)
+    }
+
+    /// Makes it INACTIVE and switches auto-registration off. Devices that are registered stay registered.
+    ///
+    /// # Errors
+    /// Whatever `iot:UpdateCACertificate` ends in.
+    pub async fn switch_off(&self, account: &Account, id: &str) -> Result<(), CloudError> {
+        if self.is_off() {
+            return Ok(());
+        }
+        let request = account.iot().update_ca_certificate().certificate_id(id);
+        let request = request
+            .new_status(CaCertificateStatus::Inactive)
+            .new_auto_registration_status(AutoRegistrationStatus::Disable);
+        request.send().await.map(drop).map_err(account.failed("iot:UpdateCACertificate"))
+    }
+}

@@ -1,0 +1,59 @@
+//! Locks on what several runs use: whoever waits says for what, and does not wait for ever.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+/// How long a run waits for another one that uses the same folder or file.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// A run that waits longer than this says what for.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Nobody works with a file for so short a time.
+const MOMENT: Duration = Duration::from_millis(200);
+/// How often a lock is tried meanwhile.
+const RETRY: Duration = Duration::from_millis(5);
+
+pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
+
+/// Takes `file` at `path` for a change to it, after whoever has it. Says what it waits for.
+///
+/// # Errors
+/// As [`wait`].
+pub(crate) fn wait_for(file: &File, path: &Path) -> io::Result<()> {
+    wait(file, path, PATIENCE, File::try_lock)
+}
+
+/// Takes `file` at `path` unless somebody works with it. A program that is being started holds it for a moment, too: it has
+/// what its parent has until it becomes itself.
+///
+/// # Errors
+/// As [`wait`].
+pub(crate) fn take_soon(file: &File, path: &Path) -> io::Result<()> {
+    wait(file, path, MOMENT, File::try_lock)
+}
+
+/// Takes `file` by `take`, after whoever has it.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] at the end of the patience; whatever the operating system says.
+pub(super) fn wait(file: &File, path: &Path, patience: Duration, take: TryLock) -> io::Result<()> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        match take(file) {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+        if !told && begun.elapsed() >= SILENCE {
+            warn!("waiting for another run of the provisioner, which is using {}", path.display());
+            told = true;
+        }
+        thread::sleep(RETRY);
+    }
+}

@@ -1,0 +1,252 @@
+//! Every device certificate that this computer or the account knows of, and where the two differ. Pure but for
+//! [`on_disk`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::audit;
+use crate::ca::authorities::{self, Authority};
+use crate::ca::certificate::rfc3339;
+use crate::ca::crl::Revocation;
+use crate::ca::{Certificate, Purpose};
+use crate::home::{self, Home};
+use crate::ledger::{Ending, Entry};
+use crate::provision::{CERTIFICATE, THING_NAME};
+
+/// A device certificate in the folder of a board.
+#[derive(Clone, Debug)]
+pub struct OnDisk {
+    /// Name of the board's folder.
+    pub folder: String,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// The thing name beside it.
+    pub thing_name: Option<String>,
+}
+
+/// The certificates in the folders of the boards, in the order of the folders' names. What is no certificate is left out.
+///
+/// # Errors
+/// [`home::Error::Io`].
+pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, home::Error> {
+    let entries = match std::fs::read_dir(home.root()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(home::Error::io("read", home.root(), error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| home::Error::io("read", home.root(), e))?.path();
+        let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if !path.is_dir() {
+            continue;
+        }
+        let certificate =
+            home::read(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::from_pem(&pem).ok());
+        if let Some(certificate) = certificate {
+            let thing_name = home::read(&path.join(THING_NAME))?;
+            let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+            found.push(OnDisk { folder: folder.to_owned(), certificate, thing_name });
+        }
+    }
+    found.sort_by(|a, b| a.folder.cmp(&b.folder));
+    Ok(found)
+}
+
+/// What the account says, where it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct InAccount {
+    /// Status by certificate id, of every certificate of the account.
+    pub statuses: BTreeMap<String, String>,
+    /// Key identifier of the signer by certificate id, of those that were registered with a signer of this home.
+    pub signers: BTreeMap<String, String>,
+}
+
+/// All that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The signers of the home folder.
+    pub authorities: Vec<Authority>,
+    /// The boards' folders.
+    pub disk: Vec<OnDisk>,
+    /// The ledger, oldest first.
+    pub ledger: Vec<Entry>,
+    /// The audit log, oldest first.
+    pub audit: Vec<audit::Entry>,
+    /// What the signers have revoked.
+    pub revocations: Vec<Revocation>,
+    /// The account, if it was asked.
+    pub account: Option<InAccount>,
+}
+
+/// How disk, ledger and account differ about a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Difference {
+    /// A newer certificate of the same thing is known, and this one is not revoked.
+    Superseded,
+    /// It is past its end.
+    Expired,
+    /// On its signer's list of revocations, but the account would let it in.
+    NotRevokedInAccount,
+    /// REVOKED in the account, but not on its signer's list.
+    NotOnList,
+    /// Issued here, and the account does not know it: the board has not connected yet.
+    NotInAccount,
+    /// No attempt in the ledger ended with it.
+    NotInLedger,
+    /// It is in no board's folder.
+    NotOnDisk,
+}
+
+impl Difference {
+    /// For people, and what to do where something is to be done.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Superseded => "a newer one is known: revoke it",
+            Self::Expired => "expired",
+            Self::NotRevokedInAccount => "revoked here, not in the account: revoke it again",
+            Self::NotOnList => "not on its signer's revocation list: revoke it again",
+            Self::NotInAccount => "has not connected yet",
+            Self::NotInLedger => "not in the ledger",
+            Self::NotOnDisk => "not on disk",
+        }
+    }
+}
+
+/// The last attempt in the ledger that ended with a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastEntry {
+    /// When it ended, RFC 3339.
+    #[serde(serialize_with = "crate::ca::certificate::as_rfc3339")]
+    pub when: OffsetDateTime,
+    /// Where.
+    pub station: String,
+    /// How.
+    pub result: Ending,
+}
+
+/// One device certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub certificate_id: String,
+    /// Its thing, where it is known.
+    pub thing_name: Option<String>,
+    /// Its status in the account; `None` where the account does not know it, or was not asked.
+    pub status: Option<String>,
+    /// End of its validity, RFC 3339, where it is known.
+    pub expires: Option<String>,
+    /// Key identifier of the signer, where it is one of this home.
+    pub signer: Option<String>,
+    /// The board's folder.
+    pub folder: Option<String>,
+    /// The last attempt in the ledger that ended with it.
+    pub ledger: Option<LastEntry>,
+    /// Whether it is on its signer's list of revocations.
+    pub revoked: bool,
+    /// What differs.
+    pub differences: Vec<Difference>,
+}
+
+/// Everything that is known, one row a certificate, by thing and then by age.
+pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
+    let Sources { authorities, disk, ledger, audit, revocations, account } = sources;
+    let disk: BTreeMap<&str, &OnDisk> =
+        disk.iter().map(|found| (found.certificate.facts().fingerprint.as_str(), found)).collect();
+    let ended: BTreeMap<&str, &Entry> = ledger
+        .iter()
+        .filter(|entry| entry.result != Ending::Failed)
+        .filter_map(|entry| Some((entry.certificate_id.as_deref()?, entry)))
+        .collect();
+    let signed: BTreeMap<&str, &audit::Entry> = audit
+        .iter()
+        .filter(|entry| entry.purpose == Purpose::DeviceCertificate)
+        .map(|entry| (entry.sha256.as_str(), entry))
+        .collect();
+    let revoked: BTreeSet<&str> =
+        revocations.iter().map(|revocation| revocation.certificate_id.as_str()).collect();
+    let registered = account.iter().flat_map(|account| account.signers.keys().map(String::as_str));
+    let ids: BTreeSet<&str> =
+        disk.keys().chain(ended.keys()).copied().chain(registered).chain(revoked.iter().copied()).collect();
+
+    let mut devices: Vec<Device> = ids
+        .into_iter()
+        .map(|id| {
+            let (file, entry, signature) = (disk.get(id), ended.get(id), signed.get(id));
+            let status = account.as_ref().and_then(|account| account.statuses.get(id).cloned());
+            let signer = file
+                .and_then(|file| authorities::issuer(authorities, &file.certificate))
+                .map(|authority| authority.key_id().to_owned())
+                .or_else(|| signature.map(|signature| signature.key_id.clone()))
+                .or_else(|| account.as_ref()?.signers.get(id).cloned());
+            let expires = file.map(|file| file.certificate.facts().not_after);
+            let mut device = Device {
+                certificate_id: id.to_owned(),
+                thing_name: file
+                    .and_then(|file| file.thing_name.clone())
+                    .or_else(|| entry.and_then(|entry| entry.thing_name.clone())),
+                expires: expires.map(rfc3339),
+                folder: file.map(|file| file.folder.clone()),
+                ledger: entry.map(|entry| LastEntry {
+                    when: entry.when,
+                    station: entry.station.clone(),
+                    result: entry.result,
+                }),
+                revoked: revoked.contains(id),
+                differences: Vec::new(),
+                status,
+                signer,
+            };
+            device.differences = differences(&device, account.is_some());
+            if expires.is_some_and(|expires| expires < now) {
+                device.differences.push(Difference::Expired);
+            }
+            device
+        })
+        .collect();
+    supersede(&mut devices);
+    devices.iter_mut().for_each(|device| device.differences.sort());
+    devices.sort_by_key(|device| (device.thing_name.clone(), device.ledger.as_ref().map(|entry| entry.when)));
+    devices
+}
+
+fn differences(device: &Device, asked: bool) -> Vec<Difference> {
+    let in_account = device.status.is_some();
+    let withdrawn = device.status.as_deref() == Some("REVOKED");
+    let found = [
+        (device.revoked && in_account && !withdrawn, Difference::NotRevokedInAccount),
+        (withdrawn && !device.revoked && device.signer.is_some(), Difference::NotOnList),
+        (asked && !in_account, Difference::NotInAccount),
+        (device.ledger.is_none(), Difference::NotInLedger),
+        (device.folder.is_none(), Difference::NotOnDisk),
+    ];
+    found.into_iter().filter(|(differs, _)| *differs).map(|(_, difference)| difference).collect()
+}
+
+/// Of several certificates of one thing, the one on disk counts, or else the last in the ledger.
+fn supersede(devices: &mut [Device]) {
+    let rank = |device: &Device| (device.folder.is_some(), device.ledger.as_ref().map(|entry| entry.when));
+    let mut newest = BTreeMap::new();
+    for device in devices.iter() {
+        if let Some(thing) = &device.thing_name {
+            let best = newest.entry(thing.clone()).or_insert_with(|| rank(device));
+            *best = (*best).max(rank(device));
+        }
+    }
+    for device in devices.iter_mut() {
+        let best = device.thing_name.as_ref().and_then(|thing| newest.get(thing));
+        if best.is_some_and(|best| rank(device) < *best) {
+            // Its file has made room for the newer one's.
+            device.differences.retain(|difference| *difference != Difference::NotOnDisk);
+            if device.status.as_deref() != Some("REVOKED") && !device.revoked {
+                device.differences.push(Difference::Superseded);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

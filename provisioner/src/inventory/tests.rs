@@ -1,0 +1,123 @@
+use time::macros::datetime;
+
+use super::*;
+use crate::ca::crl::Reason;
+use crate::ledger::tests::entry;
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
+
+/// A certificate of its own key, and its id.
+fn certificate(not_after: i32) -> (Certificate, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params.not_after = rcgen::date_time_ymd(not_after, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
+    let id = certificate.facts().fingerprint.clone();
+    (certificate, id)
+}
+
+fn on_disk(folder: &str, thing: &str, certificate: &Certificate) -> OnDisk {
+    OnDisk { folder: folder.into(), certificate: certificate.clone(), thing_name: Some(thing.into()) }
+}
+
+fn provisioned(thing: &str, id: &str) -> Entry {
+    Entry { certificate_id: Some(id.into()), ..entry("K1", "E1", thing) }
+}
+
+fn account(statuses: &[(&str, &str)]) -> Option<InAccount> {
+    let statuses: BTreeMap<String, String> =
+        statuses.iter().map(|(id, status)| ((*id).to_owned(), (*status).to_owned())).collect();
+    let signers = statuses.keys().map(|id| (id.clone(), "51".repeat(20))).collect();
+    Some(InAccount { statuses, signers })
+}
+
+fn revocation(certificate: &Certificate) -> Revocation {
+    Revocation {
+        when: NOW,
+        serial_number: certificate.facts().serial_number.clone(),
+        certificate_id: certificate.facts().fingerprint.clone(),
+        reason: Reason::KeyCompromise,
+    }
+}
+
+fn differences_of(devices: &[Device], id: &str) -> Vec<Difference> {
+    devices.iter().find(|device| device.certificate_id == id).unwrap().differences.clone()
+}
+
+#[test]
+fn a_device_that_disk_ledger_and_account_agree_about_has_no_difference() {
+    let (certificate, id) = certificate(3000);
+    let sources = Sources {
+        disk: vec![on_disk("MCHP1", "t1", &certificate)],
+        ledger: vec![provisioned("t1", &id)],
+        account: account(&[(&id, "ACTIVE")]),
+        ..Sources::default()
+    };
+    let devices = devices(&sources, NOW);
+    let [device] = devices.as_slice() else { panic!("{devices:?}") };
+    assert_eq!(device.differences, []);
+    assert_eq!((device.status.as_deref(), device.folder.as_deref()), (Some("ACTIVE"), Some("MCHP1")));
+    assert_eq!(device.expires.as_deref(), Some("3000-01-01T00:00:00Z"));
+    assert_eq!(device.ledger.as_ref().unwrap().station, "bench-1");
+}
+
+#[test]
+fn what_one_of_the_three_lacks_is_told() {
+    let (disk_only, disk_id) = certificate(3000);
+    let (_, ledger_id) = certificate(3000);
+    let (_, account_id) = certificate(3000);
+    let sources = Sources {
+        disk: vec![on_disk("MCHP1", "t1", &disk_only)],
+        ledger: vec![provisioned("t2", &ledger_id)],
+        account: account(&[(&account_id, "ACTIVE")]),
+        ..Sources::default()
+    };
+    let devices = devices(&sources, NOW);
+    use Difference::*;
+    assert_eq!(differences_of(&devices, &disk_id), [NotInAccount, NotInLedger]);
+    assert_eq!(differences_of(&devices, &ledger_id), [NotInAccount, NotOnDisk]);
+    assert_eq!(differences_of(&devices, &account_id), [NotInLedger, NotOnDisk]);
+}
+
+#[test]
+fn an_older_certificate_of_the_same_thing_is_told_until_it_is_revoked() {
+    let ((newer, newer_id), (older, older_id)) = (certificate(3000), certificate(3000));
+    let mut sources = Sources {
+        disk: vec![on_disk("MCHP1", "t1", &newer)],
+        ledger: vec![provisioned("t1", &older_id), provisioned("t1", &newer_id)],
+        account: account(&[(&older_id, "ACTIVE"), (&newer_id, "ACTIVE")]),
+        ..Sources::default()
+    };
+    let before = devices(&sources, NOW);
+    assert_eq!(differences_of(&before, &older_id), [Difference::Superseded]);
+    assert_eq!(differences_of(&before, &newer_id), []);
+    sources.account = account(&[(&older_id, "REVOKED"), (&newer_id, "ACTIVE")]);
+    sources.revocations = vec![revocation(&older)];
+    assert_eq!(differences_of(&devices(&sources, NOW), &older_id), []);
+}
+
+#[test]
+fn a_revocation_that_only_one_side_knows_is_told() {
+    let (certificate, id) = certificate(3000);
+    let mut sources = Sources {
+        disk: vec![on_disk("MCHP1", "t1", &certificate)],
+        ledger: vec![provisioned("t1", &id)],
+        revocations: vec![revocation(&certificate)],
+        account: account(&[(&id, "ACTIVE")]),
+        ..Sources::default()
+    };
+    assert_eq!(differences_of(&devices(&sources, NOW), &id), [Difference::NotRevokedInAccount]);
+    (sources.revocations, sources.account) = (Vec::new(), account(&[(&id, "REVOKED")]));
+    assert_eq!(differences_of(&devices(&sources, NOW), &id), [Difference::NotOnList]);
+}
+
+#[test]
+fn an_account_that_was_not_asked_differs_in_nothing_and_an_end_is_told() {
+    let (certificate, id) = certificate(2020);
+    let sources = Sources {
+        disk: vec![on_disk("MCHP1", "t1", &certificate)],
+        ledger: vec![provisioned("t1", &id)],
+        ..Sources::default()
+    };
+    assert_eq!(differences_of(&devices(&sources, NOW), &id), [Difference::Expired]);
+}
