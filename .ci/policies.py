@@ -18,11 +18,13 @@ VALUES = {
     "ThingType": "microchip-zero-touch-kit",
     "ThingGroup": "line-1",
     "FunctionName": "JITR",
+    "RevocationListUrl": "s3://lists/crl",
 }
 
 
-def fill(text):
-    return re.sub(r"\$\{([A-Za-z:]+)\}", lambda name: VALUES[name.group(1)], text)
+def fill(text, more=None):
+    values = VALUES | (more or {})
+    return re.sub(r"\$\{([A-Za-z:]+)\}", lambda name: values[name.group(1)], text)
 
 
 def resolve(value, resources):
@@ -33,7 +35,16 @@ def resolve(value, resources):
     if not isinstance(value, dict):
         return value
     if "Fn::Sub" in value:
-        return fill(value["Fn::Sub"])
+        text = value["Fn::Sub"]
+        return fill(text) if isinstance(text, str) else fill(text[0], resolve(text[1], resources))
+    if "Fn::Select" in value:
+        index, items = value["Fn::Select"]
+        return resolve(items, resources)[int(index)]
+    if "Fn::Split" in value:
+        separator, text = value["Fn::Split"]
+        return resolve(text, resources).split(separator)
+    if "Ref" in value and value["Ref"] in VALUES:
+        return VALUES[value["Ref"]]
     if "Fn::If" in value:
         return resolve(value["Fn::If"][1], resources)
     if "Fn::GetAtt" in value:
