@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::laptop::{KILLED, killed};
-use rows::{Case, Row, rows};
+use rows::{Case, rows};
 use testbed::faults::{Fault, Occurrence};
 
 /// Runs side by side. Most of them wait for a board that does not answer.
@@ -33,27 +33,41 @@ struct Seen {
 #[test]
 fn whatever_happens_the_user_is_told_and_the_next_run_completes_the_board() {
     let rows = rows(&commands_of_a_run());
+    let cases = rows.iter().map(|row| row.cases.as_slice());
+    let seen = fan_out(cases, Laptop::with_ca, |laptop, row, case| {
+        strike(laptop, case, &format!("{}: {case:?}", rows[row].fault))
+    });
+    insta::assert_snapshot!(table(rows.iter().map(|row| (row.fault, row.spot)), &seen));
+}
+
+/// Works through the cases of each row, several at a time, each worker with a desk of its own; gives what was seen, by row.
+fn fan_out<'a, C: Sync + 'a, D>(
+    rows: impl Iterator<Item = &'a [C]>,
+    desk: impl Fn() -> D + Sync,
+    strike: impl Fn(&D, usize, &C) -> Vec<Seen> + Sync,
+) -> Vec<BTreeSet<Seen>> {
+    let rows: Vec<&[C]> = rows.collect();
     // The last ones take longest.
     let each = rows.iter().enumerate().rev();
-    let cases: Vec<_> =
-        each.flat_map(|(row, Row { cases, .. })| cases.iter().map(move |c| (row, c))).collect();
+    let cases: Vec<_> = each.flat_map(|(row, cases)| cases.iter().map(move |case| (row, case))).collect();
     let next = AtomicUsize::new(0);
     let seen = Mutex::new(vec![BTreeSet::new(); rows.len()]);
     let _alone = ALONE.lock();
     thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                let laptop = Laptop::with_ca();
+                let desk = desk();
                 while let Some((row, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = strike(&laptop, case, &format!("{}: {case:?}", rows[*row].fault));
+                    let found = strike(&desk, *row, case);
                     seen.lock().unwrap()[*row].extend(found);
                 }
             });
         }
     });
-    insta::assert_snapshot!(table(&rows, &seen.into_inner().unwrap()));
+    seen.into_inner().unwrap()
 }
 
+/// How often each command comes in a run that goes well.
 fn commands_of_a_run() -> BTreeMap<String, u32> {
     let (laptop, board) = (Laptop::with_ca(), board());
     assert_eq!(provision(&laptop, &board, &[]).code, 0);
@@ -69,13 +83,13 @@ fn counted(board: &SimulatedBoard) -> BTreeMap<String, u32> {
     counts
 }
 
-fn table(rows: &[Row], seen: &[BTreeSet<Seen>]) -> String {
+/// `rows` are the faults and where they strike.
+fn table<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>, seen: &[BTreeSet<Seen>]) -> String {
     let line = |fault: &str, spot: &str, exit: &str, next: &str, text: &str| {
         format!("{fault:<37}  {spot:<30}  {exit:<6}  {next:<9}  {text}").trim_end().to_owned()
     };
     let mut lines = vec![line("fault", "where", "exit", "next run", "what the user sees"), "-".repeat(120)];
-    for (row, endings) in rows.iter().zip(seen) {
-        let (mut fault, mut spot) = (row.fault, row.spot);
+    for ((mut fault, mut spot), endings) in rows.zip(seen) {
         let endings: Vec<&Seen> = endings.iter().collect();
         // Endings with the same next step stand together.
         for alike in endings.chunk_by(|a, b| (&a.exit, &a.help) == (&b.exit, &b.help)) {

@@ -19,6 +19,13 @@ struct Method<'a> {
     check: &'a (dyn Fn(&SimulatedBoard, &Laptop) + Sync),
 }
 
+/// One fault of a method.
+struct Row {
+    fault: &'static str,
+    spot: &'static str,
+    cases: Vec<Trouble>,
+}
+
 /// What goes wrong.
 enum Trouble {
     Board(Fault),
@@ -78,24 +85,28 @@ impl Method<'_> {
         }
     }
 
-    fn rows(&self) -> Vec<(Row, Vec<Trouble>)> {
+    fn rows(&self) -> Vec<Row> {
         let (laptop, board) = (self.laptop(), board());
         let outcome = self.run(&laptop, &self.forced(&board), &board);
         assert_eq!(outcome.code, 0, "{}: {outcome}", self.name);
         let commands = counted(&board);
         (self.check)(&board, &laptop);
         let row = |fault, spot: Spot, effect| {
-            let faults = spot.faults(&commands, &effect).into_iter().map(Trouble::Board).collect();
-            (Row { fault, spot: spot.says(), cases: vec![] }, faults)
+            let cases = spot.faults(&commands, &effect).into_iter().map(Trouble::Board).collect();
+            Row { fault, spot: spot.says(), cases }
         };
         vec![
             row("unplugged in the middle", Spot::Each, Effect::Unplug(Progress::Half)),
             row("ERROR", Spot::Lasting, Effect::Error(0x0201)),
-            (
-                Row { fault: "the tool killed", spot: "every file write", cases: vec![] },
-                vec![Trouble::KillAtChanges],
-            ),
+            Row { fault: "the tool killed", spot: "every file write", cases: vec![Trouble::KillAtChanges] },
         ]
+    }
+
+    fn matrix(&self) -> String {
+        let rows = self.rows();
+        let cases = rows.iter().map(|row| row.cases.as_slice());
+        let seen = fan_out(cases, || (), |(), _, case| self.strike(case));
+        format!("{}\n{}", self.name, table(rows.iter().map(|row| (row.fault, row.spot)), &seen))
     }
 }
 
@@ -127,6 +138,8 @@ async fn the_other_methods_survive_a_lost_board_and_a_kill_at_every_file_write_t
         assert_eq!(described.status.unwrap().as_str(), "ACTIVE");
         let things = iot.list_principal_things().principal(described.certificate_arn.unwrap()).send();
         assert_eq!(runtime.block_on(things).unwrap().things.unwrap(), [thing_name(board)]);
+        let ledger = std::fs::read_to_string(laptop.folder().join("ledger.jsonl")).unwrap();
+        assert!(ledger.lines().all(|line| line.contains(r#""method":"mar""#)), "{ledger}");
     };
     let holds_the_factorys = |board: &SimulatedBoard, _: &Laptop| {
         let (store, factory) = (stored(board), board.factory_certificates());
@@ -182,27 +195,6 @@ async fn the_other_methods_survive_a_lost_board_and_a_kill_at_every_file_write_t
             check: &has_signed_a_request,
         },
     ];
-    let tables = tokio::task::block_in_place(|| {
-        let _alone = ALONE.lock();
-        methods.each_ref().map(matrix_of)
-    });
+    let tables = tokio::task::block_in_place(|| methods.each_ref().map(Method::matrix));
     insta::assert_snapshot!(tables.join("\n\n"));
-}
-
-fn matrix_of(method: &Method<'_>) -> String {
-    let (rows, troubles): (Vec<Row>, Vec<_>) = method.rows().into_iter().unzip();
-    let cases: Vec<_> =
-        troubles.iter().enumerate().rev().flat_map(|(row, t)| t.iter().map(move |t| (row, t))).collect();
-    let (next, seen) = (AtomicUsize::new(0), Mutex::new(vec![BTreeSet::new(); rows.len()]));
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some((row, trouble)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = method.strike(trouble);
-                    seen.lock().unwrap()[*row].extend(found);
-                }
-            });
-        }
-    });
-    format!("{}\n{}", method.name, table(&rows, &seen.into_inner().unwrap()))
 }
