@@ -180,6 +180,26 @@ fn rotating_without_the_roots_key_changes_nothing_and_tells_how_to_give_it() {
     assert!(!laptop.folder().join("root-ca.key").exists(), "the root's key stays offline");
 }
 
+#[test]
+fn a_key_that_is_kept_elsewhere_is_not_followed_by_one_in_a_plain_file_unasked() {
+    let laptop = Laptop::with_ca();
+    let elsewhere = laptop.folder().with_file_name("signer.key");
+    std::fs::rename(laptop.folder().join("signer-ca.key"), &elsewhere).unwrap();
+    std::fs::write(laptop.folder().join("signer-ca.uri"), format!("file:{}\n", elsewhere.display())).unwrap();
+    let old = signer(&laptop);
+    let refused = laptop.run(&ROTATE, &[]);
+    assert_eq!(refused.code, 2, "{refused}");
+    assert!(refused.stderr.contains("--signer-key"), "{refused}");
+    assert_eq!(signer(&laptop), old);
+    let next = laptop.folder().with_file_name("next.key");
+    let given = format!("file:{}", next.display());
+    good(&laptop, &[&ROTATE[..], &["--signer-key", &given]].concat());
+    assert!(next.is_file() && !laptop.folder().join("signer-ca.key").exists());
+    assert_ne!(signer(&laptop), old);
+    // Lists of both, each signed with its own key.
+    assert_eq!(lines(&good(&laptop, &["ca", "crl", "--output", "json"])).len(), 2);
+}
+
 /// Kills a rotation at every change of a file; the next one finishes it, and there is never less than a whole signer.
 #[cfg(target_os = "linux")]
 #[test]
