@@ -1,7 +1,7 @@
 //! The Lambda function beside an echo function and beside handlers written the straightforward way: start, first event,
 //! warm event; over plain HTTP and TLS, with calls that take 0, 20 and 50 ms, with a whole CPU and a 128 MB function's share.
 //!
-//! `cargo bench --profile dev -p testbed --bench lambda`; it builds the functions with the release profile itself, and
+//! `cargo bench --profile dev --bench lambda`; it builds the functions with the release profile itself, and
 //! prints tables in Markdown on stdout.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the bench's result")]
 
