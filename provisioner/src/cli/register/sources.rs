@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ca::Certificate;
 use crate::ca::certificate::Malformed;
+use crate::ca::store::VERIFICATION_CERTIFICATE;
 use crate::cloud::register::{Candidate, Outcome, Row};
 use crate::home;
 
@@ -79,7 +80,10 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), hom
             if depth < DEEPEST {
                 walk(&path, depth + 1, files)?;
             }
-        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
+        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+            // The home folder has it beside the boards' folders. It is no CA's, and no device's either.
+            && path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref())
+        {
             files.push(path);
         }
     }
@@ -172,6 +176,7 @@ mod tests {
         fs::write(board.join("device.crt"), pem("a")).unwrap();
         fs::write(board.join("device.csr"), "not looked at").unwrap();
         fs::write(folder.path().join("signer-ca.crt"), ca()).unwrap();
+        fs::write(folder.path().join(VERIFICATION_CERTIFICATE), pem("registration code")).unwrap();
         fs::write(folder.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
         fs::write(
             folder.path().join("damaged.crt"),
