@@ -16,6 +16,7 @@ pub mod iot_core;
 pub mod journal;
 pub mod lambda_host;
 pub mod serve;
+pub mod softhsm;
 mod testbed;
 
 pub use explained::explained;

@@ -112,7 +112,7 @@ impl SigningKey for DeviceKey<'_> {
 }
 
 /// R‖S as an ECDSA-Sig-Value: `SEQUENCE { r INTEGER, s INTEGER }` (RFC 3279, section 2.2.3).
-pub(super) fn ecdsa_sig_value(signature: &[u8; 2 * HALF]) -> Vec<u8> {
+pub(crate) fn ecdsa_sig_value(signature: &[u8; 2 * HALF]) -> Vec<u8> {
     let mut content = Vec::with_capacity(2 * (HALF + 3));
     for half in signature.chunks(HALF) {
         let digits = &half[half.iter().position(|&b| b != 0).unwrap_or(HALF - 1)..];

@@ -4,9 +4,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::key::Keys;
+use super::key::{self, Keys, Uri};
 use super::store::{
-    self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, exists, incomplete,
+    self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, VERIFICATION_CERTIFICATE,
+    exists, has_key, incomplete,
 };
 use super::{Certificate, Chain, Error, Purpose, Signer, certificate, profile};
 use crate::home::{self, Access, Home};
@@ -47,22 +48,46 @@ pub struct Created {
     pub set_aside: Vec<String>,
 }
 
+/// What is to be made.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// How root and signer are called.
+    pub names: Names,
+    /// Where the root's key is or is to be; in a file of the home unless it is said.
+    pub root_key: Option<Uri>,
+    /// Where the signer's key is or is to be; in a file of the home unless it is said.
+    pub signer_key: Option<Uri>,
+    /// Encrypt the key files that are made.
+    pub encrypt: bool,
+    /// Make everything anew, and keep the old files aside.
+    pub force: bool,
+}
+
+impl Order {
+    /// Root and signer with these names and new keys in files of the home.
+    pub fn new(names: Names) -> Self {
+        Self { names, root_key: None, signer_key: None, encrypt: false, force: false }
+    }
+
+    fn key(&self, role: Role) -> Option<&Uri> {
+        match role {
+            Role::Root => self.root_key.as_ref(),
+            Role::Signer => self.signer_key.as_ref(),
+        }
+    }
+}
+
 /// Makes root and signer CA, or finishes what an interrupted run began. A chain that is there and valid stays as it is.
 /// With `force` everything is made anew, and the old files keep their bytes under a name with the time.
 ///
 /// # Errors
 /// Whatever is wrong with a chain that is there ([`Chain::new`]); [`Error::Incomplete`] where files are missing that
-/// an interrupted run would have left; [`home::Error`].
-pub fn create(
-    home: &Home,
-    keys: &Keys,
-    names: &Names,
-    force: bool,
-    now: OffsetDateTime,
-) -> Result<Created, crate::Error> {
+/// an interrupted run would have left; [`Error::OtherKey`], [`key::Error::NotEncrypted`] where what is there is not what
+/// is ordered; [`home::Error`], [`key::Error`].
+pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> Result<Created, crate::Error> {
     let _lock = home.lock()?;
     let mut created = Created::default();
-    if force {
+    if order.force {
         // Last made, first aside: if this is interrupted, what remains is still a beginning.
         let stamp = now
             .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
@@ -73,20 +98,31 @@ pub fn create(
         }
         keys.close();
     }
+    for role in [Role::Root, Role::Signer] {
+        check_key_there(home, keys, order, role)?;
+    }
     if exists(home, SIGNER_CERTIFICATE) {
         store::current(home, keys, now)?;
         return Ok(created);
     }
-    let interrupted = FILES.iter().skip_while(|f| exists(home, f)).all(|f| !exists(home, f));
+    let stages = [
+        has_key(home, Role::Root),
+        exists(home, ROOT_CERTIFICATE),
+        has_key(home, Role::Signer),
+        exists(home, SIGNER_REQUEST),
+        exists(home, SIGNER_CERTIFICATE),
+        exists(home, VERIFICATION_CERTIFICATE),
+    ];
+    let interrupted = stages.iter().skip_while(|there| **there).all(|there| !there);
     if !interrupted {
         return Err(incomplete(home).into());
     }
 
-    let root_key = key(home, keys, Role::Root, &mut created)?;
+    let root_key = key(home, keys, (order.key(Role::Root), order.encrypt), Role::Root, &mut created)?;
     let root = match store::certificate(home, ROOT_CERTIFICATE)? {
         Some(root) => root,
         None => {
-            let params = profile::root(&names.root, root_key.open()?.public(), now)?;
+            let params = profile::root(&order.names.root, root_key.open()?.public(), now)?;
             let root = root_key.self_signed(Purpose::RootCertificate, &params)?;
             keep(home, ROOT_CERTIFICATE, &root.to_pem(), &mut created)?;
             root
@@ -95,20 +131,23 @@ pub fn create(
     // Of the right key, whether it was made now or was there.
     let root_key = store::key_of(home, keys, Role::Root, &root)?;
 
-    signer(home, keys, &names.signer, (&root, &root_key), now, &mut created)?;
+    let signer_key = (order.signer_key.as_ref(), order.encrypt);
+    signer(home, keys, signer_key, &order.names.signer, (&root, &root_key), now, &mut created)?;
     Ok(created)
 }
 
-/// Makes a signer CA under `root`, whose key comes with it, or finishes what an interrupted run began.
+/// Makes a signer CA under `root`, whose key comes with it, or finishes what an interrupted run began. Its own key is where
+/// it is ordered to be, or where the home says; a key file is encrypted if that is ordered.
 pub(super) fn signer(
     home: &Home,
     keys: &Keys,
+    ordered_key: (Option<&Uri>, bool),
     name: &profile::Name,
     (root, root_key): (&Certificate, &Signer),
     now: OffsetDateTime,
     created: &mut Created,
 ) -> Result<(), crate::Error> {
-    let signer_key = key(home, keys, Role::Signer, created)?;
+    let signer_key = key(home, keys, ordered_key, Role::Signer, created)?;
     let request = signer_key.issue(Purpose::SigningRequest, |key| {
         Ok(profile::signing_request(name).serialize_request(key)?.der().to_vec())
     })?;
@@ -122,12 +161,46 @@ pub(super) fn signer(
     Ok(())
 }
 
-/// The key of a new certificate authority: the one an interrupted run has left, or a new one.
-fn key(home: &Home, keys: &Keys, role: Role, created: &mut Created) -> Result<Signer, crate::Error> {
-    let uri = store::key_uri(home, role)?;
+/// A key that is there has to be where it is ordered to be, and as it is ordered.
+fn check_key_there(home: &Home, keys: &Keys, order: &Order, role: Role) -> Result<(), crate::Error> {
+    if !has_key(home, role) {
+        return Ok(());
+    }
+    let there = store::key_uri(home, role)?;
+    if let Some(ordered) = order.key(role)
+        && !ordered.means(&there)
+    {
+        return Err(Error::OtherKey { there, ordered: ordered.clone() }.into());
+    }
+    if order.encrypt && keys.is_in_the_clear(&there)? {
+        return Err(Error::from(key::Error::NotEncrypted { file: role.key_file() }).into());
+    }
+    Ok(())
+}
+
+/// The key of a new certificate authority: the one that is at the ordered place, or a new one there.
+fn key(
+    home: &Home,
+    keys: &Keys,
+    (ordered, encrypt): (Option<&Uri>, bool),
+    role: Role,
+    created: &mut Created,
+) -> Result<Signer, crate::Error> {
+    let recorded = exists(home, role.uri_file());
+    let asked = match ordered {
+        Some(ordered) if !recorded => ordered.clone(),
+        _ => store::key_uri(home, role)?,
+    };
+    let mut uri = asked.clone();
     if keys.open(&uri)?.is_none() {
-        keys.make(&uri)?;
-        created.made.push(role.key_file().to_owned());
+        uri = keys.make(&uri, encrypt)?;
+        if ordered.is_none() && !recorded {
+            created.made.push(role.key_file().to_owned());
+        }
+    }
+    // What was made may have more of a name than what was asked for.
+    if ordered.is_some() && !recorded || recorded && uri != asked {
+        keep(home, role.uri_file(), &format!("{uri}\n"), created)?;
     }
     Ok(Signer::new(keys, uri))
 }

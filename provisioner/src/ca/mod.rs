@@ -15,6 +15,7 @@ pub mod certificate;
 pub mod chain;
 pub mod create;
 pub mod crl;
+pub mod export;
 pub mod key;
 pub mod profile;
 pub mod rotate;
@@ -69,6 +70,33 @@ pub enum Error {
         file: &'static str,
         /// Why.
         source: key::Malformed,
+    },
+    /// A certificate authority is there, and its key is at another place than the one asked for.
+    #[error("the key is at {there}, not at {ordered}")]
+    #[diagnostic(help(
+        "make a certificate authority with the other key: provisioner ca create --force (keeps the old)"
+    ))]
+    OtherKey {
+        /// Where it is.
+        there: key::Uri,
+        /// Where it is asked to be.
+        ordered: key::Uri,
+    },
+    /// The root's key is to be taken out of the home, and is not there.
+    #[error("the root's key is not in a file of the home: it is at {uri}")]
+    #[diagnostic(help("there is nothing to export"))]
+    RootElsewhere {
+        /// Where it is.
+        uri: String,
+    },
+    /// A folder that the root's key cannot be exported to.
+    #[error("the root's key cannot go to {}: {reason}", folder.display())]
+    #[diagnostic(help("name a folder on another medium, such as an encrypted USB stick"))]
+    ExportPlace {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        reason: &'static str,
     },
     /// There is nothing where a key should be.
     #[error("there is no key at {uri}")]
@@ -207,8 +235,8 @@ impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Name { .. } | Self::NoAuthority { .. } => ExitCode::Usage,
-            Self::Withdrawn { .. } | Self::Rotating { .. } => ExitCode::Refused,
+            Self::Name { .. } | Self::NoAuthority { .. } | Self::ExportPlace { .. } => ExitCode::Usage,
+            Self::Withdrawn { .. } | Self::Rotating { .. } | Self::OtherKey { .. } => ExitCode::Refused,
             Self::Request | Self::NotP256 => ExitCode::Board,
             Self::Key(error) => error.exit_code(),
             _ => ExitCode::Failed,

@@ -105,7 +105,11 @@ impl Rotation {
                 home::write(&uri_file, format!("{key}\n").as_bytes(), Access::Public)?;
             }
             home::write(&self.next.file(store::ROOT_CERTIFICATE), root.to_pem().as_bytes(), Access::Public)?;
-            create::signer(&self.next, keys, name, (&root, &root_key), now, &mut create::Created::default())?;
+            // A key that was protected by a passphrase is not followed by one that is not.
+            let old = store::key_uri(&self.home, Role::Signer)?;
+            let encrypt = old.is_file() && !keys.is_in_the_clear(&old)?;
+            let (root, made) = ((&root, &root_key), &mut create::Created::default());
+            create::signer(&self.next, keys, (None, encrypt), name, root, now, made)?;
         }
         store::read(&self.next, keys, now)
     }

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rcgen::{CertificateParams, Issuer, PublicKeyData, SignatureAlgorithm, SigningKey};
 
 use super::key::{self, Key, Keys, PublicKey, Uri};
@@ -119,6 +120,14 @@ impl Signer {
         Ok(key)
     }
 
+    /// Opens the key now if it is at hand, so that a wrong one is found before it is needed.
+    ///
+    /// # Errors
+    /// As [`Signer::open`].
+    pub fn check(&self) -> Result<(), crate::Error> {
+        if self.keys.is_at_hand(&self.uri)? { self.open().map(drop) } else { Ok(()) }
+    }
+
     /// Has `make` build a document with this key, and gives it out once the observer has noted it.
     ///
     /// # Errors
@@ -129,7 +138,7 @@ impl Signer {
         make: impl FnOnce(&Signing<'_>) -> Result<Vec<u8>, rcgen::Error>,
     ) -> Result<Vec<u8>, crate::Error> {
         let key = self.open()?;
-        let signing = Signing { key: &*key, failure: Mutex::default() };
+        let signing = Signing { uri: &self.uri, key: &*key, failure: Mutex::default() };
         let der = make(&signing).map_err(|error| signing.into_failure(error))?;
         let signed = Signed { purpose, key: &self.uri, public: key.public(), der: &der };
         self.keys.observer().on_signature(&signed)?;
@@ -181,6 +190,7 @@ fn issued(der: &[u8]) -> Result<Certificate, crate::Error> {
 
 /// A key while it signs one document.
 pub struct Signing<'a> {
+    uri: &'a Uri,
     key: &'a dyn Key,
     failure: Mutex<Option<key::Error>>,
 }
@@ -204,8 +214,16 @@ impl PublicKeyData for Signing<'_> {
 }
 
 impl SigningKey for Signing<'_> {
+    /// A signature is verified before it is used: a token or a service may have another key than it says, or be faulty.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.key.sign(message).map_err(|error| {
+        let verified = |signature: Vec<u8>| {
+            let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.key.public().0);
+            match public.verify(message, &signature) {
+                Ok(()) => Ok(signature),
+                Err(_) => Err(key::Error::WrongSignature { uri: self.uri.clone() }),
+            }
+        };
+        self.key.sign(message).and_then(verified).map_err(|error| {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             rcgen::Error::RemoteKeyError
         })

@@ -10,10 +10,14 @@ use crate::home::{self, Access, Home};
 
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
 pub const ROOT_KEY: &str = "root-ca.key";
+/// Where the root CA's private key is, if it is somewhere else: one line, a key URI.
+pub const ROOT_KEY_URI: &str = "root-ca.uri";
 /// The root CA's certificate, PEM.
 pub const ROOT_CERTIFICATE: &str = "root-ca.crt";
 /// The signer CA's private key, PKCS#8 PEM.
 pub const SIGNER_KEY: &str = "signer-ca.key";
+/// Where the signer CA's private key is, if it is somewhere else: one line, a key URI.
+pub const SIGNER_KEY_URI: &str = "signer-ca.uri";
 /// The signer CA's certificate signing request, PEM.
 pub const SIGNER_REQUEST: &str = "signer-ca.csr";
 /// The signer CA's certificate, PEM.
@@ -22,8 +26,16 @@ pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
 pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
 
 /// Every file above in the order in which they are made: what an interrupted run leaves is a beginning of it.
-pub(super) const FILES: [&str; 6] =
-    [ROOT_KEY, ROOT_CERTIFICATE, SIGNER_KEY, SIGNER_REQUEST, SIGNER_CERTIFICATE, VERIFICATION_CERTIFICATE];
+pub(super) const FILES: [&str; 8] = [
+    ROOT_KEY,
+    ROOT_KEY_URI,
+    ROOT_CERTIFICATE,
+    SIGNER_KEY,
+    SIGNER_KEY_URI,
+    SIGNER_REQUEST,
+    SIGNER_CERTIFICATE,
+    VERIFICATION_CERTIFICATE,
+];
 
 /// A certificate authority of the home folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +58,8 @@ impl Role {
     /// The file that says where its key is, if the key is somewhere else: one line, a key URI.
     pub fn uri_file(self) -> &'static str {
         match self {
-            Self::Root => "root-ca.uri",
-            Self::Signer => "signer-ca.uri",
+            Self::Root => ROOT_KEY_URI,
+            Self::Signer => SIGNER_KEY_URI,
         }
     }
 
@@ -95,8 +107,8 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crat
     };
     let root_key = has_key(home, Role::Root).then(|| key_of(home, keys, Role::Root, &root)).transpose()?;
     let chain = Chain::new(root, signer.clone(), key_of(home, keys, Role::Signer, &signer)?, now)?;
-    root_key.as_ref().map_or(Ok(()), check)?;
-    check(chain.key())?;
+    root_key.as_ref().map_or(Ok(()), Signer::check)?;
+    chain.key().check()?;
     Ok(chain)
 }
 
@@ -125,13 +137,8 @@ pub fn key_uri(home: &Home, role: Role) -> Result<Uri, crate::Error> {
 }
 
 /// Whether the home folder has the key, or says where it is.
-pub(super) fn has_key(home: &Home, role: Role) -> bool {
+pub fn has_key(home: &Home, role: Role) -> bool {
     exists(home, role.key_file()) || exists(home, role.uri_file())
-}
-
-/// Opens a key now if that takes nobody's help.
-fn check(key: &Signer) -> Result<(), crate::Error> {
-    key.open().map(drop)
 }
 
 /// Keeps the verification certificate of [`super::verification_certificate`] where the existing tool has it.

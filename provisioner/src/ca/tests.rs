@@ -13,11 +13,12 @@ use crate::home::Home;
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17.5 UTC);
 
-fn names(mark: &str) -> create::Names {
-    create::Names {
+fn order(mark: &str, force: bool) -> create::Order {
+    let names = create::Names {
         root: profile::Name::new("Zero Touch", &format!("{mark} Root CA")).unwrap(),
         signer: profile::Name::new("Zero Touch", &format!("{mark} Signer FFFF")).unwrap(),
-    }
+    };
+    create::Order { force, ..create::Order::new(names) }
 }
 
 fn home() -> (tempfile::TempDir, Home) {
@@ -27,7 +28,7 @@ fn home() -> (tempfile::TempDir, Home) {
 }
 
 fn create(home: &Home, mark: &str, force: bool) -> Result<create::Created, crate::Error> {
-    create::create(home, &Keys::new(()), &names(mark), force, NOW)
+    create::create(home, &Keys::new(()), &order(mark, force), NOW)
 }
 
 fn load(home: &Home, now: OffsetDateTime) -> Result<Chain, crate::Error> {
@@ -325,7 +326,7 @@ fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
     let (_guard, home) = home();
     let notes = std::sync::Arc::new(Notes::default());
     let keys = Keys::new(std::sync::Arc::clone(&notes));
-    create::create(&home, &keys, &names("Test"), false, NOW).unwrap();
+    create::create(&home, &keys, &order("Test", false), NOW).unwrap();
     let chain = store::load(&home, &keys, NOW).unwrap();
     let (device, _) = issue_device(&chain);
     let verification = verification_certificate(&chain, "c0de", NOW).unwrap();
@@ -346,6 +347,6 @@ fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
     );
     notes.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(matches!(ca_error(verification_certificate(&chain, "c0de", NOW)), Error::Random));
-    assert!(matches!(ca_error(create::create(&home, &keys, &names("New"), true, NOW)), Error::Random));
+    assert!(matches!(ca_error(create::create(&home, &keys, &order("New", true), NOW)), Error::Random));
     assert!(!home.file("root-ca.crt").exists(), "a certificate that was not noted is not written");
 }

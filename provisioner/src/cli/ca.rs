@@ -1,6 +1,7 @@
-//! `ca create`, `ca show`, and in files of their own `ca rotate` and `ca crl`.
+//! `ca create`, `ca show`, `ca encrypt` and `ca export-root`, and in files of their own `ca rotate` and `ca crl`.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,7 +13,9 @@ mod rotate;
 
 use super::Context;
 use crate::Error;
-use crate::ca::{Certificate, certificate, create as creation, store};
+use crate::ca::key::Uri;
+use crate::ca::store::Role;
+use crate::ca::{Certificate, certificate, create as creation, export, store};
 
 /// What to do with the certificate authorities.
 #[derive(Debug, Subcommand)]
@@ -25,6 +28,14 @@ pub enum Command {
     Rotate(rotate::Arguments),
     /// Write the revocation lists of the signer CAs
     Crl(crl::Arguments),
+    /// Encrypt the keys that are in files of the home with a new passphrase
+    Encrypt,
+    /// Take the root's key offline: copy it to a folder, verify the copy, and remove it from the home
+    ExportRoot {
+        /// The folder, on another medium
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 /// How a new chain is named.
@@ -39,6 +50,15 @@ pub struct Names {
     /// Common name of the signer CA [default: `<org> Signer FFFF`]
     #[arg(long, value_name = "NAME")]
     pub signer_cn: Option<String>,
+    /// Where the root's key is: a file, or a key URI; a new key is made there if there is none [default: root-ca.key]
+    #[arg(long, value_name = "FILE|URI")]
+    pub root_key: Option<Uri>,
+    /// The same for the signer's key [default: signer-ca.key]
+    #[arg(long, value_name = "FILE|URI")]
+    pub signer_key: Option<Uri>,
+    /// Encrypt the key files that are made with a passphrase
+    #[arg(long)]
+    pub encrypt: bool,
     /// Make new ones although there are some; the old files keep their content under another name
     #[arg(long)]
     pub force: bool,
@@ -54,11 +74,19 @@ pub async fn run(command: &Command, context: &Context) -> Result<(), Error> {
         Command::Show => show(context),
         Command::Rotate(arguments) => rotate::run(arguments, context).await,
         Command::Crl(arguments) => crl::run(arguments, context),
+        Command::Encrypt => encrypt(context),
+        Command::ExportRoot { folder } => export_root(folder, context),
     }
 }
 
 fn create(names: &Names, context: &Context) -> Result<(), Error> {
     let chain = creation::Names::new(&names.org, names.root_cn.as_deref(), names.signer_cn.as_deref())?;
+    if [&names.root_key, &names.signer_key].into_iter().flatten().any(Uri::holds_a_pin) {
+        context.note(
+            "warning: other users can see a PIN on the command line in the list of processes; \
+             use pin-source, MICROCHIP_IOT_PASSPHRASE or the prompt",
+        );
+    }
     let now = OffsetDateTime::now_utc();
     if context.global.dry_run {
         let there = store::load(&context.home, &context.keys, now);
@@ -70,7 +98,14 @@ fn create(names: &Names, context: &Context) -> Result<(), Error> {
         context.note(format_args!("{what} ({})", context.home.root().display()));
         return Ok(());
     }
-    let created = creation::create(&context.home, &context.keys, &chain, names.force, now)?;
+    let order = creation::Order {
+        names: chain,
+        root_key: names.root_key.clone(),
+        signer_key: names.signer_key.clone(),
+        encrypt: names.encrypt,
+        force: names.force,
+    };
+    let created = creation::create(&context.home, &context.keys, &order, now)?;
     for name in &created.set_aside {
         context.note(format_args!("kept the old file as {name}"));
     }
@@ -94,6 +129,53 @@ impl fmt::Display for Done {
             write!(f, "made {} in {}", self.created.made.join(", "), self.home)
         }
     }
+}
+
+/// Encrypts the key files of the home; what is encrypted already gets the new passphrase as well.
+fn encrypt(context: &Context) -> Result<(), Error> {
+    let _lock = context.home.lock()?;
+    let mut files = Vec::new();
+    for role in [Role::Root, Role::Signer] {
+        let file = context.home.file(role.key_file());
+        if file.exists() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(super::Error::usage(
+            "there is no key file in the home",
+            "keys in a token or in AWS KMS are protected there",
+        )
+        .into());
+    }
+    let names = files.iter().filter_map(|file| file.file_name()?.to_str()).collect::<Vec<_>>().join(", ");
+    if context.global.dry_run {
+        context.note(format_args!("would encrypt {names}"));
+        return Ok(());
+    }
+    context.keys.encrypt(&files)?;
+    context.result(format_args!("encrypted {names}"), &serde_json::json!({ "encrypted": files }));
+    Ok(())
+}
+
+fn export_root(folder: &Path, context: &Context) -> Result<(), Error> {
+    let _lock = context.home.lock()?;
+    if context.global.dry_run {
+        context.note(format_args!("would move the root's key to {}", folder.display()));
+        return Ok(());
+    }
+    let copy = export::copy_root(&context.home, folder)?;
+    context.confirm(&format!(
+        "The root's key has been copied to {} and read back. It will be removed from {}; \
+         without the copy, no signer can be made for this root any more.",
+        copy.key.display(),
+        context.home.root().display(),
+    ))?;
+    export::remove_root(&context.home)?;
+    let said =
+        format!("the root's key is at {} alone; keep a second copy of it elsewhere", copy.key.display());
+    context.result(said, &copy);
+    Ok(())
 }
 
 fn show(context: &Context) -> Result<(), Error> {

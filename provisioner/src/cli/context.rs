@@ -9,9 +9,10 @@ use directories::BaseDirs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::passphrase::Sources;
 use super::{Global, Output};
 use crate::audit::Log;
-use crate::ca::key::Keys;
+use crate::ca::key::{Keys, kms};
 use crate::home::{self, Home};
 
 /// Work shorter than this shows no progress.
@@ -39,7 +40,8 @@ impl Context {
             None => BaseDirs::new().ok_or(home::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
         let home = Home::at(root);
-        let keys = Keys::new(Log::of(&home));
+        let account = kms::Settings { profile: global.profile.clone(), region: global.region.clone() };
+        let keys = Keys::opened_by(Sources::new(&global), account, Log::of(&home));
         Ok(Self { global, home, keys })
     }
 

@@ -203,7 +203,8 @@ fn chain(context: &Context) -> Result<Option<ca::Chain>, TopError> {
             if !context.global.dry_run =>
         {
             let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None)?;
-            let created = ca::create::create(&context.home, &context.keys, &names, false, now)?;
+            let order = ca::create::Order::new(names);
+            let created = ca::create::create(&context.home, &context.keys, &order, now)?;
             let folder = context.home.root().display();
             context
                 .note(format_args!("made a certificate authority in {folder}: {}", created.made.join(", ")));
@@ -270,8 +271,8 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_never_printed() {
-        let shown = format!("{:?}", parsed("provisioner -m jitr -ssid net -psk word"));
-        assert!(!shown.contains("word"), "{shown}");
+        let shown = format!("{:?}", parsed("provisioner -m jitr -ssid net -psk sesame"));
+        assert!(!shown.contains("sesame"), "{shown}");
     }
 
     #[test]

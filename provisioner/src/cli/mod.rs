@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod legacy;
 mod line;
 mod logging;
+pub mod passphrase;
 mod prompt;
 mod provision;
 mod register;
@@ -105,6 +106,9 @@ pub struct Global {
     /// How much to tell on stderr about what goes on inside
     #[arg(short = 'l', long, global = true, value_enum, default_value_t = Level::Warning, value_name = "LEVEL")]
     pub logging: Level,
+    /// Passphrases.
+    #[command(flatten)]
+    pub passphrase: passphrase::Unlocking,
 }
 
 /// Form of the output.

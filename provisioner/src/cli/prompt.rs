@@ -4,12 +4,17 @@ use std::io::{self, IsTerminal};
 
 use console::Term;
 
-use super::{Context, Error};
+use super::{Context, Error, Global};
 
 impl Context {
     /// Whether somebody is there to be asked.
     pub fn can_ask(&self) -> bool {
-        !self.global.non_interactive && Term::stderr().is_term() && io::stdin().is_terminal()
+        Self::somebody_can_be_asked(&self.global)
+    }
+
+    /// As [`Context::can_ask`], where there is no context yet.
+    pub(super) fn somebody_can_be_asked(global: &Global) -> bool {
+        !global.non_interactive && Term::stderr().is_term() && io::stdin().is_terminal()
     }
 
     /// Asks for a yes to `what`, a whole sentence. `--yes` is one.
@@ -48,13 +53,18 @@ impl Context {
     /// # Errors
     /// [`Error::Terminal`].
     pub fn secret(&self, what: &str) -> Result<String, Error> {
-        let terminal = Term::stderr();
-        let ask = || {
-            terminal.write_str(&format!("{what}: "))?;
-            terminal.read_secure_line()
-        };
-        ask().map_err(|source| Error::Terminal { source })
+        secret(what)
     }
+}
+
+/// As [`Context::secret`], where there is no context yet.
+pub(super) fn secret(what: &str) -> Result<String, Error> {
+    let terminal = Term::stderr();
+    let ask = || {
+        terminal.write_str(&format!("{what}: "))?;
+        terminal.read_secure_line()
+    };
+    ask().map_err(|source| Error::Terminal { source })
 }
 
 fn ask(question: &str) -> Result<String, Error> {

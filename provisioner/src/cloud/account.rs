@@ -108,6 +108,12 @@ impl Account {
         aws_sdk_iam::Client::from_conf(config.build())
     }
 
+    /// AWS Key Management Service.
+    pub fn kms(&self) -> aws_sdk_kms::Client {
+        let config = aws_sdk_kms::config::Builder::from(&self.config).interceptor(CallLog);
+        aws_sdk_kms::Client::from_conf(config.build())
+    }
+
     /// Partition, Region and account number, by asking AWS who the caller is.
     ///
     /// # Errors
@@ -129,7 +135,7 @@ impl Account {
     }
 
     /// Turns the failure of the call `action` (`service:Operation`, as in IAM policies) into an [`Error`].
-    pub(super) fn failed<E>(&self, action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
+    pub(crate) fn failed<E>(&self, action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {

@@ -30,33 +30,17 @@ pub(super) fn certificate(folder: &Path, name: &'static str) -> Result<Certifica
 }
 
 pub(super) async fn create_ca(story: &mut Story) -> Result<String, StoryError> {
-    story.laptop.provisioner(&["ca", "create"]).await?;
+    let signer = story.signer;
+    let keys = signer.prepare(&mut story.laptop)?;
+    let arguments: Vec<&str> = ["ca", "create"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+    story.laptop.provisioner(&arguments).await?;
     let folder = story.laptop.microchip_iot();
-    let (root, signer) = (certificate(&folder, "root-ca.crt")?, certificate(&folder, "signer-ca.crt")?);
-    let (root, signer) = (x509::parse(&root)?, x509::parse(&signer)?);
-    if !x509::issued_by(&root, &root) || !x509::issued_by(&signer, &root) {
+    let (root, issued) = (certificate(&folder, "root-ca.crt")?, certificate(&folder, "signer-ca.crt")?);
+    let (root, issued) = (x509::parse(&root)?, x509::parse(&issued)?);
+    if !x509::issued_by(&root, &root) || !x509::issued_by(&issued, &root) {
         return differs("signatures that do not chain from the root CA to the signer CA");
     }
-    for key in ["root-ca.key", "signer-ca.key"] {
-        check_private(&folder.join(key))?;
-    }
-    Ok("root CA → signer CA, keys readable by you alone".to_owned())
-}
-
-#[cfg(unix)]
-fn check_private(path: &Path) -> Result<(), StoryError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata =
-        fs::metadata(path).map_err(|source| StoryError::Folder { path: path.to_owned(), source })?;
-    match metadata.permissions().mode() & 0o777 {
-        0o600 => Ok(()),
-        mode => differs(format!("{} with mode {mode:o}", path.display())),
-    }
-}
-
-#[cfg(not(unix))]
-fn check_private(path: &Path) -> Result<(), StoryError> {
-    fs::metadata(path).map(drop).map_err(|source| StoryError::Folder { path: path.to_owned(), source })
+    Ok(format!("root CA → signer CA, {}", signer.seen(&folder)?))
 }
 
 pub(super) async fn set_up(story: &mut Story) -> Result<String, StoryError> {

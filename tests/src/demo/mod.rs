@@ -5,6 +5,7 @@ mod board;
 mod calls;
 mod laptop;
 mod programs;
+mod signer;
 mod story;
 mod stranger;
 pub mod timeline;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 pub use programs::ProgramError;
+pub use signer::Signer;
 pub use story::StoryError;
 pub use timeline::Output;
 
@@ -41,6 +43,9 @@ pub struct Arguments {
     /// Speed of the simulated boards
     #[arg(long, value_enum, default_value_t, value_name = "SPEED")]
     pub baud: Baud,
+    /// Where the certificate authority has its keys
+    #[arg(long, value_enum, default_value_t, value_name = "BACKEND")]
+    pub signer: Signer,
     /// Form of the timeline
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub output: Output,

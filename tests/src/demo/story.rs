@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::calls::{CallCount, Latency, Span};
 use super::programs::{Laptop, ProgramError, Programs};
 use super::timeline::{Actor, Heading};
-use super::{Arguments, Baud, account, board, laptop, stranger};
+use super::{Arguments, Baud, Signer, account, board, laptop, stranger};
 use crate::board::{self as simulated, SimulatedBoard};
 use crate::certificate_store::{CertificateStore, StoreError};
 use crate::device::{Credentials, Device, DeviceError, Endpoint};
@@ -45,6 +45,9 @@ pub enum StoryError {
     /// The folder of the demo has something in it.
     #[error("{0} is not empty: name another folder, or empty this one")]
     FolderInUse(PathBuf),
+    /// The token that was to hold the keys.
+    #[error("no token")]
+    Token(#[from] crate::softhsm::Error),
     /// The simulated board.
     #[error("no board")]
     Board(#[source] std::io::Error),
@@ -85,6 +88,7 @@ pub(super) struct Participant {
 /// What the steps share.
 pub(super) struct Story {
     pub(super) laptop: Laptop,
+    pub(super) signer: Signer,
     pub(super) programs: Programs,
     pub(super) testbed: Testbed,
     pub(super) boards: [Participant; 2],
@@ -118,6 +122,7 @@ impl Story {
         let boards = [plug_in(arguments.baud)?, plug_in(arguments.baud)?];
         Ok(Self {
             laptop,
+            signer: arguments.signer,
             programs,
             testbed,
             boards,

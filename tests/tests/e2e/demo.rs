@@ -1,5 +1,6 @@
 //! The demo, run as a user runs it.
 
+use std::io::Write;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -45,6 +46,38 @@ fn every_step_of_the_demo_happens() {
     assert_eq!(again.status.code(), Some(1));
     let complaint = String::from_utf8(again.stderr).unwrap();
     assert!(complaint.contains("is not empty"), "{complaint}");
+}
+
+/// Plays the story with the certificate authority's keys in `backend`, and gives what was seen of them.
+fn played_with(backend: &str) -> String {
+    let output = testbed(&["--baud", "fast", "--output", "json", "--signer", backend]);
+    let stdout = std::str::from_utf8(&output.stdout).unwrap();
+    assert!(output.status.success(), "{output:#?}");
+    let steps: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(steps.iter().filter_map(|step| step["step"].as_str()).eq(STEPS), "{stdout}");
+    steps[0]["seen"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_demo_happens_with_encrypted_keys() {
+    assert_eq!(played_with("encrypted"), "root CA → signer CA, keys encrypted");
+}
+
+#[test]
+fn the_demo_happens_with_keys_in_kms() {
+    assert_eq!(played_with("kms"), "root CA → signer CA, keys in KMS");
+}
+
+#[test]
+fn the_demo_happens_with_keys_in_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Err(error @ testbed::softhsm::Error::Missing) = testbed::softhsm::SoftHsm::start(folder.path()) {
+        assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{error}");
+        // Past the harness, which keeps what a passing test prints to itself.
+        std::io::stderr().write_all(format!("skipped, token: {error}\n").as_bytes()).unwrap();
+        return;
+    }
+    assert_eq!(played_with("pkcs11"), "root CA → signer CA, keys in a token");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod control_plane;
 mod demo;
 mod function;
 mod gateway;
+mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod aws_cli;
+mod kms;
 mod ministack;
 mod scenario;
 mod server;

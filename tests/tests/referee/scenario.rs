@@ -18,7 +18,7 @@ const MOTO: &[(&str, &str)] = &[
     ("teardown", "neither ListCACertificates nor ListTagsForResource is there"),
 ];
 /// moto as AWS names certificates: by the hash of their DER form. Without the setting it hashes the PEM text.
-const SERVER: &str = "\
+pub(crate) const SERVER: &str = "\
 from moto.core.config import default_user_config
 default_user_config['iot'] = {'use_valid_cert': True}
 from moto.server import main

@@ -34,7 +34,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let (home, keys) = (Home::at(folder.path()), Keys::new(()));
         let names = create::Names::new("Zero Touch", None, None).unwrap();
-        create::create(&home, &keys, &names, false, now).unwrap();
+        create::create(&home, &keys, &create::Order::new(names), now).unwrap();
         let chain = store::load(&home, &keys, now).unwrap();
         let authority = authorities::all(&home).unwrap().remove(0);
         let fixture = Self { folder, home, chain, authority, now };

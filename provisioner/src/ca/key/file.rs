@@ -1,16 +1,29 @@
-//! A key in a file: PKCS#8 PEM, for its owner alone. In memory it is wiped when it is dropped.
+//! A key in a file: PKCS#8 PEM, encrypted or not, for its owner alone. In memory it is wiped when it is dropped.
 
 use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use pkcs8::der::{Decode, Encode, SecretDocument};
+use pkcs8::pkcs5::{self, pbes2};
+use pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
 use zeroize::Zeroizing;
 
-use super::{Error, Key, PublicKey};
+use super::{Error, Key, Passphrase, PublicKey};
 use crate::home::{self, Access};
 
-/// The label of an unencrypted PKCS#8 key (RFC 7468, section 10).
-const LABEL: &str = "PRIVATE KEY";
+/// The labels of a PKCS#8 key, an encrypted one (RFC 7468, sections 10 and 11), and the form before PKCS#8 (RFC 5915).
+const PLAIN: &str = "PRIVATE KEY";
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+const SEC1: &str = "EC PRIVATE KEY";
+
+/// What a passphrase costs to try: scrypt with N = 2^14, r = 8, p = 5, which is OWASP's recommendation for the 16 MiB that
+/// OpenSSL allows at the most unless it is told otherwise.
+const SCRYPT_COST: u64 = 1 << 14;
+const SCRYPT_BLOCK_SIZE: u16 = 8;
+const SCRYPT_PARALLELIZATION: u16 = 5;
+/// A file may ask for at most so much memory, in bytes: one that was tampered with must not exhaust the machine.
+const SCRYPT_MEMORY_MAX: u64 = 1 << 30;
 
 /// A key that was read from a file. The library behind it wipes the private part when it frees it.
 pub struct FileKey {
@@ -22,6 +35,10 @@ impl FileKey {
     fn new(pair: EcdsaKeyPair) -> Option<Self> {
         let public = PublicKey(pair.public_key().as_ref().try_into().ok()?);
         Some(Self { pair, public })
+    }
+
+    fn from_der(der: &[u8]) -> Option<Self> {
+        Self::new(EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, der).ok()?)
     }
 }
 
@@ -36,41 +53,121 @@ impl Key for FileKey {
     }
 }
 
-/// Reads a key; `None` where there is no such file.
+/// The content of a key file.
+pub(super) enum Content {
+    /// A key.
+    Plain(FileKey),
+    /// A key that a passphrase opens.
+    Encrypted(Encrypted),
+}
+
+/// A key that a passphrase opens.
+pub(super) struct Encrypted {
+    info: EncryptedPrivateKeyInfoOwned,
+    file: String,
+}
+
+impl Encrypted {
+    /// The key; `None` if this is not its passphrase.
+    ///
+    /// # Errors
+    /// [`Error::Cipher`] for a file that is encrypted in a way that is not supported.
+    pub(super) fn decrypt(&self, passphrase: &Passphrase) -> Result<Option<FileKey>, Error> {
+        match self.info.decrypt(passphrase.reveal()) {
+            Ok(der) => Ok(FileKey::from_der(der.as_bytes())),
+            Err(pkcs8::Error::EncryptedPrivateKey(
+                pkcs5::Error::UnsupportedAlgorithm { .. }
+                | pkcs5::Error::NoPbes1CryptSupport
+                | pkcs5::Error::AlgorithmParametersInvalid { .. },
+            )) => Err(Error::Cipher { file: self.file.clone() }),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Reads a key file; `None` where there is none.
 ///
 /// # Errors
-/// [`home::Error::Exposed`] for a file that others can read; [`Error::Malformed`].
-pub(super) fn open(path: &Path) -> Result<Option<FileKey>, crate::Error> {
+/// [`home::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`].
+pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
     let Some(text) = home::read_secret(path)? else { return Ok(None) };
-    let malformed = || {
-        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        crate::ca::Error::from(Error::Malformed { file })
-    };
-    let key = parse(&text).ok_or_else(malformed)?;
-    Ok(Some(key))
+    let file = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(Some(parse(&text, file).map_err(crate::ca::Error::from)?))
 }
 
-fn parse(text: &[u8]) -> Option<FileKey> {
-    let pem = pem::parse(text).ok()?;
-    let der = Zeroizing::new(pem.into_contents());
-    FileKey::new(EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, &der).ok()?)
+fn parse(text: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
+    let malformed = || Error::Malformed { file: file() };
+    let text = std::str::from_utf8(text).map_err(|_| malformed())?;
+    let (label, der) = SecretDocument::from_pem(text).map_err(|_| malformed())?;
+    match label {
+        PLAIN | SEC1 => FileKey::from_der(der.as_bytes()).map(Content::Plain).ok_or_else(malformed),
+        ENCRYPTED => {
+            let info = EncryptedPrivateKeyInfoOwned::from_der(der.as_bytes())
+                .ok()
+                .filter(|info| is_affordable(&info.encryption_algorithm))
+                .ok_or_else(|| Error::Cipher { file: file() })?;
+            Ok(Content::Encrypted(Encrypted { info, file: file() }))
+        }
+        _ => Err(malformed()),
+    }
 }
 
-/// Makes a key and writes it.
+fn is_affordable(scheme: &pkcs5::EncryptionScheme) -> bool {
+    match scheme.pbes2().map(|parameters| &parameters.kdf) {
+        Some(pbes2::Kdf::Scrypt(scrypt)) => {
+            let cost_is_valid = scrypt.cost_parameter > 1 && scrypt.cost_parameter.is_power_of_two();
+            let memory = scrypt.cost_parameter.saturating_mul(128 * u64::from(scrypt.block_size));
+            cost_is_valid && memory <= SCRYPT_MEMORY_MAX && scrypt.parallelization <= 64
+        }
+        _ => true,
+    }
+}
+
+/// Makes a key and writes it, encrypted with the passphrase if there is one.
 ///
 /// # Errors
 /// [`home::Error::Io`]; [`Error::Cryptography`].
-pub(super) fn make(path: &Path) -> Result<FileKey, crate::Error> {
-    let made = || {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).ok()?;
-        let der = pair.to_pkcs8v1().ok()?;
-        let pem = Zeroizing::new(pkcs8::der::pem::encode_string(LABEL, LINE_ENDING, der.as_ref()).ok()?);
-        Some((FileKey::new(pair)?, pem))
-    };
-    let (key, pem) = made().ok_or(crate::ca::Error::from(Error::Cryptography { action: "make a key" }))?;
-    home::write(path, pem.as_bytes(), Access::Secret)?;
+pub(super) fn make(path: &Path, passphrase: Option<&Passphrase>) -> Result<FileKey, crate::Error> {
+    let broken = || crate::ca::Error::from(Error::Cryptography { action: "make a key" });
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| broken())?;
+    let key = FileKey::new(pair).ok_or_else(broken)?;
+    write(path, &key, passphrase)?;
     Ok(key)
 }
 
-/// The same file on every system.
-const LINE_ENDING: pkcs8::LineEnding = pkcs8::LineEnding::LF;
+/// Writes a key, encrypted with the passphrase if there is one; a file that is there is replaced in one step.
+///
+/// # Errors
+/// [`home::Error::Io`]; [`Error::Cryptography`].
+pub(super) fn write(path: &Path, key: &FileKey, passphrase: Option<&Passphrase>) -> Result<(), crate::Error> {
+    let broken = || crate::ca::Error::from(Error::Cryptography { action: "write a key" });
+    let pem = encode(key, passphrase).ok_or_else(broken)?;
+    Ok(home::write(path, pem.as_bytes(), Access::Secret)?)
+}
+
+fn encode(key: &FileKey, passphrase: Option<&Passphrase>) -> Option<Zeroizing<String>> {
+    let der = key.pair.to_pkcs8v1().ok()?;
+    let Some(passphrase) = passphrase else {
+        let document = SecretDocument::try_from(der.as_ref()).ok()?;
+        return document.to_pem(PLAIN, LineEnding::LF).ok();
+    };
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    aws_lc_rs::rand::fill(&mut salt).ok()?;
+    aws_lc_rs::rand::fill(&mut iv).ok()?;
+    let kdf = pbes2::ScryptParams {
+        salt: pbes2::Salt::new(salt).ok()?,
+        cost_parameter: SCRYPT_COST,
+        block_size: SCRYPT_BLOCK_SIZE,
+        parallelization: SCRYPT_PARALLELIZATION,
+        key_length: None,
+    };
+    let parameters =
+        pbes2::Parameters { kdf: kdf.into(), encryption: pbes2::EncryptionScheme::Aes256Cbc { iv } };
+    let encrypted_data = parameters.encrypt(passphrase.reveal(), der.as_ref()).ok()?;
+    let info = EncryptedPrivateKeyInfoOwned {
+        encryption_algorithm: parameters.into(),
+        encrypted_data: pkcs8::der::asn1::OctetString::new(encrypted_data).ok()?,
+    };
+    let document = SecretDocument::try_from(info.to_der().ok()?).ok()?;
+    document.to_pem(ENCRYPTED, LineEnding::LF).ok()
+}

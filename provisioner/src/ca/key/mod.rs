@@ -1,10 +1,11 @@
 //! Keys that sign, wherever they live: named by a [`Uri`], opened once a run by [`Keys`].
 //!
-//! [`file`] keeps a key in PKCS#8.
+//! [`file`] keeps a key in PKCS#8, encrypted or not; [`pkcs11`] uses one in a token, [`kms`] one in AWS KMS; [`passphrase`]
+//! is how they are opened.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jitr::thing_name::PUBLIC_KEY_SIZE;
 use rcgen::{PublicKeyData, SignatureAlgorithm};
@@ -13,9 +14,15 @@ use super::signer::Observer;
 
 mod error;
 pub mod file;
+pub mod kms;
+pub mod passphrase;
+pub mod pkcs11;
+#[cfg(test)]
+mod tests;
 mod uri;
 
 pub use error::Error;
+pub use passphrase::{Passphrase, Passphrases};
 pub use uri::{Malformed, Uri};
 
 /// A P-256 private key that signs.
@@ -51,14 +58,39 @@ pub struct Keys {
 }
 
 struct Shared {
-    opened: Mutex<HashMap<Uri, Arc<dyn Key>>>,
+    opened: Mutex<Opened>,
+    passphrases: Box<dyn Passphrases>,
+    account: kms::Settings,
     observer: Box<dyn Observer>,
 }
 
+/// What this run has opened so far.
+#[derive(Default)]
+struct Opened {
+    keys: HashMap<Uri, Arc<dyn Key>>,
+    /// The passphrase that opened the last key: keys that were made together have the same one.
+    passphrase: Option<Passphrase>,
+}
+
 impl Keys {
-    /// Keys of which `observer` is told every signature.
+    /// Keys of which `observer` is told every signature, and that nothing but their files opens.
     pub fn new(observer: impl Observer + 'static) -> Self {
-        Self { shared: Arc::new(Shared { opened: Mutex::default(), observer: Box::new(observer) }) }
+        Self::opened_by((), kms::Settings::default(), observer)
+    }
+
+    /// Keys that `passphrases` open, or that are in KMS in this account, and of which `observer` is told every signature.
+    pub fn opened_by(
+        passphrases: impl Passphrases + 'static,
+        account: kms::Settings,
+        observer: impl Observer + 'static,
+    ) -> Self {
+        let shared = Shared {
+            opened: Mutex::default(),
+            passphrases: Box::new(passphrases),
+            account,
+            observer: Box::new(observer),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Who is told of every signature.
@@ -66,37 +98,137 @@ impl Keys {
         &*self.shared.observer
     }
 
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Opens the key behind `uri`, unless this run has opened it before; `None` where there is none.
     ///
     /// # Errors
     /// [`Error`]; [`crate::home::Error::Exposed`] for a key file that others can read.
     pub fn open(&self, uri: &Uri) -> Result<Option<Arc<dyn Key>>, crate::Error> {
-        let mut opened = self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = opened.get(uri) {
+        let mut opened = self.opened();
+        if let Some(key) = opened.keys.get(uri) {
             return Ok(Some(Arc::clone(key)));
         }
         let found: Option<Arc<dyn Key>> = match uri {
-            Uri::File(path) => file::open(path)?.map(|key| Arc::new(key) as _),
+            Uri::File(path) => match file::read(path)? {
+                None => None,
+                Some(file::Content::Plain(key)) => Some(Arc::new(key)),
+                Some(file::Content::Encrypted(key)) => {
+                    Some(Arc::new(self.decrypt(uri, &key, &mut opened)?))
+                }
+            },
+            Uri::Pkcs11(named) => {
+                pkcs11::open(named, &*self.shared.passphrases)?.map(|key| Arc::new(key) as _)
+            }
+            Uri::AwsKms(named) => kms::open(named, &self.shared.account)?.map(|key| Arc::new(key) as _),
         };
-        Ok(found.inspect(|key| drop(opened.insert(uri.clone(), Arc::clone(key)))))
+        Ok(found.inspect(|key| drop(opened.keys.insert(uri.clone(), Arc::clone(key)))))
+    }
+
+    fn decrypt(
+        &self,
+        uri: &Uri,
+        key: &file::Encrypted,
+        opened: &mut Opened,
+    ) -> Result<file::FileKey, crate::Error> {
+        let tried = opened.passphrase.clone();
+        let (key, passphrase) = passphrase::unlock(&*self.shared.passphrases, uri, tried, |passphrase| {
+            Ok(key.decrypt(passphrase).map_err(super::Error::from)?)
+        })?;
+        opened.passphrase = Some(passphrase);
+        Ok(key)
+    }
+
+    /// Whether the key behind `uri` is at hand: it is there, and nobody need be asked, nor a service called, to open it.
+    ///
+    /// # Errors
+    /// As [`Keys::open`].
+    pub fn is_at_hand(&self, uri: &Uri) -> Result<bool, crate::Error> {
+        if self.opened().keys.contains_key(uri) {
+            return Ok(true);
+        }
+        self.is_in_the_clear(uri)
+    }
+
+    /// Whether the key is in a file that no passphrase protects.
+    ///
+    /// # Errors
+    /// As [`Keys::open`].
+    pub fn is_in_the_clear(&self, uri: &Uri) -> Result<bool, crate::Error> {
+        match uri {
+            Uri::File(path) => Ok(matches!(file::read(path)?, Some(file::Content::Plain(_)))),
+            Uri::Pkcs11(_) | Uri::AwsKms(_) => Ok(false),
+        }
     }
 
     /// Forgets what has been opened: the files behind it have been set aside.
     pub(super) fn close(&self) {
-        self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.opened() = Opened::default();
     }
 
-    /// Makes a new key behind `uri`, where none may be.
+    /// Makes a new key behind `uri`, where none may be; a file is encrypted if `encrypt` says so. Gives the URI of the key.
     ///
     /// # Errors
-    /// As [`Keys::open`].
-    pub fn make(&self, uri: &Uri) -> Result<Arc<dyn Key>, crate::Error> {
-        let key: Arc<dyn Key> = match uri {
-            Uri::File(path) => Arc::new(file::make(path)?),
+    /// As [`Keys::open`]; [`Error::PassphrasesDiffer`], [`Error::ShortPassphrase`], [`Error::NoPassphrase`].
+    pub fn make(&self, uri: &Uri, encrypt: bool) -> Result<Uri, crate::Error> {
+        let mut opened = self.opened();
+        let (uri, key): (Uri, Arc<dyn Key>) = match uri {
+            Uri::File(path) => {
+                let passphrase = encrypt.then(|| self.choose(uri, &mut opened)).transpose()?;
+                let key = file::make(path, passphrase.as_ref())?;
+                if let Some(passphrase) = &passphrase {
+                    self.shared.passphrases.keep(uri, passphrase)?;
+                }
+                (uri.clone(), Arc::new(key))
+            }
+            Uri::Pkcs11(named) => {
+                let (uri, key) = pkcs11::make(named, &*self.shared.passphrases)?;
+                (uri, Arc::new(key))
+            }
+            Uri::AwsKms(named) => {
+                let (uri, key) = kms::make(named, &self.shared.account)?;
+                (uri, Arc::new(key))
+            }
         };
-        let mut opened = self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(uri.clone(), Arc::clone(&key));
-        Ok(key)
+        opened.keys.insert(uri.clone(), key);
+        Ok(uri)
+    }
+
+    /// The passphrase that the other key was made with, or a new one.
+    fn choose(&self, uri: &Uri, opened: &mut Opened) -> Result<Passphrase, crate::Error> {
+        if let Some(passphrase) = &opened.passphrase {
+            return Ok(passphrase.clone());
+        }
+        let passphrase = passphrase::choose(&*self.shared.passphrases, uri)?;
+        opened.passphrase = Some(passphrase.clone());
+        Ok(passphrase)
+    }
+
+    /// Encrypts the key files with a new passphrase, the same for all of them, whether they are encrypted now or not.
+    ///
+    /// # Errors
+    /// As [`Keys::open`] and [`Keys::make`]. A file that could not be written is as it was.
+    pub fn encrypt(&self, files: &[std::path::PathBuf]) -> Result<(), crate::Error> {
+        let mut opened = self.opened();
+        let mut keys = Vec::new();
+        for path in files {
+            let uri = Uri::File(path.clone());
+            let key = match file::read(path)? {
+                None => return Err(super::Error::NoKey { uri }.into()),
+                Some(file::Content::Plain(key)) => key,
+                Some(file::Content::Encrypted(key)) => self.decrypt(&uri, &key, &mut opened)?,
+            };
+            keys.push((uri, path, key));
+        }
+        let Some((first, ..)) = keys.first() else { return Ok(()) };
+        let passphrase = passphrase::choose(&*self.shared.passphrases, first)?;
+        for (uri, path, key) in &keys {
+            file::write(path, key, Some(&passphrase))?;
+            self.shared.passphrases.keep(uri, &passphrase)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,21 +1,65 @@
 //! What names a key: the URI that `ca create` records and everything that signs reads.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a key is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+use super::kms::{self, KmsUri};
+use super::pkcs11::{self, TokenUri};
+
+/// Where a key is. Two are equal if they are written alike, so that a PIN makes no difference.
+#[derive(Clone, Debug)]
 pub enum Uri {
     /// `file:PATH`, or a path alone: PKCS#8 PEM.
     File(PathBuf),
+    /// `pkcs11:…` (RFC 7512): in a token.
+    Pkcs11(Box<TokenUri>),
+    /// `awskms:…`: in AWS KMS.
+    AwsKms(KmsUri),
+}
+
+impl Uri {
+    /// Whether the key is in a file.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Whether `other` can be the key that this asks for: it is the same, or says more of it than this does.
+    pub fn means(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(this), Self::File(other)) => this == other,
+            (Self::Pkcs11(this), Self::Pkcs11(other)) => this.means(other),
+            (Self::AwsKms(this), Self::AwsKms(other)) => this.means(other),
+            _ => false,
+        }
+    }
+
+    /// Whether a secret is written in it.
+    pub fn holds_a_pin(&self) -> bool {
+        matches!(self, Self::Pkcs11(uri) if uri.pin_value.is_some())
+    }
+}
+
+impl PartialEq for Uri {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Uri {}
+
+impl Hash for Uri {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.to_string().hash(state);
+    }
 }
 
 /// Text that names no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// A scheme that no backend has.
-    #[error("`{scheme}:` is no place for keys; `file:` is")]
+    #[error("`{scheme}:` is no place for keys; `file:`, `pkcs11:` and `awskms:` are")]
     Scheme {
         /// The scheme.
         scheme: String,
@@ -23,6 +67,12 @@ pub enum Malformed {
     /// Nothing after the scheme.
     #[error("`file:` needs the path of a key file")]
     NoPath,
+    /// No PKCS #11 URI.
+    #[error(transparent)]
+    Pkcs11(#[from] pkcs11::Malformed),
+    /// No key in KMS.
+    #[error(transparent)]
+    AwsKms(#[from] kms::Malformed),
 }
 
 impl FromStr for Uri {
@@ -44,6 +94,8 @@ impl FromStr for Uri {
                 let path = rest.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(rest);
                 Ok(Self::File(std::path::absolute(path).unwrap_or_else(|_| path.into())))
             }
+            "pkcs11" => Ok(Self::Pkcs11(Box::new(rest.parse()?))),
+            "awskms" => Ok(Self::AwsKms(rest.parse()?)),
             _ => Err(Malformed::Scheme { scheme: scheme.to_owned() }),
         }
     }
@@ -53,6 +105,8 @@ impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Pkcs11(uri) => uri.fmt(f),
+            Self::AwsKms(uri) => uri.fmt(f),
         }
     }
 }
@@ -63,8 +117,15 @@ mod tests {
 
     #[test]
     fn a_uri_reads_back_as_it_was_written() {
-        let text = "file:/media/usb/root-ca.key";
-        assert_eq!(text.parse::<Uri>().unwrap().to_string(), text);
+        for text in [
+            "file:/media/usb/root-ca.key",
+            "pkcs11:token=ca;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so",
+            "awskms:alias/signer",
+            "awskms:arn:aws:kms:us-east-2:123456789012:key/1234abcd",
+            "awskms:",
+        ] {
+            assert_eq!(text.parse::<Uri>().unwrap().to_string(), text);
+        }
         for same in ["/media/usb/root-ca.key", "file:///media/usb/root-ca.key"] {
             assert_eq!(same.parse::<Uri>().unwrap(), Uri::File("/media/usb/root-ca.key".into()));
         }

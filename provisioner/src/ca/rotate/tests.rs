@@ -12,7 +12,7 @@ fn home() -> (tempfile::TempDir, Home, Keys) {
     let folder = tempfile::tempdir().unwrap();
     let (home, keys) = (Home::at(folder.path()), Keys::new(()));
     let names = create::Names::new("Zero Touch", None, None).unwrap();
-    create::create(&home, &keys, &names, false, NOW).unwrap();
+    create::create(&home, &keys, &create::Order::new(names), NOW).unwrap();
     (folder, home, keys)
 }
 

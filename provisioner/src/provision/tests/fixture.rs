@@ -116,7 +116,8 @@ impl Laptop {
 
     pub(super) fn make_chain(&self, force: bool) {
         let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None).unwrap();
-        ca::create::create(&self.home, &Keys::new(()), &names, force, OffsetDateTime::now_utc()).unwrap();
+        let order = ca::create::Order { force, ..ca::create::Order::new(names) };
+        ca::create::create(&self.home, &Keys::new(()), &order, OffsetDateTime::now_utc()).unwrap();
     }
 
     pub(super) fn connect(board: &Arc<Mutex<Board>>) -> Session {

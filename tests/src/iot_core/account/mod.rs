@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 mod authorities;
 mod certificates;
 mod error;
+mod keys;
 mod page;
 mod policies;
 mod queues;
@@ -20,6 +21,7 @@ pub mod x509;
 pub use authorities::{Authority, CertificateMode, RegisterAuthority, UpdateAuthority};
 pub use certificates::{Certificate, Presented, Status};
 pub use error::Error;
+pub use keys::Key;
 pub use page::{Page, PageRequest, paginate};
 pub use policies::{Policy, PolicyVersion};
 pub use queues::{Message, Queue};
@@ -95,6 +97,7 @@ pub struct Account {
     tags: BTreeMap<String, BTreeMap<String, String>>,
     roles: BTreeMap<String, Role>,
     queues: BTreeMap<String, Queue>,
+    keys: BTreeMap<String, Key>,
 }
 
 impl Account {
@@ -118,6 +121,7 @@ impl Account {
             tags: BTreeMap::new(),
             roles: BTreeMap::new(),
             queues: BTreeMap::new(),
+            keys: BTreeMap::new(),
         }
     }
 

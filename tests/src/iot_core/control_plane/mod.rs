@@ -1,4 +1,4 @@
-//! The control plane: AWS IoT, Lambda, IAM, STS and SQS over HTTP, in AWS's wire formats.
+//! The control plane: AWS IoT, Lambda, IAM, STS, SQS and KMS over HTTP, in AWS's wire formats.
 //!
 //! Signatures are not checked. The credential scope in the `Authorization` header tells service and Region; a request without one is
 //! told apart by its path.
@@ -20,6 +20,7 @@ use crate::lambda_host::LambdaHost;
 mod iam;
 mod interceptor;
 mod iot;
+mod kms;
 mod lambda;
 mod listener;
 mod reply;
@@ -170,6 +171,7 @@ async fn dispatch(
     let (service, protocol, handler) = match service {
         "iot" => ("iot", Protocol::Json, find(iot::ROUTES, parts, &mut call).map(Handler::Account)),
         "lambda" => ("lambda", Protocol::Json, find(lambda::ROUTES, parts, &mut call)),
+        "kms" => ("kms", Protocol::Json, named(kms::OPERATIONS, action.as_deref(), &mut call)),
         "sqs" => ("sqs", Protocol::Json, named(sqs::OPERATIONS, action.as_deref(), &mut call)),
         // Both have the path `/`, so that without a scope the action decides.
         _ => match named(sts::OPERATIONS, action.as_deref(), &mut call) {

@@ -1,0 +1,152 @@
+//! Key files as OpenSSL writes and reads them, and files that are no keys.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::*;
+use crate::{ca, home};
+
+/// Gives one passphrase and asks nobody.
+struct Given(&'static str);
+
+impl Passphrases for Given {
+    fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
+        Ok(Some(self.0.to_owned().into()))
+    }
+
+    fn kept(&self, _: &Uri) -> Result<Option<Passphrase>, crate::Error> {
+        Ok(None)
+    }
+
+    fn keep(&self, _: &Uri, _: &Passphrase) -> Result<(), crate::Error> {
+        Ok(())
+    }
+
+    fn ask(&self, question: &str) -> Result<Option<Passphrase>, crate::Error> {
+        panic!("nobody is here to be asked: {question}")
+    }
+}
+
+fn openssl(folder: &Path, arguments: &str) -> std::process::Output {
+    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    output.expect("the openssl command line tool is needed for this test")
+}
+
+fn openssl_does(folder: &Path, arguments: &str) -> String {
+    let output = openssl(folder, arguments);
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[cfg(unix)]
+fn close(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn open(path: &Path, passphrase: &'static str) -> Result<Arc<dyn Key>, crate::Error> {
+    let keys = Keys::opened_by(Given(passphrase), kms::Settings::default(), ());
+    Ok(keys.open(&Uri::File(path.to_owned()))?.expect("a file"))
+}
+
+fn key_error<T>(result: Result<T, crate::Error>) -> Error {
+    match result {
+        Err(crate::Error::Ca(ca::Error::Key(error))) => error,
+        Err(other) => panic!("expected an error of the key, got {other:?}"),
+        Ok(_) => panic!("expected an error"),
+    }
+}
+
+#[test]
+fn openssl_opens_what_is_encrypted_here_with_the_passphrase_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signer.key");
+    let keys = Keys::opened_by(Given("correct-horse"), kms::Settings::default(), ());
+    keys.make(&Uri::File(path.clone()), true).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), "{text}");
+    let structure = openssl_does(folder.path(), "asn1parse -in signer.key");
+    assert!(
+        structure.contains(":PBES2") && structure.contains(":scrypt") && structure.contains(":aes-256-cbc")
+    );
+    openssl_does(folder.path(), "pkcs8 -in signer.key -passin pass:correct-horse -out plain.key");
+    close(&folder.path().join("plain.key"));
+    let public = *open(&folder.path().join("plain.key"), "unused").unwrap().public();
+    assert_eq!(*open(&path, "correct-horse").unwrap().public(), public);
+    let wrong = openssl(folder.path(), "pkcs8 -in signer.key -passin pass:correct-house -out other.key");
+    assert!(!wrong.status.success());
+}
+
+#[test]
+fn keys_that_openssl_encrypts_are_opened_whatever_it_encrypts_them_with() {
+    let folder = tempfile::tempdir().unwrap();
+    openssl_does(folder.path(), "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out plain.key");
+    close(&folder.path().join("plain.key"));
+    let plain = open(&folder.path().join("plain.key"), "unused").unwrap();
+    for how in [
+        "",
+        " -scrypt",
+        " -v2 aes-128-cbc",
+        " -v2 aes-192-cbc",
+        " -v2 aes256 -v2prf hmacWithSHA512",
+        " -iter 100000",
+    ] {
+        let convert = format!("pkcs8 -topk8 -in plain.key -passout pass:swordfish -out encrypted.key{how}");
+        openssl_does(folder.path(), &convert);
+        close(&folder.path().join("encrypted.key"));
+        let opened = open(&folder.path().join("encrypted.key"), "swordfish").unwrap();
+        assert_eq!(opened.public(), plain.public(), "{how}");
+        let wrong = key_error(open(&folder.path().join("encrypted.key"), "swordfisj"));
+        assert!(matches!(wrong, Error::WrongPassphrase { .. }), "{how}: {wrong}");
+    }
+    openssl_does(
+        folder.path(),
+        "pkcs8 -topk8 -in plain.key -passout pass:swordfish -out old.key -v1 PBE-SHA1-3DES",
+    );
+    close(&folder.path().join("old.key"));
+    assert!(matches!(key_error(open(&folder.path().join("old.key"), "swordfish")), Error::Cipher { .. }));
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_what_costs_too_much_is_not_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.key");
+    for text in
+        ["", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+    {
+        home::write(&path, text.as_bytes(), home::Access::Secret).unwrap();
+        assert!(matches!(key_error(open(&path, "-")), Error::Malformed { .. }), "{text:?}");
+    }
+    openssl_does(folder.path(), "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out a.key");
+    close(&path);
+    assert!(matches!(key_error(open(&path, "-")), Error::Malformed { .. }), "another curve");
+
+    openssl_does(folder.path(), "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out b.key");
+    openssl_does(folder.path(), "pkcs8 -topk8 -scrypt -in b.key -passout pass:swordfish -out a.key");
+    let (_, mut der) = pkcs8::der::Document::from_pem(&std::fs::read_to_string(&path).unwrap())
+        .map(|(label, document)| (label.to_owned(), document.into_vec()))
+        .unwrap();
+    // INTEGER 16384, the cost, with its top bits set instead.
+    let cost = der.windows(4).position(|bytes| bytes == [0x02, 0x02, 0x40, 0x00]).unwrap();
+    for (high, low) in [(0x7F, 0xFF), (0x00, 0x00), (0x00, 0x01)] {
+        (der[cost + 2], der[cost + 3]) = (high, low);
+        let pem = pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", der.clone()));
+        home::write(&path, pem.as_bytes(), home::Access::Secret).unwrap();
+        let error = key_error(open(&path, "swordfish"));
+        assert!(matches!(error, Error::Cipher { .. } | Error::Malformed { .. }), "{error}");
+    }
+}
+
+#[test]
+fn encrypting_again_changes_the_passphrase_and_not_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signer.key");
+    let uri = Uri::File(path.clone());
+    let keys = Keys::opened_by(Given("first passphrase"), kms::Settings::default(), ());
+    keys.make(&uri, false).unwrap();
+    let public = *open(&path, "-").unwrap().public();
+    keys.encrypt(std::slice::from_ref(&path)).unwrap();
+    assert_eq!(*open(&path, "first passphrase").unwrap().public(), public);
+    assert!(matches!(key_error(open(&path, "other")), Error::WrongPassphrase { .. }));
+    assert!(!Keys::new(()).is_at_hand(&uri).unwrap());
+}

@@ -1,0 +1,105 @@
+//! Files as they are on the disk afterwards.
+
+use std::time::Duration;
+
+use miette::Diagnostic;
+
+use super::*;
+
+fn home() -> (tempfile::TempDir, Home) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path().join("home"));
+    home.create().unwrap();
+    (folder, home)
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(unix)]
+#[test]
+fn keys_are_for_their_owner_alone() {
+    let (_guard, home) = home();
+    let key = home.file("signer-ca.key");
+    write(&key, b"secret", Access::Secret).unwrap();
+    write(&home.file("signer-ca.crt"), b"public", Access::Public).unwrap();
+    assert_eq!((mode(home.root()), mode(&key), mode(&home.file("signer-ca.crt"))), (0o700, 0o600, 0o644));
+    assert_eq!(**read_secret(&key).unwrap().unwrap(), *b"secret");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_the_group_can_read_is_refused_with_the_cure() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_guard, home) = home();
+    let key = home.file("signer-ca.key");
+    write(&key, b"secret", Access::Secret).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let error = read_secret(&key).unwrap_err();
+    assert!(matches!(error, Error::Exposed { mode: 0o640, .. }));
+    assert!(error.help().unwrap().to_string().contains("chmod 600"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_is_replaced_and_its_target_left_alone() {
+    let (guard, home) = home();
+    let target = guard.path().join("elsewhere");
+    fs::write(&target, b"precious").unwrap();
+    std::os::unix::fs::symlink(&target, home.file("device.crt")).unwrap();
+    write(&home.file("device.crt"), b"new", Access::Public).unwrap();
+    assert_eq!(fs::read(&target).unwrap(), b"precious");
+    assert_eq!(fs::read(home.file("device.crt")).unwrap(), b"new");
+    std::os::unix::fs::symlink(guard.path(), home.file("MCHP1")).unwrap();
+    assert!(matches!(home.create_board("MCHP1"), Err(Error::Symlink { .. })));
+    std::os::unix::fs::symlink(guard.path().join("absent"), home.file(".lock")).unwrap();
+    assert!(matches!(home.lock(), Err(Error::Symlink { .. })));
+    assert!(!guard.path().join("absent").exists());
+}
+
+#[test]
+fn a_serial_number_cannot_lead_out_of_the_home() {
+    let (_guard, home) = home();
+    for name in ["", "..", "../x", "a/b", ".hidden", "a\\b", "a\nb"] {
+        assert!(matches!(home.create_board(name), Err(Error::FolderName { .. })), "{name:?}");
+    }
+    assert!(home.create_board("MCHP3261021800001234").unwrap().is_dir());
+}
+
+#[test]
+fn changing_the_authorities_excludes_every_other_run_and_using_them_only_changes() {
+    let (_guard, home) = home();
+    let short = Duration::from_millis(30);
+    let using = home.lock_shared().unwrap();
+    let also = home.lock_shared().unwrap();
+    assert!(matches!(home.lock_within(short, File::try_lock), Err(Error::Busy { .. })));
+    drop((using, also));
+    let changing = home.lock().unwrap();
+    assert!(matches!(home.lock_within(short, File::try_lock_shared), Err(Error::Busy { .. })));
+    drop(changing);
+    home.lock().unwrap();
+}
+
+#[test]
+fn setting_aside_never_overwrites() {
+    let (_guard, home) = home();
+    let key = home.file("root-ca.key");
+    write(&key, b"1", Access::Secret).unwrap();
+    let aside = set_aside(&key, "20260101T000000Z").unwrap();
+    assert_eq!(aside, home.file("root-ca.key.20260101T000000Z"));
+    write(&key, b"2", Access::Secret).unwrap();
+    assert!(set_aside(&key, "20260101T000000Z").is_err());
+    assert_eq!((fs::read(aside).unwrap(), fs::read(key).unwrap()), (b"1".to_vec(), b"2".to_vec()));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+    let (_guard, home) = home();
+    let folder = home.file("is-a-folder");
+    fs::create_dir_all(folder.join("full")).unwrap();
+    assert!(matches!(write(&folder, b"x", Access::Public), Err(Error::Io { action: "write", .. })));
+    assert_eq!(fs::read_dir(home.root()).unwrap().count(), 1);
+}
