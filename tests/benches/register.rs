@@ -1,5 +1,5 @@
-//! Multi-account registration at AWS's default quotas: how much of the tightest quota `provisioner register` uses, with two
-//! kills in between, and whether anything is done twice.
+//! Multi-account registration at AWS's default quotas: how much of the tightest quota `provisioner register` uses, with
+//! further throttling and two kills in between, and whether anything is done twice.
 //!
 //! `cargo bench -p testbed --bench register [-- NUMBER]` registers 2,000 certificates unless another number is given; it runs
 //! the provisioner as built beside it.
@@ -9,16 +9,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
-use testbed::iot_core::control_plane::Throttle;
+use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, Throttle, throttled};
 use testbed::iot_core::quota::default_rate;
 use testbed::journal::Journal;
 use testbed::{Options, Testbed, beside};
 
 const CERTIFICATES: usize = 2000;
 const KILLS: usize = 2;
+/// One call in so many is throttled although it is within the quota: somebody else uses it, too.
+const THROTTLED: usize = 500;
 /// The calls that each certificate costs; the tightest of their quotas is the limit.
 const CALLS: [&str; 6] = [
     "RegisterCertificateWithoutCA",
@@ -31,10 +34,27 @@ const CALLS: [&str; 6] = [
 /// The least share of the tightest quota that is to be used.
 const SHARE: f64 = 0.95;
 
+/// AWS's quotas, and somebody else who uses them up now and then.
+#[derive(Default)]
+struct Busy {
+    quotas: Throttle,
+    calls: AtomicUsize,
+}
+
+impl Interceptor for Busy {
+    fn intercept(&self, operation: &Operation<'_>) -> Option<Fault> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        match operation.service == "iot" && number.is_multiple_of(THROTTLED) {
+            true => Some(throttled()),
+            false => self.quotas.intercept(operation),
+        }
+    }
+}
+
 fn main() {
     let number = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(CERTIFICATES);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let options = Options { interceptor: Arc::new(Throttle::default()), ..Options::default() };
+    let options = Options { interceptor: Arc::new(Busy::default()), ..Options::default() };
     let testbed = runtime.block_on(Testbed::start(options)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     for board in 0..number {

@@ -256,7 +256,10 @@ impl Error {
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        if let SdkError::ServiceError(context) = &error {
+        // What is no error and still cannot be read is no answer of AWS.
+        if let SdkError::ServiceError(context) = &error
+            && !context.raw().status().is_success()
+        {
             let meta = context.err().meta();
             let answer = Answer {
                 code: meta.code().unwrap_or_default().to_owned(),

@@ -10,7 +10,7 @@ use testbed::certificate_store::CertificateStore;
 
 use crate::scenario::account_life::Stage;
 use crate::scenario::account_life::stage::REGION;
-use crate::server::{Server, environment, free_port};
+use crate::server::{Server, program};
 
 /// `aws iot …` against the account at `endpoint_url`.
 fn aws_iot(program: &Path, endpoint_url: &str, arguments: &[&str]) -> Value {
@@ -30,17 +30,8 @@ fn aws_iot(program: &Path, endpoint_url: &str, arguments: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_aws_cli_shows_what_revoke_and_rotate_did() {
-    let (http, mqtt) = (free_port(), free_port());
-    let Some(ministack) = Server::start("ministack", http, |command| {
-        command
-            .env("GATEWAY_PORT", http.to_string())
-            .env("IOT_MTLS_PORT", mqtt.to_string())
-            .env("MINISTACK_REGION", REGION)
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"));
-    }) else {
-        return;
-    };
-    let program = environment().unwrap().join("aws");
+    let Some((ministack, _)) = Server::ministack() else { return };
+    let program = program("aws").unwrap();
     if !program.is_file() {
         let missing = "aws is not beside the referees; pip install -r .ci/requirements.txt";
         assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{missing}");

@@ -5,7 +5,7 @@ use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 
 use crate::scenario::account_life::Stage;
 use crate::scenario::account_life::stage::REGION;
-use crate::server::{Server, free_port};
+use crate::server::Server;
 
 fn client(url: &str) -> aws_sdk_kms::Client {
     let config = aws_sdk_kms::Config::builder()
@@ -23,16 +23,7 @@ async fn key(client: &aws_sdk_kms::Client, spec: KeySpec, usage: KeyUsageType) -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_whose_keys_are_in_ministack_is_whole_and_signs_for_the_account() {
-    let (http, mqtt) = (free_port(), free_port());
-    let Some(ministack) = Server::start("ministack", http, |command| {
-        command
-            .env("GATEWAY_PORT", http.to_string())
-            .env("IOT_MTLS_PORT", mqtt.to_string())
-            .env("MINISTACK_REGION", REGION)
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"));
-    }) else {
-        return;
-    };
+    let Some((ministack, _)) = Server::ministack() else { return };
     let user = Stage::new("ministack", &ministack.url(), &[], None).await;
     user.ends(0, &["ca", "create", "--root-key", "awskms:", "--signer-key", "awskms:"]);
     let shown = user.ends(0, &["ca", "show"]);
@@ -52,12 +43,7 @@ async fn a_chain_whose_keys_are_in_ministack_is_whole_and_signs_for_the_account(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_another_type_and_signatures_that_are_none_are_refused() {
-    let port = free_port();
-    let Some(moto) = Server::start("python", port, |command| {
-        command.args(["-c", crate::scenario::SERVER, "-H", "127.0.0.1", "-p", &port.to_string()]);
-    }) else {
-        return;
-    };
+    let Some(moto) = Server::moto() else { return };
     let client = client(&moto.url());
     for (spec, usage) in [
         (KeySpec::EccNistP384, KeyUsageType::SignVerify),

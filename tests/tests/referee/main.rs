@@ -9,3 +9,4 @@ mod kms;
 mod ministack;
 mod scenario;
 mod server;
+mod stack;

@@ -8,24 +8,14 @@ use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 
 use crate::scenario::account_life::Stage;
-use crate::scenario::account_life::stage::REGION;
-use crate::server::{Server, free_port};
+use crate::server::Server;
 
 /// How long the board may try to get in: the first invocation of the function unpacks it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_that_ministack_has_never_seen_becomes_a_registered_thing() {
-    let (http, mqtt) = (free_port(), free_port());
-    let Some(ministack) = Server::start("ministack", http, |command| {
-        command
-            .env("GATEWAY_PORT", http.to_string())
-            .env("IOT_MTLS_PORT", mqtt.to_string())
-            .env("MINISTACK_REGION", REGION)
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"));
-    }) else {
-        return;
-    };
+    let Some((ministack, mqtt)) = Server::ministack() else { return };
     let user = Stage::new("ministack", &ministack.url(), &[], None).await;
 
     user.ends(0, &["ca", "create"]);

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::scenario::account_life::stage::REGION;
+
 /// How long a referee may take to answer its first request.
 const START: Duration = Duration::from_secs(60);
 
@@ -20,20 +22,47 @@ pub(crate) struct Server {
     folder: TempDir,
 }
 
+/// moto as AWS names certificates: by the hash of their DER form. Without the setting it hashes the PEM text.
+const MOTO: &str = "\
+from moto.core.config import default_user_config
+default_user_config['iot'] = {'use_valid_cert': True}
+from moto.server import main
+main()";
+
 impl Server {
+    /// Starts ministack; the port of its device gateway comes with it.
+    pub(crate) fn ministack() -> Option<(Self, u16)> {
+        let (http, mqtt) = (free_port(), free_port());
+        let server = Self::start("ministack", http, |command| {
+            command
+                .env("GATEWAY_PORT", http.to_string())
+                .env("IOT_MTLS_PORT", mqtt.to_string())
+                .env("MINISTACK_REGION", REGION)
+                .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"));
+        });
+        server.map(|server| (server, mqtt))
+    }
+
+    /// Starts moto.
+    pub(crate) fn moto() -> Option<Self> {
+        let port = free_port();
+        Self::start("python", port, |command| {
+            command.args(["-c", MOTO, "-H", "127.0.0.1", "-p", &port.to_string()]);
+        })
+    }
+
     /// Starts `program` from the referees' Python environment, or says why not and gives `None`.
     ///
     /// # Panics
     /// When the program is missing and `REFEREES=required`, or when it does not come up.
-    pub(crate) fn start(program: &str, port: u16, configure: impl FnOnce(&mut Command)) -> Option<Self> {
-        let Some(environment) = environment() else {
+    fn start(program: &str, port: u16, configure: impl FnOnce(&mut Command)) -> Option<Self> {
+        let Some(path) = self::program(program) else {
             let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
             assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{missing}");
             // Past the harness, which keeps what a passing test prints to itself.
             std::io::stderr().write_all(format!("skipped, {program}: {missing}\n").as_bytes()).unwrap();
             return None;
         };
-        let path = environment.join(program);
         let folder = TempDir::new().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(path);
@@ -83,14 +112,14 @@ impl Drop for Server {
 }
 
 /// A port that nothing listens on now.
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The folder on the PATH that has all of the referees: other Python environments may have some.
-pub(crate) fn environment() -> Option<PathBuf> {
+/// A program of the folder on the PATH that has all of the referees: other Python environments may have some.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let complete =
         |folder: &PathBuf| ["ministack", "moto_server"].iter().all(|referee| folder.join(referee).is_file());
-    std::env::split_paths(&path).find(complete)
+    std::env::split_paths(&path).find(complete).map(|folder| folder.join(name))
 }

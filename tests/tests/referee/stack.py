@@ -52,6 +52,19 @@ function.update(CodeUri={"Bucket": BUCKET, "Key": KEY}, Architectures=["x86_64"]
 template = transform(template, {}, Policies)
 expected = dict(template["Resources"])
 
+def numbered(value):
+    """The template with its numeric parameters in place: ministack hands them on as strings, where AWS makes numbers."""
+    if isinstance(value, dict):
+        parameter = template["Parameters"].get(value.get("Ref"), {})
+        if parameter.get("Type") == "Number":
+            return int(parameter["Default"])
+        return {key: numbered(item) for key, item in value.items()}
+    return [numbered(item) for item in value] if isinstance(value, list) else value
+
+
+template["Resources"] = numbered(template["Resources"])
+
+
 def refers(value, names):
     """Whether a part of the template needs one of the resources."""
     if isinstance(value, dict):
@@ -84,7 +97,7 @@ while True:
     time.sleep(0.2)
 print(json.dumps({"stack": stack["StackStatus"], "reason": stack.get("StackStatusReason")}))
 made = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
-made = {resource["LogicalResourceId"]: resource for resource in made}
+made = {resource.get("LogicalResourceId"): resource for resource in made}
 for logical, resource in expected.items():
     status = made.get(logical, {}).get("ResourceStatus")
     row = {"resource": logical, "type": resource["Type"], "status": status, "condition": resource.get("Condition")}

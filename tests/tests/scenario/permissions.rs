@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use aws_sdk_iot::types::{Action, SqsAction, TopicRulePayload};
 use rcgen::SigningKey;
 use testbed::device::{Credentials, Device, Endpoint};
 
@@ -41,6 +42,23 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         "{}",
         changed.said
     );
+
+    // A queue that is no event source of the function leads nowhere.
+    let queue = SqsAction::builder()
+        .queue_url("http://localhost/123456789012/nobodys")
+        .role_arn("arn:aws:iam::1:role/r");
+    let payload = TopicRulePayload::builder()
+        .sql("SELECT * FROM '$aws/events/certificates/registered/#'")
+        .actions(Action::builder().sqs(queue.build().unwrap()).build());
+    iot.replace_topic_rule()
+        .rule_name(RULE)
+        .topic_rule_payload(payload.build().unwrap())
+        .send()
+        .await
+        .unwrap();
+    stage.names("topic_rule", "rule leads to a queue", &[]);
+    let mended = stage.ends(0, &["setup"]);
+    assert_eq!(mended.values("action"), ["leave", "leave", "leave", "change", "leave"], "{}", mended.said);
 
     // A device of the function's own names and group, registered without the function.
     iot.create_thing_group().thing_group_name(OWN).send().await.unwrap();

@@ -12,6 +12,7 @@ use crate::ca::Certificate;
 use crate::ca::certificate::rfc3339;
 use crate::cloud::Error as CloudError;
 use crate::cloud::allowance::allows;
+use crate::cloud::setup::delivery::Feed;
 use crate::cloud::setup::{Settings, function, permission, rule, signer_ca};
 
 /// What makes missing links.
@@ -79,9 +80,18 @@ pub(super) fn topic_rule(
     name: &str,
     found: Option<&TopicRule>,
     function_arn: &str,
+    feed: Option<&Feed>,
 ) -> Result<Finding, CloudError> {
-    let problems = match rule::decide(found, function_arn)? {
-        rule::Step::Leave => Vec::new(),
+    let problems = match rule::decide(found, function_arn, feed)? {
+        rule::Step::Leave => {
+            let found = feed.map(ToString::to_string).into_iter().collect();
+            return Ok(match feed {
+                Some(Feed { enabled: false, .. }) => Finding::wrong(Link::TopicRule, name, found).help(
+                    "aws lambda update-event-source-mapping --enabled --uuid, with the UUID of the mapping",
+                ),
+                _ => Finding::right(Link::TopicRule, name, found),
+            });
+        }
         rule::Step::Create(_) => vec!["does not exist".to_owned()],
         rule::Step::Replace(_, changes) => changes,
     };
@@ -89,7 +99,14 @@ pub(super) fn topic_rule(
 }
 
 /// The permission of the rule on the function.
-pub(super) fn permission(policy: Option<&Value>, wanted: &permission::Wanted) -> Finding {
+pub(super) fn permission(
+    policy: Option<&Value>,
+    wanted: &permission::Wanted,
+    feed: Option<&Feed>,
+) -> Finding {
+    if let Some(feed) = feed {
+        return Finding::right(Link::Permission, &wanted.statement, vec![format!("not needed: {feed}")]);
+    }
     let problems = match permission::decide(policy, wanted) {
         permission::Step::Leave => Vec::new(),
         permission::Step::Add => {
@@ -329,9 +346,10 @@ mod tests {
         let (finding, registration) = function(None, &Settings::default(), None);
         assert!(!finding.mendable && finding.help.unwrap().contains("--lambda-zip"));
         assert!(registration.is_none());
-        let rule = topic_rule("R", None, "arn:f").unwrap();
+        let rule = topic_rule("R", None, "arn:f", None).unwrap();
         assert_eq!((rule.verdict, rule.mendable), (Verdict::Wrong, true));
-        let foreign = topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), "arn:f").unwrap();
+        let foreign =
+            topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), "arn:f", None).unwrap();
         assert!(foreign.found[0].contains("SELECT 1"), "{foreign:?}");
     }
 }

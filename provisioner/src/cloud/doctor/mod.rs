@@ -18,7 +18,7 @@ pub use device::Device;
 pub use finding::{Finding, Link, Verdict};
 
 use self::chain::{FailedEvents, Namesake};
-use super::setup::{self, Settings, deploy, permission, rule, signer_ca};
+use super::setup::{self, Settings, delivery, deploy, permission, rule, signer_ca};
 use super::{Account, Error as CloudError, Queue, endpoint, queue};
 use crate::ExitCode;
 use crate::ca::Certificate;
@@ -171,14 +171,21 @@ async fn look_at_chain(
         Ok(Some(function)) => function.arn.clone(),
         _ => setup::function_arn(scope, &settings.function),
     };
-    findings.push(
-        match rule.and_then(|rule| chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn)) {
-            Ok(finding) => finding,
-            Err(error) => Finding::unread(Link::TopicRule, &settings.rule, &error),
-        },
-    );
+    let mut feed = None;
+    let rule = async {
+        let rule = rule?;
+        feed = delivery::find(account, rule.as_ref(), &settings.function).await?;
+        chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn, feed.as_ref())
+    };
+    findings.push(match rule.await {
+        Ok(finding) => finding,
+        Err(error) => Finding::unread(Link::TopicRule, &settings.rule, &error),
+    });
     findings.push(match permission {
-        Ok(policy) => chain::permission(policy.as_ref(), &setup::wanted_permission(scope, settings)),
+        Ok(policy) => {
+            let wanted = setup::wanted_permission(scope, settings);
+            chain::permission(policy.as_ref(), &wanted, feed.as_ref())
+        }
         Err(error) => Finding::unread(Link::Permission, &settings.rule, &error),
     });
     let signer_id = subject.signer.map(|signer| signer.facts().fingerprint.as_str());

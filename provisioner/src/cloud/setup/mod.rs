@@ -8,6 +8,7 @@ use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::scope::Scope;
 use serde_json::Value;
 
+pub(super) mod delivery;
 pub(super) mod deploy;
 mod error;
 pub(super) mod function;
@@ -90,6 +91,8 @@ pub struct Plan {
     permission: permission::Wanted,
     permission_step: permission::Step,
     rule_step: rule::Step,
+    /// The queue between the rule and the function, if there is one.
+    feed: Option<delivery::Feed>,
     signer_step: signer_ca::Step,
     sni_only: bool,
 }
@@ -159,13 +162,19 @@ impl Plan {
             None => function_arn(&scope, &settings.function),
         };
         let permission = wanted_permission(&scope, settings);
+        let feed = delivery::find(account, found_rule.as_ref(), &settings.function).await?;
+        let permission_step = match feed {
+            Some(_) => permission::Step::Leave,
+            None => permission::decide(found_policy.as_ref(), &permission),
+        };
         Ok(Self {
             rule: settings.rule.clone(),
             function: settings.function.clone(),
             function_busy: found_function.as_ref().is_some_and(function::Deployed::is_busy),
             signer: ca.map(str::to_owned),
-            permission_step: permission::decide(found_policy.as_ref(), &permission),
-            rule_step: rule::decide(found_rule.as_ref(), &function_arn)?,
+            permission_step,
+            rule_step: rule::decide(found_rule.as_ref(), &function_arn, feed.as_ref())?,
+            feed,
             signer_step: signer_ca::decide(found_signer),
             sni_only: settings.sni_only,
             scope,
@@ -184,10 +193,16 @@ impl Plan {
             .chain([
                 self.function_step.link(&self.function),
                 self.permission_step.link(&self.permission),
-                self.rule_step.link(&self.rule),
+                self.rule_link(),
                 self.signer_step.link(signer, self.sni_only),
             ])
             .collect()
+    }
+
+    fn rule_link(&self) -> Link {
+        let mut link = self.rule_step.link(&self.rule);
+        link.details.extend(self.feed.as_ref().map(ToString::to_string));
+        link
     }
 
     /// Whether carrying it out needs a verification certificate of the signer CA.
@@ -219,7 +234,7 @@ impl Plan {
             self.rule_step.apply(account, &self.rule, ca),
         )?;
         done(self.permission_step.link(&self.permission));
-        done(self.rule_step.link(&self.rule));
+        done(self.rule_link());
         self.signer_step.apply(account, signer, verification).await?;
         done(self.signer_step.link(signer.id, self.sni_only));
         Ok(())

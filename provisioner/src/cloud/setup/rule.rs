@@ -2,6 +2,7 @@
 
 use aws_sdk_iot::types::{Action, LambdaAction, TopicRule, TopicRulePayload};
 
+use super::delivery::Feed;
 use super::link::{Kind, Link};
 use super::tags;
 use crate::cloud::{Account, Error as CloudError};
@@ -48,8 +49,12 @@ async fn is_listed(account: &Account, name: &str) -> Result<bool, CloudError> {
     Ok(false)
 }
 
-/// `function` is the ARN of the function that the rule has to invoke.
-pub(in crate::cloud) fn decide(found: Option<&TopicRule>, function: &str) -> Result<Step, CloudError> {
+/// `function` is the ARN of the function that the rule has to invoke, unless a queue hands the events on.
+pub(in crate::cloud) fn decide(
+    found: Option<&TopicRule>,
+    function: &str,
+    feed: Option<&Feed>,
+) -> Result<Step, CloudError> {
     let Some(rule) = found else {
         return Ok(Step::Create(payload(vec![invoke(function)?], DESCRIPTION.to_owned(), None)?));
     };
@@ -65,7 +70,8 @@ pub(in crate::cloud) fn decide(found: Option<&TopicRule>, function: &str) -> Res
     }
     let target = |action: &Action| action.lambda().map(|lambda| lambda.function_arn().to_owned());
     let targets: Vec<String> = rule.actions().iter().filter_map(target).collect();
-    if targets != [function] {
+    let fed = feed.is_some() && targets.is_empty();
+    if targets != [function] && !fed {
         changes.push(match targets.as_slice() {
             [] => format!("invoked no function, will invoke {function}"),
             others => format!("invoked {}, will invoke {function}", others.join(" and ")),
@@ -76,7 +82,9 @@ pub(in crate::cloud) fn decide(found: Option<&TopicRule>, function: &str) -> Res
     }
     // Replacing replaces everything, so what others added to the rule goes with it.
     let mut actions: Vec<Action> = rule.actions().iter().filter(|a| a.lambda().is_none()).cloned().collect();
-    actions.push(invoke(function)?);
+    if !fed {
+        actions.push(invoke(function)?);
+    }
     let description = rule.description().unwrap_or(DESCRIPTION).to_owned();
     Ok(Step::Replace(payload(actions, description, rule.error_action().cloned())?, changes))
 }
@@ -175,14 +183,14 @@ mod tests {
     fn rebuilt(change: impl FnOnce(&mut TopicRule)) -> Step {
         let mut rule = right();
         change(&mut rule);
-        decide(Some(&rule), FUNCTION).unwrap()
+        decide(Some(&rule), FUNCTION, None).unwrap()
     }
 
     #[test]
     fn a_rule_that_is_right_is_left_and_a_missing_one_created() {
         assert_eq!(rebuilt(|_| ()), Step::Leave);
         assert_eq!(rebuilt(|rule| rule.sql = Some(format!("  {}", SQL.replace(' ', "\n")))), Step::Leave);
-        assert_eq!(decide(None, FUNCTION).unwrap().link("R").action, Verdict::Create);
+        assert_eq!(decide(None, FUNCTION, None).unwrap().link("R").action, Verdict::Create);
     }
 
     #[test]
@@ -202,6 +210,19 @@ mod tests {
             assert_eq!(link.action, Verdict::Change, "{named}");
             assert!(link.details[0].contains(named), "{named}: {link:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_a_queue_leads_on_from_needs_no_invocation() {
+        let feed = crate::cloud::setup::delivery::tests::feed();
+        let mut queued = right();
+        queued.actions = Some(vec![Action::builder().build()]);
+        let decided = |rule: &TopicRule| decide(Some(rule), FUNCTION, Some(&feed)).unwrap();
+        assert_eq!(decided(&queued), Step::Leave);
+        assert_eq!(decided(&right()), Step::Leave);
+        queued.rule_disabled = Some(true);
+        let Step::Replace(payload, _) = decided(&queued) else { panic!("a disabled rule is not right") };
+        assert_eq!(payload.actions(), queued.actions());
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use listener::HttpsListener;
 pub use reply::ServiceError;
 use reply::{Protocol, Reply, respond};
 use request::{Call, Route, labels};
-pub use throttle::Throttle;
+pub use throttle::{Throttle, throttled};
 
 /// The largest request: a deployment package in base64. Debug builds are far over Lambda's own limit of 50 MB.
 const BODY_LIMIT: usize = 1024 * 1024 * 1024;

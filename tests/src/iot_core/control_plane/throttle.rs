@@ -40,7 +40,12 @@ impl Interceptor for Throttle {
         if bucket.take(self.since.elapsed()) {
             return None;
         }
-        let error = ServiceError::new("ThrottlingException", 400, "Rate exceeded");
-        Some(Fault { latency: Duration::ZERO, error: Some((When::Before, error)) })
+        Some(throttled())
     }
+}
+
+/// The call is not carried out, because there were too many.
+pub fn throttled() -> Fault {
+    let error = ServiceError::new("ThrottlingException", 400, "Rate exceeded");
+    Fault { latency: Duration::ZERO, error: Some((When::Before, error)) }
 }

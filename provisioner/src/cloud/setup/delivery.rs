@@ -1,0 +1,88 @@
+//! How events get from the topic rule to the function: by invocation, or through a queue that the function takes them from.
+
+use std::fmt;
+
+use aws_sdk_iot::types::TopicRule;
+
+use crate::cloud::{Account, Error as CloudError};
+
+/// A queue between the rule and the function, as `infra/template.yaml` puts it there for mass onboarding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cloud) struct Feed {
+    /// Name of the queue.
+    queue: String,
+    /// Whether the function takes events from it now.
+    pub(in crate::cloud) enabled: bool,
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "events go through queue {}", self.queue)?;
+        if !self.enabled {
+            write!(f, ", and the function does not take them: its event source mapping is off")?;
+        }
+        Ok(())
+    }
+}
+
+/// The queue, if the rule hands events to one that is an event source of the function.
+pub(in crate::cloud) async fn find(
+    account: &Account,
+    rule: Option<&TopicRule>,
+    function: &str,
+) -> Result<Option<Feed>, CloudError> {
+    let actions = rule.map(TopicRule::actions).unwrap_or_default();
+    let queues: Vec<_> = actions.iter().filter_map(|action| of_url(action.sqs()?.queue_url())).collect();
+    if queues.is_empty() {
+        return Ok(None);
+    }
+    let pages = account.lambda().list_event_source_mappings().function_name(function).into_paginator();
+    let mappings: Vec<_> = match pages
+        .items()
+        .send()
+        .collect::<Result<_, _>>()
+        .await
+        .map_err(account.failed("lambda:ListEventSourceMappings"))
+    {
+        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(None),
+        mappings => mappings?,
+    };
+    let feeds = mappings.iter().filter_map(|mapping| {
+        let source = of_arn(mapping.event_source_arn()?)?;
+        let enabled = !matches!(mapping.state()?, "Disabled" | "Disabling" | "Deleting");
+        queues.contains(&source).then(|| Feed { queue: source.1.to_owned(), enabled })
+    });
+    Ok(feeds.max_by_key(|feed| feed.enabled))
+}
+
+/// Account number and name in a queue's URL (`https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`).
+fn of_url(url: &str) -> Option<(&str, &str)> {
+    let (rest, name) = url.rsplit_once('/')?;
+    Some((rest.rsplit('/').next()?, name))
+}
+
+/// Account number and name in a queue's ARN (`arn:aws:sqs:REGION:ACCOUNT:NAME`).
+fn of_arn(arn: &str) -> Option<(&str, &str)> {
+    match arn.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "sqs", _, account, name] => Some((account, name)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(in crate::cloud) mod tests {
+    use super::*;
+
+    /// A queue that the function takes events from.
+    pub(in crate::cloud) fn feed() -> Feed {
+        Feed { queue: "JITR-waiting-events".into(), enabled: true }
+    }
+
+    #[test]
+    fn url_and_arn_of_a_queue_mean_the_same() {
+        let queue = Some(("123456789012", "Q"));
+        assert_eq!(of_url("https://sqs.us-east-2.amazonaws.com/123456789012/Q"), queue);
+        assert_eq!(of_arn("arn:aws:sqs:us-east-2:123456789012:Q"), queue);
+        assert_eq!(of_arn("arn:aws:dynamodb:us-east-2:123456789012:table/Q/stream/x"), None);
+    }
+}
