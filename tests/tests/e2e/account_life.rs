@@ -10,6 +10,7 @@ use crate::account::Account;
 
 #[path = "../scenario/mod.rs"]
 mod scenario;
+mod trouble;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_set_up_broken_mended_replayed_and_taken_down() {

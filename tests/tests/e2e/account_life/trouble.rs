@@ -1,0 +1,166 @@
+//! What keeps an account from being set up or taken down: one clear message each, and the next run goes on from there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::time::Duration;
+
+use testbed::Options;
+use testbed::iot_core::account::Delays;
+use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, ServiceError, When};
+use testbed::journal::Caller;
+
+use super::scenario::Stage;
+use crate::account::{Account, Ca};
+
+async fn stage(account: &Account) -> (Stage, String) {
+    let stage = Stage::new("the testbed", account.testbed.endpoint_url(), &[], None).await;
+    stage.ends(0, &["ca", "create"]);
+    let package = stage.package().to_str().unwrap().to_owned();
+    (stage, package)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_another_account_has_is_explained_and_can_be_shared() {
+    let account = Account::empty().await;
+    let (stage, package) = stage(&account).await;
+    let planned = stage.ends(0, &["setup", "--lambda-zip", &package, "--dry-run"]);
+    let signer = planned.lines.iter().find(|line| line["link"] == "signer_ca").unwrap();
+    let signer = signer["name"].as_str().unwrap();
+    account.testbed.account().take_authority(signer);
+
+    let refused = stage.ends(4, &["setup", "--lambda-zip", &package]);
+    assert!(refused.said.contains("is registered in another account of this Region"), "{}", refused.said);
+    assert!(refused.said.contains("--sni-only"), "{}", refused.said);
+
+    let shared = stage.ends(0, &["setup", "--lambda-zip", &package, "--sni-only"]);
+    assert_eq!(shared.values("action"), ["leave", "leave", "leave", "leave", "create"], "{}", shared.said);
+    let found = account.iot().describe_ca_certificate().certificate_id(signer).send().await.unwrap();
+    let mode = found.certificate_description.unwrap().certificate_mode.unwrap();
+    assert_eq!(mode.as_str(), "SNI_ONLY");
+    stage.ends(0, &["doctor"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_eleventh_ca_with_the_same_subject_is_refused_with_the_limit() {
+    let account = Account::empty().await;
+    let (stage, package) = stage(&account).await;
+    for number in 0..10 {
+        let home = stage.file(&format!("home-{number}"));
+        assert_eq!(stage.run_at(&home, &["ca", "create"]).code, 0);
+        let signer = std::fs::read_to_string(home.join("signer-ca.crt")).unwrap();
+        let register = account.iot().register_ca_certificate().ca_certificate(signer);
+        register.certificate_mode("SNI_ONLY".into()).send().await.unwrap();
+    }
+    let refused = stage.ends(4, &["setup", "--lambda-zip", &package]);
+    assert!(refused.said.contains("as many CAs as it may have with this subject name"), "{}", refused.said);
+    assert!(refused.said.contains("--signer-cn"), "{}", refused.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_endpoint_of_another_region_is_told_from_wrong_credentials() {
+    let account = Account::empty().await;
+    let (stage, package) = stage(&account).await;
+    for command in [&["setup", "--lambda-zip", &package][..], &["replay"], &["teardown", "--yes"]] {
+        let refused = stage.ends(4, &[command, &["--region", "eu-west-1"]].concat());
+        assert!(refused.said.contains("the endpoint of another Region"), "{}", refused.said);
+    }
+    let doctor = stage.ends(4, &["doctor", "--region", "eu-west-1"]);
+    assert_eq!(doctor.values("link"), ["credentials", "endpoint"], "{}", doctor.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_document_that_cannot_be_used_is_named_with_the_place_and_nothing_is_registered() {
+    let account = Account::empty().await;
+    let (stage, _) = stage(&account).await;
+    let certificate = stage.file("board.crt");
+    std::fs::write(&certificate, Ca::new("Vendor").issue("board")).unwrap();
+    let document = stage.file("policy.json");
+    let (certificate, path) = (certificate.to_str().unwrap(), document.to_str().unwrap());
+    let long = format!("\"client/{}\"", "x".repeat(2048));
+    for (text, says) in [
+        ("{\"Version\":\"2012-10-17\",\n\"Statement\";[]}", "line 2 column 12"),
+        (
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect"}]}"#,
+            "statement 1",
+        ),
+        (
+            &format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"iot:*","Resource":{long}}}]}}"#
+            ),
+            "AWS IoT takes 2048",
+        ),
+    ] {
+        std::fs::write(&document, text).unwrap();
+        let refused = stage.ends(2, &["register", certificate, "--policy-document", path]);
+        assert!(refused.said.contains(says), "{says}: {}", refused.said);
+    }
+    let made = |operation: &str| {
+        let calls = account.testbed.journal().calls();
+        calls.iter().any(|call| call.operation == operation)
+    };
+    assert!(!made("CreatePolicy") && !made("RegisterCertificateWithoutCA"));
+}
+
+/// Refuses every call of the user's that changes something, after so many; negative lets everything pass.
+struct Interrupted(AtomicIsize);
+
+impl Interceptor for Interrupted {
+    fn intercept(&self, operation: &Operation<'_>) -> Option<Fault> {
+        let changes = ["Delete", "Deprecate", "Detach", "Remove", "Tag", "Update"];
+        if *operation.caller != Caller::User || !changes.iter().any(|verb| operation.name.starts_with(verb)) {
+            return None;
+        }
+        match self.0.load(Ordering::Relaxed) {
+            0 => {
+                let who = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform this";
+                let error = ServiceError::new("AccessDeniedException", 403, who);
+                Some(Fault { latency: Duration::ZERO, error: Some((When::Before, error)) })
+            }
+            left => {
+                self.0.store(left - 1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teardown_that_is_stopped_anywhere_is_finished_by_the_next_run() {
+    let interrupted = Arc::new(Interrupted(AtomicIsize::new(-1)));
+    let delays = Delays { thing_type_deletion: Duration::ZERO, ..Delays::default() };
+    let interceptor = Arc::clone(&interrupted) as Arc<dyn Interceptor>;
+    let account = Account::with(Options { delays, interceptor, ..Options::default() }).await;
+    let (stage, package) = stage(&account).await;
+    stage.ends(0, &["setup", "--lambda-zip", &package]);
+    let certificates = stage.file("certificates");
+    std::fs::create_dir(&certificates).unwrap();
+    let ca = Ca::new("Vendor");
+    for name in ["one", "two"] {
+        std::fs::write(certificates.join(format!("{name}.crt")), ca.issue(name)).unwrap();
+    }
+    let register = ["register", "--dir", certificates.to_str().unwrap()];
+    stage.ends(0, &register);
+
+    let mut runs = 0;
+    loop {
+        interrupted.0.store(runs, Ordering::Relaxed);
+        let run = stage.provisioner(&["teardown", "--yes"]);
+        if run.code == 0 {
+            break;
+        }
+        assert!(run.code == 4 && run.said.contains("user/ann"), "{}", run.said);
+        runs += 1;
+        assert!(runs < 100, "{}", run.said);
+    }
+    assert!(runs > 3, "it was stopped {runs} times only");
+    interrupted.0.store(-1, Ordering::Relaxed);
+    assert!(stage.ends(0, &["teardown", "--yes"]).lines.is_empty());
+    let iot = account.iot();
+    assert!(iot.list_certificates().send().await.unwrap().certificates().is_empty());
+    assert!(iot.list_things().send().await.unwrap().things().is_empty());
+    assert!(iot.list_policies().send().await.unwrap().policies().is_empty());
+
+    // The journal knows that they are gone.
+    let again = stage.ends(0, &register);
+    assert_eq!(again.values("outcome"), ["registered"; 2], "{}", again.said);
+}
