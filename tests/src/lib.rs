@@ -18,6 +18,7 @@ pub mod lambda_host;
 pub mod serve;
 pub mod softhsm;
 mod testbed;
+mod uuid;
 
 pub use explained::explained;
 pub use testbed::{Error, HOST, Options, Testbed};

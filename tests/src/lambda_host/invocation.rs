@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::environment::{Finished, Spec};
 use super::{Error, EventInvokeConfig, Function, Invoked, LambdaHost, access_key_of};
@@ -166,15 +165,7 @@ impl LambdaHost {
     /// A request id in the form of a UUID.
     fn request_id(&self, name: &str) -> String {
         let seed = format!("{name} {} {:?}", self.revision(), SystemTime::now());
-        let digits = hex::encode(&Sha256::digest(seed)[..16]);
-        format!(
-            "{}-{}-{}-{}-{}",
-            &digits[..8],
-            &digits[8..12],
-            &digits[12..16],
-            &digits[16..20],
-            &digits[20..]
-        )
+        crate::uuid::of(&seed)
     }
 }
 

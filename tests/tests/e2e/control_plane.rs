@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_iot::error::ProvideErrorMetadata;
 use aws_sdk_iot::types::{
-    Action, CaCertificateStatus, CertificateStatus, LambdaAction, Tag, ThingPrincipalType,
-    ThingTypeProperties, TopicRulePayload,
+    Action, CaCertificateStatus, CertificateStatus, LambdaAction, Tag, TopicRulePayload,
 };
 use testbed::Options;
-use testbed::iot_core::account::Delays;
 use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, ServiceError, When};
 use testbed::journal::Caller;
 
@@ -27,6 +25,8 @@ macro_rules! refused {
 fn is(code: &str, status: u16) -> (String, u16) {
     (code.to_owned(), status)
 }
+
+mod things;
 
 #[tokio::test]
 async fn a_ca_is_registered_only_with_proof_of_its_key() {
@@ -223,84 +223,6 @@ async fn ten_policies_fit_on_a_certificate() {
     assert!(attached.next_marker.is_some());
     let targets = iot.list_targets_for_policy().policy_name("policy0").send().await.unwrap();
     assert_eq!(targets.targets.unwrap(), [arn]);
-}
-
-#[tokio::test]
-async fn the_same_thing_twice_is_fine_and_a_different_one_is_not() {
-    let account = Account::empty().await;
-    let iot = account.iot();
-    let properties = ThingTypeProperties::builder().thing_type_description("kit").build();
-    let create_type = || iot.create_thing_type().thing_type_name("microchip-zero-touch-kit");
-    let id = create_type().send().await.unwrap().thing_type_id;
-    assert_eq!(create_type().send().await.unwrap().thing_type_id, id);
-    assert_eq!(
-        refused!(create_type().thing_type_properties(properties)),
-        is("ResourceAlreadyExistsException", 409)
-    );
-
-    let thing = || iot.create_thing().thing_name("0a1b");
-    assert_eq!(refused!(thing().thing_type_name("none")), is("ResourceNotFoundException", 404));
-    let typed = || thing().thing_type_name("microchip-zero-touch-kit");
-    let id = typed().send().await.unwrap().thing_id;
-    assert_eq!(typed().send().await.unwrap().thing_id, id);
-    assert_eq!(refused!(thing()), is("ResourceAlreadyExistsException", 409));
-    assert_eq!(refused!(iot.create_thing().thing_name("a b")), is("InvalidRequestException", 400));
-    assert_eq!(
-        refused!(iot.delete_thing_type().thing_type_name("microchip-zero-touch-kit")),
-        is("InvalidRequestException", 400)
-    );
-}
-
-#[tokio::test]
-async fn a_thing_type_is_deleted_only_some_time_after_its_deprecation() {
-    let delays = Delays { thing_type_deletion: Duration::ZERO, ..Delays::default() };
-    let quick = Account::with(Options { delays, ..Options::default() }).await;
-    for (account, deleted) in [(Account::empty().await, false), (quick, true)] {
-        let iot = account.iot();
-        iot.create_thing_type().thing_type_name("kit").send().await.unwrap();
-        iot.deprecate_thing_type().thing_type_name("kit").send().await.unwrap();
-        let create = iot.create_thing().thing_name("0a1b").thing_type_name("kit");
-        assert_eq!(refused!(create), is("InvalidRequestException", 400));
-        let outcome = iot.delete_thing_type().thing_type_name("kit").send().await;
-        assert_eq!(outcome.is_ok(), deleted);
-    }
-}
-
-#[tokio::test]
-async fn an_exclusive_thing_is_the_only_one_of_its_certificate() {
-    let account = Account::empty().await;
-    let iot = account.iot();
-    let certificate = iot.register_certificate_without_ca().certificate_pem(Ca::new("Any").issue("sn1"));
-    let arn = certificate.send().await.unwrap().certificate_arn.unwrap();
-    for name in ["one", "two"] {
-        iot.create_thing().thing_name(name).send().await.unwrap();
-    }
-    let attach = |name: &str| iot.attach_thing_principal().thing_name(name).principal(&arn);
-    attach("one").thing_principal_type(ThingPrincipalType::ExclusiveThing).send().await.unwrap();
-    attach("one").thing_principal_type(ThingPrincipalType::ExclusiveThing).send().await.unwrap();
-    assert_eq!(refused!(attach("two")), is("InvalidRequestException", 400));
-    let things = iot.list_principal_things_v2().principal(&arn).send().await.unwrap();
-    let things = things.principal_thing_objects.unwrap();
-    assert_eq!(things[0].thing_name, "one");
-    assert_eq!(things[0].thing_principal_type, Some(ThingPrincipalType::ExclusiveThing));
-    let principals = iot.list_thing_principals().thing_name("one").send().await.unwrap();
-    assert_eq!(principals.principals.unwrap(), [arn]);
-}
-
-#[tokio::test]
-async fn groups_hold_things() {
-    let account = Account::empty().await;
-    let iot = account.iot();
-    iot.create_thing_group().thing_group_name("boards").send().await.unwrap();
-    iot.create_thing().thing_name("0a1b").send().await.unwrap();
-    let add = iot.add_thing_to_thing_group().thing_group_name("boards").thing_name("0a1b");
-    add.send().await.unwrap();
-    let things = iot.list_things_in_thing_group().thing_group_name("boards").send().await.unwrap();
-    assert_eq!(things.things.unwrap(), ["0a1b"]);
-    let groups = iot.list_thing_groups_for_thing().thing_name("0a1b").send().await.unwrap();
-    assert_eq!(groups.thing_groups.unwrap()[0].group_name.as_deref(), Some("boards"));
-    let missing = iot.add_thing_to_thing_group().thing_group_name("none").thing_name("0a1b");
-    assert_eq!(refused!(missing), is("ResourceNotFoundException", 404));
 }
 
 fn rule(sql: &str) -> TopicRulePayload {

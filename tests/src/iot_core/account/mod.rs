@@ -157,15 +157,7 @@ impl Account {
     /// An identifier in the form of a UUID, unique in this account.
     fn unique_id(&mut self, kind: &str) -> String {
         let seed = format!("{kind} {} of {}", self.next(), self.identity.account_id);
-        let digits = hex::encode(&Sha256::digest(seed)[..16]);
-        format!(
-            "{}-{}-{}-{}-{}",
-            &digits[..8],
-            &digits[8..12],
-            &digits[12..16],
-            &digits[16..20],
-            &digits[20..]
-        )
+        crate::uuid::of(&seed)
     }
 }
 
