@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::LocalModes;
 use testbed::board::{Kit, Options, SimulatedBoard, SimulatedDisk};
 
 use crate::laptop::Laptop;
@@ -35,12 +37,26 @@ fn answered(
     while let Ok(count @ 1..) = terminal.read(&mut buffer) {
         screen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         if !typed && screen.contains(question) {
+            if question.starts_with("Passphrase") {
+                await_hidden_input(&terminal);
+            }
             terminal.write_all(format!("{answer}\n").as_bytes()).unwrap();
             typed = true;
         }
     }
     assert!(typed, "\"{question}\" was not asked: {screen}");
     (child.wait().unwrap().code(), screen)
+}
+
+/// Waits until the terminal no longer shows what is typed: what is typed before that is thrown away.
+fn await_hidden_input(terminal: &File) {
+    for _ in 0..1000 {
+        if !rustix::termios::tcgetattr(terminal).unwrap().local_modes.contains(LocalModes::ECHO) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the passphrase would be shown");
 }
 
 fn boards() -> ([SimulatedBoard; 2], String) {
