@@ -42,7 +42,8 @@ struct Row<'a> {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
     let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
     let progress = context.progress("looking for what was made");
-    let plan = Plan::make(&account, Keep { devices: arguments.keep_devices, cas: arguments.keep_ca }).await?;
+    let keep = Keep { devices: arguments.keep_devices, cas: arguments.keep_ca };
+    let plan = Plan::make(&account, &context.home, keep).await?;
     drop(progress);
     let place = format!("account {} in {}", plan.scope.account, plan.scope.region);
     if plan.is_empty() {
@@ -63,7 +64,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let progress = context.progress("removing");
     let mut removed = Vec::new();
-    let applied = plan.apply(&account, |item, outcome| {
+    let applied = plan.apply(&account, &context.home, |item, outcome| {
         if item.kind == Kind::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
             removed.push(item.name.clone());
         }

@@ -19,10 +19,13 @@ use serde::Serialize;
 mod devices;
 mod find;
 mod remove;
+mod unfinished;
 
 use self::find::Maker;
+use self::unfinished::Unfinished;
 use super::{Account, Error as CloudError, endpoint};
 use crate::ExitCode;
+use crate::home::{self, Home};
 
 /// Calls at the same time where many resources are asked for their tags.
 const SIDE_BY_SIDE: usize = 8;
@@ -39,13 +42,17 @@ pub enum Error {
         /// How many.
         waiting: usize,
     },
+    /// What has begun cannot be written down.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Home(#[from] home::Error),
 }
 
 impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Unfinished { .. } => ExitCode::Failed,
+            Self::Unfinished { .. } | Self::Home(_) => ExitCode::Failed,
         }
     }
 }
@@ -147,6 +154,8 @@ pub struct Plan {
     /// Partition, Region and account.
     pub scope: Scope,
     items: Vec<Item>,
+    /// Ids of the certificates in the list that were registered without a CA.
+    without_ca: Vec<String>,
 }
 
 /// What is found before the list is made.
@@ -198,11 +207,12 @@ fn ours<'a, N: Clone + PartialEq + 'a>(
 }
 
 impl Plan {
-    /// Looks for everything that carries the tags, and for what belongs to it. Changes nothing.
+    /// Looks for everything that carries the tags, and for what belongs to it or was begun to be removed from this home
+    /// folder. Changes nothing.
     ///
     /// # Errors
-    /// [`CloudError::Sandbox`], and whatever the calls end in.
-    pub async fn make(account: &Account, keep: Keep) -> Result<Self, CloudError> {
+    /// [`CloudError::Sandbox`], [`Error::Home`], and whatever the calls end in.
+    pub async fn make(account: &Account, home: &Home, keep: Keep) -> Result<Self, CloudError> {
         let (scope, _) = tokio::try_join!(account.scope(), endpoint(account))?;
         let (rules, cas, functions, roles, policies, thing_types) = tokio::try_join!(
             find::rules(account),
@@ -215,17 +225,20 @@ impl Plan {
         let mut inventory =
             Inventory { rules, cas, functions, roles, policies, thing_types, ..Inventory::default() };
         inventory.permissions = find::permissions(account, &inventory).await?;
+        let mut without_ca = Vec::new();
         if !keep.devices {
             let lists = stream::iter(&inventory.cas).map(|ca| find::certificates(account, ca));
             let lists: Vec<Vec<String>> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
             inventory.certificates = lists.into_iter().flatten().collect();
             let (policies, thing_types) = (inventory.policies(), inventory.thing_types());
-            let without_ca = find::certificates_without_ca(account, &policies, &thing_types).await?;
-            inventory.certificates.extend(without_ca);
+            let mut found = find::certificates_without_ca(account, &policies, &thing_types).await?;
+            found.extend(Unfinished::of(home, &scope).read().map_err(Error::Home)?);
+            without_ca.extend(found);
+            inventory.certificates.extend(without_ca.iter().cloned());
         }
         let defaults = Registration::zero_touch()
             .map_err(|source| CloudError::Setup(super::setup::Error::DevicePolicy { source }))?;
-        Ok(Self { scope, items: items(inventory, keep, &defaults) })
+        Ok(Self { scope, items: items(inventory, keep, &defaults), without_ca })
     }
 
     /// What would be removed, in the order in which it is.
@@ -242,12 +255,18 @@ impl Plan {
     ///
     /// # Errors
     /// Whatever the calls end in; what is removed stays removed, and the next run goes on from there.
-    /// [`Error::Unfinished`] if something has to wait.
+    /// [`Error::Unfinished`] if something has to wait. [`Error::Home`].
     pub async fn apply(
         &self,
         account: &Account,
+        home: &Home,
         mut done: impl FnMut(&Item, &Outcome),
     ) -> Result<(), CloudError> {
+        let unfinished = Unfinished::of(home, &self.scope);
+        // Without devices in the list, what an earlier run wrote down stays for the run that has them.
+        if !self.without_ca.is_empty() {
+            unfinished.write(&self.without_ca).map_err(Error::Home)?;
+        }
         let mut waiting = 0;
         for item in &self.items {
             let outcome = remove::remove(account, &self.scope, item).await?;
@@ -255,6 +274,9 @@ impl Plan {
             if !matches!(item.what, What::SwitchOff) {
                 done(item, &outcome);
             }
+        }
+        if !self.without_ca.is_empty() {
+            unfinished.clear().map_err(Error::Home)?;
         }
         if waiting > 0 { Err(Error::Unfinished { waiting }.into()) } else { Ok(()) }
     }
