@@ -9,7 +9,7 @@ use testbed::{HOST, Options};
 use crate::account::Account;
 
 #[path = "../scenario/mod.rs"]
-mod scenario;
+pub(crate) mod scenario;
 mod trouble;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use testbed::device::{Credentials, Device, Endpoint};
 
 use crate::account::{Ca, register, sdk_config};
+use crate::account_life::scenario::Stage;
 
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 
@@ -95,26 +96,14 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
     assert!(!std::path::Path::new(&files).exists());
 }
 
-#[test]
-fn a_ready_account_lacks_nothing_but_the_signer_ca() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_account_lacks_nothing_but_the_signer_ca() {
     function_is_built();
     let served = Served::start(&["--ready", "--boards", "0"]);
-    let home = tempfile::tempdir().unwrap();
-    let provisioner = |arguments: &[&str]| {
-        let output = Command::new(std::path::Path::new(TESTBED).with_file_name("provisioner"))
-            .args(arguments)
-            .env_clear()
-            .env("HOME", home.path())
-            .env("AWS_ENDPOINT_URL", served.text("endpoint_url"))
-            .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y")])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    provisioner(&["ca", "create"]);
-    let plan = provisioner(&["setup", "--method", "jitr", "--function", "JITR", "--output", "json"]);
-    for line in plan.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+    let stage = Stage::new("the testbed", served.text("endpoint_url"), &[], None).await;
+    stage.ends(0, &["ca", "create"]);
+    let plan = stage.ends(0, &["setup", "--method", "jitr", "--function", "JITR"]);
+    for line in &plan.lines {
         let expected = match line["link"].as_str() {
             None => continue,
             Some("signer_ca") => "create",
@@ -122,8 +111,8 @@ fn a_ready_account_lacks_nothing_but_the_signer_ca() {
         };
         assert_eq!(line["action"], expected, "{line}");
     }
-    assert_eq!(plan.matches("signer_ca").count(), 1, "{plan}");
-    provisioner(&["doctor"]);
+    assert_eq!(plan.values("link").iter().filter(|link| **link == "signer_ca").count(), 1, "{}", plan.said);
+    stage.ends(0, &["doctor"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,51 +35,43 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// Where passphrases come from.
+/// Where passphrases come from: unless an implementation says otherwise, from nowhere.
 pub trait Passphrases: Send + Sync {
     /// The passphrase that the command line or the environment gives for every key, if one does.
     ///
     /// # Errors
     /// It cannot be read.
-    fn given(&self) -> Result<Option<Passphrase>, crate::Error>;
+    fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
+        Ok(None)
+    }
 
     /// The passphrase that the operating system keeps for `uri`, if it is to be asked and has one.
     ///
     /// # Errors
     /// The operating system has no place for passphrases.
-    fn kept(&self, uri: &Uri) -> Result<Option<Passphrase>, crate::Error>;
+    fn kept(&self, _uri: &Uri) -> Result<Option<Passphrase>, crate::Error> {
+        Ok(None)
+    }
 
     /// Has the operating system keep the passphrase of `uri`, if it is to.
     ///
     /// # Errors
     /// It does not.
-    fn keep(&self, uri: &Uri, passphrase: &Passphrase) -> Result<(), crate::Error>;
+    fn keep(&self, _uri: &Uri, _passphrase: &Passphrase) -> Result<(), crate::Error> {
+        Ok(())
+    }
 
     /// Asks somebody; `None` where nobody is there.
     ///
     /// # Errors
     /// The terminal cannot be read.
-    fn ask(&self, question: &str) -> Result<Option<Passphrase>, crate::Error>;
+    fn ask(&self, _question: &str) -> Result<Option<Passphrase>, crate::Error> {
+        Ok(None)
+    }
 }
 
 /// No passphrase from anywhere.
-impl Passphrases for () {
-    fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
-        Ok(None)
-    }
-
-    fn kept(&self, _: &Uri) -> Result<Option<Passphrase>, crate::Error> {
-        Ok(None)
-    }
-
-    fn keep(&self, _: &Uri, _: &Passphrase) -> Result<(), crate::Error> {
-        Ok(())
-    }
-
-    fn ask(&self, _: &str) -> Result<Option<Passphrase>, crate::Error> {
-        Ok(None)
-    }
-}
+impl Passphrases for () {}
 
 /// Finds the passphrase that `unlock` (which answers `None` to a wrong one) accepts: `tried` ones first, then the given
 /// one, then the one that is kept, then by asking, [`TRIES`] times. Gives what was unlocked, and with what.
@@ -158,18 +150,6 @@ mod tests {
     struct Answers(Mutex<Vec<&'static str>>);
 
     impl Passphrases for Answers {
-        fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
-            Ok(None)
-        }
-
-        fn kept(&self, _: &Uri) -> Result<Option<Passphrase>, crate::Error> {
-            Ok(None)
-        }
-
-        fn keep(&self, _: &Uri, _: &Passphrase) -> Result<(), crate::Error> {
-            Ok(())
-        }
-
         fn ask(&self, _: &str) -> Result<Option<Passphrase>, crate::Error> {
             Ok(self.0.lock().unwrap().pop().map(|answer| answer.to_owned().into()))
         }

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
-use jitr::policy::PolicyDocument;
-use jitr::registry::{
-    Attachment, CertificateDescription, Operation, Registry, RegistryError, Result, StoredPolicy, ThingType,
-};
+use futures::future::BoxFuture;
+use jitr::registry::layer::Layer;
+use jitr::registry::{Operation, Registry, RegistryError, Result};
 
 use crate::cloud::pace::Pace;
 
@@ -91,62 +89,21 @@ impl<R: Registry> Paced<R> {
     pub(super) fn pace(&self, api: &str) -> &Pace {
         self.paces.get(api).unwrap_or(&self.other)
     }
-
-    async fn call<T, F>(&self, operation: Operation, attempt: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        self.pace(operation.name()).call(|error: &RegistryError| error.kind.is_transient(), attempt).await
-    }
 }
 
-impl<R: Registry> Registry for Paced<R> {
-    async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
-        self.call(Operation::DescribeCertificate, || self.registry.describe_certificate(id)).await
+impl<R: Registry + Send> Layer for Paced<R> {
+    type Inner = R;
+
+    fn inner(&self) -> &R {
+        &self.registry
     }
 
-    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
-        self.call(Operation::CreateThing, || self.registry.create_thing(thing, thing_type)).await
-    }
-
-    async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
-        self.call(Operation::DescribeThingType, || self.registry.describe_thing_type(thing_type)).await
-    }
-
-    async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
-        self.call(Operation::CreateThingType, || self.registry.create_thing_type(thing_type)).await
-    }
-
-    async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
-        self.call(Operation::AddThingToThingGroup, || self.registry.add_thing_to_thing_group(thing, group))
-            .await
-    }
-
-    async fn attach_thing_principal(&self, thing: &str, arn: &str, attachment: Attachment) -> Result<()> {
-        self.call(Operation::AttachThingPrincipal, || {
-            self.registry.attach_thing_principal(thing, arn, attachment)
-        })
-        .await
-    }
-
-    async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
-        self.call(Operation::ListThingPrincipals, || self.registry.list_thing_principals(thing)).await
-    }
-
-    async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
-        self.call(Operation::GetPolicy, || self.registry.get_policy(policy)).await
-    }
-
-    async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {
-        self.call(Operation::CreatePolicy, || self.registry.create_policy(policy, document)).await
-    }
-
-    async fn attach_policy(&self, policy: &PolicyName, arn: &str) -> Result<()> {
-        self.call(Operation::AttachPolicy, || self.registry.attach_policy(policy, arn)).await
-    }
-
-    async fn activate_certificate(&self, id: &str) -> Result<()> {
-        self.call(Operation::UpdateCertificate, || self.registry.activate_certificate(id)).await
+    async fn around<'a, T: Send>(
+        &'a self,
+        operation: Operation,
+        call: impl Fn() -> BoxFuture<'a, Result<T>> + Send + Sync,
+    ) -> Result<T> {
+        self.pace(operation.name()).call(|error: &RegistryError| error.kind.is_transient(), call).await
     }
 }
 

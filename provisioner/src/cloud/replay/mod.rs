@@ -1,7 +1,5 @@
 //! Registrations that did not finish, started again: the event that AWS sent when the device connected is made once more.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
 use jitr::event::Event;
@@ -14,18 +12,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+mod from_queue;
 mod recorded;
 
+pub use from_queue::{queue, replay_queue};
 pub use recorded::recorded;
 
 use super::pace::Pace;
-use super::queue::{self, BATCH};
 use super::setup::deploy;
-use super::{Account, Error as CloudError, Queue};
+use super::{Account, Error as CloudError};
 use crate::ExitCode;
-
-/// Seconds that a message is taken for, besides the turns of its batch: a function may need 15 minutes (AWS Lambda quotas).
-const TAKEN_FOR: i32 = 900;
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -240,89 +236,6 @@ pub async fn replay(
 
 fn all_good(failed: usize, total: usize) -> Result<(), CloudError> {
     if failed > 0 { Err(Error::Incomplete { failed, total }.into()) } else { Ok(()) }
-}
-
-/// The queue that `wanted` (ARN, URL or name) means, or else the one that the function sends failed events to.
-///
-/// # Errors
-/// [`Error::NoQueue`], [`Error::NotAQueue`], and whatever the calls end in.
-pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> Result<Queue, CloudError> {
-    let wanted = match wanted {
-        Some(wanted) => wanted.to_owned(),
-        None => queue::destination(account, function)
-            .await?
-            .ok_or_else(|| Error::NoQueue { function: function.to_owned() })?,
-    };
-    let found = Queue::find(account, &wanted).await?;
-    found.ok_or_else(|| Error::NotAQueue { arn: wanted }.into())
-}
-
-/// Sends the events of a queue one after the other, and deletes each once its certificate is registered. The others
-/// are given back at the end, so that each event is tried once a run.
-///
-/// # Errors
-/// As [`replay`]. What was taken and not worked off is given back first.
-pub async fn replay_queue(
-    account: &Account,
-    scope: &Scope,
-    registrar: &Registrar,
-    queue: &Queue,
-    rate: f64,
-    mut done: impl FnMut(&Row),
-) -> Result<(), CloudError> {
-    // Receipts of the messages that this run has taken and not deleted, by the message's id.
-    let mut taken = BTreeMap::new();
-    let worked_off = work_off(account, scope, registrar, queue, rate, &mut taken, &mut done).await;
-    for receipt in taken.values() {
-        // One that is not given back comes back by itself, only later.
-        if let Err(error) = queue.give_back(account, receipt).await {
-            tracing::warn!(%error, queue = queue.name, "a message stays hidden for some minutes");
-        }
-    }
-    let total = worked_off?;
-    all_good(taken.len(), total)
-}
-
-/// Works the queue off until nothing new comes, and says how many messages there were.
-async fn work_off(
-    account: &Account,
-    scope: &Scope,
-    registrar: &Registrar,
-    queue: &Queue,
-    rate: f64,
-    taken: &mut BTreeMap<String, String>,
-    done: &mut impl FnMut(&Row),
-) -> Result<usize, CloudError> {
-    let pace = Pace::new(rate);
-    // Twelve hours are the longest (Amazon SQS API reference, `ReceiveMessage`).
-    let seconds = (f64::from(BATCH) / rate + f64::from(TAKEN_FOR)).min(43_200.0) as i32;
-    let mut total = 0;
-    loop {
-        let mut fresh = Vec::new();
-        for message in queue.receive(account, seconds).await? {
-            let (id, receipt) =
-                (message.message_id.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
-            if taken.insert(id.clone(), receipt).is_none() {
-                fresh.push((id, message.body.unwrap_or_default()));
-            }
-        }
-        if fresh.is_empty() {
-            return Ok(total);
-        }
-        for (id, body) in fresh {
-            pace.turn().await;
-            total += 1;
-            let job = Job::Recorded { source: id.clone(), event: recorded::of_message(&body) };
-            let row = one(account, scope, registrar, &job).await?;
-            if row.is_good()
-                && let Some(receipt) = taken.get(&id)
-            {
-                queue.delete(account, receipt).await?;
-                taken.remove(&id);
-            }
-            done(&row);
-        }
-    }
 }
 
 async fn one(account: &Account, scope: &Scope, registrar: &Registrar, job: &Job) -> Result<Row, CloudError> {
