@@ -187,6 +187,8 @@ fn key(
     created: &mut Created,
 ) -> Result<Signer, crate::Error> {
     let recorded = exists(home, role.uri_file());
+    // A record of the file's usual place would name the next signer's key once this one is retired.
+    let ordered = ordered.filter(|uri| !is_usual_place(home, role, uri));
     let asked = match ordered {
         Some(ordered) if !recorded => ordered.clone(),
         _ => store::key_uri(home, role)?,
@@ -203,6 +205,12 @@ fn key(
         keep(home, role.uri_file(), &format!("{uri}\n"), created)?;
     }
     Ok(Signer::new(keys, uri))
+}
+
+/// Whether a key is in the home's own file for it, which nothing records.
+pub(super) fn is_usual_place(home: &Home, role: Role, uri: &Uri) -> bool {
+    let usual = home.file(role.key_file());
+    matches!(uri, Uri::File(path) if std::path::absolute(usual).is_ok_and(|usual| usual == *path))
 }
 
 fn keep(home: &Home, file: &str, text: &str, created: &mut Created) -> Result<(), home::Error> {

@@ -1,7 +1,8 @@
 //! Certificate revocation lists (RFC 5280, section 5): what each signer CA has revoked, and the lists that say so.
 //!
-//! What is revoked is noted in a file per signer that only grows; a list is made of it whenever one is asked for. The
-//! lists are `KEYID.crl` beside the signer's certificate `KEYID.crt`, which is how the Lambda's `CRL_DIR` wants them.
+//! What is revoked is noted in a file per signer that only grows; a list is made of it whenever one is asked for. A signer
+//! that is withdrawn has a note beside its files; the root's list is made of these. The
+//! lists are `KEYID.crl` beside the issuer's certificate `KEYID.crt`, which is how the Lambda's `CRL_DIR` wants them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::authorities::Authority;
-use super::{Certificate, Chain, Error, Purpose, certificate};
+use super::authorities::{Authority, Withdrawn};
+use super::{Certificate, Chain, Error, Purpose, Signer, certificate};
 use crate::home::{self, Access, Home};
 use crate::ledger::timestamp;
 use crate::lines;
@@ -59,6 +60,14 @@ impl Reason {
             Self::Superseded => Some(RevocationReason::Superseded),
             Self::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
             Self::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
+        }
+    }
+
+    /// A CA's key has a code of its own.
+    fn code_for_ca(self) -> Option<RevocationReason> {
+        match self {
+            Self::KeyCompromise => Some(RevocationReason::CaCompromise),
+            other => other.code(),
         }
     }
 }
@@ -178,8 +187,7 @@ pub fn lock(home: &Home) -> Result<home::Lock, home::Error> {
 /// Call it under [`lock`].
 ///
 /// # Errors
-/// [`Error::ListTime`] if the signer ends before the next list would be due at the earliest; as [`super::Signer::issue`];
-/// [`home::Error::Io`]. The list that was there before stays then.
+/// As [`Signer::issue`]; [`home::Error::Io`]. The list that was there before stays then.
 pub fn publish(
     home: &Home,
     authority: &Authority,
@@ -188,51 +196,70 @@ pub fn publish(
     days: u16,
     now: OffsetDateTime,
 ) -> Result<List, crate::Error> {
-    let key_id = authority.key_id();
-    let revocations = Records::of(home, key_id).read()?;
+    let revocations = Records::of(home, authority.key_id()).read()?;
+    let entries = revocations
+        .iter()
+        .map(|revocation| entry(&revocation.serial_number, revocation.when, revocation.reason.code()));
+    write(home, (chain.signer(), chain.key()), entries.collect(), folder, days, now)
+}
+
+/// Makes the root's list of the signers that were withdrawn, and writes it as [`publish`] does.
+///
+/// # Errors
+/// As [`publish`].
+pub fn publish_root(
+    home: &Home,
+    (root, key): (&Certificate, &Signer),
+    withdrawn: &[(Authority, Withdrawn)],
+    folder: &Path,
+    days: u16,
+    now: OffsetDateTime,
+) -> Result<List, crate::Error> {
+    let entries = withdrawn.iter().map(|(authority, withdrawn)| {
+        let serial = &authority.certificate.facts().serial_number;
+        entry(serial, withdrawn.when, withdrawn.reason.code_for_ca())
+    });
+    write(home, (root, key), entries.collect(), folder, days, now)
+}
+
+fn entry(serial: &str, when: OffsetDateTime, reason_code: Option<RevocationReason>) -> RevokedCertParams {
+    let serial_number = serial_number(serial);
+    RevokedCertParams { serial_number, revocation_time: when, reason_code, invalidity_date: None }
+}
+
+fn write(
+    home: &Home,
+    (issuer, key): (&Certificate, &Signer),
+    revoked: Vec<RevokedCertParams>,
+    folder: &Path,
+    days: u16,
+    now: OffsetDateTime,
+) -> Result<List, crate::Error> {
+    let key_id = issuer.facts().subject_key_identifier.as_deref().ok_or(Error::NotP256)?;
     let before = List::read(folder, key_id)?.into_iter().chain(List::read(&self::folder(home), key_id)?);
     // Grows also where earlier lists are lost.
     let least = before.map(|list| list.number + 1).max().unwrap_or_default();
     let number = least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default());
-    let der = issue(chain, &revocations, number, days, now)?;
-    Home::at(folder).create()?;
-    let crl = file(folder, key_id, "crl");
-    home::write(&file(folder, key_id, "crt"), chain.signer().to_pem().as_bytes(), Access::Public)?;
-    home::write(&crl, certificate::pem_of(LABEL, der.clone()).as_bytes(), Access::Public)?;
-    List::of(&der, key_id, crl).ok_or_else(|| Error::Sign(rcgen::Error::CouldNotParseCertificate).into())
-}
-
-/// A list of `revocations`, DER, signed by the signer.
-///
-/// # Errors
-/// As [`super::Signer::issue`].
-pub fn issue(
-    chain: &Chain,
-    revocations: &[Revocation],
-    number: u64,
-    days: u16,
-    now: OffsetDateTime,
-) -> Result<Vec<u8>, crate::Error> {
     let now = now.replace_nanosecond(0).unwrap_or(now);
-    let revoked = revocations.iter().map(|revocation| RevokedCertParams {
-        serial_number: serial_number(&revocation.serial_number),
-        revocation_time: revocation.when,
-        reason_code: revocation.reason.code(),
-        invalidity_date: None,
-    });
-    let key_id = chain.signer().subject_key_identifier_extension().unwrap_or_default();
     let params = CertificateRevocationListParams {
         this_update: now,
         next_update: now + Duration::days(days.into()),
         crl_number: SerialNumber::from(number),
         issuing_distribution_point: None,
-        revoked_certs: revoked.collect(),
-        key_identifier_method: KeyIdMethod::PreSpecified(key_id),
+        revoked_certs: revoked,
+        key_identifier_method: KeyIdMethod::PreSpecified(
+            issuer.subject_key_identifier_extension().unwrap_or_default(),
+        ),
     };
-    chain.key().issue(Purpose::RevocationList, |key| {
-        let issuer = Issuer::from_ca_cert_der(&chain.signer().der().into(), key)?;
+    let der = key.issue(Purpose::RevocationList, |key| {
+        let issuer = Issuer::from_ca_cert_der(&issuer.der().into(), key)?;
         Ok(params.signed_by(&issuer)?.der().to_vec())
-    })
+    })?;
+    Home::at(folder).create()?;
+    let crl = file(folder, key_id, "crl");
+    home::write(&file(folder, key_id, "crt"), issuer.to_pem().as_bytes(), Access::Public)?;
+    home::write(&crl, certificate::pem_of(LABEL, der.clone()).as_bytes(), Access::Public)?;
+    List::of(&der, key_id, crl).ok_or_else(|| Error::Sign(rcgen::Error::CouldNotParseCertificate).into())
 }
 
 /// Upper-case hex without leading zeros, which may leave an odd number of digits.

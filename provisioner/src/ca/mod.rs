@@ -106,12 +106,27 @@ pub enum Error {
         uri: key::Uri,
     },
     /// The key is where it cannot be read from now.
-    #[error("the root's key is not here ({uri}); a new signer CA has to be signed with it")]
-    #[diagnostic(help(
-        "bring it back and say where it is: provisioner ca rotate --root-key file:/media/usb/root-ca.key"
-    ))]
+    #[error("the root's key is not here ({uri}), and nothing else can sign this")]
+    #[diagnostic(help("bring it back and say where it is: --root-key file:/media/usb/root-ca.key"))]
     RootOffline {
         /// Where it was looked for.
+        uri: key::Uri,
+    },
+    /// A signer's key is in a place that was chosen, and nobody has chosen one for the next signer's.
+    #[error("the signer's key is at {there}, and nothing says where the next one is to be")]
+    #[diagnostic(help(
+        "say it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a \
+         file that is not encrypted"
+    ))]
+    NextKey {
+        /// Where the old one is.
+        there: key::Uri,
+    },
+    /// A new signer with the key of the old one is no new signer.
+    #[error("the key at {uri} is the one of the signer that is to be retired")]
+    #[diagnostic(help("name another place with --signer-key; a new key is made there"))]
+    SameKey {
+        /// Where it is.
         uri: key::Uri,
     },
     /// A signer CA that was revoked signs nothing for boards.
@@ -235,7 +250,11 @@ impl Error {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Name { .. } | Self::NoAuthority { .. } | Self::ExportPlace { .. } => ExitCode::Usage,
+            Self::Name { .. }
+            | Self::NoAuthority { .. }
+            | Self::ExportPlace { .. }
+            | Self::NextKey { .. }
+            | Self::SameKey { .. } => ExitCode::Usage,
             Self::Withdrawn { .. } | Self::Rotating { .. } | Self::OtherKey { .. } => ExitCode::Refused,
             Self::Request | Self::NotP256 => ExitCode::Board,
             Self::Key(error) => error.exit_code(),

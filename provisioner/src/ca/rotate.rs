@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::authorities::{self, Authority, RETIRED, WITHDRAWN};
 use super::key::{Keys, Uri};
 use super::store::{self, Role};
-use super::{Certificate, Chain, Error, Signer, create, profile};
+use super::{Certificate, Chain, Error, create, profile};
 use crate::home::{self, Access, Home};
 
 /// The folder, among the retired signers, in which the new one is made.
@@ -82,11 +82,12 @@ impl Rotation {
         store::exists(&self.next, store::SIGNER_CERTIFICATE)
     }
 
-    /// Makes the new signer, unless an interrupted run has. Its key is where `key` says, or in a file. The root's key is
-    /// where `root_key` says, or where the home folder says.
+    /// Makes the new signer, unless an interrupted run has. Its key is where `key` says, or in a file of the home if the old
+    /// one's is, encrypted if that is. The root's key is where `root_key` says, or where the home folder says.
     ///
     /// # Errors
-    /// [`Error::RootOffline`] if it is not there; as [`create::create`].
+    /// [`Error::NextKey`] if the old signer's key is kept elsewhere and `key` does not say where the new one's is to be;
+    /// [`Error::SameKey`]; [`Error::RootOffline`] if the root's key is not there; as [`create::create`].
     pub fn make(
         &self,
         keys: &Keys,
@@ -96,36 +97,32 @@ impl Rotation {
         now: OffsetDateTime,
     ) -> Result<Chain, crate::Error> {
         if !self.is_made() {
-            let root = store::certificate(&self.home, store::ROOT_CERTIFICATE)?;
-            let root = root.ok_or_else(|| store::incomplete(&self.home))?;
-            let root_key = self.root_key(keys, &root, root_key)?;
+            let old = store::key_uri(&self.home, Role::Signer)?;
+            let recorded = store::exists(&self.next, Role::Signer.uri_file());
+            let usual_place = |uri: &&Uri| create::is_usual_place(&self.home, Role::Signer, uri);
+            let (chosen, key) = (key.is_some(), key.filter(|uri| !usual_place(uri)));
+            if !chosen && !recorded && store::exists(&self.home, Role::Signer.uri_file()) {
+                return Err(Error::NextKey { there: old }.into());
+            }
+            let place =
+                key.map_or_else(|| store::key_uri(&self.next, Role::Signer), |key| Ok(key.clone()))?;
+            if keys.open(&place)?.is_some_and(|key| self.old.certificate.point() == Some(key.public().0)) {
+                return Err(Error::SameKey { uri: place }.into());
+            }
+            // Without it nothing is begun.
+            let (root, root_key) = store::root(&self.home, keys, root_key)?;
             self.next.create()?;
-            let uri_file = self.next.file(Role::Signer.uri_file());
             if let Some(key) = key {
+                let uri_file = self.next.file(Role::Signer.uri_file());
                 home::write(&uri_file, format!("{key}\n").as_bytes(), Access::Public)?;
             }
             home::write(&self.next.file(store::ROOT_CERTIFICATE), root.to_pem().as_bytes(), Access::Public)?;
             // A key that was protected by a passphrase is not followed by one that is not.
-            let old = store::key_uri(&self.home, Role::Signer)?;
             let encrypt = old.is_file() && !keys.is_in_the_clear(&old)?;
             let (root, made) = ((&root, &root_key), &mut create::Created::default());
             create::signer(&self.next, keys, (None, encrypt), name, root, now, made)?;
         }
         store::read(&self.next, keys, now)
-    }
-
-    /// The root's key, opened: without it nothing is begun.
-    fn root_key(&self, keys: &Keys, root: &Certificate, uri: Option<&Uri>) -> Result<Signer, crate::Error> {
-        let key = match uri {
-            Some(uri) => {
-                Signer::of(keys, uri.clone(), root, store::ROOT_CERTIFICATE, "the key given with --root-key")
-            }
-            None => store::key_of(&self.home, keys, Role::Root, root)?,
-        };
-        match key.open() {
-            Err(crate::Error::Ca(Error::NoKey { uri })) => Err(Error::RootOffline { uri }.into()),
-            opened => opened.map(|_| key),
-        }
     }
 
     /// Keeps the certificate that proves to AWS IoT that the new signer's key is here.

@@ -125,6 +125,22 @@ pub fn key_of(
     Ok(Signer::of(keys, key_uri(home, role)?, certificate, role.certificate_file(), role.key_file()))
 }
 
+/// The root and its key, which has to be here now. It is where `uri` says, or where the home folder says.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Incomplete`]; [`Error::RootOffline`]; as [`Signer::open`].
+pub fn root(home: &Home, keys: &Keys, uri: Option<&Uri>) -> Result<(Certificate, Signer), crate::Error> {
+    let root = certificate(home, ROOT_CERTIFICATE)?.ok_or_else(|| incomplete(home))?;
+    let key = match uri {
+        Some(uri) => Signer::of(keys, uri.clone(), &root, ROOT_CERTIFICATE, "the key given with --root-key"),
+        None => key_of(home, keys, Role::Root, &root)?,
+    };
+    match key.open() {
+        Err(crate::Error::Ca(Error::NoKey { uri })) => Err(Error::RootOffline { uri }.into()),
+        opened => opened.map(|_| (root, key)),
+    }
+}
+
 /// Where the key of a certificate authority is.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 mod crl;
+mod place;
 pub(super) mod retired;
 mod rotate;
 
@@ -29,7 +30,11 @@ pub enum Command {
     /// Write the revocation lists of the signer CAs
     Crl(crl::Arguments),
     /// Encrypt the keys that are in files of the home with a new passphrase
-    Encrypt,
+    Encrypt {
+        /// File with the new passphrase in its first line, where the keys are encrypted with another [default: a prompt]
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
+    },
     /// Take the root's key offline: copy it to a folder, verify the copy, and remove it from the home
     ExportRoot {
         /// The folder, on another medium
@@ -74,7 +79,7 @@ pub async fn run(command: &Command, context: &Context) -> Result<(), Error> {
         Command::Show => show(context),
         Command::Rotate(arguments) => rotate::run(arguments, context).await,
         Command::Crl(arguments) => crl::run(arguments, context),
-        Command::Encrypt => encrypt(context),
+        Command::Encrypt { new_password_file } => encrypt(new_password_file.as_deref(), context),
         Command::ExportRoot { folder } => export_root(folder, context),
     }
 }
@@ -132,7 +137,7 @@ impl fmt::Display for Done {
 }
 
 /// Encrypts the key files of the home; what is encrypted already gets the new passphrase as well.
-fn encrypt(context: &Context) -> Result<(), Error> {
+fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Error> {
     let _lock = context.home.lock()?;
     let mut files = Vec::new();
     for role in [Role::Root, Role::Signer] {
@@ -153,7 +158,8 @@ fn encrypt(context: &Context) -> Result<(), Error> {
         context.note(format_args!("would encrypt {names}"));
         return Ok(());
     }
-    context.keys.encrypt(&files)?;
+    let new = new_password_file.map(super::passphrase::first_line).transpose()?;
+    context.keys.encrypt(&files, new)?;
     context.result(format_args!("encrypted {names}"), &serde_json::json!({ "encrypted": files }));
     Ok(())
 }
@@ -181,15 +187,30 @@ fn export_root(folder: &Path, context: &Context) -> Result<(), Error> {
 fn show(context: &Context) -> Result<(), Error> {
     let now = OffsetDateTime::now_utc();
     let chain = store::load(&context.home, &context.keys, now)?;
-    let shown = Shown { root: chain.root().clone(), signer: chain.signer().clone(), now };
+    let authority = |role, certificate: &Certificate| {
+        let key = place::Place::of(&context.home, &context.keys, role)?;
+        Ok::<_, Error>(Authority { certificate: certificate.clone(), key })
+    };
+    let shown = Shown {
+        root: authority(Role::Root, chain.root())?,
+        signer: authority(Role::Signer, chain.signer())?,
+        now,
+    };
     context.result(&shown, &shown);
     retired::show(context, now)
 }
 
 #[derive(Serialize)]
+struct Authority {
+    #[serde(flatten)]
+    certificate: Certificate,
+    key: place::Place,
+}
+
+#[derive(Serialize)]
 struct Shown {
-    root: Certificate,
-    signer: Certificate,
+    root: Authority,
+    signer: Authority,
     #[serde(skip)]
     now: OffsetDateTime,
 }
@@ -200,11 +221,11 @@ impl fmt::Display for Shown {
             ("root", store::ROOT_CERTIFICATE, &self.root),
             ("signer", store::SIGNER_CERTIFICATE, &self.signer),
         ];
-        for (role, file, shown) in chain {
-            writeln!(f, "{role} CA ({file})\n{shown}")?;
+        for (role, file, Authority { certificate, key }) in chain {
+            writeln!(f, "{role} CA ({file})\n{certificate}\n  key          {key}")?;
         }
-        let left = self.signer.facts().not_after - self.now;
-        let until = certificate::rfc3339(self.signer.facts().not_after);
+        let end = self.signer.certificate.facts().not_after;
+        let (left, until) = (end - self.now, certificate::rfc3339(end));
         write!(f, "The signer can issue certificates for {} days more, until {until}.", left.whole_days())
     }
 }
@@ -214,14 +235,18 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::ca::key::Protection;
 
     /// The chain of a fixed pair of keys; made once with `provisioner ca create`.
     #[test]
     fn a_chain_is_shown_with_what_identifies_it() {
-        let read = |pem: &str| Certificate::from_pem(pem.as_bytes()).unwrap();
+        let read = |pem: &str, key: &str, protection| Authority {
+            certificate: Certificate::from_pem(pem.as_bytes()).unwrap(),
+            key: place::tests::place(key, protection),
+        };
         let shown = Shown {
-            root: read(include_str!("snapshots/root-ca.crt")),
-            signer: read(include_str!("snapshots/signer-ca.crt")),
+            root: read(include_str!("snapshots/root-ca.crt"), "/media/usb/root-ca.key", Protection::Absent),
+            signer: read(include_str!("snapshots/signer-ca.crt"), "awskms:alias/signer", Protection::Kms),
             now: datetime!(2027-01-01 0:00 UTC),
         };
         insta::assert_snapshot!(shown);

@@ -90,7 +90,7 @@ impl Passphrases for Sources {
 }
 
 /// The first line of a file that only its owner may read, or of a pipe.
-fn first_line(file: &Path) -> Result<Passphrase, crate::Error> {
+pub(super) fn first_line(file: &Path) -> Result<Passphrase, crate::Error> {
     let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
     let bytes = home::read_secret(file)?.ok_or_else(|| refuse("there is no such file"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not text"))?;

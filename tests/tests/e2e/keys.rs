@@ -48,6 +48,23 @@ fn a_passphrase_comes_from_a_file_a_descriptor_or_the_environment() {
     assert_eq!(laptop.run(&OPENS_KEYS, &[(VARIABLE, PASSPHRASE)]).code, 0);
 }
 
+#[test]
+fn a_passphrase_is_exchanged_without_anybody_at_a_terminal() {
+    let laptop = with_encrypted_ca();
+    let new = laptop.folder().join("new");
+    std::fs::write(&new, "four other words instead\n").unwrap();
+    close(&new);
+    let encrypt = ["ca", "encrypt", "--new-password-file", new.to_str().unwrap()];
+    assert_eq!(laptop.run(&encrypt, &[(VARIABLE, PASSPHRASE)]).code, 0);
+    let old = laptop.run(&OPENS_KEYS, &[(VARIABLE, PASSPHRASE)]);
+    assert!(old.stderr.contains("that is not the passphrase"), "{old}");
+    assert_eq!(laptop.run(&OPENS_KEYS, &[(VARIABLE, "four other words instead")]).code, 0);
+    std::fs::write(&new, "short\n").unwrap();
+    let short = laptop.run(&encrypt, &[(VARIABLE, "four other words instead")]);
+    assert_eq!(short.code, 2, "{short}");
+    assert_eq!(laptop.run(&OPENS_KEYS, &[(VARIABLE, "four other words instead")]).code, 0);
+}
+
 #[cfg(unix)]
 fn close(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;

@@ -223,6 +223,37 @@ fn the_reason_the_number_and_the_dates_are_what_openssl_reads() {
 }
 
 #[test]
+fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
+    let fixture = Fixture::new();
+    fixture.publish(DAYS, fixture.now);
+    let keys = Keys::new(());
+    let (root, key) = store::root(&fixture.home, &keys, None).unwrap();
+    let publish = |withdrawn: &[(Authority, Withdrawn)]| {
+        let folder = folder(&fixture.home);
+        publish_root(&fixture.home, (&root, &key), withdrawn, &folder, DAYS, fixture.now).unwrap()
+    };
+    let accepts = |list: &List| {
+        let lists = [fixture.home.file(&fixture.list()), list.file.clone()].map(std::fs::read);
+        let both = lists.map(Result::unwrap).concat();
+        std::fs::write(fixture.home.file("lists.pem"), both).unwrap();
+        let verify =
+            "openssl verify -x509_strict -CAfile root-ca.crt -untrusted signer-ca.crt -crl_check_all";
+        fixture.accepts(&format!("{verify} -CRLfile lists.pem {FREE}")).expect("openssl")
+    };
+    let empty = publish(&[]);
+    assert!(accepts(&empty), "nothing is revoked");
+    let withdrawn = Withdrawn { when: fixture.now, reason: Reason::KeyCompromise };
+    let list = publish(&[(fixture.authority.clone(), withdrawn)]);
+    assert!(!accepts(&list), "the signer is revoked");
+    assert_eq!((list.revoked, list.number), (1, empty.number + 1));
+    let text = Command::new("openssl").args(["crl", "-noout", "-text", "-in"]).arg(&list.file).output();
+    let text = String::from_utf8(text.unwrap().stdout).unwrap();
+    assert!(text.contains("CA Compromise"), "{text}");
+    // The function takes the folder as it is.
+    jitr::revocation::RevocationLists::read(&folder(&fixture.home)).unwrap();
+}
+
+#[test]
 fn the_function_reads_the_folder_and_finds_who_is_revoked() {
     let fixture = Fixture::new();
     fixture.revoke(REVOKED, Reason::Superseded);

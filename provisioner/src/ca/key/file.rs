@@ -24,6 +24,9 @@ const SCRYPT_BLOCK_SIZE: u16 = 8;
 const SCRYPT_PARALLELIZATION: u16 = 5;
 /// A file may ask for at most so much memory, in bytes: one that was tampered with must not exhaust the machine.
 const SCRYPT_MEMORY_MAX: u64 = 1 << 30;
+/// A file may ask for at most so many iterations of PBKDF2, some ten seconds: one that was tampered with must not keep the
+/// machine busy for hours.
+const PBKDF2_ITERATIONS_MAX: u32 = 20_000_000;
 
 /// A key that was read from a file. The library behind it wipes the private part when it frees it.
 pub struct FileKey {
@@ -54,7 +57,7 @@ impl Key for FileKey {
 }
 
 /// The content of a key file.
-pub(super) enum Content {
+pub enum Content {
     /// A key.
     Plain(FileKey),
     /// A key that a passphrase opens.
@@ -62,7 +65,7 @@ pub(super) enum Content {
 }
 
 /// A key that a passphrase opens.
-pub(super) struct Encrypted {
+pub struct Encrypted {
     info: EncryptedPrivateKeyInfoOwned,
     file: String,
 }
@@ -95,7 +98,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
     Ok(Some(parse(&text, file).map_err(crate::ca::Error::from)?))
 }
 
-fn parse(text: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
+/// Reads the text of a key file; `file` names it in errors.
+///
+/// # Errors
+/// [`Error::Malformed`], [`Error::Cipher`].
+pub fn parse(text: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
     let malformed = || Error::Malformed { file: file() };
     let text = std::str::from_utf8(text).map_err(|_| malformed())?;
     let (label, der) = SecretDocument::from_pem(text).map_err(|_| malformed())?;
@@ -119,6 +126,7 @@ fn is_affordable(scheme: &pkcs5::EncryptionScheme) -> bool {
             let memory = scrypt.cost_parameter.saturating_mul(128 * u64::from(scrypt.block_size));
             cost_is_valid && memory <= SCRYPT_MEMORY_MAX && scrypt.parallelization <= 64
         }
+        Some(pbes2::Kdf::Pbkdf2(pbkdf2)) => pbkdf2.iteration_count <= PBKDF2_ITERATIONS_MAX,
         _ => true,
     }
 }

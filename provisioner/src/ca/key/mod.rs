@@ -51,6 +51,22 @@ impl PublicKeyData for PublicKey {
     }
 }
 
+/// What protects a key from whoever can read its owner's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protection {
+    /// Nothing: a file that others have no permission for.
+    Permissions,
+    /// A file that a passphrase opens.
+    Passphrase,
+    /// It does not leave its token.
+    Token,
+    /// It does not leave AWS KMS.
+    Kms,
+    /// It is not here: no such file.
+    Absent,
+}
+
 /// The keys of one run. Clones are the same keys: what one has opened, all have.
 #[derive(Clone)]
 pub struct Keys {
@@ -157,10 +173,23 @@ impl Keys {
     /// # Errors
     /// As [`Keys::open`].
     pub fn is_in_the_clear(&self, uri: &Uri) -> Result<bool, crate::Error> {
-        match uri {
-            Uri::File(path) => Ok(matches!(file::read(path)?, Some(file::Content::Plain(_)))),
-            Uri::Pkcs11(_) | Uri::AwsKms(_) => Ok(false),
-        }
+        Ok(self.protection(uri)? == Protection::Permissions)
+    }
+
+    /// What protects the key behind `uri`, without opening it.
+    ///
+    /// # Errors
+    /// [`Error`] for a file that is no key; [`crate::home::Error::Exposed`] for a key file that others can read.
+    pub fn protection(&self, uri: &Uri) -> Result<Protection, crate::Error> {
+        Ok(match uri {
+            Uri::File(path) => match file::read(path)? {
+                None => Protection::Absent,
+                Some(file::Content::Plain(_)) => Protection::Permissions,
+                Some(file::Content::Encrypted(_)) => Protection::Passphrase,
+            },
+            Uri::Pkcs11(_) => Protection::Token,
+            Uri::AwsKms(_) => Protection::Kms,
+        })
     }
 
     /// Forgets what has been opened: the files behind it have been set aside.
@@ -206,11 +235,12 @@ impl Keys {
         Ok(passphrase)
     }
 
-    /// Encrypts the key files with a new passphrase, the same for all of them, whether they are encrypted now or not.
+    /// Encrypts the key files with a passphrase, the same for all of them, whether they are encrypted now or not. It is `new`,
+    /// or the one that is given and opens them, or one that is typed twice.
     ///
     /// # Errors
     /// As [`Keys::open`] and [`Keys::make`]. A file that could not be written is as it was.
-    pub fn encrypt(&self, files: &[std::path::PathBuf]) -> Result<(), crate::Error> {
+    pub fn encrypt(&self, files: &[std::path::PathBuf], new: Option<Passphrase>) -> Result<(), crate::Error> {
         let mut opened = self.opened();
         let mut keys = Vec::new();
         for path in files {
@@ -223,7 +253,10 @@ impl Keys {
             keys.push((uri, path, key));
         }
         let Some((first, ..)) = keys.first() else { return Ok(()) };
-        let passphrase = passphrase::choose(&*self.shared.passphrases, first)?;
+        let passphrase = match new {
+            Some(new) => passphrase::long_enough(new)?,
+            None => passphrase::choose(&*self.shared.passphrases, first)?,
+        };
         for (uri, path, key) in &keys {
             file::write(path, key, Some(&passphrase))?;
             self.shared.passphrases.keep(uri, &passphrase)?;

@@ -118,26 +118,26 @@ pub(super) fn unlock<T>(
 /// [`Error::ShortPassphrase`], [`Error::PassphrasesDiffer`], [`Error::NoPassphrase`].
 pub(super) fn choose(passphrases: &dyn Passphrases, uri: &Uri) -> Result<Passphrase, crate::Error> {
     let none = || crate::ca::Error::from(Error::NoPassphrase { uri: uri.clone() });
-    let (chosen, again) = match passphrases.given()? {
-        Some(passphrase) => (passphrase.clone(), passphrase),
-        None => {
-            let chosen = passphrases.ask("New passphrase of the keys")?.ok_or_else(none)?;
-            check_length(&chosen)?;
-            (chosen, passphrases.ask("The same again")?.ok_or_else(none)?)
-        }
-    };
-    check_length(&chosen)?;
+    if let Some(passphrase) = passphrases.given()? {
+        return long_enough(passphrase);
+    }
+    let chosen = long_enough(passphrases.ask("New passphrase of the keys")?.ok_or_else(none)?)?;
+    let again = passphrases.ask("The same again")?.ok_or_else(none)?;
     if chosen != again {
         return Err(crate::ca::Error::from(Error::PassphrasesDiffer).into());
     }
     Ok(chosen)
 }
 
-fn check_length(passphrase: &Passphrase) -> Result<(), crate::Error> {
+/// The passphrase, if a key may be encrypted with it.
+///
+/// # Errors
+/// [`Error::ShortPassphrase`].
+pub(super) fn long_enough(passphrase: Passphrase) -> Result<Passphrase, crate::Error> {
     if passphrase.reveal().chars().count() < SHORTEST {
         return Err(crate::ca::Error::from(Error::ShortPassphrase).into());
     }
-    Ok(())
+    Ok(passphrase)
 }
 
 #[cfg(test)]

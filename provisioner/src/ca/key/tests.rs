@@ -145,7 +145,7 @@ fn encrypting_again_changes_the_passphrase_and_not_the_key() {
     let keys = Keys::opened_by(Given("first passphrase"), kms::Settings::default(), ());
     keys.make(&uri, false).unwrap();
     let public = *open(&path, "-").unwrap().public();
-    keys.encrypt(std::slice::from_ref(&path)).unwrap();
+    keys.encrypt(std::slice::from_ref(&path), None).unwrap();
     assert_eq!(*open(&path, "first passphrase").unwrap().public(), public);
     assert!(matches!(key_error(open(&path, "other")), Error::WrongPassphrase { .. }));
     assert!(!Keys::new(()).is_at_hand(&uri).unwrap());

@@ -5,6 +5,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::ca::crl::Reason;
+use crate::ca::key;
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
 
@@ -94,6 +95,65 @@ fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done
     rotation.make(&keys_of_next_run, &name, None, Some(&given), NOW).unwrap();
     rotation.finish(&keys_of_next_run).unwrap();
     assert_eq!(authorities::all(&home).unwrap().len(), 2);
+}
+
+/// Gives a passphrase, once it has been asked for it.
+struct Given;
+
+impl key::Passphrases for Given {
+    fn given(&self) -> Result<Option<key::Passphrase>, crate::Error> {
+        Ok(Some("four words are enough".to_owned().into()))
+    }
+}
+
+#[test]
+fn an_encrypted_key_is_followed_by_one_that_the_same_passphrase_opens() {
+    let (_folder, home, _) = home();
+    let keys = || Keys::opened_by(Given, key::kms::Settings::default(), ());
+    let files = [store::ROOT_KEY, store::SIGNER_KEY].map(|file| home.file(file));
+    keys().encrypt(&files, None).unwrap();
+    rotate(&home, &keys());
+    let all = authorities::all(&home).unwrap();
+    for authority in &all {
+        let text = fs::read_to_string(authority.folder.file(store::SIGNER_KEY)).unwrap();
+        assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+        authority.chain(&keys(), NOW).unwrap().key().open().unwrap();
+    }
+    assert_eq!(all.len(), 2);
+}
+
+#[test]
+fn the_old_signers_key_is_not_taken_for_the_new_one() {
+    let (folder, home, keys) = home();
+    let copy = folder.path().join("copy.key");
+    home::write(&copy, &fs::read(home.file(store::SIGNER_KEY)).unwrap(), Access::Secret).unwrap();
+    let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+    let before = files(&home);
+    let name = default_name("Zero Touch", NOW).unwrap();
+    let error = rotation.make(&keys, &name, Some(&Uri::File(copy)), None, NOW).unwrap_err();
+    assert!(matches!(error, crate::Error::Ca(Error::SameKey { .. })), "{error}");
+    assert_eq!(files(&home), before);
+}
+
+#[test]
+fn a_key_comes_back_to_the_home_from_elsewhere_and_stays_there() {
+    let (folder, home, keys) = home();
+    let elsewhere = folder.path().join("elsewhere.key");
+    fs::rename(home.file(store::SIGNER_KEY), &elsewhere).unwrap();
+    fs::write(home.file(store::SIGNER_KEY_URI), format!("file:{}\n", elsewhere.display())).unwrap();
+    let usual = Uri::File(home.file(store::SIGNER_KEY));
+    let name = default_name("Zero Touch", NOW).unwrap();
+    for _ in 0..2 {
+        let keys = Keys::new(());
+        let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+        rotation.make(&keys, &name, Some(&usual), None, NOW).unwrap();
+        rotation.finish(&keys).unwrap();
+        assert!(!home.file(store::SIGNER_KEY_URI).exists());
+    }
+    drop(keys);
+    for authority in authorities::all(&home).unwrap() {
+        authority.chain(&Keys::new(()), NOW).unwrap().key().open().unwrap();
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! `ca crl`: the revocation lists of the signer CAs.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::ca::authorities::Authority;
 use crate::ca::certificate::rfc3339;
+use crate::ca::key::Uri;
 use crate::ca::{authorities, crl};
 use crate::cli::Context;
 use crate::{Error, ca};
@@ -25,6 +27,9 @@ pub struct Arguments {
     /// Days until the next list is due
     #[arg(long, default_value_t = crl::DAYS, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
+    /// Where the root's key is, if it was taken offline: file:/media/usb/root-ca.key, say
+    #[arg(long, value_name = "URI")]
+    root_key: Option<Uri>,
 }
 
 /// A list, written or planned.
@@ -32,16 +37,18 @@ pub struct Arguments {
 struct Written {
     #[serde(flatten)]
     list: crl::List,
+    /// `signer` or `root`.
+    issuer: &'static str,
     done: bool,
 }
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let crl::List { key_id, number, next_update, revoked, file } = &self.list;
-        let signer = key_id.get(..8).unwrap_or(key_id);
+        let (issuer, id) = (self.issuer, key_id.get(..8).unwrap_or(key_id));
         write!(
             f,
-            "signer {signer}: list {number} with {revoked} revoked, next due {}: {}",
+            "{issuer} {id}: list {number} with {revoked} revoked, next due {}: {}",
             rfc3339(*next_update),
             file.display()
         )
@@ -70,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
             .and_then(|chain| crl::publish(&context.home, authority, &chain, &folder, arguments.days, now));
         match list {
             Ok(list) => {
-                let written = Written { list, done: true };
+                let written = Written { list, issuer: "signer", done: true };
                 context.result(&written, &written);
             }
             // Its certificates are past their signer's end: nobody accepts them, on a list or not.
@@ -80,5 +87,40 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
             Err(error) => return Err(error),
         }
     }
+    root(arguments, context, authorities, &folder, now)
+}
+
+/// Writes the root's list, if a signer was withdrawn or somebody says where the root's key is.
+fn root(
+    arguments: &Arguments,
+    context: &Context,
+    authorities: Vec<Authority>,
+    folder: &Path,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut withdrawn = Vec::new();
+    for authority in authorities {
+        withdrawn.extend(authority.withdrawn()?.map(|withdrawn| (authority, withdrawn)));
+    }
+    if withdrawn.is_empty() && arguments.root_key.is_none() {
+        return Ok(());
+    }
+    if context.global.dry_run {
+        context.note(format_args!("would write a list of {} revoked for the root", withdrawn.len()));
+        return Ok(());
+    }
+    let (root, key) = match ca::store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
+        Err(Error::Ca(ca::Error::RootOffline { uri })) if arguments.root_key.is_none() => {
+            context.note(format_args!(
+                "the root's list of revoked signers is left as it was: the root's key is not here ({uri}); \
+                 bring it back and give it with --root-key"
+            ));
+            return Ok(());
+        }
+        found => found?,
+    };
+    let list = crl::publish_root(&context.home, (&root, &key), &withdrawn, folder, arguments.days, now)?;
+    let written = Written { list, issuer: "root", done: true };
+    context.result(&written, &written);
     Ok(())
 }

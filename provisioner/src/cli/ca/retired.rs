@@ -9,13 +9,17 @@ use crate::Error;
 use crate::ca::authorities::{self, Authority, expiry_notice};
 use crate::ca::certificate::rfc3339;
 use crate::ca::crl::{self, List, Records};
+use crate::ca::store::Role;
 use crate::ca::{Certificate, authorities::Withdrawn};
 use crate::cli::Context;
+
+use super::place::Place;
 
 #[derive(Serialize)]
 struct Retired<'a> {
     retired: &'a str,
     certificate: &'a Certificate,
+    key: Place,
     revoked: Option<Withdrawn>,
 }
 
@@ -23,10 +27,10 @@ impl fmt::Display for Retired<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = self.certificate.facts();
         write!(f, "retired signer {}, {}, until {}", self.retired, facts.subject, rfc3339(facts.not_after))?;
-        match &self.revoked {
-            Some(withdrawn) => write!(f, ", revoked on {}", withdrawn.when.date()),
-            None => Ok(()),
+        if let Some(withdrawn) = &self.revoked {
+            write!(f, ", revoked on {}", withdrawn.when.date())?;
         }
+        write!(f, "; key: {}", self.key)
     }
 }
 
@@ -36,8 +40,9 @@ pub(super) fn show(context: &Context, now: OffsetDateTime) -> Result<(), Error> 
             notice(context, &authority.certificate, now);
         } else {
             let revoked = authority.withdrawn()?;
+            let key = Place::of(&authority.folder, &context.keys, Role::Signer)?;
             let retired =
-                Retired { retired: authority.key_id(), certificate: &authority.certificate, revoked };
+                Retired { retired: authority.key_id(), certificate: &authority.certificate, key, revoked };
             context.result(&retired, &retired);
         }
         if is_list_due(context, &authority, now)? {

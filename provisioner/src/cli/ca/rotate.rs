@@ -11,13 +11,12 @@ use crate::audit;
 use crate::ca::authorities::{self, Authority};
 use crate::ca::key::Uri;
 use crate::ca::rotate::{Rotation, default_name};
-use crate::ca::{self, Chain, profile, store};
+use crate::ca::{self, Chain, profile};
 use crate::cli::Context;
 use crate::cloud::Account;
 use crate::cloud::certificates::{Tally, of_ca};
 use crate::cloud::rotate::{Plan, Settings};
 use crate::cloud::setup::{self, SignerCa};
-use crate::home;
 use crate::inventory::{self, Sources};
 use crate::ledger::Ledger;
 
@@ -30,7 +29,7 @@ pub struct Arguments {
     /// Common name of the new signer CA [default: one that no other has]
     #[arg(long, value_name = "NAME")]
     signer_cn: Option<String>,
-    /// Where the new signer's key is to be [default: a file in the home folder]
+    /// Where the new signer's key is to be [default: a file in the home folder, encrypted if the old one is]
     #[arg(long, value_name = "URI")]
     signer_key: Option<Uri>,
     /// Where the root's key is, if it was taken offline: file:/media/usb/root-ca.key, say
@@ -108,9 +107,6 @@ async fn rotate(
     rotation: Rotation,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if !rotation.is_made() && arguments.signer_key.is_none() {
-        keeps_its_protection(rotation.old())?;
-    }
     let organisation = rotation.old().certificate.facts().organisation.clone();
     let name = match &arguments.signer_cn {
         Some(name) => profile::Name::new(&organisation, name)?,
@@ -126,26 +122,6 @@ async fn rotate(
         register(context, account, &rotation, &next, settings, now).await?;
     }
     rotation.finish(&context.keys)
-}
-
-/// A key that is encrypted, in a token or in a service is not followed by one in a plain file unless somebody says so.
-fn keeps_its_protection(old: &Authority) -> Result<(), Error> {
-    let uri = home::read(&old.folder.file(store::Role::Signer.uri_file()))?;
-    let place = match uri {
-        Some(uri) => String::from_utf8_lossy(&uri).trim().to_owned(),
-        None => {
-            let key = home::read(&old.folder.file(store::SIGNER_KEY))?.unwrap_or_default();
-            if !String::from_utf8_lossy(&key).contains("ENCRYPTED PRIVATE KEY") {
-                return Ok(());
-            }
-            "in an encrypted file".to_owned()
-        }
-    };
-    Err(crate::cli::Error::usage(
-        format!("the signer's key is {place}, and nothing says where the next one is to be"),
-        "say it with --signer-key URI; file:PATH is a file that is not encrypted",
-    )
-    .into())
 }
 
 async fn register(

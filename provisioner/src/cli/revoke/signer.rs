@@ -74,6 +74,7 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
         authority.withdraw(&Withdrawn { when: OffsetDateTime::now_utc(), reason })?;
     }
     show(true, &|row| context.result(row, row));
+    context.note("put it on the root's revocation list with: provisioner ca crl");
     if authority.current {
         context.note("make the next signer CA with: provisioner ca rotate");
     }

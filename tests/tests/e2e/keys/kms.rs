@@ -1,9 +1,11 @@
 //! Keys in KMS: made there, and what is said when one is disabled, unknown, or may not be used.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, ServiceError, When};
+use testbed::journal::Happening;
 use testbed::{Options, Testbed};
 
 use crate::laptop::{Laptop, Outcome};
@@ -60,10 +62,22 @@ impl Stage {
         text.trim().strip_prefix("awskms:").unwrap().to_owned()
     }
 
-    fn made(&self) -> usize {
+    /// The calls of KMS, in their order.
+    fn journal(&self) -> Vec<String> {
         let entries = self.testbed.journal().entries();
-        let is_made = |entry: &&testbed::journal::Entry| matches!(&entry.what, testbed::journal::Happening::Call(call) if call.operation == "CreateKey");
-        entries.iter().filter(is_made).count()
+        let calls = entries.iter().filter_map(|entry| match &entry.what {
+            Happening::Call(call) if call.service == "kms" => Some(call.operation.to_string()),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    fn calls(&self) -> BTreeSet<String> {
+        self.journal().into_iter().collect()
+    }
+
+    fn made(&self) -> usize {
+        self.journal().iter().filter(|call| *call == "CreateKey").count()
     }
 }
 
@@ -78,6 +92,37 @@ async fn keys_are_made_in_kms_and_nothing_of_them_is_in_the_home() {
     assert!(stage.laptop.files().iter().all(|(path, _)| path.extension().is_none_or(|kind| kind != "key")));
     let shown = stage.laptop.run(&["ca", "show"], &[]);
     assert_eq!(shown.code, 0, "shown without any account: {shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_in_kms_is_followed_by_one_with_a_key_of_its_own_and_a_killed_run_leaves_no_second() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.create().code, 0);
+    let old = stage.signer();
+    let unsaid = stage.run(&["ca", "rotate", "--no-register"]);
+    assert_eq!(unsaid.code, 2, "{unsaid}");
+    assert!(unsaid.stderr.contains("--signer-key"), "{unsaid}");
+    // The key is made, and then may not sign: the next run uses it.
+    let rotate = ["ca", "rotate", "--no-register", "--signer-key", "awskms:"];
+    stage.deny.0.store(true, Ordering::SeqCst);
+    assert_eq!(stage.run(&rotate).code, 4);
+    assert_eq!(stage.signer(), old);
+    stage.deny.0.store(false, Ordering::SeqCst);
+    let rotated = stage.run(&["ca", "rotate", "--no-register"]);
+    assert_eq!(rotated.code, 0, "{rotated}");
+    assert_eq!(stage.made(), 3, "root, signer, and the next signer once");
+    assert_ne!(stage.signer(), old);
+    let lists = stage.run(&["ca", "crl"]);
+    assert_eq!((lists.code, lists.stdout.lines().count()), (0, 2), "both keys sign: {lists}");
+    assert_eq!(stage.calls(), documented());
+}
+
+/// The calls in the document on permissions.
+fn documented() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../provisioner/docs/permissions.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `kms:")?.split_once('`'));
+    rows.map(|(call, _)| call.to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,6 +79,40 @@ fn keys_are_made_in_the_token_and_found_there_again() {
 }
 
 #[test]
+fn a_signer_in_a_token_is_followed_by_one_with_a_key_of_its_own_there() {
+    let Some(stage) = Stage::new() else { return };
+    let uri = stage.token.uri_with_pin("signer");
+    assert_eq!(stage.run(&["ca", "create", "--signer-key", &uri], None).code, 0);
+    let recorded = || std::fs::read_to_string(stage.laptop.folder().join("signer-ca.uri")).unwrap();
+    let (old, before) = (recorded(), stage.laptop.files());
+    let rotate = |key: &[&str]| stage.run(&[&["ca", "rotate", "--no-register"], key].concat(), None);
+    // Neither a plain file unasked nor the same key again.
+    for key in [&[][..], &["--signer-key", &uri]] {
+        let refused = rotate(key);
+        assert_eq!(refused.code, 2, "{refused}");
+        assert!(refused.stderr.contains("--signer-key"), "{refused}");
+        assert_eq!(stage.laptop.files(), before);
+    }
+    let next = stage.token.uri_with_pin("next");
+    // The token goes away after the place is recorded: the next run makes the key there.
+    let away = stage.token.tokens().with_extension("away");
+    std::fs::rename(stage.token.tokens(), &away).unwrap();
+    std::fs::create_dir(stage.token.tokens()).unwrap();
+    assert_eq!(rotate(&["--signer-key", &next]).code, 1);
+    std::fs::remove_dir(stage.token.tokens()).unwrap();
+    std::fs::rename(&away, stage.token.tokens()).unwrap();
+    assert_eq!(recorded(), old);
+    let rotated = rotate(&["--signer-key", &next]);
+    assert_eq!(rotated.code, 0, "{rotated}");
+    assert!(recorded().contains("object=next"), "{}", recorded());
+    assert_eq!(stage.sign(None).code, 3, "the new key opens, and there is no board");
+    let lists = stage.run(&["ca", "crl"], None);
+    assert_eq!((lists.code, lists.stdout.lines().count()), (0, 2), "both keys sign: {lists}");
+    let shown = stage.run(&["ca", "show"], None);
+    assert!(shown.stdout.contains("object=next") && shown.stdout.contains("object=signer"), "{shown}");
+}
+
+#[test]
 fn a_wrong_pin_a_missing_token_and_a_key_of_another_curve_are_named_and_leave_nothing() {
     let Some(stage) = Stage::new() else { return };
     let uri = stage.token.uri("signer");

@@ -1,0 +1,71 @@
+//! Where `ca show` says that a key is, and what protects it there.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::Error;
+use crate::ca::key::{Keys, Protection, Uri};
+use crate::ca::store::{self, Role};
+use crate::home::Home;
+
+/// The place of a key.
+#[derive(Serialize)]
+pub(super) struct Place {
+    #[serde(serialize_with = "as_text")]
+    uri: Uri,
+    protection: Protection,
+}
+
+fn as_text<S: Serializer>(uri: &Uri, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(uri)
+}
+
+impl Place {
+    /// The place of a key of the home folder. Nothing is opened, and no service is asked.
+    pub(super) fn of(home: &Home, keys: &Keys, role: Role) -> Result<Self, Error> {
+        let uri = store::key_uri(home, role)?;
+        let protection = keys.protection(&uri)?;
+        Ok(Self { uri, protection })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { uri, protection } = self;
+        match protection {
+            Protection::Permissions => write!(f, "{uri}, not encrypted, for its owner alone"),
+            Protection::Passphrase => write!(f, "{uri}, encrypted"),
+            Protection::Token | Protection::Kms => write!(f, "{uri}"),
+            Protection::Absent => write!(f, "not here ({uri})"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::cli::ca) fn place(uri: &str, protection: Protection) -> Place {
+        Place { uri: uri.parse().unwrap(), protection }
+    }
+
+    #[test]
+    fn a_place_says_what_protects_the_key() {
+        let token = "pkcs11:token=line1;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so";
+        let said = [
+            place("/home/me/.microchip-iot/signer-ca.key", Protection::Permissions),
+            place("/home/me/.microchip-iot/signer-ca.key", Protection::Passphrase),
+            place("/media/usb/root-ca.key", Protection::Absent),
+            place(token, Protection::Token),
+            place("awskms:alias/signer", Protection::Kms),
+        ];
+        insta::assert_snapshot!(said.map(|place| place.to_string()).join("\n"), @r"
+        file:/home/me/.microchip-iot/signer-ca.key, not encrypted, for its owner alone
+        file:/home/me/.microchip-iot/signer-ca.key, encrypted
+        not here (file:/media/usb/root-ca.key)
+        pkcs11:token=line1;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so
+        awskms:alias/signer
+        ");
+    }
+}
