@@ -47,9 +47,16 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
         }
     };
     let configured = began.elapsed();
+    let function = Function { handler, tracer, name: function };
     // During init the CPU is not throttled and nobody waits for an answer yet: connections are opened here, not in
-    // the first event. A failure is no reason to give up: the event may find AWS IoT in a better state.
-    match tokio::time::timeout(WARM_UP_TIMEOUT, handler.warm_up()).await {
+    // the first event. What does not need them is put together while the calls are under way.
+    let (warmed_up, runtime) = tokio::join!(
+        biased;
+        tokio::time::timeout(WARM_UP_TIMEOUT, function.handler.warm_up()),
+        async { Runtime::new(service_fn(|event| function.invoke(event))) },
+    );
+    // A failure is no reason to give up: the event may find AWS IoT in a better state.
+    match warmed_up {
         Ok(Ok(policy)) => tracing::debug!(
             ?policy,
             configuredMicroseconds = configured.as_micros(),
@@ -59,9 +66,7 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
         Ok(Err(error)) => tracing::warn!(%error, "ready, but the warm-up failed"),
         Err(_) => tracing::warn!("ready, but the warm-up took too long"),
     }
-    let function = Function { handler, tracer, name: function };
-    let service = service_fn(|event| function.invoke(event));
-    match Runtime::new(service).run().await {
+    match runtime.run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the Lambda Runtime API failed");

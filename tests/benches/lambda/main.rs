@@ -1,8 +1,8 @@
 //! The Lambda function beside an echo function and beside handlers written the straightforward way: start, first event,
 //! warm event; over plain HTTP and TLS, with calls that take 0, 20 and 50 ms, with a whole CPU and a 128 MB function's share.
 //!
-//! `cargo bench --profile dev --bench lambda`; it builds the functions with the release profile itself, and
-//! prints tables in Markdown on stdout.
+//! `cargo bench --bench lambda`; it builds the functions with the release profile itself, and
+//! prints tables in Markdown on stdout. Words limit it to the rows that have all of them: `-- whole TLS "20 ms"`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the bench's result")]
 
 mod account;
@@ -10,6 +10,7 @@ mod cpu;
 mod function;
 mod programs;
 mod report;
+mod round_trip;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use cpu::Share;
 use function::Function;
 use programs::{Program, Programs};
 use report::{Condition, Measured, Report};
+use round_trip::RoundTrip;
 
 const LATENCIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(50)];
 
@@ -36,6 +38,8 @@ fn rounds(program: Program, held: bool) -> (usize, usize) {
 
 #[tokio::main]
 async fn main() {
+    // cargo adds a flag of its own.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let programs = Programs::build();
     let share = Share::of_128_mb();
     if let Err(reason) = &share {
@@ -47,11 +51,17 @@ async fn main() {
         for transport in [Transport::Http, Transport::Tls] {
             for latency in LATENCIES {
                 let condition = Condition { held: share.is_some(), transport, latency };
-                eprintln!("{condition}");
+                let row = condition.to_string();
+                if !words.iter().all(|word| row.contains(word.as_str())) {
+                    continue;
+                }
+                eprintln!("{row}");
                 let account = BenchAccount::start(transport, latency).await;
                 account.onboard(&programs).await;
+                let round_trip = RoundTrip::measure(&account);
+                report.round_trip(condition, round_trip);
                 for program in programs.all() {
-                    let measured = measure(&programs, program, &account, share).await;
+                    let measured = measure(&programs, program, &account, share, round_trip).await;
                     report.add(condition, program, measured);
                 }
             }
@@ -67,14 +77,15 @@ async fn measure(
     program: Program,
     account: &BenchAccount,
     share: Option<&Share>,
+    round_trip: RoundTrip,
 ) -> Measured {
     let (starts, events) = rounds(program, share.is_some());
     let mut measured = Measured::default();
     for round in 0..starts {
         let mut function = Function::start(programs, program, account, share).await;
         measured.start.push(function.started);
-        let (calls, connections) = (account.take_calls(), account.connections());
-        measured.warm_up.extend(calls.iter().map(|call| call.took).max());
+        account.take_calls();
+        let connections = account.connections();
         if program != Program::Echo {
             measured.first.push(function.invoke(account).await.0);
             measured.first_connections.push(account.connections() - connections);
@@ -87,7 +98,9 @@ async fn measure(
             let (took, _) = function.invoke(account).await;
             let calls = account.take_calls();
             measured.warm.push(took);
-            measured.own.push(took.saturating_sub(programs.in_sequence(program, &calls)));
+            let in_sequence =
+                Programs::in_sequence(program, &calls).map(|call| call.took + round_trip.transport);
+            measured.own.push(took.saturating_sub(in_sequence.sum()));
             measured.calls = calls.len();
         }
     }
