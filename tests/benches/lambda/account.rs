@@ -1,7 +1,7 @@
 //! The stand-in of AWS that the functions call: latency, transport, and boards that connect for the first time.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -129,15 +129,13 @@ impl BenchAccount {
         .to_string()
     }
 
-    /// Where the stand-in listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        let (_, authority) = self.testbed.endpoint_url().split_once("://").unwrap();
-        authority.to_socket_addrs().unwrap().next().unwrap()
+    pub(crate) fn endpoint_url(&self) -> &str {
+        self.testbed.endpoint_url()
     }
 
     /// The stand-in's root certificate, in PEM.
-    pub(crate) fn authority(&self) -> Option<&str> {
-        self.testbed.authority()
+    pub(crate) fn authority(&self) -> Option<&[u8]> {
+        self.testbed.authority().map(str::as_bytes)
     }
 
     /// The calls since the last time.

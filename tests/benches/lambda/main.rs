@@ -86,7 +86,7 @@ async fn measure(
         measured.start.push(function.started);
         account.take_calls();
         let connections = account.connections();
-        if program != Program::Echo {
+        if !program.is_echo() {
             measured.first.push(function.invoke(account).await.0);
             measured.first_connections.push(account.connections() - connections);
             account.take_calls();

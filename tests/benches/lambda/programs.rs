@@ -2,15 +2,17 @@
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use testbed::journal::Call;
+use tokio::process::Command;
 
 /// One of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
     /// Answers with what it was sent.
     Echo,
+    /// The same, after one call to AWS on a connection that it opens.
+    EchoAfterCall,
     /// The function.
     Jitr,
     /// The SDK set up the ordinary way, one call after another.
@@ -20,9 +22,15 @@ pub(crate) enum Program {
 }
 
 impl Program {
+    /// Whether it does nothing with an event.
+    pub(crate) fn is_echo(self) -> bool {
+        matches!(self, Self::Echo | Self::EchoAfterCall)
+    }
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::EchoAfterCall => "echo after a call",
             Self::Jitr => "`jitr`",
             Self::Sequential => "sequential, Rust",
             Self::Python => "sequential, Python",
@@ -44,7 +52,7 @@ impl Programs {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
         let packages = ["build", "--release", "-p", "jitr", "-p", "baselines", "--bins"];
-        let build = Command::new(env!("CARGO"))
+        let build = std::process::Command::new(env!("CARGO"))
             .args(packages)
             .arg("--target-dir")
             .arg(&target)
@@ -56,7 +64,7 @@ impl Programs {
         let python = std::env::var_os("BENCH_PYTHON").map(PathBuf::from);
         let candidates = python.into_iter().chain([own, PathBuf::from("python3")]);
         let has_boto3 = |python: &PathBuf| {
-            let import = Command::new(python).args(["-c", "import boto3"]).output();
+            let import = std::process::Command::new(python).args(["-c", "import boto3"]).output();
             import.is_ok_and(|output| output.status.success())
         };
         let python = candidates.into_iter().find(has_boto3);
@@ -71,23 +79,27 @@ impl Programs {
 
     /// Those that can be run here.
     pub(crate) fn all(&self) -> Vec<Program> {
-        let mut all = vec![Program::Echo, Program::Jitr, Program::Sequential];
+        let mut all = vec![Program::Echo, Program::EchoAfterCall, Program::Jitr, Program::Sequential];
         all.extend(self.python.is_some().then_some(Program::Python));
         all
     }
 
-    pub(crate) fn command(&self, program: Program) -> tokio::process::Command {
-        let path = |name| self.release.join(name);
-        match program {
-            Program::Echo => tokio::process::Command::new(path("echo")),
-            Program::Jitr => tokio::process::Command::new(path("jitr")),
-            Program::Sequential => tokio::process::Command::new(path("sequential")),
-            Program::Python => {
-                let mut command = tokio::process::Command::new(self.python.as_ref().unwrap());
-                command.arg(&self.script);
-                command
-            }
+    /// The program, with an environment that has nothing but what tells it from others.
+    pub(crate) fn command(&self, program: Program) -> Command {
+        let mut command = Command::new(match program {
+            Program::Echo | Program::EchoAfterCall => self.release.join("echo"),
+            Program::Jitr => self.release.join("jitr"),
+            Program::Sequential => self.release.join("sequential"),
+            Program::Python => self.python.clone().unwrap(),
+        });
+        command.env_clear();
+        if program == Program::Python {
+            command.arg(&self.script);
         }
+        if program == Program::EchoAfterCall {
+            command.env("FIRST_CALL", "1");
+        }
+        command
     }
 
     /// The calls of an event that cannot run beside one another: all, if they are made one after another.
