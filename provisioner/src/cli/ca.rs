@@ -16,7 +16,7 @@ use super::Context;
 use crate::Error;
 use crate::ca::key::Uri;
 use crate::ca::store::Role;
-use crate::ca::{Certificate, certificate, create as creation, export, store};
+use crate::ca::{Certificate, authorities, certificate, create as creation, export, store};
 
 /// What to do with the certificate authorities.
 #[derive(Debug, Subcommand)]
@@ -136,16 +136,15 @@ impl fmt::Display for Done {
     }
 }
 
-/// Encrypts the key files of the home; what is encrypted already gets the new passphrase as well.
+/// Encrypts the key files of the home, those of retired signers too: they sign revocation lists. What is encrypted already
+/// gets the new passphrase as well.
 fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Error> {
     let _lock = context.home.lock()?;
-    let mut files = Vec::new();
-    for role in [Role::Root, Role::Signer] {
-        let file = context.home.file(role.key_file());
-        if file.exists() {
-            files.push(file);
-        }
-    }
+    let signers = authorities::all(&context.home)?;
+    let retired = signers.iter().filter(|signer| !signer.current);
+    let mut files: Vec<_> = retired.map(|signer| signer.folder.file(Role::Signer.key_file())).collect();
+    files.extend([Role::Root, Role::Signer].map(|role| context.home.file(role.key_file())));
+    files.retain(|file| file.exists());
     if files.is_empty() {
         return Err(super::Error::usage(
             "there is no key file in the home",
@@ -153,7 +152,9 @@ fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Er
         )
         .into());
     }
-    let names = files.iter().filter_map(|file| file.file_name()?.to_str()).collect::<Vec<_>>().join(", ");
+    let in_home =
+        |file: &PathBuf| file.strip_prefix(context.home.root()).unwrap_or(file).display().to_string();
+    let names = files.iter().map(in_home).collect::<Vec<_>>().join(", ");
     if context.global.dry_run {
         context.note(format_args!("would encrypt {names}"));
         return Ok(());

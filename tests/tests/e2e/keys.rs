@@ -49,6 +49,19 @@ fn a_passphrase_comes_from_a_file_a_descriptor_or_the_environment() {
 }
 
 #[test]
+fn keys_of_retired_signers_are_encrypted_as_well() {
+    let laptop = Laptop::with_ca();
+    assert_eq!(laptop.run(&["ca", "rotate", "--no-register"], &[]).code, 0);
+    assert_eq!(laptop.run(&["ca", "encrypt"], &[(VARIABLE, PASSPHRASE)]).code, 0);
+    let files = laptop.files();
+    let keys = files.iter().filter(|(path, _)| path.extension().is_some_and(|kind| kind == "key"));
+    let keys: Vec<_> = keys.map(|(_, content)| String::from_utf8_lossy(content)).collect();
+    assert_eq!(keys.len(), 3, "root, signer, and the one before");
+    assert!(keys.iter().all(|key| key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")));
+    assert_eq!(laptop.run(&["ca", "crl"], &[(VARIABLE, PASSPHRASE)]).code, 0);
+}
+
+#[test]
 fn a_passphrase_is_exchanged_without_anybody_at_a_terminal() {
     let laptop = with_encrypted_ca();
     let new = laptop.folder().join("new");

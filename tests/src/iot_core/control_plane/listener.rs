@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::serve::Listener;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::{CipherSuite, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -35,10 +35,14 @@ impl HttpsListener {
     pub fn over(listener: TcpListener) -> Result<(Self, String), TlsError> {
         let address = listener.local_addr().map_err(TlsError::Listen)?;
         let (authority, chain, key) = identity()?;
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        // As CloudTrail has it for calls of AWS's own endpoints (`tlsDetails`).
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key.into())?;
+        config.ignore_client_order = true;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (done, shaken) = mpsc::channel(BACKLOG);
         let accepting = tokio::spawn(async move {
