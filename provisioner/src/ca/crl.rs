@@ -1,8 +1,8 @@
 //! Certificate revocation lists (RFC 5280, section 5): what each signer CA has revoked, and the lists that say so.
 //!
 //! What is revoked is noted in a file per signer that only grows; a list is made of it whenever one is asked for. A signer
-//! that is withdrawn has a note beside its files; the root's list is made of these. The
-//! lists are `KEYID.crl` beside the issuer's certificate `KEYID.crt`, which is how the Lambda's `CRL_DIR` wants them.
+//! that is withdrawn has a note beside its files; the root's list is made of these. The lists are `KEYID.crl` beside the
+//! issuer's certificate `KEYID.crt`, which is how the Lambda's `CRL_DIR` wants them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ pub mod kms;
 pub mod passphrase;
 pub mod pkcs11;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod uri;
 
 pub use error::Error;

@@ -7,19 +7,11 @@ use super::*;
 use crate::{ca, home};
 
 /// Gives one passphrase and asks nobody.
-struct Given(&'static str);
+pub(in crate::ca) struct Given(pub(in crate::ca) &'static str);
 
 impl Passphrases for Given {
     fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
         Ok(Some(self.0.to_owned().into()))
-    }
-
-    fn kept(&self, _: &Uri) -> Result<Option<Passphrase>, crate::Error> {
-        Ok(None)
-    }
-
-    fn keep(&self, _: &Uri, _: &Passphrase) -> Result<(), crate::Error> {
-        Ok(())
     }
 
     fn ask(&self, question: &str) -> Result<Option<Passphrase>, crate::Error> {

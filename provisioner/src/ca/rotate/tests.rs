@@ -5,7 +5,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::ca::crl::Reason;
-use crate::ca::key;
+use crate::ca::key::{kms, tests::Given};
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
 
@@ -97,19 +97,10 @@ fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done
     assert_eq!(authorities::all(&home).unwrap().len(), 2);
 }
 
-/// Gives a passphrase, once it has been asked for it.
-struct Given;
-
-impl key::Passphrases for Given {
-    fn given(&self) -> Result<Option<key::Passphrase>, crate::Error> {
-        Ok(Some("four words are enough".to_owned().into()))
-    }
-}
-
 #[test]
 fn an_encrypted_key_is_followed_by_one_that_the_same_passphrase_opens() {
     let (_folder, home, _) = home();
-    let keys = || Keys::opened_by(Given, key::kms::Settings::default(), ());
+    let keys = || Keys::opened_by(Given("four words are enough"), kms::Settings::default(), ());
     let files = [store::ROOT_KEY, store::SIGNER_KEY].map(|file| home.file(file));
     keys().encrypt(&files, None).unwrap();
     rotate(&home, &keys());
