@@ -116,7 +116,7 @@ pub enum Error {
     #[error("the signer's key is at {there}, and nothing says where the next one is to be")]
     #[diagnostic(help(
         "say it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a \
-         file that is not encrypted"
+         file, encrypted if the old one is"
     ))]
     NextKey {
         /// Where the old one is.

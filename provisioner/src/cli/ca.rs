@@ -198,7 +198,7 @@ fn show(context: &Context) -> Result<(), Error> {
         now,
     };
     context.result(&shown, &shown);
-    retired::show(context, now)
+    retired::show(context, (chain.root(), &shown.root.key), now)
 }
 
 #[derive(Serialize)]

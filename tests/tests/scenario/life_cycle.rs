@@ -193,9 +193,12 @@ async fn signers_are_revoked(stage: &Stage, old: &str, new: &str) {
     assert_ca(stage, new, false).await;
     let rotated = stage.ends(0, &["ca", "rotate"]);
     assert_ca(stage, rotated.lines[0]["certificate_id"].as_str().unwrap(), true).await;
+    let is_due = |shown: &Run| shown.said.contains("the revocation list of the root is due");
+    assert!(is_due(&stage.ends(0, &["ca", "show"])));
     let lists = stage.ends(0, &["ca", "crl"]);
     assert_eq!(lists.values("issuer"), ["signer", "signer", "signer", "root"], "{}", lists.said);
     assert_eq!(lists.lines[3]["revoked"], 2, "{}", lists.said);
+    assert!(!is_due(&stage.ends(0, &["ca", "show"])));
     stage.ends(0, &["audit", "verify"]);
     configure(&stage.lambda(), &[]).await;
     stage.is_healthy(&[]);

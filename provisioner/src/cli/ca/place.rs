@@ -28,6 +28,11 @@ impl Place {
         let protection = keys.protection(&uri)?;
         Ok(Self { uri, protection })
     }
+
+    /// Whether the key was taken away.
+    pub(super) fn is_absent(&self) -> bool {
+        self.protection == Protection::Absent
+    }
 }
 
 impl fmt::Display for Place {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::Error;
-use crate::ca::authorities::{self, Authority, expiry_notice};
+use crate::ca::authorities::{self, expiry_notice};
 use crate::ca::certificate::rfc3339;
 use crate::ca::crl::{self, List, Records};
 use crate::ca::store::Role;
@@ -34,23 +34,39 @@ impl fmt::Display for Retired<'_> {
     }
 }
 
-pub(super) fn show(context: &Context, now: OffsetDateTime) -> Result<(), Error> {
+/// `root` and where its key is.
+pub(super) fn show(
+    context: &Context,
+    (root, root_key): (&Certificate, &Place),
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut revoked_signers = 0;
     for authority in authorities::all(&context.home)? {
+        let revoked = authority.withdrawn()?;
+        revoked_signers += usize::from(revoked.is_some());
         if authority.current {
             notice(context, &authority.certificate, now);
         } else {
-            let revoked = authority.withdrawn()?;
             let key = Place::of(&authority.folder, &context.keys, Role::Signer)?;
             let retired =
                 Retired { retired: authority.key_id(), certificate: &authority.certificate, key, revoked };
             context.result(&retired, &retired);
         }
-        if is_list_due(context, &authority, now)? {
+        // A signer that has ended gets none any more.
+        let revoked = Records::of(&context.home, authority.key_id()).read()?.len();
+        if is_list_due(context, authority.key_id(), revoked, now)? && !authority.left(now).is_negative() {
             context.note(format_args!(
                 "the revocation list of the signer {} is due; write it with: provisioner ca crl",
                 authority.key_id()
             ));
         }
+    }
+    let root = root.facts().subject_key_identifier.as_deref().unwrap_or_default();
+    if is_list_due(context, root, revoked_signers, now)? {
+        let given = if root_key.is_absent() { " --root-key URI, with the root's key" } else { "" };
+        context.note(format_args!(
+            "the revocation list of the root is due; write it with: provisioner ca crl{given}"
+        ));
     }
     Ok(())
 }
@@ -62,12 +78,10 @@ pub(in crate::cli) fn notice(context: &Context, signer: &Certificate, now: Offse
     }
 }
 
-/// Whether the list is past its date, or does not say all that was revoked. A signer that has ended gets none any more.
-fn is_list_due(context: &Context, authority: &Authority, now: OffsetDateTime) -> Result<bool, Error> {
-    let revoked = Records::of(&context.home, authority.key_id()).read()?.len();
-    let due = match List::read(&crl::folder(&context.home), authority.key_id())? {
+/// Whether a list is past its date, or does not say all that its issuer has revoked.
+fn is_list_due(context: &Context, issuer: &str, revoked: usize, now: OffsetDateTime) -> Result<bool, Error> {
+    Ok(match List::read(&crl::folder(&context.home), issuer)? {
         Some(list) => list.next_update < now || list.revoked < revoked,
         None => revoked > 0,
-    };
-    Ok(due && !authority.left(now).is_negative())
+    })
 }
