@@ -1,4 +1,4 @@
-//! What is written, read by readers that this project did not write: OpenSSL, GnuTLS' certtool and rustls-webpki.
+//! What is written, read by readers that this project did not write: OpenSSL, GnuTLS' certtool, rustls-webpki and pkilint.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -71,11 +71,15 @@ impl Fixture {
         publish(&self.home, &self.authority, &self.chain, &folder(&self.home), days, now).unwrap()
     }
 
-    /// Whether a command accepts what it is given; `None` where there is no such command.
-    fn accepts(&self, command: &str) -> Option<bool> {
-        let mut words = command.split_whitespace();
-        let output = Command::new(words.next()?).args(words).current_dir(self.folder.path()).output().ok()?;
-        Some(output.status.success())
+    /// Whether a command accepts what it is given.
+    fn ask(&self, command: &str) -> Answer {
+        let (program, arguments) = command.split_once(' ').unwrap();
+        let arguments = arguments.split_whitespace();
+        match Command::new(program).args(arguments).current_dir(self.folder.path()).output() {
+            Ok(output) if output.status.success() => Answer::Accepts,
+            Ok(_) => Answer::Refuses,
+            Err(_) => Answer::NotInstalled,
+        }
     }
 
     fn list(&self) -> String {
@@ -84,14 +88,22 @@ impl Fixture {
     }
 }
 
-/// What a reader says of an object: `accepts`, or `refuses`.
-type Answer = Option<bool>;
+/// What a reader says of an object.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Accepts,
+    Refuses,
+    /// It reads the object, and does not judge this of it.
+    NotJudged,
+    NotInstalled,
+}
+
 type Reader = fn(&Fixture, &str) -> Answer;
 
 fn openssl(fixture: &Fixture, object: &str) -> Answer {
     let verify = "openssl verify -x509_strict -CAfile root-ca.crt -untrusted signer-ca.crt";
     let checked = format!("{verify} -crl_check -CRLfile {}", fixture.list());
-    fixture.accepts(&match object {
+    fixture.ask(&match object {
         "root" => "openssl verify -x509_strict -CAfile root-ca.crt root-ca.crt".to_owned(),
         "signer" => format!("{verify} signer-ca.crt"),
         "device" => format!("{verify} {FREE}"),
@@ -117,7 +129,7 @@ fn certtool(fixture: &Fixture, object: &str) -> Answer {
         format!("{verify} {more} --infile {CHAIN}")
     };
     let list = fixture.list();
-    fixture.accepts(&match object {
+    fixture.ask(&match object {
         "root" => format!("{verify} --infile root-ca.crt"),
         "signer" => format!("{verify} --infile signer-ca.crt"),
         "device" => with(FREE, ""),
@@ -134,13 +146,13 @@ fn certtool(fixture: &Fixture, object: &str) -> Answer {
 fn webpki(fixture: &Fixture, object: &str) -> Answer {
     let root = fixture.read(store::ROOT_CERTIFICATE).der().to_vec().into();
     let signer = [fixture.read(store::SIGNER_CERTIFICATE).der().to_vec().into()];
-    let Ok(anchor) = anchor_from_trusted_cert(&root) else { return Some(false) };
+    let Ok(anchor) = anchor_from_trusted_cert(&root) else { return Answer::Refuses };
     let time = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
         fixture.now.unix_timestamp().unsigned_abs(),
     ));
     let pem = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
     let der = pem::parse(pem).unwrap().into_contents();
-    let Ok(list) = BorrowedCertRevocationList::from_der(&der) else { return Some(false) };
+    let Ok(list) = BorrowedCertRevocationList::from_der(&der) else { return Answer::Refuses };
     let list = CertRevocationList::from(list);
     let lists = [&list];
     let revocation =
@@ -153,14 +165,33 @@ fn webpki(fixture: &Fixture, object: &str) -> Answer {
         let anchors = std::slice::from_ref(&anchor);
         certificate.verify_for_usage(algorithms, anchors, &signer, time, usage, revocation, None).is_ok()
     };
-    Some(match object {
+    let accepts = match object {
         // As what webpki has them for: an anchor, and a link of the path.
         "root" | "signer" | "device" => verified(FREE, None),
         "verification certificate" => verified(VERIFICATION, None),
         "revocation list" | "device, list at hand" => verified(FREE, Some(revocation.build())),
         "device on the list" => verified(REVOKED, Some(revocation.build())),
         other => panic!("{other}"),
-    })
+    };
+    if accepts { Answer::Accepts } else { Answer::Refuses }
+}
+
+/// A linter of profiles: it holds an object, and one beside its issuer, against RFC 5280, and does not look into lists.
+fn pkilint(fixture: &Fixture, object: &str) -> Answer {
+    let issued = |issuer: &str, subject: &str| {
+        fixture.ask(&format!("lint_pkix_signer_signee_cert_chain lint -s NOTICE {issuer} {subject}"))
+    };
+    match object {
+        "root" => fixture.ask("lint_pkix_cert lint -s NOTICE root-ca.crt"),
+        "signer" => issued("root-ca.crt", "signer-ca.crt"),
+        "device" => issued("signer-ca.crt", FREE),
+        "verification certificate" => issued("signer-ca.crt", VERIFICATION),
+        "revocation list" => {
+            fixture.ask(&format!("lint_crl lint -t CRL -p PKIX -s NOTICE {}", fixture.list()))
+        }
+        "device, list at hand" | "device on the list" => Answer::NotJudged,
+        other => panic!("{other}"),
+    }
 }
 
 const DOCUMENT: &str = include_str!("../../../docs/certificates.md");
@@ -185,19 +216,23 @@ fn every_reader_says_of_every_object_what_the_document_says() {
     let fixture = Fixture::new();
     fixture.revoke(REVOKED, Reason::KeyCompromise);
     fixture.publish(DAYS, fixture.now);
-    let readers: [(&str, Reader); 3] = [("OpenSSL", openssl), ("GnuTLS", certtool), ("webpki", webpki)];
+    let readers: [(&str, Reader); 4] =
+        [("OpenSSL", openssl), ("GnuTLS", certtool), ("webpki", webpki), ("pkilint", pkilint)];
     let table = documented();
     assert_eq!(table.len(), 7, "{table:?}");
     for (object, row) in table {
         assert_eq!(row.len(), readers.len(), "{object}");
         for (reader, ask) in readers {
-            match ask(&fixture, &object) {
-                Some(accepts) => {
-                    let said = if accepts { "accepts" } else { "refuses" };
-                    assert_eq!(row[reader], said, "{reader} of the {object}");
+            let said = match ask(&fixture, &object) {
+                Answer::Accepts => "accepts",
+                Answer::Refuses => "refuses",
+                Answer::NotJudged => "",
+                Answer::NotInstalled => {
+                    eprintln!("skipped: {reader} is not installed, so it does not judge the {object}");
+                    continue;
                 }
-                None => eprintln!("skipped: {reader} is not installed, so it does not judge the {object}"),
-            }
+            };
+            assert_eq!(row[reader], said, "{reader} of the {object}");
         }
     }
 }
@@ -238,7 +273,10 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
         std::fs::write(fixture.home.file("lists.pem"), both).unwrap();
         let verify =
             "openssl verify -x509_strict -CAfile root-ca.crt -untrusted signer-ca.crt -crl_check_all";
-        fixture.accepts(&format!("{verify} -CRLfile lists.pem {FREE}")).expect("openssl")
+        match fixture.ask(&format!("{verify} -CRLfile lists.pem {FREE}")) {
+            Answer::NotInstalled => panic!("openssl is needed for this test"),
+            answer => answer == Answer::Accepts,
+        }
     };
     let empty = publish(&[]);
     assert!(accepts(&empty), "nothing is revoked");
