@@ -62,6 +62,14 @@ impl CaCertificate {
     pub fn read(path: &Path) -> Result<Self, RevocationError> {
         let bytes =
             std::fs::read(path).map_err(|source| RevocationError::Read { path: path.to_owned(), source })?;
+        Self::parse(bytes, path)
+    }
+
+    /// Takes what is in a file, PEM or DER. `path` is what an error names.
+    ///
+    /// # Errors
+    /// If it is no certificate.
+    pub fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self, RevocationError> {
         let der = der(bytes);
         let format =
             || RevocationError::Format { what: path.display().to_string(), expected: "a certificate" };

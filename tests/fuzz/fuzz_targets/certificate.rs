@@ -1,19 +1,7 @@
 //! Certificates in files that users bring: a PEM file, or bare DER.
 #![no_main]
 
-use jitr::thing_name::{ThingName, ThingNameSource};
-use libfuzzer_sys::fuzz_target;
-use provisioner::ca::Certificate;
+#[path = "../properties/certificate.rs"]
+mod property;
 
-fuzz_target!(|bytes: &[u8]| {
-    for certificate in [Certificate::from_pem(bytes), Certificate::from_der(bytes)].into_iter().flatten() {
-        let again = Certificate::from_pem(certificate.to_pem().as_bytes());
-        assert_eq!(again.unwrap().facts(), certificate.facts());
-        let _ = (certificate.point(), certificate.is_ca(), certificate.is_signed_by(&certificate));
-    }
-    let pem = String::from_utf8_lossy(bytes);
-    for source in [ThingNameSource::SubjectKeyIdentifier, ThingNameSource::CommonName] {
-        let _ = ThingName::from_certificate_pem(&pem, source);
-        let _ = ThingName::from_certificate_der(bytes, source);
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::check(input));

@@ -1,14 +1,7 @@
 //! The registration event: whatever comes is an event with ids as AWS writes them, or a refusal.
 #![no_main]
 
-use jitr::event::{Event, is_certificate_id};
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/event.rs"]
+mod property;
 
-fuzz_target!(|text: &str| {
-    if let Ok(event) = Event::from_json(text) {
-        for id in [&event.certificate_id, &event.ca_certificate_id] {
-            assert!(is_certificate_id(id) && *id == id.to_lowercase());
-        }
-        assert!(event.aws_account_id.len() == 12);
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &str| property::check(input));

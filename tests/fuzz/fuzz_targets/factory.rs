@@ -1,25 +1,7 @@
 //! Factory certificates rebuilt from whatever is in the slots of a secure element.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use provisioner::board::factory::compressed::{Compressed, SIZE};
-use provisioner::board::factory::profile::Profile;
-use provisioner::board::factory::{Slots, rebuild};
+#[path = "../properties/factory.rs"]
+mod property;
 
-// Profile, slots 10, 11 and 12, serial number, X‖Y of the device's public key.
-type Input = (bool, [u8; SIZE], [u8; SIZE], [u8; SIZE], [u8; 9], [u8; 64]);
-
-fuzz_target!(|input: Input| {
-    let (mah4i, device, signer_key, signer, serial, key) = input;
-    for slot in [&device, &signer] {
-        if let Ok(compressed) = Compressed::from_bytes(slot) {
-            assert_eq!(compressed.to_bytes(), *slot);
-        }
-    }
-    let mut point = [0x04; 65];
-    point[1..].copy_from_slice(&key);
-    let profile = if mah4i { Profile::Mah4i } else { Profile::Mah1h };
-    if let Ok(certificates) = rebuild(profile, &Slots { device, signer_key, signer }, &serial, &point) {
-        assert_eq!(certificates.device.point(), Some(point));
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: property::Input| property::check(input));

@@ -1,13 +1,7 @@
 //! Key files: PKCS#8 PEM, encrypted or not. What costs too much to decrypt is refused before.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use provisioner::ca::key::Key;
-use provisioner::ca::key::file::{Content, parse};
+#[path = "../properties/key.rs"]
+mod property;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(Content::Plain(key)) = parse(bytes, || "key".to_owned()) {
-        assert_eq!(key.public().0[0], 0x04);
-        key.sign(b"message").unwrap();
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::check(input));

@@ -5,6 +5,7 @@ mod account;
 mod account_life;
 mod board;
 mod control_plane;
+mod corpus;
 mod demo;
 mod function;
 mod gateway;

@@ -1,0 +1,15 @@
+//! Firmware files that users bring: what is read fits what is said of it, whatever the bytes.
+
+use provisioner::board::intel_hex::Image;
+use provisioner::board::kits::Target;
+
+/// Panics where this does not hold.
+pub(crate) fn check(bytes: &[u8]) {
+    let Ok(image) = Image::parse(bytes) else { return };
+    assert!(image.size() > 0);
+    for target in Target::ALL {
+        if image.check_for(target).is_ok() {
+            assert!(image.byte(0).is_some() && image.byte(target.flash().end).is_none());
+        }
+    }
+}

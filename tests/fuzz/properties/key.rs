@@ -1,0 +1,12 @@
+//! Key files: PKCS#8 PEM, encrypted or not. What costs too much to decrypt is refused before.
+
+use provisioner::ca::key::Key;
+use provisioner::ca::key::file::{Content, parse};
+
+/// Panics where this does not hold.
+pub(crate) fn check(bytes: &[u8]) {
+    if let Ok(Content::Plain(key)) = parse(bytes, || "key".to_owned()) {
+        assert_eq!(key.public().0[0], 0x04);
+        key.sign(b"message").unwrap();
+    }
+}

@@ -1,0 +1,18 @@
+//! Revocation lists from packages, web servers and Amazon S3.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use jitr::revocation::{CaCertificate, RevocationList};
+
+static CA: LazyLock<CaCertificate> = LazyLock::new(|| {
+    let certificate = include_bytes!("../seeds/revocation_list/ca.pem").to_vec();
+    CaCertificate::parse(certificate, Path::new("ca.pem")).unwrap()
+});
+
+/// Panics where this does not hold.
+pub(crate) fn check(bytes: &[u8]) {
+    if let Ok(list) = RevocationList::verified(bytes.to_vec(), "the list", &CA) {
+        let _ = (list.is_overdue(), list.next_update());
+    }
+}

@@ -1,0 +1,68 @@
+//! What fuzzing has found so far, once more: every input of the corpus in `fuzz/seeds` against the property of its target.
+
+use arbitrary::{Arbitrary, Unstructured};
+
+#[path = "../../fuzz/properties/certificate.rs"]
+mod certificate;
+#[path = "../../fuzz/properties/codec.rs"]
+mod codec;
+#[path = "../../fuzz/properties/event.rs"]
+mod event;
+#[path = "../../fuzz/properties/factory.rs"]
+mod factory;
+#[path = "../../fuzz/properties/intel_hex.rs"]
+mod intel_hex;
+#[path = "../../fuzz/properties/key.rs"]
+mod key;
+#[path = "../../fuzz/properties/kit_info.rs"]
+mod kit_info;
+#[path = "../../fuzz/properties/policy.rs"]
+mod policy;
+#[path = "../../fuzz/properties/revocation_list.rs"]
+mod revocation_list;
+#[path = "../../fuzz/properties/store.rs"]
+mod store;
+
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
+
+/// What libFuzzer makes of an input's bytes, for a target with this type of input.
+fn check<'a, T: Arbitrary<'a>>(bytes: &'a [u8], property: fn(T)) {
+    if bytes.len() < T::size_hint(0).0 {
+        return;
+    }
+    if let Ok(input) = T::arbitrary_take_rest(Unstructured::new(bytes)) {
+        property(input);
+    }
+}
+
+fn check_for(target: &str, bytes: &[u8]) {
+    match target {
+        "certificate" => check(bytes, certificate::check),
+        "codec" => check(bytes, codec::check),
+        "event" => check(bytes, event::check),
+        "factory" => check(bytes, factory::check),
+        "intel_hex" => check(bytes, intel_hex::check),
+        "key" => check(bytes, key::check),
+        "kit_info" => check(bytes, kit_info::check),
+        "policy" => check(bytes, policy::check),
+        "revocation_list" => check(bytes, revocation_list::check),
+        "store" => check(bytes, store::check),
+        other => panic!("no property for the seeds of {other}"),
+    }
+}
+
+#[test]
+fn every_input_of_the_corpus_keeps_the_property_of_its_target() {
+    let mut inputs = 0;
+    for target in std::fs::read_dir(SEEDS).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = target.file_name().unwrap().to_str().unwrap();
+        for input in std::fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().path()) {
+            let bytes = std::fs::read(&input).unwrap();
+            if std::panic::catch_unwind(|| check_for(name, &bytes)).is_err() {
+                panic!("see above; the input is {}", input.display());
+            }
+            inputs += 1;
+        }
+    }
+    assert!(inputs > 1000, "only {inputs} inputs");
+}
