@@ -163,14 +163,14 @@ pub fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Gives a file to its owner alone, by its access control list; the folder's is not inherited.
+/// Gives a file to its owner alone, by its access control list; the folder's is not inherited. The owner is named by the
+/// well-known identifier of "owner rights" ([MS-DTYP] section 2.4.2.4), which needs no account's name.
 #[cfg(windows)]
 fn restrict_file(path: &Path) -> io::Result<()> {
-    let owner = std::env::var("USERNAME").map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
-    let icacls = std::process::Command::new("icacls")
+    let system = std::env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from);
+    let icacls = std::process::Command::new(system.join("System32").join("icacls.exe"))
         .arg(path)
-        .args(["/inheritance:r", "/grant:r"])
-        .arg(format!("{owner}:F"))
+        .args(["/inheritance:r", "/grant:r", "*S-1-3-4:F"])
         .output()?;
     if icacls.status.success() { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
