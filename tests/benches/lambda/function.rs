@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::account::BenchAccount;
 use crate::cpu::Share;
-use crate::programs::{Program, Programs};
+use crate::programs::{PATH, Program, Programs};
 
 /// Python, held to a fourteenth of a CPU, takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ impl Function {
                 ("AWS_ACCESS_KEY_ID", "ASIABENCH"),
                 ("AWS_SECRET_ACCESS_KEY", "bench"),
                 ("AWS_SESSION_TOKEN", "bench"),
-                ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+                ("PATH", PATH),
                 ("LANG", "en_US.UTF-8"),
             ])
             .envs(account.variables(program))

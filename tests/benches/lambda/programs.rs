@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use testbed::journal::Call;
 use tokio::process::Command;
 
+/// Where a function looks for programs.
+pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// One of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
@@ -64,8 +67,10 @@ impl Programs {
         let python = std::env::var_os("BENCH_PYTHON").map(PathBuf::from);
         let candidates = python.into_iter().chain([own, PathBuf::from("python3")]);
         let has_boto3 = |python: &PathBuf| {
-            let import = std::process::Command::new(python).args(["-c", "import boto3"]).output();
-            import.is_ok_and(|output| output.status.success())
+            // As it is run later: what a user's environment adds is not there.
+            let mut import = std::process::Command::new(python);
+            import.args(["-c", "import boto3"]).env_clear().env("PATH", PATH);
+            import.output().is_ok_and(|output| output.status.success())
         };
         let python = candidates.into_iter().find(has_boto3);
         if python.is_none() {
