@@ -89,8 +89,9 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
     assert_eq!(succeeded("RegisterCertificateWithoutCA"), CERTIFICATES);
     let home = folder.path().join("home");
     let url = account.testbed.endpoint_url().to_owned();
-    let doctor = move || provisioner(&home, &url).args(["doctor", "--method", "mar"]).status().unwrap();
-    assert!(tokio::task::spawn_blocking(doctor).await.unwrap().success());
+    let doctor = move || provisioner(&home, &url).args(["doctor", "--method", "mar"]).output().unwrap();
+    let doctor = tokio::task::spawn_blocking(doctor).await.unwrap();
+    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
     let result = std::fs::read_to_string(folder.path().join("home/result.csv")).unwrap();
     assert_eq!(result.lines().count(), CERTIFICATES + 1);
 }
