@@ -16,22 +16,22 @@ with open(path, encoding="utf-8") as file:
     bill = json.loads(file.read().replace(sources, "file:///zero-touch"))
 
 
-def is_built(component):
-    return (component["name"], "v" + component["version"]) in built
+def identity(component):
+    return component["name"], "v" + component["version"]
 
 
-dropped = {component["bom-ref"] for component in bill["components"] if not is_built(component)}
-bill["components"] = [component for component in bill["components"] if is_built(component)]
-bill["dependencies"] = [
-    {**edge, "dependsOn": [ref for ref in edge.get("dependsOn", []) if ref not in dropped]}
-    for edge in bill["dependencies"]
-    if edge["ref"] not in dropped
-]
-
-listed = {(component["name"], "v" + component["version"]) for component in bill["components"]}
 root = bill["metadata"]["component"]
-missing = built - listed - {(root["name"], "v" + root["version"])}
+bill["components"] = [component for component in bill["components"] if identity(component) in built]
+kept = [root, *bill["components"]]
+missing = built - {identity(component) for component in kept}
 if missing:
     sys.exit(f"{path} leaves out {sorted(missing)}")
+
+refs = {component["bom-ref"] for component in kept}
+bill["dependencies"] = [
+    {**edge, "dependsOn": [ref for ref in edge.get("dependsOn", []) if ref in refs]}
+    for edge in bill["dependencies"]
+    if edge["ref"] in refs
+]
 json.dump(bill, sys.stdout, indent=2)
 print()

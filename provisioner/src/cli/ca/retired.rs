@@ -53,8 +53,8 @@ pub(super) fn show(
             context.result(&retired, &retired);
         }
         // A signer that has ended gets none any more.
-        let revoked = Records::of(&context.home, authority.key_id()).read()?.len();
-        if is_list_due(context, authority.key_id(), revoked, now)? && !authority.left(now).is_negative() {
+        let devices = Records::of(&context.home, authority.key_id()).read()?.len();
+        if is_list_due(context, authority.key_id(), devices, now)? && !authority.left(now).is_negative() {
             context.note(format_args!(
                 "the revocation list of the signer {} is due; write it with: provisioner ca crl",
                 authority.key_id()
