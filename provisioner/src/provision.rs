@@ -10,6 +10,7 @@ use tracing::debug;
 use crate::board::command::{FLASH_PAGE, Led};
 use crate::board::flash::{self, Flash};
 use crate::board::session::Traffic;
+use crate::board::wifi_module::BootSector;
 use crate::board::{self, Kit, Session, factory, secure_element, store, wifi_module};
 use crate::ca::{self, Certificate, profile};
 use crate::home::{self, Access, Home, Staged};
@@ -266,36 +267,56 @@ pub fn check_endpoint(endpoint: &str) -> Result<(), Error> {
     }
 }
 
-/// Erases, writes, and reads back. The files become durable while the flash erases, which takes as long as their
-/// syncing; no certificate is written to the board that is not on the disk.
+/// Erases, writes, and reads back. The files become durable while the flash is looked at and erased, which takes as long as
+/// their syncing; no certificate is written to the board that is not on the disk.
 fn put(
     session: &mut Session,
     content: &Flash,
     files: Vec<Staged>,
     observe: &mut dyn FnMut(Step),
 ) -> Result<(), crate::Error> {
+    let mut boot_sector = BootSector::default();
     observe(Step::Erase);
-    thread::scope(|scope| -> Result<(), crate::Error> {
+    let result = thread::scope(|scope| -> Result<(), crate::Error> {
         let committed = scope.spawn(|| commit(files));
-        wifi_module::erase(session)?;
+        let erased = wifi_module::erase(session, content, &mut boot_sector);
         committed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(erased?)
+    })
+    .and_then(|()| write_until_right(session, content, &mut boot_sector, observe));
+    // A board that has stopped to answer is not asked again.
+    let answers = matches!(
+        result,
         Ok(())
-    })?;
+            | Err(crate::Error::Provision(Error::ReadBack { .. })
+                | crate::Error::Board(board::Error::Astray { .. }))
+    );
+    if answers {
+        boot_sector.check(session)?;
+    }
+    result
+}
+
+fn write_until_right(
+    session: &mut Session,
+    content: &Flash,
+    boot_sector: &mut BootSector,
+    observe: &mut dyn FnMut(Step),
+) -> Result<(), crate::Error> {
     let mut attempt = 1;
     loop {
         observe(Step::Write);
         wifi_module::write(session, content)?;
         observe(Step::ReadBack);
-        match wifi_module::first_difference(session, content)? {
-            None => return Ok(()),
-            Some(address) if attempt == WRITE_ATTEMPTS => {
-                return Err(Error::ReadBack { port: session.port().to_owned(), address }.into());
-            }
-            Some(address) => debug!(address, attempt, "the flash differs, writing it again"),
+        let Some(address) = wifi_module::first_difference(session, content)? else { return Ok(()) };
+        wifi_module::check_written(session, content)?;
+        if attempt == WRITE_ATTEMPTS {
+            return Err(Error::ReadBack { port: session.port().to_owned(), address }.into());
         }
+        debug!(address, attempt, "the flash differs, writing it again");
         attempt += 1;
         observe(Step::Erase);
-        wifi_module::erase(session)?;
+        wifi_module::erase(session, content, boot_sector)?;
     }
 }
 

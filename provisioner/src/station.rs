@@ -140,7 +140,7 @@ impl Station {
         let started = Instant::now();
         let mut identified = None;
         observe(Step::Open);
-        let (mut session, mut result) = match connect(&kit.port, patience) {
+        let (mut session, mut result) = match connect(kit, patience) {
             Ok(mut session) => {
                 let (source, lock_slots) = self.certificates.source();
                 let job = Job { kit, source, home: &self.home, force: self.force, lock_slots, endpoint };
@@ -217,8 +217,8 @@ fn gather_entropy_beside() {
     let _ = thread::Builder::new().name("entropy".into()).spawn(|| rand::fill(&mut [0]));
 }
 
-fn connect(port: &str, patience: Patience) -> Result<Session, board::Error> {
-    Session::start(open(port, patience)?, port)
+fn connect(kit: &Kit, patience: Patience) -> Result<Session, board::Error> {
+    Session::start(open(&kit.port, patience)?, kit)
 }
 
 /// A port that has been there for a while is tried once.

@@ -181,11 +181,15 @@ impl Injector {
 }
 
 fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<Step> {
+    let mut damaged = false;
     let mut instead = None;
     let mut before = None;
     for effect in effects {
         match effect {
-            Effect::Request(damage) => damage.apply(&mut line.bytes),
+            Effect::Request(damage) => {
+                damage.apply(&mut line.bytes);
+                damaged = true;
+            }
             Effect::Error(code) => instead = Some(Reply::error(*code)),
             Effect::Ignore => instead = Some(Reply::default()),
             Effect::Unplug(Progress::Before) => return vec![Step::Unplug],
@@ -203,6 +207,7 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
             firmware.abandon();
             reply
         }
+        None if damaged => receive(firmware, &line.bytes),
         None => firmware.execute(&line),
     };
     if let Some(before) = before {
@@ -224,12 +229,12 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
             Effect::Reset { offset } => {
                 bytes.truncate(*offset);
                 let banner = firmware.reset();
-                tail = vec![Step::Work(banner.work), Step::Send(banner.bytes)];
+                tail = banner.work.into_iter().map(Step::Work).chain([Step::Send(banner.bytes)]).collect();
             }
             Effect::Request(_) | Effect::Error(_) | Effect::Ignore => {}
         }
     }
-    let mut steps = vec![Step::Work(work)];
+    let mut steps: Vec<Step> = work.into_iter().map(Step::Work).collect();
     let mut sent = 0;
     for (offset, pause) in pauses {
         let piece = bytes.get(sent..offset).unwrap_or_default();
@@ -239,6 +244,20 @@ fn exchange(firmware: &mut Firmware, mut line: Line, effects: &[Effect]) -> Vec<
     steps.push(Step::Send(bytes.get(sent..).unwrap_or_default().to_vec()));
     steps.extend(tail);
     steps
+}
+
+/// Has the firmware take `bytes` and a line end in place of what it was about to execute. They may be several lines for it,
+/// or not yet one.
+fn receive(firmware: &mut Firmware, bytes: &[u8]) -> Reply {
+    let mut all = Reply::default();
+    for byte in bytes.iter().chain(b"\r") {
+        if let Some(line) = firmware.receive(*byte) {
+            let Reply { work, bytes } = firmware.execute(&line);
+            all.work.extend(work);
+            all.bytes.extend(bytes);
+        }
+    }
+    all
 }
 
 fn undo_second_half(flash: &mut [u8], before: &[u8]) {

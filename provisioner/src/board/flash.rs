@@ -14,14 +14,18 @@ pub const ENDPOINT: u32 = 0x6E00;
 pub const THING_NAME: u32 = 0x6F00;
 /// The longest thing name with its NUL, in bytes.
 pub const THING_NAME_SIZE: usize = 42;
-/// The sectors that hold all of the above.
-pub const SECTORS: [u32; 2] = [0x5000, 0x6000];
+/// Size of a sector, the least that can be erased, in bytes.
+pub const SECTOR_SIZE: u32 = 0x1000;
+/// The sector of the module's boot firmware.
+pub const BOOT_SECTOR: u32 = 0;
+/// What an erased byte reads as.
+pub const ERASED: u8 = 0xFF;
 
 /// A gap of erased bytes shorter than this is cheaper to write than to skip: a command costs about 40 bytes on the
 /// wire and 3 ms in the module, a byte written costs two.
 const GAP_MIN: usize = 40;
 
-/// The content of [`SECTORS`]: regions, and 0xFF between them.
+/// What two sectors are to hold, from [`CLIENT_STORE`] on: regions, and erased bytes between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flash {
     regions: Vec<(u32, Vec<u8>)>,
@@ -40,7 +44,7 @@ impl Flash {
 
     /// `size` bytes from `address` on, as the flash holds them afterwards.
     pub fn image(&self, address: u32, size: usize) -> Vec<u8> {
-        let mut image = vec![0xFF; size];
+        let mut image = vec![ERASED; size];
         for (start, bytes) in &self.regions {
             for (offset, &byte) in bytes.iter().enumerate() {
                 let at = (*start as usize + offset).checked_sub(address as usize);
@@ -82,7 +86,7 @@ impl Flash {
 /// The parts of `bytes` between gaps of at least [`GAP_MIN`] erased bytes.
 fn runs(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b != 0xFF) {
+    for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b != ERASED) {
         match runs.last_mut() {
             Some(run) if at - run.end < GAP_MIN => run.end = at + 1,
             _ => runs.push(at..at + 1),

@@ -20,8 +20,10 @@ pub struct Model(&'static Entry);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    /// The name, as on the box and in `MC+ABOUT`.
+    /// The name, as on the box.
     name: &'static str,
+    /// What its debugger and its `MC+ABOUT` call it, where that is another name.
+    other_names: &'static [&'static str],
     /// What the banner of its firmware begins with after "Welcome to the".
     firmware: &'static str,
     /// The microcontroller.
@@ -57,16 +59,18 @@ pub enum Target {
 const WIFI_LEDS: &[&str] = &["CONN", "DATA", "ERROR", "WIFI"];
 
 /// Longer names before the ones that they begin with, because texts are searched for them in this order.
-const TABLE: [Entry; 6] = [
+const TABLE: [Entry; 7] = [
     Entry {
         name: "AVR-IoT Cellular Mini",
-        firmware: "avr-iot-cellular",
+        other_names: &[],
+        firmware: "AVR-IoT Cellular Mini provisioning",
         target: Target::Avr128db48,
         radio: Radio::Cellular,
         leds: &["CELL", "CONN", "DATA", "ERROR", "USER"],
     },
     Entry {
         name: "AVR-IoT WG",
+        other_names: &[],
         firmware: "avr-iot",
         target: Target::Atmega4808,
         radio: Radio::Wifi,
@@ -74,6 +78,7 @@ const TABLE: [Entry; 6] = [
     },
     Entry {
         name: "AVR-IoT WA",
+        other_names: &[],
         firmware: "avr-iot",
         target: Target::Atmega4808,
         radio: Radio::Wifi,
@@ -81,21 +86,32 @@ const TABLE: [Entry; 6] = [
     },
     Entry {
         name: "PIC-IoT WG",
-        firmware: "pic-iot",
+        other_names: &[],
+        firmware: "PIC-IoT",
         target: Target::Pic24fj128ga705,
         radio: Radio::Wifi,
         leds: WIFI_LEDS,
     },
     Entry {
         name: "PIC-IoT WA",
-        firmware: "pic-iot",
+        other_names: &[],
+        firmware: "PIC-IoT",
         target: Target::Pic24fj128ga705,
         radio: Radio::Wifi,
         leds: WIFI_LEDS,
     },
     Entry {
+        name: "SAM-IoT Wx",
+        other_names: &["SAMD21-IoT Wx"],
+        firmware: "SAM-IoT provisioning",
+        target: Target::Atsamd21g18a,
+        radio: Radio::Wifi,
+        leds: WIFI_LEDS,
+    },
+    Entry {
         name: "SAM-IoT WG",
-        firmware: "sam-iot",
+        other_names: &["SAMD21-IoT WG", "SAM-IoT"],
+        firmware: "SAM-IoT provisioning",
         target: Target::Atsamd21g18a,
         radio: Radio::Wifi,
         leds: WIFI_LEDS,
@@ -112,7 +128,10 @@ impl Model {
     /// stands between the words, does not matter.
     pub fn named_in(text: &str) -> Option<Self> {
         let text = plain(text);
-        Self::all().find(|model| text.contains(&plain(model.name())))
+        Self::all().find(|model| {
+            let names = [model.name()].into_iter().chain(model.0.other_names.iter().copied());
+            names.map(plain).any(|name| text.contains(&name))
+        })
     }
 
     /// The name.
@@ -245,7 +264,10 @@ mod tests {
         assert_eq!(name("for the AVR-IoT WG"), Some("AVR-IoT WG"));
         assert_eq!(name("AVR-IoT WA nEDBG CMSIS-DAP"), Some("AVR-IoT WA"));
         assert_eq!(name("Kit name: PIC_IOT_WG"), Some("PIC-IoT WG"));
-        assert_eq!(name("sam-iot wg"), Some("SAM-IoT WG"));
+        for text in ["sam-iot wg", "SAMD21-IoT WG", "for the SAM-IoT"] {
+            assert_eq!(name(text), Some("SAM-IoT WG"), "{text}");
+        }
+        assert_eq!(name("for the SAM-IoT Wx"), Some("SAM-IoT Wx"));
         assert_eq!(name("AVR-IoT Cellular Mini"), Some("AVR-IoT Cellular Mini"));
         assert_eq!(name("nEDBG CMSIS-DAP"), None);
     }

@@ -126,9 +126,20 @@ pub enum Error {
     /// Nothing came back.
     #[error("the board on {port} does not answer")]
     #[diagnostic(help(
-        "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again"
+        "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again; an \
+         AVR-IoT kit says nothing at all while its secure element does not work"
     ))]
     Silent {
+        /// The port.
+        port: String,
+    },
+    /// The banner has begun, and `READY` does not come.
+    #[error("the board on {port} starts, but does not become ready")]
+    #[diagnostic(help(
+        "press reset, or unplug it and plug it in again, then run again; if it happens again, its Wi-Fi module or its \
+         secure element does not work"
+    ))]
+    Hangs {
         /// The port.
         port: String,
     },
@@ -164,6 +175,29 @@ pub enum Error {
         /// The error code.
         code: u16,
     },
+    /// The firmware said `OK` to an erase or a write, and it had no effect where it was meant.
+    #[error(
+        "the board on {port} reports success, but the Wi-Fi module's flash at {address:#06x} is not {done}: the command may \
+         have been garbled on its way and carried out at another address"
+    )]
+    #[diagnostic(help("{}", MODULE_DAMAGED))]
+    Astray {
+        /// The port.
+        port: String,
+        /// The address where nothing happened.
+        address: u32,
+        /// What should have happened: erased or written.
+        done: &'static str,
+    },
+    /// The first page of the Wi-Fi module's flash is another one than before.
+    #[error(
+        "the boot sector of the Wi-Fi module on {port} was damaged: a command was garbled on its way and carried out there"
+    )]
+    #[diagnostic(help("{}", MODULE_DAMAGED))]
+    BootSector {
+        /// The port.
+        port: String,
+    },
     /// The reply did not come, was cut short or garbled, repeatedly.
     #[error("cannot {doing}: the board on {port} {trouble}")]
     #[diagnostic(help("check the USB cable and hub, close programs that may use the port, and run again"))]
@@ -176,6 +210,10 @@ pub enum Error {
         trouble: &'static str,
     },
 }
+
+/// What to do about a Wi-Fi module whose firmware may be damaged.
+const MODULE_DAMAGED: &str = "the module may not start any more: check the USB cable and hub, write the module's firmware \
+                              anew (Microchip's iotprovision does it with: iotprovision wincupgrade --fwinc), and run again";
 
 /// Each kit on a line of its own.
 fn listed(kits: &[Kit]) -> String {

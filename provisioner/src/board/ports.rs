@@ -42,7 +42,8 @@ pub struct Kit {
 }
 
 impl Kit {
-    fn on(port: &str, serial: Option<&str>) -> Self {
+    /// A board on a port that was named, of which nothing else is known.
+    pub fn on(port: &str, serial: Option<&str>) -> Self {
         Self {
             port: port.to_owned(),
             serial: serial.map(str::to_owned),

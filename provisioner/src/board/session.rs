@@ -1,7 +1,8 @@
 //! A conversation with one board: synchronise, then one request and one reply at a time.
 //!
-//! A reply that is late, cut short or garbled leads to synchronising again by ping and to a repetition; every command
-//! that [`Command`] knows can be repeated without harm. A blob is sent only after a `>` has arrived.
+//! A reply that is late, cut short or garbled leads to synchronising again and to a repetition; every command that
+//! [`Command`] knows can be repeated without harm. Nothing is sent ahead: a blob follows only the board's `>`, and a request
+//! only the reply to the one before. A board's receive buffer holds as few as 7 bytes while it is busy.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,16 +11,15 @@ use std::time::{Duration, Instant};
 use serialport::SerialPort;
 use tracing::debug;
 
-use super::Error;
 use super::codec::{Decoder, Event};
-use super::command::{Command, FLASH_PAGE, Led};
+use super::command::{Command, Led};
+use super::kits::Radio;
+use super::{Error, Kit};
+
+mod synchronisation;
 
 /// How often a command is tried.
 const ATTEMPTS: usize = 3;
-
-/// How many pings go unanswered until the board counts as silent. With the ping's timeout this is three seconds, in
-/// which a board that was just reset has started.
-const PINGS: usize = 12;
 
 /// A line of the serial port.
 pub trait Transport: Send {
@@ -75,6 +75,10 @@ pub struct Session {
     events: VecDeque<Event>,
     token: u32,
     traffic: Traffic,
+    /// A modem may be behind the port, which must get no filler.
+    may_be_cellular: bool,
+    /// The board has said that it starts, and not yet that it is ready.
+    starting: bool,
 }
 
 /// Why one exchange failed.
@@ -88,21 +92,26 @@ const LATE: &str = "did not answer in time";
 const GARBLED: &str = "gave a garbled answer";
 const RESTARTED: &str = "started anew in the middle";
 
+/// What the first line says that the firmware sends after a reset; half a reply may stand before it.
+const BANNER: &str = "Welcome to the";
+
 impl Session {
-    /// Takes the board on a port, once it answers to a ping.
+    /// Takes the board of a kit, whatever state its firmware is in, once it answers to a ping.
     ///
     /// # Errors
-    /// [`Error::Silent`], [`Error::Foreign`], [`Error::Lost`].
-    pub fn start(transport: impl Transport + 'static, port: &str) -> Result<Self, Error> {
+    /// [`Error::Silent`], [`Error::Foreign`], [`Error::Hangs`], [`Error::Lost`].
+    pub fn start(transport: impl Transport + 'static, kit: &Kit) -> Result<Self, Error> {
         let mut session = Self {
             transport: Box::new(transport),
-            port: port.to_owned(),
+            port: kit.port.clone(),
             decoder: Decoder::default(),
             events: VecDeque::new(),
             token: 0,
             traffic: Traffic::default(),
+            may_be_cellular: kit.model.is_none_or(|model| model.radio() == Radio::Cellular),
+            starting: false,
         };
-        session.synchronise()?;
+        session.synchronise(false)?;
         Ok(session)
     }
 
@@ -119,7 +128,7 @@ impl Session {
     /// Carries out a command without a result.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Link`], [`Error::Lost`], [`Error::Silent`], [`Error::Foreign`].
+    /// [`Error::Refused`], [`Error::Link`], [`Error::Lost`], [`Error::Silent`], [`Error::Foreign`], [`Error::Hangs`].
     pub fn run(&mut self, command: Command<'_>) -> Result<(), Error> {
         self.query(command, |lines| lines.is_empty().then_some(()))
     }
@@ -146,7 +155,7 @@ impl Session {
             }
             debug!(port = self.port, doing = %command, attempt, "repeating");
             attempt += 1;
-            self.synchronise()?;
+            self.synchronise(matches!(fault, Fault::Reply(RESTARTED)))?;
         }
     }
 
@@ -165,49 +174,6 @@ impl Session {
             Fault::Code(code) => Error::Refused { port, doing, code },
             Fault::Reply(trouble) => Error::Link { port, doing, trouble },
         }
-    }
-
-    /// Pings until the answer to the last ping has arrived, whatever else comes before it.
-    fn synchronise(&mut self) -> Result<(), Error> {
-        let mut heard = false;
-        for attempt in 0..PINGS {
-            self.token = self.token % 999_999 + 1;
-            let ping = Command::Ping(self.token);
-            match self.ping(&ping, attempt, &mut heard) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(source) => return Err(self.error(Fault::Port(source), &ping)),
-            }
-        }
-        let port = self.port.clone();
-        Err(if heard { Error::Foreign { port } } else { Error::Silent { port } })
-    }
-
-    fn ping(&mut self, ping: &Command<'_>, attempt: usize, heard: &mut bool) -> io::Result<bool> {
-        self.decoder.clear();
-        self.events.clear();
-        // What an earlier run left behind: first perhaps half a line, then perhaps a board that waits for a blob, which
-        // must not become a valid one.
-        match attempt {
-            0 => {}
-            2 => self.send(&format!("{}\r\n", "Z".repeat(2 * FLASH_PAGE)))?,
-            _ => self.send("\r\n")?,
-        }
-        self.send(&ping.line())?;
-        let pong = ping.line().trim_end().replace("PING", "PONG");
-        let deadline = Instant::now() + ping.timeout();
-        let mut answered = false;
-        while let Some(event) = self.event(deadline)? {
-            *heard = true;
-            match event {
-                Event::Line(line) if line.ends_with(&pong) => answered = true,
-                Event::Ok if answered => return Ok(true),
-                // The board has just started and has not seen the ping, or the line was damaged: ask again.
-                Event::Ready | Event::Error(_) => break,
-                _ => {}
-            }
-        }
-        Ok(false)
     }
 
     fn exchange(&mut self, command: &Command<'_>) -> Result<Vec<String>, Fault> {
@@ -237,23 +203,30 @@ impl Session {
 
     /// The next event, or `None` at the deadline.
     fn event(&mut self, deadline: Instant) -> io::Result<Option<Event>> {
-        let mut buffer = [0; 1024];
         loop {
             if let Some(event) = self.events.pop_front() {
                 debug!(port = self.port, ?event, "received");
+                match &event {
+                    Event::Line(line) if line.contains(BANNER) => self.starting = true,
+                    Event::Ready => self.starting = false,
+                    _ => {}
+                }
                 return Ok(Some(event));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || !self.receive(left)? {
                 return Ok(None);
             }
-            let count = self.transport.receive(&mut buffer, left)?;
-            if count == 0 {
-                return Ok(None);
-            }
-            self.traffic.received += count;
-            self.events.extend(self.decoder.push(&buffer[..count]));
         }
+    }
+
+    /// Waits for bytes and decodes them; false if none came in time.
+    fn receive(&mut self, timeout: Duration) -> io::Result<bool> {
+        let mut buffer = [0; 1024];
+        let count = self.transport.receive(&mut buffer, timeout)?;
+        self.traffic.received += count;
+        self.events.extend(self.decoder.push(&buffer[..count]));
+        Ok(count > 0)
     }
 
     /// Whatever is there before a request is sent is no answer to it.
@@ -266,7 +239,11 @@ impl Session {
     }
 
     fn send(&mut self, text: &str) -> io::Result<()> {
-        debug!(port = self.port, text = text.trim_end(), "sending");
+        debug!(
+            port = self.port,
+            text = text.trim_end().trim_start_matches(synchronisation::FILLER),
+            "sending"
+        );
         self.traffic.sent += text.len();
         self.transport.send(text.as_bytes())
     }

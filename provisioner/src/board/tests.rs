@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::command::{Command, Component};
+use super::kits::Model;
 use super::session::Transport;
-use super::{Error, Session, flash, wifi_module};
+use super::{Error, Kit, Session, flash, wifi_module};
 
 /// What the board does with one line it receives.
 pub(crate) enum Act {
@@ -23,10 +24,19 @@ pub(crate) fn say(text: &str) -> Act {
     Act::Say(vec![text.as_bytes().to_vec()])
 }
 
+/// Characters of the firmware's line buffer.
+const LINE_MAX: usize = 128;
+
 /// A board whose answer to each line is decided by a closure. Time does not pass: waiting ends at once.
 pub(crate) struct Scripted<F> {
     answer: F,
     partial: Vec<u8>,
+    /// The rest of a line is dropped that was too long.
+    dropping: bool,
+    /// So many characters of a blob are missing.
+    awaited: Option<usize>,
+    /// A blob of any length is asked for.
+    prompted: bool,
     pending: VecDeque<Vec<u8>>,
     unplugged: bool,
     log: Arc<Mutex<Vec<String>>>,
@@ -38,31 +48,54 @@ impl<F: FnMut(&str) -> Act + Send> Scripted<F> {
         let board = Self {
             answer,
             partial: Vec::new(),
+            dropping: false,
+            awaited: None,
+            prompted: false,
             pending: VecDeque::new(),
             unplugged: false,
             log: Arc::clone(&log),
         };
         (board, log)
     }
+
+    fn overrun(&mut self, error: &str) {
+        self.partial.clear();
+        self.dropping = true;
+        self.pending.push_back(error.into());
+    }
+
+    fn receive(&mut self, byte: u8) {
+        let line_end = matches!(byte, b'\r' | b'\n');
+        if self.dropping {
+            self.dropping = !line_end;
+        } else if let Some(awaited) = self.awaited {
+            self.awaited = awaited.checked_sub(1);
+            if awaited == 0 {
+                self.overrun("ERROR: 0x4\r\n");
+            }
+        } else if !line_end {
+            self.partial.push(byte);
+            if self.partial.len() > LINE_MAX && !self.prompted {
+                self.overrun("ERROR: 0x2\r\n");
+            }
+        } else if !self.partial.is_empty() {
+            let line = String::from_utf8(std::mem::take(&mut self.partial)).unwrap();
+            self.log.lock().unwrap().push(line.clone());
+            let act = (self.answer)(&line);
+            let takes_blob = ["SIGNDIGEST", "WRITEBLOB"].iter().any(|name| line.contains(name));
+            self.prompted = takes_blob && matches!(&act, Act::Say(pieces) if pieces.concat() == b">");
+            match act {
+                Act::Say(pieces) => self.pending.extend(pieces),
+                Act::Silence => {}
+                Act::Unplug => self.unplugged = true,
+            }
+        }
+    }
 }
 
 impl<F: FnMut(&str) -> Act + Send> Transport for Scripted<F> {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for &byte in bytes {
-            match byte {
-                b'\r' | b'\n' if self.partial.is_empty() => {}
-                b'\r' | b'\n' => {
-                    let line = String::from_utf8(std::mem::take(&mut self.partial)).unwrap();
-                    self.log.lock().unwrap().push(line.clone());
-                    match (self.answer)(&line) {
-                        Act::Say(pieces) => self.pending.extend(pieces),
-                        Act::Silence => {}
-                        Act::Unplug => self.unplugged = true,
-                    }
-                }
-                _ => self.partial.push(byte),
-            }
-        }
+        bytes.iter().for_each(|byte| Self::receive(self, *byte));
         Ok(())
     }
 
@@ -84,11 +117,15 @@ pub(crate) fn pong(line: &str) -> Option<Act> {
     line.strip_prefix("MC+PING=").map(|token| say(&format!("MC+PONG={token}\r\nOK\r\n")))
 }
 
+fn kit() -> Kit {
+    Kit::on("test", None)
+}
+
 fn start(
     mut answer: impl FnMut(&str) -> Act + Send + 'static,
 ) -> (Result<Session, Error>, Arc<Mutex<Vec<String>>>) {
     let (board, log) = Scripted::new(move |line: &str| pong(line).unwrap_or_else(|| answer(line)));
-    (Session::start(board, "test"), log)
+    (Session::start(board, &kit()), log)
 }
 
 fn serial_of(session: &mut Session) -> Result<String, Error> {
@@ -96,6 +133,38 @@ fn serial_of(session: &mut Session) -> Result<String, Error> {
 }
 
 const SERIAL: &str = "0123AABBCCDDEEFFEE\r\nOK\r\n";
+
+/// Keeps what is sent, and says what it is told to after each sending.
+struct Recorder<F> {
+    sent: Arc<Mutex<Vec<Vec<u8>>>>,
+    says: F,
+    pending: VecDeque<Vec<u8>>,
+}
+
+impl<F: FnMut(&[u8]) -> &'static str + Send> Recorder<F> {
+    fn new(says: F) -> (Self, Arc<Mutex<Vec<Vec<u8>>>>) {
+        let sent = Arc::default();
+        (Self { sent: Arc::clone(&sent), says, pending: VecDeque::new() }, sent)
+    }
+}
+
+impl<F: FnMut(&[u8]) -> &'static str + Send> Transport for Recorder<F> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sent.lock().unwrap().push(bytes.to_vec());
+        self.pending.push_back((self.says)(bytes).into());
+        Ok(())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], _timeout: Duration) -> io::Result<usize> {
+        let Some(piece) = self.pending.pop_front() else { return Ok(0) };
+        buffer[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
+fn is_filler(bytes: &[u8]) -> bool {
+    bytes.len() >= 1100 && bytes.iter().all(|byte| *byte == b'Z')
+}
 
 #[test]
 fn one_ping_synchronises_a_board_that_is_idle() {
@@ -105,44 +174,84 @@ fn one_ping_synchronises_a_board_that_is_idle() {
 }
 
 #[test]
-fn old_answers_and_a_banner_before_the_pong_are_passed_over() {
-    let (board, log) = Scripted::new({
-        let mut first = true;
-        move |line: &str| {
-            if std::mem::take(&mut first) {
-                return say(
-                    "DD\r\nOK\r\nMC+PONG=000777\r\nOK\r\nWelcome to the avr-iot command handler!\r\nREADY\r\n",
-                );
-            }
-            pong(line).unwrap_or(Act::Silence)
-        }
+fn filler_then_a_line_end_then_a_ping_go_into_an_unknown_state_each_after_its_answer() {
+    let (board, sent) = Recorder::new(|bytes| match bytes {
+        [b'Z', ..] => "ERROR: 0x2\r\n",
+        [b'M', ..] => "\r\nMC+PONG=000001\r\nOK\r\n",
+        _ => "",
     });
-    Session::start(board, "test").unwrap();
-    assert_eq!(*log.lock().unwrap(), ["MC+PING=000001", "MC+PING=000002"]);
+    Session::start(board, &kit()).unwrap();
+    let sent = sent.lock().unwrap();
+    let [end_of_transmission, filler, line_end, ping] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!((&**end_of_transmission, &**line_end), (&[0x04][..], &b"\r\n"[..]));
+    assert!(is_filler(filler));
+    assert_eq!(ping, b"MC+PING=000001\r\n");
+}
+
+#[test]
+fn a_kit_without_a_modem_gets_no_end_of_transmission() {
+    let (board, sent) = Recorder::new(|_| "");
+    let kit = Kit { model: Model::named_in("AVR-IoT WG"), ..kit() };
+    Session::start(board, &kit).unwrap_err();
+    assert!(sent.lock().unwrap().iter().all(|bytes| !bytes.contains(&0x04)));
+}
+
+#[test]
+fn a_line_end_follows_silence_only_when_no_command_can_be_under_way() {
+    let (board, sent) = Recorder::new(|_| "");
+    assert!(matches!(Session::start(board, &kit()), Err(Error::Silent { .. })));
+    let sent = sent.lock().unwrap();
+    let before = sent.iter().take_while(|bytes| !bytes.contains(&b'\r'));
+    // Each is waited for 346 ms, which a board may be busy for three seconds of.
+    assert!(before.filter(|bytes| is_filler(bytes)).count() * 346 > 3000);
 }
 
 #[test]
 fn a_board_that_waits_for_a_blob_is_freed_without_completing_it() {
-    let mut waiting = true;
-    let (board, log) = Scripted::new(move |line: &str| {
-        if waiting {
-            waiting = line.len() < 512;
-            return if waiting { Act::Silence } else { say("ERROR: 0x0004\r\n") };
-        }
-        pong(line).unwrap_or(Act::Silence)
+    for missing in [0, 1, 8, 14, 500, 1024] {
+        let (mut board, log) = Scripted::new(|line: &str| pong(line).unwrap_or(Act::Silence));
+        board.awaited = Some(missing);
+        Session::start(board, &kit()).unwrap();
+        let log = log.lock().unwrap();
+        assert!(matches!(log.as_slice(), [line] if line.starts_with("MC+PING=")), "{missing}: {log:?}");
+    }
+}
+
+#[test]
+fn a_half_typed_command_is_never_completed() {
+    for half in ["MC+WINC+ERASE=2048", "MC+ECC+LOCK=1", "MC+PI", &"Z".repeat(LINE_MAX)] {
+        let (mut board, log) = Scripted::new(|line: &str| pong(line).unwrap_or(Act::Silence));
+        board.partial = half.into();
+        Session::start(board, &kit()).unwrap();
+        let log = log.lock().unwrap();
+        assert!(matches!(log.as_slice(), [line] if line.starts_with("MC+PING=")), "{half}: {log:?}");
+    }
+}
+
+#[test]
+fn a_board_that_starts_is_waited_for() {
+    let (board, sent) = Recorder::new(|bytes| match bytes {
+        // The first filler falls into the start.
+        [b'Z', ..] => "Welcome to the avr-iot command handler!\r\nAVR-IoT provisioning FW\r\nREADY\r\n",
+        [b'M', ..] => "\r\nMC+PONG=000001\r\nOK\r\n",
+        _ => "",
     });
-    Session::start(board, "test").unwrap();
-    let log = log.lock().unwrap();
-    let filler = log.iter().find(|line| line.len() >= 512).unwrap();
-    assert!(filler.chars().all(|c| !c.is_ascii_hexdigit()));
+    Session::start(board, &kit()).unwrap();
+    assert_eq!(sent.lock().unwrap().iter().filter(|bytes| is_filler(bytes)).count(), 1);
+}
+
+#[test]
+fn a_board_that_starts_and_does_not_become_ready_is_named() {
+    let (board, _) = Recorder::new(|_| "Welcome to the avr-iot command handler!\r\n");
+    assert!(matches!(Session::start(board, &kit()), Err(Error::Hangs { .. })));
 }
 
 #[test]
 fn silence_and_a_foreign_device_are_told_apart() {
-    let (board, _) = Scripted::new(|_: &str| Act::Silence);
-    assert!(matches!(Session::start(board, "test"), Err(Error::Silent { .. })));
-    let (board, _) = Scripted::new(|_: &str| say("AT\r\n+CME ERROR\r\n"));
-    assert!(matches!(Session::start(board, "test"), Err(Error::Foreign { .. })));
+    let (board, _) = Recorder::new(|_| "");
+    assert!(matches!(Session::start(board, &kit()), Err(Error::Silent { .. })));
+    let (board, _) = Recorder::new(|_| "AT\r\n+CME ERROR\r\n");
+    assert!(matches!(Session::start(board, &kit()), Err(Error::Foreign { .. })));
 }
 
 #[test]
@@ -195,8 +304,25 @@ fn a_late_reply_is_not_taken_for_the_next_one() {
             _ => say(SERIAL),
         }
     });
-    let mut session = Session::start(board, "test").unwrap();
+    let mut session = Session::start(board, &kit()).unwrap();
     assert_eq!(serial_of(&mut session).unwrap(), "0123AABBCCDDEEFFEE");
+}
+
+#[test]
+fn a_board_that_restarted_in_the_middle_is_known_to_be_ready() {
+    let mut serials = 0;
+    let (board, sent) = Recorder::new(move |bytes| match bytes {
+        [b'Z', ..] => "ERROR: 0x2\r\n",
+        b"MC+PING=000001\r\n" => "\r\nMC+PONG=000001\r\nOK\r\n",
+        b"MC+PING=000002\r\n" => "\r\nMC+PONG=000002\r\nOK\r\n",
+        [b'M', ..] => {
+            serials += 1;
+            if serials == 1 { "\r\n01Welcome to the avr-iot command handler!\r\nREADY\r\n" } else { SERIAL }
+        }
+        _ => "",
+    });
+    assert_eq!(serial_of(&mut Session::start(board, &kit()).unwrap()).unwrap(), "0123AABBCCDDEEFFEE");
+    assert_eq!(sent.lock().unwrap().iter().filter(|bytes| is_filler(bytes)).count(), 1);
 }
 
 #[test]

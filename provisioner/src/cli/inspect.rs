@@ -23,7 +23,7 @@ pub struct Arguments {
 /// Those of the board.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let kit = arguments.choice.kit(context)?;
-    let mut session = Session::start(ports::open(&kit.port)?, &kit.port)?;
+    let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
     let shown = Shown { usb_serial: kit.serial, inspection: inspection::inspect(&mut session)? };
     context.result(&shown, &shown);
     Ok(())

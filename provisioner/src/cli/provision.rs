@@ -267,7 +267,7 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
         Some(organisation) => organisation,
         None => own()?.unwrap_or_else(|| ca::create::DEFAULT_ORGANISATION.to_owned()),
     };
-    let mut session = Session::start(ports::open(&kit.port)?, &kit.port)?;
+    let mut session = Session::start(ports::open(&kit.port)?, kit)?;
     let request = provision::request(&mut session, kit, &organisation, &context.home)?;
     context.result(&request, &request);
     Ok(())

@@ -1,31 +1,37 @@
 //! The provisioning firmware as a pure state machine: bytes in, replies out, with the work each reply costs.
+//!
+//! It answers what the kits' firmware answers, byte for byte: AVR-IoT 0.4.9 and SAM-IoT 1.0.1 as observed, the others as far
+//! as their sources and texts tell.
 
-use super::command::{Command, Failure, Request, TABLE};
+use super::command::{self, Command, Failure, Request};
 use super::factory::Profile;
-use super::flash::Flash;
+use super::flash::{Flash, PAGE};
 use super::kit::Kit;
-use super::secure_element::{OTP, SecureElement};
+use super::secure_element::{OTP, SLOTS, SecureElement};
 use super::seed::Seed;
 
-/// Firmware version that `MC+ABOUT` and `MC+VERSION=FIRMWARE` give.
-pub const FIRMWARE_VERSION: &str = "0.4.9";
+mod line;
+
+pub use line::Line;
+
+use line::Buffer;
+
 /// Version of the command handler.
 pub const COMMAND_HANDLER_VERSION: &str = "1.3.0";
 /// Firmware version of the Wi-Fi module.
 pub const WINC_FIRMWARE_VERSION: &str = "19.6.1";
 /// Version of the Wi-Fi module's driver.
 pub const WINC_DRIVER_VERSION: &str = "19.3.0";
-/// The longest line that is taken, in bytes; the largest blob (an ECC slot of 416 bytes) fits.
-const BUFFER: usize = 1024;
-/// The LEDs of the Wi-Fi kits.
-const LEDS: [&str; 4] = ["CONN", "DATA", "ERROR", "WIFI"];
+/// The I2C address of a SAM-IoT WG's secure element.
+const ELEMENT_ADDRESS: &str = "0x58";
 
 /// What takes the device time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Nothing worth mentioning.
-    #[default]
-    None,
+    /// The MCU looks a command with a blob up and reads its arguments.
+    Prepare,
+    /// The Wi-Fi module changes between running and flash access.
+    ModeChange,
     /// A sector of the Wi-Fi module's flash is erased.
     Erase,
     /// A page of the Wi-Fi module's flash is programmed.
@@ -42,34 +48,20 @@ pub enum Work {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     /// What is done before the first byte goes out.
-    pub work: Work,
+    pub work: Vec<Work>,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Reply {
-    fn text(work: Work, lines: &[String]) -> Self {
-        let mut bytes = Vec::new();
-        for line in lines {
-            bytes.extend_from_slice(line.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(b"OK\r\n");
-        Self { work, bytes }
-    }
-
-    /// `ERROR: 0xHHHH`.
+    /// `ERROR: 0xH`, as the answer to a command.
     pub fn error(code: u16) -> Self {
-        Self { work: Work::None, bytes: format!("ERROR: 0x{code:04X}\r\n").into_bytes() }
+        Self { work: Vec::new(), bytes: format!("\r\n{}", error(code)).into_bytes() }
     }
 }
 
-/// A line as it arrived, without its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
-    /// The bytes, as many as the buffer holds.
-    pub bytes: Vec<u8>,
-    overrun: bool,
+fn error(code: u16) -> String {
+    format!("ERROR: 0x{code:X}\r\n")
 }
 
 /// Which line of a command's exchange this is.
@@ -81,22 +73,16 @@ pub enum Stage {
     Blob,
 }
 
-/// A command whose blob is awaited, its arguments checked.
-#[derive(Clone, Copy, Debug)]
-enum Blob {
-    SignDigest,
-    EccWrite { slot: usize },
-    StorePublicKey { slot: usize },
-    WincWrite { address: usize },
-    Test,
-}
-
+/// A command whose blob is awaited. Its other arguments are not checked before.
 #[derive(Clone, Debug)]
 struct Awaited {
     name: String,
+    request: Request,
     digits: usize,
-    blob: Blob,
 }
+
+/// The text of a reply, and the work that it costs.
+type Answer = Result<(Vec<Work>, String), Failure>;
 
 /// One board: MCU, secure element and Wi-Fi module's flash.
 #[derive(Clone)]
@@ -106,9 +92,12 @@ pub struct Firmware {
     pub element: SecureElement,
     /// The Wi-Fi module's flash.
     pub flash: Flash,
-    leds: [bool; LEDS.len()],
-    line: Line,
+    leds: Vec<bool>,
+    all_leds: bool,
+    buffer: Buffer,
     awaited: Option<Awaited>,
+    /// The Wi-Fi module is stopped, and its flash can be accessed.
+    flash_access: bool,
 }
 
 impl Firmware {
@@ -120,27 +109,23 @@ impl Firmware {
         Ok(Self {
             kit,
             element: SecureElement::new(seed, profile)?,
-            flash: Flash::factory(seed.stream("root certificates")),
-            leds: Default::default(),
-            line: Line::default(),
+            flash: Flash::factory(seed.stream("Wi-Fi module")),
+            leds: vec![false; kit.leds().len()],
+            all_leds: false,
+            buffer: Buffer::default(),
             awaited: None,
+            flash_access: false,
         })
     }
 
-    /// Takes one byte; gives the line that it completes. `\r`, `\n` and both end a line; empty lines are nothing.
+    /// The kit it runs on.
+    pub fn kit(&self) -> Kit {
+        self.kit
+    }
+
+    /// Takes one byte; gives the line that it completes.
     pub fn receive(&mut self, byte: u8) -> Option<Line> {
-        match byte {
-            b'\r' | b'\n' if self.line == Line::default() => None,
-            b'\r' | b'\n' => Some(std::mem::take(&mut self.line)),
-            _ if self.line.bytes.len() == BUFFER => {
-                self.line.overrun = true;
-                None
-            }
-            _ => {
-                self.line.bytes.push(byte);
-                None
-            }
-        }
+        self.buffer.receive(byte, self.awaited.as_ref().map(|awaited| awaited.digits))
     }
 
     /// The name of the command that `line` belongs to, and which of its lines it is.
@@ -154,14 +139,37 @@ impl Firmware {
     /// Does what `line` asks for.
     pub fn execute(&mut self, line: &Line) -> Reply {
         let awaited = self.awaited.take();
-        let reply = if line.overrun {
-            Err(Failure::BufferOverrun)
-        } else if let Some(awaited) = awaited {
-            self.blob(&awaited, &line.bytes)
-        } else {
-            self.request(&line.bytes)
+        if line.overrun {
+            let failure = if awaited.is_some() { Failure::BadBlob } else { Failure::BufferOverrun };
+            return Reply { work: Vec::new(), bytes: error(failure.code()).into_bytes() };
+        }
+        let (blob, answer) = match awaited {
+            Some(awaited) => (true, self.blob(&awaited.request, &line.bytes)),
+            None => {
+                let request = match Request::parse(&line.bytes, self.kit) {
+                    Ok(request) => request,
+                    Err(failure) => return Reply::error(failure.code()),
+                };
+                if request.command == Command::Reset {
+                    let Reply { work, bytes } = self.reset();
+                    return Reply { work, bytes: [b"\r\n".as_slice(), &bytes].concat() };
+                }
+                match request.blob() {
+                    Some(Ok(digits)) => {
+                        self.awaited = Some(Awaited { name: name(&line.bytes), request, digits });
+                        return Reply { work: vec![Work::Prepare], bytes: b"\r\n>".to_vec() };
+                    }
+                    Some(Err(failure)) => return Reply::error(failure.code()),
+                    None => (false, self.request(&request).map_err(|failure| (failure, String::new()))),
+                }
+            }
         };
-        reply.unwrap_or_else(|failure| Reply::error(failure.code()))
+        let (work, text, status) = match answer {
+            Ok((work, text)) => (work, text, "OK\r\n".to_owned()),
+            Err((failure, text)) => (Vec::new(), text, error(failure.code())),
+        };
+        let end = if blob || !text.is_empty() { "\r\n" } else { "" };
+        Reply { work, bytes: format!("\r\n{text}{end}{status}").into_bytes() }
     }
 
     /// Forgets the blob it waits for, as after an error.
@@ -171,167 +179,226 @@ impl Firmware {
 
     /// Starts anew: what was half received is gone, the LEDs are off, and the banner comes.
     pub fn reset(&mut self) -> Reply {
-        self.line = Line::default();
+        self.buffer = Buffer::default();
         self.awaited = None;
-        self.leds = Default::default();
-        let banner = format!("Welcome to the {} command handler!\r\nREADY\r\n", self.kit.family());
-        Reply { work: Work::Boot, bytes: banner.into_bytes() }
+        self.leds.fill(false);
+        self.all_leds = false;
+        self.flash_access = false;
+        let banner =
+            format!("Welcome to the {} command handler!\r\n{}READY\r\n", self.kit.banner(), self.about());
+        Reply { work: vec![Work::Boot], bytes: banner.into_bytes() }
     }
 
     /// Whether the LED of that name is on; `None` if there is no such LED.
     pub fn led(&self, name: &str) -> Option<bool> {
-        LEDS.iter().position(|led| *led == name).map(|led| self.leds[led])
+        self.kit.leds().iter().position(|led| *led == name).map(|led| self.leds[led])
     }
 
-    fn request(&mut self, line: &[u8]) -> Result<Reply, Failure> {
-        let request = Request::parse(line)?;
-        let for_wifi =
-            matches!(request.command, Command::WincErase | Command::WincRead | Command::WincWriteBlob);
-        if for_wifi && !self.kit.has_wifi_module() {
-            return Err(Failure::UnknownCommand);
+    fn about(&self) -> String {
+        let kit = self.kit;
+        let module = if kit.has_wifi_module() { module_versions() } else { String::new() };
+        format!(
+            "{} provisioning FW\r\nFW {}\r\n{module}Command handler {COMMAND_HANDLER_VERSION}\r\nfor the {}\r\n",
+            kit.firmware(),
+            kit.firmware_version(),
+            kit.name_in_about()
+        )
+    }
+
+    /// What a change of the Wi-Fi module's mode costs, if it is in the other one.
+    fn access_flash(&mut self, access: bool) -> Vec<Work> {
+        if !self.kit.has_wifi_module() || std::mem::replace(&mut self.flash_access, access) == access {
+            return Vec::new();
         }
-        let lines = match request.command {
-            Command::Ping => vec![format!("MC+PONG={}", request.text(0))],
-            Command::About => vec![
-                format!("{} provisioning firmware", self.kit.family()),
-                format!("FW {FIRMWARE_VERSION}"),
-                format!("Command handler {COMMAND_HANDLER_VERSION}"),
-                format!("for the {}", self.kit.name()),
-            ],
-            Command::ListCommands => TABLE.iter().map(|(name, ..)| (*name).to_owned()).collect(),
-            Command::Version => self.version(request.text(0))?,
+        vec![Work::ModeChange]
+    }
+
+    fn request(&mut self, request: &Request) -> Answer {
+        let mut work = Vec::new();
+        let text = match request.command {
+            Command::Ping => {
+                request.expect(1..=1)?;
+                format!("MC+PONG={}", request.text(0))
+            }
+            Command::About => {
+                work = self.access_flash(false);
+                self.about()
+            }
+            Command::ListCommands => {
+                command::table(self.kit).map(|(name, _)| format!("{name}\r\n")).collect()
+            }
+            Command::Version => {
+                request.expect(0..=1)?;
+                match request.text(0) {
+                    "" | "COMMANDHANDLER" => format!("{COMMAND_HANDLER_VERSION}\r\n"),
+                    "FIRMWARE" => format!("{}\r\n", self.kit.firmware_version()),
+                    "WINC" if self.kit.has_wifi_module() => {
+                        work = self.access_flash(false);
+                        module_versions()
+                    }
+                    _ => return Err(Failure::BadArgument),
+                }
+            }
             Command::SetLed => {
-                let state = match request.text(1) {
+                request.expect(2..=2)?;
+                let on = match request.text(1) {
                     "ON" => true,
                     "OFF" => false,
                     _ => return Err(Failure::BadArgument),
                 };
-                self.leds[led(request.text(0))?] = state;
-                vec![]
+                match self.led_named(request.text(0))? {
+                    Some(led) => self.leds[led] = on,
+                    None => {
+                        self.leds.fill(on);
+                        self.all_leds = on;
+                    }
+                }
+                String::new()
             }
             Command::GetLed => {
-                let led = led(request.text(0))?;
-                let state = if self.leds[led] { "ON" } else { "OFF" };
+                request.expect(1..=1)?;
+                let on = self.led_named(request.text(0))?.map_or(self.all_leds, |led| self.leds[led]);
                 // This one line ends the other way round.
-                let bytes = format!("LED:{} is {state}\n\rOK\r\n", LEDS[led]).into_bytes();
-                return Ok(Reply { work: Work::None, bytes });
+                format!("LED:{} is {}\n\r", request.text(0), if on { "ON" } else { "OFF" })
             }
-            Command::Reset => return Ok(self.reset()),
-            Command::EccSerial => vec![hex::encode_upper(self.element.serial())],
+            Command::EccSerial => {
+                request.expect(0..=0)?;
+                hex::encode_upper(self.element.serial())
+            }
+            Command::EccAddressRead => {
+                request.expect(0..=0)?;
+                format!("{ELEMENT_ADDRESS}\r\n")
+            }
             Command::EccGenPubKey => {
-                let key = hex::encode_upper(self.element.public_key());
-                return Ok(Reply::text(Work::PublicKey, &[key]));
+                request.expect(0..=1)?;
+                if !request.text(0).is_empty() && slot(request, 0)? != 0 {
+                    return Err(Failure::SecureElement(super::secure_element::Refusal::Execution));
+                }
+                work = vec![Work::PublicKey];
+                hex::encode_upper(self.element.public_key())
             }
             Command::EccRead => {
-                vec![hex::encode_upper(self.element.read(request.number(0)?, request.optional_number(1)?)?)]
+                request.expect(1..=2)?;
+                let count = (!request.text(1).is_empty()).then(|| request.size(1)).transpose()?;
+                hex::encode_upper(self.element.read(slot(request, 0)?, count)?)
             }
             Command::EccLock => {
-                self.element.lock(request.number(0)?)?;
-                vec![]
+                request.expect(1..=1)?;
+                self.element.lock(slot(request, 0)?)?;
+                String::new()
             }
             Command::EccOtpRead => {
-                // The last argument is the byte count, the one before it the offset.
-                let (offset, count) = match request.count() {
-                    0 => (0, OTP),
-                    1 => (0, request.number(0)?),
-                    _ => (request.number(0)?, request.number(1)?),
-                };
-                let end = offset.checked_add(count).ok_or(Failure::BadArgument)?;
-                vec![hex::encode_upper(self.element.otp().get(offset..end).ok_or(Failure::BadArgument)?)]
+                request.expect(0..=1)?;
+                let count = if request.text(0).is_empty() { OTP } else { request.size(0)? };
+                hex::encode_upper(self.element.read_otp(count)?)
             }
             Command::EccPubKeyRead => {
-                vec![hex::encode_upper(self.element.stored_public_key(request.number(0)?)?)]
+                request.expect(1..=1)?;
+                hex::encode_upper(self.element.stored_public_key(slot(request, 0)?)?)
             }
             Command::WincErase => {
-                self.flash.erase(request.number(0)?)?;
-                return Ok(Reply::text(Work::Erase, &[]));
+                request.expect(1..=1)?;
+                // Text, or nothing, is the address 0.
+                let address = request.number(0).unwrap_or(0);
+                work = self.access_flash(true);
+                work.push(Work::Erase);
+                self.flash.erase(address as u32 as usize);
+                String::new()
             }
             Command::WincRead => {
-                vec![hex::encode_upper(self.flash.read(request.number(0)?, request.number(1)?)?)]
+                request.expect(2..=2)?;
+                let (address, count) = (request.number(0)?, page(request.size(1)?)?);
+                work = self.access_flash(true);
+                hex::encode_upper(self.flash.read(address as u32 as usize, count))
             }
+            Command::EccAddressWrite | Command::BridgeMode => return Err(Failure::BadArgument),
             Command::EccSignDigest
             | Command::EccWriteBlob
             | Command::EccPubKeyWrite
             | Command::WincWriteBlob
-            | Command::BlobTest => return self.prompt(line, &request),
+            | Command::BlobTest
+            | Command::Reset => return Err(Failure::UnknownCommand),
         };
-        Ok(Reply::text(Work::None, &lines))
+        Ok((work, text))
     }
 
-    fn version(&self, of: &str) -> Result<Vec<String>, Failure> {
-        let prefix = self.kit.winc_version_prefix();
-        match of {
-            "FIRMWARE" => Ok(vec![FIRMWARE_VERSION.into()]),
-            "COMMANDHANDLER" => Ok(vec![COMMAND_HANDLER_VERSION.into()]),
-            "WINC" if self.kit.has_wifi_module() => Ok(vec![
-                format!("{prefix}WINC firmware {WINC_FIRMWARE_VERSION}"),
-                format!("{prefix}WINC driver {WINC_DRIVER_VERSION}"),
-            ]),
-            _ => Err(Failure::BadArgument),
+    /// Carries out a command with its blob. What the firmware prints before an error is given with it.
+    fn blob(&mut self, request: &Request, digits: &[u8]) -> Result<(Vec<Work>, String), (Failure, String)> {
+        if request.command == Command::BlobTest {
+            return Ok((Vec::new(), String::from_utf8_lossy(digits).into_owned()));
         }
+        let silent = |failure| (failure, String::new());
+        let blob = decode(digits);
+        if request.command == Command::EccSignDigest {
+            request.expect(2..=2).map_err(silent)?;
+            // The blob is decoded in its place, and printed as it then is.
+            let rest = digits.get(blob.len()..).unwrap_or_default();
+            let printed = String::from_utf8_lossy(&[&blob, rest].concat()).into_owned();
+            let digest =
+                <&[u8; 32]>::try_from(blob.as_slice()).map_err(|_| (Failure::BadArgument, printed))?;
+            let signature = self.element.sign_digest(digest).map_err(|refusal| silent(refusal.into()))?;
+            return Ok((vec![Work::Sign], hex::encode_upper(signature)));
+        }
+        self.store(request, &blob).map(|work| (work, String::new())).map_err(silent)
     }
 
-    /// Checks the arguments of a command with a blob, and asks for the blob.
-    fn prompt(&mut self, line: &[u8], request: &Request<'_>) -> Result<Reply, Failure> {
-        let (blob, bytes) = match request.command {
-            Command::EccSignDigest if request.text(0) == "64" => (Blob::SignDigest, 32),
+    fn store(&mut self, request: &Request, blob: &[u8]) -> Result<Vec<Work>, Failure> {
+        let announced = |size: usize| if size == blob.len() { Ok(()) } else { Err(Failure::BadArgument) };
+        match request.command {
             Command::EccWriteBlob => {
-                let (slot, bytes) = (request.number(0)?, request.number(1)?);
-                // The element writes whole words; and a slot's size decides before the blob is asked for.
-                let size = self.element.slot_size(slot).ok_or(Failure::BadArgument)?;
-                if bytes % 4 != 0 || !(1..=size).contains(&bytes) {
-                    return Err(Failure::BadArgument);
-                }
-                (Blob::EccWrite { slot }, bytes)
+                request.expect(3..=3)?;
+                let slot = slot(request, 0)?;
+                announced(request.size(1)?)?;
+                self.element.write(slot, blob)?;
+                Ok(Vec::new())
             }
-            Command::EccPubKeyWrite => (Blob::StorePublicKey { slot: request.number(0)? }, 64),
+            Command::EccPubKeyWrite => {
+                request.expect(2..=2)?;
+                let slot = slot(request, 0)?;
+                let key = <&[u8; 64]>::try_from(blob).map_err(|_| Failure::BadArgument)?;
+                self.element.store_public_key(slot, key)?;
+                Ok(Vec::new())
+            }
             Command::WincWriteBlob => {
-                let (address, bytes) = (request.number(0)?, request.number(1)?);
-                self.flash.read(address, bytes)?;
-                (Blob::WincWrite { address }, bytes)
+                request.expect(3..=3)?;
+                let address = request.number(0)?;
+                announced(page(request.size(1)?)?)?;
+                let mut work = self.access_flash(true);
+                work.push(Work::Program);
+                self.flash.program(address as u32 as usize, blob);
+                Ok(work)
             }
-            Command::BlobTest => (Blob::Test, request.number(0)? / 2),
-            _ => return Err(Failure::BadArgument),
-        };
-        let digits = request.number(request.count() - 1)?;
-        if digits > BUFFER {
-            return Err(Failure::BufferOverrun);
+            _ => Err(Failure::UnknownCommand),
         }
-        if digits == 0 || digits != 2 * bytes {
-            return Err(Failure::BadArgument);
-        }
-        self.awaited = Some(Awaited { name: name(line), digits, blob });
-        Ok(Reply { work: Work::None, bytes: b">".to_vec() })
     }
 
-    fn blob(&mut self, awaited: &Awaited, digits: &[u8]) -> Result<Reply, Failure> {
-        if digits.len() != awaited.digits {
-            return Err(Failure::BadBlob);
+    /// The LED of that name; `None` for all of them.
+    fn led_named(&self, name: &str) -> Result<Option<usize>, Failure> {
+        match self.kit.leds().iter().position(|led| *led == name) {
+            None if name == "ALL" && self.kit.switches_all_leds() => Ok(None),
+            None => Err(Failure::BadArgument),
+            led => Ok(led),
         }
-        let blob = hex::decode(digits).map_err(|_| Failure::BadBlob)?;
-        match awaited.blob {
-            Blob::SignDigest => {
-                let digest = <&[u8; 32]>::try_from(blob.as_slice()).map_err(|_| Failure::BadBlob)?;
-                let signature = hex::encode_upper(self.element.sign_digest(digest)?);
-                return Ok(Reply::text(Work::Sign, &[signature]));
-            }
-            Blob::EccWrite { slot } => self.element.write(slot, &blob)?,
-            Blob::StorePublicKey { slot } => {
-                let key = <&[u8; 64]>::try_from(blob.as_slice()).map_err(|_| Failure::BadBlob)?;
-                self.element.store_public_key(slot, key)?;
-            }
-            Blob::WincWrite { address } => {
-                self.flash.program(address, &blob)?;
-                return Ok(Reply::text(Work::Program, &[]));
-            }
-            Blob::Test => {}
-        }
-        Ok(Reply::text(Work::None, &[]))
     }
 }
 
-fn led(name: &str) -> Result<usize, Failure> {
-    LEDS.iter().position(|led| *led == name).ok_or(Failure::BadArgument)
+fn module_versions() -> String {
+    format!("WINC firmware {WINC_FIRMWARE_VERSION}\r\nWINC driver {WINC_DRIVER_VERSION}\r\n")
+}
+
+fn slot(request: &Request, index: usize) -> Result<usize, Failure> {
+    usize::try_from(request.number(index)?).ok().filter(|slot| *slot < SLOTS).ok_or(Failure::BadArgument)
+}
+
+/// A size that one access to the flash may cover.
+fn page(size: usize) -> Result<usize, Failure> {
+    if size <= PAGE { Ok(size) } else { Err(Failure::BadArgument) }
+}
+
+/// Pairs of hex digits as bytes; what is no digit counts as 0.
+fn decode(digits: &[u8]) -> Vec<u8> {
+    let value = |digit: &u8| char::from(*digit).to_digit(16).unwrap_or(0) as u8;
+    digits.chunks_exact(2).map(|pair| value(&pair[0]) << 4 | value(&pair[1])).collect()
 }
 
 /// The part of a line that names the command.

@@ -17,7 +17,7 @@ pub enum Kit {
 }
 
 impl Kit {
-    /// The kit's name as the last line of `MC+ABOUT` gives it.
+    /// The kit's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::AvrIotWg => "AVR-IoT WG",
@@ -42,22 +42,68 @@ impl Kit {
         self != Self::AvrIotCellular
     }
 
-    /// The family as the banner names it.
-    pub(super) fn family(self) -> &'static str {
+    /// Whether its firmware has the commands for the secure element's I2C address.
+    pub(super) fn has_element_address(self) -> bool {
+        self == Self::SamIotWg
+    }
+
+    /// What the banner welcomes to.
+    pub(super) fn banner(self) -> &'static str {
         match self {
             Self::AvrIotWg => "avr-iot",
-            Self::PicIotWg => "pic-iot",
-            Self::SamIotWg => "sam-iot",
-            Self::AvrIotCellular => "avr-iot-cellular",
+            Self::PicIotWg => "PIC-IoT",
+            Self::SamIotWg => "SAM-IoT provisioning",
+            Self::AvrIotCellular => "AVR-IoT Cellular Mini provisioning",
         }
     }
 
-    /// What stands before the lines of `MC+VERSION=WINC`: an extra `=` has been seen on some boards, so one kit has it.
-    pub(super) fn winc_version_prefix(self) -> &'static str {
+    /// What `MC+ABOUT` begins with, before "provisioning FW".
+    pub(super) fn firmware(self) -> &'static str {
         match self {
-            Self::PicIotWg => "=",
-            Self::AvrIotWg | Self::SamIotWg | Self::AvrIotCellular => "",
+            Self::AvrIotWg => "AVR-IoT",
+            Self::PicIotWg => "PIC-IoT",
+            Self::SamIotWg => "SAM-IoT",
+            Self::AvrIotCellular => "AVR-IoT Cellular Mini",
         }
+    }
+
+    /// The kit's name as `MC+ABOUT` ends with it.
+    pub(super) fn name_in_about(self) -> &'static str {
+        if self == Self::SamIotWg { "SAM-IoT" } else { self.name() }
+    }
+
+    /// Version of the provisioning firmware.
+    pub(super) fn firmware_version(self) -> &'static str {
+        match self {
+            Self::AvrIotWg => "0.4.9",
+            Self::PicIotWg => "0.4.7",
+            Self::SamIotWg => "1.0.1",
+            Self::AvrIotCellular => "1.1.8",
+        }
+    }
+
+    /// The LEDs that `MC+SETLED` knows.
+    pub(super) fn leds(self) -> &'static [&'static str] {
+        match self {
+            Self::AvrIotWg | Self::PicIotWg | Self::SamIotWg => &["CONN", "DATA", "ERROR", "WIFI"],
+            Self::AvrIotCellular => &["CELL", "CONN", "DATA", "ERROR", "USER"],
+        }
+    }
+
+    /// Whether `ALL` names all LEDs.
+    pub(super) fn switches_all_leds(self) -> bool {
+        self != Self::SamIotWg
+    }
+
+    /// Bytes that the MCU keeps while it is busy; what comes beyond is lost. Those of the PIC and the cellular kits are
+    /// assumed.
+    pub(super) fn receive_buffer(self) -> usize {
+        if self == Self::SamIotWg { 127 } else { 7 }
+    }
+
+    /// Bytes of a reply that the MCU need not wait for. Assumed for all but the AVR-IoT kit.
+    pub(super) fn transmit_buffer(self) -> usize {
+        7
     }
 }
 

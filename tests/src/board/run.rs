@@ -16,9 +16,6 @@ use super::statistics::Statistics;
 use super::wire::{DeviceTimes, Wire};
 use crate::faults::{Injector, Step};
 
-/// Bytes the MCU keeps while it is busy. A host that sends more before the answer has come loses them, as on the board.
-const RECEIVE_BUFFER: usize = 64;
-
 /// What the handle and the thread share.
 pub(super) struct State {
     pub(super) firmware: Firmware,
@@ -142,38 +139,48 @@ impl Runner {
         self.queues.backlog = if arrived < self.queues.busy_until { self.queues.backlog + 1 } else { 0 };
         let state = self.state.clone();
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.queues.backlog > RECEIVE_BUFFER {
+        if self.queues.backlog > state.firmware.kit().receive_buffer() {
             state.statistics.bytes_lost += 1;
             return true;
         }
         if let Some(line) = state.firmware.receive(byte) {
             let steps = state.answer(line);
-            self.schedule(taken, steps, &mut state.statistics);
+            self.schedule(taken, steps, &mut state);
         }
         true
     }
 
     /// Gives each step its time, from `begin` on.
-    fn schedule(&mut self, begin: Instant, steps: Vec<Step>, statistics: &mut Statistics) {
+    fn schedule(&mut self, begin: Instant, steps: Vec<Step>, state: &mut State) {
         let mut at = begin;
+        let mut busy = begin;
+        // A pause is one of the link, not of the MCU.
+        let mut paused = Duration::ZERO;
         for step in steps {
             match step {
                 Step::Work(work) => {
                     at += self.times.of(work);
-                    statistics.device_time += self.times.of(work);
+                    state.statistics.device_time += self.times.of(work);
+                    busy = at;
                 }
-                Step::Pause(pause) => at += pause,
+                Step::Pause(pause) => {
+                    at += pause;
+                    paused += pause;
+                }
                 Step::Send(bytes) if bytes.is_empty() => {}
                 Step::Send(bytes) => {
                     for (through, chunk) in self.wire.send(at, &bytes) {
                         self.queues.due.push_back((through, Event::Send(chunk)));
                     }
                     at = self.wire.sent();
+                    // The MCU waits until what is left fits into its buffer.
+                    let left = bytes.len().min(state.firmware.kit().transmit_buffer());
+                    busy = at.checked_sub(paused + self.wire.time(left)).unwrap_or(at);
                 }
                 Step::Unplug => self.queues.due.push_back((at, Event::Unplug)),
             }
         }
-        self.queues.busy_until = at;
+        self.queues.busy_until = busy;
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -219,8 +226,8 @@ impl Runner {
                 let state = self.state.clone();
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 let banner = state.firmware.reset();
-                let steps = vec![Step::Work(banner.work), Step::Send(banner.bytes)];
-                self.schedule(now, steps, &mut state.statistics);
+                let steps = banner.work.into_iter().map(Step::Work).chain([Step::Send(banner.bytes)]);
+                self.schedule(now, steps.collect(), &mut state);
             }
             Ok(Control::Unplug(done)) => {
                 self.unplug();
@@ -260,8 +267,9 @@ impl Runner {
 
 impl State {
     fn answer(&mut self, line: Line) -> Vec<Step> {
-        if let (name, Stage::Request) = self.firmware.stage(&line) {
-            self.statistics.commands.push(name);
+        match self.firmware.stage(&line) {
+            (name, Stage::Request) if !line.overrun => self.statistics.commands.push(name),
+            _ => {}
         }
         self.injector.exchange(&mut self.firmware, line)
     }

@@ -131,26 +131,21 @@ impl SecureElement {
         if holds_key(slot) || target.locked {
             return Err(Refusal::Execution);
         }
+        // It writes whole words of 4 bytes.
+        if !data.len().is_multiple_of(4) {
+            return Err(Refusal::Parameter);
+        }
         target.data.get_mut(..data.len()).ok_or(Refusal::Parameter)?.copy_from_slice(data);
         Ok(())
     }
 
-    /// Locks a slot, for ever.
+    /// Locks a slot for good. One that is locked stays so.
     ///
     /// # Errors
-    /// [`Refusal::Parameter`], and [`Refusal::Execution`] when it is locked.
+    /// [`Refusal::Parameter`].
     pub fn lock(&mut self, slot: usize) -> Result<(), Refusal> {
-        let target = self.slots.get_mut(slot).ok_or(Refusal::Parameter)?;
-        if target.locked {
-            return Err(Refusal::Execution);
-        }
-        target.locked = true;
+        self.slots.get_mut(slot).ok_or(Refusal::Parameter)?.locked = true;
         Ok(())
-    }
-
-    /// Bytes a slot holds; `None` if there is no such slot.
-    pub fn slot_size(&self, slot: usize) -> Option<usize> {
-        self.slots.get(slot).map(|slot| slot.data.len())
     }
 
     /// Whether a slot is locked.
@@ -161,9 +156,10 @@ impl SecureElement {
     /// X‖Y of a public key stored in a slot (4 pad bytes before each coordinate).
     ///
     /// # Errors
-    /// As [`SecureElement::read`].
+    /// [`Refusal::Parameter`]: there is no such slot, or it is none for a public key.
     pub fn stored_public_key(&self, slot: usize) -> Result<[u8; 64], Refusal> {
-        let data = self.read(slot, Some(2 * (PUBLIC_KEY_PAD + 32)))?;
+        let size = 2 * (PUBLIC_KEY_PAD + 32);
+        let data = self.read(slot, Some(size)).map_err(|_| Refusal::Parameter)?;
         let mut coordinates = [0; 64];
         coordinates[..32].copy_from_slice(&data[PUBLIC_KEY_PAD..PUBLIC_KEY_PAD + 32]);
         coordinates[32..].copy_from_slice(&data[2 * PUBLIC_KEY_PAD + 32..]);
@@ -178,9 +174,12 @@ impl SecureElement {
         self.write(slot, &padded(coordinates))
     }
 
-    /// The one-time programmable area.
-    pub fn otp(&self) -> &[u8; OTP] {
-        &self.otp
+    /// The first `count` bytes of the one-time programmable area.
+    ///
+    /// # Errors
+    /// [`Refusal::Parameter`].
+    pub fn read_otp(&self, count: usize) -> Result<&[u8], Refusal> {
+        self.otp.get(..count).ok_or(Refusal::Parameter)
     }
 }
 
@@ -267,7 +266,7 @@ mod tests {
         element.lock(10).unwrap();
         assert!(element.is_locked(10) && !element.is_locked(11));
         assert_eq!(element.write(10, &[2; 4]), Err(Refusal::Execution));
-        assert_eq!(element.lock(10), Err(Refusal::Execution));
+        element.lock(10).unwrap();
         assert_eq!(element.read(10, None).unwrap(), [1; 72]);
     }
 

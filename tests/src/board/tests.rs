@@ -20,7 +20,7 @@ fn ask(port: &mut dyn SerialPort, line: &str) -> String {
         port.read_exact(&mut byte).unwrap();
         reply.push(byte[0].into());
         let last = reply.strip_suffix("\r\n").map(|text| text.lines().next_back().unwrap_or_default());
-        if reply == ">" || last.is_some_and(|l| l == "OK" || l == "READY" || l.starts_with("ERROR")) {
+        if reply == "\r\n>" || last.is_some_and(|l| l == "OK" || l == "READY" || l.starts_with("ERROR")) {
             return reply;
         }
     }
@@ -31,8 +31,8 @@ fn a_serial_client_talks_to_it_one_program_after_another() {
     let board = SimulatedBoard::start(Options::instant(1)).unwrap();
     for _ in 0..3 {
         let mut port = open(&board);
-        assert_eq!(ask(&mut *port, "MC+PING=000001"), "MC+PONG=000001\r\nOK\r\n");
-        assert_eq!(ask(&mut *port, "MC+ECC+SERIAL"), format!("{}\r\nOK\r\n", board.ecc_serial()));
+        assert_eq!(ask(&mut *port, "MC+PING=000001"), "\r\nMC+PONG=000001\r\nOK\r\n");
+        assert_eq!(ask(&mut *port, "MC+ECC+SERIAL"), format!("\r\n{}\r\nOK\r\n", board.ecc_serial()));
     }
 }
 
@@ -41,7 +41,7 @@ fn only_one_program_at_a_time_gets_the_port() {
     let board = SimulatedBoard::start(Options::instant(1)).unwrap();
     let mut port = open(&board);
     assert!(serialport::new(board.path().to_str().unwrap(), 115_200).open().is_err());
-    assert_eq!(ask(&mut *port, "MC+PING=1"), "MC+PONG=1\r\nOK\r\n");
+    assert_eq!(ask(&mut *port, "MC+PING=1"), "\r\nMC+PONG=1\r\nOK\r\n");
 }
 
 #[test]
@@ -54,21 +54,40 @@ fn statistics_tell_the_floor_of_what_was_said() {
     let statistics = board.take_statistics();
     assert_eq!(statistics.commands, ["MC+PING", "MC+WINC+ERASE"]);
     assert_eq!(statistics.count("MC+WINC+ERASE"), 1);
-    assert_eq!((statistics.bytes_in, statistics.bytes_out), (16 + 21, 20 + 4));
-    assert_eq!(statistics.device_time, Duration::from_millis(80));
-    assert_eq!(statistics.floor(), Duration::from_millis(80) + wire::wire_time(61));
+    assert_eq!((statistics.bytes_in, statistics.bytes_out), (16 + 21, 22 + 6));
+    assert_eq!(statistics.device_time, Duration::from_millis(330 + 80));
+    assert_eq!(statistics.floor(), Duration::from_millis(330 + 80) + wire::wire_time(65));
     assert_eq!(board.take_statistics(), Statistics::default());
 }
 
 #[test]
 fn a_host_that_does_not_wait_for_the_reply_loses_bytes() {
-    let board = SimulatedBoard::start(Options { wire_speed: false, ..Options::default() }).unwrap();
+    for (kit, kept) in [(Kit::AvrIotWg, 7), (Kit::SamIotWg, 127)] {
+        let board = SimulatedBoard::start(Options { kit, wire_speed: false, ..Options::default() }).unwrap();
+        let mut port = open(&board);
+        port.write_all(b"MC+WINC+ERASE=20480\r").unwrap();
+        port.write_all(&[b'x'; 200]).unwrap();
+        assert_eq!(ask(&mut *port, ""), "\r\nOK\r\n");
+        assert_eq!(ask(&mut *port, ""), "\r\nERROR: 0x1\r\n");
+        assert_eq!(board.take_statistics().bytes_lost, 200 + 2 - kept);
+    }
+}
+
+#[test]
+fn a_blob_that_is_sent_before_the_prompt_is_stored_wrong_with_ok() {
+    let board = SimulatedBoard::start(Options { seed: Some(Seed(1)), ..Options::default() }).unwrap();
     let mut port = open(&board);
-    port.write_all(b"MC+WINC+ERASE=20480\r").unwrap();
-    port.write_all(&[b'x'; 100]).unwrap();
-    assert_eq!(ask(&mut *port, ""), "OK\r\n");
-    assert_eq!(ask(&mut *port, ""), "ERROR: 0x0001\r\n");
-    assert_eq!(board.take_statistics().bytes_lost, 100 + 2 - 64);
+    port.write_all(b"MC+WINC+WRITEBLOB=22784,4,8\r\n01020304\r\n").unwrap();
+    assert_eq!(ask(&mut *port, ""), "\r\n>");
+    assert_eq!(ask(&mut *port, ""), "\r\n\r\nOK\r\n");
+    assert_eq!(board.flash()[22784..22788], [0x01, 0x02, 0x03, 0x40]);
+}
+
+#[test]
+fn what_was_half_typed_survives_a_closed_port() {
+    let board = SimulatedBoard::start(Options::instant(1)).unwrap();
+    open(&board).write_all(b"MC+PI").unwrap();
+    assert_eq!(ask(&mut *open(&board), "NG=1"), "\r\nMC+PONG=1\r\nOK\r\n");
 }
 
 #[test]
@@ -76,16 +95,16 @@ fn an_unplugged_board_hangs_up_and_comes_back_with_its_memory() {
     let mut board = SimulatedBoard::start(Options::instant(1)).unwrap();
     let serial = board.ecc_serial();
     let mut port = open(&board);
-    assert_eq!(ask(&mut *port, "MC+WINC+WRITEBLOB=20480,1,2"), ">");
-    assert_eq!(ask(&mut *port, "5a"), "OK\r\n");
+    assert_eq!(ask(&mut *port, "MC+WINC+WRITEBLOB=20480,1,2"), "\r\n>");
+    assert_eq!(ask(&mut *port, "5a"), "\r\n\r\nOK\r\n");
     board.unplug();
     let gone = port.read(&mut [0]).map_err(|e| e.kind());
     assert!(gone == Ok(0) || gone.is_err_and(|kind| kind != ErrorKind::TimedOut), "{gone:?}");
     drop(port);
     board.plug().unwrap();
     let mut port = open(&board);
-    assert_eq!(ask(&mut *port, "MC+WINC+READ=20480,1"), "5A\r\nOK\r\n");
-    assert_eq!(ask(&mut *port, "MC+ECC+SERIAL"), format!("{serial}\r\nOK\r\n"));
+    assert_eq!(ask(&mut *port, "MC+WINC+READ=20480,1"), "\r\n5A\r\nOK\r\n");
+    assert_eq!(ask(&mut *port, "MC+ECC+SERIAL"), format!("\r\n{serial}\r\nOK\r\n"));
 }
 
 #[test]
@@ -105,7 +124,7 @@ fn a_fault_can_unplug_it_and_it_can_be_plugged_in_again() {
     assert!(gone == Ok(0) || gone.is_err_and(|kind| kind != ErrorKind::TimedOut), "{gone:?}");
     drop(port);
     board.plug().unwrap();
-    assert_eq!(ask(&mut *open(&board), "MC+PING=1"), "MC+PONG=1\r\nOK\r\n");
+    assert_eq!(ask(&mut *open(&board), "MC+PING=1"), "\r\nMC+PONG=1\r\nOK\r\n");
 }
 
 #[test]
@@ -115,9 +134,13 @@ fn the_reset_button_prints_the_banner() {
     ask(&mut *port, "MC+SETLED=DATA,ON");
     assert_eq!(board.led("DATA"), Some(true));
     board.press_reset();
-    let mut banner = [0; 48];
-    port.read_exact(&mut banner).unwrap();
-    assert_eq!(str::from_utf8(&banner), Ok("Welcome to the avr-iot command handler!\r\nREADY\r\n"));
+    let mut banner = Vec::new();
+    while !banner.ends_with(b"READY\r\n") {
+        let mut byte = [0];
+        port.read_exact(&mut byte).unwrap();
+        banner.extend(byte);
+    }
+    assert!(banner.starts_with(b"Welcome to the avr-iot command handler!\r\nAVR-IoT provisioning FW\r\n"));
     assert_eq!(board.led("DATA"), Some(false));
 }
 

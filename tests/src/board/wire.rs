@@ -14,6 +14,10 @@ const CHUNK: usize = 16;
 /// How long the device works on what takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceTimes {
+    /// Looking a command with a blob up and reading its arguments.
+    pub prepare: Duration,
+    /// Changing the mode of the Wi-Fi module.
+    pub mode_change: Duration,
     /// Erasing a sector of the Wi-Fi module's flash.
     pub erase: Duration,
     /// Programming a page of the Wi-Fi module's flash.
@@ -27,16 +31,22 @@ pub struct DeviceTimes {
 }
 
 impl DeviceTimes {
-    /// As observed on boards (erase: the middle of 60 to 100 ms); the time to boot is not known, and short.
+    /// As observed on AVR-IoT kits (erase: the middle of 60 to 100 ms); the time to boot is not known, and short.
     pub const OBSERVED: Self = Self {
+        prepare: Duration::from_micros(720),
+        mode_change: Duration::from_millis(330),
         erase: Duration::from_millis(80),
         program: Duration::from_millis(3),
         sign: Duration::from_millis(115),
         public_key: Duration::from_millis(115),
         boot: Duration::from_millis(50),
     };
+    /// As observed on SAM-IoT kits; all but the change of mode is that of the AVR-IoT kits.
+    pub const OBSERVED_ON_SAM: Self = Self { mode_change: Duration::from_millis(780), ..Self::OBSERVED };
     /// Everything is done at once.
     pub const NONE: Self = Self {
+        prepare: Duration::ZERO,
+        mode_change: Duration::ZERO,
         erase: Duration::ZERO,
         program: Duration::ZERO,
         sign: Duration::ZERO,
@@ -47,7 +57,8 @@ impl DeviceTimes {
     /// The time that `work` takes.
     pub fn of(&self, work: Work) -> Duration {
         match work {
-            Work::None => Duration::ZERO,
+            Work::Prepare => self.prepare,
+            Work::ModeChange => self.mode_change,
             Work::Erase => self.erase,
             Work::Program => self.program,
             Work::Sign => self.sign,
@@ -77,7 +88,8 @@ impl Wire {
         Self { paced, received: now, sent: now }
     }
 
-    fn time(&self, bytes: usize) -> Duration {
+    /// The time that so many bytes take.
+    pub(super) fn time(&self, bytes: usize) -> Duration {
         if self.paced { wire_time(bytes as u64) } else { Duration::ZERO }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::board::{Kit, Profile, Seed};
 
-const PONG: &str = "MC+PONG=000001\r\nOK\r\n";
+const PONG: &str = "\r\nMC+PONG=000001\r\nOK\r\n";
 
 fn on(command: &str, occurrence: Occurrence, effect: Effect) -> Fault {
     Fault { on: Trigger { command: Some(command.into()), stage: Stage::Request, occurrence }, effect }
@@ -38,21 +38,21 @@ fn a_fault_strikes_at_its_occurrence_of_its_command_only() {
     let error = |occurrence| on("MC+PING", occurrence, Effect::Error(0x0201));
     let lines = ["MC+PING=000001", "MC+SETLED=CONN,ON", "MC+PING=000001", "MC+PING=000001"];
     let once: Vec<_> = play(&[error(Occurrence::Nth(2))], &lines).iter().map(|s| sent(s)).collect();
-    assert_eq!(once, [PONG, "OK\r\n", "ERROR: 0x0201\r\n", PONG]);
+    assert_eq!(once, [PONG, "\r\nOK\r\n", "\r\nERROR: 0x201\r\n", PONG]);
     let on_and_on: Vec<_> = play(&[error(Occurrence::From(2))], &lines).iter().map(|s| sent(s)).collect();
-    assert_eq!(on_and_on, [PONG, "OK\r\n", "ERROR: 0x0201\r\n", "ERROR: 0x0201\r\n"]);
+    assert_eq!(on_and_on, [PONG, "\r\nOK\r\n", "\r\nERROR: 0x201\r\n", "\r\nERROR: 0x201\r\n"]);
 }
 
 #[test]
 fn replies_are_damaged_as_told() {
     let insert = |offset| Damage::Insert { offset, bytes: b"##".to_vec() };
     for (damage, reply) in [
-        (insert(0), "##MC+PONG=000001\r\nOK\r\n"),
-        (insert(3), "MC+##PONG=000001\r\nOK\r\n"),
-        (insert(usize::MAX), "MC+PONG=000001\r\nOK\r\n##"),
-        (Damage::Drop { offset: 4 }, "MC+PNG=000001\r\nOK\r\n"),
-        (Damage::Double { offset: usize::MAX }, "MC+PONG=000001\r\nOK\r\n\n"),
-        (Damage::Alter { offset: 8 }, "MC+PONG=100001\r\nOK\r\n"),
+        (insert(0), "##\r\nMC+PONG=000001\r\nOK\r\n"),
+        (insert(5), "\r\nMC+##PONG=000001\r\nOK\r\n"),
+        (insert(usize::MAX), "\r\nMC+PONG=000001\r\nOK\r\n##"),
+        (Damage::Drop { offset: 6 }, "\r\nMC+PNG=000001\r\nOK\r\n"),
+        (Damage::Double { offset: usize::MAX }, "\r\nMC+PONG=000001\r\nOK\r\n\n"),
+        (Damage::Alter { offset: 10 }, "\r\nMC+PONG=100001\r\nOK\r\n"),
     ] {
         let fault = on("MC+PING", Occurrence::Nth(1), Effect::Reply(damage));
         assert_eq!(sent(&play(&[fault], &["MC+PING=000001"])[0]), reply);
@@ -71,7 +71,7 @@ fn damage_of_nothing_is_nothing() {
 #[test]
 fn a_damaged_request_is_what_the_firmware_sees() {
     let fault = on("MC+PING", Occurrence::Nth(1), Effect::Request(Damage::Drop { offset: 3 }));
-    assert_eq!(sent(&play(&[fault], &["MC+PING=000001"])[0]), "ERROR: 0x0001\r\n");
+    assert_eq!(sent(&play(&[fault], &["MC+PING=000001"])[0]), "\r\nERROR: 0x1\r\n");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_fault_in_the_blob_stage_leaves_the_prompt_alone() {
         effect: Effect::Error(0x0004),
     };
     let played = play(&[fault], &["MC+BLOBTEST=2", "00", "MC+PING=000001"]);
-    assert_eq!(played.iter().map(|s| sent(s)).collect::<Vec<_>>(), [">", "ERROR: 0x0004\r\n", PONG]);
+    assert_eq!(played.iter().map(|s| sent(s)).collect::<Vec<_>>(), ["\r\n>", "\r\nERROR: 0x4\r\n", PONG]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn an_ignored_command_is_not_carried_out_and_a_lost_reply_is() {
     for (effect, state) in [(Effect::Ignore, "OFF"), (Effect::LoseReply, "ON")] {
         let played = play(&[on("MC+SETLED", Occurrence::Nth(1), effect)], &lines);
         assert_eq!(sent(&played[0]), "");
-        assert_eq!(sent(&played[1]), format!("LED:CONN is {state}\n\rOK\r\n"));
+        assert_eq!(sent(&played[1]), format!("\r\nLED:CONN is {state}\n\r\r\nOK\r\n"));
     }
 }
 
@@ -103,7 +103,7 @@ fn a_split_reply_pauses_in_the_middle() {
     let pause = Duration::from_millis(20);
     let fault = on("MC+PING", Occurrence::Nth(1), Effect::Split { offset: 5, pause });
     let steps = &play(&[fault], &["MC+PING=000001"])[0];
-    assert_eq!(steps[1..], [Step::Send(b"MC+PO".into()), Step::Pause(pause), Step::Send(PONG[5..].into())]);
+    assert_eq!(*steps, [Step::Send(b"\r\nMC+".into()), Step::Pause(pause), Step::Send(PONG[5..].into())]);
 }
 
 #[test]
@@ -114,6 +114,17 @@ fn a_trickling_reply_pauses_after_each_byte() {
     let pieces = steps.iter().filter(|step| matches!(step, Step::Send(bytes) if bytes.len() == 1)).count();
     assert_eq!((pieces, sent(steps)), (PONG.len(), PONG.to_owned()));
     assert_eq!(steps.iter().filter(|step| **step == Step::Pause(pause)).count(), PONG.len() - 1);
+}
+
+#[test]
+fn a_blob_that_lost_a_character_takes_the_line_end_for_it() {
+    let fault = Fault {
+        on: Trigger { command: None, stage: Stage::Blob, occurrence: Occurrence::Nth(1) },
+        effect: Effect::Request(Damage::Drop { offset: 0 }),
+    };
+    let played = play(&[fault], &["MC+WINC+WRITEBLOB=20480,2,4", "1234", "", "MC+WINC+READ=20480,2"]);
+    let sent: Vec<_> = played.iter().map(|steps| sent(steps)).collect();
+    assert_eq!(sent, ["\r\n>", "", "\r\n\r\nOK\r\n", "\r\n2340\r\nOK\r\n"]);
 }
 
 #[test]
@@ -143,6 +154,6 @@ fn power_lost_in_the_middle_leaves_half_of_it() {
 fn a_reset_cuts_the_reply_and_prints_the_banner() {
     let fault = on("MC+PING", Occurrence::Nth(1), Effect::Reset { offset: 4 });
     let steps = &play(&[fault], &["MC+PING=000001"])[0];
-    assert_eq!(sent(steps), "MC+PWelcome to the avr-iot command handler!\r\nREADY\r\n");
+    assert!(sent(steps).starts_with("\r\nMCWelcome to the avr-iot command handler!\r\n"));
     assert!(steps.contains(&Step::Work(Work::Boot)));
 }

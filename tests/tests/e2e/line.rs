@@ -200,7 +200,7 @@ fn people_see_a_line_a_board_a_summary_and_the_ledger() {
     let first =
         bench.laptop.run(&[&two[..], &["--station", "bench-1"]].concat(), &[("MICROCHIP_IOT_PORTS", &ports)]);
     assert_eq!(first.code, 0, "{first}");
-    failing(&bench.boards[3], "MC+WINC+ERASE", Effect::Error(0x0201));
+    failing(&bench.boards[3], "MC+WINC+WRITEBLOB", Effect::Error(0x0201));
     let second = bench.provision(&["--output", "human"]);
     insta::assert_snapshot!("summary", steady(&second.to_string()));
     insta::assert_snapshot!("ledger", steady(&bench.ledger(&["--since", "1h"]).to_string()));

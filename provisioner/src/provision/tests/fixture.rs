@@ -19,6 +19,10 @@ pub(super) struct Board {
     pub(super) fails: Box<dyn FnMut(&str) -> bool + Send>,
     /// Bits that do not take, at 0x5200, for so many writes.
     pub(super) bad_writes: usize,
+    /// The next erase is carried out in this sector, as with a digit lost on the wire.
+    pub(super) astray: Option<usize>,
+    /// The next write is carried out at this address.
+    pub(super) write_astray: Option<usize>,
 }
 
 impl Board {
@@ -30,6 +34,8 @@ impl Board {
             log: Vec::new(),
             fails: Box::new(|_| false),
             bad_writes: 0,
+            astray: None,
+            write_astray: None,
         }))
     }
 
@@ -66,7 +72,8 @@ impl Board {
                 say(">")
             }
             "MC+WINC+ERASE" => {
-                self.flash[numbers[0]..numbers[0] + 0x1000].fill(0xFF);
+                let sector = self.astray.take().unwrap_or(numbers[0]);
+                self.flash[sector..sector + 0x1000].fill(0xFF);
                 say("OK\r\n")
             }
             "MC+WINC+READ" => {
@@ -81,7 +88,8 @@ impl Board {
             let signature: Signature = self.key.sign_prehash(blob).unwrap();
             return say(&format!("{}\r\nOK\r\n", hex::encode(signature.to_bytes())));
         };
-        let address: usize = arguments.split(',').next().unwrap().parse().unwrap();
+        let meant: usize = arguments.split(',').next().unwrap().parse().unwrap();
+        let address = self.write_astray.take().unwrap_or(meant);
         assert!(address % 256 + blob.len() <= 256, "a write crosses a page");
         for (to, from) in self.flash[address..].iter_mut().zip(blob) {
             *to &= from;
@@ -123,7 +131,7 @@ impl Laptop {
     pub(super) fn connect(board: &Arc<Mutex<Board>>) -> Session {
         let answering = Arc::clone(board);
         let (transport, _) = Scripted::new(move |line: &str| answering.lock().unwrap().answer(line));
-        Session::start(transport, "test").unwrap()
+        Session::start(transport, &Kit::on("test", None)).unwrap()
     }
 
     pub(super) fn provision_with(

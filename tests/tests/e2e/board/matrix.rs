@@ -4,6 +4,7 @@ mod methods;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -104,12 +105,37 @@ fn table<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>, seen: &[BTreeSet<Se
     lines.join("\n")
 }
 
+/// A board that was provisioned before, so that both sectors have to be erased.
+fn board() -> SimulatedBoard {
+    used(super::board())
+}
+
+fn used(board: SimulatedBoard) -> SimulatedBoard {
+    board.change_flash(|flash| {
+        for page in [0x5000..0x5580, 0x6E00..0x6E40, 0x6F00..0x6F29] {
+            flash[page].fill(0x3C);
+        }
+    });
+    board
+}
+
 /// Lets a fault strike a run, and asserts that the next run completes the board.
 fn strike(laptop: &Laptop, case: &Case, title: &str) -> Vec<Seen> {
-    let mut board = board();
+    let mut board = match case {
+        Case::State(kit, _) => {
+            used(SimulatedBoard::start(Options { kit: *kit, ..Options::instant(SEED) }).unwrap())
+        }
+        _ => board(),
+    };
     let outcome = match case {
         Case::Board(faults) => {
             faults.iter().for_each(|fault| board.inject(fault.clone()));
+            provision(laptop, &board, &["--force"])
+        }
+        Case::State(_, sent) => {
+            let mut port = serialport::new(board.path().to_str().unwrap(), 115_200).open().unwrap();
+            port.write_all(sent).unwrap();
+            drop(port);
             provision(laptop, &board, &["--force"])
         }
         Case::OtherProgram => {
@@ -124,6 +150,22 @@ fn strike(laptop: &Laptop, case: &Case, title: &str) -> Vec<Seen> {
     assert_files_whole(laptop);
     if outcome.code == 0 {
         assert_provisioned(&board, laptop, &board.ecc_serial());
+    }
+    if let Case::State(..) = case {
+        assert_eq!(outcome.code, 0, "{title}: {outcome}");
+        let locked = (0..16).filter(|slot| board.is_locked(*slot)).count();
+        assert_eq!(locked, 0, "{title}: a slot was locked");
+    }
+    if !module_is_whole(&board) {
+        // What a command that was garbled did to the module's firmware is told, and can only be repaired with another tool.
+        let told = outcome.to_string();
+        assert_eq!(outcome.code, 3, "{title}: {outcome}");
+        assert!(told.contains("boot sector") || told.contains("at another address"), "{title}: {outcome}");
+        assert_eq!((board.led("ERROR"), board.led("CONN")), (Some(true), Some(false)), "{title}");
+        let factory = super::board().flash();
+        board.change_flash(|flash| {
+            outside_the_store().for_each(|range| flash[range.clone()].copy_from_slice(&factory[range]));
+        });
     }
     let before_all = match case {
         Case::Board(faults) => outcome.code != 0 && faults.iter().all(|fault| fault.on.command.is_none()),
@@ -144,6 +186,16 @@ fn strike(laptop: &Laptop, case: &Case, title: &str) -> Vec<Seen> {
         assert_no_leftover_with_content(laptop);
     }
     vec![Seen::new(&outcome)]
+}
+
+/// What of the module's flash is none of the provisioner's business.
+fn outside_the_store() -> impl Iterator<Item = std::ops::Range<usize>> {
+    [0..0x5000, 0x7000..0x10_0000].into_iter()
+}
+
+fn module_is_whole(board: &SimulatedBoard) -> bool {
+    let (flash, factory) = (board.flash(), super::board().flash());
+    outside_the_store().all(|range| flash[range.clone()] == factory[range])
 }
 
 fn assert_next_run_completes(laptop: &Laptop, board: &SimulatedBoard, title: &str) {

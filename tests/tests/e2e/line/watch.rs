@@ -146,7 +146,7 @@ fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
 fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
     let (laptop, board) = (Laptop::with_ca(), quick(1));
     // It would keep the provisioner busy for several seconds.
-    failing(&board, "MC+WINC+ERASE", Effect::Ignore);
+    failing(&board, "MC+WINC+READ", Effect::Ignore);
     let ports = PortsFile::new(&laptop);
     ports.name(&[&board]);
     let mut running = Running::start(&laptop, &WATCH, &ports.variable());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use testbed::board::Kit;
 use testbed::board::firmware::Stage;
 use testbed::faults::{Damage, Effect, Fault, Occurrence, Progress, Trigger};
 
@@ -23,6 +24,8 @@ pub(super) struct Row {
 pub(super) enum Case {
     /// The board and the wire to it have these faults.
     Board(Vec<Fault>),
+    /// A program that was closed or killed has sent this to a kit and not finished it.
+    State(Kit, Vec<u8>),
     /// A program that does not lock the port has it open.
     OtherProgram,
     /// No file can grow.
@@ -69,6 +72,23 @@ const WRITE: &str = CHANGES[1];
 /// The commands whose data follow the board's `>`.
 const WITH_DATA: [&str; 2] = ["MC+ECC+SIGNDIGEST", WRITE];
 
+/// What was sent last to a firmware that is in an awkward state.
+fn states() -> impl Iterator<Item = Vec<u8>> {
+    let lines = [0, 127, 128, 150].map(|size| "Z".repeat(size));
+    let half = ["MC+PI", "MC+WINC+ERASE=2048", "MC+WINC+ERASE=", "MC+WINC+ERASE=8192", "MC+ECC+LOCK=1"];
+    let page = |missing: usize| format!("MC+WINC+WRITEBLOB=16384,256,512\r\n{}", "0".repeat(512 - missing));
+    let blobs = [
+        "MC+BLOBTEST=1024\r\n".to_owned(),
+        "MC+WINC+WRITEBLOB=16384,4,8\r\n".to_owned(),
+        "MC+WINC+WRITEBLOB=16384,7,14\r\n".to_owned(),
+        page(500),
+        page(14),
+        page(0),
+        "MC+BLOBTEST=8\r\n123456789".to_owned(),
+    ];
+    lines.into_iter().chain(half.map(str::to_owned)).chain(blobs).map(String::into_bytes)
+}
+
 /// All rows. `commands` says how often each command comes in a run that goes well.
 pub(super) fn rows(commands: &BTreeMap<String, u32>) -> Vec<Row> {
     let noise = |offset| Effect::Reply(Damage::Insert { offset, bytes: b"\xFF~#\r\n".to_vec() });
@@ -94,7 +114,24 @@ pub(super) fn rows(commands: &BTreeMap<String, u32>) -> Vec<Row> {
     let babbling = [Effect::LoseReply, Effect::Reply(babble)];
     let silent = [Effect::Ignore, Effect::LoseReply];
     let killed = silent.iter().flat_map(|effect| Ends.faults(commands, effect)).map(Case::Kill).collect();
+    // Every character of the arguments, `=` included. A command whose name is damaged is unknown, wherever it is damaged.
+    let arguments = |command: &str, damage: fn(usize) -> Damage| -> Vec<Effect> {
+        let begin = command.len();
+        let end = begin + if command == WRITE { "=20736,256,512".len() } else { "=20736,256".len() };
+        [3].into_iter().chain(begin..end).map(|offset| Effect::Request(damage(offset))).collect()
+    };
+    let digit = |offset| Damage::Insert { offset, bytes: b"7".to_vec() };
+    let kits = [Kit::AvrIotWg, Kit::SamIotWg];
+    let awkward = kits.iter().flat_map(|kit| states().map(|sent| Case::State(*kit, sent))).collect();
     vec![
+        Row { fault: "an awkward state", spot: "before the run", cases: awkward },
+        one("any character of an erase lost", OnceAt(ERASE), &arguments(ERASE, drop)),
+        one("any character of an erase doubled", OnceAt(ERASE), &arguments(ERASE, double)),
+        one("a digit added to an erase", OnceAt(ERASE), &arguments(ERASE, digit)),
+        one("any character of a write lost", OnceAt(WRITE), &arguments(WRITE, drop)),
+        one("any character of a write doubled", OnceAt(WRITE), &arguments(WRITE, double)),
+        one("a digit added to a write", OnceAt(WRITE), &arguments(WRITE, digit)),
+        one("any character of a read lost", OnceAt(READ), &arguments(READ, drop)),
         one("garbage before a reply", Once, &[noise(0)]),
         one("garbage inside a reply", Once, &[noise(1), noise(5)]),
         one("garbage between replies", Once, &[noise(usize::MAX)]),
@@ -127,8 +164,8 @@ pub(super) fn rows(commands: &BTreeMap<String, u32>) -> Vec<Row> {
         one("unplugged with half a page written", DataOnceAt(WRITE), &unplug(Progress::Half)),
         one("unplugged with a page written", DataOnceAt(WRITE), &unplug(Progress::Done)),
         one("unplugged with half a sector erased", OnceAt(ERASE), &unplug(Progress::Half)),
-        one("a page reads back wrong", OnceAt(READ), &[Effect::Reply(alter(7))]),
-        one("a page reads back wrong", LastingAt(READ), &[Effect::Reply(alter(7))]),
+        one("a page reads back wrong", OnceAt(READ), &[Effect::Reply(alter(3))]),
+        one("a page reads back wrong", LastingAt(READ), &[Effect::Reply(alter(3))]),
         one("a page is written wrong", DataOnceAt(WRITE), &request(alter)),
         one("a page is written wrong", DataLastingAt(WRITE), &request(alter)),
         one("a wrong pong", OnceAt(PING), &[Effect::Reply(alter(13))]),
