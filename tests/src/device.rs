@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{
-    AsyncClient, EventLoop, Incoming, MqttOptions, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
+use rumqttc_v4::{
+    AsyncClient, ClientError, ConnectionError, Event, EventLoop, Incoming, MqttOptions, Outgoing,
+    PublishOptions, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use rustls::client::ClientConfig;
 use rustls::crypto::aws_lc_rs;
@@ -18,6 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long the device waits for any one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the device may be silent, in seconds.
+const KEEP_ALIVE: u16 = 60;
 /// Requests that may wait for the network.
 const QUEUE: usize = 16;
 /// First pause of the back-off; each further one is twice as long, up to [`LONGEST_PAUSE`].
@@ -76,10 +79,10 @@ pub enum DeviceError {
     Tls(#[from] rustls::Error),
     /// The connection was refused, or it ended.
     #[error("the connection was refused, or ended")]
-    Connection(#[source] Box<rumqttc::ConnectionError>),
+    Connection(#[source] Box<ConnectionError>),
     /// The client library takes no more requests.
     #[error("the request cannot be sent")]
-    Request(#[source] Box<rumqttc::ClientError>),
+    Request(#[source] Box<ClientError>),
     /// SUBACK with failure (0x80).
     #[error("the subscription to {filter} was refused")]
     SubscriptionRefused {
@@ -94,14 +97,14 @@ pub enum DeviceError {
     },
 }
 
-impl From<rumqttc::ConnectionError> for DeviceError {
-    fn from(error: rumqttc::ConnectionError) -> Self {
+impl From<ConnectionError> for DeviceError {
+    fn from(error: ConnectionError) -> Self {
         Self::Connection(Box::new(error))
     }
 }
 
-impl From<rumqttc::ClientError> for DeviceError {
-    fn from(error: rumqttc::ClientError) -> Self {
+impl From<ClientError> for DeviceError {
+    fn from(error: ClientError) -> Self {
         Self::Request(Box::new(error))
     }
 }
@@ -138,10 +141,10 @@ impl Device {
         credentials: &Credentials,
         client_id: &str,
     ) -> Result<Self, DeviceError> {
-        let mut options = MqttOptions::new(client_id, &endpoint.host, endpoint.port);
+        let mut options = MqttOptions::new(client_id, (endpoint.host.as_str(), endpoint.port));
         let tls = TlsConfiguration::Rustls(Arc::new(tls_config(endpoint, credentials)?));
-        options.set_transport(Transport::tls_with_config(tls)).set_keep_alive(Duration::from_secs(60));
-        let (client, event_loop) = AsyncClient::new(options, QUEUE);
+        options.set_transport(Transport::tls_with_config(tls)).set_keep_alive(KEEP_ALIVE);
+        let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
         let mut device = Self { client, event_loop, received: VecDeque::new() };
         device.wait("CONNACK", |packet| matches!(packet, Incoming::ConnAck(_)).then_some(())).await?;
         Ok(device)
@@ -195,7 +198,7 @@ impl Device {
     /// # Errors
     /// The end of the connection, which is how AWS IoT refuses a message.
     pub async fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), DeviceError> {
-        self.client.publish(topic, QoS::AtLeastOnce, false, payload).await?;
+        self.client.publish(topic, payload, PublishOptions::at_least_once()).await?;
         self.wait("PUBACK", |packet| matches!(packet, Incoming::PubAck(_)).then_some(())).await
     }
 
@@ -219,7 +222,7 @@ impl Device {
         let gone = async {
             loop {
                 match self.event_loop.poll().await {
-                    Ok(rumqttc::Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return Ok(()),
+                    Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ok(()),
                     Ok(_) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -236,11 +239,12 @@ impl Device {
     ) -> Result<T, DeviceError> {
         let polling = async {
             loop {
-                let rumqttc::Event::Incoming(packet) = self.event_loop.poll().await? else { continue };
+                let Event::Incoming(packet) = self.event_loop.poll().await? else { continue };
                 let found = wanted(&packet);
                 if let Incoming::Publish(message) = packet {
-                    self.received
-                        .push_back(Message { topic: message.topic, payload: message.payload.to_vec() });
+                    // The library has checked that a topic is UTF-8.
+                    let topic = String::from_utf8_lossy(&message.topic).into_owned();
+                    self.received.push_back(Message { topic, payload: message.payload.to_vec() });
                 }
                 if let Some(found) = found {
                     return Ok(found);

@@ -1,4 +1,4 @@
-//! The device gateway against an account of the test's own, with rumqttc as the device.
+//! The device gateway against an account of the test's own, with an MQTT client of its own as the device.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
