@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jitr::revocation::{CaCertificate, RevocationList};
 
 static CA: LazyLock<CaCertificate> = LazyLock::new(|| {
-    let certificate = include_bytes!("../seeds/revocation_list/ca.pem").to_vec();
+    let certificate = include_bytes!("ca.pem").to_vec();
     CaCertificate::parse(certificate, Path::new("ca.pem")).unwrap()
 });
 

@@ -1,7 +1,11 @@
 //! What fuzzing has found so far, once more: every input of the corpus in `fuzz/seeds` against the property of its target.
 
+use std::path::PathBuf;
+
 use arbitrary::{Arbitrary, Unstructured};
 
+#[path = "../../fuzz/archive.rs"]
+mod archive;
 #[path = "../../fuzz/properties/certificate.rs"]
 mod certificate;
 #[path = "../../fuzz/properties/codec.rs"]
@@ -51,18 +55,33 @@ fn check_for(target: &str, bytes: &[u8]) {
     }
 }
 
+/// The archives of the corpus, one a target.
+fn archives() -> Vec<PathBuf> {
+    std::fs::read_dir(SEEDS).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
 #[test]
 fn every_input_of_the_corpus_keeps_the_property_of_its_target() {
     let mut inputs = 0;
-    for target in std::fs::read_dir(SEEDS).unwrap().map(|entry| entry.unwrap().path()) {
-        let name = target.file_name().unwrap().to_str().unwrap();
-        for input in std::fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().path()) {
-            let bytes = std::fs::read(&input).unwrap();
-            if std::panic::catch_unwind(|| check_for(name, &bytes)).is_err() {
-                panic!("see above; the input is {}", input.display());
+    for archive in archives() {
+        let target = archive.file_stem().unwrap().to_str().unwrap();
+        for (name, bytes) in archive::read(&archive).unwrap() {
+            if std::panic::catch_unwind(|| check_for(target, &bytes)).is_err() {
+                panic!("see above; the input is {name} in {}", archive.display());
             }
             inputs += 1;
         }
     }
     assert!(inputs > 1000, "only {inputs} inputs");
+}
+
+/// So fuzzing that found nothing leaves the archives as they are.
+#[test]
+fn an_archive_that_is_unpacked_and_packed_again_has_the_same_bytes() {
+    for archive in archives() {
+        let folder = tempfile::tempdir().unwrap();
+        archive::unpack(&archive, folder.path()).unwrap();
+        let packed = archive::pack(&archive::gather(folder.path()).unwrap()).unwrap();
+        assert!(packed == std::fs::read(&archive).unwrap(), "{}", archive.display());
+    }
 }
