@@ -19,6 +19,7 @@ pub mod serve;
 pub mod softhsm;
 mod testbed;
 mod uuid;
+pub mod wait;
 
 pub use explained::explained;
 pub use testbed::{Error, HOST, Options, Testbed};

@@ -14,6 +14,7 @@ use crate::iot_core::account::Identity;
 use crate::journal::{Entry, Journal};
 use crate::lambda_host::{self, package_of};
 use crate::testbed::{HOST, Options, Testbed};
+use crate::wait::NotWithin;
 
 mod ready;
 
@@ -74,6 +75,9 @@ pub enum Error {
     /// The Lambda host refused the function.
     #[error(transparent)]
     Function(#[from] lambda_host::Error),
+    /// The role or the function is not ready.
+    #[error(transparent)]
+    Late(#[from] NotWithin),
 }
 
 fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::Error;
 use crate::lambda_host::{Configuration, NewFunction, Permission};
 use crate::testbed::Testbed;
+use crate::wait;
 
 const FUNCTION: &str = "JITR";
 const ROLE_POLICY: &str = "jitr";
@@ -39,9 +40,10 @@ pub(super) async fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
         account.put_role_policy(FUNCTION, ROLE_POLICY, &role_policy.to_string())?;
         (account.role_arn(&role), identity.account_id, account.topic_rule_arn(RULE))
     };
-    while !testbed.account().lambda_can_assume(&role) {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    wait::found("a role that the function can assume", async || {
+        testbed.account().lambda_can_assume(&role).then_some(())
+    })
+    .await?;
     let runtime = "provided.al2023".to_owned();
     let function = testbed.lambda().create(NewFunction {
         name: FUNCTION.to_owned(),
@@ -63,8 +65,9 @@ pub(super) async fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
     let action = json!({ "lambda": { "functionArn": function.arn } });
     let rule = json!({ "sql": RULE_SQL, "awsIotSqlVersion": "2016-03-23", "actions": [action] });
     testbed.account().create_topic_rule(RULE, rule)?;
-    while testbed.lambda().function(FUNCTION)?.state() != "Active" {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    Ok(())
+    let function = wait::found("an active function", async || match testbed.lambda().function(FUNCTION) {
+        Ok(function) => (function.state() == "Active").then_some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    Ok(function.await??)
 }

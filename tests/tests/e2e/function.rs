@@ -19,7 +19,7 @@ use testbed::iot_core::account::{CertificateMode, RegisterAuthority, Status};
 use testbed::iot_core::control_plane::HttpsListener;
 use testbed::iot_core::directory::{Directory, Peer, Verdict};
 use testbed::lambda_host::{Configuration, NewFunction, package_of};
-use testbed::{Options, Testbed};
+use testbed::{Options, Testbed, wait};
 use tokio::net::TcpListener;
 
 const TRUST: &str = r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -59,9 +59,11 @@ impl World {
             let role = account.create_role("JITR", None, TRUST, None, BTreeMap::new()).unwrap().clone();
             account.role_arn(&role)
         };
-        while !self.testbed.account().lambda_can_assume(&role) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        wait::found("a role that the function can assume", async || {
+            self.testbed.account().lambda_can_assume(&role).then_some(())
+        })
+        .await
+        .unwrap();
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("jitr");
         let configuration = Configuration {
             runtime: "provided.al2023".into(),
@@ -79,9 +81,11 @@ impl World {
             tags: BTreeMap::new(),
         };
         self.testbed.lambda().create(function).unwrap();
-        while self.testbed.lambda().function("JITR").unwrap().state() != "Active" {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        wait::found("an active function", async || {
+            (self.testbed.lambda().function("JITR").unwrap().state() == "Active").then_some(())
+        })
+        .await
+        .unwrap();
     }
 
     /// The event of a board that connects for the first time.

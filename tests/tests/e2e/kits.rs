@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use testbed::board::{Kit, Options, Profile, SimulatedBoard, SimulatedDisk};
 use testbed::certificate_store::CertificateStore;
+use testbed::wait;
 
 use crate::laptop::{Laptop, Outcome};
 
@@ -150,12 +151,7 @@ fn wifi_credentials_reach_the_application_and_no_log() {
     let file = desk.file("psk");
     let done = desk.run(&["wifi", "--ssid", "Factory Floor", "--psk-file", &file, "-l", "debug"], &[]);
     assert_eq!(done.code, 0, "{done}");
-    for _ in 0..200 {
-        if !desk.disk.typed().is_empty() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait::until("the command at the console", || !desk.disk.typed().is_empty()).unwrap();
     assert_eq!(desk.disk.typed(), ["wifi Factory Floor,correct horse,2"]);
     assert!(!format!("{done}").contains("horse"), "{done}");
 

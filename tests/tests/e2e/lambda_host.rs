@@ -13,6 +13,7 @@ use aws_sdk_lambda::types::{
 use serde_json::Value;
 use testbed::iot_core::directory::{Directory, Peer, Verdict};
 use testbed::journal::{Entry, Happening};
+use testbed::wait;
 use tokio::sync::broadcast;
 
 use crate::account::{Account, Ca};
@@ -61,12 +62,7 @@ impl Account {
         };
         let early = create().await.unwrap_err();
         assert_eq!(early.code(), Some("InvalidParameterValueException"), "{early:?}");
-        let created = loop {
-            match create().await {
-                Ok(created) => break created,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        };
+        let created = wait::found("a role that has spread", async || create().await.ok()).await.unwrap();
         assert_eq!(created.state, Some(State::Pending));
         self.settled().await;
         created.function_arn.unwrap()
@@ -74,13 +70,12 @@ impl Account {
 
     /// Waits until the last change of the function has come into force.
     async fn settled(&self) {
-        loop {
+        wait::found("the end of the update", async || {
             let got = self.lambda().get_function_configuration().function_name("JITR").send().await.unwrap();
-            if got.last_update_status.is_some_and(|status| status.as_str() == "Successful") {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            got.last_update_status.filter(|status| status.as_str() == "Successful")
+        })
+        .await
+        .unwrap();
     }
 
     async fn invoke(&self, payload: &str) -> (Option<String>, Value) {

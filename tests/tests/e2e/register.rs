@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use testbed::Options;
 use testbed::beside;
 use testbed::iot_core::control_plane::Throttle;
+use testbed::wait;
 
 use crate::account::{Account, Ca};
 
@@ -69,10 +70,12 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
 
     for killed_after in [CERTIFICATES / 4, CERTIFICATES / 2] {
         let mut run = register(&home, &certificates, &url).stdout(Stdio::null()).spawn().unwrap();
-        while active() < killed_after {
+        wait::found("certificates enough", async || {
             assert!(run.try_wait().unwrap().is_none(), "it ended before it could be killed");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            (active() >= killed_after).then_some(())
+        })
+        .await
+        .unwrap();
         run.kill().unwrap();
         run.wait().unwrap();
     }

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
-use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::LocalModes;
 use testbed::board::{Kit, Options, SimulatedBoard, SimulatedDisk};
+use testbed::wait;
 
 use crate::laptop::Laptop;
 
@@ -50,13 +50,8 @@ fn answered(
 
 /// Waits until the terminal no longer shows what is typed: what is typed before that is thrown away.
 fn await_hidden_input(terminal: &File) {
-    for _ in 0..1000 {
-        if !rustix::termios::tcgetattr(terminal).unwrap().local_modes.contains(LocalModes::ECHO) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the passphrase would be shown");
+    let shown = || rustix::termios::tcgetattr(terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+    wait::until("the terminal that hides the passphrase", || !shown()).unwrap();
 }
 
 fn boards() -> ([SimulatedBoard; 2], String) {

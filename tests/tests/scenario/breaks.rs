@@ -2,6 +2,7 @@
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, RegistrationConfig};
 use aws_sdk_lambda::types::Environment;
+use testbed::wait;
 
 use super::{FUNCTION, POLICY, REFUSING, ROLE, RULE, Stage, THING_TYPE};
 
@@ -103,11 +104,10 @@ pub(super) async fn configure(lambda: &aws_sdk_lambda::Client, variables: &[(&st
         .send()
         .await
         .unwrap();
-    let settled = || async {
+    wait::found("the end of the function's update", async || {
         let found = lambda.get_function_configuration().function_name(FUNCTION).send().await.unwrap();
-        found.last_update_status().is_none_or(|status| status.as_str() != "InProgress")
-    };
-    while !settled().await {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        found.last_update_status().is_none_or(|status| status.as_str() != "InProgress").then_some(())
+    })
+    .await
+    .unwrap();
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use aws_sdk_iot::types::{Action, SqsAction, TopicRulePayload};
 use rcgen::SigningKey;
+use serde_json::Value;
 use testbed::device::{Credentials, Device, Endpoint};
+use testbed::wait;
 
 use super::breaks::{break_link, configure};
 use super::failed::signed;
-use super::{FUNCTION, OTHERS, ROLE, RULE, Stage};
+use super::{FUNCTION, OTHERS, ROLE, RULE, Stage, torn_down};
 
 /// A group, a policy and a thing type of the user's own.
 const OWN: &str = "own";
@@ -86,13 +88,13 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     others_deploy(stage, &package).await;
     stage.ends(0, &["setup", "--function", OTHERS, "--rule-name", "ToOthers"]);
     stage.provisioner(&["teardown", "--yes"]);
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    let rest = stage.ends(0, &["teardown", "--yes"]);
-    assert!(
-        rest.lines.iter().all(|line| line["kind"] == "thing_type" || line["name"] == OWN),
-        "{}",
-        rest.said
-    );
+    torn_down(stage, |rest| {
+        // A run in which something has to wait ends with an error, which has a line of its own.
+        let mut lines = rest.lines.iter().filter(|line| rest.code == 0 || line["error"].is_null());
+        let waiting = |line: &Value| line["kind"] == "thing_type" || line["name"] == OWN;
+        assert!(lines.all(waiting), "{}", rest.said);
+    })
+    .await;
     assert!(lambda.get_function_configuration().function_name(OTHERS).send().await.is_ok());
     assert!(iot.get_policy().policy_name("untagged").send().await.is_ok());
 }
@@ -116,13 +118,12 @@ async fn others_deploy(stage: &Stage, package: &std::path::Path) {
 }
 
 async fn configure_is_over(stage: &Stage) {
-    let pending = || async {
+    wait::found("the function of others", async || {
         let found = stage.lambda().get_function_configuration().function_name(OTHERS).send().await.unwrap();
-        found.state().is_some_and(|state| state.as_str() == "Pending")
-    };
-    while pending().await {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        found.state().is_none_or(|state| state.as_str() != "Pending").then_some(())
+    })
+    .await
+    .unwrap();
 }
 
 /// Each command's table in the document on permissions has every call that the command made, and no other.

@@ -3,12 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
-use std::time::{Duration, Instant};
+
+use testbed::wait;
 
 use super::*;
-
-/// What a test waits for comes within this time, or not at all.
-const LONG: Duration = Duration::from_secs(60);
 
 /// The provisioner while it runs.
 struct Running {
@@ -76,20 +74,12 @@ impl PortsFile {
     }
 }
 
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not within {LONG:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 const WATCH: [&str; 6] = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
 
 #[test]
 fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_hand() {
     let (laptop, mut first) = (Laptop::with_ca(), quick(1));
-    let (second, third, last) = (quick(2), quick(3), slow(4));
+    let (second, third, last, fourth) = (quick(2), quick(3), slow(4), quick(5));
     let ports = PortsFile::new(&laptop);
     let mut running = Running::start(&laptop, &WATCH, &ports.variable());
 
@@ -100,11 +90,12 @@ fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_han
     assert_eq!(sorted(field(&both, "outcome")), ["provisioned", "provisioned"]);
 
     // Plugged in again, it is a board like any other; the others stay and are left alone.
+    // The first is seen to be gone when a board is begun that came as it went.
     first.unplug();
-    ports.name(&[&second, &third]);
-    std::thread::sleep(Duration::from_millis(600));
+    ports.name(&[&second, &third, &fourth]);
+    assert_eq!(running.next()["port"], port(&fourth));
     first.plug().unwrap();
-    ports.name(&[&first, &second, &third]);
+    ports.name(&[&first, &second, &third, &fourth]);
     let again = running.next();
     assert_eq!(
         (again["outcome"].as_str(), again["port"].as_str()),
@@ -112,17 +103,17 @@ fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_han
     );
 
     ports.name(&[&last]);
-    wait_until("the last board is in hand", || last.led("DATA") == Some(true));
+    wait::until("the last board is in hand", || last.led("DATA") == Some(true)).unwrap();
     running.interrupt();
     let (code, rest) = running.end();
     assert_eq!(code, 0, "{rest:?}");
     assert_eq!((&rest[0]["port"], &rest[0]["outcome"]), (&port(&last).into(), &"provisioned".into()));
-    assert_eq!(rest[1]["summary"]["provisioned"], 4);
-    for board in [&first, &second, &third, &last] {
+    assert_eq!(rest[1]["summary"]["provisioned"], 5);
+    for board in [&first, &second, &third, &fourth, &last] {
         assert_provisioned(board);
     }
     let entries = lines(&laptop.run(&["ledger", "--output", "json"], &[]).stdout);
-    assert_eq!(entries.len(), 5);
+    assert_eq!(entries.len(), 6);
 }
 
 #[test]
@@ -132,7 +123,8 @@ fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
     bench.serials[2] = bench.serials[0].clone();
     let arguments = ["provision", "--all", "--endpoint", ENDPOINT, "--output", "json"];
     let running = Running::start(&bench.laptop, &arguments, &bench.list());
-    wait_until("two boards are in hand", || bench.boards[..2].iter().all(|b| b.led("DATA") == Some(true)));
+    wait::until("two boards are in hand", || bench.boards[..2].iter().all(|b| b.led("DATA") == Some(true)))
+        .unwrap();
     running.interrupt();
     let (code, rest) = running.end();
     assert_eq!((code, rest.len()), (0, 3), "{rest:?}");
@@ -150,7 +142,7 @@ fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
     let ports = PortsFile::new(&laptop);
     ports.name(&[&board]);
     let mut running = Running::start(&laptop, &WATCH, &ports.variable());
-    wait_until("the board is in hand", || board.led("DATA") == Some(true));
+    wait::until("the board is in hand", || board.led("DATA") == Some(true)).unwrap();
     let mut told = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
     running.interrupt();
     assert!(told.any(|line| line.starts_with("boards in hand: 1;")));
