@@ -35,7 +35,8 @@ fn two_boards_and_no_choice() {
     let arguments = ["provision", "--method", "jitr", "--endpoint", ENDPOINT];
     let run =
         |more: &[&str]| laptop.run(&[&arguments, more].concat(), &[("MICROCHIP_IOT_PORTS", ports.as_str())]);
-    let outcome = run(&[]).naming(a, "PORT_A").naming(b, "PORT_B");
+    // The longer name first: it may begin with the other one.
+    let outcome = run(&[]).naming(b, "PORT_B").naming(a, "PORT_A");
     assert_eq!(outcome.code, 3);
     assert_untouched(&first, &laptop);
     assert_untouched(&second, &laptop);
