@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use clap::ValueEnum;
-use miette::Diagnostic;
 
 use crate::home::{self, Access};
 use crate::provision::Report;
@@ -47,11 +46,10 @@ pub struct Labels {
 }
 
 /// Why there is no label. The board is done all the same.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The command could not be started, or given its input.
     #[error("cannot run the label command")]
-    #[diagnostic(help("try the command by itself: echo '{{}}' | COMMAND"))]
     Start {
         /// What the operating system said.
         #[source]
@@ -59,7 +57,6 @@ pub enum Error {
     },
     /// The command ended badly.
     #[error("the label command ended with {status}{}", said(stderr))]
-    #[diagnostic(help("try the command by itself: echo '{{}}' | COMMAND"))]
     Command {
         /// How it ended.
         status: ExitStatus,
@@ -68,7 +65,6 @@ pub enum Error {
     },
     /// The picture cannot be written.
     #[error("cannot write the label {}", path.display())]
-    #[diagnostic(help("check that the folder of --label-dir can be written and has room"))]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -78,7 +74,6 @@ pub enum Error {
     },
     /// The text is too long for a QR code, which a thing name is not.
     #[error("the thing name does not fit into a QR code")]
-    #[diagnostic(help("please report it"))]
     Code,
 }
 

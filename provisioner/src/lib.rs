@@ -19,4 +19,4 @@ mod lines;
 pub mod provision;
 pub mod station;
 
-pub use error::{Error, ExitCode};
+pub use error::Error;

@@ -6,10 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miette::Diagnostic;
 use serde::Serialize;
 
-use crate::ExitCode;
 use crate::board::{self, Kit, ports};
 use crate::provision::{Outcome, Step};
 use crate::station::{Attempt, Patience, Station};
@@ -64,35 +62,17 @@ pub struct Summary {
     pub without_label: usize,
 }
 
-/// Not all boards are done.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+/// Why a run ended before its boards did.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Some failed.
-    #[error("{failed} of {all} boards failed")]
-    #[diagnostic(help(
-        "unplug them, plug them in again and run again: what is done stays as it is; the ledger has the reasons: \
-         provisioner ledger --result failed"
-    ))]
-    Failed {
-        /// How many.
-        failed: usize,
-        /// Of how many.
-        all: usize,
-        /// What each of them would have ended with, if it is the same for all.
-        exit_code: ExitCode,
-    },
     /// The user did not wait for the boards in hand.
     #[error("aborted with {boards} boards in hand")]
-    #[diagnostic(help("run again: boards half done are completed then"))]
     Aborted {
         /// How many.
         boards: usize,
     },
     /// The operating system gave no thread.
     #[error("cannot start work on {port}")]
-    #[diagnostic(help(
-        "the system is short of threads or memory; free some, or take fewer boards at a time"
-    ))]
     Thread {
         /// The board's port.
         port: String,
@@ -100,16 +80,6 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Failed { exit_code, .. } => *exit_code,
-            Self::Aborted { .. } | Self::Thread { .. } => ExitCode::Failed,
-        }
-    }
 }
 
 /// What the threads tell the line.
@@ -147,8 +117,6 @@ struct Run {
     /// Boards that cannot be begun yet, because their port or their serial number is in hand.
     held_back: Vec<Kit>,
     summary: Summary,
-    /// What the failures would end the process with.
-    codes: Vec<ExitCode>,
     interrupted: bool,
 }
 
@@ -164,28 +132,14 @@ impl Line {
         Interrupter(self.sender.clone())
     }
 
-    /// Works through the boards and tells `observe` what happens. Says what became of them, and what is to be said
-    /// of it if they are not all done.
+    /// Works through the boards and tells `observe` what happens. Says what became of them, and why
+    /// it ended early if it did. Boards that failed are in the summary.
     pub fn run(self, boards: Boards, observe: &mut dyn FnMut(Event<'_>)) -> (Summary, Result<(), Error>) {
         let mut run = Run::default();
         let result = self.work(&mut run, boards, observe);
         let summary = run.summary;
         let result = result.and_then(|()| {
-            if summary.aborted > 0 {
-                return Err(Error::Aborted { boards: summary.aborted });
-            }
-            match run.codes.split_first() {
-                None => Ok(()),
-                Some((first, others)) => Err(Error::Failed {
-                    failed: summary.failed,
-                    all: summary.provisioned + summary.unchanged + summary.failed,
-                    exit_code: if others.iter().all(|code| code == first) {
-                        *first
-                    } else {
-                        ExitCode::Failed
-                    },
-                }),
-            }
+            if summary.aborted > 0 { Err(Error::Aborted { boards: summary.aborted }) } else { Ok(()) }
         });
         (summary, result)
     }
@@ -301,10 +255,7 @@ impl Run {
                 Outcome::Provisioned => &mut self.summary.provisioned,
                 Outcome::Unchanged => &mut self.summary.unchanged,
             },
-            Err(error) => {
-                self.codes.push(error.exit_code());
-                &mut self.summary.failed
-            }
+            Err(_) => &mut self.summary.failed,
         };
         *count += 1;
         self.summary.without_label += usize::from(attempt.label.is_some());

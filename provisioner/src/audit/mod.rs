@@ -12,11 +12,9 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use jitr::thing_name::subject_key_identifier;
-use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::ExitCode;
 use crate::ca::Purpose;
 use crate::ca::signer::{Observer, Signed};
 use crate::home::{self, Access, Home};
@@ -71,22 +69,14 @@ pub struct Head {
 }
 
 /// A signature that could not be noted.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 #[error("the signature is withheld: it cannot be noted in the audit log {}", path.display())]
-#[diagnostic(help("make room on the disk or mend the file's permissions, then run the same command again"))]
 pub struct Error {
     /// The log.
     pub path: PathBuf,
     /// What the operating system said.
     #[source]
     pub source: io::Error,
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Failed
-    }
 }
 
 /// The audit log of a home folder.

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miette::Diagnostic;
 use serde::Serialize;
 use tracing::debug;
 
 use super::intel_hex::{self, Image};
-use super::kits::{DISK_LABEL, Model, SERIAL_PREFIXES, Target};
+use super::kits::{Model, SERIAL_PREFIXES, Target};
 use super::wifi::Credentials;
-use crate::ExitCode;
 
 /// The file that says which kit it is.
 pub const KIT_INFO: &str = "KIT-INFO.TXT";
@@ -30,28 +28,22 @@ const PROGRAMMING: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What can go wrong with a kit's disk and the files for it.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No disk of that kit.
     #[error("the disk of the kit{} is not there", serial.as_ref().map(|s| format!(" {s}")).unwrap_or_default())]
-    #[diagnostic(help(
-        "it has the label {DISK_LABEL}; mount it (on Linux: udisksctl mount -b /dev/disk/by-label/{DISK_LABEL}), or \
-         name its folder with --disk DIR"
-    ))]
     NoDisk {
         /// Serial number of the kit, where known.
         serial: Option<String>,
     },
     /// A folder that is no kit's disk.
     #[error("{} is not the disk of a kit: there is no {KIT_INFO}", folder.display())]
-    #[diagnostic(help("name the folder where the disk {DISK_LABEL} is mounted"))]
     NotADisk {
         /// The folder.
         folder: PathBuf,
     },
     /// The disk is another kit's.
     #[error("the disk {} is that of the kit {found}", folder.display())]
-    #[diagnostic(help("name the folder of the right disk with --disk DIR, or choose the other kit with -s"))]
     OtherKit {
         /// The folder.
         folder: PathBuf,
@@ -60,11 +52,9 @@ pub enum Error {
     },
     /// Nobody says which microcontroller it is.
     #[error("the kit's {KIT_INFO} names no microcontroller that is known")]
-    #[diagnostic(help("the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG"))]
     UnknownTarget,
     /// The file cannot be read.
     #[error("cannot read {}", path.display())]
-    #[diagnostic(help("check the name of the file"))]
     Read {
         /// The file.
         path: PathBuf,
@@ -74,7 +64,6 @@ pub enum Error {
     },
     /// The file is no image for the kit.
     #[error("cannot use {}: {source}", path.display())]
-    #[diagnostic(help("{}", source.help().map(|help| help.to_string()).unwrap_or_default()))]
     Image {
         /// The file.
         path: PathBuf,
@@ -83,7 +72,6 @@ pub enum Error {
     },
     /// The copy failed.
     #[error("cannot write to the kit's disk {}", folder.display())]
-    #[diagnostic(help("unplug the kit and plug it in again, wait for its disk, and run again"))]
     Write {
         /// The disk's folder.
         folder: PathBuf,
@@ -93,31 +81,16 @@ pub enum Error {
     },
     /// The debugger says that it failed.
     #[error("the kit could not be programmed: its {STATUS} says \"{}\"", status.escape_debug())]
-    #[diagnostic(help("unplug the kit and plug it in again, and run again"))]
     Failed {
         /// What it says.
         status: String,
     },
     /// The debugger says nothing.
     #[error("the kit's disk {} has not said after {} s how the programming went", folder.display(), PROGRAMMING.as_secs())]
-    #[diagnostic(help(
-        "the disk comes back after programming: where nothing mounts it by itself, mount it again and look into {STATUS}"
-    ))]
     NoOutcome {
         /// The disk's folder.
         folder: PathBuf,
     },
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::NotADisk { .. } | Self::Read { .. } | Self::Image { .. } => ExitCode::Usage,
-            Self::OtherKit { .. } => ExitCode::Refused,
-            _ => ExitCode::Board,
-        }
-    }
 }
 
 /// What a kit's disk says of the kit.

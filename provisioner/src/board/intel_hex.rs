@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use miette::Diagnostic;
-
 use super::kits::Target;
 
 /// The most content an image can have, in bytes: no target has a flash this large.
@@ -18,11 +16,10 @@ pub struct Image {
 }
 
 /// Why a file cannot be put into a board.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Diagnostic)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A line that is no record.
     #[error("line {line}: {trouble}")]
-    #[diagnostic(help("the file is damaged or no Intel HEX file; build it or download it again"))]
     Record {
         /// Number of the line, from 1 on.
         line: usize,
@@ -31,22 +28,18 @@ pub enum Error {
     },
     /// The file ends without its end record.
     #[error("the file ends after line {lines} without an end record")]
-    #[diagnostic(help("the file was cut short; build it or download it again"))]
     NoEnd {
         /// How many lines there are.
         lines: usize,
     },
     /// More than any target can hold.
     #[error("the image has more than 1 MiB")]
-    #[diagnostic(help("this is no image for a kit's microcontroller"))]
     Large,
     /// No content at all.
     #[error("there is no content in the file")]
-    #[diagnostic(help("build it or download it again"))]
     Empty,
     /// Content where the target has no memory.
     #[error("the image has content at {address:#08x}, where the {target} has no memory")]
-    #[diagnostic(help("this image is for another kit, or too large for this one"))]
     Outside {
         /// The first such address.
         address: u32,
@@ -55,9 +48,6 @@ pub enum Error {
     },
     /// No code where the target begins to execute.
     #[error("the image has no code at address 0, where the {target} begins")]
-    #[diagnostic(help(
-        "an application that was linked for a boot loader cannot be put into the kit by itself"
-    ))]
     NoStart {
         /// The microcontroller.
         target: Target,
@@ -65,7 +55,6 @@ pub enum Error {
     /// Code of another kind.
     #[error("the image does not begin as a program for the {target} does{}",
         looks_like.map(|other| format!(", but as one for the {other}")).unwrap_or_default())]
-    #[diagnostic(help("take the image that was built for this kit"))]
     OtherTarget {
         /// The microcontroller.
         target: Target,

@@ -3,10 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use miette::Diagnostic;
-
 use super::session::Transport;
-use crate::ExitCode;
 
 /// Speed of the demo application's console, in baud.
 pub const CONSOLE_BAUD_RATE: u32 = 9600;
@@ -36,51 +33,37 @@ pub struct Credentials {
 }
 
 /// Why credentials cannot be used, or did not arrive.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The network's name.
     #[error("the name of the network has {0} bytes")]
-    #[diagnostic(help("the name (SSID) of a network has 1 to 32 bytes (IEEE 802.11, 9.4.2.2)"))]
     SsidLength(usize),
     /// A secret for a network without one.
     #[error("an open network has no passphrase")]
-    #[diagnostic(help("leave the passphrase out, or choose --auth wpa-psk"))]
     OpenWithSecret,
     /// A passphrase that WPA does not allow; it is not shown.
     #[error("this is no WPA passphrase")]
-    #[diagnostic(help(
-        "a passphrase has 8 to 63 printable ASCII characters, a raw key 64 hex digits (IEEE 802.11, J.4)"
-    ))]
     WpaPassphrase,
     /// A key that WEP does not allow; it is not shown.
     #[error("this is no WEP key")]
-    #[diagnostic(help("a WEP key has 5 or 13 ASCII characters, or 10 or 26 hex digits"))]
     WepKey,
     /// A secret that cannot be one; it is not shown.
     #[error("the secret of the network is empty, too long or has characters that cannot be typed")]
-    #[diagnostic(help("it has 1 to 63 printable ASCII characters"))]
     Secret,
     /// A character that the console of the application cannot carry.
     #[error("the {what} has a comma or a control character, which the board's console cannot carry")]
-    #[diagnostic(help(
-        "the console separates its arguments by commas; give the network another name or passphrase"
-    ))]
     Console {
         /// Which of the two.
         what: &'static str,
     },
     /// The console did not answer.
     #[error("the application on {port} does not confirm the Wi-Fi credentials")]
-    #[diagnostic(help(
-        "the demo application must be running, not the provisioning firmware; flash it first, or use the kit's disk"
-    ))]
     NoAnswer {
         /// The port.
         port: String,
     },
     /// The port broke.
     #[error("lost the board on {port} while setting the Wi-Fi credentials")]
-    #[diagnostic(help("plug it in again and run again"))]
     Lost {
         /// The port.
         port: String,
@@ -88,16 +71,6 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::NoAnswer { .. } | Self::Lost { .. } => ExitCode::Board,
-            _ => ExitCode::Usage,
-        }
-    }
 }
 
 impl Credentials {

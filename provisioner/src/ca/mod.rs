@@ -6,10 +6,6 @@
 
 use std::path::PathBuf;
 
-use miette::Diagnostic;
-
-use crate::ExitCode;
-
 pub mod authorities;
 pub mod certificate;
 pub mod chain;
@@ -29,20 +25,16 @@ pub use chain::{Chain, verification_certificate};
 pub use signer::{Purpose, Signer};
 
 /// What can go wrong with certificates and their keys.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No certificate authority has been made yet.
     #[error("there is no certificate authority in {}", folder.display())]
-    #[diagnostic(help("make one with: provisioner ca create"))]
     Missing {
         /// The home folder.
         folder: PathBuf,
     },
     /// Some files are there and others are not.
     #[error("the certificate authority in {} is incomplete: {} missing", folder.display(), files.join(", "))]
-    #[diagnostic(help(
-        "put the files back, or start anew with: provisioner ca create --force (keeps the old)"
-    ))]
     Incomplete {
         /// The home folder.
         folder: PathBuf,
@@ -51,7 +43,6 @@ pub enum Error {
     },
     /// A file that is no certificate.
     #[error("cannot use {file}: {source}")]
-    #[diagnostic(help("put the right file back, or make new ones with: provisioner ca create --force"))]
     Malformed {
         /// The file.
         file: String,
@@ -60,11 +51,9 @@ pub enum Error {
     },
     /// A key that cannot be opened, made or used.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Key(#[from] key::Error),
     /// The home folder says where a key is in words that are no key URI.
     #[error("cannot use {file}: {source}")]
-    #[diagnostic(help("one line says where the key is, such as file:/media/usb/root-ca.key"))]
     KeyUri {
         /// The file.
         file: &'static str,
@@ -73,9 +62,6 @@ pub enum Error {
     },
     /// A certificate authority is there, and its key is at another place than the one asked for.
     #[error("the key is at {there}, not at {ordered}")]
-    #[diagnostic(help(
-        "make a certificate authority with the other key: provisioner ca create --force (keeps the old)"
-    ))]
     OtherKey {
         /// Where it is.
         there: key::Uri,
@@ -84,14 +70,12 @@ pub enum Error {
     },
     /// The root's key is to be taken out of the home, and is not there.
     #[error("the root's key is not in a file of the home: it is at {uri}")]
-    #[diagnostic(help("there is nothing to export"))]
     RootElsewhere {
         /// Where it is.
         uri: String,
     },
     /// A folder that the root's key cannot be exported to.
     #[error("the root's key cannot go to {}: {reason}", folder.display())]
-    #[diagnostic(help("name a folder on another medium, such as an encrypted USB stick"))]
     ExportPlace {
         /// The folder.
         folder: PathBuf,
@@ -100,38 +84,30 @@ pub enum Error {
     },
     /// There is nothing where a key should be.
     #[error("there is no key at {uri}")]
-    #[diagnostic(help("bring back what holds the key (a medium, a token), and run the same command again"))]
     NoKey {
         /// Where it should be.
         uri: key::Uri,
     },
     /// The key is where it cannot be read from now.
     #[error("the root's key is not here ({uri}), and nothing else can sign this")]
-    #[diagnostic(help("bring it back and say where it is: --root-key file:/media/usb/root-ca.key"))]
     RootOffline {
         /// Where it was looked for.
         uri: key::Uri,
     },
     /// A signer's key is in a place that was chosen, and nobody has chosen one for the next signer's.
     #[error("the signer's key is at {there}, and nothing says where the next one is to be")]
-    #[diagnostic(help(
-        "say it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a \
-         file, encrypted if the old one is"
-    ))]
     NextKey {
         /// Where the old one is.
         there: key::Uri,
     },
     /// A new signer with the key of the old one is no new signer.
     #[error("the key at {uri} is the one of the signer that is to be retired")]
-    #[diagnostic(help("name another place with --signer-key; a new key is made there"))]
     SameKey {
         /// Where it is.
         uri: key::Uri,
     },
     /// A signer CA that was revoked signs nothing for boards.
     #[error("the signer CA in {} was revoked on {}", folder.display(), when.date())]
-    #[diagnostic(help("make the next one with: provisioner ca rotate"))]
     Withdrawn {
         /// The folder.
         folder: PathBuf,
@@ -140,14 +116,12 @@ pub enum Error {
     },
     /// The files of two signers are being exchanged.
     #[error("the signer CA in {} is being changed, or that was interrupted", folder.display())]
-    #[diagnostic(help("wait for it; if it was interrupted, finish it with: provisioner ca rotate"))]
     Rotating {
         /// The home folder.
         folder: PathBuf,
     },
     /// Nobody knows what the user named, or it could be several.
     #[error("there is no signer CA `{name}` in the home folder, or more than one")]
-    #[diagnostic(help("these are there: {}; the first eight digits do, and `current` is the one in use", known.join(", ")))]
     NoAuthority {
         /// As given.
         name: String,
@@ -156,7 +130,6 @@ pub enum Error {
     },
     /// A line in the notes on what was revoked that is none.
     #[error("line {line} of {} is no revocation", file.display())]
-    #[diagnostic(help("put the file back from a copy: leaving a line out could let a device in again"))]
     Revocations {
         /// The file.
         file: PathBuf,
@@ -165,9 +138,6 @@ pub enum Error {
     },
     /// A private key and a certificate that do not belong together.
     #[error("{key} does not belong to {certificate}")]
-    #[diagnostic(help(
-        "put back the key and certificate that were made together, or start anew with: provisioner ca create --force"
-    ))]
     KeyMismatch {
         /// The key's file.
         key: &'static str,
@@ -176,7 +146,6 @@ pub enum Error {
     },
     /// The root is not self-signed.
     #[error("{} is not signed by its own key", store::ROOT_CERTIFICATE)]
-    #[diagnostic(help("put the right root certificate back"))]
     NotSelfSigned,
     /// The signer was not signed by this root.
     #[error(
@@ -184,22 +153,15 @@ pub enum Error {
         store::SIGNER_CERTIFICATE,
         store::ROOT_CERTIFICATE
     )]
-    #[diagnostic(help(
-        "put back the pair that was made together, or start anew with: provisioner ca create --force"
-    ))]
     ForeignSigner,
     /// A certificate that is not a CA's.
     #[error("{certificate} is not the certificate of a certificate authority")]
-    #[diagnostic(help(
-        "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back"
-    ))]
     NotCa {
         /// The certificate's file.
         certificate: &'static str,
     },
     /// A CA certificate without the extension that devices' certificates refer to.
     #[error("{certificate} has no subject key identifier")]
-    #[diagnostic(help("make a signer that has one with: provisioner ca create --force"))]
     NoKeyIdentifier {
         /// The certificate's file.
         certificate: &'static str,
@@ -207,10 +169,6 @@ pub enum Error {
     /// A certificate past its end, or before its start.
     #[error("{certificate} is valid from {} to {}, and now is {}",
         certificate::rfc3339(*not_before), certificate::rfc3339(*not_after), certificate::rfc3339(*now))]
-    #[diagnostic(help(
-        "check this machine's clock; if it is right, make the next signer with `provisioner ca rotate`, or a new root as well \
-         with `provisioner ca create --force`"
-    ))]
     NotValidNow {
         /// The certificate's file.
         certificate: &'static str,
@@ -223,42 +181,20 @@ pub enum Error {
     },
     /// A public key of another kind.
     #[error("the public key is not a P-256 key")]
-    #[diagnostic(help("every key of the chain and of the boards must be ECDSA on P-256"))]
     NotP256,
     /// A name that no certificate can carry.
     #[error("\"{}\" cannot be a name in a certificate", name.escape_debug())]
-    #[diagnostic(help("names have 1 to 64 characters, without control characters"))]
     Name {
         /// The name.
         name: String,
     },
     /// A signing request that cannot be trusted.
     #[error("the certificate signing request is not signed by the key in it")]
-    #[diagnostic(help("run again; if it happens again, the board's secure element is faulty"))]
     Request,
     /// The operating system has no random numbers.
     #[error("this machine gave no random numbers")]
-    #[diagnostic(help("run again"))]
     Random,
     /// Signing failed.
     #[error("cannot sign: {0}")]
-    #[diagnostic(help("check the key and, if it is in a token or a service, the way to it"))]
     Sign(rcgen::Error),
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Name { .. }
-            | Self::NoAuthority { .. }
-            | Self::ExportPlace { .. }
-            | Self::NextKey { .. }
-            | Self::SameKey { .. } => ExitCode::Usage,
-            Self::Withdrawn { .. } | Self::Rotating { .. } | Self::OtherKey { .. } => ExitCode::Refused,
-            Self::Request | Self::NotP256 => ExitCode::Board,
-            Self::Key(error) => error.exit_code(),
-            _ => ExitCode::Failed,
-        }
-    }
 }

@@ -3,15 +3,14 @@
 use std::fmt;
 
 use clap::{Args, Subcommand};
-use miette::Diagnostic;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Context, Output};
+use crate::Error;
 use crate::audit::{Document, Entry, Finding, Log, Verified, verify};
 use crate::ca::certificate::rfc3339;
 use crate::ledger::Since;
-use crate::{Error, ExitCode};
 
 /// What to do with the audit log.
 #[derive(Debug, Subcommand)]
@@ -44,11 +43,8 @@ fn sha256(text: &str) -> Result<String, &'static str> {
 }
 
 /// An audit log that does not hold.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 #[error("the audit log does not hold: {first}{}", more(*count))]
-#[diagnostic(help(
-    "compare it with a copy; find out who could write to the folder, and rotate the signer if a signature may be missing: provisioner ca rotate"
-))]
 pub struct Broken {
     first: Finding,
     count: usize,
@@ -56,13 +52,6 @@ pub struct Broken {
 
 fn more(count: usize) -> String {
     if count > 1 { format!(", and {} more", count - 1) } else { String::new() }
-}
-
-impl Broken {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Failed
-    }
 }
 
 /// Shows or checks the log.

@@ -1,13 +1,15 @@
 //! `doctor`: why boards cannot connect, link by link, and mending what is safe to mend.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use miette::Diagnostic;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 use time::OffsetDateTime;
 
+use super::next_step::{next_step, remedy};
 use super::{Context, Error, setup};
 use crate::Error as TopError;
 use crate::ca::{self, Certificate, Chain};
@@ -73,7 +75,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     if let Err(error) = &chain {
         note_chain(&mut diagnosis, error);
     }
-    show(context, &diagnosis);
+    show(context, &diagnosis, chain.as_ref().err());
     diagnosis.verdict().map_err(cloud::Error::Doctor)?;
     Ok(())
 }
@@ -100,17 +102,41 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, To
     Ok(Some(Device::Board { certificate, stored_name }))
 }
 
-fn show(context: &Context, diagnosis: &Diagnosis) {
+/// `no_chain` is why there is no signer CA on this computer.
+fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&TopError>) {
     let last = diagnosis.findings.len().saturating_sub(1);
     for (index, finding) in diagnosis.findings.iter().enumerate() {
-        context.result(Branch { finding, last: index == last }, finding);
+        let help = match (no_chain, finding.link) {
+            (Some(error), Link::SignerCa) => Some(next_step(error)),
+            _ => finding.remedy.as_ref().map(remedy),
+        };
+        let branch = Branch { finding, help, last: index == last };
+        context.result(&branch, &branch);
     }
 }
 
-/// One line of the tree for people.
+/// One line of the tree for people; an object for programs.
 struct Branch<'a> {
     finding: &'a Finding,
+    help: Option<Cow<'static, str>>,
     last: bool,
+}
+
+impl Serialize for Branch<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Finding { link, name, verdict, found, mendable, .. } = self.finding;
+        let mut object = serializer.serialize_struct("Finding", 6)?;
+        object.serialize_field("link", link)?;
+        object.serialize_field("name", name)?;
+        object.serialize_field("verdict", verdict)?;
+        object.serialize_field("found", found)?;
+        match &self.help {
+            Some(help) => object.serialize_field("help", help)?,
+            None => object.skip_field("help")?,
+        }
+        object.serialize_field("mendable", mendable)?;
+        object.end()
+    }
 }
 
 const RIGHT: Style = AnsiColor::Green.on_default();
@@ -119,7 +145,7 @@ const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 impl fmt::Display for Branch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { link, name, verdict, found, help, mendable } = self.finding;
+        let Finding { link, name, verdict, found, mendable, .. } = self.finding;
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
@@ -131,7 +157,7 @@ impl fmt::Display for Branch<'_> {
         if !found.is_empty() {
             write!(f, ": {}", found.join("; "))?;
         }
-        match (verdict, help, mendable) {
+        match (verdict, &self.help, mendable) {
             (Verdict::Right, ..) => Ok(()),
             (_, Some(help), _) => write!(f, " → {help}"),
             (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --mend"),
@@ -144,6 +170,5 @@ impl fmt::Display for Branch<'_> {
 fn note_chain(diagnosis: &mut Diagnosis, error: &TopError) {
     if let Some(finding) = diagnosis.findings.iter_mut().find(|finding| finding.link == Link::SignerCa) {
         finding.found = vec![error.to_string()];
-        finding.help = error.help().map(|help| help.to_string());
     }
 }

@@ -5,18 +5,18 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
-use miette::Diagnostic;
 use serde::Serialize;
 
 use super::Output;
-use crate::{Error, ExitCode};
+use super::exit_code::{ExitCode, exit_code};
+use super::next_step::next_step;
+use crate::Error;
 
 /// The object that a program reads.
 #[derive(Serialize)]
 struct Failure<'a> {
     error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
+    help: &'a str,
     exit_code: u8,
 }
 
@@ -25,13 +25,13 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Shows `error` and says what the process ends with.
 pub(super) fn show(error: &Error, output: Output) -> ExitCode {
-    let code = error.exit_code();
+    let code = exit_code(error);
     let message = error.chain().join(": ");
-    let help = error.help().map(|help| help.to_string());
+    let help = next_step(error);
     // A closed stderr leaves nobody to tell.
-    let _ = anstream::stderr().lock().write_all(text(error, help.as_deref()).as_bytes());
+    let _ = anstream::stderr().lock().write_all(text(error, &help).as_bytes());
     if output == Output::Json {
-        json(&message, help.as_deref(), code);
+        json(&message, &help, code);
     }
     code
 }
@@ -45,12 +45,12 @@ pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
     if asks_for_json(args) {
         let rendered = error.render().to_string();
         let message = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();
-        json(message, Some("see provisioner --help"), ExitCode::Usage);
+        json(message, "see provisioner --help", ExitCode::Usage);
     }
     ExitCode::Usage
 }
 
-fn text(error: &Error, help: Option<&str>) -> String {
+fn text(error: &Error, help: &str) -> String {
     let mut text = String::new();
     for (depth, message) in error.chain().iter().enumerate() {
         if depth == 0 {
@@ -59,13 +59,11 @@ fn text(error: &Error, help: Option<&str>) -> String {
             text.push_str(&format!("  caused by: {message}\n"));
         }
     }
-    if let Some(help) = help {
-        text.push_str(&format!("{HELP}help:{HELP:#} {help}\n"));
-    }
+    text.push_str(&format!("{HELP}help:{HELP:#} {help}\n"));
     text
 }
 
-fn json(error: &str, help: Option<&str>, code: ExitCode) {
+fn json(error: &str, help: &str, code: ExitCode) {
     let failure = Failure { error, help, exit_code: code as u8 };
     if let Ok(line) = serde_json::to_string(&failure) {
         let _ = writeln!(std::io::stdout().lock(), "{line}");

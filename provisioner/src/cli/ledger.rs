@@ -5,14 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use miette::Diagnostic;
 use time::OffsetDateTime;
 
 use super::Context;
+use crate::Error;
 use crate::home::{self, Access};
 use crate::ledger::check::{Finding, check};
 use crate::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
-use crate::{Error, ExitCode};
 
 /// Arguments of `ledger`.
 #[derive(Debug, Args)]
@@ -73,20 +72,10 @@ impl From<&Search> for Filter {
 }
 
 /// What a check of the ledger can find.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 #[error("{findings} keys or serial numbers belong to more than one board")]
-#[diagnostic(help(
-    "a kit whose secure element was replaced is one; otherwise put the boards aside: a key or a serial number was copied"
-))]
 pub struct Doubled {
     findings: usize,
-}
-
-impl Doubled {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Failed
-    }
 }
 
 /// Prints, exports or checks the ledger.

@@ -144,7 +144,7 @@ pub(super) fn cause(error: &label::Error) -> String {
 /// twice, it ends.
 ///
 /// # Errors
-/// [`line::Error`] unless every board is done; before the first board, those of the account and the home.
+/// [`line::Error`], or [`super::Error::Boards`] unless every board is done; before the first board, those of the account and the home.
 pub(super) async fn run(
     context: &Context,
     boards: line::Boards,
@@ -175,13 +175,13 @@ pub(super) async fn run(
     let mut display = Display::new(context.clone(), form, &boards);
     let work = task::spawn_blocking(move || {
         let (summary, result) = line.run(boards, &mut |event| display.show(event));
-        display.sum_up(&summary);
-        result
+        let failed = display.sum_up(&summary);
+        result.map_err(Error::from).and(failed.map_err(Error::from))
     });
     let result = work.await;
     signals.abort();
     match result {
-        Ok(result) => Ok(result?),
+        Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use miette::Diagnostic;
 
-use crate::{Error as TopError, ExitCode};
+use crate::Error as TopError;
 
 mod around;
 mod audit;
@@ -16,6 +15,7 @@ mod certificates;
 mod completions;
 pub mod context;
 mod doctor;
+mod exit_code;
 mod failure;
 mod flash;
 mod inspect;
@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod legacy;
 mod line;
 mod logging;
+mod next_step;
 pub mod passphrase;
 mod prompt;
 mod provision;
@@ -34,6 +35,7 @@ mod teardown;
 mod wifi;
 
 pub use context::Context;
+pub use exit_code::ExitCode;
 pub use logging::Level;
 
 /// Puts AVR-IoT, PIC-IoT and SAM-IoT boards into your own AWS account.
@@ -161,7 +163,7 @@ pub enum Command {
 }
 
 /// A command line that cannot be carried out.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag or a combination of flags.
     #[error("{message}")]
@@ -169,25 +171,19 @@ pub enum Error {
         /// What is wrong.
         message: String,
         /// What to do instead.
-        #[help]
         help: String,
     },
     /// Something that cannot be undone, and nobody there to say yes.
     #[error("not done without a yes: {what}")]
-    #[diagnostic(help("say yes with --yes"))]
     Unconfirmed {
         /// What would be done.
         what: String,
     },
     /// The person at the terminal said no.
     #[error("left at that; nothing was done")]
-    #[diagnostic(help("run again to decide anew"))]
     Declined,
     /// The terminal cannot be read.
     #[error("cannot ask on this terminal")]
-    #[diagnostic(help(
-        "give the answer on the command line, and --non-interactive so that nothing is asked"
-    ))]
     Terminal {
         /// What the operating system said.
         #[source]
@@ -195,26 +191,30 @@ pub enum Error {
     },
     /// A file that is named on the command line and cannot be used.
     #[error("cannot use {}: {reason}", path.display())]
-    #[diagnostic(help("check the name and the content of the file"))]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
         reason: String,
     },
+    /// Some of many boards failed.
+    #[error("{failed} of {all} boards failed")]
+    Boards {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+        /// What each of them would have ended with, if it is the same for all.
+        exit_code: ExitCode,
+    },
     /// What the check of the ledger found.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Ledger(#[from] ledger::Doubled),
     /// What the check of the audit log found.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Audit(#[from] audit::Broken),
     /// The operating system gave no threads or no event queue.
     #[error("cannot start")]
-    #[diagnostic(help(
-        "the system is short of threads, file descriptors or memory; free some and try again"
-    ))]
     Start {
         /// What the operating system said.
         #[source]
@@ -226,17 +226,6 @@ impl Error {
     /// A flag or a combination of flags that is wrong, and what to do instead.
     pub fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), help: help.into() }
-    }
-
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
-            Self::Unconfirmed { .. } | Self::Declined => ExitCode::Refused,
-            Self::Start { .. } | Self::Terminal { .. } => ExitCode::Failed,
-            Self::Ledger(error) => error.exit_code(),
-            Self::Audit(error) => error.exit_code(),
-        }
     }
 }
 

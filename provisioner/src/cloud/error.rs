@@ -6,31 +6,26 @@ use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use miette::Diagnostic;
 
 use super::{doctor, register, replay, revoke, setup, teardown};
-use crate::ExitCode;
 
 /// A boxed cause.
 type Cause = Box<dyn StdError + Send + Sync>;
 
 /// AWS, or the way to it.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No Region in the flags, the environment or the profile.
     #[error("no AWS Region is set")]
-    #[diagnostic(help("name one with --region, AWS_REGION, or `aws configure set region REGION`"))]
     NoRegion,
     /// Not the name of a Region, whichever exist.
     #[error("`{region}` is not an AWS Region")]
-    #[diagnostic(help("Regions have names like us-east-2 or eu-central-1"))]
     MalformedRegion {
         /// As given.
         region: String,
     },
     /// The profile is in neither `~/.aws/config` nor `~/.aws/credentials`.
     #[error("there is no AWS profile `{name}`")]
-    #[diagnostic(help("{}", profile_help(known)))]
     ProfileNotFound {
         /// As given.
         name: String,
@@ -39,52 +34,33 @@ pub enum Error {
     },
     /// The profile files cannot be read.
     #[error("the AWS profile files cannot be read")]
-    #[diagnostic(help(
-        "mend ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)"
-    ))]
     ProfileFiles {
         /// Where and why.
         source: Cause,
     },
     /// None of the standard places has credentials.
     #[error("no AWS credentials were found")]
-    #[diagnostic(help(
-        "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; \
-         choose a profile with --profile NAME"
-    ))]
     NoCredentials,
     /// There are settings for credentials, but they lead to none.
     #[error("the AWS credentials cannot be loaded")]
-    #[diagnostic(help(
-        "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` tells more"
-    ))]
     Credentials {
         /// What the provider said.
         source: Cause,
     },
     /// The session is over.
     #[error("the AWS session has expired")]
-    #[diagnostic(help(
-        "get new credentials, for example with `aws sso login`, and run the same command again"
-    ))]
     Expired {
         /// What AWS said.
         source: Answer,
     },
     /// AWS does not know the key, or the secret does not belong to it.
     #[error("AWS does not accept the credentials")]
-    #[diagnostic(help(
-        "check access key and secret, and that the profile is the right one (--profile NAME)"
-    ))]
     BadCredentials {
         /// What AWS said.
         source: Answer,
     },
     /// The endpoint of a Region takes signatures for that Region alone.
     #[error("{action} went to the endpoint of another Region than the one that is set")]
-    #[diagnostic(help(
-        "set the Region of the endpoint with --region, or take AWS_ENDPOINT_URL away to reach the endpoint of your Region"
-    ))]
     WrongRegion {
         /// The call.
         action: &'static str,
@@ -93,16 +69,12 @@ pub enum Error {
     },
     /// Signatures are only good for minutes.
     #[error("the clock of this computer is wrong, so AWS refuses its signatures")]
-    #[diagnostic(help("set the clock (time synchronisation on) and run the same command again"))]
     ClockSkew {
         /// What AWS said.
         source: Answer,
     },
     /// The caller lacks a permission.
     #[error("permission {action} is missing")]
-    #[diagnostic(help(
-        "ask whoever manages the account to allow {action} for you, or choose another profile with --profile NAME"
-    ))]
     Denied {
         /// As in IAM policies.
         action: &'static str,
@@ -111,9 +83,6 @@ pub enum Error {
     },
     /// No answer.
     #[error("{place} cannot be reached ({action})")]
-    #[diagnostic(help(
-        "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)"
-    ))]
     Unreachable {
         /// The endpoint or the Region.
         place: String,
@@ -124,7 +93,6 @@ pub enum Error {
     },
     /// Too many calls, also after waiting.
     #[error("AWS is limiting the rate of {action}")]
-    #[diagnostic(help("wait a minute and run the same command again; it continues where it stopped"))]
     Throttled {
         /// The call.
         action: &'static str,
@@ -133,7 +101,6 @@ pub enum Error {
     },
     /// AWS refused for a reason of its own.
     #[error("{action} failed")]
-    #[diagnostic(help("mend the cause and run the same command again; it continues where it stopped"))]
     Call {
         /// The call.
         action: &'static str,
@@ -142,7 +109,6 @@ pub enum Error {
     },
     /// The call could not be sent, or its answer not be read.
     #[error("{action} had an answer that makes no sense, from {place}")]
-    #[diagnostic(help("check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS"))]
     Nonsense {
         /// The call.
         action: &'static str,
@@ -153,7 +119,6 @@ pub enum Error {
     },
     /// An answer without the field it must have.
     #[error("the answer to {action} does not say {what}")]
-    #[diagnostic(help("check AWS_ENDPOINT_URL: whatever answers there is not quite AWS"))]
     Incomplete {
         /// The call.
         action: &'static str,
@@ -162,34 +127,27 @@ pub enum Error {
     },
     /// The vendor's public account.
     #[error("this is the vendor's public account ({endpoint}); it is not yours to set up")]
-    #[diagnostic(help("choose your own account with --profile NAME"))]
     Sandbox {
         /// The device endpoint it was recognised by.
         endpoint: String,
     },
     /// Setting the account up.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Setup(#[from] setup::Error),
     /// A chain that lets no device in.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Doctor(#[from] doctor::Error),
     /// Taking the account's part down.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Teardown(#[from] teardown::Error),
     /// Registering certificates.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Register(#[from] register::Error),
     /// Sending events again.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Replay(#[from] replay::Error),
     /// Withdrawing devices and signers.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Revoke(#[from] revoke::Error),
 }
 
@@ -217,21 +175,6 @@ impl Answer {
 }
 
 impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Sandbox { .. } => ExitCode::Refused,
-            Self::NoRegion | Self::MalformedRegion { .. } | Self::ProfileNotFound { .. } => ExitCode::Usage,
-            Self::Setup(error) => error.exit_code(),
-            Self::Doctor(error) => error.exit_code(),
-            Self::Teardown(error) => error.exit_code(),
-            Self::Register(error) => error.exit_code(),
-            Self::Replay(error) => error.exit_code(),
-            Self::Revoke(error) => error.exit_code(),
-            _ => ExitCode::Aws,
-        }
-    }
-
     /// Whether AWS answered with this error code.
     pub(super) fn has_code(&self, wanted: &str) -> bool {
         self.answer().is_some_and(|answer| answer.code == wanted)
@@ -342,14 +285,6 @@ fn deepest(source: Result<Cause, impl StdError + Send + Sync + 'static>) -> Caus
     last.to_string().into()
 }
 
-fn profile_help(known: &[String]) -> String {
-    if known.is_empty() {
-        "there are no profiles on this computer: `aws configure` makes one".to_owned()
-    } else {
-        format!("these exist: {}", known.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,6 +352,5 @@ mod tests {
         let error = Error::from_answer("iot:GetTopicRule", answer);
         assert_eq!(error.to_string(), "permission iot:GetTopicRule is missing");
         assert!(error.source().unwrap().to_string().contains("user/ann"));
-        assert_eq!(error.exit_code(), ExitCode::Aws);
     }
 }

@@ -4,45 +4,27 @@
 //! next one. What stops the device at once comes first.
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
-use miette::Diagnostic;
 
 use super::certificates::{self, Tally};
 use super::setup::signer_ca::{self, Registered};
 use super::{Account, Error as CloudError};
-use crate::ExitCode;
 use crate::ca::Certificate;
 
 /// Why nothing can be withdrawn.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody knows what the user named.
     #[error("neither the account nor this computer knows a certificate of `{name}`")]
-    #[diagnostic(help(
-        "name a thing, a certificate id (64 hex digits) or a certificate file; provisioner certificates lists them"
-    ))]
     Unknown {
         /// As given.
         name: String,
     },
     /// AWS IoT changes no certificate that is between two accounts.
     #[error("the certificate {id} is being transferred to another account")]
-    #[diagnostic(help(
-        "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again"
-    ))]
     InTransfer {
         /// Its id.
         id: String,
     },
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Unknown { .. } => ExitCode::Usage,
-            Self::InTransfer { .. } => ExitCode::Aws,
-        }
-    }
 }
 
 /// A device's certificate as the account has it.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use miette::Diagnostic;
-
 use super::*;
 
 fn home() -> (tempfile::TempDir, Home) {
@@ -32,7 +30,7 @@ fn keys_are_for_their_owner_alone() {
 
 #[cfg(unix)]
 #[test]
-fn a_key_that_the_group_can_read_is_refused_with_the_cure() {
+fn a_key_that_the_group_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let (_guard, home) = home();
     let key = home.file("signer-ca.key");
@@ -40,7 +38,6 @@ fn a_key_that_the_group_can_read_is_refused_with_the_cure() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
     let error = read_secret(&key).unwrap_err();
     assert!(matches!(error, Error::Exposed { mode: 0o640, .. }));
-    assert!(error.help().unwrap().to_string().contains("chmod 600"));
 }
 
 #[cfg(unix)]

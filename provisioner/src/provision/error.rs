@@ -1,33 +1,24 @@
 //! What can go wrong with one board, beyond the board itself, the certificates and the files.
 
-use miette::Diagnostic;
 use time::OffsetDateTime;
 
-use crate::ExitCode;
 use crate::board::{factory, store};
 use crate::ca::certificate::rfc3339;
 
 /// What can go wrong beyond the board, the certificates and the files.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not a host name, or too long for its page.
     #[error("\"{}\" is no endpoint", endpoint.escape_debug())]
-    #[diagnostic(help(
-        "an endpoint is a host name such as a1b2c3d4e5f6g7-ats.iot.eu-west-1.amazonaws.com, without https:// and port"
-    ))]
     Endpoint {
         /// What was given.
         endpoint: String,
     },
     /// The certificates do not fit.
     #[error("the certificates cannot be put into the board: {0}")]
-    #[diagnostic(help(
-        "make a certificate authority with shorter names: provisioner ca create --force --org NAME"
-    ))]
     Store(#[from] store::Error),
     /// The flash does not hold what was written, twice.
     #[error("the board on {port} reads back something else than was written, first at {address:#06x}")]
-    #[diagnostic(help("run again; if it happens again, the board's Wi-Fi module is faulty"))]
     ReadBack {
         /// The port.
         port: String,
@@ -36,20 +27,17 @@ pub enum Error {
     },
     /// The secure element holds no factory certificates that can be used.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Factory(#[from] factory::Error),
     /// A certificate from elsewhere whose signer's certificate is not at hand.
     #[error(
         "the certificate was issued by \"{issuer}\", and no certificate of that signer is at hand that verifies it"
     )]
-    #[diagnostic(help("append the signer's certificate to the file, or name its file with --signer FILE"))]
     NoSigner {
         /// Who issued it.
         issuer: String,
     },
     /// A certificate from elsewhere that is not valid now.
     #[error("the certificate of \"{subject}\" is valid from {} to {}, not now", rfc3339(*not_before), rfc3339(*not_after))]
-    #[diagnostic(help("check this machine's clock; if it is right, have the certificate issued anew"))]
     NotValidNow {
         /// Whose it is.
         subject: String,
@@ -62,9 +50,6 @@ pub enum Error {
     #[error(
         "the certificate of \"{subject}\" is not for the key of this board, whose secure element is {serial}"
     )]
-    #[diagnostic(help(
-        "make a request on this board and have that one signed: provisioner provision --csr-only"
-    ))]
     ForeignKey {
         /// Whose it is.
         subject: String,
@@ -75,20 +60,5 @@ pub enum Error {
     #[error(
         "the new certificate does not belong to the board's key and the signer; nothing was written to the board"
     )]
-    #[diagnostic(help("run again; if it happens again, please report it"))]
     Inconsistent,
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Endpoint { .. } => ExitCode::Usage,
-            Self::Store(_) | Self::Inconsistent | Self::NoSigner { .. } | Self::NotValidNow { .. } => {
-                ExitCode::Failed
-            }
-            Self::ReadBack { .. } | Self::Factory(_) => ExitCode::Board,
-            Self::ForeignKey { .. } => ExitCode::Refused,
-        }
-    }
 }

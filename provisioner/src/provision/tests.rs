@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::ExitCode;
 use crate::board::inspection::inspect;
 use crate::ca::key::Keys;
 use crate::ca::store as ca_store;
@@ -229,7 +228,6 @@ fn an_erase_or_a_write_that_went_elsewhere_is_told_and_the_next_run_completes_th
         }
         let error = laptop.provision(&board).unwrap_err();
         assert!(named(&error), "{erase:?} {write:?}: {error}");
-        assert_eq!(error.exit_code(), ExitCode::Board);
         assert_eq!(board.lock().unwrap().log.pop().as_deref(), Some("MC+SETLED=CONN,OFF"), "not shown green");
         assert_eq!(laptop.provision(&board).unwrap().outcome, Outcome::Provisioned);
     }
@@ -289,7 +287,6 @@ fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belon
     let other = Board::new(2);
     let error = laptop.provision_from(&other, Source::Elsewhere(&signed), false, ENDPOINT).unwrap_err();
     assert!(matches!(error, crate::Error::Provision(Error::ForeignKey { .. })), "{error}");
-    assert_eq!(error.exit_code(), ExitCode::Refused);
     assert!(other.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
 
     let report = laptop.provision_from(&board, Source::Elsewhere(&signed), false, ENDPOINT).unwrap();

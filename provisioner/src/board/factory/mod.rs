@@ -5,7 +5,6 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use jitr::thing_name::PUBLIC_KEY_SIZE;
-use miette::Diagnostic;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
@@ -35,26 +34,22 @@ const MAH4I: &[u8] = b"MKMwyhP1";
 const TRUST_AND_GO: &[u8] = b"x6tjuZMy";
 
 /// Why there are no factory certificates to be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Diagnostic)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A secure element that is sold for other purposes.
     #[error("the secure element is a Trust&Go; the vendor's public account knows kits with MAH1H or MAH4I")]
-    #[diagnostic(help("register the board in your own account: provisioner -c aws -m jitr"))]
     TrustAndGo,
     /// A secure element of a kind that is not known.
     #[error("the secure element {serial} is neither MAH1H nor MAH4I, the kinds that the kits carry")]
-    #[diagnostic(help("register the board in your own account: provisioner -c aws -m jitr"))]
     Kind {
         /// Its serial number.
         serial: String,
     },
     /// A slot without content.
     #[error("the secure element holds no factory certificates")]
-    #[diagnostic(help("register the board in your own account: provisioner -c aws -m jitr"))]
     Empty,
     /// A version of the compressed form that is not known.
     #[error("a factory certificate has the compressed format {format}, and only 0 is known")]
-    #[diagnostic(help("register the board in your own account: provisioner -c aws -m jitr"))]
     Format {
         /// The version.
         format: u8,
@@ -63,28 +58,18 @@ pub enum Error {
     #[error(
         "a factory certificate has the serial number source {source_id:#x}, and only 0xa and 0xb are known"
     )]
-    #[diagnostic(help("register the board in your own account: provisioner -c aws -m jitr"))]
     SerialSource {
         /// Its number.
         source_id: u8,
     },
     /// Dates that no calendar has.
     #[error("a factory certificate has dates that no calendar has")]
-    #[diagnostic(help(
-        "read the board again with: provisioner inspect; slot 10 or 12 may have been overwritten"
-    ))]
     Dates,
     /// The rebuilt certificate does not say what the compressed one says.
     #[error("a factory certificate cannot be rebuilt")]
-    #[diagnostic(help(
-        "read the board again with: provisioner inspect; slot 10 or 12 may have been overwritten"
-    ))]
     Rebuild,
     /// The rebuilt device certificate is not what the factory signed.
     #[error("the factory's signature does not match the device certificate and the signer's key in slot 11")]
-    #[diagnostic(help(
-        "slot 10 or 11 has been overwritten, or the device key was replaced; register the board in your own account"
-    ))]
     Signature,
 }
 

@@ -1,15 +1,17 @@
 //! What is shown of many boards: a live table on a terminal, a line a board elsewhere, and the summary.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use miette::Diagnostic;
 use serde::Serialize;
 
 use super::Done;
 use super::table::Table;
-use crate::cli::{Context, Output};
+use crate::cli::exit_code::{ExitCode, exit_code};
+use crate::cli::next_step::next_step;
+use crate::cli::{Context, Error, Output};
 use crate::line::{Boards, Event, Summary};
 use crate::provision::Outcome;
 use crate::station::Attempt;
@@ -21,6 +23,8 @@ pub(super) struct Display {
     started: Instant,
     /// Boards that failed, and why.
     failed: Vec<String>,
+    /// What the failures end the process with.
+    code: Option<ExitCode>,
 }
 
 /// A board whose work has ended, as programs read it.
@@ -34,7 +38,7 @@ enum Ended<'a> {
         usb_serial: Option<&'a str>,
         secure_element_serial: Option<&'a str>,
         error: String,
-        help: Option<String>,
+        help: Cow<'static, str>,
         exit_code: u8,
         seconds: f64,
     },
@@ -50,8 +54,8 @@ impl<'a> From<&'a Attempt> for Ended<'a> {
                 usb_serial: attempt.kit.serial.as_deref(),
                 secure_element_serial: attempt.secure_element_serial.as_deref(),
                 error: error.chain().join(": "),
-                help: error.help().map(|help| help.to_string()),
-                exit_code: error.exit_code() as u8,
+                help: next_step(error),
+                exit_code: exit_code(error) as u8,
                 seconds: attempt.duration.as_secs_f64(),
             },
         }
@@ -70,9 +74,7 @@ impl fmt::Display for Ending<'_> {
             Ok(report) => write!(f, "  {}", report.thing_name)?,
             Err(error) => {
                 write!(f, "\n  {}", error.chain().join(": "))?;
-                if let Some(help) = error.help() {
-                    write!(f, "\n  help: {help}")?;
-                }
+                write!(f, "\n  help: {}", next_step(error))?;
             }
         }
         match &attempt.label {
@@ -135,7 +137,7 @@ impl Display {
         // With JSON on the same terminal the two would overwrite each other.
         let shared = form == Output::Json && std::io::stdout().is_terminal();
         let table = (std::io::stderr().is_terminal() && !shared).then(Table::new);
-        let display = Self { context, table, started: Instant::now(), failed: Vec::new() };
+        let display = Self { context, table, started: Instant::now(), failed: Vec::new(), code: None };
         if matches!(boards, Boards::Arriving) {
             display.say(
                 "plug in a board; green: done, red: failed; Ctrl-C finishes the boards in hand and ends",
@@ -165,7 +167,8 @@ impl Display {
             self.context.result(&ending, &Ended::from(attempt));
         }
         if let Err(error) = &attempt.result {
-            let reason = error.chain().join(": ");
+            let (code, reason) = (exit_code(error), error.chain().join(": "));
+            self.code = Some(self.code.filter(|other| *other != code).map_or(code, |_| ExitCode::Failed));
             self.failed.push(format!("{}  {}  {reason}", attempt.kit.port, name(attempt)));
         }
         // The table says how it ended; why it failed has no room in it.
@@ -175,14 +178,19 @@ impl Display {
     }
 
     /// The end: how many were done, and which were not.
-    pub(super) fn sum_up(self, summary: &Summary) {
-        let Self { context, table, started, failed } = self;
+    ///
+    /// # Errors
+    /// [`Error::Boards`] if any failed.
+    pub(super) fn sum_up(self, summary: &Summary) -> Result<(), Error> {
+        let Self { context, table, started, failed, code } = self;
         if let Some(table) = table {
             table.leave();
         }
         let elapsed = started.elapsed();
         let total = Total { summary, seconds: elapsed.as_secs_f64() };
         context.result(Sum { summary, failed: &failed, elapsed }, &total);
+        let all = summary.provisioned + summary.unchanged + summary.failed;
+        code.map_or(Ok(()), |exit_code| Err(Error::Boards { failed: summary.failed, all, exit_code }))
     }
 
     fn say(&self, text: impl fmt::Display) {

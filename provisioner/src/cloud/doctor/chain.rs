@@ -7,7 +7,7 @@ use jitr::scope::Scope;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
-use super::finding::{Finding, Link};
+use super::finding::{Finding, Link, Remedy};
 use crate::ca::Certificate;
 use crate::ca::certificate::rfc3339;
 use crate::cloud::Error as CloudError;
@@ -15,10 +15,6 @@ use crate::cloud::allowance::allows;
 use crate::cloud::setup::delivery::Feed;
 use crate::cloud::setup::{Settings, function, permission, rule, signer_ca};
 
-/// What makes missing links.
-pub(super) const SET_UP: &str = "provisioner setup";
-/// What makes the function.
-const DEPLOY: &str = "provisioner setup --lambda-zip";
 /// A signer that ends so soon is worth a word.
 const SOON: Duration = Duration::days(90);
 /// Where a device's policy names the device itself.
@@ -49,7 +45,7 @@ pub(super) fn signer(
                 other.id
             ),
         }));
-        return Finding::wrong(Link::SignerCa, id, problems).help(SET_UP).mendable();
+        return Finding::wrong(Link::SignerCa, id, problems).remedy(Remedy::SetUp).mendable();
     };
     let problems: Vec<String> = [
         (!registered.active, "is inactive"),
@@ -63,7 +59,7 @@ pub(super) fn signer(
     let end = signer.facts().not_after;
     if !signer.is_valid_at(now) {
         return Finding::wrong(Link::SignerCa, id, vec![format!("expired on {}", rfc3339(end))])
-            .help("provisioner ca create --force, then provision the boards again");
+            .remedy(Remedy::ReplaceCa);
     }
     if problems.is_empty() && end - now < SOON {
         return Finding::notable(Link::SignerCa, id, vec![format!("expires on {}", rfc3339(end))]);
@@ -86,9 +82,9 @@ pub(super) fn topic_rule(
         rule::Step::Leave => {
             let found = feed.map(ToString::to_string).into_iter().collect();
             return Ok(match feed {
-                Some(Feed { enabled: false, .. }) => Finding::wrong(Link::TopicRule, name, found).help(
-                    "aws lambda update-event-source-mapping --enabled --uuid, with the UUID of the mapping",
-                ),
+                Some(Feed { enabled: false, .. }) => {
+                    Finding::wrong(Link::TopicRule, name, found).remedy(Remedy::EnableMapping)
+                }
                 _ => Finding::right(Link::TopicRule, name, found),
             });
         }
@@ -128,16 +124,22 @@ pub(super) fn function(
 ) -> (Finding, Option<Registration>) {
     let (link, name) = (Link::Function, settings.function.as_str());
     let Some(deployed) = found else {
-        return (Finding::wrong(link, name, vec!["does not exist".to_owned()]).help(DEPLOY), None);
+        return (Finding::wrong(link, name, vec!["does not exist".to_owned()]).remedy(Remedy::Deploy), None);
     };
     if let Some(reason) = deployed.broken() {
-        return (Finding::wrong(link, name, vec![format!("cannot run: {reason}")]).help(DEPLOY), None);
+        return (
+            Finding::wrong(link, name, vec![format!("cannot run: {reason}")]).remedy(Remedy::Deploy),
+            None,
+        );
     }
     let registration = match jitr::config::settings(|name| deployed.variable(name).map(str::to_owned)) {
         Ok(registration) => registration,
         Err(error) => {
-            let help = "mend the variable in the function's configuration";
-            return (Finding::wrong(link, name, vec![format!("its environment: {error}")]).help(help), None);
+            return (
+                Finding::wrong(link, name, vec![format!("its environment: {error}")])
+                    .remedy(Remedy::MendVariable),
+                None,
+            );
         }
     };
     let without_package = Settings { package: None, ..settings.clone() };
@@ -145,8 +147,7 @@ pub(super) fn function(
         Ok(function::Step::Change { changes, .. }) => Finding::unless(link, name, changes),
         Err(error) => Finding::wrong(link, name, vec![error.to_string()]),
         Ok(_) if deployed.is_busy() => {
-            Finding::wrong(link, name, vec!["is still being made or updated".into()])
-                .help("wait a minute and look again")
+            Finding::wrong(link, name, vec!["is still being made or updated".into()]).remedy(Remedy::Wait)
         }
         Ok(_) => running(deployed, name),
     };
@@ -168,7 +169,7 @@ fn running(deployed: &function::Deployed, name: &str) -> Finding {
     }
     match found.len() {
         1 => Finding::right(Link::Function, name, found),
-        _ => Finding::notable(Link::Function, name, found).help(DEPLOY),
+        _ => Finding::notable(Link::Function, name, found).remedy(Remedy::Deploy),
     }
 }
 
@@ -179,7 +180,7 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         Ok(wanted) => wanted,
         Err(error) if stored.is_none() => {
             return Finding::wrong(link, name, vec![format!("cannot be created: {error}")])
-                .help("shorten the document in ZT_POLICY_DOCUMENT of the function");
+                .remedy(Remedy::ShortenPolicy);
         }
         Err(error) => return Finding::notable(link, name, vec![error.to_string()]),
     };
@@ -199,9 +200,7 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         return Finding::notable(link, name, found);
     }
     let found = [found, vec!["it does not let a device connect under its thing name".to_owned()]].concat();
-    Finding::wrong(link, name, found).help(
-        "put the document of infra/zt_policy.json in as the default version: aws iot create-policy-version --set-as-default",
-    )
+    Finding::wrong(link, name, found).remedy(Remedy::ReplacePolicy)
 }
 
 /// The type of the things. `deprecated` is `None` where it does not exist.
@@ -234,18 +233,18 @@ pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Findi
     let Some(FailedEvents { destination, waiting }) = failed else {
         let found = "the function has no on-failure destination: an event that failed for good is lost";
         return Finding::notable(Link::OnFailure, function, vec![found.to_owned()])
-            .help("infra/template.yaml has one; without, `provisioner replay` finds the devices");
+            .remedy(Remedy::AddDestination);
     };
     let name = destination.rsplit(':').next().unwrap_or(destination);
-    let (found, help) = match waiting {
+    let (found, remedy) = match waiting {
         Some(0) => return Finding::right(Link::OnFailure, name, vec!["empty".to_owned()]),
-        Some(1) => ("1 event waits: its device is not registered".to_owned(), "provisioner replay --queue"),
+        Some(1) => ("1 event waits: its device is not registered".to_owned(), Remedy::ReplayQueue),
         Some(waiting) => {
-            (format!("{waiting} events wait: their devices are not registered"), "provisioner replay --queue")
+            (format!("{waiting} events wait: their devices are not registered"), Remedy::ReplayQueue)
         }
-        None => ("is no queue: what has arrived there is not looked at".to_owned(), "provisioner replay"),
+        None => ("is no queue: what has arrived there is not looked at".to_owned(), Remedy::Replay),
     };
-    Finding::notable(Link::OnFailure, name, vec![found]).help(help)
+    Finding::notable(Link::OnFailure, name, vec![found]).remedy(remedy)
 }
 
 #[cfg(test)]
@@ -336,7 +335,7 @@ mod tests {
         let waiting = judged(Some(3));
         assert_eq!((waiting.name.as_str(), waiting.verdict), ("JITR-failed-events", Verdict::Notable));
         assert!(waiting.found[0].starts_with("3 events wait"), "{waiting:?}");
-        assert_eq!(waiting.help.as_deref(), Some("provisioner replay --queue"));
+        assert_eq!(waiting.help.as_deref(), Some(Remedy::ReplayQueue));
         assert_eq!(judged(None).verdict, Verdict::Notable);
         assert!(on_failure("JITR", None).found[0].contains("lost"));
     }

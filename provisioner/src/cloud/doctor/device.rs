@@ -6,7 +6,7 @@ use jitr::registry::CertificateStatus;
 use jitr::thing_name::ThingName;
 use time::OffsetDateTime;
 
-use super::finding::{Finding, Link};
+use super::finding::{Finding, Link, Remedy};
 use crate::ca::Certificate;
 use crate::ca::certificate::rfc3339;
 use crate::cloud::{Account, Error as CloudError};
@@ -49,9 +49,7 @@ pub(super) async fn examine(account: &Account, device: &Device, expected: &Expec
         Device::Thing(name) => match certificates(account, name).await {
             Ok(certificates) if certificates.is_empty() => {
                 let found = vec!["has no certificate, or does not exist".to_owned()];
-                return vec![
-                    Finding::wrong(Link::Thing, name, found).help("let its board connect, or provision it"),
-                ];
+                return vec![Finding::wrong(Link::Thing, name, found).remedy(Remedy::Connect)];
             }
             Ok(certificates) => {
                 let mut findings = Vec::new();
@@ -60,7 +58,7 @@ pub(super) async fn examine(account: &Account, device: &Device, expected: &Expec
                 }
                 return findings;
             }
-            Err(error) => return vec![Finding::unread(Link::Thing, name, &error)],
+            Err(error) => return vec![Finding::unread(Link::Thing, name, error)],
         },
     };
     one(account, &certificate, stored.as_deref(), expected).await
@@ -74,7 +72,7 @@ async fn one(
 ) -> Vec<Finding> {
     match known(account, &certificate.facts().fingerprint).await {
         Ok(known) => judge(certificate, stored_name, known.as_ref(), expected),
-        Err(error) => vec![Finding::unread(Link::Certificate, &certificate.facts().fingerprint, &error)],
+        Err(error) => vec![Finding::unread(Link::Certificate, &certificate.facts().fingerprint, error)],
     }
 }
 
@@ -152,19 +150,19 @@ fn judge(
 
 fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<'_>) -> Finding {
     let facts = certificate.facts();
-    let wrong = |found: String, help: &str| {
-        Finding::wrong(Link::Certificate, &facts.fingerprint, vec![found]).help(help)
+    let wrong = |found: String, remedy: Remedy| {
+        Finding::wrong(Link::Certificate, &facts.fingerprint, vec![found]).remedy(remedy)
     };
-    const AGAIN: &str = "provisioner provision --force";
     if !certificate.is_valid_at(expected.now) {
         let period = format!("is valid from {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after));
-        return wrong(period, AGAIN);
+        return wrong(period, Remedy::Provision);
     }
     let Some(known) = known else {
         return match expected.signer {
-            Some(signer) if !certificate.is_signed_by(signer) => {
-                wrong("is not known to the account, and the signer CA here did not sign it".to_owned(), AGAIN)
-            }
+            Some(signer) if !certificate.is_signed_by(signer) => wrong(
+                "is not known to the account, and the signer CA here did not sign it".to_owned(),
+                Remedy::Provision,
+            ),
             _ => Finding::right(
                 Link::Certificate,
                 &facts.fingerprint,
@@ -179,13 +177,10 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
         }
         CertificateStatus::PendingActivation => wrong(
             format!("is PENDING_ACTIVATION, registered {by}: its registration did not finish"),
-            "provisioner replay",
+            Remedy::Replay,
         )
         .mendable(),
-        other => wrong(
-            format!("is {other}: an operator took it out of service"),
-            "aws iot update-certificate --new-status ACTIVE, if it is to be used again",
-        ),
+        other => wrong(format!("is {other}: an operator took it out of service"), Remedy::Activate),
     }
 }
 
@@ -204,7 +199,7 @@ fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
 fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Finding {
     if let Some(stored) = stored_name.filter(|stored| *stored != name) {
         let found = vec![format!("the device calls itself {stored}, but its key says {name}")];
-        return Finding::wrong(Link::Thing, stored, found).help("provisioner provision --force");
+        return Finding::wrong(Link::Thing, stored, found).remedy(Remedy::Provision);
     }
     match known {
         Some(known) if !known.things.iter().any(|thing| thing == name) => {

@@ -1,8 +1,8 @@
 //! What was found about one link of the chain: whether it is right, and how to mend it.
 
 use std::fmt;
+use std::sync::Arc;
 
-use miette::Diagnostic;
 use serde::Serialize;
 
 use crate::cloud::Error as CloudError;
@@ -76,8 +76,50 @@ pub enum Verdict {
     Unknown,
 }
 
+/// What mends a link.
+#[derive(Clone, Debug)]
+pub enum Remedy {
+    /// Set the account up.
+    SetUp,
+    /// Deploy the function.
+    Deploy,
+    /// Make a certificate authority.
+    MakeCa,
+    /// Make another certificate authority, and provision the boards again.
+    ReplaceCa,
+    /// Enable the event source mapping between queue and function.
+    EnableMapping,
+    /// Correct a variable in the environment of the function.
+    MendVariable,
+    /// Wait until the function has been made or updated.
+    Wait,
+    /// Give the function a shorter policy document.
+    ShortenPolicy,
+    /// Make the default document the default version of the device policy.
+    ReplacePolicy,
+    /// Create the thing group.
+    CreateGroup {
+        /// Its name.
+        group: String,
+    },
+    /// Give the function an on-failure destination.
+    AddDestination,
+    /// Send the events in the queue of failed events again.
+    ReplayQueue,
+    /// Send the events of the certificates that wait again.
+    Replay,
+    /// Let the board connect, or provision it.
+    Connect,
+    /// Provision the board again.
+    Provision,
+    /// Activate the certificate.
+    Activate,
+    /// What the error asks for.
+    Cause(Arc<CloudError>),
+}
+
 /// One line of the diagnosis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Finding {
     /// Which link.
     pub link: Link,
@@ -88,15 +130,14 @@ pub struct Finding {
     /// What was found, one item each.
     pub found: Vec<String>,
     /// The next step, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub help: Option<String>,
-    /// Whether `--mend` repairs it.
+    pub remedy: Option<Remedy>,
+    /// Whether [`mend`](super::mend) or setting up repairs it.
     pub mendable: bool,
 }
 
 impl Finding {
     fn new(link: Link, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
-        Self { link, name: name.into(), verdict, found, help: None, mendable: false }
+        Self { link, name: name.into(), verdict, found, remedy: None, mendable: false }
     }
 
     /// A link that does its part; `found` may say how.
@@ -123,11 +164,10 @@ impl Finding {
     }
 
     /// A link that could not be looked at, and why.
-    pub(super) fn unread(link: Link, name: impl Into<String>, error: &CloudError) -> Self {
+    pub(super) fn unread(link: Link, name: impl Into<String>, error: CloudError) -> Self {
         let mut found = vec![error.to_string()];
         found.extend(error.answer().map(ToString::to_string));
-        let help = error.help().map(|help| help.to_string());
-        Self { help, ..Self::new(link, name, Verdict::Unknown, found) }
+        Self::new(link, name, Verdict::Unknown, found).remedy(Remedy::Cause(Arc::new(error)))
     }
 
     /// A link that is not looked at, because an earlier one is missing.
@@ -137,8 +177,8 @@ impl Finding {
 
     /// With the next step.
     #[must_use]
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+    pub(super) fn remedy(self, remedy: Remedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
     }
 
     /// Repaired by `--mend`.

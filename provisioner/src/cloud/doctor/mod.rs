@@ -6,7 +6,6 @@
 use jitr::registration::{Registration, Settings as RegistrationSettings};
 use jitr::registry::Registry;
 use jitr::scope::Scope;
-use miette::Diagnostic;
 use time::OffsetDateTime;
 
 mod chain;
@@ -15,25 +14,21 @@ mod finding;
 mod role;
 
 pub use device::Device;
-pub use finding::{Finding, Link, Verdict};
+pub use finding::{Finding, Link, Remedy, Verdict};
 
 use self::chain::{FailedEvents, Namesake};
 use super::setup::{self, Settings, delivery, deploy, permission, rule, signer_ca};
 use super::{Account, Error as CloudError, Queue, endpoint, queue};
-use crate::ExitCode;
 use crate::ca::Certificate;
 
 /// CAs of the account that are compared with the signer when that is not registered.
 const NAMESAKES: usize = 20;
 
 /// A chain that lets no device in.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// At least one link is wrong or could not be looked at.
     #[error("a device could not connect now: {wrong} of {links} links are not right")]
-    #[diagnostic(help(
-        "each such link says what to do; `provisioner doctor --mend` repairs what is safe to repair"
-    ))]
     Broken {
         /// Links that are wrong or not known.
         wrong: usize,
@@ -42,15 +37,7 @@ pub enum Error {
     },
     /// A registration that was to be completed.
     #[error("the device cannot be registered")]
-    #[diagnostic(help("mend the cause and run the same command again"))]
     Registration(#[from] Box<jitr::registration::Error>),
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::Aws
-    }
 }
 
 /// What is looked at.
@@ -109,22 +96,23 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
     let defaults = RegistrationSettings::zero_touch()
         .map_err(|source| CloudError::Setup(setup::Error::DevicePolicy { source }))?;
     let (scope, host) = tokio::join!(account.scope(), endpoint(account));
-    let mut findings = vec![match &scope {
-        Ok(scope) => Finding::right(
-            Link::Credentials,
-            format!("account {}", scope.account),
-            vec![format!("Region {}", scope.region)],
-        ),
-        Err(error) => Finding::unread(Link::Credentials, "none", error),
-    }];
-    let Ok(scope) = scope else {
+    let scope = match scope {
+        Ok(scope) => scope,
         // One reason for everything: nothing else can be asked.
-        return Ok(Diagnosis { scope: None, findings, registration: defaults });
+        Err(error) => {
+            let findings = vec![Finding::unread(Link::Credentials, "none", error)];
+            return Ok(Diagnosis { scope: None, findings, registration: defaults });
+        }
     };
+    let mut findings = vec![Finding::right(
+        Link::Credentials,
+        format!("account {}", scope.account),
+        vec![format!("Region {}", scope.region)],
+    )];
     let elsewhere = matches!(host, Err(CloudError::WrongRegion { .. }));
     findings.push(match host {
         Ok(host) => Finding::right(Link::Endpoint, host, Vec::new()),
-        Err(error) => Finding::unread(Link::Endpoint, "not known", &error),
+        Err(error) => Finding::unread(Link::Endpoint, "not known", error),
     });
     if elsewhere {
         return Ok(Diagnosis { scope: Some(scope), findings, registration: defaults });
@@ -179,36 +167,36 @@ async fn look_at_chain(
     };
     findings.push(match rule.await {
         Ok(finding) => finding,
-        Err(error) => Finding::unread(Link::TopicRule, &settings.rule, &error),
+        Err(error) => Finding::unread(Link::TopicRule, &settings.rule, error),
     });
     findings.push(match permission {
         Ok(policy) => {
             let wanted = setup::wanted_permission(scope, settings);
             chain::permission(policy.as_ref(), &wanted, feed.as_ref())
         }
-        Err(error) => Finding::unread(Link::Permission, &settings.rule, &error),
+        Err(error) => Finding::unread(Link::Permission, &settings.rule, error),
     });
     let signer_id = subject.signer.map(|signer| signer.facts().fingerprint.as_str());
-    let registration = match &function {
+    let (function, registration) = match function {
         Ok(function) => {
             let (finding, registration) = chain::function(function.as_ref(), settings, signer_id);
             findings.push(finding);
-            registration
+            (function, registration)
         }
         Err(error) => {
             findings.push(Finding::unread(Link::Function, &settings.function, error));
-            None
+            (None, None)
         }
     };
     findings.push(match &function {
-        Ok(Some(function)) => role::examine(account, scope, settings, function).await,
-        _ => Finding::skipped(Link::Role, "not known", "depends on the function"),
+        Some(function) => role::examine(account, scope, settings, function).await,
+        None => Finding::skipped(Link::Role, "not known", "depends on the function"),
     });
-    if let Ok(Some(_)) = &function {
+    if function.is_some() {
         findings.push(match failed {
             Ok(failed) => chain::on_failure(&settings.function, failed.as_ref()),
             // A device gets in without it.
-            Err(error) => Finding::unread(Link::OnFailure, &settings.function, &error).only_notable(),
+            Err(error) => Finding::unread(Link::OnFailure, &settings.function, error).only_notable(),
         });
     } else {
         // Without the function there is nothing that `setup` could connect the others to.
@@ -228,12 +216,12 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
             "not known",
             "there is no usable certificate authority on this computer",
         )
-        .help("provisioner ca create");
+        .remedy(Remedy::MakeCa);
     };
     let id = &signer.facts().fingerprint;
     let found = match signer_ca::find(account, id).await {
         Ok(found) => found,
-        Err(error) => return Finding::unread(Link::SignerCa, id, &error),
+        Err(error) => return Finding::unread(Link::SignerCa, id, error),
     };
     // Only worth words; what cannot be read is left out.
     let namesakes = match found {
@@ -298,9 +286,9 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
         Ok(_) => Finding::right(Link::ThingGroup, group, Vec::new()),
         Err(error) if error.has_code("ResourceNotFoundException") => {
             Finding::wrong(Link::ThingGroup, group, vec!["does not exist".to_owned()])
-                .help(format!("aws iot create-thing-group --thing-group-name {group}"))
+                .remedy(Remedy::CreateGroup { group: group.to_owned() })
         }
-        Err(error) => Finding::unread(Link::ThingGroup, group, &error),
+        Err(error) => Finding::unread(Link::ThingGroup, group, error),
     }
 }
 

@@ -32,11 +32,11 @@ pub(super) async fn examine(
     let name = deployed.role.rsplit('/').next().unwrap_or(&deployed.role);
     let needed = match role_policy(scope, settings, Some(deployed)) {
         Ok(needed) => needed,
-        Err(error) => return Finding::unread(Link::Role, name, &error.into()),
+        Err(error) => return Finding::unread(Link::Role, name, error.into()),
     };
     match read(account, name).await {
         Ok(role) => judge(name, role.as_ref(), &needed),
-        Err(error) => Finding::unread(Link::Role, name, &error),
+        Err(error) => Finding::unread(Link::Role, name, error),
     }
 }
 

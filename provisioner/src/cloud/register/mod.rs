@@ -9,7 +9,6 @@ use jitr::registry::aws::AwsRegistry;
 use jitr::registry::{ErrorKind, Registry, RegistryError};
 use jitr::scope::Scope;
 use jitr::thing_name::ThingName;
-use miette::Diagnostic;
 use serde::Serialize;
 
 mod journal;
@@ -21,7 +20,6 @@ pub use quota::{Quota, Quotas};
 use self::quota::{Paced, REGISTER};
 use super::setup::{Kind, Link, TOOL};
 use super::{Account, Error as CloudError};
-use crate::ExitCode;
 use crate::ca::Certificate;
 use crate::home;
 
@@ -29,11 +27,10 @@ use crate::home;
 const SIDE_BY_SIDE: usize = 64;
 
 /// Why certificates are not registered.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Some failed.
     #[error("{failed} of {total} certificates are not registered")]
-    #[diagnostic(help("each has a line with the reason; run the same command again, it goes on with those"))]
     Incomplete {
         /// How many.
         failed: usize,
@@ -42,20 +39,15 @@ pub enum Error {
     },
     /// Another run has the journal.
     #[error("another run is registering certificates: {} is in use", path.display())]
-    #[diagnostic(help("wait until it has finished, or choose another home with --home DIR"))]
     Busy {
         /// The journal.
         path: std::path::PathBuf,
     },
     /// The journal cannot be read or written.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Home(#[from] home::Error),
     /// The policy document.
     #[error("the policy document {document} cannot be used")]
-    #[diagnostic(help(
-        "it is JSON with a Version and a Statement, at most 2048 characters without white space"
-    ))]
     Policy {
         /// Its file, or the policy it is for.
         document: String,
@@ -64,21 +56,7 @@ pub enum Error {
     },
     /// A call before the first certificate.
     #[error("the account cannot be made ready")]
-    #[diagnostic(help("mend the cause and run the same command again"))]
     Prepare(#[from] RegistryError),
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Incomplete { .. } => ExitCode::Failed,
-            Self::Busy { .. } => ExitCode::Refused,
-            Self::Home(error) => error.exit_code(),
-            Self::Policy { .. } => ExitCode::Usage,
-            Self::Prepare(_) => ExitCode::Aws,
-        }
-    }
 }
 
 /// How it ended for one certificate.

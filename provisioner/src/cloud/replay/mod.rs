@@ -7,7 +7,6 @@ use jitr::registration::{Error as RegistrationError, Registration, Settings};
 use jitr::registry::CertificateStatus;
 use jitr::registry::aws::AwsRegistry;
 use jitr::scope::Scope;
-use miette::Diagnostic;
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -21,14 +20,12 @@ pub use recorded::recorded;
 use super::pace::Pace;
 use super::setup::deploy;
 use super::{Account, Error as CloudError};
-use crate::ExitCode;
 
 /// Why certificates are still not registered.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Some failed.
     #[error("{failed} of {total} registrations did not succeed")]
-    #[diagnostic(help("each has a line with the reason; `provisioner doctor` looks at the way they take"))]
     Incomplete {
         /// How many.
         failed: usize,
@@ -37,37 +34,19 @@ pub enum Error {
     },
     /// The environment of the function.
     #[error("the settings of the function cannot be used")]
-    #[diagnostic(help(
-        "mend the variable in the function's configuration, or send the events to the function"
-    ))]
     Settings(#[from] jitr::config::ConfigError),
     /// The function sends what failed nowhere.
     #[error("the function `{function}` has no queue of failed events")]
-    #[diagnostic(help(
-        "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait"
-    ))]
     NoQueue {
         /// Name or ARN.
         function: String,
     },
     /// A topic, a bus or another function.
     #[error("{arn} is not a queue that events can be taken from")]
-    #[diagnostic(help("name the SQS queue that they end up in with --queue ARN"))]
     NotAQueue {
         /// As given, or as the function has it.
         arn: String,
     },
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Incomplete { .. } => ExitCode::Failed,
-            Self::Settings(_) | Self::NoQueue { .. } => ExitCode::Aws,
-            Self::NotAQueue { .. } => ExitCode::Usage,
-        }
-    }
 }
 
 /// Which certificates are meant.

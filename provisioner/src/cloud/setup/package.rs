@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 use aws_sdk_lambda::types::Architecture;
 use aws_smithy_types::base64;
-use miette::Diagnostic;
 use zip::ZipArchive;
 
 /// What Lambda runs in the `provided` runtimes.
@@ -18,11 +17,8 @@ const LARGEST: u64 = 50 * 1024 * 1024;
 const ELF_HEADER: usize = 20;
 
 /// A file that is not a package Lambda can run.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 #[error("{} is not a Lambda package: {reason}", path.display())]
-#[diagnostic(help(
-    "make one with `cargo lambda build --release --output-format zip --bin jitr` and give it with --lambda-zip [PATH]"
-))]
 pub struct Error {
     path: PathBuf,
     reason: Reason,

@@ -13,7 +13,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
-use miette::Diagnostic;
 use serde::Serialize;
 
 mod devices;
@@ -24,37 +23,23 @@ mod unfinished;
 use self::find::Maker;
 use self::unfinished::Unfinished;
 use super::{Account, Error as CloudError, endpoint};
-use crate::ExitCode;
 use crate::home::{self, Home};
 
 /// Calls at the same time where many resources are asked for their tags.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Why an account is not taken down.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something has to wait.
     #[error("{waiting} of the things in the list cannot be removed yet")]
-    #[diagnostic(help(
-        "AWS lets a thing type go five minutes after it was deprecated; run the same command again then"
-    ))]
     Unfinished {
         /// How many.
         waiting: usize,
     },
     /// What has begun cannot be written down.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Home(#[from] home::Error),
-}
-
-impl Error {
-    /// The exit code this error ends the process with.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Unfinished { .. } | Self::Home(_) => ExitCode::Failed,
-        }
-    }
 }
 
 /// What stays.

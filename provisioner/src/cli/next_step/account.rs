@@ -1,0 +1,113 @@
+//! The AWS account, and the way to it.
+
+use super::Text;
+use crate::cloud::{self, doctor, register, replay, revoke, setup, teardown};
+
+pub(super) fn account(error: &cloud::Error) -> Text {
+    use cloud::Error as E;
+    match error {
+        E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
+        E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
+        E::ProfileNotFound { known, .. } => profiles(known),
+        E::ProfileFiles { .. } => "mend ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)".into(),
+        E::NoCredentials => "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; choose a profile with --profile NAME".into(),
+        E::Credentials { .. } => "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` tells more".into(),
+        E::Expired { .. } => "get new credentials, for example with `aws sso login`, and run the same command again".into(),
+        E::BadCredentials { .. } => "check access key and secret, and that the profile is the right one (--profile NAME)".into(),
+        E::WrongRegion { .. } => "set the Region of the endpoint with --region, or take AWS_ENDPOINT_URL away to reach the endpoint of your Region".into(),
+        E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
+        E::Denied { action, .. } => format!("ask whoever manages the account to allow {action} for you, or choose another profile with --profile NAME").into(),
+        E::Unreachable { .. } => "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)".into(),
+        E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
+        E::Call { .. } => "mend the cause and run the same command again; it continues where it stopped".into(),
+        E::Nonsense { .. } => "check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS".into(),
+        E::Incomplete { .. } => "check AWS_ENDPOINT_URL: whatever answers there is not quite AWS".into(),
+        E::Sandbox { .. } => "choose your own account with --profile NAME".into(),
+        E::Setup(error) => setup(error),
+        E::Doctor(error) => doctor(error),
+        E::Teardown(error) => teardown(error),
+        E::Register(error) => register(error),
+        E::Replay(error) => replay(error),
+        E::Revoke(error) => revoke(error),
+    }
+}
+
+fn setup(error: &setup::Error) -> Text {
+    use setup::Error as E;
+    match error {
+        E::NoFunction { .. } => "build it with `cargo lambda build --release --output-format zip --bin jitr` and deploy the package with --lambda-zip, or name a function that is deployed with --function".into(),
+        E::FunctionBroken { .. } => "deploy it again with --lambda-zip".into(),
+        E::FunctionSlow { .. } => "wait a little and run the same command again; it continues where it stopped".into(),
+        E::HiddenVariables { .. } => "ask for kms:Decrypt on the function's key, or leave --policy-name and --thing-type out".into(),
+        E::RoleUnusable { .. } => "its trust policy must allow sts:AssumeRole for lambda.amazonaws.com; or give another with --role-arn".into(),
+        E::CaElsewhere { .. } => "a CA belongs to one account in a Region, unless each account registers it with --sni-only: do so, delete it there, or make another CA with `provisioner ca create --home DIR`".into(),
+        E::TooManyCas { .. } => "delete CAs that are not used any more, or give the signer another name: `provisioner ca create --signer-cn NAME`".into(),
+        E::VerificationRefused { .. } => "run the same command again; it makes a new one".into(),
+        E::RolePolicy { .. } => "this is a fault of the program".into(),
+        E::DevicePolicy { .. } => "give a document of at most 2048 characters without white space, or leave it out".into(),
+        E::Name(..) => "mend the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
+        E::Package(_) => "make one with `cargo lambda build --release --output-format zip --bin jitr` and give it with --lambda-zip [PATH]".into(),
+    }
+}
+
+fn doctor(error: &doctor::Error) -> Text {
+    use doctor::Error as E;
+    match error {
+        E::Broken { .. } => {
+            "each such link says what to do; `provisioner doctor --mend` repairs what is safe to repair"
+                .into()
+        }
+        E::Registration(..) => "mend the cause and run the same command again".into(),
+    }
+}
+
+fn teardown(error: &teardown::Error) -> Text {
+    use teardown::Error as E;
+    match error {
+        E::Unfinished { .. } => {
+            "AWS lets a thing type go five minutes after it was deprecated; run the same command again then"
+                .into()
+        }
+        E::Home(error) => super::files::files(error),
+    }
+}
+
+fn register(error: &register::Error) -> Text {
+    use register::Error as E;
+    match error {
+        E::Incomplete { .. } => {
+            "each has a line with the reason; run the same command again, it goes on with those".into()
+        }
+        E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
+        E::Home(error) => super::files::files(error),
+        E::Policy { .. } => {
+            "it is JSON with a Version and a Statement, at most 2048 characters without white space".into()
+        }
+        E::Prepare(..) => "mend the cause and run the same command again".into(),
+    }
+}
+
+fn replay(error: &replay::Error) -> Text {
+    use replay::Error as E;
+    match error {
+        E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` looks at the way they take".into(),
+        E::Settings(..) => "mend the variable in the function's configuration, or send the events to the function".into(),
+        E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),
+        E::NotAQueue { .. } => "name the SQS queue that they end up in with --queue ARN".into(),
+    }
+}
+
+fn revoke(error: &revoke::Error) -> Text {
+    use revoke::Error as E;
+    match error {
+        E::Unknown { .. } => "name a thing, a certificate id (64 hex digits) or a certificate file; provisioner certificates lists them".into(),
+        E::InTransfer { .. } => "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again".into(),
+    }
+}
+
+fn profiles(known: &[String]) -> Text {
+    match known {
+        [] => "there are no profiles on this computer: `aws configure` makes one".into(),
+        known => format!("these exist: {}", known.join(", ")).into(),
+    }
+}

@@ -1,0 +1,75 @@
+//! A board, the port to it, its disk, and what is written to it.
+
+use super::Text;
+use crate::board::disk::STATUS;
+use crate::board::kits::DISK_LABEL;
+use crate::board::{self, disk, intel_hex, wifi};
+
+pub(super) fn kit(error: &board::Error) -> Text {
+    use board::Error as E;
+    match error {
+        E::NoBoard => "plug a kit in with a USB data cable; if this system cannot tell that it is a kit, name its port with --port".into(),
+        E::SeveralBoards { .. } => "choose one with --port PORT or with the last digits of its serial number, -s DIGITS".into(),
+        E::NoSuchBoard { .. } => "see what is there with: provisioner boards".into(),
+        E::Cellular { .. } => "the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
+        E::Disk(error) => disk(error),
+        E::Wifi(error) => wifi(error),
+        E::List { .. } => "name the port with --port".into(),
+        E::PortsFile { .. } => "put the file there, with one PORT or PORT=SERIAL a line, or unset the variable".into(),
+        E::NoPort { .. } => "see what is there with: provisioner boards; a board that has just been plugged in needs a moment".into(),
+        E::PortInUse { .. } => "close the terminal program or the other run that has it, and run again".into(),
+        E::PortDenied { cure, .. } => cure.clone().into(),
+        E::Open { .. } => "check that it is a serial port; unplug the board and plug it in again".into(),
+        E::Silent { .. } => "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again; an AVR-IoT kit says nothing at all while its secure element does not work".into(),
+        E::Hangs { .. } => "press reset, or unplug it and plug it in again, then run again; if it happens again, its Wi-Fi module or its secure element does not work".into(),
+        E::Foreign { port, .. } => format!("put the provisioning firmware into the board, and check that {port} is the board's port").into(),
+        E::Lost { .. } => "plug it in again and run again; a board half done is completed then".into(),
+        E::Refused { .. } => "run again; if it happens again, the board or its firmware is faulty".into(),
+        E::Astray { .. } | E::BootSector { .. } => "the module may not start any more: check the USB cable and hub, write the module's firmware anew (Microchip's iotprovision does it with: iotprovision wincupgrade --fwinc), and run again".into(),
+        E::Link { .. } => "check the USB cable and hub, close programs that may use the port, and run again".into(),
+    }
+}
+
+fn disk(error: &disk::Error) -> Text {
+    use disk::Error as E;
+    match error {
+        E::NoDisk { .. } => format!("it has the label {DISK_LABEL}; mount it (on Linux: udisksctl mount -b /dev/disk/by-label/{DISK_LABEL}), or name its folder with --disk DIR").into(),
+        E::NotADisk { .. } => format!("name the folder where the disk {DISK_LABEL} is mounted").into(),
+        E::OtherKit { .. } => "name the folder of the right disk with --disk DIR, or choose the other kit with -s".into(),
+        E::UnknownTarget => "the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
+        E::Read { .. } => "check the name of the file".into(),
+        E::Image { source, .. } => image(source),
+        E::Write { .. } => "unplug the kit and plug it in again, wait for its disk, and run again".into(),
+        E::Failed { .. } => "unplug the kit and plug it in again, and run again".into(),
+        E::NoOutcome { .. } => format!("the disk comes back after programming: where nothing mounts it by itself, mount it again and look into {STATUS}").into(),
+    }
+}
+
+fn image(error: &intel_hex::Error) -> Text {
+    use intel_hex::Error as E;
+    match error {
+        E::Record { .. } => "the file is damaged or no Intel HEX file; build it or download it again".into(),
+        E::NoEnd { .. } => "the file was cut short; build it or download it again".into(),
+        E::Large => "this is no image for a kit's microcontroller".into(),
+        E::Empty => "build it or download it again".into(),
+        E::Outside { .. } => "this image is for another kit, or too large for this one".into(),
+        E::NoStart { .. } => {
+            "an application that was linked for a boot loader cannot be put into the kit by itself".into()
+        }
+        E::OtherTarget { .. } => "take the image that was built for this kit".into(),
+    }
+}
+
+fn wifi(error: &wifi::Error) -> Text {
+    use wifi::Error as E;
+    match error {
+        E::SsidLength(..) => "the name (SSID) of a network has 1 to 32 bytes (IEEE 802.11, 9.4.2.2)".into(),
+        E::OpenWithSecret => "leave the passphrase out, or choose --auth wpa-psk".into(),
+        E::WpaPassphrase => "a passphrase has 8 to 63 printable ASCII characters, a raw key 64 hex digits (IEEE 802.11, J.4)".into(),
+        E::WepKey => "a WEP key has 5 or 13 ASCII characters, or 10 or 26 hex digits".into(),
+        E::Secret => "it has 1 to 63 printable ASCII characters".into(),
+        E::Console { .. } => "the console separates its arguments by commas; give the network another name or passphrase".into(),
+        E::NoAnswer { .. } => "the demo application must be running, not the provisioning firmware; flash it first, or use the kit's disk".into(),
+        E::Lost { .. } => "plug it in again and run again".into(),
+    }
+}
