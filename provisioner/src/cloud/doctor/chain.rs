@@ -335,7 +335,7 @@ mod tests {
         let waiting = judged(Some(3));
         assert_eq!((waiting.name.as_str(), waiting.verdict), ("JITR-failed-events", Verdict::Notable));
         assert!(waiting.found[0].starts_with("3 events wait"), "{waiting:?}");
-        assert_eq!(waiting.help.as_deref(), Some(Remedy::ReplayQueue));
+        assert!(matches!(waiting.remedy, Some(Remedy::ReplayQueue)));
         assert_eq!(judged(None).verdict, Verdict::Notable);
         assert!(on_failure("JITR", None).found[0].contains("lost"));
     }
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_missing_function_is_deployed_and_a_missing_rule_made() {
         let (finding, registration) = function(None, &Settings::default(), None);
-        assert!(!finding.mendable && finding.help.unwrap().contains("--lambda-zip"));
+        assert!(!finding.mendable && matches!(finding.remedy, Some(Remedy::Deploy)));
         assert!(registration.is_none());
         let rule = topic_rule("R", None, "arn:f", None).unwrap();
         assert_eq!((rule.verdict, rule.mendable), (Verdict::Wrong, true));

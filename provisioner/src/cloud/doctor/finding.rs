@@ -210,11 +210,11 @@ mod tests {
             "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iot:GetTopicRule";
         let answer = Answer { code: "AccessDeniedException".into(), message: message.into(), status: 403 };
         let finding =
-            Finding::unread(Link::TopicRule, "R", &CloudError::from_answer("iot:GetTopicRule", answer));
+            Finding::unread(Link::TopicRule, "R", CloudError::from_answer("iot:GetTopicRule", answer));
         assert_eq!(finding.verdict, Verdict::Unknown);
         assert!(!finding.lets_through());
         assert_eq!(finding.found[0], "permission iot:GetTopicRule is missing");
         assert!(finding.found[1].contains("user/ann"));
-        assert!(finding.help.unwrap().contains("iot:GetTopicRule"));
+        assert!(matches!(finding.remedy, Some(Remedy::Cause(_))));
     }
 }
