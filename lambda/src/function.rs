@@ -1,9 +1,9 @@
 //! The Lambda function around the workflow: start, warm-up, and the loop of the Runtime API.
 
 mod client;
+mod crl_source;
 mod decision;
 mod handler;
-mod list_source;
 mod log;
 mod metrics;
 mod phases;
@@ -21,7 +21,7 @@ use crate::config::{self, ConfigError, Lists};
 use crate::registry::aws::{self, AwsRegistry};
 use crate::revocation::{PublishedLists, Revocation};
 
-use list_source::ListSource;
+use crl_source::CrlSource;
 use xray::{Trace, Tracer};
 
 pub use decision::{Answer, Decision, Failure};
@@ -109,7 +109,7 @@ fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegist
         None => Revocation::Unchecked,
         Some(Lists::Packaged(lists)) => Revocation::Packaged(lists),
         Some(Lists::Published(publication)) => {
-            let source = ListSource::new(&publication.url, &connection);
+            let source = CrlSource::new(&publication.url, &connection);
             Revocation::Published(PublishedLists::new(publication, Box::new(source)))
         }
     };

@@ -1,8 +1,8 @@
-//! Wiring only: the function is [`jitr::lambda`], the workflow is [`jitr::registration`].
+//! Wiring only: the function is [`jitr::function`], the workflow is [`jitr::registration`].
 
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    jitr::lambda::run(|name| std::env::var(name).ok()).await
+    jitr::function::run(|name| std::env::var(name).ok()).await
 }

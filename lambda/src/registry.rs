@@ -2,8 +2,9 @@
 
 pub mod aws;
 pub mod layer;
+#[cfg(any(test, feature = "test-util"))]
 pub mod memory;
-mod pace;
+pub mod pace;
 pub mod record;
 pub mod retry;
 

@@ -20,13 +20,53 @@ pub struct Scope {
 #[error("{0:?} is not the ARN of an AWS IoT resource (arn:<partition>:iot:<region>:<account>:<resource>)")]
 pub struct ArnError(pub String);
 
+/// An Amazon Resource Name: `arn:<partition>:<service>:<region>:<account>:<resource>` (AWS General Reference, "Amazon
+/// Resource Names"). Its parts are as they were written; Region and account are empty where a service has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arn<'a> {
+    /// `aws`, `aws-cn`, `aws-us-gov`, …
+    pub partition: &'a str,
+    /// Such as `iot`.
+    pub service: &'a str,
+    /// Such as `us-east-2`.
+    pub region: &'a str,
+    /// Account number: 12 digits.
+    pub account: &'a str,
+    /// Such as `cert/<id>` or `function:JITR`.
+    pub resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// Takes an ARN apart; `None` for a text of another form.
+    pub fn parse(arn: &'a str) -> Option<Self> {
+        match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+            ["arn", partition, service, region, account, resource] => {
+                Some(Self { partition, service, region, account, resource })
+            }
+            _ => None,
+        }
+    }
+
+    /// The part of the resource that follows `kind` and a slash or a colon: the id of `cert/<id>`.
+    pub fn named(&self, kind: &str) -> Option<&'a str> {
+        self.resource.strip_prefix(kind)?.strip_prefix(['/', ':'])
+    }
+}
+
+impl fmt::Display for Arn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, service, region, account, resource } = self;
+        write!(f, "arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}
+
 impl Scope {
     /// The scope that the ARN of an AWS IoT resource names.
     pub fn from_arn(arn: &str) -> Result<Self, ArnError> {
-        let mut parts = arn.splitn(6, ':');
-        let mut next = || parts.next().filter(|part| !part.is_empty());
-        match (next(), next(), next(), next(), next(), next()) {
-            (Some("arn"), Some(partition), Some("iot"), Some(region), Some(account), Some(_)) => {
+        match Arn::parse(arn) {
+            Some(Arn { partition, service: "iot", region, account, resource })
+                if [partition, region, account, resource].iter().all(|part| !part.is_empty()) =>
+            {
                 Ok(Self { partition: partition.into(), region: region.into(), account: account.into() })
             }
             _ => Err(ArnError(arn.to_owned())),

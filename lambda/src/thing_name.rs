@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
+use device_pki::{PUBLIC_KEY_SIZE, subject_key_identifier};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
-
-/// Size of an uncompressed P-256 point, `0x04 ‖ X ‖ Y`, in bytes (SEC 1, section 2.3.3).
-pub const PUBLIC_KEY_SIZE: usize = 65;
 
 /// The longest name of a thing, in characters (`CreateThing`: `[a-zA-Z0-9:_-]{1,128}`).
 pub const MAX_SIZE: usize = 128;
@@ -130,13 +127,6 @@ fn p256_point<'a>(key: &'a SubjectPublicKeyInfo<'_>) -> Result<&'a [u8; PUBLIC_K
         Ok(uncompressed @ [0x04, ..]) => Ok(uncompressed),
         _ => Err(wrong(format!("not an uncompressed point ({} bytes)", point.len()))),
     }
-}
-
-/// SHA-1 over the subject public key bit string: 20 bytes.
-pub fn subject_key_identifier(point: &[u8; PUBLIC_KEY_SIZE]) -> [u8; 20] {
-    let mut identifier = [0; 20];
-    identifier.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, point).as_ref());
-    identifier
 }
 
 impl fmt::Display for ThingName {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::Error as TopError;
+use crate::work;
 
 mod around;
 mod audit;
@@ -32,6 +32,7 @@ mod replay;
 mod revoke;
 pub mod setup;
 mod teardown;
+mod values;
 mod wifi;
 
 pub use context::Context;
@@ -162,9 +163,12 @@ pub enum Command {
     Completions(completions::Arguments),
 }
 
-/// A command line that cannot be carried out.
+/// A command that was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The work.
+    #[error(transparent)]
+    Work(work::Error),
     /// A flag or a combination of flags.
     #[error("{message}")]
     Usage {
@@ -209,10 +213,17 @@ pub enum Error {
     },
     /// What the check of the ledger found.
     #[error(transparent)]
-    Ledger(#[from] ledger::Doubled),
+    Ledger(ledger::Doubled),
     /// What the check of the audit log found.
     #[error(transparent)]
-    Audit(#[from] audit::Broken),
+    Audit(audit::Broken),
+    /// The operating system does not keep passphrases, or not this one.
+    #[error("the keyring of the operating system cannot be used")]
+    Keyring {
+        /// What it said.
+        #[source]
+        source: keyring_core::Error,
+    },
     /// The operating system gave no threads or no event queue.
     #[error("cannot start")]
     Start {
@@ -220,6 +231,13 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Whatever is below the command line.
+impl<E: Into<work::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Work(error.into())
+    }
 }
 
 impl Error {
@@ -244,7 +262,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn execute(cli: Cli) -> Result<(), TopError> {
+fn execute(cli: Cli) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -253,7 +271,7 @@ fn execute(cli: Cli) -> Result<(), TopError> {
     runtime.block_on(dispatch(cli))
 }
 
-async fn dispatch(cli: Cli) -> Result<(), TopError> {
+async fn dispatch(cli: Cli) -> Result<(), Error> {
     let Some(command) = cli.command else {
         return legacy::run(cli.legacy, &Context::new(cli.global)?).await;
     };

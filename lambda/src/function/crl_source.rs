@@ -29,7 +29,7 @@ const LONGEST: usize = 2 * 1024 * 1024;
 
 /// A client for one folder of lists.
 #[derive(Debug)]
-pub(super) struct ListSource {
+pub(super) struct CrlSource {
     connector: Connector,
     /// Without a slash at its end.
     folder: String,
@@ -43,7 +43,7 @@ struct Signer {
     region: String,
 }
 
-impl ListSource {
+impl CrlSource {
     /// A client for the lists at `url`; the function's role reads those in Amazon S3.
     pub(super) fn new(url: &ListUrl, connection: &Connection) -> Self {
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
@@ -108,7 +108,7 @@ impl ListSource {
     }
 }
 
-impl Source for ListSource {
+impl Source for CrlSource {
     fn fetch<'a>(
         &'a self,
         name: &'a str,
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn requests_to_s3_are_signed_and_no_secret_is_shown() {
         let url = ListUrl::S3 { bucket: "lists".into(), prefix: "crl".into() };
-        let source = ListSource::new(&url, &connection("us-east-2", None));
+        let source = CrlSource::new(&url, &connection("us-east-2", None));
         let headers = source.signer.as_ref().unwrap().headers(&source.folder).unwrap();
         let header = |name| headers.iter().find(|(found, _)| *found == name).unwrap().1.as_str();
         let authorization = header("authorization");

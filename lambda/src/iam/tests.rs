@@ -135,8 +135,8 @@ fn the_template_sets_exactly_the_variables_the_configuration_reads() {
     };
     crate::config::settings(variable).unwrap();
     crate::config::revocation(variable).unwrap();
-    #[cfg(feature = "lambda")]
-    read.borrow_mut().insert(crate::lambda::LOG_LEVEL.to_owned());
+    #[cfg(feature = "function")]
+    read.borrow_mut().insert(crate::function::LOG_LEVEL.to_owned());
     assert_eq!(set, read.borrow().iter().map(String::as_str).collect());
 }
 

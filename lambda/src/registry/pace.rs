@@ -15,27 +15,41 @@ const LOSS: f64 = 0.9;
 const SLOWEST_RATE: f64 = 0.5;
 /// After so long without a call the rush is over, and the pace with it.
 const MEMORY: Duration = Duration::from_secs(60);
+/// Under a quota, a call that comes late may be made up for within this time, so that a busy moment costs no throughput.
+const LENIENCE: Duration = Duration::from_millis(250);
+/// Calls that were under way side by side when AWS throttled are answered alike; they count once.
+const ONE_SIGN: Duration = Duration::from_secs(1);
 
-/// The pace of one operation in one environment of the function.
+/// The pace of one operation.
 ///
-/// The account's quota is shared with environments that cannot be seen. So the rate is found as TCP finds it:
+/// The account's quota is shared with others that cannot be seen. So the rate is found as TCP finds it:
 /// each accepted call adds a little, each throttled one takes a tenth. Calls wait for their slot instead of being made
-/// in vain, and the quota stays used up. Until AWS IoT throttles for the first time there is no pace at all.
+/// in vain, and the quota stays used up. Without a quota ([`Pace::default`], as in one environment of the function) there is
+/// no pace at all until AWS IoT throttles for the first time.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pace {
+pub struct Pace {
+    /// The fastest rate, calls a second, where a quota is known.
+    quota: Option<f64>,
     /// The rate, calls a second, and the next free slot; none while nothing is throttled.
     held: Option<(f64, Instant)>,
+    slowed: Option<Instant>,
 }
 
 impl Pace {
+    /// At most so many calls a second, from now on.
+    pub fn under(quota: f64, now: Instant) -> Self {
+        Self { quota: Some(quota), held: Some((quota, now)), slowed: None }
+    }
+
     /// Takes the next slot if it comes before `deadline`, and tells when it is.
-    pub(super) fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
+    pub fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
         let Some((rate, next)) = self.held else { return Some(now) };
-        if now.duration_since(next) > MEMORY {
+        if self.quota.is_none() && now.duration_since(next) > MEMORY {
             self.held = None;
             return Some(now);
         }
-        let slot = next.max(now);
+        let lenience = self.quota.map_or(Duration::ZERO, |_| LENIENCE);
+        let slot = next.max(now.checked_sub(lenience).unwrap_or(now));
         if slot >= deadline {
             return None;
         }
@@ -44,18 +58,30 @@ impl Pace {
     }
 
     /// AWS IoT took the call.
-    pub(super) fn accepted(&mut self) {
+    pub fn accepted(&mut self) {
         if let Some((rate, _)) = &mut self.held {
-            *rate += GAIN;
+            *rate = (*rate + GAIN).min(self.quota.unwrap_or(f64::INFINITY));
         }
     }
 
     /// AWS IoT throttled the call.
-    pub(super) fn throttled(&mut self, now: Instant) {
+    pub fn throttled(&mut self, now: Instant) {
+        if self.quota.is_some() && self.slowed.is_some_and(|at| now < at + ONE_SIGN) {
+            return;
+        }
+        self.slowed = Some(now);
         self.held = Some(match self.held {
             None => (FIRST_RATE, now + Duration::from_secs_f64(1.0 / FIRST_RATE)),
-            Some((rate, next)) => ((rate * LOSS).max(SLOWEST_RATE), next),
+            Some((rate, next)) => {
+                let slowest = self.quota.map_or(SLOWEST_RATE, |quota| SLOWEST_RATE.min(quota));
+                ((rate * LOSS).max(slowest), next)
+            }
         });
+    }
+
+    /// Calls a second at the moment; `None` while there is no pace.
+    pub fn rate(&self) -> Option<f64> {
+        self.held.map(|(rate, _)| rate)
     }
 }
 
@@ -87,7 +113,7 @@ mod tests {
     fn the_rate_falls_with_each_throttling_and_rises_with_each_success_and_never_stops() {
         let now = Instant::now();
         let mut pace = Pace::default();
-        let rate = |pace: &Pace| pace.held.unwrap().0;
+        let rate = |pace: &Pace| pace.rate().unwrap();
         pace.throttled(now);
         pace.throttled(now);
         assert!((rate(&pace) - 9.0).abs() < 1e-9);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use tokio::time::Instant;
 
-use super::list::{CaCertificate, RevocationError, RevocationList, with_certificate};
+use device_pki::revocation_list::{CaCertificate, RevocationError, RevocationList, with_certificate};
 
 /// For so long a list is not asked for again.
 pub(super) const FRESH: Duration = Duration::from_secs(15 * 60);

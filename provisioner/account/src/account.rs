@@ -135,7 +135,7 @@ impl Account {
     }
 
     /// Turns the failure of the call `action` (`service:Operation`, as in IAM policies) into an [`Error`].
-    pub(crate) fn failed<E>(&self, action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
+    pub fn failed<E>(&self, action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {

@@ -14,12 +14,12 @@ mod finding;
 mod role;
 
 pub use device::Device;
-pub use finding::{Finding, Link, Remedy, Verdict};
+pub use finding::{Finding, Remedy, Verdict};
 
 use self::chain::{FailedEvents, Namesake};
-use super::setup::{self, Settings, delivery, deploy, permission, rule, signer_ca};
-use super::{Account, Error as CloudError, Queue, endpoint, queue};
-use crate::ca::Certificate;
+use crate::setup::{self, Settings, delivery, deploy, permission, rule, signer_ca};
+use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
+use device_pki::Certificate;
 
 /// CAs of the account that are compared with the signer when that is not registered.
 const NAMESAKES: usize = 20;
@@ -78,13 +78,19 @@ impl Diagnosis {
         }
     }
 
-    fn is_mendable(&self, links: &[Link]) -> bool {
+    fn is_mendable(&self, links: &[Resource]) -> bool {
         self.findings.iter().any(|finding| finding.mendable && links.contains(&finding.link))
     }
 
     /// Whether carrying out the plan of `setup` mends something.
     pub fn is_mended_by_setup(&self) -> bool {
-        self.is_mendable(&[Link::SignerCa, Link::TopicRule, Link::Permission, Link::Function, Link::Role])
+        self.is_mendable(&[
+            Resource::SignerCa,
+            Resource::TopicRule,
+            Resource::Permission,
+            Resource::Function,
+            Resource::Role,
+        ])
     }
 }
 
@@ -92,27 +98,27 @@ impl Diagnosis {
 ///
 /// # Errors
 /// Only if the default settings of the workflow are no settings: a fault of the program.
-pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnosis, CloudError> {
+pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnosis, AccountError> {
     let defaults = RegistrationSettings::zero_touch()
-        .map_err(|source| CloudError::Setup(setup::Error::DevicePolicy { source }))?;
+        .map_err(|source| AccountError::Setup(setup::Error::DevicePolicy { source }))?;
     let (scope, host) = tokio::join!(account.scope(), endpoint(account));
     let scope = match scope {
         Ok(scope) => scope,
         // One reason for everything: nothing else can be asked.
         Err(error) => {
-            let findings = vec![Finding::unread(Link::Credentials, "none", error)];
+            let findings = vec![Finding::unread(Resource::Credentials, "none", error)];
             return Ok(Diagnosis { scope: None, findings, registration: defaults });
         }
     };
     let mut findings = vec![Finding::right(
-        Link::Credentials,
+        Resource::Credentials,
         format!("account {}", scope.account),
         vec![format!("Region {}", scope.region)],
     )];
-    let elsewhere = matches!(host, Err(CloudError::WrongRegion { .. }));
+    let elsewhere = matches!(host, Err(AccountError::WrongRegion { .. }));
     findings.push(match host {
-        Ok(host) => Finding::right(Link::Endpoint, host, Vec::new()),
-        Err(error) => Finding::unread(Link::Endpoint, "not known", error),
+        Ok(host) => Finding::right(Resource::Endpoint, host, Vec::new()),
+        Err(error) => Finding::unread(Resource::Endpoint, "not known", error),
     });
     if elsewhere {
         return Ok(Diagnosis { scope: Some(scope), findings, registration: defaults });
@@ -167,14 +173,14 @@ async fn look_at_chain(
     };
     findings.push(match rule.await {
         Ok(finding) => finding,
-        Err(error) => Finding::unread(Link::TopicRule, &settings.rule, error),
+        Err(error) => Finding::unread(Resource::TopicRule, &settings.rule, error),
     });
     findings.push(match permission {
         Ok(policy) => {
             let wanted = setup::wanted_permission(scope, settings);
             chain::permission(policy.as_ref(), &wanted, feed.as_ref())
         }
-        Err(error) => Finding::unread(Link::Permission, &settings.rule, error),
+        Err(error) => Finding::unread(Resource::Permission, &settings.rule, error),
     });
     let signer_id = subject.signer.map(|signer| signer.facts().fingerprint.as_str());
     let (function, registration) = match function {
@@ -184,23 +190,23 @@ async fn look_at_chain(
             (function, registration)
         }
         Err(error) => {
-            findings.push(Finding::unread(Link::Function, &settings.function, error));
+            findings.push(Finding::unread(Resource::Function, &settings.function, error));
             (None, None)
         }
     };
     findings.push(match &function {
         Some(function) => role::examine(account, scope, settings, function).await,
-        None => Finding::skipped(Link::Role, "not known", "depends on the function"),
+        None => Finding::skipped(Resource::Role, "not known", "depends on the function"),
     });
     if function.is_some() {
         findings.push(match failed {
             Ok(failed) => chain::on_failure(&settings.function, failed.as_ref()),
             // A device gets in without it.
-            Err(error) => Finding::unread(Link::OnFailure, &settings.function, error).only_notable(),
+            Err(error) => Finding::unread(Resource::OnFailure, &settings.function, error).only_notable(),
         });
     } else {
         // Without the function there is nothing that `setup` could connect the others to.
-        let depends = [Link::TopicRule, Link::Permission];
+        let depends = [Resource::TopicRule, Resource::Permission];
         findings
             .iter_mut()
             .filter(|finding| depends.contains(&finding.link))
@@ -212,7 +218,7 @@ async fn look_at_chain(
 async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
     let Some(signer) = subject.signer else {
         return Finding::skipped(
-            Link::SignerCa,
+            Resource::SignerCa,
             "not known",
             "there is no usable certificate authority on this computer",
         )
@@ -221,7 +227,7 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
     let id = &signer.facts().fingerprint;
     let found = match signer_ca::find(account, id).await {
         Ok(found) => found,
-        Err(error) => return Finding::unread(Link::SignerCa, id, error),
+        Err(error) => return Finding::unread(Resource::SignerCa, id, error),
     };
     // Only worth words; what cannot be read is left out.
     let namesakes = match found {
@@ -232,7 +238,7 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
 }
 
 /// CAs with the signer's subject.
-async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesake>, CloudError> {
+async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesake>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_ca_certificates().into_paginator().items().send();
     let all: Vec<_> =
@@ -270,12 +276,12 @@ async fn look_at_registry(
     let stored = match stored {
         Ok(stored) => chain::device_policy(registration, scope, Some(&stored.document)),
         Err(error) if not_found(&error) => chain::device_policy(registration, scope, None),
-        Err(error) => Finding::skipped(Link::DevicePolicy, policy.as_str(), &error.to_string()),
+        Err(error) => Finding::skipped(Resource::DevicePolicy, policy.as_str(), &error.to_string()),
     };
     let described = match described {
         Ok(found) => chain::thing_type(thing_type.as_str(), Some(found.deprecated)),
         Err(error) if not_found(&error) => chain::thing_type(thing_type.as_str(), None),
-        Err(error) => Finding::skipped(Link::ThingType, thing_type.as_str(), &error.to_string()),
+        Err(error) => Finding::skipped(Resource::ThingType, thing_type.as_str(), &error.to_string()),
     };
     [stored, described].into_iter().chain(group).collect()
 }
@@ -283,17 +289,17 @@ async fn look_at_registry(
 async fn look_at_group(account: &Account, group: &str) -> Finding {
     let answer = account.iot().describe_thing_group().thing_group_name(group).send().await;
     match answer.map_err(account.failed("iot:DescribeThingGroup")) {
-        Ok(_) => Finding::right(Link::ThingGroup, group, Vec::new()),
+        Ok(_) => Finding::right(Resource::ThingGroup, group, Vec::new()),
         Err(error) if error.has_code("ResourceNotFoundException") => {
-            Finding::wrong(Link::ThingGroup, group, vec!["does not exist".to_owned()])
+            Finding::wrong(Resource::ThingGroup, group, vec!["does not exist".to_owned()])
                 .remedy(Remedy::CreateGroup { group: group.to_owned() })
         }
-        Err(error) => Finding::unread(Link::ThingGroup, group, error),
+        Err(error) => Finding::unread(Resource::ThingGroup, group, error),
     }
 }
 
 /// Where events go that the function gave back for good, and how many wait there if that is a queue.
-async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, CloudError> {
+async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, AccountError> {
     let Some(destination) = queue::destination(account, function).await? else { return Ok(None) };
     let waiting = match Queue::find(account, &destination).await? {
         Some(queue) => Some(queue.depth(account).await?),
@@ -310,21 +316,21 @@ pub async fn mend(
     account: &Account,
     diagnosis: &Diagnosis,
     device: Option<&Device>,
-) -> Result<Vec<String>, CloudError> {
+) -> Result<Vec<String>, AccountError> {
     let mut done = Vec::new();
-    if diagnosis.is_mendable(&[Link::ThingType]) {
+    if diagnosis.is_mendable(&[Resource::ThingType]) {
         let name = diagnosis.registration.thing_type.as_str();
         let request = account.iot().deprecate_thing_type().thing_type_name(name).undo_deprecate(true);
         request.send().await.map_err(account.failed("iot:DeprecateThingType"))?;
         done.push(format!("thing type {name} is in use again"));
     }
-    let device_links = [Link::Certificate, Link::AttachedPolicy, Link::Thing];
+    let device_links = [Resource::Certificate, Resource::AttachedPolicy, Resource::Thing];
     if device.is_some() && diagnosis.is_mendable(&device_links) {
         let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
         let certificates = diagnosis
             .findings
             .iter()
-            .filter(|f| f.link == Link::Certificate && (f.mendable || f.lets_through()));
+            .filter(|f| f.link == Resource::Certificate && (f.mendable || f.lets_through()));
         for finding in certificates {
             let registered = workflow
                 .register_certificate(&finding.name)

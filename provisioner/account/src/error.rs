@@ -7,7 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::{doctor, register, replay, revoke, setup, teardown};
+use crate::{doctor, register, replay, revoke, setup, teardown};
 
 /// A boxed cause.
 type Cause = Box<dyn StdError + Send + Sync>;

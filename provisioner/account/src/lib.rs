@@ -1,22 +1,47 @@
-//! The user's AWS account: how it is reached, its endpoint, and how it is set up, examined, used and taken down.
+//! An AWS account for IoT boards that register themselves: how it is reached, set up, examined, used and taken down.
+//!
+//! Start from [`Account::load`], which finds Region and credentials in the standard places. What changes the account comes
+//! in two steps, a plan that only looks and the same plan carried out: [`setup::Plan`], [`rotate::Plan`],
+//! [`teardown::Plan`]. [`doctor::examine`] looks at every link between a board's first connection and its registration.
+//! [`register`] puts certificates into the account one by one, [`replay`] finishes registrations that got stuck,
+//! [`revoke`] withdraws devices and signer CAs.
+//!
+//! Nothing here prints, asks, or knows the files of a home folder: what is written down goes to a path that the caller
+//! names.
+//!
+//! ```no_run
+//! use iot_account::{Account, endpoint, setup};
+//!
+//! # async fn example() -> Result<(), iot_account::Error> {
+//! let account = Account::load(Some("factory"), Some("eu-central-1")).await?;
+//! println!("boards connect to {}", endpoint(&account).await?);
+//! let plan = setup::Plan::make(&account, None, &setup::Settings::default()).await?;
+//! plan.links().iter().for_each(|link| println!("{}", link.line(false)));
+//! # Ok(())
+//! # }
+//! ```
 
 mod account;
-mod allowance;
 mod calls;
 pub mod certificates;
 pub mod doctor;
 mod endpoint;
 mod error;
-mod pace;
+mod policy_evaluation;
 mod queue;
 pub mod register;
+mod registrar;
 pub mod replay;
+mod resource;
 pub mod revoke;
 pub mod rotate;
 pub mod setup;
 pub mod teardown;
+mod turns;
 
 pub use account::Account;
 pub use endpoint::{SANDBOX_ENDPOINT, endpoint};
-pub use error::Error;
+pub use error::{Answer, Error};
 pub use queue::Queue;
+pub use registrar::Outcome;
+pub use resource::Resource;

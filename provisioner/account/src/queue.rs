@@ -3,7 +3,7 @@
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 
 use super::setup::deploy;
-use super::{Account, Error as CloudError};
+use super::{Account, Error as AccountError};
 
 /// Most messages that one call brings (Amazon SQS API reference, `ReceiveMessage`).
 pub(super) const BATCH: i32 = 10;
@@ -23,7 +23,7 @@ pub struct Queue {
 ///
 /// # Errors
 /// Whatever the calls end in.
-pub(super) async fn destination(account: &Account, function: &str) -> Result<Option<String>, CloudError> {
+pub(super) async fn destination(account: &Account, function: &str) -> Result<Option<String>, AccountError> {
     let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
     let config = match answer.map_err(account.failed("lambda:GetFunctionEventInvokeConfig")) {
         Err(error) if error.has_code("ResourceNotFoundException") => None,
@@ -42,7 +42,7 @@ impl Queue {
     ///
     /// # Errors
     /// Whatever `sqs:GetQueueUrl` ends in.
-    pub(super) async fn find(account: &Account, wanted: &str) -> Result<Option<Self>, CloudError> {
+    pub(super) async fn find(account: &Account, wanted: &str) -> Result<Option<Self>, AccountError> {
         let (name, owner) = match wanted.split(':').collect::<Vec<_>>().as_slice() {
             ["arn", _, "sqs", _, owner, name] => ((*name).to_owned(), Some((*owner).to_owned())),
             ["arn", ..] => return Ok(None),
@@ -55,7 +55,7 @@ impl Queue {
         const ACTION: &str = "sqs:GetQueueUrl";
         let request = account.sqs().get_queue_url().queue_name(&name).set_queue_owner_aws_account_id(owner);
         let answer = request.send().await.map_err(account.failed(ACTION))?;
-        let url = answer.queue_url.ok_or(CloudError::Incomplete { action: ACTION, what: "the URL" })?;
+        let url = answer.queue_url.ok_or(AccountError::Incomplete { action: ACTION, what: "the URL" })?;
         Ok(Some(Self { name, url }))
     }
 
@@ -63,7 +63,7 @@ impl Queue {
     ///
     /// # Errors
     /// Whatever `sqs:GetQueueAttributes` ends in.
-    pub async fn depth(&self, account: &Account) -> Result<u64, CloudError> {
+    pub async fn depth(&self, account: &Account) -> Result<u64, AccountError> {
         const ACTION: &str = "sqs:GetQueueAttributes";
         let counted = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -78,7 +78,11 @@ impl Queue {
     }
 
     /// Takes some messages; nobody else gets them for `seconds`.
-    pub(super) async fn receive(&self, account: &Account, seconds: i32) -> Result<Vec<Message>, CloudError> {
+    pub(super) async fn receive(
+        &self,
+        account: &Account,
+        seconds: i32,
+    ) -> Result<Vec<Message>, AccountError> {
         let request = account.sqs().receive_message().queue_url(&self.url).max_number_of_messages(BATCH);
         let request = request.visibility_timeout(seconds).wait_time_seconds(WAIT_SECONDS);
         let answer = request.send().await.map_err(account.failed("sqs:ReceiveMessage"))?;
@@ -86,13 +90,13 @@ impl Queue {
     }
 
     /// Deletes a message that was taken.
-    pub(super) async fn delete(&self, account: &Account, receipt: &str) -> Result<(), CloudError> {
+    pub(super) async fn delete(&self, account: &Account, receipt: &str) -> Result<(), AccountError> {
         let request = account.sqs().delete_message().queue_url(&self.url).receipt_handle(receipt);
         request.send().await.map(drop).map_err(account.failed("sqs:DeleteMessage"))
     }
 
     /// Gives a message back that was taken.
-    pub(super) async fn give_back(&self, account: &Account, receipt: &str) -> Result<(), CloudError> {
+    pub(super) async fn give_back(&self, account: &Account, receipt: &str) -> Result<(), AccountError> {
         let request = account.sqs().change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
         let request = request.visibility_timeout(0);
         request.send().await.map(drop).map_err(account.failed("sqs:ChangeMessageVisibility"))

@@ -4,7 +4,7 @@
 use aws_sdk_iot::types::CertificateStatus;
 use futures::{StreamExt, stream};
 use jitr::policy::PolicyError;
-use jitr::registration::{Outcome as Registered, PolicyState, Registration, Settings};
+use jitr::registration::{PolicyState, Registration, Settings};
 use jitr::registry::aws::AwsRegistry;
 use jitr::registry::{ErrorKind, Registry, RegistryError};
 use jitr::scope::Scope;
@@ -18,10 +18,10 @@ pub use journal::Journal;
 pub use quota::{Quota, Quotas};
 
 use self::quota::{Paced, REGISTER};
-use super::setup::{Kind, Link, TOOL};
-use super::{Account, Error as CloudError};
-use crate::ca::Certificate;
-use crate::home;
+use crate::registrar::ended;
+use crate::setup::{Link, TOOL};
+use crate::{Account, Error as AccountError, Outcome, Resource};
+use device_pki::Certificate;
 
 /// Registrations under way at the same time: enough to use up the default quotas when an answer takes a second.
 const SIDE_BY_SIDE: usize = 64;
@@ -45,7 +45,13 @@ pub enum Error {
     },
     /// The journal cannot be read or written.
     #[error(transparent)]
-    Home(#[from] home::Error),
+    File(#[from] durable_files::Error),
+    /// A line of the journal cannot be made.
+    #[error("the journal cannot hold this entry")]
+    Entry {
+        /// Why.
+        source: serde_json::Error,
+    },
     /// The policy document.
     #[error("the policy document {document} cannot be used")]
     Policy {
@@ -57,29 +63,6 @@ pub enum Error {
     /// A call before the first certificate.
     #[error("the account cannot be made ready")]
     Prepare(#[from] RegistryError),
-}
-
-/// How it ended for one certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It was activated.
-    Registered,
-    /// It was ACTIVE already and has everything it needs.
-    Repaired,
-    /// An earlier run registered it.
-    DoneBefore,
-    /// Nothing can be done until somebody decides.
-    Refused,
-    /// It can be tried again.
-    Failed,
-}
-
-impl Outcome {
-    /// Whether the certificate is registered.
-    pub fn is_good(self) -> bool {
-        matches!(self, Self::Registered | Self::Repaired | Self::DoneBefore)
-    }
 }
 
 /// One certificate to register.
@@ -164,8 +147,8 @@ impl Registrar {
             self.workflow.warm_up().await?;
         }
         let mut links = [
-            Link::new(Kind::DevicePolicy, settings.policy.as_str(), exists.0, Vec::new()),
-            Link::new(Kind::ThingType, settings.thing_type.as_str(), exists.1, Vec::new()),
+            Link::new(Resource::DevicePolicy, settings.policy.as_str(), exists.0, Vec::new()),
+            Link::new(Resource::ThingType, settings.thing_type.as_str(), exists.1, Vec::new()),
         ];
         if policy == PolicyState::Different {
             links[0].details.push("has another document than the one it would be created with".to_owned());
@@ -179,7 +162,7 @@ impl Registrar {
     /// Registers certificates side by side and tells `done` of each; each is in the journal before `done` hears of it.
     ///
     /// # Errors
-    /// [`Error::Home`] if the journal cannot be written: then it stops. [`Error::Incomplete`] at the end if any failed.
+    /// [`Error::File`] if the journal cannot be written: then it stops. [`Error::Incomplete`] at the end if any failed.
     pub async fn register(
         &self,
         candidates: Vec<Candidate>,
@@ -218,30 +201,21 @@ impl Registrar {
         if let Err(error) = self.admit(&candidate.certificate).await {
             return row(candidate, String::new(), Outcome::Failed, with_causes(&error));
         }
-        match self.workflow.register_certificate(&candidate.certificate.facts().fingerprint).await {
-            Ok(registered) => {
-                let outcome = match registered.outcome {
-                    Registered::Registered => Outcome::Registered,
-                    Registered::Repaired => Outcome::Repaired,
-                };
-                row(candidate, registered.thing_name.to_string(), outcome, String::new())
-            }
-            Err(jitr::registration::Error::Refused(refusal)) => {
-                row(candidate, String::new(), Outcome::Refused, refusal.to_string())
-            }
-            Err(error) => row(candidate, String::new(), Outcome::Failed, error.to_string()),
+        match ended(self.workflow.register_certificate(&candidate.certificate.facts().fingerprint).await) {
+            (outcome, Ok(thing_name)) => row(candidate, thing_name, outcome, String::new()),
+            (outcome, Err(reason)) => row(candidate, String::new(), outcome, reason),
         }
     }
 
     /// Puts the certificate into the account, not yet usable. One that is there already is no failure.
-    async fn admit(&self, certificate: &Certificate) -> Result<(), CloudError> {
+    async fn admit(&self, certificate: &Certificate) -> Result<(), AccountError> {
         let pem = certificate.to_pem();
         let attempt = || async {
             let request = self.iot.register_certificate_without_ca().certificate_pem(&pem);
             let answer = request.status(CertificateStatus::Inactive).send().await;
             answer.map(drop).map_err(self.account.failed("iot:RegisterCertificateWithoutCA"))
         };
-        let admitted = self.workflow.registry().pace(REGISTER).call(is_transient, attempt).await;
+        let admitted = self.workflow.registry().turns(REGISTER).call(is_transient, attempt).await;
         match admitted {
             Err(error) if error.has_code("ResourceAlreadyExistsException") => Ok(()),
             admitted => admitted,
@@ -249,14 +223,14 @@ impl Registrar {
     }
 }
 
-fn is_transient(error: &CloudError) -> bool {
+fn is_transient(error: &AccountError) -> bool {
     match error {
-        CloudError::Throttled { .. } | CloudError::Unreachable { .. } => true,
+        AccountError::Throttled { .. } | AccountError::Unreachable { .. } => true,
         error => error.answer().is_some_and(|answer| answer.status >= 500),
     }
 }
 
-fn with_causes(error: &CloudError) -> String {
+fn with_causes(error: &AccountError) -> String {
     match error.answer() {
         Some(answer) => format!("{error}: {answer}"),
         None => error.to_string(),

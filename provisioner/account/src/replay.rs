@@ -3,7 +3,7 @@
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
 use jitr::event::Event;
-use jitr::registration::{Error as RegistrationError, Registration, Settings};
+use jitr::registration::{Registration, Settings};
 use jitr::registry::CertificateStatus;
 use jitr::registry::aws::AwsRegistry;
 use jitr::scope::Scope;
@@ -17,9 +17,10 @@ mod recorded;
 pub use from_queue::{queue, replay_queue};
 pub use recorded::recorded;
 
-use super::pace::Pace;
-use super::setup::deploy;
-use super::{Account, Error as CloudError};
+use crate::registrar::ended;
+use crate::setup::deploy;
+use crate::turns::Turns;
+use crate::{Account, Error as AccountError, Outcome};
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +78,7 @@ pub async fn pending(
     account: &Account,
     filter: &Filter,
     now: OffsetDateTime,
-) -> Result<Vec<Pending>, CloudError> {
+) -> Result<Vec<Pending>, AccountError> {
     if !filter.ids.is_empty() {
         let named = filter.ids.iter().map(|id| Pending { certificate_id: id.clone(), since: None });
         return Ok(named.collect());
@@ -124,20 +125,6 @@ pub enum Job {
     },
 }
 
-/// How it ended for one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The certificate was activated.
-    Registered,
-    /// The certificate was ACTIVE already and has everything it needs.
-    Repaired,
-    /// Nothing can be done until somebody decides.
-    Refused,
-    /// It can be tried again.
-    Failed,
-}
-
 /// The result for one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -160,7 +147,7 @@ impl Row {
     }
 
     fn is_good(&self) -> bool {
-        matches!(self.outcome, Outcome::Registered | Outcome::Repaired)
+        self.outcome.is_good()
     }
 
     fn good(certificate_id: &str, outcome: Outcome, thing_name: Option<String>) -> Self {
@@ -168,21 +155,21 @@ impl Row {
     }
 }
 
-/// Who registers.
+/// Which way an event takes to its registration.
 #[derive(Debug)]
-pub enum Registrar {
+pub enum Route {
     /// The function of this name or ARN.
     Function(String),
     /// The same workflow, in this process.
     Local(Box<Registration<AwsRegistry>>),
 }
 
-impl Registrar {
+impl Route {
     /// The workflow in this process, with the settings of the function if there is one, and else the defaults.
     ///
     /// # Errors
     /// [`Error::Settings`], and whatever asking for the function ends in.
-    pub async fn local(account: &Account, function: &str) -> Result<Self, CloudError> {
+    pub async fn local(account: &Account, function: &str) -> Result<Self, AccountError> {
         let deployed = deploy::find(account, function).await?;
         let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
         let settings: Settings = jitr::config::settings(variable).map_err(Error::Settings)?;
@@ -197,27 +184,27 @@ impl Registrar {
 pub async fn replay(
     account: &Account,
     scope: &Scope,
-    registrar: &Registrar,
+    route: &Route,
     jobs: &[Job],
     rate: f64,
     mut done: impl FnMut(&Row),
-) -> Result<(), CloudError> {
-    let pace = Pace::new(rate);
+) -> Result<(), AccountError> {
+    let turns = Turns::new(rate);
     let mut failed = 0;
     for job in jobs {
-        pace.turn().await;
-        let row = one(account, scope, registrar, job).await?;
+        turns.turn().await;
+        let row = one(account, scope, route, job).await?;
         failed += usize::from(!row.is_good());
         done(&row);
     }
     all_good(failed, jobs.len())
 }
 
-fn all_good(failed: usize, total: usize) -> Result<(), CloudError> {
+fn all_good(failed: usize, total: usize) -> Result<(), AccountError> {
     if failed > 0 { Err(Error::Incomplete { failed, total }.into()) } else { Ok(()) }
 }
 
-async fn one(account: &Account, scope: &Scope, registrar: &Registrar, job: &Job) -> Result<Row, CloudError> {
+async fn one(account: &Account, scope: &Scope, route: &Route, job: &Job) -> Result<Row, AccountError> {
     let payload = match job {
         Job::Recorded { event, .. } => event.clone(),
         Job::Certificate(id) => match describe(account, id).await? {
@@ -240,18 +227,11 @@ async fn one(account: &Account, scope: &Scope, registrar: &Registrar, job: &Job)
         (Err(error), Job::Certificate(id)) => return Ok(Row::bad(id, Outcome::Refused, error)),
     };
     let id = event.certificate_id.as_str();
-    match registrar {
-        Registrar::Function(function) => invoke(account, function, id, &payload).await,
-        Registrar::Local(workflow) => Ok(match workflow.register_event(&event).await {
-            Ok(registered) => {
-                let outcome = match registered.outcome {
-                    jitr::registration::Outcome::Registered => Outcome::Registered,
-                    jitr::registration::Outcome::Repaired => Outcome::Repaired,
-                };
-                Row::good(id, outcome, Some(registered.thing_name.to_string()))
-            }
-            Err(RegistrationError::Refused(refusal)) => Row::bad(id, Outcome::Refused, refusal),
-            Err(error) => Row::bad(id, Outcome::Failed, error),
+    match route {
+        Route::Function(function) => invoke(account, function, id, &payload).await,
+        Route::Local(workflow) => Ok(match ended(workflow.register_event(&event).await) {
+            (outcome, Ok(thing_name)) => Row::good(id, outcome, Some(thing_name)),
+            (outcome, Err(reason)) => Row::bad(id, outcome, reason),
         }),
     }
 }
@@ -260,7 +240,7 @@ async fn one(account: &Account, scope: &Scope, registrar: &Registrar, job: &Job)
 async fn describe(
     account: &Account,
     id: &str,
-) -> Result<Option<(Option<SdkStatus>, Option<String>)>, CloudError> {
+) -> Result<Option<(Option<SdkStatus>, Option<String>)>, AccountError> {
     let answer = account.iot().describe_certificate().certificate_id(id).send().await;
     match answer.map_err(account.failed("iot:DescribeCertificate")) {
         Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
@@ -283,7 +263,7 @@ fn event(certificate_id: &str, ca: &str, account: &str, now: OffsetDateTime) -> 
 }
 
 /// Invokes the function and waits for its answer.
-async fn invoke(account: &Account, function: &str, id: &str, payload: &Value) -> Result<Row, CloudError> {
+async fn invoke(account: &Account, function: &str, id: &str, payload: &Value) -> Result<Row, AccountError> {
     let request = account.lambda().invoke().function_name(function);
     let answer = request.payload(Blob::new(payload.to_string())).send().await;
     let answer = answer.map_err(account.failed("lambda:InvokeFunction"))?;

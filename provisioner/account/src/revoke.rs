@@ -7,8 +7,8 @@ use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, Certificat
 
 use super::certificates::{self, Tally};
 use super::setup::signer_ca::{self, Registered};
-use super::{Account, Error as CloudError};
-use crate::ca::Certificate;
+use super::{Account, Error as AccountError};
+use device_pki::Certificate;
 
 /// Why nothing can be withdrawn.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub struct Device {
 ///
 /// # Errors
 /// Whatever `iot:ListThingPrincipals` ends in.
-pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, CloudError> {
+pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
     let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
     match principals.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iot:ListThingPrincipals")) {
@@ -75,7 +75,7 @@ impl Device {
         account: &Account,
         certificate_id: &str,
         on_disk: Option<Certificate>,
-    ) -> Result<Self, CloudError> {
+    ) -> Result<Self, AccountError> {
         let iot = account.iot();
         let answer = iot.describe_certificate().certificate_id(certificate_id).send().await;
         let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
@@ -115,7 +115,7 @@ impl Device {
     ///
     /// # Errors
     /// Whatever `iot:UpdateCertificate` or `iot:RegisterCertificate` ends in.
-    pub async fn revoke(&self, account: &Account, ca: Option<&str>) -> Result<(), CloudError> {
+    pub async fn revoke(&self, account: &Account, ca: Option<&str>) -> Result<(), AccountError> {
         let iot = account.iot();
         match (&self.status, &self.certificate, ca) {
             (Some(_), ..) if self.is_revoked() => Ok(()),
@@ -137,7 +137,7 @@ impl Device {
     ///
     /// # Errors
     /// Whatever `iot:DetachThingPrincipal` ends in.
-    pub async fn detach(&self, account: &Account) -> Result<(), CloudError> {
+    pub async fn detach(&self, account: &Account) -> Result<(), AccountError> {
         for thing in &self.things {
             let request = account.iot().detach_thing_principal().thing_name(thing).principal(&self.arn);
             match request.send().await.map_err(account.failed("iot:DetachThingPrincipal")) {
@@ -162,7 +162,7 @@ impl SignerState {
     ///
     /// # Errors
     /// Whatever `iot:DescribeCACertificate` and `iot:ListCertificatesByCA` end in.
-    pub async fn look(account: &Account, id: &str) -> Result<Self, CloudError> {
+    pub async fn look(account: &Account, id: &str) -> Result<Self, AccountError> {
         let (registered, list) =
             tokio::try_join!(signer_ca::find(account, id), certificates::of_ca(account, id))?;
         Ok(Self { registered, certificates: Tally::of(&list) })
@@ -187,7 +187,7 @@ impl SignerState {
     ///
     /// # Errors
     /// Whatever `iot:UpdateCACertificate` ends in.
-    pub async fn switch_off(&self, account: &Account, id: &str) -> Result<(), CloudError> {
+    pub async fn switch_off(&self, account: &Account, id: &str) -> Result<(), AccountError> {
         if self.is_off() {
             return Ok(());
         }

@@ -13,17 +13,17 @@ pub(super) mod deploy;
 mod error;
 pub(super) mod function;
 mod link;
-mod package;
+pub(crate) mod package;
 pub(super) mod permission;
 pub(super) mod role;
 pub(super) mod rule;
 pub(super) mod signer_ca;
 
 pub use error::Error;
-pub use link::{Action, Kind, Link};
+pub use link::{Action, Link};
 pub use package::Package;
 
-use super::{Account, Error as CloudError, endpoint};
+use super::{Account, Error as AccountError, endpoint};
 
 /// Name of the function unless another is chosen.
 pub const FUNCTION: &str = "JITR";
@@ -110,12 +110,12 @@ impl Plan {
     /// `signer` may be missing only where the plan is not carried out.
     ///
     /// # Errors
-    /// [`CloudError::Sandbox`], [`Error::NoFunction`], and whatever the calls end in.
+    /// [`AccountError::Sandbox`], [`Error::NoFunction`], and whatever the calls end in.
     pub async fn make(
         account: &Account,
         signer: Option<&SignerCa<'_>>,
         settings: &Settings,
-    ) -> Result<Self, CloudError> {
+    ) -> Result<Self, AccountError> {
         let role_name = format!("{}{ROLE_SUFFIX}", base_name(&settings.function));
         let find_signer = async {
             match signer {
@@ -221,7 +221,7 @@ impl Plan {
         signer: &SignerCa<'_>,
         verification: Option<&str>,
         mut done: impl FnMut(Link),
-    ) -> Result<(), CloudError> {
+    ) -> Result<(), AccountError> {
         let ca = Some(signer.id);
         if let Some(role) = &self.role {
             role.step.apply(account, &role.name, &role.policy, ca).await?;
@@ -245,10 +245,10 @@ impl Plan {
 ///
 /// # Errors
 /// Whatever `iot:GetRegistrationCode` ends in.
-pub async fn registration_code(account: &Account) -> Result<String, CloudError> {
+pub async fn registration_code(account: &Account) -> Result<String, AccountError> {
     const ACTION: &str = "iot:GetRegistrationCode";
     let answer = account.iot().get_registration_code().send().await.map_err(account.failed(ACTION))?;
-    answer.registration_code.ok_or(CloudError::Incomplete { action: ACTION, what: "the code" })
+    answer.registration_code.ok_or(AccountError::Incomplete { action: ACTION, what: "the code" })
 }
 
 /// Who is to be let into the function: the rule of this account.

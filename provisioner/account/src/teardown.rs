@@ -6,7 +6,7 @@
 //! is this tool's. The order is such that an interrupted run is finished by the next one: whatever leads to
 //! other things is removed after them.
 
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -22,8 +22,7 @@ mod unfinished;
 
 use self::find::Maker;
 use self::unfinished::Unfinished;
-use super::{Account, Error as CloudError, endpoint};
-use crate::home::{self, Home};
+use crate::{Account, Error as AccountError, Resource, endpoint};
 
 /// Calls at the same time where many resources are asked for their tags.
 const SIDE_BY_SIDE: usize = 8;
@@ -39,7 +38,7 @@ pub enum Error {
     },
     /// What has begun cannot be written down.
     #[error(transparent)]
-    Home(#[from] home::Error),
+    File(#[from] durable_files::Error),
 }
 
 /// What stays.
@@ -51,41 +50,11 @@ pub struct Keep {
     pub cas: bool,
 }
 
-/// What kind of thing is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "each is the AWS resource of that name")]
-pub enum Kind {
-    TopicRule,
-    Permission,
-    Certificate,
-    DevicePolicy,
-    ThingType,
-    Function,
-    Role,
-    SignerCa,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::TopicRule => "topic rule",
-            Self::Permission => "permission",
-            Self::Certificate => "certificate",
-            Self::DevicePolicy => "device policy",
-            Self::ThingType => "thing type",
-            Self::Function => "function",
-            Self::Role => "role",
-            Self::SignerCa => "signer CA",
-        })
-    }
-}
-
 /// One entry of the list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Item {
     /// What it is.
-    pub kind: Kind,
+    pub kind: Resource,
     /// Its name or id.
     pub name: String,
     /// What goes with it or has to be so.
@@ -192,12 +161,12 @@ fn ours<'a, N: Clone + PartialEq + 'a>(
 }
 
 impl Plan {
-    /// Looks for everything that carries the tags, and for what belongs to it or was begun to be removed from this home
-    /// folder. Changes nothing.
+    /// Looks for everything that carries the tags, and for what belongs to it or was begun to be removed, as a file in
+    /// `folder` says. Changes nothing.
     ///
     /// # Errors
-    /// [`CloudError::Sandbox`], [`Error::Home`], and whatever the calls end in.
-    pub async fn make(account: &Account, home: &Home, keep: Keep) -> Result<Self, CloudError> {
+    /// [`AccountError::Sandbox`], [`Error::File`], and whatever the calls end in.
+    pub async fn make(account: &Account, folder: &Path, keep: Keep) -> Result<Self, AccountError> {
         let (scope, _) = tokio::try_join!(account.scope(), endpoint(account))?;
         let (rules, cas, functions, roles, policies, thing_types) = tokio::try_join!(
             find::rules(account),
@@ -217,12 +186,12 @@ impl Plan {
             inventory.certificates = lists.into_iter().flatten().collect();
             let (policies, thing_types) = (inventory.policies(), inventory.thing_types());
             let mut found = find::certificates_without_ca(account, &policies, &thing_types).await?;
-            found.extend(Unfinished::of(home, &scope).read().map_err(Error::Home)?);
+            found.extend(Unfinished::of(folder, &scope).read().map_err(Error::File)?);
             without_ca.extend(found);
             inventory.certificates.extend(without_ca.iter().cloned());
         }
         let defaults = Registration::zero_touch()
-            .map_err(|source| CloudError::Setup(super::setup::Error::DevicePolicy { source }))?;
+            .map_err(|source| AccountError::Setup(super::setup::Error::DevicePolicy { source }))?;
         Ok(Self { scope, items: items(inventory, keep, &defaults), without_ca })
     }
 
@@ -240,17 +209,17 @@ impl Plan {
     ///
     /// # Errors
     /// Whatever the calls end in; what is removed stays removed, and the next run goes on from there.
-    /// [`Error::Unfinished`] if something has to wait. [`Error::Home`].
+    /// [`Error::Unfinished`] if something has to wait. [`Error::File`].
     pub async fn apply(
         &self,
         account: &Account,
-        home: &Home,
+        folder: &Path,
         mut done: impl FnMut(&Item, &Outcome),
-    ) -> Result<(), CloudError> {
-        let unfinished = Unfinished::of(home, &self.scope);
+    ) -> Result<(), AccountError> {
+        let unfinished = Unfinished::of(folder, &self.scope);
         // Without devices in the list, what an earlier run wrote down stays for the run that has them.
         if !self.without_ca.is_empty() {
-            unfinished.write(&self.without_ca).map_err(Error::Home)?;
+            unfinished.write(&self.without_ca).map_err(Error::File)?;
         }
         let mut waiting = 0;
         for item in &self.items {
@@ -261,7 +230,7 @@ impl Plan {
             }
         }
         if !self.without_ca.is_empty() {
-            unfinished.clear().map_err(Error::Home)?;
+            unfinished.clear().map_err(Error::File)?;
         }
         if waiting > 0 { Err(Error::Unfinished { waiting }.into()) } else { Ok(()) }
     }
@@ -276,23 +245,23 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     let registrations: Vec<Registration> = inventory.registrations().cloned().collect();
     let made_policies = inventory.policies;
     for rule in inventory.rules {
-        items.push(item(Kind::TopicRule, rule.name, None, What::TopicRule));
+        items.push(item(Resource::TopicRule, rule.name, None, What::TopicRule));
     }
     for (function, statement) in inventory.permissions {
         items.push(item(
-            Kind::Permission,
+            Resource::Permission,
             statement,
             Some("of a function that stays"),
             What::Permission { function },
         ));
     }
     let cas = if keep.cas { Vec::new() } else { inventory.cas };
-    items.extend(cas.iter().map(|id| item(Kind::SignerCa, id.clone(), None, What::SwitchOff)));
+    items.extend(cas.iter().map(|id| item(Resource::SignerCa, id.clone(), None, What::SwitchOff)));
     // A function that is gone may have worked with the default type.
     let of_things = thing_types.iter().chain([&defaults.thing_type]).cloned().collect::<Arc<[_]>>();
     for id in inventory.certificates {
         let what = What::Certificate { thing_types: Arc::clone(&of_things) };
-        items.push(item(Kind::Certificate, id, Some("with its thing"), what));
+        items.push(item(Resource::Certificate, id, Some("with its thing"), what));
     }
     if !keep.devices {
         for name in policies {
@@ -301,7 +270,7 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
             let registration = registration.filter(|_| !tagged).cloned().map(Box::new);
             let what = What::DevicePolicy { registration };
             items.push(item(
-                Kind::DevicePolicy,
+                Resource::DevicePolicy,
                 name.to_string(),
                 Some("unless something else uses it"),
                 what,
@@ -309,7 +278,7 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
         }
         for name in thing_types {
             items.push(item(
-                Kind::ThingType,
+                Resource::ThingType,
                 name.to_string(),
                 Some("unless other things have it"),
                 What::ThingType,
@@ -317,12 +286,12 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
         }
     }
     for function in inventory.functions {
-        items.push(item(Kind::Function, function.name, None, What::Function));
+        items.push(item(Resource::Function, function.name, None, What::Function));
     }
     for role in inventory.roles {
-        items.push(item(Kind::Role, role, None, What::Role));
+        items.push(item(Resource::Role, role, None, What::Role));
     }
-    items.extend(cas.into_iter().map(|id| item(Kind::SignerCa, id, None, What::SignerCa)));
+    items.extend(cas.into_iter().map(|id| item(Resource::SignerCa, id, None, What::SignerCa)));
     items
 }
 
@@ -343,7 +312,7 @@ mod tests {
         }
     }
 
-    fn listed(keep: Keep) -> Vec<(Kind, String)> {
+    fn listed(keep: Keep) -> Vec<(Resource, String)> {
         let defaults = Registration::zero_touch().unwrap();
         let items = items(inventory(), keep, &defaults);
         let shown = items.into_iter().filter(|item| !matches!(item.what, What::SwitchOff));
@@ -352,19 +321,19 @@ mod tests {
 
     #[test]
     fn what_leads_to_other_things_is_removed_after_them() {
-        let kinds: Vec<Kind> = listed(Keep::default()).into_iter().map(|(kind, _)| kind).collect();
+        let kinds: Vec<Resource> = listed(Keep::default()).into_iter().map(|(kind, _)| kind).collect();
         assert_eq!(
             kinds,
             [
-                Kind::TopicRule,
-                Kind::Permission,
-                Kind::Certificate,
-                Kind::Certificate,
-                Kind::DevicePolicy,
-                Kind::ThingType,
-                Kind::Function,
-                Kind::Role,
-                Kind::SignerCa,
+                Resource::TopicRule,
+                Resource::Permission,
+                Resource::Certificate,
+                Resource::Certificate,
+                Resource::DevicePolicy,
+                Resource::ThingType,
+                Resource::Function,
+                Resource::Role,
+                Resource::SignerCa,
             ]
         );
     }
@@ -374,7 +343,7 @@ mod tests {
         let defaults = Registration::zero_touch().unwrap();
         let items = items(inventory(), Keep::default(), &defaults);
         let off = items.iter().position(|item| matches!(item.what, What::SwitchOff)).unwrap();
-        let first = items.iter().position(|item| item.kind == Kind::Certificate).unwrap();
+        let first = items.iter().position(|item| item.kind == Resource::Certificate).unwrap();
         assert!(off < first);
     }
 
@@ -384,7 +353,7 @@ mod tests {
         kept.certificates.clear();
         let defaults = Registration::zero_touch().unwrap();
         let items = items(kept, Keep { devices: true, cas: true }, &defaults);
-        let kinds: Vec<Kind> = items.into_iter().map(|item| item.kind).collect();
-        assert_eq!(kinds, [Kind::TopicRule, Kind::Permission, Kind::Function, Kind::Role]);
+        let kinds: Vec<Resource> = items.into_iter().map(|item| item.kind).collect();
+        assert_eq!(kinds, [Resource::TopicRule, Resource::Permission, Resource::Function, Resource::Role]);
     }
 }

@@ -1,14 +1,11 @@
-//! What can go wrong with the home folder, and what to do about it.
+//! What can go wrong with files and folders.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file or folder of the home that cannot be read or written.
+/// A file or folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither `--home` nor a home folder of the user.
-    #[error("cannot tell where your home folder is")]
-    NoHome,
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -28,7 +25,7 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
-    /// A symbolic link where a folder of the home should be; following it could overwrite files elsewhere.
+    /// A symbolic link where a folder or a lock should be; following it could overwrite files elsewhere.
     #[error("{} is a symbolic link", path.display())]
     Symlink {
         /// The link.
@@ -37,19 +34,14 @@ pub enum Error {
     /// Another run holds the lock.
     #[error("another run of the provisioner is using {}, and has not finished within a minute", path.display())]
     Busy {
-        /// The home folder.
+        /// The folder, or the file.
         path: PathBuf,
-    },
-    /// A serial number that cannot name a folder.
-    #[error("the serial number \"{}\" cannot name a folder", name.escape_debug())]
-    FolderName {
-        /// The serial number as the board or the port list gave it.
-        name: String,
     },
 }
 
 impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    /// What the operating system said while `action` was done to `path`.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }
 }

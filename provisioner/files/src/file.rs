@@ -1,4 +1,4 @@
-//! How files get into the home folder and out of it: in one step, with the right permissions, and no link followed.
+//! How files get into a folder and out of it: in one step, with the right permissions, and no link followed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::{Error, leftovers};
+use crate::{Error, leftovers};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,19 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// A rename is durable once the folder is synced; only Unix lets a folder be opened for that.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// Renames a file, replacing what has the new name; one that is not there was renamed before. Durable when this returns.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    let fail = |e| Error::io("move", from, e);
+    match fs::rename(from, to) {
+        Ok(()) => sync_folder(folder_of(to)).map_err(fail),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(fail(e)),
+    }
 }
 
 /// Takes a file away; one that is not there is no failure.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tracing::debug;
 
 /// What the names of files that are being written begin with.
-pub(super) const PREFIX: &str = ".new-";
+pub(crate) const PREFIX: &str = ".new-";
 
 /// How many random letters and digits follow.
-pub(super) const RANDOM: usize = 6;
+pub(crate) const RANDOM: usize = 6;
 
 /// A file without content may have been made this moment, its writer about to lock it.
 const BEING_MADE: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const BEING_MADE: Duration = Duration::from_secs(60);
 /// byte on, and the system gives that lock back when the writer ends, however it ends.
 ///
 /// What cannot be read, locked or removed stays: this is housekeeping, and no run fails for it.
-pub(super) fn sweep(folder: &Path) {
+pub(crate) fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if entry.file_name().to_str().is_some_and(is_ours) && is_abandoned(&path) {
@@ -47,14 +47,13 @@ fn is_abandoned(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Access, Home, stage};
     use super::*;
+    use crate::{Access, folder, stage};
 
     #[test]
     fn what_a_killed_run_left_is_removed_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path());
-        let path = |name: &str| folder.path().join(name);
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
         for (name, content) in [
             (".new-aB3xYz", "-----BEGIN PRIVATE KEY-----"),
             (".new-mine", "not by this program"),
@@ -67,13 +66,13 @@ mod tests {
         let being_written = stage(&path("device.crt"), b"half", Access::Public).unwrap();
         let names = || {
             let all =
-                fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+                fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
             let mut all: Vec<_> = all.filter(|name| name != ".lock").collect();
             all.sort();
             all
         };
         let before = names();
-        drop(home.lock_shared().unwrap());
+        drop(folder::lock_shared(place.path()).unwrap());
         let kept: Vec<_> = before.into_iter().filter(|name| name != ".new-aB3xYz").collect();
         assert_eq!(names(), kept);
         being_written.commit().unwrap();
@@ -82,24 +81,24 @@ mod tests {
 
     #[test]
     fn a_file_without_content_is_removed_once_its_writer_had_time_to_lock_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(".new-000000");
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(".new-000000");
         let file = File::create(&path).unwrap();
-        sweep(folder.path());
+        sweep(place.path());
         assert!(path.exists());
         file.set_modified(std::time::SystemTime::now() - 2 * BEING_MADE).unwrap();
-        sweep(folder.path());
+        sweep(place.path());
         assert!(!path.exists());
     }
 
     #[cfg(unix)]
     #[test]
     fn a_symbolic_link_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let elsewhere = folder.path().join("precious");
+        let place = tempfile::tempdir().unwrap();
+        let elsewhere = place.path().join("precious");
         fs::write(&elsewhere, "precious").unwrap();
-        std::os::unix::fs::symlink(&elsewhere, folder.path().join(".new-aaaaaa")).unwrap();
-        sweep(folder.path());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        std::os::unix::fs::symlink(&elsewhere, place.path().join(".new-aaaaaa")).unwrap();
+        sweep(place.path());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// How long a run waits for another one that uses the same folder or file.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A run that waits longer than this says what for.
 const SILENCE: Duration = Duration::from_millis(500);
 /// Nobody works with a file for so short a time.
@@ -17,7 +17,7 @@ const MOMENT: Duration = Duration::from_millis(200);
 /// How often a lock is tried meanwhile.
 const RETRY: Duration = Duration::from_millis(5);
 
-pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
+pub(crate) type TryLock = fn(&File) -> Result<(), TryLockError>;
 
 /// Takes `file` at `path` for a change to it, after whoever has it. Says what it waits for.
 ///
@@ -40,7 +40,7 @@ pub(crate) fn take_soon(file: &File, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] at the end of the patience; whatever the operating system says.
-pub(super) fn wait(file: &File, path: &Path, patience: Duration, take: TryLock) -> io::Result<()> {
+pub(crate) fn wait(file: &File, path: &Path, patience: Duration, take: TryLock) -> io::Result<()> {
     let begun = Instant::now();
     let mut told = false;
     loop {

@@ -1,24 +1,6 @@
-//! One board: protocol codec, session, ports, secure element, Wi-Fi module and its client certificate store.
+//! What can go wrong with a board or the port to it.
 
-pub mod codec;
-pub mod command;
-pub mod disk;
-pub mod factory;
-pub mod flash;
-pub mod inspection;
-pub mod intel_hex;
-pub mod kits;
-pub mod ports;
-pub mod secure_element;
-pub mod session;
-pub mod store;
-#[cfg(test)]
-pub(crate) mod tests;
-pub mod wifi;
-pub mod wifi_module;
-
-pub use ports::Kit;
-pub use session::Session;
+use crate::{Kit, command, disk, kits, ports, wifi};
 
 /// What can go wrong with a board or the port to it.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +71,8 @@ pub enum Error {
     PortDenied {
         /// The port.
         port: String,
-        /// What to do about it on this system.
-        cure: String,
+        /// Name of the group that owns it, where the system has groups and it is known.
+        group: Option<String>,
     },
     /// The port cannot be opened for another reason.
     #[error("cannot open the port {port}")]
@@ -176,10 +158,4 @@ pub enum Error {
 /// Each kit on a line of its own.
 fn listed(kits: &[Kit]) -> String {
     kits.iter().map(|kit| format!("\n  {kit}")).collect()
-}
-
-impl Error {
-    fn cellular(port: &str, model: kits::Model) -> Self {
-        Self::Cellular { port: port.to_owned(), model }
-    }
 }

@@ -130,7 +130,7 @@ pub fn plugged_in() -> Result<Vec<Kit>, Error> {
 pub fn choose(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<Kit, Error> {
     let kit = meant(kits, port, serial)?;
     match kit.model {
-        Some(model) if model.radio() == Radio::Cellular => Err(Error::cellular(&kit.port, model)),
+        Some(model) if model.radio() == Radio::Cellular => Err(Error::Cellular { port: kit.port, model }),
         _ => Ok(kit),
     }
 }

@@ -110,7 +110,7 @@ impl Credentials {
     }
 
     /// The command of the application's console, without its line end. Holds the secret: not to be shown or logged.
-    pub(super) fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         format!("wifi {},{},{}", self.ssid, self.secret, self.authentication as u8)
     }
 
@@ -152,7 +152,7 @@ impl fmt::Debug for Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Act, Scripted, say};
+    use super::super::scripted::{Act, Scripted, say};
     use super::Authentication::{Ieee8021x, Open, Wep, WpaPsk};
     use super::*;
 

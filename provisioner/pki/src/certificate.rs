@@ -1,18 +1,22 @@
-//! A certificate as read from a file or a board: its bytes and the facts that the provisioner needs of them.
+//! A certificate as read from a file or a board: its bytes and the facts that matter of them.
 
 use std::fmt;
 
 use aws_lc_rs::digest;
-use jitr::thing_name::{PUBLIC_KEY_SIZE, subject_key_identifier};
 use serde::Serialize;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
+use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
+
 /// One line end everywhere, so that the same certificate is the same file on every system.
 const PEM: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+
+/// A certificate that ends within this time ends soon: whoever depends on it should know.
+pub const SOON: Duration = Duration::days(60);
 
 /// A certificate that could be parsed.
 #[derive(Clone, PartialEq, Eq)]
@@ -161,6 +165,11 @@ impl Certificate {
         (self.facts.not_before..=self.facts.not_after).contains(&at)
     }
 
+    /// Whether it ends within [`SOON`], or has ended.
+    pub fn ends_soon(&self, at: OffsetDateTime) -> bool {
+        self.facts.not_after - at <= SOON
+    }
+
     fn parsed(&self) -> Option<X509Certificate<'_>> {
         X509Certificate::from_der(&self.der).ok().map(|(_, parsed)| parsed)
     }
@@ -200,10 +209,11 @@ pub fn rfc3339(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }
 
-pub(crate) fn as_rfc3339<S: serde::Serializer>(
-    at: &OffsetDateTime,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+/// A point in time as RFC 3339 has it, for serde.
+///
+/// # Errors
+/// The serializer's.
+pub fn as_rfc3339<S: serde::Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339(*at))
 }
 

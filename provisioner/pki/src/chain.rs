@@ -3,7 +3,16 @@
 use rcgen::{CertificateSigningRequestParams, KeyPair};
 use time::OffsetDateTime;
 
-use super::{Certificate, Error, Purpose, Signer, profile, store};
+use crate::{Certificate, Error, Purpose, Signer, profile};
+
+/// What the certificates of a chain are called in messages, such as the names of their files.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// The root's.
+    pub root: &'static str,
+    /// The signer's.
+    pub signer: &'static str,
+}
 
 /// A root certificate, a signer certificate that it issued, and the signer's key.
 #[derive(Debug)]
@@ -23,20 +32,21 @@ impl Chain {
         root: Certificate,
         signer: Certificate,
         key: Signer,
+        names: Names,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        let files = [(&root, store::ROOT_CERTIFICATE), (&signer, store::SIGNER_CERTIFICATE)];
+        let files = [(&root, names.root), (&signer, names.signer)];
         if let Some((_, certificate)) = files.iter().find(|(c, _)| !c.is_ca()) {
             return Err(Error::NotCa { certificate });
         }
         if !root.is_signed_by(&root) {
-            return Err(Error::NotSelfSigned);
+            return Err(Error::NotSelfSigned { root: names.root });
         }
         if !signer.is_signed_by(&root) {
-            return Err(Error::ForeignSigner);
+            return Err(Error::ForeignSigner { signer: names.signer, root: names.root });
         }
         if signer.subject_key_identifier_extension().is_none() {
-            return Err(Error::NoKeyIdentifier { certificate: store::SIGNER_CERTIFICATE });
+            return Err(Error::NoKeyIdentifier { certificate: names.signer });
         }
         for (checked, certificate) in files {
             if checked.point().is_none() {
@@ -76,7 +86,7 @@ impl Chain {
         request: &[u8],
         name: &profile::Name,
         now: OffsetDateTime,
-    ) -> Result<Certificate, crate::Error> {
+    ) -> Result<Certificate, Error> {
         let request = CertificateSigningRequestParams::from_der(&request.to_vec().into())
             .map_err(|_| Error::Request)?;
         let params = profile::device(name, &request.public_key, now)?;
@@ -93,7 +103,7 @@ pub fn verification_certificate(
     chain: &Chain,
     registration_code: &str,
     now: OffsetDateTime,
-) -> Result<Certificate, crate::Error> {
+) -> Result<Certificate, Error> {
     let key = KeyPair::generate().map_err(Error::Sign)?;
     let params = profile::verification(registration_code, &key, now)?;
     chain.key.certificate(Purpose::VerificationCertificate, &params, &key, &chain.signer)

@@ -1,15 +1,15 @@
-//! The certificates a secure element leaves the factory with: read compressed, rebuilt whole, checked by their signature.
+//! The certificates a secure element leaves the factory with: rebuilt whole from their compressed form, and checked by their
+//! signature.
 //!
 //! The signer's own signature is the vendor's root's, which is not on the board; the device's is checked with the key
 //! that the factory put beside it.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use jitr::thing_name::PUBLIC_KEY_SIZE;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::{Session, secure_element};
-use crate::ca::Certificate;
+use crate::Certificate;
+use crate::public_key::{PUBLIC_KEY_SIZE, point_of};
 
 pub mod compressed;
 pub mod profile;
@@ -20,18 +20,18 @@ use compressed::{Compressed, SIZE};
 use profile::{Profile, Role};
 
 /// Slot of the compressed device certificate.
-const DEVICE_SLOT: u8 = 10;
+pub const DEVICE_SLOT: u8 = 10;
 /// Slot of the signer's public key.
-const SIGNER_KEY_SLOT: u8 = 11;
+pub const SIGNER_KEY_SLOT: u8 = 11;
 /// Slot of the compressed signer certificate.
-const SIGNER_SLOT: u8 = 12;
+pub const SIGNER_SLOT: u8 = 12;
 /// The slots that hold the factory certificates.
 pub const SLOTS: [u8; 3] = [DEVICE_SLOT, SIGNER_KEY_SLOT, SIGNER_SLOT];
 
 /// What the OTP area of a MAH4I begins with.
-const MAH4I: &[u8] = b"MKMwyhP1";
+pub const MAH4I: &[u8] = b"MKMwyhP1";
 /// What the OTP area of a Trust&Go begins with.
-const TRUST_AND_GO: &[u8] = b"x6tjuZMy";
+pub const TRUST_AND_GO: &[u8] = b"x6tjuZMy";
 
 /// Why there are no factory certificates to be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,43 +93,6 @@ pub struct Slots {
     pub signer: [u8; SIZE],
 }
 
-/// Reads and rebuilds the factory certificates of the board with this serial number and public key.
-///
-/// # Errors
-/// Those of [`Session::run`], and of [`rebuild`] inside.
-pub fn read(
-    session: &mut Session,
-    serial: &str,
-    point: &[u8; PUBLIC_KEY_SIZE],
-) -> Result<Result<Certificates, Error>, super::Error> {
-    let kind = || Error::Kind { serial: serial.to_owned() };
-    let mut number = [0; 9];
-    if hex::decode_to_slice(serial, &mut number).is_err() {
-        return Ok(Err(kind()));
-    }
-    let profile = match number[8] {
-        0xFE => Profile::Mah1h,
-        0x01 => Profile::Mah4i,
-        _ => return Ok(Err(kind())),
-    };
-    let slots = Slots {
-        device: secure_element::read_slot(session, DEVICE_SLOT)?,
-        signer_key: secure_element::read_slot(session, SIGNER_KEY_SLOT)?,
-        signer: secure_element::read_slot(session, SIGNER_SLOT)?,
-    };
-    let certificates = rebuild(profile, &slots, &number, point);
-    if certificates.is_ok() || profile == Profile::Mah1h {
-        return Ok(certificates);
-    }
-    // The signature is the proof of a MAH4I; without it, the OTP area says what else ends in 01.
-    Ok(match secure_element::read_otp(session) {
-        Ok(otp) if otp.starts_with(MAH4I) => certificates,
-        Ok(otp) if otp.starts_with(TRUST_AND_GO) => Err(Error::TrustAndGo),
-        Ok(_) | Err(super::Error::Refused { .. }) => Err(kind()),
-        Err(error) => return Err(error),
-    })
-}
-
 /// Rebuilds both certificates and verifies the device's signature with the key in slot 11.
 ///
 /// # Errors
@@ -162,7 +125,7 @@ fn whole(
     serial: &[u8; 9],
 ) -> Result<Vec<u8>, Error> {
     let compressed = Compressed::from_bytes(slot)?;
-    let der = profile.rebuild(role, &compressed, point, serial);
+    let der = profile.rebuild(role, &compressed, point, serial).map_err(|_| Error::Rebuild)?;
     if Compressed::of(&der, &compressed)?.to_bytes() != *slot {
         return Err(Error::Rebuild);
     }
@@ -178,8 +141,8 @@ fn verify(der: &[u8], signer: &[u8; PUBLIC_KEY_SIZE]) -> Result<(), Error> {
 
 /// A public key as a slot keeps it, 4 pad bytes before X and before Y, as an uncompressed point.
 fn stored_point(slot: &[u8; SIZE]) -> [u8; PUBLIC_KEY_SIZE] {
-    let mut point = [0x04; PUBLIC_KEY_SIZE];
-    point[1..33].copy_from_slice(&slot[4..36]);
-    point[33..].copy_from_slice(&slot[40..]);
-    point
+    let mut coordinates = [0; 64];
+    coordinates[..32].copy_from_slice(&slot[4..36]);
+    coordinates[32..].copy_from_slice(&slot[40..]);
+    point_of(&coordinates)
 }

@@ -7,18 +7,19 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jitr::thing_name::PUBLIC_KEY_SIZE;
 use rcgen::{PublicKeyData, SignatureAlgorithm};
 
-use super::signer::Observer;
+use crate::PUBLIC_KEY_SIZE;
+use crate::observer::Observer;
 
 mod error;
+#[cfg(feature = "file")]
 pub mod file;
 pub mod kms;
 pub mod passphrase;
 pub mod pkcs11;
-#[cfg(test)]
-pub(super) mod tests;
+#[cfg(all(test, feature = "file"))]
+mod tests;
 mod uri;
 
 pub use error::Error;
@@ -76,7 +77,8 @@ pub struct Keys {
 struct Shared {
     opened: Mutex<Opened>,
     passphrases: Box<dyn Passphrases>,
-    account: kms::Settings,
+    #[cfg(feature = "kms")]
+    kms: Option<Box<dyn kms::Kms>>,
     observer: Box<dyn Observer>,
 }
 
@@ -91,26 +93,39 @@ struct Opened {
 impl Keys {
     /// Keys of which `observer` is told every signature, and that nothing but their files opens.
     pub fn new(observer: impl Observer + 'static) -> Self {
-        Self::opened_by((), kms::Settings::default(), observer)
+        Self::opened_by((), observer)
     }
 
-    /// Keys that `passphrases` open, or that are in KMS in this account, and of which `observer` is told every signature.
-    pub fn opened_by(
+    /// Keys that `passphrases` open, and of which `observer` is told every signature.
+    pub fn opened_by(passphrases: impl Passphrases + 'static, observer: impl Observer + 'static) -> Self {
+        let shared = Shared {
+            opened: Mutex::default(),
+            passphrases: Box::new(passphrases),
+            #[cfg(feature = "kms")]
+            kms: None,
+            observer: Box::new(observer),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// As [`Keys::opened_by`], with keys in AWS KMS besides.
+    #[cfg(feature = "kms")]
+    pub fn with_kms(
         passphrases: impl Passphrases + 'static,
-        account: kms::Settings,
+        kms: impl kms::Kms + 'static,
         observer: impl Observer + 'static,
     ) -> Self {
         let shared = Shared {
             opened: Mutex::default(),
             passphrases: Box::new(passphrases),
-            account,
+            kms: Some(Box::new(kms)),
             observer: Box::new(observer),
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// Who is told of every signature.
-    pub(super) fn observer(&self) -> &dyn Observer {
+    pub(crate) fn observer(&self) -> &dyn Observer {
         &*self.shared.observer
     }
 
@@ -121,13 +136,14 @@ impl Keys {
     /// Opens the key behind `uri`, unless this run has opened it before; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error`]; [`crate::home::Error::Exposed`] for a key file that others can read.
+    /// [`Error`]; [`durable_files::Error::Exposed`] for a key file that others can read.
     pub fn open(&self, uri: &Uri) -> Result<Option<Arc<dyn Key>>, crate::Error> {
         let mut opened = self.opened();
         if let Some(key) = opened.keys.get(uri) {
             return Ok(Some(Arc::clone(key)));
         }
         let found: Option<Arc<dyn Key>> = match uri {
+            #[cfg(feature = "file")]
             Uri::File(path) => match file::read(path)? {
                 None => None,
                 Some(file::Content::Plain(key)) => Some(Arc::new(key)),
@@ -135,14 +151,19 @@ impl Keys {
                     Some(Arc::new(self.decrypt(uri, &key, &mut opened)?))
                 }
             },
+            #[cfg(feature = "pkcs11")]
             Uri::Pkcs11(named) => {
                 pkcs11::open(named, &*self.shared.passphrases)?.map(|key| Arc::new(key) as _)
             }
-            Uri::AwsKms(named) => kms::open(named, &self.shared.account)?.map(|key| Arc::new(key) as _),
+            #[cfg(feature = "kms")]
+            Uri::AwsKms(named) => kms::open(named, self.shared.kms.as_deref())?.map(|key| Arc::new(key) as _),
+            #[cfg(not(all(feature = "file", feature = "pkcs11", feature = "kms")))]
+            _ => return Err(Error::Unsupported { uri: uri.clone() }.into()),
         };
         Ok(found.inspect(|key| drop(opened.keys.insert(uri.clone(), Arc::clone(key)))))
     }
 
+    #[cfg(feature = "file")]
     fn decrypt(
         &self,
         uri: &Uri,
@@ -151,7 +172,7 @@ impl Keys {
     ) -> Result<file::FileKey, crate::Error> {
         let tried = opened.passphrase.clone();
         let (key, passphrase) = passphrase::unlock(&*self.shared.passphrases, uri, tried, |passphrase| {
-            Ok(key.decrypt(passphrase).map_err(super::Error::from)?)
+            Ok(key.decrypt(passphrase)?)
         })?;
         opened.passphrase = Some(passphrase);
         Ok(key)
@@ -179,9 +200,10 @@ impl Keys {
     /// What protects the key behind `uri`, without opening it.
     ///
     /// # Errors
-    /// [`Error`] for a file that is no key; [`crate::home::Error::Exposed`] for a key file that others can read.
+    /// [`Error`] for a file that is no key; [`durable_files::Error::Exposed`] for a key file that others can read.
     pub fn protection(&self, uri: &Uri) -> Result<Protection, crate::Error> {
         Ok(match uri {
+            #[cfg(feature = "file")]
             Uri::File(path) => match file::read(path)? {
                 None => Protection::Absent,
                 Some(file::Content::Plain(_)) => Protection::Permissions,
@@ -189,11 +211,13 @@ impl Keys {
             },
             Uri::Pkcs11(_) => Protection::Token,
             Uri::AwsKms(_) => Protection::Kms,
+            #[cfg(not(feature = "file"))]
+            Uri::File(_) => return Err(Error::Unsupported { uri: uri.clone() }.into()),
         })
     }
 
     /// Forgets what has been opened: the files behind it have been set aside.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         *self.opened() = Opened::default();
     }
 
@@ -204,28 +228,34 @@ impl Keys {
     pub fn make(&self, uri: &Uri, encrypt: bool) -> Result<Uri, crate::Error> {
         let mut opened = self.opened();
         let (uri, key): (Uri, Arc<dyn Key>) = match uri {
+            #[cfg(feature = "file")]
             Uri::File(path) => {
                 let passphrase = encrypt.then(|| self.choose(uri, &mut opened)).transpose()?;
                 let key = file::make(path, passphrase.as_ref())?;
                 if let Some(passphrase) = &passphrase {
-                    self.shared.passphrases.keep(uri, passphrase)?;
+                    self.shared.passphrases.keep(uri, passphrase).map_err(Error::Passphrases)?;
                 }
                 (uri.clone(), Arc::new(key))
             }
+            #[cfg(feature = "pkcs11")]
             Uri::Pkcs11(named) => {
                 let (uri, key) = pkcs11::make(named, &*self.shared.passphrases)?;
                 (uri, Arc::new(key))
             }
+            #[cfg(feature = "kms")]
             Uri::AwsKms(named) => {
-                let (uri, key) = kms::make(named, &self.shared.account)?;
+                let (uri, key) = kms::make(named, self.shared.kms.as_deref())?;
                 (uri, Arc::new(key))
             }
+            #[cfg(not(all(feature = "file", feature = "pkcs11", feature = "kms")))]
+            _ => return Err(Error::Unsupported { uri: uri.clone() }.into()),
         };
         opened.keys.insert(uri.clone(), key);
         Ok(uri)
     }
 
     /// The passphrase that the other key was made with, or a new one.
+    #[cfg(feature = "file")]
     fn choose(&self, uri: &Uri, opened: &mut Opened) -> Result<Passphrase, crate::Error> {
         if let Some(passphrase) = &opened.passphrase {
             return Ok(passphrase.clone());
@@ -240,13 +270,14 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Keys::open`] and [`Keys::make`]. A file that could not be written is as it was.
+    #[cfg(feature = "file")]
     pub fn encrypt(&self, files: &[std::path::PathBuf], new: Option<Passphrase>) -> Result<(), crate::Error> {
         let mut opened = self.opened();
         let mut keys = Vec::new();
         for path in files {
             let uri = Uri::File(path.clone());
             let key = match file::read(path)? {
-                None => return Err(super::Error::NoKey { uri }.into()),
+                None => return Err(crate::Error::NoKey { uri }),
                 Some(file::Content::Plain(key)) => key,
                 Some(file::Content::Encrypted(key)) => self.decrypt(&uri, &key, &mut opened)?,
             };
@@ -259,7 +290,7 @@ impl Keys {
         };
         for (uri, path, key) in &keys {
             file::write(path, key, Some(&passphrase))?;
-            self.shared.passphrases.keep(uri, &passphrase)?;
+            self.shared.passphrases.keep(uri, &passphrase).map_err(Error::Passphrases)?;
         }
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! The certificate profile: what root, signer, device and verification certificates contain. Pure; time is an argument.
 
 use aws_lc_rs::digest;
-use jitr::thing_name::{PUBLIC_KEY_SIZE, subject_key_identifier};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, KeyIdMethod,
     KeyUsagePurpose, PublicKeyData, SerialNumber,
 };
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, macros::datetime};
 
-use super::Error;
+use crate::Error;
+use crate::encoding::tlv;
+use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
 
 /// Size of every certificate serial number, in bytes.
 pub const SERIAL_NUMBER_SIZE: usize = 16;
@@ -187,8 +188,8 @@ fn base(subject: DistinguishedName, serial: SerialNumber, not_before: OffsetDate
 
 /// rcgen writes a subject key identifier only into CA certificates, so others get theirs as an extension.
 fn with_key_identifiers(params: &mut CertificateParams, point: &[u8; PUBLIC_KEY_SIZE]) {
-    let mut content = vec![0x04, 20];
-    content.extend(subject_key_identifier(point));
+    // 20 bytes are never too long for the encoder.
+    let content = tlv(der::Tag::OctetString, &[&subject_key_identifier(point)]).unwrap_or_default();
     params.custom_extensions = vec![CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, content)];
     params.use_authority_key_identifier_extension = true;
 }

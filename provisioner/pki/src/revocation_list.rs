@@ -1,4 +1,4 @@
-//! One list, checked with its CA's certificate, and the lists of a folder.
+//! Certificate revocation lists (RFC 5280, section 5): read, and checked with their CA's certificate.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ impl CaCertificate {
     }
 
     /// Whether a certificate names this CA as its issuer.
-    pub(super) fn is_issuer_of(&self, certificate: &X509Certificate<'_>) -> bool {
+    pub fn is_issuer_of(&self, certificate: &X509Certificate<'_>) -> bool {
         certificate.issuer().as_raw() == self.subject
     }
 }
@@ -107,6 +107,7 @@ pub struct RevocationList {
     serials: BTreeSet<Vec<u8>>,
     /// When the CA will have published another one, seconds since 1970.
     next_update: Option<i64>,
+    number: Option<u64>,
 }
 
 impl RevocationList {
@@ -115,25 +116,55 @@ impl RevocationList {
     /// # Errors
     /// If it is no list, or not this CA's.
     pub fn verified(bytes: Vec<u8>, origin: &str, ca: &CaCertificate) -> Result<Self, RevocationError> {
-        let format =
-            |what: String, expected: &'static str| move |_| RevocationError::Format { what, expected };
         let der = der(bytes);
-        let (_, list) = CertificateRevocationList::from_der(&der)
-            .map_err(format(origin.to_owned(), "a certificate revocation list"))?;
-        let (_, certificate) = X509Certificate::from_der(&ca.der)
-            .map_err(format(ca.path.display().to_string(), "a certificate"))?;
+        let list = Self::parsed(&der, origin)?;
+        let (_, certificate) = X509Certificate::from_der(&ca.der).map_err(|_| RevocationError::Format {
+            what: ca.path.display().to_string(),
+            expected: "a certificate",
+        })?;
         let own = list.issuer().as_raw() == ca.subject;
         if !own || list.verify_signature(certificate.public_key()).is_err() {
             return Err(RevocationError::Signature { list: origin.to_owned(), ca: ca.path.clone() });
         }
-        Ok(Self {
-            issuer: ca.subject.clone(),
+        Ok(Self::of(&list))
+    }
+
+    /// Reads a list, PEM or DER, whoever signed it. `origin` is named in errors.
+    ///
+    /// # Errors
+    /// If it is no list.
+    pub fn unverified(bytes: Vec<u8>, origin: &str) -> Result<Self, RevocationError> {
+        Ok(Self::of(&Self::parsed(&der(bytes), origin)?))
+    }
+
+    fn parsed<'a>(der: &'a [u8], origin: &str) -> Result<CertificateRevocationList<'a>, RevocationError> {
+        let list = CertificateRevocationList::from_der(der);
+        list.map(|(_, list)| list).map_err(|_| RevocationError::Format {
+            what: origin.to_owned(),
+            expected: "a certificate revocation list",
+        })
+    }
+
+    fn of(list: &CertificateRevocationList<'_>) -> Self {
+        Self {
+            issuer: list.issuer().as_raw().to_owned(),
             serials: list
                 .iter_revoked_certificates()
                 .map(|entry| significant(entry.raw_serial()).to_owned())
                 .collect(),
             next_update: list.next_update().map(|time| time.timestamp()),
-        })
+            number: list.crl_number().and_then(|number| number.to_string().parse().ok()),
+        }
+    }
+
+    /// How many certificates are on it.
+    pub fn revoked(&self) -> usize {
+        self.serials.len()
+    }
+
+    /// Its number, if it has one (RFC 5280, section 5.2.3).
+    pub fn number(&self) -> Option<u64> {
+        self.number
     }
 
     /// Whether the CA should have published another list by now.
@@ -146,54 +177,25 @@ impl RevocationList {
         self.next_update
     }
 
-    pub(super) fn names(&self, certificate: &X509Certificate<'_>) -> bool {
+    /// Whether a certificate of this issuer is on it.
+    pub fn names(&self, certificate: &X509Certificate<'_>) -> bool {
         certificate.issuer().as_raw() == self.issuer
             && self.serials.contains(significant(certificate.raw_serial()))
     }
 }
 
-/// The lists of a folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RevocationLists(Vec<RevocationList>);
-
-impl RevocationLists {
-    /// Reads every `NAME.crl` of a folder, each checked with the CA's certificate beside it, `NAME.crt`.
-    ///
-    /// A list whose next update is overdue counts all the same: what was withdrawn stays withdrawn, and no waiting brings
-    /// another list into the package. The log warns.
-    ///
-    /// # Errors
-    /// Names the file that cannot be used. Nothing is skipped.
-    pub fn read(folder: &Path) -> Result<Self, RevocationError> {
-        let list = |path: &PathBuf| {
-            let ca = CaCertificate::read(&path.with_extension("crt"))?;
-            let bytes =
-                std::fs::read(path).map_err(|source| RevocationError::Read { path: path.clone(), source })?;
-            let list = RevocationList::verified(bytes, &path.display().to_string(), &ca)?;
-            if list.is_overdue() {
-                tracing::warn!(list = %path.display(), "the revocation list's next update is overdue");
-            }
-            Ok(list)
-        };
-        files(folder, "crl")?.iter().map(list).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Whether a certificate, PEM, is on its issuer's list.
-    pub fn contains(&self, certificate_pem: &str) -> bool {
-        let named = |certificate: &X509Certificate<'_>| self.0.iter().any(|list| list.names(certificate));
-        with_certificate(certificate_pem, named).unwrap_or(false)
-    }
-}
-
 /// Does something with a certificate, PEM, if it can be read.
-pub(super) fn with_certificate<T>(pem: &str, work: impl FnOnce(&X509Certificate<'_>) -> T) -> Option<T> {
+pub fn with_certificate<T>(pem: &str, work: impl FnOnce(&X509Certificate<'_>) -> T) -> Option<T> {
     let (_, pem) = parse_x509_pem(pem.as_bytes()).ok()?;
     let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
     Some(work(&certificate))
 }
 
 /// The files `NAME.extension` of a folder, in the order of their names.
-fn files(folder: &Path, extension: &'static str) -> Result<Vec<PathBuf>, RevocationError> {
+///
+/// # Errors
+/// If the folder cannot be read, or has none.
+pub fn files(folder: &Path, extension: &'static str) -> Result<Vec<PathBuf>, RevocationError> {
     let unreadable = |source| RevocationError::Read { path: folder.to_owned(), source };
     let mut paths = std::fs::read_dir(folder)
         .map_err(unreadable)?
@@ -221,6 +223,3 @@ fn significant(serial: &[u8]) -> &[u8] {
     let zeros = serial.iter().take_while(|byte| **byte == 0).count();
     &serial[zeros..]
 }
-
-#[cfg(test)]
-pub(super) mod tests;

@@ -8,11 +8,9 @@ use clap::{Args, ValueEnum};
 use tokio::task;
 
 use super::{Context, Error};
-use crate::Error as TopError;
-use crate::board::disk::{self, Disk, Firmware};
-use crate::board::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
-use crate::board::{self, Kit, ports};
-use crate::home;
+use iot_kit::disk::{self, Disk, Firmware};
+use iot_kit::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
+use iot_kit::{Kit, ports};
 
 /// Environment variable with the passphrase of the Wi-Fi network.
 pub(super) const PASSPHRASE_VARIABLE: &str = "MICROCHIP_IOT_PSK";
@@ -105,7 +103,7 @@ impl Wifi {
         &self,
         given: Option<String>,
         context: &Context,
-    ) -> Result<Option<Credentials>, TopError> {
+    ) -> Result<Option<Credentials>, Error> {
         let Some(ssid) = &self.wifi_ssid else { return Ok(None) };
         let authentication = self.wifi_auth.map_or(Authentication::WpaPsk, Into::into);
         let secret = match (authentication, given, &self.psk_file) {
@@ -132,15 +130,15 @@ impl Wifi {
                 }
             },
         };
-        let credentials = Credentials::new(ssid, &secret, authentication).map_err(board::Error::from)?;
+        let credentials = Credentials::new(ssid, &secret, authentication).map_err(iot_kit::Error::from)?;
         Ok(Some(credentials))
     }
 }
 
 /// The first line of a file.
-fn secret_in(file: &Path) -> Result<String, TopError> {
+fn secret_in(file: &Path) -> Result<String, Error> {
     let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
-    let bytes = home::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
+    let bytes = durable_files::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
     let text = String::from_utf8(bytes).map_err(|_| refuse("it is not text"))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
@@ -171,9 +169,9 @@ impl FirmwareAndWifi {
     ///
     /// # Errors
     /// A file cannot be read or is no image; see [`Wifi::credentials`].
-    pub(super) fn prepare(&self, context: &Context) -> Result<Around, TopError> {
+    pub(super) fn prepare(&self, context: &Context) -> Result<Around, Error> {
         let read = |path: &Option<PathBuf>| {
-            path.as_deref().map(Firmware::read).transpose().map_err(board::Error::from)
+            path.as_deref().map(Firmware::read).transpose().map_err(iot_kit::Error::from)
         };
         Ok(Around {
             before: read(&self.provision_firmware)?,
@@ -203,11 +201,11 @@ impl Around {
     ///
     /// # Errors
     /// There is no disk, or an image does not suit the kit.
-    pub(super) fn check_for(&self, kit: &Kit) -> Result<(), TopError> {
+    pub(super) fn check_for(&self, kit: &Kit) -> Result<(), Error> {
         for firmware in self.before.iter().chain(&self.after) {
             let disk = self.disk.of(kit)?;
             if let Some(target) = disk.info().target {
-                firmware.check_for(target).map_err(board::Error::from)?;
+                firmware.check_for(target).map_err(iot_kit::Error::from)?;
             }
         }
         Ok(())
@@ -217,7 +215,7 @@ impl Around {
     ///
     /// # Errors
     /// Those of the kit's disk.
-    pub(super) async fn before(&self, context: &Context, kit: Kit) -> Result<Kit, TopError> {
+    pub(super) async fn before(&self, context: &Context, kit: Kit) -> Result<Kit, Error> {
         let kit = match &self.before {
             Some(firmware) => {
                 self.announce(context, 1, "Provisioning firmware");
@@ -233,7 +231,7 @@ impl Around {
     ///
     /// # Errors
     /// Those of the kit's disk and of the application's console.
-    pub(super) async fn after(&self, context: &Context, mut kit: Kit) -> Result<(), TopError> {
+    pub(super) async fn after(&self, context: &Context, mut kit: Kit) -> Result<(), Error> {
         let mut step = 1 + usize::from(self.before.is_some());
         if let Some(firmware) = &self.after {
             step += 1;
@@ -250,7 +248,7 @@ impl Around {
 }
 
 impl DiskOption {
-    fn of(&self, kit: &Kit) -> Result<Disk, board::Error> {
+    fn of(&self, kit: &Kit) -> Result<Disk, iot_kit::Error> {
         Ok(Disk::of(kit.serial.as_deref(), self.disk.as_deref())?)
     }
 
@@ -258,12 +256,7 @@ impl DiskOption {
     ///
     /// # Errors
     /// Those of the kit's disk.
-    pub(super) async fn program(
-        self,
-        context: &Context,
-        firmware: Firmware,
-        kit: Kit,
-    ) -> Result<Kit, TopError> {
+    pub(super) async fn program(self, context: &Context, firmware: Firmware, kit: Kit) -> Result<Kit, Error> {
         blocking(context, "Programming", move || {
             self.of(&kit)?.program(&firmware)?;
             ports::wait_for(&kit)
@@ -280,13 +273,13 @@ impl DiskOption {
         context: &Context,
         credentials: Credentials,
         kit: Kit,
-    ) -> Result<Way, TopError> {
+    ) -> Result<Way, Error> {
         blocking(context, "Setting the Wi-Fi credentials", move || match self.of(&kit) {
             Ok(disk) => {
                 disk.send_wifi(&credentials)?;
                 Ok(Way::Disk)
             }
-            Err(board::Error::Disk(disk::Error::NoDisk { .. })) => {
+            Err(iot_kit::Error::Disk(disk::Error::NoDisk { .. })) => {
                 let mut console = ports::open_at(&kit.port, CONSOLE_BAUD_RATE)?;
                 credentials.send(&mut console, &kit.port)?;
                 Ok(Way::Console)
@@ -311,8 +304,8 @@ pub(super) enum Way {
 async fn blocking<T: Send + 'static>(
     context: &Context,
     what: &str,
-    work: impl FnOnce() -> Result<T, board::Error> + Send + 'static,
-) -> Result<T, TopError> {
+    work: impl FnOnce() -> Result<T, iot_kit::Error> + Send + 'static,
+) -> Result<T, Error> {
     let _progress = context.progress(what);
     match task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),

@@ -7,10 +7,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Context, Output};
-use crate::Error;
-use crate::audit::{Document, Entry, Finding, Log, Verified, verify};
-use crate::ca::certificate::rfc3339;
-use crate::ledger::Since;
+use crate::cli::Error;
+use crate::state::audit::{Document, Entry, Finding, Log, Verified, verify};
+use crate::state::ledger::Since;
+use device_pki::certificate::rfc3339;
 
 /// What to do with the audit log.
 #[derive(Debug, Subcommand)]
@@ -88,7 +88,7 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
                 }
                 Some(first) => {
                     let (first, count) = (first.clone(), verified.findings.len());
-                    Err(super::Error::Audit(Broken { first, count }).into())
+                    Err(Error::Audit(Broken { first, count }).into())
                 }
             }
         }

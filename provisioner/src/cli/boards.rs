@@ -1,8 +1,8 @@
 //! `boards`: the kits that are plugged in.
 
 use super::Context;
-use crate::Error;
-use crate::board::ports;
+use crate::cli::Error;
+use iot_kit::ports;
 
 /// Lists the kits, one a line.
 ///

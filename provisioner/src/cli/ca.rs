@@ -13,10 +13,12 @@ pub(super) mod retired;
 mod rotate;
 
 use super::Context;
-use crate::Error;
-use crate::ca::key::Uri;
-use crate::ca::store::Role;
-use crate::ca::{Certificate, authorities, certificate, create as creation, export, store};
+use crate::cli::Error;
+use crate::state::store::Role;
+use crate::state::{authorities, store};
+use crate::work::{create as creation, export};
+use device_pki::key::Uri;
+use device_pki::{Certificate, certificate};
 
 /// What to do with the certificate authorities.
 #[derive(Debug, Subcommand)]
@@ -146,7 +148,7 @@ fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Er
     files.extend([Role::Root, Role::Signer].map(|role| context.home.file(role.key_file())));
     files.retain(|file| file.exists());
     if files.is_empty() {
-        return Err(super::Error::usage(
+        return Err(Error::usage(
             "there is no key file in the home",
             "keys in a token or in AWS KMS are protected there",
         )
@@ -198,9 +200,10 @@ fn show(context: &Context) -> Result<(), Error> {
         now,
     };
     context.result(&shown, &shown);
-    retired::show(context, (chain.root(), &shown.root.key), now)
+    retired::show(context, &shown.root, now)
 }
 
+/// A certificate authority, and where its key is.
 #[derive(Serialize)]
 struct Authority {
     #[serde(flatten)]
@@ -236,7 +239,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::ca::key::Protection;
+    use device_pki::key::Protection;
 
     /// The chain of a fixed pair of keys; made once with `provisioner ca create`.
     #[test]

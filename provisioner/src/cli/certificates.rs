@@ -6,13 +6,13 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::{Context, Output};
-use crate::Error;
-use crate::audit;
-use crate::ca::authorities::{self, Authority};
-use crate::ca::crl::Records;
-use crate::cloud::{Account, certificates};
-use crate::inventory::{self, Device, Difference, InAccount, Sources};
-use crate::ledger::Ledger;
+use crate::cli::Error;
+use crate::state::audit;
+use crate::state::authorities::{self, Authority};
+use crate::state::ledger::Ledger;
+use crate::state::revocations::Records;
+use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
+use iot_account::certificates;
 
 /// Arguments of `certificates`.
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 
 /// Every page of the account's lists.
 async fn in_account(context: &Context, authorities: &[Authority]) -> Result<InAccount, Error> {
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let account = context.account().await?;
     let _progress = context.progress("reading the account's certificates");
     let mut found = InAccount::default();
     for listed in certificates::all(&account).await? {

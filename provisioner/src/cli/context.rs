@@ -11,9 +11,12 @@ use serde::Serialize;
 
 use super::passphrase::Sources;
 use super::{Global, Output};
-use crate::audit::Log;
-use crate::ca::key::{Keys, kms};
-use crate::home::{self, Home};
+use crate::state;
+use crate::state::audit::Log;
+use crate::state::home::Home;
+use crate::work::kms;
+use device_pki::key::Keys;
+use iot_account::Account;
 
 /// Work shorter than this shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
@@ -33,16 +36,24 @@ impl Context {
     /// The surroundings that the global flags ask for.
     ///
     /// # Errors
-    /// [`home::Error::NoHome`] when neither the flags nor the system say where the home folder is.
-    pub fn new(global: Global) -> Result<Self, home::Error> {
+    /// [`state::Error::NoHome`] when neither the flags nor the system say where the home folder is.
+    pub fn new(global: Global) -> Result<Self, state::Error> {
         let root = match &global.home {
             Some(root) => root.clone(),
-            None => BaseDirs::new().ok_or(home::Error::NoHome)?.home_dir().join(".microchip-iot"),
+            None => BaseDirs::new().ok_or(state::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
         let home = Home::at(root);
         let account = kms::Settings { profile: global.profile.clone(), region: global.region.clone() };
-        let keys = Keys::opened_by(Sources::new(&global), account, Log::of(&home));
+        let keys = Keys::with_kms(Sources::new(&global), account, Log::of(&home));
         Ok(Self { global, home, keys })
+    }
+
+    /// The account that the global flags and the standard settings name.
+    ///
+    /// # Errors
+    /// As [`Account::load`].
+    pub async fn account(&self) -> Result<Account, iot_account::Error> {
+        Account::load(self.global.profile.as_deref(), self.global.region.as_deref()).await
     }
 
     /// A result: `human` as text, or `json` as one line, whichever was asked for.

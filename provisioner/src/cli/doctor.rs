@@ -11,12 +11,11 @@ use time::OffsetDateTime;
 
 use super::next_step::{next_step, remedy};
 use super::{Context, Error, setup};
-use crate::Error as TopError;
-use crate::ca::{self, Certificate, Chain};
-use crate::cloud::doctor::{self, Device, Diagnosis, Finding, Link, Subject, Verdict};
-use crate::cloud::{self, Account};
-use crate::home;
-use crate::provision::{CERTIFICATE, THING_NAME};
+use crate::state::board::{CERTIFICATE, THING_NAME};
+use crate::state::store;
+use device_pki::{Certificate, Chain};
+use iot_account::Resource;
+use iot_account::doctor::{self, Device, Diagnosis, Finding, Subject, Verdict};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -47,12 +46,12 @@ pub struct Arguments {
     options: setup::Options,
 }
 
-pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let settings = arguments.options.settings()?;
     let device = device(arguments, context)?;
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let account = context.account().await?;
     let now = OffsetDateTime::now_utc();
-    let chain = ca::store::load(&context.home, &context.keys, now);
+    let chain = store::load(&context.home, &context.keys, now);
     let signer = chain.as_ref().ok().map(Chain::signer);
     let just_in_time = arguments.method == setup::Method::Jitr;
     let subject = Subject { signer, settings: &settings, just_in_time, device: device.as_ref(), now };
@@ -72,23 +71,24 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
     }
     drop(progress);
-    if let Err(error) = &chain {
+    let no_chain = chain.err().map(Error::from);
+    if let Some(error) = &no_chain {
         note_chain(&mut diagnosis, error);
     }
-    show(context, &diagnosis, chain.as_ref().err());
-    diagnosis.verdict().map_err(cloud::Error::Doctor)?;
+    show(context, &diagnosis, no_chain.as_ref());
+    diagnosis.verdict().map_err(iot_account::Error::Doctor)?;
     Ok(())
 }
 
 /// The board or thing that is meant.
-fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, TopError> {
+fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Error> {
     if let Some(thing) = &arguments.thing {
         return Ok(Some(Device::Thing(thing.clone())));
     }
     let Some(board) = &arguments.board else { return Ok(None) };
     let folder = if board.is_dir() { board.clone() } else { context.home.root().join(board) };
     let path = folder.join(CERTIFICATE);
-    let Some(pem) = home::read(&path)? else {
+    let Some(pem) = durable_files::read(&path)? else {
         return Err(Error::usage(
             format!("there is no {}", path.display()),
             "name the folder of a provisioned board or its serial number; `provisioner boards` lists those plugged in",
@@ -96,18 +96,18 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, To
         .into());
     };
     let certificate = Certificate::from_pem(&pem)
-        .map_err(|source| ca::Error::Malformed { file: path.display().to_string(), source })?;
-    let stored_name =
-        home::read(&folder.join(THING_NAME))?.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+        .map_err(|source| device_pki::Error::Malformed { file: path.display().to_string(), source })?;
+    let stored_name = durable_files::read(&folder.join(THING_NAME))?
+        .map(|name| String::from_utf8_lossy(&name).trim().to_owned());
     Ok(Some(Device::Board { certificate, stored_name }))
 }
 
 /// `no_chain` is why there is no signer CA on this computer.
-fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&TopError>) {
+fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
     let last = diagnosis.findings.len().saturating_sub(1);
     for (index, finding) in diagnosis.findings.iter().enumerate() {
         let help = match (no_chain, finding.link) {
-            (Some(error), Link::SignerCa) => Some(next_step(error)),
+            (Some(error), Resource::SignerCa) => Some(next_step(error)),
             _ => finding.remedy.as_ref().map(remedy),
         };
         let branch = Branch { finding, help, last: index == last };
@@ -167,8 +167,8 @@ impl fmt::Display for Branch<'_> {
 }
 
 /// Says in the place of the signer CA why there is none on this computer.
-fn note_chain(diagnosis: &mut Diagnosis, error: &TopError) {
-    if let Some(finding) = diagnosis.findings.iter_mut().find(|finding| finding.link == Link::SignerCa) {
+fn note_chain(diagnosis: &mut Diagnosis, error: &Error) {
+    if let Some(finding) = diagnosis.findings.iter_mut().find(|finding| finding.link == Resource::SignerCa) {
         finding.found = vec![error.to_string()];
     }
 }

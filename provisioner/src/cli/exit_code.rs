@@ -1,10 +1,12 @@
 //! What the process ends with: the one place that knows a number for each error.
 
-use super::Error as CliError;
-use crate::board::{self, disk, wifi};
-use crate::ca::{self, key};
-use crate::cloud::{self, register, replay, revoke, setup, teardown};
-use crate::{Error, home, line, provision};
+use device_pki::key;
+use iot_account::{register, replay, revoke, setup, teardown};
+use iot_kit::{disk, wifi};
+
+use super::Error;
+use crate::state;
+use crate::work::{self, AuthorityError, fleet, provision};
 
 /// What the process ends with. Scripts rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,54 +29,84 @@ pub enum ExitCode {
 /// What an error ends the process with.
 pub(super) fn exit_code(error: &Error) -> ExitCode {
     match error {
-        Error::Home(error) => files(error),
-        Error::Ca(error) => pki(error),
-        Error::Audit(_) => ExitCode::Failed,
-        Error::Board(error) => kit(error),
-        Error::Cloud(error) => account(error),
-        Error::Provision(error) => provision(error),
-        Error::Line(line::Error::Aborted { .. } | line::Error::Thread { .. }) => ExitCode::Failed,
-        Error::Cli(error) => cli(error),
+        Error::Work(error) => self::work(error),
+        Error::Usage { .. } | Error::File { .. } => ExitCode::Usage,
+        Error::Boards { exit_code, .. } => *exit_code,
+        Error::Unconfirmed { .. } | Error::Declined => ExitCode::Refused,
+        Error::Start { .. }
+        | Error::Terminal { .. }
+        | Error::Keyring { .. }
+        | Error::Ledger(_)
+        | Error::Audit(_) => ExitCode::Failed,
     }
 }
 
-fn files(error: &home::Error) -> ExitCode {
-    use home::Error as E;
+/// What a failure of the work ends the process with.
+pub(super) fn work(error: &work::Error) -> ExitCode {
+    use work::Error as E;
     match error {
-        E::NoHome => ExitCode::Usage,
+        E::File(error) => file(error),
+        E::Pki(error) => pki(error),
+        E::State(error) => state(error),
+        E::Kit(error) => kit(error),
+        E::Account(error) => account(error),
+        E::Authority(AuthorityError::OtherKey { .. } | AuthorityError::NotEncrypted { .. }) => {
+            ExitCode::Refused
+        }
+        E::Authority(AuthorityError::RootElsewhere { .. }) => ExitCode::Failed,
+        E::Authority(
+            AuthorityError::ExportPlace { .. }
+            | AuthorityError::NextKey { .. }
+            | AuthorityError::SameKey { .. },
+        ) => ExitCode::Usage,
+        E::Provision(error) => provision(error),
+        E::Fleet(fleet::Error::Aborted { .. } | fleet::Error::Thread { .. }) => ExitCode::Failed,
+    }
+}
+
+fn file(error: &durable_files::Error) -> ExitCode {
+    use durable_files::Error as E;
+    match error {
         E::Io { .. } => ExitCode::Failed,
         E::Exposed { .. } | E::Symlink { .. } | E::Busy { .. } => ExitCode::Refused,
-        E::FolderName { .. } => ExitCode::Board,
     }
 }
 
-fn pki(error: &ca::Error) -> ExitCode {
-    use ca::Error as E;
+fn state(error: &state::Error) -> ExitCode {
+    use state::Error as E;
     match error {
-        E::Name { .. }
-        | E::NoAuthority { .. }
-        | E::ExportPlace { .. }
-        | E::NextKey { .. }
-        | E::SameKey { .. } => ExitCode::Usage,
-        E::Withdrawn { .. } | E::Rotating { .. } | E::OtherKey { .. } => ExitCode::Refused,
-        E::Request | E::NotP256 => ExitCode::Board,
-        E::Key(error) => key(error),
+        E::File(error) => file(error),
+        E::Pki(error) => pki(error),
+        E::NoHome | E::NoAuthority { .. } => ExitCode::Usage,
+        E::FolderName { .. } => ExitCode::Board,
+        E::Withdrawn { .. } | E::Rotating { .. } => ExitCode::Refused,
         E::Missing { .. }
         | E::Incomplete { .. }
-        | E::Malformed { .. }
         | E::KeyUri { .. }
-        | E::RootElsewhere { .. }
-        | E::NoKey { .. }
         | E::RootOffline { .. }
-        | E::Revocations { .. }
+        | E::Revocations { .. } => ExitCode::Failed,
+    }
+}
+
+fn pki(error: &device_pki::Error) -> ExitCode {
+    use device_pki::Error as E;
+    match error {
+        E::File(error) => file(error),
+        E::Key(error) => key(error),
+        E::Name { .. } => ExitCode::Usage,
+        E::Request | E::NotP256 => ExitCode::Board,
+        E::Malformed { .. }
+        | E::NoKey { .. }
         | E::KeyMismatch { .. }
-        | E::NotSelfSigned
-        | E::ForeignSigner
+        | E::NotSelfSigned { .. }
+        | E::ForeignSigner { .. }
         | E::NotCa { .. }
         | E::NoKeyIdentifier { .. }
         | E::NotValidNow { .. }
         | E::Random
-        | E::Sign(_) => ExitCode::Failed,
+        | E::Sign(_)
+        // The audit log is what observes signatures.
+        | E::Withheld(_) => ExitCode::Failed,
     }
 }
 
@@ -83,12 +115,13 @@ fn key(error: &key::Error) -> ExitCode {
     match error {
         E::NoPassphrase { .. } | E::ShortPassphrase | E::PassphrasesDiffer => ExitCode::Usage,
         E::NoKmsKey { .. } | E::KmsState { .. } => ExitCode::Aws,
-        E::Aws(error) => account(error),
-        E::NotEncrypted { .. } => ExitCode::Refused,
+        // The way to KMS is the account, and passphrases come from the command line.
+        E::Aws(cause) => cause.downcast_ref().map_or(ExitCode::Aws, account),
+        E::Passphrases(cause) => cause.downcast_ref().map_or(ExitCode::Failed, exit_code),
         E::Malformed { .. }
         | E::Cipher { .. }
         | E::WrongPassphrase { .. }
-        | E::Keyring { .. }
+        | E::Unsupported { .. }
         | E::Module { .. }
         | E::NoToken { .. }
         | E::SeveralTokens { .. }
@@ -104,8 +137,8 @@ fn key(error: &key::Error) -> ExitCode {
     }
 }
 
-fn kit(error: &board::Error) -> ExitCode {
-    use board::Error as E;
+fn kit(error: &iot_kit::Error) -> ExitCode {
+    use iot_kit::Error as E;
     match error {
         E::PortsFile { .. } => ExitCode::Usage,
         E::Disk(disk::Error::NotADisk { .. } | disk::Error::Read { .. } | disk::Error::Image { .. }) => {
@@ -148,8 +181,8 @@ fn kit(error: &board::Error) -> ExitCode {
     }
 }
 
-fn account(error: &cloud::Error) -> ExitCode {
-    use cloud::Error as E;
+fn account(error: &iot_account::Error) -> ExitCode {
+    use iot_account::Error as E;
     match error {
         E::Sandbox { .. } => ExitCode::Refused,
         E::NoRegion | E::MalformedRegion { .. } | E::ProfileNotFound { .. } => ExitCode::Usage,
@@ -157,11 +190,11 @@ fn account(error: &cloud::Error) -> ExitCode {
         E::Register(register::Error::Policy { .. })
         | E::Replay(replay::Error::NotAQueue { .. })
         | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
-        E::Register(register::Error::Incomplete { .. })
+        E::Register(register::Error::Incomplete { .. } | register::Error::Entry { .. })
         | E::Replay(replay::Error::Incomplete { .. })
-        | E::Teardown(teardown::Error::Unfinished { .. } | teardown::Error::Home(_)) => ExitCode::Failed,
+        | E::Teardown(teardown::Error::Unfinished { .. } | teardown::Error::File(_)) => ExitCode::Failed,
         E::Register(register::Error::Busy { .. }) => ExitCode::Refused,
-        E::Register(register::Error::Home(error)) => files(error),
+        E::Register(register::Error::File(error)) => file(error),
         E::Setup(_)
         | E::Doctor(_)
         | E::Register(register::Error::Prepare(_))
@@ -190,16 +223,5 @@ fn provision(error: &provision::Error) -> ExitCode {
         E::Store(_) | E::Inconsistent | E::NoSigner { .. } | E::NotValidNow { .. } => ExitCode::Failed,
         E::ReadBack { .. } | E::Factory(_) => ExitCode::Board,
         E::ForeignKey { .. } => ExitCode::Refused,
-    }
-}
-
-fn cli(error: &CliError) -> ExitCode {
-    match error {
-        CliError::Usage { .. } | CliError::File { .. } => ExitCode::Usage,
-        CliError::Boards { exit_code, .. } => *exit_code,
-        CliError::Unconfirmed { .. } | CliError::Declined => ExitCode::Refused,
-        CliError::Start { .. } | CliError::Terminal { .. } | CliError::Ledger(_) | CliError::Audit(_) => {
-            ExitCode::Failed
-        }
     }
 }

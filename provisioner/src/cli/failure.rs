@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::Output;
 use super::exit_code::{ExitCode, exit_code};
 use super::next_step::next_step;
-use crate::Error;
+use crate::cli::Error;
+use crate::work::chain;
 
 /// The object that a program reads.
 #[derive(Serialize)]
@@ -26,7 +27,7 @@ const HELP: Style = AnsiColor::Cyan.on_default().bold();
 /// Shows `error` and says what the process ends with.
 pub(super) fn show(error: &Error, output: Output) -> ExitCode {
     let code = exit_code(error);
-    let message = error.chain().join(": ");
+    let message = chain(error).join(": ");
     let help = next_step(error);
     // A closed stderr leaves nobody to tell.
     let _ = anstream::stderr().lock().write_all(text(error, &help).as_bytes());
@@ -52,7 +53,7 @@ pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
 
 fn text(error: &Error, help: &str) -> String {
     let mut text = String::new();
-    for (depth, message) in error.chain().iter().enumerate() {
+    for (depth, message) in chain(error).iter().enumerate() {
         if depth == 0 {
             text.push_str(&format!("{ERROR}error:{ERROR:#} {message}\n"));
         } else {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::around::DiskOption;
 use super::{Context, provision::Choice};
-use crate::Error;
-use crate::board::disk::Firmware;
+use crate::cli::Error;
+use iot_kit::disk::Firmware;
 
 /// Arguments of `flash`.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub struct Arguments {
 /// # Errors
 /// Those of the file, the kit and its disk.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
-    let firmware = Firmware::read(&arguments.file).map_err(crate::board::Error::from)?;
+    let firmware = Firmware::read(&arguments.file).map_err(iot_kit::Error::from)?;
     let kit = arguments.choice.kit(context)?;
     if context.global.dry_run {
         context.note(format_args!("would put {} into {kit}", arguments.file.display()));

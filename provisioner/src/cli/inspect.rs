@@ -6,9 +6,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Context, provision::Choice};
-use crate::Error;
-use crate::board::inspection::{self, Inspection};
-use crate::board::{Session, ports};
+use crate::cli::Error;
+use crate::work::inspection::{self, Inspection};
+use iot_kit::{Session, ports};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]

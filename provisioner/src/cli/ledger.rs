@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use super::Context;
-use crate::Error;
-use crate::home::{self, Access};
-use crate::ledger::check::{Finding, check};
-use crate::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
+use crate::cli::Error;
+use crate::state::ledger::check::{Finding, check};
+use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
+use durable_files::Access;
 
 /// Arguments of `ledger`.
 #[derive(Debug, Args)]
@@ -118,12 +118,12 @@ fn print(entries: &[&Entry], context: &Context) {
 }
 
 fn write(entries: &[&Entry], file: &Path) -> Result<(), Error> {
-    let fail = |source| home::Error::io("write", file, source);
+    let fail = |source| durable_files::Error::io("write", file, source);
     let csv = to_csv(entries.iter().copied()).map_err(|error| fail(std::io::Error::other(error)))?;
     if file == Path::new("-") {
         std::io::stdout().lock().write_all(&csv).map_err(fail)?;
     } else {
-        home::write(file, &csv, Access::Public)?;
+        durable_files::write(file, &csv, Access::Public)?;
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<()
         context.note(format_args!("{attempts} attempts: every key and serial number belongs to one board"));
         return Ok(());
     }
-    Err(super::Error::Ledger(Doubled { findings: findings.len() }).into())
+    Err(Error::Ledger(Doubled { findings: findings.len() }).into())
 }
 
 struct Head;

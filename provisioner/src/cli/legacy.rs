@@ -8,11 +8,10 @@ use time::OffsetDateTime;
 
 use super::provision::Order;
 use super::{Context, Error, around, line, provision, setup};
-use crate::Error as TopError;
-use crate::ca;
-use crate::cloud::Account;
-use crate::provision::Method;
-use crate::station::Origin;
+use crate::state::{self, store};
+use crate::work::create;
+use crate::work::provision::{Method, Origin};
+use device_pki::Chain;
 
 /// Long options that the existing tool spells with one dash.
 const SINGLE_DASH: [&str; 4] = ["app", "ssid", "psk", "auth"];
@@ -150,7 +149,7 @@ fn is_single_dash(text: &str) -> bool {
 }
 
 /// Certificate authority, account and board in one go; what is done already is left as it is.
-pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError> {
+pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     let method = flags.check()?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
     if method == Method::Sandbox {
@@ -162,7 +161,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
     let around = flags.around.prepare(context)?;
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let account = context.account().await?;
     let kit = (!context.global.dry_run).then(|| choice.kit(context)).transpose()?;
     if let Some(kit) = &kit {
         around.check_for(kit)?;
@@ -180,7 +179,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
     };
     match kit {
         Some(kit) => {
-            let (origin, endpoint, force) = (Origin::Chain, Some(endpoint), flags.force);
+            let (origin, endpoint, force) = (Origin::Chain(()), Some(endpoint), flags.force);
             let order = Order { method, origin, endpoint, force, register };
             provision::all_steps(context, kit, order, line::StationOptions::default(), &around).await
         }
@@ -192,25 +191,23 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), TopError>
 }
 
 /// The certificate authority, made if there is none yet; `None` in a dry run that would make one.
-fn chain(context: &Context) -> Result<Option<ca::Chain>, TopError> {
+fn chain(context: &Context) -> Result<Option<Chain>, Error> {
     let now = OffsetDateTime::now_utc();
-    match ca::store::load(&context.home, &context.keys, now) {
-        Err(TopError::Ca(ca::Error::Missing { folder })) if context.global.dry_run => {
+    match store::load(&context.home, &context.keys, now) {
+        Err(state::Error::Missing { folder }) if context.global.dry_run => {
             context.note(format_args!("would make a certificate authority in {}", folder.display()));
             Ok(None)
         }
-        Err(TopError::Ca(ca::Error::Missing { .. } | ca::Error::Incomplete { .. }))
-            if !context.global.dry_run =>
-        {
-            let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None)?;
-            let order = ca::create::Order::new(names);
-            let created = ca::create::create(&context.home, &context.keys, &order, now)?;
+        Err(state::Error::Missing { .. } | state::Error::Incomplete { .. }) if !context.global.dry_run => {
+            let names = create::Names::new(create::DEFAULT_ORGANISATION, None, None)?;
+            let order = create::Order::new(names);
+            let created = create::create(&context.home, &context.keys, &order, now)?;
             let folder = context.home.root().display();
             context
                 .note(format_args!("made a certificate authority in {folder}: {}", created.made.join(", ")));
-            Ok(Some(ca::store::load(&context.home, &context.keys, now)?))
+            Ok(Some(store::load(&context.home, &context.keys, now)?))
         }
-        found => found.map(Some),
+        found => Ok(Some(found?)),
     }
 }
 

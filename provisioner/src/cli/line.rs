@@ -12,13 +12,13 @@ use tokio::task;
 
 use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output};
-use crate::Error;
-use crate::board::{self, Kit, ports};
-use crate::label::{self, Labels};
-use crate::line::{self, Interrupter, Line};
-use crate::provision::Report;
-use crate::station::{Settings, Station};
+use crate::cli::Error;
+use crate::work::fleet::{self, Fleet, Interrupter};
+use crate::work::label::{self, Labels};
+use crate::work::provision::Report;
+use crate::work::station::{Settings, Station};
 use display::Display;
+use iot_kit::{Kit, ports};
 
 /// Which boards.
 #[derive(Debug, Default, Args)]
@@ -58,19 +58,19 @@ impl Boards {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn chosen(&self) -> Result<line::Boards, Error> {
+    pub(super) fn chosen(&self) -> Result<fleet::Boards, Error> {
         if self.watch {
-            return Ok(line::Boards::Arriving);
+            return Ok(fleet::Boards::Arriving);
         }
         let known = ports::kits()?;
         if self.all {
             return match known.is_empty() {
-                true => Err(board::Error::NoBoard.into()),
-                false => Ok(line::Boards::Given(known)),
+                true => Err(iot_kit::Error::NoBoard.into()),
+                false => Ok(fleet::Boards::Given(known)),
             };
         }
         if self.serial.is_some() {
-            return Err(super::Error::usage(
+            return Err(Error::usage(
                 "a serial number cannot choose among several ports",
                 "leave -s out, or give one port",
             )
@@ -83,13 +83,13 @@ impl Boards {
                 kits.push(kit);
             }
         }
-        Ok(line::Boards::Given(kits))
+        Ok(fleet::Boards::Given(kits))
     }
 }
 
 /// What is said where one board can be meant only.
 pub(super) fn one_only() -> Error {
-    super::Error::usage("--csr-only and --certificate are for one board at a time", "name one port").into()
+    Error::usage("--csr-only and --certificate are for one board at a time", "name one port").into()
 }
 
 /// What the station is, and does besides.
@@ -144,19 +144,19 @@ pub(super) fn cause(error: &label::Error) -> String {
 /// twice, it ends.
 ///
 /// # Errors
-/// [`line::Error`], or [`super::Error::Boards`] unless every board is done; before the first board, those of the account and the home.
+/// [`fleet::Error`], or [`Error::Boards`] unless every board is done; before the first board, those of the account and the home.
 pub(super) async fn run(
     context: &Context,
-    boards: line::Boards,
+    boards: fleet::Boards,
     order: Order,
     station: StationOptions,
 ) -> Result<(), Error> {
     if context.global.dry_run {
         match &boards {
-            line::Boards::Given(kits) => {
+            fleet::Boards::Given(kits) => {
                 kits.iter().for_each(|kit| context.note(format_args!("would provision the board {kit}")));
             }
-            line::Boards::Arriving => context.note("would provision every board that is plugged in"),
+            fleet::Boards::Arriving => context.note("would provision every board that is plugged in"),
         }
         return Ok(());
     }
@@ -166,15 +166,15 @@ pub(super) async fn run(
         fetch_endpoint(context.clone(), order.endpoint.clone()).await?
     };
     let station = Station::open(&context.home, &context.keys, station.settings(&order))?;
-    let line = Line::new(station, endpoint);
-    let signals = task::spawn(pass_on_signals(line.interrupter()));
+    let fleet = Fleet::new(station, endpoint);
+    let signals = task::spawn(pass_on_signals(fleet.interrupter()));
     let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {
         true => Output::Human,
         false => Output::Json,
     });
     let mut display = Display::new(context.clone(), form, &boards);
     let work = task::spawn_blocking(move || {
-        let (summary, result) = line.run(boards, &mut |event| display.show(event));
+        let (summary, result) = fleet.run(boards, &mut |event| display.show(event));
         let failed = display.sum_up(&summary);
         result.map_err(Error::from).and(failed.map_err(Error::from))
     });
@@ -187,7 +187,7 @@ pub(super) async fn run(
 }
 
 /// Ctrl-C, and what ends a service.
-async fn pass_on_signals(line: Interrupter) {
+async fn pass_on_signals(fleet: Interrupter) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -202,11 +202,11 @@ async fn pass_on_signals(line: Interrupter) {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            line.interrupt();
+            fleet.interrupt();
         }
     }
     #[cfg(not(unix))]
     while tokio::signal::ctrl_c().await.is_ok() {
-        line.interrupt();
+        fleet.interrupt();
     }
 }

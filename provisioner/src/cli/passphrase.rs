@@ -8,8 +8,8 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use super::{Context, Error, Global};
-use crate::ca::key::{self, Passphrase, Passphrases, Uri};
-use crate::{ca, home};
+use device_pki::Cause;
+use device_pki::key::{Passphrase, Passphrases, Uri};
 
 /// Environment variable with the passphrase of the keys.
 const VARIABLE: &str = "MICROCHIP_IOT_PASSPHRASE";
@@ -47,7 +47,7 @@ impl Sources {
 }
 
 impl Passphrases for Sources {
-    fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
+    fn given(&self) -> Result<Option<Passphrase>, Cause> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.is_none() {
             let options = &self.global.passphrase;
@@ -62,26 +62,26 @@ impl Passphrases for Sources {
         Ok(read.clone())
     }
 
-    fn kept(&self, uri: &Uri) -> Result<Option<Passphrase>, crate::Error> {
+    fn kept(&self, uri: &Uri) -> Result<Option<Passphrase>, Cause> {
         if !self.global.passphrase.keyring {
             return Ok(None);
         }
         match entry(uri).and_then(|entry| entry.get_password()) {
             Ok(text) => Ok(Some(text.into())),
             Err(keyring_core::Error::NoEntry) => Ok(None),
-            Err(source) => Err(ca::Error::from(key::Error::Keyring { source }).into()),
+            Err(source) => Err(Error::Keyring { source }.into()),
         }
     }
 
-    fn keep(&self, uri: &Uri, passphrase: &Passphrase) -> Result<(), crate::Error> {
+    fn keep(&self, uri: &Uri, passphrase: &Passphrase) -> Result<(), Cause> {
         if !self.global.passphrase.keyring {
             return Ok(());
         }
         let kept = entry(uri).and_then(|entry| entry.set_password(passphrase.reveal()));
-        Ok(kept.map_err(|source| ca::Error::from(key::Error::Keyring { source }))?)
+        Ok(kept.map_err(|source| Error::Keyring { source })?)
     }
 
-    fn ask(&self, question: &str) -> Result<Option<Passphrase>, crate::Error> {
+    fn ask(&self, question: &str) -> Result<Option<Passphrase>, Cause> {
         if !Context::somebody_can_be_asked(&self.global) {
             return Ok(None);
         }
@@ -90,9 +90,9 @@ impl Passphrases for Sources {
 }
 
 /// The first line of a file that only its owner may read, or of a pipe.
-pub(super) fn first_line(file: &Path) -> Result<Passphrase, crate::Error> {
+pub(super) fn first_line(file: &Path) -> Result<Passphrase, Error> {
     let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
-    let bytes = home::read_secret(file)?.ok_or_else(|| refuse("there is no such file"))?;
+    let bytes = durable_files::read_secret(file)?.ok_or_else(|| refuse("there is no such file"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not text"))?;
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     if line.is_empty() {
@@ -103,12 +103,12 @@ pub(super) fn first_line(file: &Path) -> Result<Passphrase, crate::Error> {
 
 /// An open file descriptor under the name that the system gives it.
 #[cfg(unix)]
-fn descriptor(number: u32) -> Result<PathBuf, crate::Error> {
+fn descriptor(number: u32) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(format!("/dev/fd/{number}")))
 }
 
 #[cfg(not(unix))]
-fn descriptor(_: u32) -> Result<PathBuf, crate::Error> {
+fn descriptor(_: u32) -> Result<PathBuf, Error> {
     Err(Error::usage("this system has no names for file descriptors", "use --password-file FILE").into())
 }
 

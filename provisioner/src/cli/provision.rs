@@ -10,14 +10,15 @@ use tokio::task;
 
 use super::around::{self, Around};
 use super::line::StationOptions;
-use super::{Context, Global, line, register, setup};
-use crate::Error;
-use crate::board::{self, Kit, Session, ports};
-use crate::ca::{self, Certificate};
-use crate::cloud::{self, Account};
-use crate::home::{self, Home};
-use crate::provision::{self, Method, Outcome, Report, Request, SignedElsewhere, Step};
-use crate::station::{Attempt, Origin, Patience, Station};
+use super::{Context, line, register, setup};
+use crate::cli::Error;
+use crate::state::home::Home;
+use crate::state::store;
+use crate::work::provision::{self, Method, Origin, Outcome, Report, Request, SignedElsewhere, Step};
+use crate::work::station::{Attempt, Patience, Station};
+use crate::work::{self, create};
+use device_pki::Certificate;
+use iot_kit::{Kit, Session, ports};
 
 /// Which board.
 #[derive(Clone, Debug, Default, Args)]
@@ -37,7 +38,7 @@ impl Choice {
     /// There is none, or there are several and nobody can be asked.
     pub(super) fn kit(&self, context: &Context) -> Result<Kit, Error> {
         match ports::choose(&ports::kits()?, self.port.as_deref(), self.serial.as_deref()) {
-            Err(board::Error::SeveralBoards { mut kits }) if context.can_ask() => {
+            Err(iot_kit::Error::SeveralBoards { mut kits }) if context.can_ask() => {
                 let entries: Vec<String> = kits.iter().map(Kit::to_string).collect();
                 let chosen = context.choose("There are several boards:", &entries)?;
                 Ok(kits.swap_remove(chosen))
@@ -121,12 +122,12 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     match (boards.are_many(), &order.origin) {
         (false, _) => all_steps(context, boards.single(context)?, order, station, &around).await,
         (true, Origin::Elsewhere(_)) => Err(line::one_only()),
-        (true, _) if order.register.is_some() => Err(super::Error::usage(
+        (true, _) if order.register.is_some() => Err(Error::usage(
             "-m mar takes one board",
             "provision the boards with -m jitr, then register all of them: provisioner register --dir ~/.microchip-iot",
         )
         .into()),
-        (true, _) if arguments.around.first_given().is_some() => Err(super::Error::usage(
+        (true, _) if arguments.around.first_given().is_some() => Err(Error::usage(
             "firmware and Wi-Fi credentials are for one board at a time",
             "program the boards one by one, then provision them side by side",
         )
@@ -164,7 +165,7 @@ impl Arguments {
         }
         let origin = match (self.method, &self.elsewhere.certificate) {
             (Method::Sandbox, Some(_)) => {
-                return Err(super::Error::usage(
+                return Err(Error::usage(
                     "-m sandbox uses the certificates from the secure element's factory",
                     "leave --certificate out, or choose another method",
                 )
@@ -174,7 +175,7 @@ impl Arguments {
                 return sandbox(context, self.endpoint.clone(), self.force, self.lock_slots);
             }
             _ if self.lock_slots => {
-                return Err(super::Error::usage(
+                return Err(Error::usage(
                     "--lock-slots belongs to -m sandbox",
                     "leave it out; nothing was done",
                 )
@@ -186,10 +187,10 @@ impl Arguments {
             (Method::Jitr | Method::Custom | Method::Mar, None) => {
                 // The key is opened before anything else is done, and for all boards.
                 let now = OffsetDateTime::now_utc();
-                let chain = ca::store::load(&context.home, &context.keys, now)?;
+                let chain = store::load(&context.home, &context.keys, now)?;
                 chain.key().open()?;
                 super::ca::retired::notice(context, chain.signer(), now);
-                Origin::Chain
+                Origin::Chain(())
             }
         };
         let register = match self.method {
@@ -222,7 +223,7 @@ pub(super) fn sandbox(
              nothing and nobody can unlock them.",
         )?;
     }
-    let endpoint = Some(endpoint.unwrap_or_else(|| provision::VENDOR_ENDPOINT.to_owned()));
+    let endpoint = Some(endpoint.unwrap_or_else(|| iot_account::SANDBOX_ENDPOINT.to_owned()));
     let origin = Origin::Factory { lock_slots };
     Ok(Order { method: Method::Sandbox, origin, endpoint, force, register: None })
 }
@@ -230,12 +231,12 @@ pub(super) fn sandbox(
 /// Reads a certificate that was signed elsewhere and finds its signer's.
 fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<SignedElsewhere, Error> {
     let certificates = |path: &Path| -> Result<Vec<Certificate>, Error> {
-        let refuse = |reason: String| super::Error::File { path: path.to_owned(), reason };
-        let pem = home::read(path)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
+        let refuse = |reason: String| Error::File { path: path.to_owned(), reason };
+        let pem = durable_files::read(path)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
         Ok(Certificate::all_from_pem(&pem).map_err(|malformed| refuse(malformed.to_string()))?)
     };
     let mut found = certificates(file)?.into_iter();
-    let device = found.next().ok_or_else(|| super::Error::File {
+    let device = found.next().ok_or_else(|| Error::File {
         path: file.to_owned(),
         reason: "there is no certificate in it".to_owned(),
     })?;
@@ -244,7 +245,7 @@ fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<S
         Some(signer) => signers.extend(certificates(signer)?),
         None => {
             // No CA has to be here: the signer may be in the file.
-            let own = home::read(&home.file(ca::store::SIGNER_CERTIFICATE))?;
+            let own = durable_files::read(&home.file(store::SIGNER_CERTIFICATE))?;
             signers.extend(own.and_then(|pem| Certificate::from_pem(&pem).ok()));
         }
     }
@@ -258,14 +259,14 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
         return Ok(());
     }
     let own = || -> Result<Option<String>, Error> {
-        let signer = home::read(&context.home.file(ca::store::SIGNER_CERTIFICATE))?;
+        let signer = durable_files::read(&context.home.file(store::SIGNER_CERTIFICATE))?;
         Ok(signer
             .and_then(|pem| Certificate::from_pem(&pem).ok())
             .map(|signer| signer.facts().organisation.clone()))
     };
     let organisation = match organisation {
         Some(organisation) => organisation,
-        None => own()?.unwrap_or_else(|| ca::create::DEFAULT_ORGANISATION.to_owned()),
+        None => own()?.unwrap_or_else(|| create::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
     let request = provision::request(&mut session, kit, &organisation, &context.home)?;
@@ -285,9 +286,9 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
     let progress = context.progress("Provisioning");
     let context_of_thread = context.clone();
     let work = task::spawn_blocking(move || {
-        let endpoint = move || -> Result<String, Error> {
+        let endpoint = move || -> Result<String, work::Error> {
             match runtime.block_on(fetch) {
-                Ok(endpoint) => endpoint,
+                Ok(endpoint) => Ok(endpoint?),
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         };
@@ -300,7 +301,7 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
             progress.step(says(&step));
         }))
     });
-    let attempt: Result<Attempt, Error> = match work.await {
+    let attempt: Result<Attempt, work::Error> = match work.await {
         Ok(attempt) => attempt,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
@@ -317,13 +318,15 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
 }
 
 /// The endpoint that was given, or else the account's.
-pub(super) async fn fetch_endpoint(context: Context, endpoint: Option<String>) -> Result<String, Error> {
+pub(super) async fn fetch_endpoint(
+    context: Context,
+    endpoint: Option<String>,
+) -> Result<String, iot_account::Error> {
     match endpoint {
         Some(endpoint) => Ok(endpoint),
         None => {
-            let Global { profile, region, .. } = &context.global;
-            let account = Account::load(profile.as_deref(), region.as_deref()).await?;
-            Ok(cloud::endpoint(&account).await?)
+            let account = context.account().await?;
+            iot_account::endpoint(&account).await
         }
     }
 }

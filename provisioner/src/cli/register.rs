@@ -11,12 +11,10 @@ use jitr::registration::Settings;
 use jitr::thing_name::ThingNameSource;
 
 use super::{Context, Error};
-use crate::Error as TopError;
-use crate::cloud::register::{self, Candidate, Journal, Outcome, Quota, Quotas, Registrar, Row};
-use crate::cloud::setup::{Action, Error as SetupError};
-use crate::cloud::{self, Account};
-use crate::home;
-use crate::provision::CERTIFICATE;
+use crate::state::board::CERTIFICATE;
+use iot_account::Outcome;
+use iot_account::register::{self, Candidate, Journal, Quota, Quotas, Registrar, Row};
+use iot_account::setup::{Action, Error as SetupError};
 
 mod results;
 mod sources;
@@ -96,11 +94,11 @@ impl Options {
     ///
     /// # Errors
     /// A policy document that is missing or is none.
-    pub(super) fn settings(&self) -> Result<Settings, TopError> {
+    pub(super) fn settings(&self) -> Result<Settings, Error> {
         let mut settings = Settings::zero_touch()
-            .map_err(|source| cloud::Error::Setup(SetupError::DevicePolicy { source }))?;
+            .map_err(|source| iot_account::Error::Setup(SetupError::DevicePolicy { source }))?;
         if let Some(path) = &self.policy_document {
-            let Some(bytes) = home::read(path)? else {
+            let Some(bytes) = durable_files::read(path)? else {
                 return Err(Error::usage(
                     format!("there is no policy document {}", path.display()),
                     "name a JSON file with --policy-document, or leave it out for the default document",
@@ -109,7 +107,7 @@ impl Options {
             };
             settings.policy_template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|source| register::Error::Policy { document: path.display().to_string(), source })
-                .map_err(cloud::Error::Register)?;
+                .map_err(iot_account::Error::Register)?;
         }
         if let Some(policy) = &self.policy {
             settings.policy = policy.clone();
@@ -126,7 +124,7 @@ impl Options {
     }
 }
 
-pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let settings = arguments.options.settings()?;
     let (candidates, unusable) = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file)?;
     if candidates.is_empty() && unusable.is_empty() {
@@ -136,13 +134,13 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         )
         .into());
     }
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let account = context.account().await?;
     let quotas = Quotas::new(&arguments.quota);
     let registrar = Registrar::new(&account, settings.clone(), &quotas);
     let total = candidates.len() + unusable.len();
     let scope = account.scope().await?;
     let dry = context.global.dry_run;
-    for link in registrar.prepare(&scope, dry).await.map_err(cloud::Error::Register)? {
+    for link in registrar.prepare(&scope, dry).await.map_err(iot_account::Error::Register)? {
         if link.action == Action::Create || !link.details.is_empty() {
             context.note(link.line(!dry));
         }
@@ -153,7 +151,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     context.home.create()?;
     let mut results = Results::create(&arguments.result)?;
     let target = register::target(&scope, &settings);
-    let mut journal = Journal::open(&context.home.file(JOURNAL), target).map_err(cloud::Error::Register)?;
+    let mut journal =
+        Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
     if arguments.again {
         journal.forget();
     }
@@ -175,12 +174,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let failed = match registered {
         Ok(()) => 0,
         Err(register::Error::Incomplete { failed, .. }) => failed,
-        Err(error) => return Err(cloud::Error::Register(error).into()),
+        Err(error) => return Err(iot_account::Error::Register(error).into()),
     } + unusable.len();
     context.note(format_args!("{} of {total} certificates are registered", total - failed));
     match failed {
         0 => Ok(()),
-        _ => Err(cloud::Error::Register(register::Error::Incomplete { failed, total }).into()),
+        _ => Err(iot_account::Error::Register(register::Error::Incomplete { failed, total }).into()),
     }
 }
 
@@ -188,18 +187,19 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 ///
 /// # Errors
 /// What the calls end in; [`register::Error::Incomplete`] if it is refused.
-pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) -> Result<(), TopError> {
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) -> Result<(), Error> {
+    let account = context.account().await?;
     let scope = account.scope().await?;
     let registrar = Registrar::new(&account, settings.clone(), &Quotas::new(&[]));
-    registrar.prepare(&scope, false).await.map_err(cloud::Error::Register)?;
+    registrar.prepare(&scope, false).await.map_err(iot_account::Error::Register)?;
     let target = register::target(&scope, &settings);
-    let mut journal = Journal::open(&context.home.file(JOURNAL), target).map_err(cloud::Error::Register)?;
+    let mut journal =
+        Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
     // One board is quickly looked at again, and the account may have changed since.
     journal.forget();
     let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[])?;
     let registered = registrar.register(candidates, &mut journal, |row| context.result(line(row), row)).await;
-    Ok(registered.map_err(cloud::Error::Register)?)
+    Ok(registered.map_err(iot_account::Error::Register)?)
 }
 
 /// Says which certificates would be registered as which thing.
@@ -208,7 +208,7 @@ fn dry_run(
     registrar: &Registrar,
     candidates: Vec<Candidate>,
     unusable: &[Row],
-) -> Result<(), TopError> {
+) -> Result<(), Error> {
     for Candidate { source, certificate } in candidates {
         let id = &certificate.facts().fingerprint;
         match registrar.thing_name(&certificate) {

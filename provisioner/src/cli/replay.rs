@@ -7,11 +7,9 @@ use jitr::event::is_certificate_id;
 use time::{Duration, OffsetDateTime};
 
 use super::{Context, Error};
-use crate::Error as TopError;
-use crate::ca::certificate::rfc3339;
-use crate::cloud::replay::{self, Filter, Job, Outcome, Registrar, Row};
-use crate::cloud::{self, Account, setup};
-use crate::home;
+use device_pki::certificate::rfc3339;
+use iot_account::replay::{self, Filter, Job, Route, Row};
+use iot_account::{Account, Outcome, setup};
 
 /// Events a second unless the user says another: half of what the account's default quotas allow, so that boards that
 /// connect meanwhile are registered, too.
@@ -57,9 +55,9 @@ pub struct Arguments {
     rate: f64,
 }
 
-pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let recorded = arguments.events.as_deref().map(read).transpose()?;
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+    let account = context.account().await?;
     let function = arguments.function.as_deref().unwrap_or(setup::FUNCTION);
     if let Some(queue) = &arguments.queue {
         return run_queue(arguments, context, &account, function, queue.as_deref()).await;
@@ -96,9 +94,9 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.note(format_args!("would send {} events", jobs.len()));
         return Ok(());
     }
-    let registrar = registrar(arguments, &account, function).await?;
+    let route = route(arguments, &account, function).await?;
     let mut count = 0;
-    replay::replay(&account, &scope, &registrar, &jobs, arguments.rate, |row| {
+    replay::replay(&account, &scope, &route, &jobs, arguments.rate, |row| {
         count += 1;
         progress.step(format!("{count} of {} events", jobs.len()));
         context.result(line(row), row);
@@ -107,14 +105,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     Ok(())
 }
 
-async fn registrar(
+async fn route(
     arguments: &Arguments,
     account: &Account,
     function: &str,
-) -> Result<Registrar, cloud::Error> {
+) -> Result<Route, iot_account::Error> {
     match arguments.local {
-        true => Registrar::local(account, function).await,
-        false => Ok(Registrar::Function(function.to_owned())),
+        true => Route::local(account, function).await,
+        false => Ok(Route::Function(function.to_owned())),
     }
 }
 
@@ -125,7 +123,7 @@ async fn run_queue(
     account: &Account,
     function: &str,
     queue: Option<&str>,
-) -> Result<(), TopError> {
+) -> Result<(), Error> {
     let progress = context.progress("looking into the queue");
     let queue = replay::queue(account, function, queue).await?;
     let waiting = queue.depth(account).await?;
@@ -137,9 +135,9 @@ async fn run_queue(
         return Ok(());
     }
     let scope = account.scope().await?;
-    let registrar = registrar(arguments, account, function).await?;
+    let route = route(arguments, account, function).await?;
     let mut count = 0;
-    replay::replay_queue(account, &scope, &registrar, &queue, arguments.rate, |row| {
+    replay::replay_queue(account, &scope, &route, &queue, arguments.rate, |row| {
         count += 1;
         progress.step(format!("{count} of about {waiting} events"));
         context.result(line(row), row);
@@ -152,8 +150,8 @@ async fn run_queue(
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<Job>, TopError> {
-    let Some(bytes) = home::read(path)? else {
+fn read(path: &Path) -> Result<Vec<Job>, Error> {
+    let Some(bytes) = durable_files::read(path)? else {
         return Err(
             Error::usage(format!("there is no file {}", path.display()), "name a file of events").into()
         );
@@ -170,7 +168,7 @@ fn read(path: &Path) -> Result<Vec<Job>, TopError> {
 fn line(row: &Row) -> String {
     let Row { certificate_id, thing_name, outcome, reason } = row;
     let said = match outcome {
-        Outcome::Registered => "registered",
+        Outcome::Registered | Outcome::DoneBefore => "registered",
         Outcome::Repaired => "repaired",
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",

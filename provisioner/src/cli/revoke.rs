@@ -5,21 +5,24 @@ use std::fmt;
 use std::path::Path;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 mod signer;
 
 use super::Context;
-use crate::Error as TopError;
-use crate::audit;
-use crate::ca::authorities::{self, Authority};
-use crate::ca::crl::{self, Reason, Records, Revocation};
-use crate::ca::{self, Certificate, Chain};
-use crate::cloud::revoke::{Device, Error, SignerState, certificates_of};
-use crate::cloud::{self, Account};
-use crate::home;
-use crate::inventory::{self, OnDisk};
+use crate::cli::Error;
+use crate::state::audit;
+use crate::state::authorities::{self, Authority};
+use crate::state::revocations::{self as crl, Records, Revocation};
+use crate::work::inventory::{self, OnDisk};
+use crate::work::revocation::Publication;
+use crate::{state, work};
+use device_pki::revocation::Reason;
+use device_pki::{Certificate, Chain};
+use iot_account::Account;
+use iot_account::revoke::{self as account_revoke, Device, SignerState, certificates_of};
 
 /// Arguments of `revoke`.
 #[derive(Debug, Args)]
@@ -39,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", conflicts_with_all = ["device", "keep_thing", "list_only"])]
     signer: Option<String>,
     /// Why
-    #[arg(long, value_enum, default_value_t, value_name = "REASON")]
+    #[arg(long, default_value = "unspecified", value_name = "REASON", value_parser = reasons())]
     reason: Reason,
     /// Leave the certificate attached to its thing
     #[arg(long)]
@@ -49,15 +52,26 @@ pub struct Arguments {
     list_only: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     match (&arguments.device, &arguments.signer) {
         (_, Some(signer)) => signer::revoke(signer, arguments.reason, context).await,
         (device, None) => revoke_devices(arguments, device.as_deref().unwrap_or_default(), context).await,
     }
 }
 
-async fn account(context: &Context) -> Result<Account, cloud::Error> {
-    Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await
+/// The reasons, as the command line has them.
+fn reasons() -> impl TypedValueParser<Value = Reason> {
+    let help = |reason: Reason| match reason {
+        Reason::Unspecified => "No reason is given",
+        Reason::KeyCompromise => "Somebody else has, or may have, the key",
+        Reason::AffiliationChanged => "The board belongs to somebody else now",
+        Reason::Superseded => "The board has another certificate now",
+        Reason::CessationOfOperation => "The board is out of use",
+        Reason::PrivilegeWithdrawn => "The board may no longer do what it could",
+    };
+    let values = Reason::ALL.map(|reason| PossibleValue::new(reason.name()).help(help(reason)));
+    PossibleValuesParser::new(values)
+        .map(|name| Reason::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or_default())
 }
 
 /// What is known of a device before the account is asked.
@@ -164,8 +178,8 @@ impl fmt::Display for Row<'_> {
     }
 }
 
-async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) -> Result<(), TopError> {
-    let account = if arguments.list_only { None } else { Some(account(context).await?) };
+async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) -> Result<(), Error> {
+    let account = if arguments.list_only { None } else { Some(context.account().await?) };
     let _use = if context.home.root().is_dir() { Some(context.home.lock_shared()?) } else { None };
     let plans = plan(arguments, name, context, account.as_ref()).await?;
     if plans.iter().all(Plan::is_done) {
@@ -203,7 +217,7 @@ async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) ->
 }
 
 /// Notes the revocation, and writes the signer's list.
-fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), TopError> {
+fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), Error> {
     let (Some((authority, chain)), Some(serial_number)) = (&plan.signer, &plan.serial_number) else {
         return Ok(());
     };
@@ -212,13 +226,14 @@ fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), To
     let records = Records::of(&context.home, authority.key_id());
     if !records.read()?.iter().any(|revocation| revocation.serial_number == *serial_number) {
         records.add(&Revocation {
-            when: now,
+            when: state::now(),
             serial_number: serial_number.clone(),
             certificate_id: plan.device.certificate_id.clone(),
             reason: arguments.reason,
         })?;
     }
-    crl::publish(&context.home, authority, chain, &crl::folder(&context.home), crl::DAYS, now)?;
+    let folder = crl::folder(&context.home);
+    Publication { home: &context.home, folder: &folder, days: crl::DAYS, now }.of_signer(authority, chain)?;
     Ok(())
 }
 
@@ -228,7 +243,7 @@ async fn plan(
     name: &str,
     context: &Context,
     account: Option<&Account>,
-) -> Result<Vec<Plan>, TopError> {
+) -> Result<Vec<Plan>, Error> {
     let now = OffsetDateTime::now_utc();
     let authorities = authorities::all(&context.home)?;
     let disk = inventory::on_disk(&context.home)?;
@@ -241,7 +256,9 @@ async fn plan(
         };
         let noted = log.iter().find(|entry| entry.sha256 == certificate_id);
         if device.status.is_none() && device.certificate.is_none() && noted.is_none() {
-            return Err(cloud::Error::Revoke(Error::Unknown { name: name.to_owned() }).into());
+            return Err(
+                iot_account::Error::Revoke(account_revoke::Error::Unknown { name: name.to_owned() }).into()
+            );
         }
         let authority = match &device.certificate {
             Some(certificate) => authorities::issuer(&authorities, certificate),
@@ -281,22 +298,22 @@ async fn plan(
 
 /// The signer with its key, opened, so that whatever the key needs is asked before anything is done. A signer that has
 /// ended or whose key is gone cannot sign lists any more; the account can still revoke what it has signed.
-fn key_of(authority: &Authority, context: &Context, now: OffsetDateTime) -> Result<Option<Chain>, TopError> {
-    let opened = authority.chain(&context.keys, now).and_then(|chain| chain.key().open().map(|_| chain));
+fn key_of(authority: &Authority, context: &Context, now: OffsetDateTime) -> Result<Option<Chain>, Error> {
+    let opened = authority
+        .chain(&context.keys, now)
+        .map_err(work::Error::from)
+        .and_then(|chain| Ok(chain.key().open().map(|_| chain)?));
     match opened {
-        Err(TopError::Ca(
-            ca::Error::NotValidNow { .. } | ca::Error::NoKey { .. } | ca::Error::Incomplete { .. },
-        )) => Ok(None),
-        opened => opened.map(Some),
+        Err(
+            work::Error::Pki(device_pki::Error::NotValidNow { .. } | device_pki::Error::NoKey { .. })
+            | work::Error::State(state::Error::Incomplete { .. }),
+        ) => Ok(None),
+        opened => Ok(Some(opened?)),
     }
 }
 
 /// The certificates that a name means: those of a file, of an id, or of a thing.
-async fn candidates(
-    name: &str,
-    disk: &[OnDisk],
-    account: Option<&Account>,
-) -> Result<Vec<Candidate>, TopError> {
+async fn candidates(name: &str, disk: &[OnDisk], account: Option<&Account>) -> Result<Vec<Candidate>, Error> {
     let of_id = |id: &str| Candidate {
         certificate_id: id.to_owned(),
         certificate: disk
@@ -310,10 +327,10 @@ async fn candidates(
     }
     let path = Path::new(name);
     if path.is_file() {
-        let pem = home::read(path)?.unwrap_or_default();
+        let pem = durable_files::read(path)?.unwrap_or_default();
         let certificate = Certificate::from_pem(&pem).or_else(|_| Certificate::from_der(&pem));
-        let certificate = certificate
-            .map_err(|error| super::Error::File { path: path.to_owned(), reason: error.to_string() })?;
+        let certificate =
+            certificate.map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
         let certificate_id = certificate.facts().fingerprint.clone();
         return Ok(vec![Candidate { certificate_id, certificate: Some(certificate) }]);
     }
@@ -326,7 +343,9 @@ async fn candidates(
         ids.extend(certificates_of(account, name).await?);
     }
     if ids.is_empty() {
-        return Err(cloud::Error::Revoke(Error::Unknown { name: name.to_owned() }).into());
+        return Err(
+            iot_account::Error::Revoke(account_revoke::Error::Unknown { name: name.to_owned() }).into()
+        );
     }
     Ok(ids.iter().map(|id| of_id(id)).collect())
 }

@@ -9,11 +9,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Context, Error};
-use crate::Error as TopError;
-use crate::ca::{self, Chain};
-use crate::cloud::register::{Quotas, Registrar};
-use crate::cloud::setup::{self, Link, Package, Plan, Settings, SignerCa};
-use crate::cloud::{self, Account};
+use crate::state::store;
+use device_pki::Chain;
+use iot_account::Account;
+use iot_account::register::{Quotas, Registrar};
+use iot_account::setup::{self, Link, Package, Plan, Settings, SignerCa};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -72,13 +72,13 @@ pub struct Options {
 
 impl Options {
     /// Reads and checks the package, if there is one.
-    pub(super) fn settings(&self) -> Result<Settings, TopError> {
+    pub(super) fn settings(&self) -> Result<Settings, Error> {
         let package = self.lambda_zip.as_ref().map(|path| path.clone().unwrap_or_else(packaged));
         let package = package.as_deref().map(Package::read).transpose();
         Ok(Settings {
             rule: self.rule_name.clone().unwrap_or_else(|| setup::RULE.to_owned()),
             function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
-            package: package.map_err(|error| cloud::Error::Setup(error.into()))?,
+            package: package.map_err(|error| iot_account::Error::Setup(error.into()))?,
             role: self.role_arn.clone(),
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
@@ -90,9 +90,9 @@ impl Options {
     ///
     /// # Errors
     /// Only if the default document is none.
-    pub(super) fn registration(&self) -> Result<Registration, TopError> {
+    pub(super) fn registration(&self) -> Result<Registration, Error> {
         let mut registration = Registration::zero_touch()
-            .map_err(|source| cloud::Error::Setup(setup::Error::DevicePolicy { source }))?;
+            .map_err(|source| iot_account::Error::Setup(setup::Error::DevicePolicy { source }))?;
         if let Some(policy) = &self.policy_name {
             registration.policy = policy.clone();
         }
@@ -139,16 +139,15 @@ struct Outcome<'a> {
     done: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     if arguments.method == Method::Mar {
-        let account =
-            Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+        let account = context.account().await?;
         set_up_mar(context, &account, &arguments.options).await?;
         return Ok(());
     }
     let settings = arguments.options.settings()?;
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
-    let chain = ca::store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
+    let account = context.account().await?;
+    let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     set_up(context, &account, Some(&chain), &settings).await?;
     Ok(())
 }
@@ -162,7 +161,7 @@ pub(super) async fn set_up_mar(
     context: &Context,
     account: &Account,
     options: &Options,
-) -> Result<String, TopError> {
+) -> Result<String, Error> {
     if options.is_for_jitr() {
         return Err(Error::usage(
             "function, role, rule and CA are for just-in-time registration; multi-account registration has none",
@@ -170,12 +169,12 @@ pub(super) async fn set_up_mar(
         )
         .into());
     }
-    let (scope, endpoint) = tokio::try_join!(account.scope(), cloud::endpoint(account))?;
+    let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(account))?;
     let place = Place { account: &scope.account, region: &scope.region, endpoint: &endpoint };
     context.result(place.line(), &place);
     let registrar = Registrar::new(account, options.registration()?, &Quotas::new(&[]));
     let dry_run = context.global.dry_run;
-    for link in registrar.prepare(&scope, dry_run).await.map_err(cloud::Error::Register)? {
+    for link in registrar.prepare(&scope, dry_run).await.map_err(iot_account::Error::Register)? {
         context.result(link.line(!dry_run), &Outcome { link: &link, done: !dry_run });
     }
     Ok(endpoint)
@@ -189,7 +188,7 @@ pub(super) async fn set_up(
     account: &Account,
     chain: Option<&Chain>,
     settings: &Settings,
-) -> Result<String, TopError> {
+) -> Result<String, Error> {
     let progress = context.progress("looking at the account");
     let signer =
         chain.map(|chain| SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() });
@@ -216,10 +215,10 @@ async fn verification_certificate(
     context: &Context,
     account: &Account,
     chain: &Chain,
-) -> Result<String, TopError> {
+) -> Result<String, Error> {
     let code = setup::registration_code(account).await?;
-    let certificate = ca::verification_certificate(chain, &code, OffsetDateTime::now_utc())?;
-    ca::store::keep_verification_certificate(&context.home, &certificate)?;
+    let certificate = device_pki::verification_certificate(chain, &code, OffsetDateTime::now_utc())?;
+    store::keep_verification_certificate(&context.home, &certificate)?;
     Ok(certificate.to_pem())
 }
 

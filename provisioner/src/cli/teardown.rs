@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::Context;
 use super::register::JOURNAL;
-use crate::Error as TopError;
-use crate::cloud::register::Journal;
-use crate::cloud::teardown::{Item, Keep, Kind, Outcome, Plan};
-use crate::cloud::{self, Account};
+use crate::cli::Error;
+use iot_account::Resource;
+use iot_account::register::Journal;
+use iot_account::teardown::{Item, Keep, Outcome, Plan};
 
 /// Arguments of `teardown`.
 #[derive(Debug, Args)]
@@ -39,11 +39,11 @@ struct Row<'a> {
     done: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), TopError> {
-    let account = Account::load(context.global.profile.as_deref(), context.global.region.as_deref()).await?;
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+    let account = context.account().await?;
     let progress = context.progress("looking for what was made");
     let keep = Keep { devices: arguments.keep_devices, cas: arguments.keep_ca };
-    let plan = Plan::make(&account, &context.home, keep).await?;
+    let plan = Plan::make(&account, context.home.root(), keep).await?;
     drop(progress);
     let place = format!("account {} in {}", plan.scope.account, plan.scope.region);
     if plan.is_empty() {
@@ -64,8 +64,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let progress = context.progress("removing");
     let mut removed = Vec::new();
-    let applied = plan.apply(&account, &context.home, |item, outcome| {
-        if item.kind == Kind::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
+    let applied = plan.apply(&account, context.home.root(), |item, outcome| {
+        if item.kind == Resource::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
             removed.push(item.name.clone());
         }
         progress.step(format!("removing {} {}", item.kind, item.name));
@@ -83,14 +83,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 }
 
 /// Has `register` know that certificates are not registered any more.
-fn forget(context: &Context, scope: &Scope, removed: &[String]) -> Result<(), TopError> {
+fn forget(context: &Context, scope: &Scope, removed: &[String]) -> Result<(), Error> {
     let path = context.home.file(JOURNAL);
     if removed.is_empty() || !path.exists() {
         return Ok(());
     }
-    let mut journal = Journal::open(&path, String::new()).map_err(cloud::Error::Register)?;
+    let mut journal = Journal::open(&path, String::new()).map_err(iot_account::Error::Register)?;
     for id in removed {
-        journal.record_removal(scope, id).map_err(cloud::Error::Register)?;
+        journal.record_removal(scope, id).map_err(iot_account::Error::Register)?;
     }
     Ok(())
 }

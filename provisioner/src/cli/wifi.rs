@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::around::{DiskOption, Way, Wifi};
 use super::{Context, provision::Choice};
-use crate::Error;
+use crate::cli::Error;
 
 /// Arguments of `wifi`. The passphrase comes from a file, from the environment or from a prompt.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub struct Arguments {
 /// Those of the credentials, the kit's disk and the console.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let Some(credentials) = arguments.network.credentials(None, context)? else {
-        return Err(super::Error::usage("no network is named", "name it with --ssid NAME").into());
+        return Err(Error::usage("no network is named", "name it with --ssid NAME").into());
     };
     let kit = arguments.choice.kit(context)?;
     let ssid = credentials.ssid().to_owned();

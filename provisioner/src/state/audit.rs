@@ -11,15 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use jitr::thing_name::subject_key_identifier;
+use device_pki::observer::{Observer, Signed};
+use device_pki::{Cause, Purpose, subject_key_identifier};
+use durable_files::{Access, Torn};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::serde::rfc3339;
 
-use crate::ca::Purpose;
-use crate::ca::signer::{Observer, Signed};
-use crate::home::{self, Access, Home};
-use crate::ledger::timestamp;
-use crate::lines;
+use super::home::Home;
 
 mod document;
 #[cfg(test)]
@@ -42,7 +41,7 @@ pub struct Entry {
     /// Counts from 1.
     pub number: u64,
     /// When it was made, RFC 3339, UTC.
-    #[serde(with = "timestamp")]
+    #[serde(with = "rfc3339")]
     pub when: OffsetDateTime,
     /// Name of the computer.
     pub station: String,
@@ -82,19 +81,20 @@ pub struct Error {
 /// The audit log of a home folder.
 #[derive(Clone, Debug)]
 pub struct Log {
-    path: PathBuf,
+    log: durable_files::Log,
     head: PathBuf,
 }
 
 impl Log {
     /// The log in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
-        Self { path: home.file(FILE), head: home.file(HEAD) }
+        let log = durable_files::Log::new(home.file(FILE), Access::Secret, Torn::Cut);
+        Self { log, head: home.file(HEAD) }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.log.path()
     }
 
     /// Adds a line for the signed document `der`. When this returns, it is on the disk.
@@ -108,7 +108,7 @@ impl Log {
             let last = last.unwrap_or_else(|| Head { number: 0, sha256: NOTHING.to_owned() });
             Ok(serde_json::to_vec(&Entry {
                 number: last.number + 1,
-                when: OffsetDateTime::now_utc(),
+                when: super::now(),
                 station: gethostname::gethostname().to_string_lossy().into_owned(),
                 key_id: key_id.to_owned(),
                 purpose,
@@ -117,16 +117,13 @@ impl Log {
                 previous: last.sha256,
             })?)
         };
-        let appended = lines::append(&self.path, make, |line| self.write_head(line));
-        appended.map_err(|source| Error { path: self.path.clone(), source })
+        let appended = self.log.append(make, |line| self.write_head(line));
+        appended.map_err(|error| Error { path: self.path().to_owned(), source: io_error(error) })
     }
 
     fn write_head(&self, line: &[u8]) -> io::Result<()> {
         let head = serde_json::to_vec(&end_at(line))?;
-        home::write(&self.head, &head, Access::Secret).map_err(|error| match error {
-            home::Error::Io { source, .. } => source,
-            error => io::Error::other(error),
-        })
+        durable_files::write(&self.head, &head, Access::Secret).map_err(io_error)
     }
 
     fn read_head(&self) -> io::Result<Option<Head>> {
@@ -140,26 +137,35 @@ impl Log {
     /// Reads log and head; both are empty where there is no log yet.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub fn read(&self) -> Result<(Vec<u8>, Option<Head>), home::Error> {
-        let read = || Ok((lines::read(&self.path)?, self.read_head()?));
-        read().map_err(|e| home::Error::io("read", &self.path, e))
+    /// [`durable_files::Error::Io`].
+    pub fn read(&self) -> Result<(Vec<u8>, Option<Head>), durable_files::Error> {
+        let text = self.log.read()?;
+        let head = self.read_head().map_err(|e| durable_files::Error::io("read", self.path(), e))?;
+        Ok((text, head))
     }
 
     /// Every entry that can be read, oldest first.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub fn entries(&self) -> Result<Vec<Entry>, home::Error> {
+    /// [`durable_files::Error::Io`].
+    pub fn entries(&self) -> Result<Vec<Entry>, durable_files::Error> {
         let (text, _) = self.read()?;
-        Ok(lines::split(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        Ok(durable_files::lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 }
 
 impl Observer for Log {
-    fn on_signature(&self, signed: &Signed<'_>) -> Result<(), crate::Error> {
+    fn on_signature(&self, signed: &Signed<'_>) -> Result<(), Cause> {
         let key_id = hex::encode(subject_key_identifier(&signed.public.0));
         Ok(self.record(&key_id, signed.purpose, signed.der)?)
+    }
+}
+
+/// What the operating system said.
+fn io_error(error: durable_files::Error) -> io::Error {
+    match error {
+        durable_files::Error::Io { source, .. } => source,
+        error => io::Error::other(error),
     }
 }
 

@@ -2,22 +2,21 @@
 //!
 //! A retired signer has a folder of its own, laid out as the home folder is, so that what reads one reads the other.
 
+use device_pki::key::Keys;
+use device_pki::revocation::Reason;
+use device_pki::{Certificate, Chain};
+use durable_files::Access;
 use serde::{Deserialize, Serialize};
+use time::serde::rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::key::Keys;
-use super::{Certificate, Chain, Error, store};
-use crate::home::{self, Access, Home};
-use crate::ledger::timestamp;
+use super::home::Home;
+use super::{Error, store};
 
 /// The folder in the home with a folder for each retired signer, named by its key identifier.
 pub const RETIRED: &str = "signers";
 /// Stands beside the files of a signer that is withdrawn: nothing is signed for boards with it any more.
 pub const WITHDRAWN: &str = "signer-ca.revoked";
-/// A signer that ends within this time should be rotated.
-pub const NOTICE: Duration = Duration::days(60);
-/// A signer that ends within this time must be rotated at once.
-pub const WARNING: Duration = Duration::days(30);
 /// Fewer digits of a key identifier could be a typing error.
 const SHORTEST_PREFIX: usize = 8;
 
@@ -37,18 +36,18 @@ pub struct Authority {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawn {
     /// When, RFC 3339, UTC.
-    #[serde(with = "timestamp")]
+    #[serde(with = "rfc3339")]
     pub when: OffsetDateTime,
     /// Why.
-    pub reason: super::crl::Reason,
+    pub reason: Reason,
 }
 
 impl Authority {
-    fn read(folder: Home, current: bool) -> Result<Option<Self>, crate::Error> {
+    fn read(folder: Home, current: bool) -> Result<Option<Self>, Error> {
         let Some(certificate) = store::certificate(&folder, store::SIGNER_CERTIFICATE)? else {
             return Ok(None);
         };
-        let key_id = certificate.facts().subject_key_identifier.clone().ok_or(Error::NotP256)?;
+        let key_id = certificate.facts().subject_key_identifier.clone().ok_or(device_pki::Error::NotP256)?;
         Ok(Some(Self { certificate, folder, current, key_id }))
     }
 
@@ -66,26 +65,27 @@ impl Authority {
     ///
     /// # Errors
     /// As [`store::read`].
-    pub fn chain(&self, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+    pub fn chain(&self, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
         store::read(&self.folder, keys, now)
     }
 
     /// When and why it was withdrawn, if it was.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub fn withdrawn(&self) -> Result<Option<Withdrawn>, home::Error> {
+    /// [`durable_files::Error::Io`].
+    pub fn withdrawn(&self) -> Result<Option<Withdrawn>, durable_files::Error> {
         withdrawn(&self.folder)
     }
 
     /// Notes that nothing is signed for boards with it any more. The first note stays.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub fn withdraw(&self, withdrawn: &Withdrawn) -> Result<(), home::Error> {
+    /// [`durable_files::Error::Io`].
+    pub fn withdraw(&self, withdrawn: &Withdrawn) -> Result<(), durable_files::Error> {
         let path = self.folder.file(WITHDRAWN);
-        let text = serde_json::to_vec(withdrawn).map_err(|e| home::Error::io("write", &path, e.into()))?;
-        home::write(&path, &text, Access::Public)
+        let text =
+            serde_json::to_vec(withdrawn).map_err(|e| durable_files::Error::io("write", &path, e.into()))?;
+        durable_files::write(&path, &text, Access::Public)
     }
 
     /// How long it can still sign.
@@ -94,39 +94,26 @@ impl Authority {
     }
 }
 
-/// What is said of a signer that ends soon, or has ended.
-pub fn expiry_notice(certificate: &Certificate, now: OffsetDateTime) -> Option<String> {
-    let left = certificate.facts().not_after - now;
-    let days = left.whole_days();
-    let next = "make the next one with: provisioner ca rotate";
-    match left {
-        left if left > NOTICE => None,
-        left if left > WARNING => Some(format!("the signer CA ends in {days} days; {next}")),
-        left if left > Duration::ZERO => Some(format!("the signer CA ends in only {days} days; {next}")),
-        _ => Some(format!("the signer CA has ended; {next}")),
-    }
-}
-
 /// When and why the signer in `folder` was withdrawn, if it was. A note that cannot be read counts.
 ///
 /// # Errors
-/// [`home::Error::Io`].
-pub(super) fn withdrawn(folder: &Home) -> Result<Option<Withdrawn>, home::Error> {
-    let unknown = Withdrawn { when: OffsetDateTime::UNIX_EPOCH, reason: super::crl::Reason::Unspecified };
-    let text = home::read(&folder.file(WITHDRAWN))?;
+/// [`durable_files::Error::Io`].
+pub fn withdrawn(folder: &Home) -> Result<Option<Withdrawn>, durable_files::Error> {
+    let unknown = Withdrawn { when: OffsetDateTime::UNIX_EPOCH, reason: Reason::Unspecified };
+    let text = durable_files::read(&folder.file(WITHDRAWN))?;
     Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or(unknown)))
 }
 
 /// The home of a retired signer.
-pub(super) fn retired(home: &Home, key_id: &str) -> Home {
+pub fn retired(home: &Home, key_id: &str) -> Home {
     Home::at(home.file(RETIRED).join(key_id))
 }
 
 /// Every signer: the current one, then the retired ones, the youngest first.
 ///
 /// # Errors
-/// [`Error::Malformed`], [`home::Error::Io`].
-pub fn all(home: &Home) -> Result<Vec<Authority>, crate::Error> {
+/// [`Error::Malformed`], [`durable_files::Error::Io`].
+pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
     let current = Authority::read(home.clone(), true)?;
     let mut retired = Vec::new();
     for folder in folders(home)? {
@@ -138,7 +125,7 @@ pub fn all(home: &Home) -> Result<Vec<Authority>, crate::Error> {
     Ok(current.into_iter().chain(retired).collect())
 }
 
-fn folders(home: &Home) -> Result<Vec<Home>, home::Error> {
+fn folders(home: &Home) -> Result<Vec<Home>, durable_files::Error> {
     let path = home.file(RETIRED);
     let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
     match std::fs::read_dir(&path) {
@@ -148,7 +135,7 @@ fn folders(home: &Home) -> Result<Vec<Home>, home::Error> {
             .map(|entry| Home::at(entry.path()))
             .collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(home::Error::io("read", &path, error)),
+        Err(error) => Err(durable_files::Error::io("read", &path, error)),
     }
 }
 

@@ -1,34 +1,15 @@
-//! The home folder: where keys, certificates and the folder of each board live, and how files get there.
-//!
-//! Every file is written to a temporary file beside its destination, synced, and renamed; keys are 0600, the folder 0700.
+//! The home folder: where keys, certificates and the folder of each board live.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-mod error;
-mod file;
-mod leftovers;
-mod lock;
-#[cfg(test)]
-mod tests;
+use durable_files::folder::{self, Lock};
 
-pub use error::Error;
-pub use file::{Access, Staged, read, read_secret, remove, set_aside, stage, write};
-pub(crate) use file::{folder_of, sync_folder};
-pub(crate) use lock::{take_soon, wait_for};
+use super::Error;
 
-/// The provisioner's folder, `~/.microchip-iot` unless `--home` or `MICROCHIP_IOT_HOME` names another.
+/// The provisioner's folder, `~/.microchip-iot` unless the user names another.
 #[derive(Clone, Debug)]
 pub struct Home {
     root: PathBuf,
-}
-
-/// A lock on the whole home folder, held until dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 impl Home {
@@ -55,7 +36,7 @@ impl Home {
     /// Makes the folder of one board, see [`Home::board`], and the home above it.
     ///
     /// # Errors
-    /// [`Error::FolderName`] for a name that would lead out of the home; [`Error::Symlink`]; [`Error::Io`].
+    /// [`Error::FolderName`] for a name that would lead out of the home; [`Error::File`].
     pub fn create_board(&self, serial: &str) -> Result<PathBuf, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if serial.is_empty() || serial.len() > 64 || serial.starts_with('.') || !serial.chars().all(plain) {
@@ -63,86 +44,46 @@ impl Home {
         }
         self.create()?;
         let folder = self.board(serial);
-        create_folder(&folder)?;
-        if is_symlink(&folder) {
-            return Err(Error::Symlink { path: folder });
-        }
-        leftovers::sweep(&folder);
+        folder::create_inside(&folder)?;
         Ok(folder)
     }
 
     /// Makes the home folder, for its owner alone (0700), and closes one that others could enter.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn create(&self) -> Result<(), Error> {
-        create_folder(&self.root)?;
-        restrict_folder(&self.root).map_err(|e| Error::io("protect", &self.root, e))
+    /// [`durable_files::Error::Io`].
+    pub fn create(&self) -> Result<(), durable_files::Error> {
+        folder::create(&self.root)
     }
 
-    /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile. Waits for those
-    /// that do, up to a minute, and says so.
+    /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile.
     ///
     /// # Errors
-    /// [`Error::Busy`] if they have not finished by then; [`Error::Io`].
-    pub fn lock(&self) -> Result<Lock, Error> {
-        self.lock_within(lock::PATIENCE, File::try_lock)
+    /// As [`folder::lock`].
+    pub fn lock(&self) -> Result<Lock, durable_files::Error> {
+        folder::lock(&self.root)
     }
 
-    /// Takes the home for use: other runs may use it as well, but none may change the certificate authorities. Waits as
-    /// [`Home::lock`] does.
+    /// Takes the home for use: other runs may use it as well, but none may change the certificate authorities.
     ///
     /// # Errors
-    /// [`Error::Busy`], [`Error::Io`].
-    pub fn lock_shared(&self) -> Result<Lock, Error> {
-        self.lock_within(lock::PATIENCE, File::try_lock_shared)
+    /// As [`folder::lock_shared`].
+    pub fn lock_shared(&self) -> Result<Lock, durable_files::Error> {
+        folder::lock_shared(&self.root)
     }
+}
 
-    fn lock_within(&self, patience: Duration, take: lock::TryLock) -> Result<Lock, Error> {
-        self.create()?;
-        let path = self.file(".lock");
-        if is_symlink(&path) {
-            return Err(Error::Symlink { path });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_number_cannot_lead_out_of_the_home() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        for name in ["", "..", "../x", "a/b", ".hidden", "a\\b", "a\nb"] {
+            assert!(matches!(home.create_board(name), Err(Error::FolderName { .. })), "{name:?}");
         }
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| Error::io("open", &path, e))?;
-        match lock::wait(&file, &self.root, patience, take) {
-            Ok(()) => {
-                leftovers::sweep(&self.root);
-                Ok(Lock { _file: file })
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Busy { path: self.root.clone() }),
-            Err(e) => Err(Error::io("lock", &path, e)),
-        }
+        assert!(home.create_board("MCHP3261021800001234").unwrap().is_dir());
     }
-}
-
-fn create_folder(path: &Path) -> Result<(), Error> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|e| Error::io("create", path, e))
-}
-
-#[cfg(unix)]
-fn restrict_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn restrict_folder(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-fn is_symlink(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink())
 }

@@ -3,19 +3,18 @@
 //! JSON lines in the home folder. Several processes may append; each does so under a lock on the file. A line that a
 //! crash cut short stays where it is, is told to whoever reads, and costs no other line.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use durable_files::{Access, Log, Torn};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::serde::rfc3339;
 
-use crate::home::{self, Home};
+use super::home::Home;
 
 pub mod check;
 mod csv;
 mod search;
-pub(crate) mod timestamp;
 
 pub use csv::to_csv;
 pub use search::{Filter, Since};
@@ -27,7 +26,7 @@ pub const FILE: &str = "ledger.jsonl";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// When it ended, RFC 3339, UTC.
-    #[serde(with = "timestamp")]
+    #[serde(with = "rfc3339")]
     pub when: OffsetDateTime,
     /// The station, `--station`, or else the computer's name.
     pub station: String,
@@ -52,7 +51,7 @@ pub struct Entry {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// Written and read back.
@@ -86,68 +85,35 @@ pub struct Contents {
 /// The ledger of a home folder.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    path: PathBuf,
+    log: Log,
 }
 
 impl Ledger {
     /// The ledger in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
-        Self { path: home.file(FILE) }
+        Self { log: Log::new(home.file(FILE), Access::Public, Torn::Keep) }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.log.path()
     }
 
     /// Adds an entry. When this returns, it is on the disk.
     ///
     /// # Errors
-    /// [`home::Error::Io`]: the entry may be missing, or there in part, and then counts as damaged.
-    pub fn append(&self, entry: &Entry) -> Result<(), home::Error> {
-        self.try_append(entry).map_err(|e| home::Error::io("write", &self.path, e))
-    }
-
-    fn try_append(&self, entry: &Entry) -> io::Result<()> {
-        let new = !self.path.exists();
-        let mut file = File::options().create(true).read(true).append(true).open(&self.path)?;
-        home::wait_for(&file, &self.path)?;
-        let mut line = Vec::new();
-        if lacks_line_end(&mut file)? {
-            // What a crash left stays a line of its own.
-            line.push(b'\n');
-        }
-        serde_json::to_writer(&mut line, entry)?;
-        line.push(b'\n');
-        file.write_all(&line)?;
-        file.sync_all()?;
-        if new { home::sync_folder(home::folder_of(&self.path)) } else { Ok(()) }
+    /// [`durable_files::Error::Io`]: the entry may be missing, or there in part, and then counts as damaged.
+    pub fn append(&self, entry: &Entry) -> Result<(), durable_files::Error> {
+        self.log.append(|_| Ok(serde_json::to_vec(entry)?), |_| Ok(()))
     }
 
     /// Reads all of it; nothing where there is no file yet.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub fn read(&self) -> Result<Contents, home::Error> {
-        let mut text = Vec::new();
-        match File::open(&self.path) {
-            Ok(mut file) => file.lock_shared().and_then(|()| file.read_to_end(&mut text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error),
-        }
-        .map_err(|e| home::Error::io("read", &self.path, e))?;
-        Ok(parse(&text))
+    /// [`durable_files::Error::Io`].
+    pub fn read(&self) -> Result<Contents, durable_files::Error> {
+        Ok(parse(&self.log.read()?))
     }
-}
-
-fn lacks_line_end(file: &mut File) -> io::Result<bool> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(false);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }
 
 /// The entries in a ledger's bytes.

@@ -2,11 +2,13 @@
 //!
 //! A CA's key is in its own file unless `root-ca.uri` or `signer-ca.uri` says where else it is.
 
+use device_pki::key::{Keys, Uri};
+use device_pki::{Certificate, Chain, Holder, Signer, chain};
+use durable_files::Access;
 use time::OffsetDateTime;
 
-use super::key::{Keys, Uri};
-use super::{Certificate, Chain, Error, Signer, authorities, rotate};
-use crate::home::{self, Access, Home};
+use super::home::Home;
+use super::{Error, authorities, exchange};
 
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
 pub const ROOT_KEY: &str = "root-ca.key";
@@ -25,8 +27,11 @@ pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
 /// The certificate that proved possession of the signer's key to AWS IoT, PEM.
 pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
 
+/// What the certificates of the chain are called in messages.
+pub const NAMES: chain::Names = chain::Names { root: ROOT_CERTIFICATE, signer: SIGNER_CERTIFICATE };
+
 /// Every file above in the order in which they are made: what an interrupted run leaves is a beginning of it.
-pub(super) const FILES: [&str; 8] = [
+pub(crate) const FILES: [&str; 8] = [
     ROOT_KEY,
     ROOT_KEY_URI,
     ROOT_CERTIFICATE,
@@ -76,21 +81,21 @@ impl Role {
 /// somebody would have to be asked for stay closed until they sign.
 ///
 /// # Errors
-/// [`Error::Withdrawn`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`Error::Malformed`], [`super::key::Error`], whatever [`Chain::new`]
-/// finds; [`home::Error::Exposed`] for a key that others can read.
-pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+/// [`Error::Withdrawn`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`device_pki::Error::Malformed`], [`device_pki::key::Error`], whatever [`Chain::new`]
+/// finds; [`durable_files::Error::Exposed`] for a key that others can read.
+pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
     // Nobody changes the signer meanwhile. Where there is none, nothing is made for the sake of a lock.
     let _lock = if exists(home, SIGNER_CERTIFICATE) { Some(home.lock_shared()?) } else { None };
     current(home, keys, now)
 }
 
 /// As [`load`], for whoever holds the home folder.
-pub(super) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
-    if rotate::is_exchanging(home) {
-        return Err(Error::Rotating { folder: home.root().to_owned() }.into());
+pub(crate) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
+    if exchange::is_under_way(home) {
+        return Err(Error::Rotating { folder: home.root().to_owned() });
     }
     if let Some(withdrawn) = authorities::withdrawn(home)? {
-        return Err(Error::Withdrawn { folder: home.root().to_owned(), when: withdrawn.when }.into());
+        return Err(Error::Withdrawn { folder: home.root().to_owned(), when: withdrawn.when });
     }
     read(home, keys, now)
 }
@@ -99,14 +104,14 @@ pub(super) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<C
 ///
 /// # Errors
 /// As [`load`], without [`Error::Withdrawn`].
-pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
     let root = certificate(home, ROOT_CERTIFICATE)?;
     let signer = certificate(home, SIGNER_CERTIFICATE)?;
     let (Some(root), Some(signer), true) = (root, signer, has_key(home, Role::Signer)) else {
-        return Err(incomplete(home).into());
+        return Err(incomplete(home));
     };
     let root_key = has_key(home, Role::Root).then(|| key_of(home, keys, Role::Root, &root)).transpose()?;
-    let chain = Chain::new(root, signer.clone(), key_of(home, keys, Role::Signer, &signer)?, now)?;
+    let chain = Chain::new(root, signer.clone(), key_of(home, keys, Role::Signer, &signer)?, NAMES, now)?;
     root_key.as_ref().map_or(Ok(()), Signer::check)?;
     chain.key().check()?;
     Ok(chain)
@@ -115,41 +120,51 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, crat
 /// The key of a certificate authority, to sign with: it has to be the one of `certificate`.
 ///
 /// # Errors
-/// [`Error::KeyUri`], [`home::Error::Io`].
-pub fn key_of(
-    home: &Home,
-    keys: &Keys,
-    role: Role,
-    certificate: &Certificate,
-) -> Result<Signer, crate::Error> {
-    Ok(Signer::of(keys, key_uri(home, role)?, certificate, role.certificate_file(), role.key_file()))
+/// [`Error::KeyUri`], [`durable_files::Error::Io`].
+pub fn key_of(home: &Home, keys: &Keys, role: Role, certificate: &Certificate) -> Result<Signer, Error> {
+    let holder = Holder {
+        certificate: certificate.clone(),
+        certificate_name: role.certificate_file(),
+        key_name: role.key_file(),
+    };
+    Ok(Signer::of(keys, key_uri(home, role)?, holder))
 }
 
 /// The root and its key, which has to be here now. It is where `uri` says, or where the home folder says.
 ///
 /// # Errors
 /// [`Error::Missing`], [`Error::Incomplete`]; [`Error::RootOffline`]; as [`Signer::open`].
-pub fn root(home: &Home, keys: &Keys, uri: Option<&Uri>) -> Result<(Certificate, Signer), crate::Error> {
+pub fn root(home: &Home, keys: &Keys, uri: Option<&Uri>) -> Result<(Certificate, Signer), Error> {
     let root = certificate(home, ROOT_CERTIFICATE)?.ok_or_else(|| incomplete(home))?;
     let key = match uri {
-        Some(uri) => Signer::of(keys, uri.clone(), &root, ROOT_CERTIFICATE, "the key given with --root-key"),
+        Some(uri) => {
+            let holder = Holder {
+                certificate: root.clone(),
+                certificate_name: ROOT_CERTIFICATE,
+                key_name: "the key that was named for the root",
+            };
+            Signer::of(keys, uri.clone(), holder)
+        }
         None => key_of(home, keys, Role::Root, &root)?,
     };
     match key.open() {
-        Err(crate::Error::Ca(Error::NoKey { uri })) => Err(Error::RootOffline { uri }.into()),
-        opened => opened.map(|_| (root, key)),
+        Err(device_pki::Error::NoKey { uri }) => Err(Error::RootOffline { uri }),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok((root, key)),
     }
 }
 
 /// Where the key of a certificate authority is.
 ///
 /// # Errors
-/// [`Error::KeyUri`], [`home::Error::Io`].
-pub fn key_uri(home: &Home, role: Role) -> Result<Uri, crate::Error> {
+/// [`Error::KeyUri`], [`durable_files::Error::Io`].
+pub fn key_uri(home: &Home, role: Role) -> Result<Uri, Error> {
     let file = role.uri_file();
-    let Some(text) = home::read(&home.file(file))? else { return Ok(Uri::File(home.file(role.key_file()))) };
+    let Some(text) = durable_files::read(&home.file(file))? else {
+        return Ok(Uri::File(home.file(role.key_file())));
+    };
     let text = String::from_utf8_lossy(&text);
-    Ok(text.trim().parse().map_err(|source| Error::KeyUri { file, source })?)
+    text.trim().parse().map_err(|source| Error::KeyUri { file, source })
 }
 
 /// Whether the home folder has the key, or says where it is.
@@ -157,15 +172,22 @@ pub fn has_key(home: &Home, role: Role) -> bool {
     exists(home, role.key_file()) || exists(home, role.uri_file())
 }
 
-/// Keeps the verification certificate of [`super::verification_certificate`] where the existing tool has it.
+/// Keeps the verification certificate of [`device_pki::verification_certificate`] where the existing tool has it.
 ///
 /// # Errors
-/// [`home::Error`].
-pub fn keep_verification_certificate(home: &Home, certificate: &Certificate) -> Result<(), home::Error> {
-    home::write(&home.file(VERIFICATION_CERTIFICATE), certificate.to_pem().as_bytes(), Access::Public)
+/// [`durable_files::Error`].
+pub fn keep_verification_certificate(
+    home: &Home,
+    certificate: &Certificate,
+) -> Result<(), durable_files::Error> {
+    durable_files::write(
+        &home.file(VERIFICATION_CERTIFICATE),
+        certificate.to_pem().as_bytes(),
+        Access::Public,
+    )
 }
 
-pub(super) fn incomplete(home: &Home) -> Error {
+pub(crate) fn incomplete(home: &Home) -> Error {
     let folder = home.root().to_owned();
     if !FILES.iter().any(|f| exists(home, f)) {
         return Error::Missing { folder };
@@ -179,14 +201,16 @@ pub(super) fn incomplete(home: &Home) -> Error {
     Error::Incomplete { folder, files }
 }
 
-pub(super) fn exists(home: &Home, file: &str) -> bool {
+pub(crate) fn exists(home: &Home, file: &str) -> bool {
     home.file(file).symlink_metadata().is_ok()
 }
 
-pub(super) fn certificate(home: &Home, file: &str) -> Result<Option<Certificate>, crate::Error> {
-    home::read(&home.file(file))?.map(|pem| parsed(file, &pem).map_err(Into::into)).transpose()
-}
-
-pub(super) fn parsed(file: &str, pem: &[u8]) -> Result<Certificate, Error> {
-    Certificate::from_pem(pem).map_err(|source| Error::Malformed { file: file.to_owned(), source })
+/// A certificate of the home; `None` where there is no such file.
+///
+/// # Errors
+/// [`durable_files::Error::Io`]; [`device_pki::Error::Malformed`].
+pub fn certificate(home: &Home, file: &str) -> Result<Option<Certificate>, Error> {
+    let malformed = |source| device_pki::Error::Malformed { file: file.to_owned(), source };
+    let pem = durable_files::read(&home.file(file))?;
+    Ok(pem.map(|pem| Certificate::from_pem(&pem).map_err(malformed)).transpose()?)
 }

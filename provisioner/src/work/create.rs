@@ -1,16 +1,19 @@
 //! Making root and signer CA: once, in an order in which an interrupted run can be continued.
 
+use device_pki::Issuer;
+use device_pki::key::{Keys, Uri};
+use device_pki::{Chain, Purpose, Signer, certificate, profile};
+use durable_files::Access;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::key::{self, Keys, Uri};
-use super::store::{
+use super::{AuthorityError, Error};
+use crate::state::home::Home;
+use crate::state::store::{
     self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, VERIFICATION_CERTIFICATE,
     exists, has_key, incomplete,
 };
-use super::{Certificate, Chain, Error, Purpose, Signer, certificate, profile};
-use crate::home::{self, Access, Home};
 
 /// The names of a new chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +32,12 @@ impl Names {
     /// Names within an organisation; the common names are made from it unless given.
     ///
     /// # Errors
-    /// [`Error::Name`].
-    pub fn new(organisation: &str, root: Option<&str>, signer: Option<&str>) -> Result<Self, Error> {
+    /// [`device_pki::Error::Name`].
+    pub fn new(
+        organisation: &str,
+        root: Option<&str>,
+        signer: Option<&str>,
+    ) -> Result<Self, device_pki::Error> {
         let name = |given: Option<&str>, role| {
             let common_name = given.map_or_else(|| format!("{organisation} {role}"), str::to_owned);
             profile::Name::new(organisation, &common_name)
@@ -69,22 +76,32 @@ impl Order {
         Self { names, root_key: None, signer_key: None, encrypt: false, force: false }
     }
 
-    fn key(&self, role: Role) -> Option<&Uri> {
-        match role {
+    fn key(&self, role: Role) -> KeyOrder<'_> {
+        let place = match role {
             Role::Root => self.root_key.as_ref(),
             Role::Signer => self.signer_key.as_ref(),
-        }
+        };
+        KeyOrder { place, encrypt: self.encrypt }
     }
+}
+
+/// What is ordered of the key of a certificate authority.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyOrder<'a> {
+    /// Where it is or is to be; where the home says unless it is said.
+    pub(super) place: Option<&'a Uri>,
+    /// Encrypt the file if one is made.
+    pub(super) encrypt: bool,
 }
 
 /// Makes root and signer CA, or finishes what an interrupted run began. A chain that is there and valid stays as it is.
 /// With `force` everything is made anew, and the old files keep their bytes under a name with the time.
 ///
 /// # Errors
-/// Whatever is wrong with a chain that is there ([`Chain::new`]); [`Error::Incomplete`] where files are missing that
-/// an interrupted run would have left; [`Error::OtherKey`], [`key::Error::NotEncrypted`] where what is there is not what
-/// is ordered; [`home::Error`], [`key::Error`].
-pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> Result<Created, crate::Error> {
+/// Whatever is wrong with a chain that is there ([`Chain::new`]); [`crate::state::Error::Incomplete`] where files are missing that
+/// an interrupted run would have left; [`AuthorityError::OtherKey`], [`AuthorityError::NotEncrypted`] where what is there is not what
+/// is ordered; [`durable_files::Error`], [`device_pki::key::Error`].
+pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> Result<Created, Error> {
     let _lock = home.lock()?;
     let mut created = Created::default();
     if order.force {
@@ -93,7 +110,7 @@ pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> R
             .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
             .unwrap_or_else(|_| now.unix_timestamp().to_string());
         for file in FILES.iter().rev().filter(|f| exists(home, f)) {
-            let aside = home::set_aside(&home.file(file), &stamp)?;
+            let aside = durable_files::set_aside(&home.file(file), &stamp)?;
             created.set_aside.extend(aside.file_name().map(|n| n.to_string_lossy().into_owned()));
         }
         keys.close();
@@ -118,7 +135,7 @@ pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> R
         return Err(incomplete(home).into());
     }
 
-    let root_key = key(home, keys, (order.key(Role::Root), order.encrypt), Role::Root, &mut created)?;
+    let root_key = key(home, keys, order.key(Role::Root), Role::Root, &mut created)?;
     let root = match store::certificate(home, ROOT_CERTIFICATE)? {
         Some(root) => root,
         None => {
@@ -131,8 +148,8 @@ pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> R
     // Of the right key, whether it was made now or was there.
     let root_key = store::key_of(home, keys, Role::Root, &root)?;
 
-    let signer_key = (order.signer_key.as_ref(), order.encrypt);
-    signer(home, keys, signer_key, &order.names.signer, (&root, &root_key), now, &mut created)?;
+    let issuer = Issuer { certificate: &root, key: &root_key };
+    signer(home, keys, order.key(Role::Signer), &order.names.signer, issuer, now, &mut created)?;
     Ok(created)
 }
 
@@ -141,39 +158,40 @@ pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> R
 pub(super) fn signer(
     home: &Home,
     keys: &Keys,
-    ordered_key: (Option<&Uri>, bool),
+    ordered: KeyOrder<'_>,
     name: &profile::Name,
-    (root, root_key): (&Certificate, &Signer),
+    root: Issuer<'_>,
     now: OffsetDateTime,
     created: &mut Created,
-) -> Result<(), crate::Error> {
-    let signer_key = key(home, keys, ordered_key, Role::Signer, created)?;
+) -> Result<(), Error> {
+    let signer_key = key(home, keys, ordered, Role::Signer, created)?;
     let request = signer_key.issue(Purpose::SigningRequest, |key| {
         Ok(profile::signing_request(name).serialize_request(key)?.der().to_vec())
     })?;
     keep(home, SIGNER_REQUEST, &certificate::pem_of("CERTIFICATE REQUEST", request), created)?;
     let public = *signer_key.open()?.public();
     let params = profile::signer(name, &public, now)?;
-    let signer = root_key.certificate(Purpose::SignerCertificate, &params, &public, root)?;
+    let signer = root.key.certificate(Purpose::SignerCertificate, &params, &public, root.certificate)?;
     // Nothing is called a signer that the next run would refuse.
-    Chain::new(root.clone(), signer.clone(), store::key_of(home, keys, Role::Signer, &signer)?, now)?;
+    let signer_key = store::key_of(home, keys, Role::Signer, &signer)?;
+    Chain::new(root.certificate.clone(), signer.clone(), signer_key, store::NAMES, now)?;
     keep(home, SIGNER_CERTIFICATE, &signer.to_pem(), created)?;
     Ok(())
 }
 
 /// A key that is there has to be where it is ordered to be, and as it is ordered.
-fn check_key_there(home: &Home, keys: &Keys, order: &Order, role: Role) -> Result<(), crate::Error> {
+fn check_key_there(home: &Home, keys: &Keys, order: &Order, role: Role) -> Result<(), Error> {
     if !has_key(home, role) {
         return Ok(());
     }
     let there = store::key_uri(home, role)?;
-    if let Some(ordered) = order.key(role)
+    if let Some(ordered) = order.key(role).place
         && !ordered.means(&there)
     {
-        return Err(Error::OtherKey { there, ordered: ordered.clone() }.into());
+        return Err(AuthorityError::OtherKey { there, ordered: ordered.clone() }.into());
     }
     if order.encrypt && keys.is_in_the_clear(&there)? {
-        return Err(Error::from(key::Error::NotEncrypted { file: role.key_file() }).into());
+        return Err(AuthorityError::NotEncrypted { file: role.key_file() }.into());
     }
     Ok(())
 }
@@ -182,13 +200,13 @@ fn check_key_there(home: &Home, keys: &Keys, order: &Order, role: Role) -> Resul
 fn key(
     home: &Home,
     keys: &Keys,
-    (ordered, encrypt): (Option<&Uri>, bool),
+    KeyOrder { place, encrypt }: KeyOrder<'_>,
     role: Role,
     created: &mut Created,
-) -> Result<Signer, crate::Error> {
+) -> Result<Signer, Error> {
     let recorded = exists(home, role.uri_file());
     // A record of the file's usual place would name the next signer's key once this one is retired.
-    let ordered = ordered.filter(|uri| !is_usual_place(home, role, uri));
+    let ordered = place.filter(|uri| !is_usual_place(home, role, uri));
     let asked = match ordered {
         Some(ordered) if !recorded => ordered.clone(),
         _ => store::key_uri(home, role)?,
@@ -213,8 +231,11 @@ pub(super) fn is_usual_place(home: &Home, role: Role, uri: &Uri) -> bool {
     matches!(uri, Uri::File(path) if std::path::absolute(usual).is_ok_and(|usual| usual == *path))
 }
 
-fn keep(home: &Home, file: &str, text: &str, created: &mut Created) -> Result<(), home::Error> {
-    home::write(&home.file(file), text.as_bytes(), Access::Public)?;
+fn keep(home: &Home, file: &str, text: &str, created: &mut Created) -> Result<(), durable_files::Error> {
+    durable_files::write(&home.file(file), text.as_bytes(), Access::Public)?;
     created.made.push(file.to_owned());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,49 +1,141 @@
-//! The one error type at the top.
+//! What can go wrong with the work: the errors of everything below, and of the certificate authorities.
 
-/// Any failure of the provisioner.
+use std::path::PathBuf;
+
+use device_pki::key;
+
+use super::{fleet, provision};
+use crate::state;
+
+/// Any failure of the work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The home folder and the files in it.
+    /// Files and folders.
     #[error(transparent)]
-    Home(#[from] crate::home::Error),
-    /// Making or reading certificates and keys.
+    File(#[from] durable_files::Error),
+    /// Certificates and keys.
     #[error(transparent)]
-    Ca(#[from] crate::ca::Error),
-    /// Noting a signature.
+    Pki(#[from] device_pki::Error),
+    /// The home folder and what is in it.
     #[error(transparent)]
-    Audit(#[from] crate::audit::Error),
+    State(state::Error),
     /// The board and its port.
     #[error(transparent)]
-    Board(#[from] crate::board::Error),
+    Kit(#[from] iot_kit::Error),
     /// The AWS account.
     #[error(transparent)]
-    Cloud(#[from] crate::cloud::Error),
+    Account(#[from] iot_account::Error),
+    /// Making, rotating or exporting a certificate authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// Provisioning one board.
     #[error(transparent)]
-    Provision(#[from] crate::provision::Error),
+    Provision(#[from] provision::Error),
     /// Provisioning many boards.
     #[error(transparent)]
-    Line(#[from] crate::line::Error),
-    /// The command line.
-    #[error(transparent)]
-    Cli(#[from] crate::cli::Error),
+    Fleet(#[from] fleet::Error),
 }
 
-impl Error {
-    /// The message and each of its causes. A cause that the message before it ends with is told already.
-    pub fn chain(&self) -> Vec<String> {
-        let mut messages = vec![self.to_string()];
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let message = error.to_string();
-            let told = messages.last().is_some_and(|last| {
-                last.strip_suffix(&message).is_some_and(|before| before.is_empty() || before.ends_with(": "))
-            });
-            if !told {
-                messages.push(message);
-            }
-            cause = error.source();
+/// What comes through the home folder from below is what it is below.
+impl From<state::Error> for Error {
+    fn from(error: state::Error) -> Self {
+        match error {
+            state::Error::File(error) => Self::File(error),
+            state::Error::Pki(error) => Self::Pki(error),
+            error => Self::State(error),
         }
-        messages
+    }
+}
+
+impl From<rcgen::Error> for Error {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Pki(error.into())
+    }
+}
+
+/// Why a certificate authority is not made, rotated or exported as it was ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// A certificate authority is there, and its key is at another place than the one asked for.
+    #[error("the key is at {there}, not at {ordered}")]
+    OtherKey {
+        /// Where it is.
+        there: key::Uri,
+        /// Where it is asked to be.
+        ordered: key::Uri,
+    },
+    /// A key that is to be encrypted is there already, and is not.
+    #[error("{file} is there already, and is not encrypted")]
+    NotEncrypted {
+        /// The file.
+        file: &'static str,
+    },
+    /// The root's key is to be taken out of the home, and is not there.
+    #[error("the root's key is not in a file of the home: it is at {uri}")]
+    RootElsewhere {
+        /// Where it is.
+        uri: String,
+    },
+    /// A folder that the root's key cannot be exported to.
+    #[error("the root's key cannot go to {}: {reason}", folder.display())]
+    ExportPlace {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A signer's key is in a place that was chosen, and nobody has chosen one for the next signer's.
+    #[error("the signer's key is at {there}, and nothing says where the next one is to be")]
+    NextKey {
+        /// Where the old one is.
+        there: key::Uri,
+    },
+    /// A new signer with the key of the old one is no new signer.
+    #[error("the key at {uri} is the one of the signer that is to be retired")]
+    SameKey {
+        /// Where it is.
+        uri: key::Uri,
+    },
+}
+
+/// The message of an error and each of its causes. A cause that the message before it ends with is told already.
+pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    let mut messages = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        let told = messages.last().is_some_and(|last| {
+            last.strip_suffix(&message).is_some_and(|before| before.is_empty() || before.ends_with(": "))
+        });
+        if !told {
+            messages.push(message);
+        }
+        cause = error.source();
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{message}")]
+    struct Told {
+        message: &'static str,
+        source: Option<Box<Self>>,
+    }
+
+    fn told(messages: &[&'static str]) -> Vec<String> {
+        let error =
+            messages.iter().rev().fold(None, |source, message| Some(Box::new(Told { message, source })));
+        chain(error.unwrap().as_ref())
+    }
+
+    #[test]
+    fn a_cause_is_left_out_only_where_the_message_ends_with_it() {
+        assert_eq!(told(&["cannot read a", "no"]), ["cannot read a", "no"], "`no` is in `cannot`");
+        assert_eq!(told(&["cannot use a: it is empty", "it is empty"]), ["cannot use a: it is empty"]);
+        assert_eq!(told(&["lost", "lost", "gone"]), ["lost", "gone"]);
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::board::{self, Kit, ports};
-use crate::provision::{Outcome, Step};
-use crate::station::{Attempt, Patience, Station};
+use super::provision::{Outcome, Step};
+use super::station::{Attempt, Patience, Station};
+use iot_kit::{Kit, ports};
 
 mod arrivals;
 
@@ -30,7 +30,7 @@ pub enum Boards {
     Arriving,
 }
 
-/// What happens at the line.
+/// What happens with the boards.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Work on a board has begun.
@@ -42,7 +42,7 @@ pub enum Event<'a> {
     /// A board has been unplugged; its port is free for the next.
     Left(&'a str),
     /// The list of ports cannot be read; it is tried again.
-    NoList(&'a board::Error),
+    NoList(&'a iot_kit::Error),
     /// No further board is begun; so many are in hand and will be finished.
     Stopping(usize),
 }
@@ -82,7 +82,7 @@ pub enum Error {
     },
 }
 
-/// What the threads tell the line.
+/// What the threads tell the fleet.
 enum Message {
     Step(String, Step),
     Finished(Box<Attempt>),
@@ -90,14 +90,14 @@ enum Message {
 }
 
 /// Many boards at one station.
-pub struct Line {
+pub struct Fleet {
     station: Arc<Station>,
     endpoint: String,
     messages: Receiver<Message>,
     sender: Sender<Message>,
 }
 
-/// Ends a [`Line`]: the first time after the boards in hand, the second time at once.
+/// Ends a [`Fleet`]: the first time after the boards in hand, the second time at once.
 #[derive(Clone)]
 pub struct Interrupter(Sender<Message>);
 
@@ -120,8 +120,8 @@ struct Run {
     interrupted: bool,
 }
 
-impl Line {
-    /// A line of boards that connect to `endpoint`.
+impl Fleet {
+    /// Boards that connect to `endpoint`.
     pub fn new(station: Station, endpoint: String) -> Self {
         let (sender, messages) = channel();
         Self { station: Arc::new(station), endpoint, messages, sender }
@@ -182,7 +182,7 @@ impl Line {
                     watch = None;
                     observe(Event::Stopping(run.in_hand.len()));
                 }
-                // The line holds a sender itself, so the channel stays open.
+                // The fleet holds a sender itself, so the channel stays open.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }

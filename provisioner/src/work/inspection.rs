@@ -1,12 +1,12 @@
 //! Everything that can be read from a board: who it is, and what its Wi-Fi module holds.
 
-use jitr::thing_name::{PUBLIC_KEY_SIZE, ThingName};
+use device_pki::{Certificate, point_of};
+use iot_kit::command::{Command, Component, FLASH_PAGE, UNKNOWN_COMMAND};
+use iot_kit::kits::{Model, Radio};
+use iot_kit::{Error, Session, flash, secure_element, store, wifi_module};
 use serde::Serialize;
 
-use super::command::{Command, Component, FLASH_PAGE, UNKNOWN_COMMAND};
-use super::kits::{Model, Radio};
-use super::{Error, Session, factory, flash, secure_element, store, wifi_module};
-use crate::ca::Certificate;
+use super::provision::{Identity, read_factory as read_slots};
 
 /// What is on a board.
 #[derive(Clone, Debug, Serialize)]
@@ -75,25 +75,25 @@ pub struct StoredFile {
 /// # Errors
 /// Those of [`Session::run`].
 pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
-    let secure_element_serial = secure_element::serial(session)?;
-    let point = secure_element::public_key(session)?;
+    let serial = secure_element::serial(session)?;
+    let board = Identity { serial, point: point_of(&secure_element::public_key(session)?) };
     let about = about(session)?;
     let model = about.iter().find_map(|line| Model::named_in(line));
     if let Some(model) = model.filter(|model| model.radio() == Radio::Cellular) {
-        return Err(Error::cellular(session.port(), model));
+        return Err(Error::Cellular { port: session.port().to_owned(), model });
     }
     let firmware = version(session, Component::Firmware)?.join(" ");
     let command_handler = version(session, Component::CommandHandler)?.join(" ");
     let wifi_module = version(session, Component::WifiModule)?;
-    let factory = read_factory(session, &secure_element_serial, &point)?;
+    let factory = read_factory(session, &board)?;
     let store = read_store(session)?;
     let stored_endpoint = text(&wifi_module::read(session, flash::ENDPOINT, FLASH_PAGE)?);
     let stored_thing_name = text(&wifi_module::read(session, flash::THING_NAME, flash::THING_NAME_SIZE)?);
     Ok(Inspection {
         port: session.port().to_owned(),
-        secure_element_serial,
-        public_key: hex::encode(point),
-        thing_name: ThingName::from_public_key(&point).to_string(),
+        public_key: hex::encode(board.point),
+        thing_name: board.thing_name(),
+        secure_element_serial: board.serial,
         model,
         about,
         firmware,
@@ -118,7 +118,7 @@ pub fn explained(session: &mut Session, error: Error) -> Error {
     }
     let model = about(session).ok().and_then(|about| about.iter().find_map(|line| Model::named_in(line)));
     match model.filter(|model| model.radio() == Radio::Cellular) {
-        Some(model) => Error::cellular(session.port(), model),
+        Some(model) => Error::Cellular { port: session.port().to_owned(), model },
         None => error,
     }
 }
@@ -127,13 +127,9 @@ fn version(session: &mut Session, component: Component) -> Result<Vec<String>, E
     session.query(Command::Version(component), |lines| (!lines.is_empty()).then(|| lines.to_vec()))
 }
 
-fn read_factory(
-    session: &mut Session,
-    serial: &str,
-    point: &[u8; PUBLIC_KEY_SIZE],
-) -> Result<Factory, Error> {
+fn read_factory(session: &mut Session, board: &Identity) -> Result<Factory, Error> {
     let none = |trouble: String| Factory { trouble: Some(trouble), device: None, signer: None };
-    match factory::read(session, serial, point) {
+    match read_slots(session, board) {
         Ok(Ok(found)) => {
             Ok(Factory { trouble: None, device: Some(found.device), signer: Some(found.signer) })
         }

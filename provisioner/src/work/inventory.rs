@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use device_pki::certificate::rfc3339;
+use device_pki::{Certificate, Purpose};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::audit;
-use crate::ca::authorities::{self, Authority};
-use crate::ca::certificate::rfc3339;
-use crate::ca::crl::Revocation;
-use crate::ca::{Certificate, Purpose};
-use crate::home::{self, Home};
-use crate::ledger::{Ending, Entry};
-use crate::provision::{CERTIFICATE, THING_NAME};
+use crate::state::audit;
+use crate::state::authorities::{self, Authority};
+use crate::state::board::{CERTIFICATE, THING_NAME};
+use crate::state::home::Home;
+use crate::state::ledger::{Ending, Entry};
+use crate::state::revocations::Revocation;
 
 /// A device certificate in the folder of a board.
 #[derive(Clone, Debug)]
@@ -29,24 +29,24 @@ pub struct OnDisk {
 /// The certificates in the folders of the boards, in the order of the folders' names. What is no certificate is left out.
 ///
 /// # Errors
-/// [`home::Error::Io`].
-pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, home::Error> {
+/// [`durable_files::Error::Io`].
+pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
     let entries = match std::fs::read_dir(home.root()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(home::Error::io("read", home.root(), error)),
+        Err(error) => return Err(durable_files::Error::io("read", home.root(), error)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|e| home::Error::io("read", home.root(), e))?.path();
+        let path = entry.map_err(|e| durable_files::Error::io("read", home.root(), e))?.path();
         let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { continue };
         if !path.is_dir() {
             continue;
         }
         let certificate =
-            home::read(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::from_pem(&pem).ok());
+            durable_files::read(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::from_pem(&pem).ok());
         if let Some(certificate) = certificate {
-            let thing_name = home::read(&path.join(THING_NAME))?;
+            let thing_name = durable_files::read(&path.join(THING_NAME))?;
             let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
             found.push(OnDisk { folder: folder.to_owned(), certificate, thing_name });
         }
@@ -120,7 +120,7 @@ impl Difference {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LastEntry {
     /// When it ended, RFC 3339.
-    #[serde(serialize_with = "crate::ca::certificate::as_rfc3339")]
+    #[serde(serialize_with = "device_pki::certificate::as_rfc3339")]
     pub when: OffsetDateTime,
     /// Where.
     pub station: String,

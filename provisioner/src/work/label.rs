@@ -4,10 +4,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use clap::ValueEnum;
+use durable_files::Access;
 
-use crate::home::{self, Access};
-use crate::provision::Report;
+use super::provision::Report;
 
 mod drawing;
 mod png;
@@ -16,7 +15,7 @@ mod svg;
 use drawing::Drawing;
 
 /// In which form a label's picture is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// Lines and text, sharp at any size.
     #[default]
@@ -103,8 +102,8 @@ fn file(folder: &Path, format: Format, board: &Report) -> Result<(), Error> {
         Format::Png => png::draw(&drawing).map_err(|error| fail(&path, io::Error::other(error)))?,
     };
     std::fs::create_dir_all(folder).map_err(|source| fail(folder, source))?;
-    home::write(&path, &bytes, Access::Public).map_err(|error| match error {
-        home::Error::Io { path, source, .. } => Error::File { path, source },
+    durable_files::write(&path, &bytes, Access::Public).map_err(|error| match error {
+        durable_files::Error::Io { path, source, .. } => Error::File { path, source },
         other => fail(&path, io::Error::other(other)),
     })
 }
@@ -160,7 +159,7 @@ fn said(stderr: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provision::Outcome;
+    use crate::work::provision::Outcome;
 
     fn board() -> Report {
         Report {

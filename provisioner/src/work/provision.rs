@@ -3,35 +3,30 @@
 use std::path::PathBuf;
 use std::thread;
 
+use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, factory, point_of, profile};
+use durable_files::{Access, Staged};
+use iot_kit::command::{FLASH_PAGE, Led};
+use iot_kit::flash::{self, Flash};
+use iot_kit::session::Traffic;
+use iot_kit::wifi_module::BootSector;
+use iot_kit::{Kit, Session, secure_element, store, wifi_module};
 use jitr::thing_name::ThingName;
 use serde::Serialize;
 use tracing::debug;
 
-use crate::board::command::{FLASH_PAGE, Led};
-use crate::board::flash::{self, Flash};
-use crate::board::session::Traffic;
-use crate::board::wifi_module::BootSector;
-use crate::board::{self, Kit, Session, factory, secure_element, store, wifi_module};
-use crate::ca::{self, Certificate, profile};
-use crate::home::{self, Access, Home, Staged};
+use crate::state::board::{REQUEST, THING_NAME};
+use crate::state::home::Home;
+use crate::work;
 
 mod error;
+mod factory_slots;
 mod method;
 mod source;
 
 pub use error::Error;
+pub(super) use factory_slots::read as read_factory;
 pub use method::Method;
-pub use source::{FACTORY_CERTIFICATE, FACTORY_SIGNER, SignedElsewhere, Source};
-
-/// The device's certificate signing request, PEM, in the board's folder.
-pub const REQUEST: &str = "device.csr";
-/// The device's certificate, PEM, in the board's folder.
-pub const CERTIFICATE: &str = "device.crt";
-/// The thing name, in the board's folder.
-pub const THING_NAME: &str = "aws-thing-name.txt";
-
-/// The endpoint of the vendor's public account.
-pub const VENDOR_ENDPOINT: &str = "a1gqt8sttiign3.iot.us-east-2.amazonaws.com";
+pub use source::{Origin, SignedElsewhere};
 
 /// How often the flash is erased and written until it reads back right.
 const WRITE_ATTEMPTS: usize = 2;
@@ -41,15 +36,13 @@ pub struct Job<'a> {
     /// The board.
     pub kit: &'a Kit,
     /// Where its certificates come from.
-    pub source: Source<'a>,
+    pub origin: &'a Origin<Chain>,
     /// Where its files go.
     pub home: &'a Home,
     /// Make a new certificate and write it even if the board holds a right one.
     pub force: bool,
-    /// Lock the slots of the factory certificates at the end, for ever.
-    pub lock_slots: bool,
     /// Says the account's endpoint; called late, so that it can be fetched meanwhile.
-    pub endpoint: Box<dyn FnOnce() -> Result<String, crate::Error> + 'a>,
+    pub endpoint: Box<dyn FnOnce() -> Result<String, work::Error> + 'a>,
 }
 
 /// Where a run is.
@@ -117,6 +110,27 @@ pub struct Report {
     pub seconds: f64,
 }
 
+/// Who a board is.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    /// Serial number of the secure element, 18 upper-case hex digits.
+    pub(super) serial: String,
+    /// The device's public key, an uncompressed point.
+    pub(super) point: [u8; PUBLIC_KEY_SIZE],
+}
+
+impl Identity {
+    /// The thing name that belongs to the key.
+    pub(super) fn thing_name(&self) -> String {
+        ThingName::from_public_key(&self.point).to_string()
+    }
+
+    fn read(session: &mut Session) -> Result<Self, iot_kit::Error> {
+        let serial = secure_element::serial(session)?;
+        Ok(Self { serial, point: point_of(&secure_element::public_key(session)?) })
+    }
+}
+
 /// A certificate signing request made on a board.
 #[derive(Clone, Debug, Serialize)]
 pub struct Request {
@@ -135,24 +149,23 @@ pub struct Request {
 /// Has the secure element sign a request for a certificate, keeps it in the board's folder, and does nothing else.
 ///
 /// # Errors
-/// [`board::Error`], [`ca::Error`], [`home::Error`].
+/// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`].
 pub fn request(
     session: &mut Session,
     kit: &Kit,
     organisation: &str,
     home: &Home,
-) -> Result<Request, crate::Error> {
-    let serial = secure_element::serial(session)?;
-    let point = secure_element::public_key(session)?;
-    let name = profile::device_name(organisation, &serial)?;
-    let pem = source::sign_request(session, &name, point)?.pem().map_err(ca::Error::Sign)?;
-    let file = home.create_board(kit.serial.as_deref().unwrap_or(&serial))?.join(REQUEST);
-    home::write(&file, pem.as_bytes(), Access::Public)?;
+) -> Result<Request, work::Error> {
+    let board = Identity::read(session)?;
+    let name = profile::device_name(organisation, &board.serial)?;
+    let pem = source::sign_request(session, &name, &board)?.pem()?;
+    let file = home.create_board(kit.serial.as_deref().unwrap_or(&board.serial))?.join(REQUEST);
+    durable_files::write(&file, pem.as_bytes(), Access::Public)?;
     Ok(Request {
         port: session.port().to_owned(),
         usb_serial: kit.serial.clone(),
-        secure_element_serial: serial,
-        thing_name: ThingName::from_public_key(&point).to_string(),
+        thing_name: board.thing_name(),
+        secure_element_serial: board.serial,
         file,
     })
 }
@@ -164,27 +177,28 @@ pub fn request(
 /// short at any point is completed by the next one.
 ///
 /// # Errors
-/// [`board::Error`], [`ca::Error`], [`home::Error`], [`Error`], and whatever the endpoint's source says.
+/// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`], [`Error`], and whatever the endpoint's source says.
 pub fn provision(
     session: &mut Session,
     job: Job<'_>,
     observe: &mut dyn FnMut(Step),
-) -> Result<Report, crate::Error> {
+) -> Result<Report, work::Error> {
     let serial = secure_element::serial(session)?;
     observe(Step::Identified(serial.clone()));
     light(session, &[(Led::Data, true)]);
-    let point = secure_element::public_key(session)?;
-    let thing_name = ThingName::from_public_key(&point).to_string();
-    let folder = job.home.create_board(job.kit.serial.as_deref().unwrap_or(&serial))?;
-    let obtained = source::obtain(session, job.source, (&serial, point), &folder, job.force, observe)?;
+    let point = point_of(&secure_element::public_key(session)?);
+    let board = Identity { serial, point };
+    let thing_name = board.thing_name();
+    let folder = job.home.create_board(job.kit.serial.as_deref().unwrap_or(&board.serial))?;
+    let obtained = source::obtain(session, &job, &board, &folder, observe)?;
     let endpoint = (job.endpoint)()?;
     let content = content(&obtained.device, &obtained.signer, &thing_name, &endpoint)?;
 
     let mut files = Vec::new();
     for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
         let path = folder.join(name);
-        if home::read(&path)?.is_none_or(|found| found != text.as_bytes()) {
-            files.push(home::stage(&path, text.as_bytes(), Access::Public)?);
+        if durable_files::read(&path)?.is_none_or(|found| found != text.as_bytes()) {
+            files.push(durable_files::stage(&path, text.as_bytes(), Access::Public)?);
         }
     }
 
@@ -199,7 +213,8 @@ pub fn provision(
         put(session, &content, files, observe)?;
         Outcome::Provisioned
     };
-    if job.lock_slots {
+    let lock_slots = matches!(job.origin, Origin::Factory { lock_slots: true });
+    if lock_slots {
         observe(Step::LockSlots);
         factory::SLOTS.into_iter().try_for_each(|slot| secure_element::lock_slot(session, slot))?;
     }
@@ -207,12 +222,12 @@ pub fn provision(
         outcome,
         port: session.port().to_owned(),
         usb_serial: job.kit.serial.clone(),
-        secure_element_serial: serial,
+        secure_element_serial: board.serial,
         thing_name,
         certificate_id: obtained.device.facts().fingerprint.clone(),
         certificate_reused: obtained.reused,
         endpoint,
-        slots_locked: job.lock_slots,
+        slots_locked: lock_slots,
         folder,
         traffic: session.traffic(),
         seconds: 0.0,
@@ -220,12 +235,12 @@ pub fn provision(
 }
 
 /// Shows on the board's LEDs how it ended: green for done, red for failed. A board that is gone is left alone.
-pub fn show(session: &mut Session, result: &Result<Report, crate::Error>) {
+pub fn show(session: &mut Session, result: &Result<Report, work::Error>) {
     let good = result.is_ok();
     let port_is_gone = matches!(
         result,
-        Err(crate::Error::Board(
-            board::Error::Lost { .. } | board::Error::Silent { .. } | board::Error::Foreign { .. }
+        Err(work::Error::Kit(
+            iot_kit::Error::Lost { .. } | iot_kit::Error::Silent { .. } | iot_kit::Error::Foreign { .. }
         ))
     );
     if !port_is_gone {
@@ -274,10 +289,10 @@ fn put(
     content: &Flash,
     files: Vec<Staged>,
     observe: &mut dyn FnMut(Step),
-) -> Result<(), crate::Error> {
+) -> Result<(), work::Error> {
     let mut boot_sector = BootSector::default();
     observe(Step::Erase);
-    let result = thread::scope(|scope| -> Result<(), crate::Error> {
+    let result = thread::scope(|scope| -> Result<(), work::Error> {
         let committed = scope.spawn(|| commit(files));
         let erased = wifi_module::erase(session, content, &mut boot_sector);
         committed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -288,8 +303,8 @@ fn put(
     let answers = matches!(
         result,
         Ok(())
-            | Err(crate::Error::Provision(Error::ReadBack { .. })
-                | crate::Error::Board(board::Error::Astray { .. }))
+            | Err(work::Error::Provision(Error::ReadBack { .. })
+                | work::Error::Kit(iot_kit::Error::Astray { .. }))
     );
     if answers {
         boot_sector.check(session)?;
@@ -302,7 +317,7 @@ fn write_until_right(
     content: &Flash,
     boot_sector: &mut BootSector,
     observe: &mut dyn FnMut(Step),
-) -> Result<(), crate::Error> {
+) -> Result<(), work::Error> {
     let mut attempt = 1;
     loop {
         observe(Step::Write);
@@ -320,7 +335,7 @@ fn write_until_right(
     }
 }
 
-fn commit(files: Vec<Staged>) -> Result<(), home::Error> {
+fn commit(files: Vec<Staged>) -> Result<(), durable_files::Error> {
     files.into_iter().try_for_each(Staged::commit)
 }
 

@@ -4,28 +4,30 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
+use device_pki::Chain;
+use device_pki::key::Keys;
+use durable_files::folder::Lock;
+use iot_kit::{Kit, Session, ports};
 use serialport::SerialPort;
 use time::OffsetDateTime;
 
-use crate::Error;
-use crate::board::{self, Kit, Session, inspection, ports};
-use crate::ca::key::Keys;
-use crate::ca::{self, Chain};
-use crate::home::{self, Home};
-use crate::label::{self, Labels};
-use crate::ledger::{Ending, Entry, Ledger};
-use crate::provision::{self, Job, Method, Outcome, Report, SignedElsewhere, Source, Step};
+use super::label::{self, Labels};
+use super::provision::{self, Job, Method, Origin, Outcome, Report, Step};
+use super::{Error, chain, inspection};
+use crate::state::home::Home;
+use crate::state::ledger::{Ending, Entry, Ledger};
+use crate::state::{self, store};
 
 /// What all boards that are provisioned here have in common.
 pub struct Station {
     name: String,
     home: Home,
     method: Method,
-    certificates: Certificates,
+    origin: Origin<Chain>,
     ledger: Ledger,
     force: bool,
     labels: Labels,
-    _lock: home::Lock,
+    _lock: Lock,
 }
 
 /// How boards are provisioned at a station.
@@ -41,37 +43,6 @@ pub struct Settings {
     pub force: bool,
     /// The labels to make.
     pub labels: Labels,
-}
-
-/// Where the certificates of a station's boards come from.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// The signer CA in the home folder.
-    Chain,
-    /// A file; it is for one board.
-    Elsewhere(Box<SignedElsewhere>),
-    /// The factory of the secure element.
-    Factory {
-        /// Lock the slots of the factory certificates at the end, for ever.
-        lock_slots: bool,
-    },
-}
-
-/// An [`Origin`] that is ready for use.
-enum Certificates {
-    Chain(Box<Chain>),
-    Elsewhere(Box<SignedElsewhere>),
-    Factory { lock_slots: bool },
-}
-
-impl Certificates {
-    fn source(&self) -> (Source<'_>, bool) {
-        match self {
-            Self::Chain(chain) => (Source::Chain(chain), false),
-            Self::Elsewhere(signed) => (Source::Elsewhere(signed), false),
-            Self::Factory { lock_slots } => (Source::Factory, *lock_slots),
-        }
-    }
 }
 
 /// One attempt at one board.
@@ -107,21 +78,19 @@ impl Station {
     /// Loads the certificate authority where it is needed, and keeps others from changing it as long as the station is there.
     ///
     /// # Errors
-    /// [`ca::Error`], [`home::Error`].
+    /// [`device_pki::Error`], [`durable_files::Error`].
     pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Self, Error> {
         let lock = home.lock_shared()?;
         let Settings { name, method, origin, force, labels } = settings;
-        let certificates = match origin {
-            Origin::Chain => {
-                Certificates::Chain(Box::new(ca::store::load(home, keys, OffsetDateTime::now_utc())?))
-            }
-            Origin::Elsewhere(signed) => Certificates::Elsewhere(signed),
-            Origin::Factory { lock_slots } => Certificates::Factory { lock_slots },
+        let origin = match origin {
+            Origin::Chain(()) => Origin::Chain(store::load(home, keys, OffsetDateTime::now_utc())?),
+            Origin::Elsewhere(signed) => Origin::Elsewhere(signed),
+            Origin::Factory { lock_slots } => Origin::Factory { lock_slots },
         };
         gather_entropy_beside();
         let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
         let (home, ledger) = (home.clone(), Ledger::of(home));
-        Ok(Self { name, home, method, certificates, ledger, force, labels, _lock: lock })
+        Ok(Self { name, home, method, origin, ledger, force, labels, _lock: lock })
     }
 
     /// The ledger that attempts are entered in.
@@ -142,8 +111,7 @@ impl Station {
         observe(Step::Open);
         let (mut session, mut result) = match connect(kit, patience) {
             Ok(mut session) => {
-                let (source, lock_slots) = self.certificates.source();
-                let job = Job { kit, source, home: &self.home, force: self.force, lock_slots, endpoint };
+                let job = Job { kit, origin: &self.origin, home: &self.home, force: self.force, endpoint };
                 let result = provision::provision(&mut session, job, &mut |step| {
                     if let Step::Identified(serial) = &step {
                         identified = Some(serial.clone());
@@ -151,7 +119,7 @@ impl Station {
                     observe(step);
                 });
                 let result = result.map_err(|error| match error {
-                    Error::Board(error) => inspection::explained(&mut session, error).into(),
+                    Error::Kit(error) => inspection::explained(&mut session, error).into(),
                     error => error,
                 });
                 (Some(session), result)
@@ -191,7 +159,7 @@ impl Station {
     ) -> Entry {
         let report = result.as_ref().ok();
         Entry {
-            when: OffsetDateTime::now_utc(),
+            when: state::now(),
             station: self.name.clone(),
             port: kit.port.clone(),
             kit_serial: kit.serial.clone(),
@@ -204,7 +172,7 @@ impl Station {
                 Some(Outcome::Unchanged) => Ending::Unchanged,
                 None => Ending::Failed,
             },
-            error: result.as_ref().err().map(|error| error.chain().join(": ")),
+            error: result.as_ref().err().map(|error| chain(error).join(": ")),
             seconds: (duration.as_secs_f64() * 1000.0).round() / 1000.0,
         }
     }
@@ -217,12 +185,12 @@ fn gather_entropy_beside() {
     let _ = thread::Builder::new().name("entropy".into()).spawn(|| rand::fill(&mut [0]));
 }
 
-fn connect(kit: &Kit, patience: Patience) -> Result<Session, board::Error> {
+fn connect(kit: &Kit, patience: Patience) -> Result<Session, iot_kit::Error> {
     Session::start(open(&kit.port, patience)?, kit)
 }
 
 /// A port that has been there for a while is tried once.
-fn open(port: &str, patience: Patience) -> Result<Box<dyn SerialPort>, board::Error> {
+fn open(port: &str, patience: Patience) -> Result<Box<dyn SerialPort>, iot_kit::Error> {
     let deadline = match patience {
         Patience::None => None,
         Patience::JustPluggedIn => Some(Instant::now() + SETTLING),
@@ -231,9 +199,9 @@ fn open(port: &str, patience: Patience) -> Result<Box<dyn SerialPort>, board::Er
         let opened = ports::open(port);
         let may_settle = matches!(
             opened,
-            Err(board::Error::PortDenied { .. }
-                | board::Error::PortInUse { .. }
-                | board::Error::NoPort { .. })
+            Err(iot_kit::Error::PortDenied { .. }
+                | iot_kit::Error::PortInUse { .. }
+                | iot_kit::Error::NoPort { .. })
         );
         if !may_settle || deadline.is_none_or(|deadline| Instant::now() >= deadline) {
             return opened;

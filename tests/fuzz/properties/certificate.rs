@@ -1,7 +1,7 @@
 //! Certificates in files that users bring: a PEM file, or bare DER.
 
+use device_pki::Certificate;
 use jitr::thing_name::{ThingName, ThingNameSource};
-use provisioner::ca::Certificate;
 
 /// Panics where this does not hold.
 pub(crate) fn check(bytes: &[u8]) {

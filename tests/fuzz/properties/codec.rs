@@ -1,6 +1,6 @@
 //! The link's codec: any bytes in any pieces; the pieces make no difference.
 
-use provisioner::board::codec::Decoder;
+use iot_kit::codec::Decoder;
 
 /// Panics where this does not hold. The first byte is the size of the pieces.
 pub(crate) fn check((piece, bytes): (u8, &[u8])) {

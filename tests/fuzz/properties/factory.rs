@@ -1,8 +1,8 @@
 //! Factory certificates rebuilt from whatever is in the slots of a secure element.
 
-use provisioner::board::factory::compressed::{Compressed, SIZE};
-use provisioner::board::factory::profile::Profile;
-use provisioner::board::factory::{Slots, rebuild};
+use device_pki::factory::compressed::{Compressed, SIZE};
+use device_pki::factory::profile::Profile;
+use device_pki::factory::{Slots, rebuild};
 
 /// Profile, slots 10, 11 and 12, serial number, X‖Y of the device's public key.
 pub(crate) type Input = (bool, [u8; SIZE], [u8; SIZE], [u8; SIZE], [u8; 9], [u8; 64]);

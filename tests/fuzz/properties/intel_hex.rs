@@ -1,7 +1,7 @@
 //! Firmware files that users bring: what is read fits what is said of it, whatever the bytes.
 
-use provisioner::board::intel_hex::Image;
-use provisioner::board::kits::Target;
+use iot_kit::intel_hex::Image;
+use iot_kit::kits::Target;
 
 /// Panics where this does not hold.
 pub(crate) fn check(bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! Key files: PKCS#8 PEM, encrypted or not. What costs too much to decrypt is refused before.
 
-use provisioner::ca::key::Key;
-use provisioner::ca::key::file::{Content, parse};
+use device_pki::key::Key;
+use device_pki::key::file::{Content, parse};
 
 /// Panics where this does not hold.
 pub(crate) fn check(bytes: &[u8]) {

@@ -1,6 +1,6 @@
 //! KIT-INFO.TXT as a disk may have it.
 
-use provisioner::board::disk::KitInfo;
+use iot_kit::disk::KitInfo;
 
 /// Panics where this does not hold.
 pub(crate) fn check(bytes: &[u8]) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use jitr::revocation::{CaCertificate, RevocationList};
+use device_pki::revocation_list::{CaCertificate, RevocationList};
 
 static CA: LazyLock<CaCertificate> = LazyLock::new(|| {
     let certificate = include_bytes!("ca.pem").to_vec();

@@ -1,7 +1,7 @@
 //! The client certificate store: two independent readers, and the builder as the inverse of one.
 
-use provisioner::board::flash::CLIENT_STORE;
-use provisioner::board::store::{self, SIZE_MAX};
+use iot_kit::flash::CLIENT_STORE;
+use iot_kit::store::{self, SIZE_MAX};
 use testbed::certificate_store::CertificateStore;
 
 /// Everything up to the end of the names' pages.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jitr::lambda::{Answer, Handler, Invocation};
+use jitr::function::{Answer, Handler, Invocation};
 use jitr::registration::Settings;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};

@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
 use crate::fixture::{Fixture, LATENCY};
-use crate::lambda::log;
+use crate::function::log;
 use crate::registry::memory::{Fault, MemoryRegistry};
 use crate::registry::{CertificateStatus, ErrorKind, Operation};
 

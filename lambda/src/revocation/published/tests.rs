@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::list::tests::{SERIAL, board, ca, folder, list, list_due};
+use super::super::tests::{SERIAL, board, ca, folder, list, list_due};
 use super::*;
 
 /// Answers in turn what it was given, the last for ever, and writes down what it was asked.

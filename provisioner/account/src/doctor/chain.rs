@@ -5,18 +5,17 @@ use jitr::policy::MAX_DOCUMENT_SIZE;
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 use serde_json::Value;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use super::finding::{Finding, Link, Remedy};
-use crate::ca::Certificate;
-use crate::ca::certificate::rfc3339;
-use crate::cloud::Error as CloudError;
-use crate::cloud::allowance::allows;
-use crate::cloud::setup::delivery::Feed;
-use crate::cloud::setup::{Settings, function, permission, rule, signer_ca};
+use super::finding::{Finding, Remedy};
+use crate::Error as AccountError;
+use crate::Resource;
+use crate::policy_evaluation::allows;
+use crate::setup::delivery::Feed;
+use crate::setup::{Settings, function, permission, rule, signer_ca};
+use device_pki::Certificate;
+use device_pki::certificate::rfc3339;
 
-/// A signer that ends so soon is worth a word.
-const SOON: Duration = Duration::days(90);
 /// Where a device's policy names the device itself.
 const ITSELF: &str = "client/${iot:Connection.Thing.ThingName}";
 
@@ -45,7 +44,7 @@ pub(super) fn signer(
                 other.id
             ),
         }));
-        return Finding::wrong(Link::SignerCa, id, problems).remedy(Remedy::SetUp).mendable();
+        return Finding::wrong(Resource::SignerCa, id, problems).remedy(Remedy::SetUp).mendable();
     };
     let problems: Vec<String> = [
         (!registered.active, "is inactive"),
@@ -58,17 +57,17 @@ pub(super) fn signer(
     .collect();
     let end = signer.facts().not_after;
     if !signer.is_valid_at(now) {
-        return Finding::wrong(Link::SignerCa, id, vec![format!("expired on {}", rfc3339(end))])
+        return Finding::wrong(Resource::SignerCa, id, vec![format!("expired on {}", rfc3339(end))])
             .remedy(Remedy::ReplaceCa);
     }
-    if problems.is_empty() && end - now < SOON {
-        return Finding::notable(Link::SignerCa, id, vec![format!("expires on {}", rfc3339(end))]);
+    if problems.is_empty() && signer.ends_soon(now) {
+        return Finding::notable(Resource::SignerCa, id, vec![format!("expires on {}", rfc3339(end))]);
     }
     if problems.is_empty() && registered.sni_only {
         let found = vec!["other accounts may have it, too: boards have to send the server name".to_owned()];
-        return Finding::right(Link::SignerCa, id, found);
+        return Finding::right(Resource::SignerCa, id, found);
     }
-    Finding::unless(Link::SignerCa, id, problems)
+    Finding::unless(Resource::SignerCa, id, problems)
 }
 
 /// The topic rule.
@@ -77,21 +76,21 @@ pub(super) fn topic_rule(
     found: Option<&TopicRule>,
     function_arn: &str,
     feed: Option<&Feed>,
-) -> Result<Finding, CloudError> {
+) -> Result<Finding, AccountError> {
     let problems = match rule::decide(found, function_arn, feed)? {
         rule::Step::Leave => {
             let found = feed.map(ToString::to_string).into_iter().collect();
             return Ok(match feed {
                 Some(Feed { enabled: false, .. }) => {
-                    Finding::wrong(Link::TopicRule, name, found).remedy(Remedy::EnableMapping)
+                    Finding::wrong(Resource::TopicRule, name, found).remedy(Remedy::EnableMapping)
                 }
-                _ => Finding::right(Link::TopicRule, name, found),
+                _ => Finding::right(Resource::TopicRule, name, found),
             });
         }
         rule::Step::Create(_) => vec!["does not exist".to_owned()],
         rule::Step::Replace(_, changes) => changes,
     };
-    Ok(Finding::unless(Link::TopicRule, name, problems))
+    Ok(Finding::unless(Resource::TopicRule, name, problems))
 }
 
 /// The permission of the rule on the function.
@@ -101,7 +100,7 @@ pub(super) fn permission(
     feed: Option<&Feed>,
 ) -> Finding {
     if let Some(feed) = feed {
-        return Finding::right(Link::Permission, &wanted.statement, vec![format!("not needed: {feed}")]);
+        return Finding::right(Resource::Permission, &wanted.statement, vec![format!("not needed: {feed}")]);
     }
     let problems = match permission::decide(policy, wanted) {
         permission::Step::Leave => Vec::new(),
@@ -113,7 +112,7 @@ pub(super) fn permission(
         }
         permission::Step::Replace(difference) => vec![format!("the permission {difference}")],
     };
-    Finding::unless(Link::Permission, &wanted.statement, problems)
+    Finding::unless(Resource::Permission, &wanted.statement, problems)
 }
 
 /// The function, and what it registers devices with.
@@ -122,7 +121,7 @@ pub(super) fn function(
     settings: &Settings,
     signer: Option<&str>,
 ) -> (Finding, Option<Registration>) {
-    let (link, name) = (Link::Function, settings.function.as_str());
+    let (link, name) = (Resource::Function, settings.function.as_str());
     let Some(deployed) = found else {
         return (Finding::wrong(link, name, vec!["does not exist".to_owned()]).remedy(Remedy::Deploy), None);
     };
@@ -168,14 +167,14 @@ fn running(deployed: &function::Deployed, name: &str) -> Finding {
         found.push(format!("stops after {} s; throttled registrations need more", deployed.timeout));
     }
     match found.len() {
-        1 => Finding::right(Link::Function, name, found),
-        _ => Finding::notable(Link::Function, name, found).remedy(Remedy::Deploy),
+        1 => Finding::right(Resource::Function, name, found),
+        _ => Finding::notable(Resource::Function, name, found).remedy(Remedy::Deploy),
     }
 }
 
 /// The policy that devices get. `stored` is its document, if it exists.
 pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Option<&str>) -> Finding {
-    let (link, name) = (Link::DevicePolicy, settings.policy.as_str());
+    let (link, name) = (Resource::DevicePolicy, settings.policy.as_str());
     let wanted = match settings.policy_template.fill(scope) {
         Ok(wanted) => wanted,
         Err(error) if stored.is_none() => {
@@ -207,15 +206,17 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
 pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
     match deprecated {
         None => Finding::right(
-            Link::ThingType,
+            Resource::ThingType,
             name,
             vec!["is created when the first device is registered".to_owned()],
         ),
-        Some(false) => Finding::right(Link::ThingType, name, Vec::new()),
-        Some(true) => {
-            Finding::wrong(Link::ThingType, name, vec!["is deprecated: no new thing can have it".to_owned()])
-                .mendable()
-        }
+        Some(false) => Finding::right(Resource::ThingType, name, Vec::new()),
+        Some(true) => Finding::wrong(
+            Resource::ThingType,
+            name,
+            vec!["is deprecated: no new thing can have it".to_owned()],
+        )
+        .mendable(),
     }
 }
 
@@ -232,25 +233,25 @@ pub(super) struct FailedEvents {
 pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Finding {
     let Some(FailedEvents { destination, waiting }) = failed else {
         let found = "the function has no on-failure destination: an event that failed for good is lost";
-        return Finding::notable(Link::OnFailure, function, vec![found.to_owned()])
+        return Finding::notable(Resource::OnFailure, function, vec![found.to_owned()])
             .remedy(Remedy::AddDestination);
     };
     let name = destination.rsplit(':').next().unwrap_or(destination);
     let (found, remedy) = match waiting {
-        Some(0) => return Finding::right(Link::OnFailure, name, vec!["empty".to_owned()]),
+        Some(0) => return Finding::right(Resource::OnFailure, name, vec!["empty".to_owned()]),
         Some(1) => ("1 event waits: its device is not registered".to_owned(), Remedy::ReplayQueue),
         Some(waiting) => {
             (format!("{waiting} events wait: their devices are not registered"), Remedy::ReplayQueue)
         }
         None => ("is no queue: what has arrived there is not looked at".to_owned(), Remedy::Replay),
     };
-    Finding::notable(Link::OnFailure, name, vec![found]).remedy(remedy)
+    Finding::notable(Resource::OnFailure, name, vec![found]).remedy(remedy)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::doctor::Verdict;
+    use crate::doctor::Verdict;
 
     const RIGHT: signer_ca::Registered =
         signer_ca::Registered { active: true, auto_registration: true, template: false, sni_only: false };

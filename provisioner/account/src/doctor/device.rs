@@ -6,10 +6,11 @@ use jitr::registry::CertificateStatus;
 use jitr::thing_name::ThingName;
 use time::OffsetDateTime;
 
-use super::finding::{Finding, Link, Remedy};
-use crate::ca::Certificate;
-use crate::ca::certificate::rfc3339;
-use crate::cloud::{Account, Error as CloudError};
+use super::finding::{Finding, Remedy};
+use crate::Resource;
+use crate::{Account, Error as AccountError};
+use device_pki::Certificate;
+use device_pki::certificate::rfc3339;
 
 /// A device whose way in is looked at.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub(super) async fn examine(account: &Account, device: &Device, expected: &Expec
         Device::Thing(name) => match certificates(account, name).await {
             Ok(certificates) if certificates.is_empty() => {
                 let found = vec!["has no certificate, or does not exist".to_owned()];
-                return vec![Finding::wrong(Link::Thing, name, found).remedy(Remedy::Connect)];
+                return vec![Finding::wrong(Resource::Thing, name, found).remedy(Remedy::Connect)];
             }
             Ok(certificates) => {
                 let mut findings = Vec::new();
@@ -58,7 +59,7 @@ pub(super) async fn examine(account: &Account, device: &Device, expected: &Expec
                 }
                 return findings;
             }
-            Err(error) => return vec![Finding::unread(Link::Thing, name, error)],
+            Err(error) => return vec![Finding::unread(Resource::Thing, name, error)],
         },
     };
     one(account, &certificate, stored.as_deref(), expected).await
@@ -72,12 +73,12 @@ async fn one(
 ) -> Vec<Finding> {
     match known(account, &certificate.facts().fingerprint).await {
         Ok(known) => judge(certificate, stored_name, known.as_ref(), expected),
-        Err(error) => vec![Finding::unread(Link::Certificate, &certificate.facts().fingerprint, error)],
+        Err(error) => vec![Finding::unread(Resource::Certificate, &certificate.facts().fingerprint, error)],
     }
 }
 
 /// The certificates of a thing.
-async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>, CloudError> {
+async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
     let principals: Vec<String> =
@@ -91,7 +92,7 @@ async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>
         let answer = answer.map_err(account.failed("iot:DescribeCertificate"))?;
         let pem =
             answer.certificate_description().and_then(|found| found.certificate_pem()).unwrap_or_default();
-        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| CloudError::Incomplete {
+        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| AccountError::Incomplete {
             action: "iot:DescribeCertificate",
             what: "the certificate as PEM",
         })?;
@@ -101,12 +102,12 @@ async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>
 }
 
 /// What the account knows of a certificate, if it knows it.
-async fn known(account: &Account, id: &str) -> Result<Option<Known>, CloudError> {
+async fn known(account: &Account, id: &str) -> Result<Option<Known>, AccountError> {
     let iot = account.iot();
     let answer = iot.describe_certificate().certificate_id(id).send().await;
     let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
         Err(error) if error.has_code("ResourceNotFoundException") => return Ok(None),
-        answer => answer?.certificate_description.ok_or(CloudError::Incomplete {
+        answer => answer?.certificate_description.ok_or(AccountError::Incomplete {
             action: "iot:DescribeCertificate",
             what: "what the certificate is",
         })?,
@@ -120,7 +121,7 @@ async fn known(account: &Account, id: &str) -> Result<Option<Known>, CloudError>
     let status = found.status().and_then(|status| CertificateStatus::from_name(status.as_str()));
     Ok(Some(Known {
         status: status
-            .ok_or(CloudError::Incomplete { action: "iot:DescribeCertificate", what: "the status" })?,
+            .ok_or(AccountError::Incomplete { action: "iot:DescribeCertificate", what: "the status" })?,
         ca: found.ca_certificate_id.filter(|id| !id.is_empty()),
         policies: policies.into_iter().filter_map(|policy| policy.policy_name).collect(),
         things,
@@ -137,7 +138,7 @@ fn judge(
     let source = expected.registration.thing_name_source;
     let name = match ThingName::from_certificate_der(certificate.der(), source) {
         Ok(name) => name.to_string(),
-        Err(error) => return vec![Finding::wrong(Link::Certificate, id, vec![error.to_string()])],
+        Err(error) => return vec![Finding::wrong(Resource::Certificate, id, vec![error.to_string()])],
     };
     let status = status(certificate, known, expected);
     // A certificate that waits or was withdrawn has neither policy nor thing, and that is not what is wrong.
@@ -151,7 +152,7 @@ fn judge(
 fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<'_>) -> Finding {
     let facts = certificate.facts();
     let wrong = |found: String, remedy: Remedy| {
-        Finding::wrong(Link::Certificate, &facts.fingerprint, vec![found]).remedy(remedy)
+        Finding::wrong(Resource::Certificate, &facts.fingerprint, vec![found]).remedy(remedy)
     };
     if !certificate.is_valid_at(expected.now) {
         let period = format!("is valid from {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after));
@@ -164,7 +165,7 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
                 Remedy::Provision,
             ),
             _ => Finding::right(
-                Link::Certificate,
+                Resource::Certificate,
                 &facts.fingerprint,
                 vec!["is not known yet: it is registered when the device first connects".to_owned()],
             ),
@@ -172,9 +173,11 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
     };
     let by = known.ca.as_deref().map_or_else(|| "without a CA".to_owned(), |ca| format!("by CA {ca}"));
     match known.status {
-        CertificateStatus::Active => {
-            Finding::right(Link::Certificate, &facts.fingerprint, vec![format!("ACTIVE, registered {by}")])
-        }
+        CertificateStatus::Active => Finding::right(
+            Resource::Certificate,
+            &facts.fingerprint,
+            vec![format!("ACTIVE, registered {by}")],
+        ),
         CertificateStatus::PendingActivation => wrong(
             format!("is PENDING_ACTIVATION, registered {by}: its registration did not finish"),
             Remedy::Replay,
@@ -186,20 +189,20 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
 
 fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
     if known.policies.iter().any(|policy| policy == wanted.as_str()) {
-        return Finding::right(Link::AttachedPolicy, known.policies.join(", "), Vec::new());
+        return Finding::right(Resource::AttachedPolicy, known.policies.join(", "), Vec::new());
     }
     if known.policies.is_empty() {
         let found = vec!["none is attached: AWS closes every connection".to_owned()];
-        return Finding::wrong(Link::AttachedPolicy, id, found).mendable();
+        return Finding::wrong(Resource::AttachedPolicy, id, found).mendable();
     }
     let found = vec![format!("{wanted} is not attached; what the others allow is not looked at")];
-    Finding::notable(Link::AttachedPolicy, known.policies.join(", "), found)
+    Finding::notable(Resource::AttachedPolicy, known.policies.join(", "), found)
 }
 
 fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Finding {
     if let Some(stored) = stored_name.filter(|stored| *stored != name) {
         let found = vec![format!("the device calls itself {stored}, but its key says {name}")];
-        return Finding::wrong(Link::Thing, stored, found).remedy(Remedy::Provision);
+        return Finding::wrong(Resource::Thing, stored, found).remedy(Remedy::Provision);
     }
     match known {
         Some(known) if !known.things.iter().any(|thing| thing == name) => {
@@ -208,17 +211,17 @@ fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Findin
                 others => format!("; it is attached to {}", others.join(", ")),
             };
             let found = vec![format!("the certificate is not attached to it{others}")];
-            Finding::wrong(Link::Thing, name, found).mendable()
+            Finding::wrong(Resource::Thing, name, found).mendable()
         }
-        Some(_) => Finding::right(Link::Thing, name, Vec::new()),
-        None => Finding::right(Link::Thing, name, Vec::new()),
+        Some(_) => Finding::right(Resource::Thing, name, Vec::new()),
+        None => Finding::right(Resource::Thing, name, Vec::new()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::doctor::Verdict;
+    use crate::doctor::Verdict;
 
     fn known(status: CertificateStatus) -> Known {
         Known { status, ca: Some("1f".into()), policies: vec!["zt_policy".into()], things: vec!["t".into()] }

@@ -1,66 +1,10 @@
 //! What was found about one link of the chain: whether it is right, and how to mend it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::cloud::Error as CloudError;
-
-/// A link of the chain that a first connection takes, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Link {
-    /// The credentials of whoever asks.
-    Credentials,
-    /// The host that devices connect to.
-    Endpoint,
-    /// The signer CA, known to the account.
-    SignerCa,
-    /// The topic rule that forwards the event.
-    TopicRule,
-    /// The permission for the rule to invoke the function.
-    Permission,
-    /// The function that registers devices.
-    Function,
-    /// The role of the function.
-    Role,
-    /// The policy that devices get.
-    DevicePolicy,
-    /// The type of the things.
-    ThingType,
-    /// The group of the things.
-    ThingGroup,
-    /// Where an event goes that failed for good.
-    OnFailure,
-    /// The certificate of one device.
-    Certificate,
-    /// The policies of one device's certificate.
-    AttachedPolicy,
-    /// The thing of one device.
-    Thing,
-}
-
-impl fmt::Display for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Credentials => "credentials",
-            Self::Endpoint => "endpoint",
-            Self::SignerCa => "signer CA",
-            Self::TopicRule => "topic rule",
-            Self::Permission => "permission",
-            Self::Function => "function",
-            Self::Role => "role",
-            Self::DevicePolicy => "device policy",
-            Self::ThingType => "thing type",
-            Self::ThingGroup => "thing group",
-            Self::OnFailure => "on failure",
-            Self::Certificate => "certificate",
-            Self::AttachedPolicy => "its policies",
-            Self::Thing => "its thing",
-        })
-    }
-}
+use crate::{Error as AccountError, Resource};
 
 /// Whether a link does its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -115,14 +59,14 @@ pub enum Remedy {
     /// Activate the certificate.
     Activate,
     /// What the error asks for.
-    Cause(Arc<CloudError>),
+    Cause(Arc<AccountError>),
 }
 
 /// One line of the diagnosis.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// Which link.
-    pub link: Link,
+    pub link: Resource,
     /// Its name in the account.
     pub name: String,
     /// Whether it does its part.
@@ -136,27 +80,27 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(link: Link, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
+    fn new(link: Resource, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
         Self { link, name: name.into(), verdict, found, remedy: None, mendable: false }
     }
 
     /// A link that does its part; `found` may say how.
-    pub(super) fn right(link: Link, name: impl Into<String>, found: Vec<String>) -> Self {
+    pub(super) fn right(link: Resource, name: impl Into<String>, found: Vec<String>) -> Self {
         Self::new(link, name, Verdict::Right, found)
     }
 
     /// A link that does its part, with something that somebody should know.
-    pub(super) fn notable(link: Link, name: impl Into<String>, found: Vec<String>) -> Self {
+    pub(super) fn notable(link: Resource, name: impl Into<String>, found: Vec<String>) -> Self {
         Self::new(link, name, Verdict::Notable, found)
     }
 
     /// A link that no device gets through.
-    pub(super) fn wrong(link: Link, name: impl Into<String>, found: Vec<String>) -> Self {
+    pub(super) fn wrong(link: Resource, name: impl Into<String>, found: Vec<String>) -> Self {
         Self::new(link, name, Verdict::Wrong, found)
     }
 
     /// A link that does its part unless there are `problems`, which `--mend` repairs.
-    pub(super) fn unless(link: Link, name: impl Into<String>, problems: Vec<String>) -> Self {
+    pub(super) fn unless(link: Resource, name: impl Into<String>, problems: Vec<String>) -> Self {
         match problems.is_empty() {
             true => Self::right(link, name, problems),
             false => Self::wrong(link, name, problems).mendable(),
@@ -164,14 +108,14 @@ impl Finding {
     }
 
     /// A link that could not be looked at, and why.
-    pub(super) fn unread(link: Link, name: impl Into<String>, error: CloudError) -> Self {
+    pub(super) fn unread(link: Resource, name: impl Into<String>, error: AccountError) -> Self {
         let mut found = vec![error.to_string()];
         found.extend(error.answer().map(ToString::to_string));
         Self::new(link, name, Verdict::Unknown, found).remedy(Remedy::Cause(Arc::new(error)))
     }
 
     /// A link that is not looked at, because an earlier one is missing.
-    pub(super) fn skipped(link: Link, name: impl Into<String>, why: &str) -> Self {
+    pub(super) fn skipped(link: Resource, name: impl Into<String>, why: &str) -> Self {
         Self::new(link, name, Verdict::Unknown, vec![why.to_owned()])
     }
 
@@ -202,7 +146,7 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::error::Answer;
+    use crate::Answer;
 
     #[test]
     fn a_denied_call_makes_its_link_unknown_and_names_the_permission() {
@@ -210,7 +154,7 @@ mod tests {
             "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iot:GetTopicRule";
         let answer = Answer { code: "AccessDeniedException".into(), message: message.into(), status: 403 };
         let finding =
-            Finding::unread(Link::TopicRule, "R", CloudError::from_answer("iot:GetTopicRule", answer));
+            Finding::unread(Resource::TopicRule, "R", AccountError::from_answer("iot:GetTopicRule", answer));
         assert_eq!(finding.verdict, Verdict::Unknown);
         assert!(!finding.lets_through());
         assert_eq!(finding.found[0], "permission iot:GetTopicRule is missing");

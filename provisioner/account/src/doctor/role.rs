@@ -3,11 +3,12 @@
 use jitr::scope::Scope;
 use serde_json::Value;
 
-use super::finding::{Finding, Link};
-use crate::cloud::allowance::{allows, permissions};
-use crate::cloud::setup::role::{document, trusts_lambda};
-use crate::cloud::setup::{Settings, function, role_policy};
-use crate::cloud::{Account, Error as CloudError};
+use super::finding::Finding;
+use crate::Resource;
+use crate::policy_evaluation::{allows, permissions};
+use crate::setup::role::{document, trusts_lambda};
+use crate::setup::{Settings, function, role_policy};
+use crate::{Account, Error as AccountError};
 
 /// Without these the function works, and nobody can read why it did not.
 const LOGS: &str = "logs:";
@@ -32,16 +33,16 @@ pub(super) async fn examine(
     let name = deployed.role.rsplit('/').next().unwrap_or(&deployed.role);
     let needed = match role_policy(scope, settings, Some(deployed)) {
         Ok(needed) => needed,
-        Err(error) => return Finding::unread(Link::Role, name, error.into()),
+        Err(error) => return Finding::unread(Resource::Role, name, error.into()),
     };
     match read(account, name).await {
         Ok(role) => judge(name, role.as_ref(), &needed),
-        Err(error) => Finding::unread(Link::Role, name, error),
+        Err(error) => Finding::unread(Resource::Role, name, error),
     }
 }
 
 /// Reads the role and all its policies; `None` if it does not exist.
-async fn read(account: &Account, name: &str) -> Result<Option<Role>, CloudError> {
+async fn read(account: &Account, name: &str) -> Result<Option<Role>, AccountError> {
     let iam = account.iam();
     let found = match iam.get_role().role_name(name).send().await.map_err(account.failed("iam:GetRole")) {
         Ok(answer) => answer.role,
@@ -72,7 +73,7 @@ async fn read(account: &Account, name: &str) -> Result<Option<Role>, CloudError>
 }
 
 /// The default version of a managed policy.
-async fn managed(account: &Account, arn: &str) -> Result<Value, CloudError> {
+async fn managed(account: &Account, arn: &str) -> Result<Value, AccountError> {
     let iam = account.iam();
     let policy = iam.get_policy().policy_arn(arn).send().await.map_err(account.failed("iam:GetPolicy"))?;
     let version = policy.policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
@@ -83,7 +84,7 @@ async fn managed(account: &Account, arn: &str) -> Result<Value, CloudError> {
 
 fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
     let Some(role) = role else {
-        return Finding::wrong(Link::Role, name, vec!["does not exist".to_owned()]).mendable();
+        return Finding::wrong(Resource::Role, name, vec!["does not exist".to_owned()]).mendable();
     };
     let missing: Vec<_> = permissions(needed)
         .into_iter()
@@ -95,25 +96,25 @@ fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
     let text = |missing: Vec<(&str, String)>| missing.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
     if !trusts_lambda(&role.trust) {
         let found = [vec!["Lambda may not take it".to_owned()], text(calls)].concat();
-        return Finding::wrong(Link::Role, name, found).mendable();
+        return Finding::wrong(Resource::Role, name, found).mendable();
     }
     if calls.is_empty() {
         return match logs.is_empty() {
-            true => Finding::right(Link::Role, name, Vec::new()),
-            false => Finding::notable(Link::Role, name, text(logs)),
+            true => Finding::right(Resource::Role, name, Vec::new()),
+            false => Finding::notable(Resource::Role, name, text(logs)),
         };
     }
     let mut found = text(calls);
     if !role.unread.is_empty() {
         found.push(format!("not looked at: {}", role.unread.join(", ")));
     }
-    Finding::wrong(Link::Role, name, found).mendable()
+    Finding::wrong(Resource::Role, name, found).mendable()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::doctor::Verdict;
+    use crate::doctor::Verdict;
     use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
     use jitr::name::{PolicyName, ThingTypeName};
     use serde_json::json;

@@ -1,21 +1,18 @@
 //! What has been registered, one JSON object a line: an interrupted run goes on where it stopped.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use durable_files::{Access, Held, Log, Torn, lines};
 use jitr::scope::Scope;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::home;
 
-/// The journal of one home folder. While it is open, no other run can open it.
+/// The journal in one file. While it is open, no other run can open it.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    file: File,
+    log: Held,
     target: String,
     /// Thing names by certificate id.
     done: HashMap<String, String>,
@@ -41,24 +38,15 @@ impl Journal {
     /// A line that a kill cut short counts as not written.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another run has it open; [`Error::Home`].
+    /// [`Error::Busy`] while another run has it open; [`Error::File`].
     pub fn open(path: &Path, target: String) -> Result<Self, Error> {
-        let fail = |source| Error::Home(home::Error::Io { action: "open", path: path.to_owned(), source });
-        let mut file = File::options().create(true).append(true).read(true).open(path).map_err(fail)?;
-        match home::take_soon(&file, path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Error::Busy { path: path.to_owned() });
-            }
-            Err(source) => return Err(fail(source)),
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(fail)?;
-        if !bytes.is_empty() && !bytes.ends_with(b"\n") {
-            file.write_all(b"\n").map_err(fail)?;
-        }
-        let entries =
-            bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+        let log = Log::new(path, Access::Public, Torn::Keep).hold();
+        let mut log = log.map_err(|error| match error {
+            durable_files::Error::Busy { path } => Error::Busy { path },
+            error => Error::File(error),
+        })?;
+        let text = log.read()?;
+        let entries = lines(&text).filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
         let mut done = HashMap::new();
         for entry in entries {
             match entry {
@@ -71,7 +59,7 @@ impl Journal {
                 Entry::Registered { .. } | Entry::Removed { .. } => {}
             }
         }
-        Ok(Self { path: path.to_owned(), file, target, done })
+        Ok(Self { log, target, done })
     }
 
     /// Counts nothing as registered, for a run that looks at everything again. What is written stays.
@@ -87,7 +75,7 @@ impl Journal {
     /// Writes down that a certificate is registered; on the disk when this returns.
     ///
     /// # Errors
-    /// [`Error::Home`].
+    /// [`Error::File`].
     pub fn record(&mut self, certificate_id: &str, thing_name: &str) -> Result<(), Error> {
         self.append(&Entry::Registered {
             target: self.target.clone(),
@@ -102,7 +90,7 @@ impl Journal {
     /// with.
     ///
     /// # Errors
-    /// [`Error::Home`].
+    /// [`Error::File`].
     pub fn record_removal(&mut self, scope: &Scope, certificate_id: &str) -> Result<(), Error> {
         let certificate_id = certificate_id.to_owned();
         self.done.remove(&certificate_id);
@@ -110,11 +98,8 @@ impl Journal {
     }
 
     fn append(&mut self, entry: &Entry) -> Result<(), Error> {
-        let fail = |source| Error::Home(home::Error::Io { action: "write", path: self.path.clone(), source });
-        let mut line = serde_json::to_vec(entry).map_err(|error| fail(error.into()))?;
-        line.push(b'\n');
-        // One write for the whole line, so that a kill leaves a line or a beginning of one.
-        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(fail)
+        let line = serde_json::to_vec(entry).map_err(|source| Error::Entry { source })?;
+        Ok(self.log.append(line)?)
     }
 }
 
@@ -122,7 +107,7 @@ impl Journal {
 mod tests {
     use super::*;
 
-    fn journal() -> (tempfile::TempDir, PathBuf) {
+    fn journal() -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("register.jsonl");
         (folder, path)

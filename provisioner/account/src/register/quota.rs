@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use jitr::registry::layer::Layer;
 use jitr::registry::{Operation, Registry, RegistryError, Result};
 
-use crate::cloud::pace::Pace;
+use crate::turns::Turns;
 
 /// The call that brings a certificate into the account without its CA.
 pub(super) const REGISTER: &str = "RegisterCertificateWithoutCA";
@@ -64,8 +64,8 @@ impl Quotas {
         Self(DEFAULTS.into_iter().chain(given).collect())
     }
 
-    fn paces(&self) -> BTreeMap<&'static str, Pace> {
-        self.0.iter().map(|(api, rate)| (*api, Pace::new(*rate))).collect()
+    fn turns(&self) -> BTreeMap<&'static str, Turns> {
+        self.0.iter().map(|(api, rate)| (*api, Turns::new(*rate))).collect()
     }
 }
 
@@ -75,19 +75,19 @@ impl Quotas {
 #[derive(Debug)]
 pub(super) struct Paced<R> {
     registry: R,
-    paces: BTreeMap<&'static str, Pace>,
+    turns: BTreeMap<&'static str, Turns>,
     /// For a call that has no quota here; there is none today.
-    other: Pace,
+    other: Turns,
 }
 
 impl<R: Registry> Paced<R> {
     pub(super) fn new(registry: R, quotas: &Quotas) -> Self {
-        Self { registry, paces: quotas.paces(), other: Pace::new(10.0) }
+        Self { registry, turns: quotas.turns(), other: Turns::new(10.0) }
     }
 
-    /// The pace of an API.
-    pub(super) fn pace(&self, api: &str) -> &Pace {
-        self.paces.get(api).unwrap_or(&self.other)
+    /// The turns of an API.
+    pub(super) fn turns(&self, api: &str) -> &Turns {
+        self.turns.get(api).unwrap_or(&self.other)
     }
 }
 
@@ -103,7 +103,7 @@ impl<R: Registry + Send> Layer for Paced<R> {
         operation: Operation,
         call: impl Fn() -> BoxFuture<'a, Result<T>> + Send + Sync,
     ) -> Result<T> {
-        self.pace(operation.name()).call(|error: &RegistryError| error.kind.is_transient(), call).await
+        self.turns(operation.name()).call(|error: &RegistryError| error.kind.is_transient(), call).await
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jitr::scope::Scope;
 
-use super::{Error, Job, Registrar, Row, all_good, one, recorded};
-use crate::cloud::pace::Pace;
-use crate::cloud::queue::{self, BATCH};
-use crate::cloud::{Account, Error as CloudError, Queue};
+use super::{Error, Job, Route, Row, all_good, one, recorded};
+use crate::queue::{self, BATCH};
+use crate::turns::Turns;
+use crate::{Account, Error as AccountError, Queue};
 
 /// Seconds that a message is taken for, besides the turns of its batch: a function may need 15 minutes (AWS Lambda quotas).
 const TAKEN_FOR: i32 = 900;
@@ -16,7 +16,7 @@ const TAKEN_FOR: i32 = 900;
 ///
 /// # Errors
 /// [`Error::NoQueue`], [`Error::NotAQueue`], and whatever the calls end in.
-pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> Result<Queue, CloudError> {
+pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> Result<Queue, AccountError> {
     let wanted = match wanted {
         Some(wanted) => wanted.to_owned(),
         None => queue::destination(account, function)
@@ -35,14 +35,14 @@ pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> R
 pub async fn replay_queue(
     account: &Account,
     scope: &Scope,
-    registrar: &Registrar,
+    route: &Route,
     queue: &Queue,
     rate: f64,
     mut done: impl FnMut(&Row),
-) -> Result<(), CloudError> {
+) -> Result<(), AccountError> {
     // Receipts of the messages that this run has taken and not deleted, by the message's id.
     let mut taken = BTreeMap::new();
-    let worked_off = work_off(account, scope, registrar, queue, rate, &mut taken, &mut done).await;
+    let worked_off = work_off(account, scope, route, queue, rate, &mut taken, &mut done).await;
     for receipt in taken.values() {
         // One that is not given back comes back by itself, only later.
         if let Err(error) = queue.give_back(account, receipt).await {
@@ -57,13 +57,13 @@ pub async fn replay_queue(
 async fn work_off(
     account: &Account,
     scope: &Scope,
-    registrar: &Registrar,
+    route: &Route,
     queue: &Queue,
     rate: f64,
     taken: &mut BTreeMap<String, String>,
     done: &mut impl FnMut(&Row),
-) -> Result<usize, CloudError> {
-    let pace = Pace::new(rate);
+) -> Result<usize, AccountError> {
+    let turns = Turns::new(rate);
     // Twelve hours are the longest (Amazon SQS API reference, `ReceiveMessage`).
     let seconds = (f64::from(BATCH) / rate + f64::from(TAKEN_FOR)).min(43_200.0) as i32;
     let mut total = 0;
@@ -80,10 +80,10 @@ async fn work_off(
             return Ok(total);
         }
         for (id, body) in fresh {
-            pace.turn().await;
+            turns.turn().await;
             total += 1;
             let job = Job::Recorded { source: id.clone(), event: recorded::of_message(&body) };
-            let row = one(account, scope, registrar, &job).await?;
+            let row = one(account, scope, route, &job).await?;
             if row.is_good()
                 && let Some(receipt) = taken.get(&id)
             {

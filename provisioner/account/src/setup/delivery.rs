@@ -4,15 +4,15 @@ use std::fmt;
 
 use aws_sdk_iot::types::TopicRule;
 
-use crate::cloud::{Account, Error as CloudError};
+use crate::{Account, Error as AccountError};
 
 /// A queue between the rule and the function, as `infra/template.yaml` puts it there for mass onboarding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cloud) struct Feed {
+pub(crate) struct Feed {
     /// Name of the queue.
     queue: String,
     /// Whether the function takes events from it now.
-    pub(in crate::cloud) enabled: bool,
+    pub(crate) enabled: bool,
 }
 
 impl fmt::Display for Feed {
@@ -26,11 +26,11 @@ impl fmt::Display for Feed {
 }
 
 /// The queue, if the rule hands events to one that is an event source of the function.
-pub(in crate::cloud) async fn find(
+pub(crate) async fn find(
     account: &Account,
     rule: Option<&TopicRule>,
     function: &str,
-) -> Result<Option<Feed>, CloudError> {
+) -> Result<Option<Feed>, AccountError> {
     let actions = rule.map(TopicRule::actions).unwrap_or_default();
     let queues: Vec<_> = actions.iter().filter_map(|action| of_url(action.sqs()?.queue_url())).collect();
     if queues.is_empty() {
@@ -70,11 +70,11 @@ fn of_arn(arn: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
-pub(in crate::cloud) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A queue that the function takes events from.
-    pub(in crate::cloud) fn feed() -> Feed {
+    pub(crate) fn feed() -> Feed {
         Feed { queue: "JITR-waiting-events".into(), enabled: true }
     }
 

@@ -8,7 +8,7 @@ use aws_sdk_lambda::types::{Environment, FunctionCode};
 use super::function::{Configuration, Deployed, HANDLER, MEMORY, RUNTIME, Step, TIMEOUT, Variables};
 use super::package::Package;
 use super::{Error, tags};
-use crate::cloud::{Account, Error as CloudError};
+use crate::{Account, Error as AccountError};
 
 /// How long to wait for a new role to be known everywhere in IAM, and for a function to become active.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -16,16 +16,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The function, if it is there.
-pub(in crate::cloud) async fn find(
-    account: &Account,
-    function: &str,
-) -> Result<Option<Deployed>, CloudError> {
+pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Deployed>, AccountError> {
     const ACTION: &str = "lambda:GetFunctionConfiguration";
     let answer = account.lambda().get_function_configuration().function_name(function).send().await;
     match answer.map_err(account.failed(ACTION)) {
         Ok(answer) => match Deployed::from_answer(&answer) {
             Some(deployed) => Ok(Some(deployed)),
-            None => Err(CloudError::Incomplete { action: ACTION, what: "the ARN of the function" }),
+            None => Err(AccountError::Incomplete { action: ACTION, what: "the ARN of the function" }),
         },
         Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
         Err(error) => Err(error),
@@ -34,13 +31,13 @@ pub(in crate::cloud) async fn find(
 
 impl Step {
     /// Does it, and waits until the function can be invoked. `busy` tells that it was being changed when it was found.
-    pub(in crate::cloud) async fn apply(
+    pub(crate) async fn apply(
         &self,
         account: &Account,
         function: &str,
         ca: Option<&str>,
         busy: bool,
-    ) -> Result<(), CloudError> {
+    ) -> Result<(), AccountError> {
         if busy {
             settled(account, function).await?;
         }
@@ -81,7 +78,7 @@ async fn create(
     role: &str,
     variables: &Variables,
     ca: Option<&str>,
-) -> Result<(), CloudError> {
+) -> Result<(), AccountError> {
     let lambda = account.lambda();
     let mut waiting = Waiting::start();
     loop {
@@ -115,12 +112,12 @@ async fn create(
 }
 
 /// IAM takes seconds to tell everybody of a new role and its trust policy.
-fn is_role_too_new(error: &CloudError) -> bool {
+fn is_role_too_new(error: &AccountError) -> bool {
     error.has_code("InvalidParameterValueException")
         && error.answer().is_some_and(|answer| answer.message.contains("assume"))
 }
 
-async fn reconfigure(account: &Account, function: &str, wanted: &Configuration) -> Result<(), CloudError> {
+async fn reconfigure(account: &Account, function: &str, wanted: &Configuration) -> Result<(), AccountError> {
     account
         .lambda()
         .update_function_configuration()
@@ -142,7 +139,7 @@ fn environment(variables: &Variables) -> Environment {
 }
 
 /// Waits until the function is neither being made nor being updated.
-async fn settled(account: &Account, function: &str) -> Result<(), CloudError> {
+async fn settled(account: &Account, function: &str) -> Result<(), AccountError> {
     let mut waiting = Waiting::start();
     loop {
         let name = function.to_owned();
@@ -186,13 +183,13 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::error::Answer;
+    use crate::error::Answer;
 
     #[test]
     fn only_a_role_that_cannot_be_assumed_is_waited_for() {
         let error = |code: &str, message: &str| {
             let answer = Answer { code: code.into(), message: message.into(), status: 400 };
-            CloudError::from_answer("lambda:CreateFunction", answer)
+            AccountError::from_answer("lambda:CreateFunction", answer)
         };
         let invalid = "InvalidParameterValueException";
         assert!(is_role_too_new(&error(

@@ -1,7 +1,7 @@
 //! Why the account cannot be set up, beyond what a single call ends in.
 
 use super::package;
-use crate::cloud::Error as CloudError;
+use crate::Error as AccountError;
 
 /// Why the account cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum Error {
         /// Its ARN.
         role: String,
         /// What Lambda says.
-        source: Box<CloudError>,
+        source: Box<AccountError>,
     },
     /// The CA is registered, and not here.
     #[error("the signer CA {id} is registered in another account of this Region")]
@@ -48,7 +48,7 @@ pub enum Error {
         /// Its certificate id.
         id: String,
         /// What AWS says.
-        source: Box<CloudError>,
+        source: Box<AccountError>,
     },
     /// Ten CAs with one subject.
     #[error(
@@ -56,13 +56,13 @@ pub enum Error {
     )]
     TooManyCas {
         /// What AWS says.
-        source: Box<CloudError>,
+        source: Box<AccountError>,
     },
     /// The proof that we have the CA's key did not convince AWS.
     #[error("AWS does not accept the verification certificate of the signer CA")]
     VerificationRefused {
         /// What AWS says.
-        source: Box<CloudError>,
+        source: Box<AccountError>,
     },
     /// The policy that the role needs cannot be made up.
     #[error("the policy of the function's role cannot be made up")]

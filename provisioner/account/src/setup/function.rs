@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::types::{Architecture, LastUpdateStatus, Runtime, State};
 
-use super::link::{Kind, Link};
+use super::link::Link;
 use super::package::Package;
 use super::{Error, Settings};
+use crate::Resource;
 
 /// Runtime of a function that is an executable of its own.
-pub(in crate::cloud) const RUNTIME: Runtime = Runtime::Providedal2023;
+pub(crate) const RUNTIME: Runtime = Runtime::Providedal2023;
 /// Not used by the `provided` runtimes, yet required.
-pub(in crate::cloud) const HANDLER: &str = "bootstrap";
+pub(crate) const HANDLER: &str = "bootstrap";
 /// Memory of a new function, in MB.
-pub(in crate::cloud) const MEMORY: i32 = 128;
+pub(crate) const MEMORY: i32 = 128;
 /// Time limit of a new function, in seconds: registration takes less than one, throttled calls are retried.
-pub(in crate::cloud) const TIMEOUT: i32 = 30;
+pub(crate) const TIMEOUT: i32 = 30;
 /// Below this many seconds a throttled registration could not finish.
-pub(in crate::cloud) const SHORTEST_TIMEOUT: i32 = 10;
+pub(crate) const SHORTEST_TIMEOUT: i32 = 10;
 
 /// Variables of the function that setting up may have to change.
 const POLICY_NAME: &str = "ZT_POLICY_NAME";
@@ -27,23 +28,23 @@ const THING_GROUP: &str = "THING_GROUP";
 const ALLOWED_CA_IDS: &str = "ALLOWED_CA_IDS";
 
 /// Environment variables of a function.
-pub(in crate::cloud) type Variables = BTreeMap<String, String>;
+pub(crate) type Variables = BTreeMap<String, String>;
 
 /// The function as the account has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cloud) struct Deployed {
-    pub(in crate::cloud) arn: String,
-    pub(in crate::cloud) role: String,
+pub(crate) struct Deployed {
+    pub(crate) arn: String,
+    pub(crate) role: String,
     sha256: String,
-    pub(in crate::cloud) architecture: Architecture,
-    pub(in crate::cloud) runtime: Option<Runtime>,
+    pub(crate) architecture: Architecture,
+    pub(crate) runtime: Option<Runtime>,
     handler: String,
     memory: i32,
-    pub(in crate::cloud) timeout: i32,
+    pub(crate) timeout: i32,
     /// `None` where they cannot be decrypted.
-    pub(in crate::cloud) variables: Option<Variables>,
+    pub(crate) variables: Option<Variables>,
     /// ARN of the queue or topic that failed events go to, without what happened to them.
-    pub(in crate::cloud) dead_letter: Option<String>,
+    pub(crate) dead_letter: Option<String>,
     /// Why it can never run, if it cannot.
     broken: Option<String>,
     /// Still being made or updated.
@@ -52,7 +53,7 @@ pub(in crate::cloud) struct Deployed {
 
 impl Deployed {
     /// What `GetFunctionConfiguration` tells; `None` where it has no ARN.
-    pub(in crate::cloud) fn from_answer(answer: &GetFunctionConfigurationOutput) -> Option<Self> {
+    pub(crate) fn from_answer(answer: &GetFunctionConfigurationOutput) -> Option<Self> {
         let environment = answer.environment();
         let variables = environment
             .and_then(|environment| environment.variables())
@@ -77,48 +78,48 @@ impl Deployed {
     }
 
     /// Whether it is still being made or updated.
-    pub(in crate::cloud) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.busy
     }
 
     /// Why it can never run, if it cannot.
-    pub(in crate::cloud) fn broken(&self) -> Option<&str> {
+    pub(crate) fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
 
     /// The names that the function works with, where its environment says so.
-    pub(in crate::cloud) fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.as_ref()?.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    pub(in crate::cloud) fn policy_name(&self) -> Option<&str> {
+    pub(crate) fn policy_name(&self) -> Option<&str> {
         self.variable(POLICY_NAME)
     }
 
-    pub(in crate::cloud) fn thing_type(&self) -> Option<&str> {
+    pub(crate) fn thing_type(&self) -> Option<&str> {
         self.variable(THING_TYPE)
     }
 
-    pub(in crate::cloud) fn thing_group(&self) -> Option<&str> {
+    pub(crate) fn thing_group(&self) -> Option<&str> {
         self.variable(THING_GROUP)
     }
 }
 
 /// What is to be changed in the configuration; `None` stays.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::cloud) struct Configuration {
-    pub(in crate::cloud) runtime: Option<Runtime>,
-    pub(in crate::cloud) handler: Option<String>,
-    pub(in crate::cloud) memory: Option<i32>,
-    pub(in crate::cloud) timeout: Option<i32>,
-    pub(in crate::cloud) role: Option<String>,
+pub(crate) struct Configuration {
+    pub(crate) runtime: Option<Runtime>,
+    pub(crate) handler: Option<String>,
+    pub(crate) memory: Option<i32>,
+    pub(crate) timeout: Option<i32>,
+    pub(crate) role: Option<String>,
     /// All variables, those that stay included: AWS replaces the whole set.
-    pub(in crate::cloud) variables: Option<Variables>,
+    pub(crate) variables: Option<Variables>,
 }
 
 /// What is to be done about the function.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cloud) enum Step {
+pub(crate) enum Step {
     Leave,
     Create { package: Package, role: String, variables: Variables },
     Change { code: Option<Package>, configuration: Configuration, changes: Vec<String> },
@@ -128,7 +129,7 @@ pub(in crate::cloud) enum Step {
 ///
 /// # Errors
 /// [`Error::NoFunction`] without function and package, [`Error::FunctionBroken`], [`Error::HiddenVariables`].
-pub(in crate::cloud) fn decide(
+pub(crate) fn decide(
     found: Option<&Deployed>,
     settings: &Settings,
     role: Option<&str>,
@@ -221,21 +222,21 @@ fn merged(
 }
 
 impl Step {
-    pub(in crate::cloud) fn link(&self, name: &str) -> Link {
+    pub(crate) fn link(&self, name: &str) -> Link {
         let details = match self {
             Self::Leave => Vec::new(),
             Self::Create { package, .. } => vec![format!("{RUNTIME}, {}", package.architecture)],
             Self::Change { changes, .. } => changes.clone(),
         };
-        Link::new(Kind::Function, name, !matches!(self, Self::Create { .. }), details)
+        Link::new(Resource::Function, name, !matches!(self, Self::Create { .. }), details)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::setup::link::Action;
-    use crate::cloud::setup::package::tests::package;
+    use crate::setup::link::Action;
+    use crate::setup::package::tests::package;
 
     const ROLE: &str = "arn:aws:iam::123456789012:role/JITR-role";
 

@@ -1,42 +1,8 @@
 //! One link of the chain that a first connection takes, and what setting up does about it.
 
-use std::fmt;
-
 use serde::Serialize;
 
-/// A link of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The role of the function.
-    Role,
-    /// The function that registers boards.
-    Function,
-    /// The permission for the rule to invoke the function.
-    Permission,
-    /// The topic rule that forwards the event.
-    TopicRule,
-    /// The signer CA, known to the account.
-    SignerCa,
-    /// The policy that devices get.
-    DevicePolicy,
-    /// The type of the things.
-    ThingType,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Role => "role",
-            Self::Function => "function",
-            Self::Permission => "permission",
-            Self::TopicRule => "topic rule",
-            Self::SignerCa => "signer CA",
-            Self::DevicePolicy => "policy",
-            Self::ThingType => "thing type",
-        })
-    }
-}
+use crate::Resource;
 
 /// What is to be done about a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,7 +20,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// Which link.
-    pub link: Kind,
+    pub link: Resource,
     /// Its name in the account.
     pub name: String,
     /// What is to be done.
@@ -65,12 +31,7 @@ pub struct Link {
 
 impl Link {
     /// A link that is created if `exists` is false, changed if there are changes, and else left.
-    pub(in crate::cloud) fn new(
-        link: Kind,
-        name: impl Into<String>,
-        exists: bool,
-        changes: Vec<String>,
-    ) -> Self {
+    pub(crate) fn new(link: Resource, name: impl Into<String>, exists: bool, changes: Vec<String>) -> Self {
         let action = match (exists, changes.is_empty()) {
             (false, _) => Action::Create,
             (true, false) => Action::Change,
@@ -88,7 +49,12 @@ impl Link {
             (Action::Change, false) => "would be changed",
             (Action::Change, true) => "changed",
         };
-        let mut line = format!("{:<11} {:<17} {}", self.link, verb, self.name);
+        // Of policies there is only one here.
+        let link = match self.link {
+            Resource::DevicePolicy => "policy".to_owned(),
+            other => other.to_string(),
+        };
+        let mut line = format!("{link:<11} {verb:<17} {}", self.name);
         if !self.details.is_empty() {
             line.push_str(": ");
             line.push_str(&self.details.join("; "));

@@ -45,10 +45,10 @@ enum Reason {
 /// A package that has been checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Package {
-    pub(in crate::cloud) bytes: Vec<u8>,
-    pub(in crate::cloud) architecture: Architecture,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) architecture: Architecture,
     /// SHA-256 in base64, as Lambda's `CodeSha256`.
-    pub(in crate::cloud) sha256: String,
+    pub(crate) sha256: String,
 }
 
 impl fmt::Debug for Package {
@@ -99,7 +99,7 @@ fn architecture(header: &[u8; ELF_HEADER]) -> Result<Architecture, Reason> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::io::Write;
     use zip::write::SimpleFileOptions;
@@ -120,7 +120,7 @@ pub(super) mod tests {
     }
 
     /// A package for x86-64 that passes every check.
-    pub(in crate::cloud::setup) fn package() -> Package {
+    pub(crate) fn package() -> Package {
         Package::check(zipped(BOOTSTRAP, 0o755, &elf(62))).unwrap()
     }
 

@@ -3,28 +3,29 @@
 use serde_json::Value;
 
 use super::holds;
-use super::link::{Kind, Link};
-use crate::cloud::{Account, Error as CloudError};
+use super::link::Link;
+use crate::Resource;
+use crate::{Account, Error as AccountError};
 
 const INVOKE: &str = "lambda:InvokeFunction";
 const IOT: &str = "iot.amazonaws.com";
 
 /// Who may invoke what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cloud) struct Wanted {
+pub(crate) struct Wanted {
     /// Name or ARN of the function.
-    pub(in crate::cloud) function: String,
+    pub(crate) function: String,
     /// Statement id in the function's policy: the name of the rule.
-    pub(in crate::cloud) statement: String,
+    pub(crate) statement: String,
     /// ARN of the rule.
-    pub(in crate::cloud) rule: String,
+    pub(crate) rule: String,
     /// Account number of the rule.
-    pub(in crate::cloud) account: String,
+    pub(crate) account: String,
 }
 
 /// What is to be done about the permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cloud) enum Step {
+pub(crate) enum Step {
     Leave,
     Add,
     /// Remove the statement of ours that is not right, then add.
@@ -32,14 +33,14 @@ pub(in crate::cloud) enum Step {
 }
 
 /// The resource policy of the function, if the function and the policy are there.
-pub(in crate::cloud) async fn find(account: &Account, function: &str) -> Result<Option<Value>, CloudError> {
+pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Value>, AccountError> {
     const ACTION: &str = "lambda:GetPolicy";
     let answer = account.lambda().get_policy().function_name(function).send().await;
     match answer.map_err(account.failed(ACTION)) {
         Ok(answer) => {
             let text = answer.policy().unwrap_or("{}");
             let policy = serde_json::from_str(text)
-                .map_err(|_| CloudError::Incomplete { action: ACTION, what: "the policy as JSON" })?;
+                .map_err(|_| AccountError::Incomplete { action: ACTION, what: "the policy as JSON" })?;
             Ok(Some(policy))
         }
         Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
@@ -47,7 +48,7 @@ pub(in crate::cloud) async fn find(account: &Account, function: &str) -> Result<
     }
 }
 
-pub(in crate::cloud) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {
+pub(crate) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {
     let empty = Vec::new();
     let statements = policy.and_then(|policy| policy["Statement"].as_array()).unwrap_or(&empty);
     if statements.iter().any(|statement| allows(statement, wanted)) {
@@ -85,7 +86,7 @@ fn difference(statement: &Value, wanted: &Wanted) -> String {
 }
 
 /// The value of a condition key, under whichever operator; keys ignore case.
-pub(in crate::cloud) fn condition<'a>(statement: &'a Value, key: &str) -> Option<&'a Value> {
+pub(crate) fn condition<'a>(statement: &'a Value, key: &str) -> Option<&'a Value> {
     let operators = statement["Condition"].as_object()?;
     operators
         .values()
@@ -95,15 +96,15 @@ pub(in crate::cloud) fn condition<'a>(statement: &'a Value, key: &str) -> Option
 }
 
 impl Step {
-    pub(in crate::cloud) fn link(&self, wanted: &Wanted) -> Link {
+    pub(crate) fn link(&self, wanted: &Wanted) -> Link {
         let changes = match self {
             Self::Leave | Self::Add => Vec::new(),
             Self::Replace(difference) => vec![difference.clone()],
         };
-        Link::new(Kind::Permission, &wanted.statement, *self != Self::Add, changes)
+        Link::new(Resource::Permission, &wanted.statement, *self != Self::Add, changes)
     }
 
-    pub(in crate::cloud) async fn apply(&self, account: &Account, wanted: &Wanted) -> Result<(), CloudError> {
+    pub(crate) async fn apply(&self, account: &Account, wanted: &Wanted) -> Result<(), AccountError> {
         let lambda = account.lambda();
         if let Self::Replace(_) = self {
             lambda

@@ -4,31 +4,32 @@ use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::link::{Kind, Link};
+use super::link::Link;
 use super::{holds, tags};
-use crate::cloud::{Account, Error as CloudError};
+use crate::Resource;
+use crate::{Account, Error as AccountError};
 
 /// Name of the inline policy.
-pub(in crate::cloud) const INLINE: &str = "jitr";
+pub(crate) const INLINE: &str = "jitr";
 
 /// The role as the account has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cloud) struct Found {
-    pub(in crate::cloud) trust: Value,
+pub(crate) struct Found {
+    pub(crate) trust: Value,
     /// The inline policy, if it is there.
     policy: Option<Value>,
 }
 
 /// What is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cloud) enum Step {
+pub(crate) enum Step {
     Leave,
     Create,
     Mend { trust: bool, policy: bool },
 }
 
 /// The role and its inline policy, if they are there.
-pub(in crate::cloud) async fn find(account: &Account, name: &str) -> Result<Option<Found>, CloudError> {
+pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<Found>, AccountError> {
     let iam = account.iam();
     let role = async {
         let answer = iam.get_role().role_name(name).send().await;
@@ -54,19 +55,19 @@ pub(in crate::cloud) async fn find(account: &Account, name: &str) -> Result<Opti
 }
 
 /// IAM hands documents out percent-encoded (RFC 3986). What is no JSON equals no document, and is mended.
-pub(in crate::cloud) fn document(text: &str) -> Value {
+pub(crate) fn document(text: &str) -> Value {
     let text = percent_decode_str(text).decode_utf8_lossy();
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-pub(in crate::cloud) fn decide(found: Option<&Found>, policy: &Value) -> Step {
+pub(crate) fn decide(found: Option<&Found>, policy: &Value) -> Step {
     let Some(found) = found else { return Step::Create };
     let trust = !trusts_lambda(&found.trust);
     let policy = found.policy.as_ref() != Some(policy);
     if trust || policy { Step::Mend { trust, policy } } else { Step::Leave }
 }
 
-pub(in crate::cloud) fn trusts_lambda(trust: &Value) -> bool {
+pub(crate) fn trusts_lambda(trust: &Value) -> bool {
     trust["Statement"].as_array().is_some_and(|statements| {
         statements.iter().any(|statement| {
             statement["Effect"] == "Allow"
@@ -77,7 +78,7 @@ pub(in crate::cloud) fn trusts_lambda(trust: &Value) -> bool {
 }
 
 impl Step {
-    pub(in crate::cloud) fn link(&self, name: &str) -> Link {
+    pub(crate) fn link(&self, name: &str) -> Link {
         let changes = match *self {
             Self::Leave | Self::Create => Vec::new(),
             Self::Mend { trust, policy } => [
@@ -89,16 +90,16 @@ impl Step {
             .map(|(_, what)| what.to_owned())
             .collect(),
         };
-        Link::new(Kind::Role, name, *self != Self::Create, changes)
+        Link::new(Resource::Role, name, *self != Self::Create, changes)
     }
 
-    pub(in crate::cloud) async fn apply(
+    pub(crate) async fn apply(
         &self,
         account: &Account,
         name: &str,
         policy: &Value,
         ca: Option<&str>,
-    ) -> Result<(), CloudError> {
+    ) -> Result<(), AccountError> {
         let iam = account.iam();
         let trust_policy = jitr::iam::lambda_trust_policy().to_string();
         if *self == Self::Create {
@@ -107,7 +108,7 @@ impl Step {
                 .into_iter()
                 .map(|(key, value)| Tag::builder().key(key).value(value).build())
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|_| CloudError::Incomplete { action: ACTION, what: "the key of a tag" })?;
+                .map_err(|_| AccountError::Incomplete { action: ACTION, what: "the key of a tag" })?;
             iam.create_role()
                 .role_name(name)
                 .assume_role_policy_document(&trust_policy)
@@ -141,7 +142,7 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::setup::link::Action;
+    use crate::setup::link::Action;
     use serde_json::json;
 
     fn found() -> Found {

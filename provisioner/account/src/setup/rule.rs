@@ -2,19 +2,19 @@
 
 use aws_sdk_iot::types::{Action, LambdaAction, TopicRule, TopicRulePayload};
 
-use super::delivery::Feed;
-use super::link::{Kind, Link};
-use super::tags;
-use crate::cloud::{Account, Error as CloudError};
+use jitr::event::{TOPIC_RULE_SQL as SQL, TOPIC_RULE_SQL_VERSION as SQL_VERSION};
 
-/// Topic of the event, for every CA (AWS IoT developer guide, "Just-in-time registration").
-const SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";
-const SQL_VERSION: &str = "2016-03-23";
+use super::delivery::Feed;
+use super::link::Link;
+use super::tags;
+use crate::Resource;
+use crate::{Account, Error as AccountError};
+
 const DESCRIPTION: &str = "Forwards boards that a registered CA has signed and that are not known yet";
 
 /// What is to be done about the rule, and the rule as it is then.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cloud) enum Step {
+pub(crate) enum Step {
     Leave,
     Create(TopicRulePayload),
     Replace(TopicRulePayload, Vec<String>),
@@ -23,7 +23,7 @@ pub(in crate::cloud) enum Step {
 /// The rule in the account, if it is there.
 ///
 /// AWS answers `UnauthorizedException` for a rule that does not exist; the list tells that from a real refusal.
-pub(in crate::cloud) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, CloudError> {
+pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, AccountError> {
     let answer = account.iot().get_topic_rule().rule_name(name).send().await;
     match answer.map_err(account.failed("iot:GetTopicRule")) {
         Ok(answer) => Ok(answer.rule),
@@ -39,7 +39,7 @@ pub(in crate::cloud) async fn find(account: &Account, name: &str) -> Result<Opti
     }
 }
 
-async fn is_listed(account: &Account, name: &str) -> Result<bool, CloudError> {
+async fn is_listed(account: &Account, name: &str) -> Result<bool, AccountError> {
     let mut pages = account.iot().list_topic_rules().into_paginator().items().send();
     while let Some(rule) = pages.next().await {
         if rule.map_err(account.failed("iot:ListTopicRules"))?.rule_name() == Some(name) {
@@ -50,11 +50,11 @@ async fn is_listed(account: &Account, name: &str) -> Result<bool, CloudError> {
 }
 
 /// `function` is the ARN of the function that the rule has to invoke, unless a queue hands the events on.
-pub(in crate::cloud) fn decide(
+pub(crate) fn decide(
     found: Option<&TopicRule>,
     function: &str,
     feed: Option<&Feed>,
-) -> Result<Step, CloudError> {
+) -> Result<Step, AccountError> {
     let Some(rule) = found else {
         return Ok(Step::Create(payload(vec![invoke(function)?], DESCRIPTION.to_owned(), None)?));
     };
@@ -93,7 +93,7 @@ fn one_spaced(sql: &str) -> String {
     sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn invoke(function: &str) -> Result<Action, CloudError> {
+fn invoke(function: &str) -> Result<Action, AccountError> {
     let lambda = LambdaAction::builder().function_arn(function).build().map_err(|_| unbuilt())?;
     Ok(Action::builder().lambda(lambda).build())
 }
@@ -102,7 +102,7 @@ fn payload(
     actions: Vec<Action>,
     description: String,
     error_action: Option<Action>,
-) -> Result<TopicRulePayload, CloudError> {
+) -> Result<TopicRulePayload, AccountError> {
     TopicRulePayload::builder()
         .sql(SQL)
         .aws_iot_sql_version(SQL_VERSION)
@@ -115,25 +115,25 @@ fn payload(
 }
 
 /// The SDK's builders fail only where a required field was left out.
-fn unbuilt() -> CloudError {
-    CloudError::Incomplete { action: "iot:CreateTopicRule", what: "a required field" }
+fn unbuilt() -> AccountError {
+    AccountError::Incomplete { action: "iot:CreateTopicRule", what: "a required field" }
 }
 
 impl Step {
-    pub(in crate::cloud) fn link(&self, name: &str) -> Link {
+    pub(crate) fn link(&self, name: &str) -> Link {
         let changes = match self {
             Self::Replace(_, changes) => changes.clone(),
             Self::Leave | Self::Create(_) => Vec::new(),
         };
-        Link::new(Kind::TopicRule, name, !matches!(self, Self::Create(_)), changes)
+        Link::new(Resource::TopicRule, name, !matches!(self, Self::Create(_)), changes)
     }
 
-    pub(in crate::cloud) async fn apply(
+    pub(crate) async fn apply(
         &self,
         account: &Account,
         name: &str,
         ca: Option<&str>,
-    ) -> Result<(), CloudError> {
+    ) -> Result<(), AccountError> {
         let iot = account.iot();
         match self {
             Self::Leave => {}
@@ -167,7 +167,7 @@ fn query(tags: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::setup::link::Action as Verdict;
+    use crate::setup::link::Action as Verdict;
 
     const FUNCTION: &str = "arn:aws:lambda:us-east-2:123456789012:function:JITR";
 
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_rule_that_a_queue_leads_on_from_needs_no_invocation() {
-        let feed = crate::cloud::setup::delivery::tests::feed();
+        let feed = crate::setup::delivery::tests::feed();
         let mut queued = right();
         queued.actions = Some(vec![Action::builder().build()]);
         let decided = |rule: &TopicRule| decide(Some(rule), FUNCTION, Some(&feed)).unwrap();

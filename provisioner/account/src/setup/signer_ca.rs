@@ -3,32 +3,33 @@
 use aws_sdk_iot::operation::describe_ca_certificate::DescribeCaCertificateOutput;
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateMode, Tag};
 
-use super::link::{Kind, Link};
+use super::link::Link;
 use super::{Error, SignerCa, tags};
-use crate::cloud::{Account, Error as CloudError};
+use crate::Resource;
+use crate::{Account, Error as AccountError};
 
 /// The signer CA as the account has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cloud) struct Registered {
-    pub(in crate::cloud) active: bool,
-    pub(in crate::cloud) auto_registration: bool,
+pub(crate) struct Registered {
+    pub(crate) active: bool,
+    pub(crate) auto_registration: bool,
     /// A template makes AWS provision boards itself (JITP), so that no event is published.
-    pub(in crate::cloud) template: bool,
+    pub(crate) template: bool,
     /// Several accounts of the Region may have it, and boards have to send the server name (certificate mode
     /// `SNI_ONLY`). AWS never changes it.
-    pub(in crate::cloud) sni_only: bool,
+    pub(crate) sni_only: bool,
 }
 
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cloud) enum Step {
+pub(crate) enum Step {
     Leave(Registered),
     Register,
     Mend(Registered),
 }
 
 /// The signer CA in the account, if it is there; found by its certificate id.
-pub(in crate::cloud) async fn find(account: &Account, id: &str) -> Result<Option<Registered>, CloudError> {
+pub(crate) async fn find(account: &Account, id: &str) -> Result<Option<Registered>, AccountError> {
     let answer = account.iot().describe_ca_certificate().certificate_id(id).send().await;
     match answer.map_err(account.failed("iot:DescribeCACertificate")) {
         Ok(answer) => Ok(Some(registered(&answer))),
@@ -52,7 +53,7 @@ fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
     }
 }
 
-pub(in crate::cloud) fn decide(found: Option<Registered>) -> Step {
+pub(crate) fn decide(found: Option<Registered>) -> Step {
     match found {
         None => Step::Register,
         Some(right @ Registered { active: true, auto_registration: true, template: false, .. }) => {
@@ -64,7 +65,7 @@ pub(in crate::cloud) fn decide(found: Option<Registered>) -> Step {
 
 impl Step {
     /// `sni_only` is what was asked for.
-    pub(in crate::cloud) fn link(self, id: &str, sni_only: bool) -> Link {
+    pub(crate) fn link(self, id: &str, sni_only: bool) -> Link {
         let changes = match self {
             Self::Leave(_) | Self::Register => Vec::new(),
             Self::Mend(found) => [
@@ -80,7 +81,7 @@ impl Step {
             .map(|(_, what)| what.to_owned())
             .collect(),
         };
-        let mut link = Link::new(Kind::SignerCa, id, self != Self::Register, changes);
+        let mut link = Link::new(Resource::SignerCa, id, self != Self::Register, changes);
         if let (
             Self::Leave(Registered { sni_only: false, .. }) | Self::Mend(Registered { sni_only: false, .. }),
             true,
@@ -94,12 +95,12 @@ impl Step {
     }
 
     /// `verification` is the verification certificate, PEM. Without one the CA is registered in the mode `SNI_ONLY`.
-    pub(in crate::cloud) async fn apply(
+    pub(crate) async fn apply(
         self,
         account: &Account,
         signer: &SignerCa<'_>,
         verification: Option<&str>,
-    ) -> Result<(), CloudError> {
+    ) -> Result<(), AccountError> {
         match self {
             Self::Leave(_) => Ok(()),
             Self::Register => register(account, signer, verification).await,
@@ -112,12 +113,12 @@ async fn register(
     account: &Account,
     signer: &SignerCa<'_>,
     verification: Option<&str>,
-) -> Result<(), CloudError> {
+) -> Result<(), AccountError> {
     let tags = tags(Some(signer.id))
         .into_iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| CloudError::Incomplete {
+        .map_err(|_| AccountError::Incomplete {
             action: "iot:RegisterCACertificate",
             what: "the key of a tag",
         })?;
@@ -152,7 +153,7 @@ async fn register(
     }
 }
 
-async fn mend(account: &Account, id: &str, found: Registered) -> Result<(), CloudError> {
+async fn mend(account: &Account, id: &str, found: Registered) -> Result<(), AccountError> {
     const ACTION: &str = "iot:UpdateCACertificate";
     let iot = account.iot();
     if found.template {
@@ -173,7 +174,7 @@ async fn mend(account: &Account, id: &str, found: Registered) -> Result<(), Clou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::setup::link::Action;
+    use crate::setup::link::Action;
 
     const RIGHT: Registered =
         Registered { active: true, auto_registration: true, template: false, sni_only: false };

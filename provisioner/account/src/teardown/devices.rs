@@ -8,7 +8,7 @@ use jitr::name::ThingTypeName;
 use jitr::thing_name::{ThingName, ThingNameSource};
 
 use super::Outcome;
-use crate::cloud::{Account, Error as CloudError};
+use crate::{Account, Error as AccountError};
 
 /// Detaching takes effect a little later: how often, and after which pause, removing is tried again.
 const ATTEMPTS: u32 = 8;
@@ -19,7 +19,7 @@ pub(super) async fn remove(
     account: &Account,
     id: &str,
     thing_types: &[ThingTypeName],
-) -> Result<Outcome, CloudError> {
+) -> Result<Outcome, AccountError> {
     let iot = account.iot();
     let answer = iot.describe_certificate().certificate_id(id).send().await;
     let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
@@ -71,7 +71,7 @@ async fn remove_thing(
     account: &Account,
     name: &str,
     thing_types: &[ThingTypeName],
-) -> Result<(), CloudError> {
+) -> Result<(), AccountError> {
     let iot = account.iot();
     let answer = iot.describe_thing().thing_name(name).send().await;
     let thing = match answer.map_err(account.failed("iot:DescribeThing")) {
@@ -93,9 +93,9 @@ async fn remove_thing(
 }
 
 /// Tries again while AWS answers with one of `codes`.
-async fn patiently<F>(codes: &[&str], attempt: impl Fn() -> F) -> Result<(), CloudError>
+async fn patiently<F>(codes: &[&str], attempt: impl Fn() -> F) -> Result<(), AccountError>
 where
-    F: Future<Output = Result<(), CloudError>>,
+    F: Future<Output = Result<(), AccountError>>,
 {
     for _ in 1..ATTEMPTS {
         match attempt().await {

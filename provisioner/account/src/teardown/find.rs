@@ -11,8 +11,8 @@ use jitr::registry::aws;
 use serde_json::Value;
 
 use super::{Inventory, SIDE_BY_SIDE};
-use crate::cloud::setup::{self, function::Deployed, permission};
-use crate::cloud::{Account, Error as CloudError};
+use crate::setup::{self, function::Deployed, permission};
+use crate::{Account, Error as AccountError};
 
 /// A topic rule of ours.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub(super) enum Maker {
 }
 
 /// Who made an AWS IoT resource, if one of ours did. Nobody made one that is gone.
-async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, CloudError> {
+async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, AccountError> {
     let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().items().send();
     match pages.collect::<Result<Vec<Tag>, _>>().await.map_err(account.failed("iot:ListTagsForResource")) {
         Ok(tags) => Ok(tags.iter().find_map(|tag| match (tag.key(), tag.value().unwrap_or_default()) {
@@ -59,10 +59,10 @@ async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, CloudError
 }
 
 /// Of pairs of name and ARN, those of ours, in their order.
-async fn made(account: &Account, all: Vec<(String, String)>) -> Result<Vec<Made>, CloudError> {
+async fn made(account: &Account, all: Vec<(String, String)>) -> Result<Vec<Made>, AccountError> {
     let asked = stream::iter(all).map(|(name, arn)| async move {
         let maker = maker(account, &arn).await?;
-        Ok::<_, CloudError>(maker.map(|maker| Made { name, arn, maker }))
+        Ok::<_, AccountError>(maker.map(|maker| Made { name, arn, maker }))
     });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }
@@ -78,7 +78,7 @@ fn pair(name: Option<String>, arn: Option<String>) -> Option<(String, String)> {
     name.zip(arn)
 }
 
-pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, CloudError> {
+pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_topic_rules().into_paginator().items().send();
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListTopicRules"))?;
@@ -93,7 +93,7 @@ pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, CloudError> {
     Ok(rules)
 }
 
-pub(super) async fn cas(account: &Account) -> Result<Vec<String>, CloudError> {
+pub(super) async fn cas(account: &Account) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_ca_certificates().into_paginator().items().send();
     let all: Vec<_> =
@@ -102,7 +102,7 @@ pub(super) async fn cas(account: &Account) -> Result<Vec<String>, CloudError> {
     Ok(made(account, all).await?.into_iter().map(|made| made.name).collect())
 }
 
-pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker)>, CloudError> {
+pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker)>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_policies().into_paginator().items().send();
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPolicies"))?;
@@ -110,7 +110,7 @@ pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker
     Ok(named(made(account, all).await?))
 }
 
-pub(super) async fn thing_types(account: &Account) -> Result<Vec<(ThingTypeName, Maker)>, CloudError> {
+pub(super) async fn thing_types(account: &Account) -> Result<Vec<(ThingTypeName, Maker)>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_thing_types().into_paginator().items().send();
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingTypes"))?;
@@ -122,7 +122,7 @@ fn named<N: FromStr>(made: Vec<Made>) -> Vec<(N, Maker)> {
     made.into_iter().filter_map(|made| Some((made.name.parse().ok()?, made.maker))).collect()
 }
 
-pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, CloudError> {
+pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, AccountError> {
     let lambda = account.lambda();
     let pages = lambda.list_functions().into_paginator().items().send();
     let all: Vec<_> =
@@ -156,7 +156,7 @@ fn registration(deployed: &Deployed) -> Option<Registration> {
 }
 
 /// Roles are named after their function, which spares asking every role of the account for its tags.
-pub(super) async fn roles(account: &Account) -> Result<Vec<String>, CloudError> {
+pub(super) async fn roles(account: &Account) -> Result<Vec<String>, AccountError> {
     let iam = account.iam();
     let pages = iam.list_roles().into_paginator().items().send();
     let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListRoles"))?;
@@ -179,7 +179,7 @@ pub(super) async fn roles(account: &Account) -> Result<Vec<String>, CloudError> 
 pub(super) async fn permissions(
     account: &Account,
     inventory: &Inventory,
-) -> Result<Vec<(String, String)>, CloudError> {
+) -> Result<Vec<(String, String)>, AccountError> {
     let mut found = Vec::new();
     for rule in &inventory.rules {
         for arn in &rule.functions {
@@ -204,7 +204,7 @@ fn lets_in(policy: &Value, rule: &Rule) -> bool {
 }
 
 /// The ids of the certificates that a CA signed.
-pub(super) async fn certificates(account: &Account, ca: &str) -> Result<Vec<String>, CloudError> {
+pub(super) async fn certificates(account: &Account, ca: &str) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().items().send();
     let all: Vec<_> =
@@ -218,7 +218,7 @@ pub(super) async fn certificates_without_ca(
     account: &Account,
     policies: &[PolicyName],
     thing_types: &[ThingTypeName],
-) -> Result<BTreeSet<String>, CloudError> {
+) -> Result<BTreeSet<String>, AccountError> {
     let mut candidates = BTreeSet::new();
     for policy in policies {
         let request = account.iot().list_targets_for_policy().policy_name(policy.as_str());
@@ -234,12 +234,12 @@ pub(super) async fn certificates_without_ca(
     let asked = stream::iter(candidates).map(|arn| async move {
         let ours = is_without_ca(account, &arn).await? && has_thing_of(account, &arn, thing_types).await?;
         let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
-        Ok::<_, CloudError>(ours.then_some(id))
+        Ok::<_, AccountError>(ours.then_some(id))
     });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }
 
-async fn is_without_ca(account: &Account, arn: &str) -> Result<bool, CloudError> {
+async fn is_without_ca(account: &Account, arn: &str) -> Result<bool, AccountError> {
     let id = arn.rsplit('/').next().unwrap_or_default();
     let answer = account.iot().describe_certificate().certificate_id(id).send().await;
     match answer.map_err(account.failed("iot:DescribeCertificate")) {
@@ -254,7 +254,7 @@ async fn has_thing_of(
     account: &Account,
     principal: &str,
     thing_types: &[ThingTypeName],
-) -> Result<bool, CloudError> {
+) -> Result<bool, AccountError> {
     let iot = account.iot();
     let things = iot.list_principal_things().principal(principal).into_paginator().items().send();
     let things: Vec<String> =

@@ -5,10 +5,10 @@ use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 
 use super::{Item, Outcome, What, devices};
-use crate::cloud::setup::{self, role};
-use crate::cloud::{Account, Error as CloudError};
+use crate::setup::{self, role};
+use crate::{Account, Error as AccountError};
 
-pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Result<Outcome, CloudError> {
+pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Result<Outcome, AccountError> {
     let (iot, lambda, name) = (account.iot(), account.lambda(), item.name.as_str());
     match &item.what {
         What::TopicRule => gone_or(
@@ -56,7 +56,7 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
     }
 }
 
-fn gone_or<T>(answer: Result<T, CloudError>) -> Result<Outcome, CloudError> {
+fn gone_or<T>(answer: Result<T, AccountError>) -> Result<Outcome, AccountError> {
     match answer {
         Ok(_) => Ok(Outcome::Removed),
         Err(error) if error.has_code("ResourceNotFoundException") || error.has_code("NoSuchEntity") => {
@@ -73,7 +73,7 @@ async fn policy(
     scope: &Scope,
     name: &str,
     registration: Option<&Registration>,
-) -> Result<Outcome, CloudError> {
+) -> Result<Outcome, AccountError> {
     let iot = account.iot();
     let targets = iot.list_targets_for_policy().policy_name(name).into_paginator().items().send();
     let targets: Vec<String> =
@@ -105,7 +105,7 @@ async fn policy(
 }
 
 /// A thing type goes in two steps with five minutes between them. The tag tells the next run that the first is done.
-async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, CloudError> {
+async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, AccountError> {
     let iot = account.iot();
     let mut things = iot.list_things().thing_type_name(name).into_paginator().items().send();
     match things.next().await.transpose().map_err(account.failed("iot:ListThings")) {
@@ -119,7 +119,7 @@ async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outc
         .key(setup::CREATED_BY)
         .value(setup::TOOL)
         .build()
-        .map_err(|_| CloudError::Incomplete { action: "iot:TagResource", what: "the key of a tag" })?;
+        .map_err(|_| AccountError::Incomplete { action: "iot:TagResource", what: "the key of a tag" })?;
     let arn = scope.arn(format_args!("thingtype/{name}"));
     let tagged = iot.tag_resource().resource_arn(arn).tags(tag).send().await;
     match tagged.map_err(account.failed("iot:TagResource")) {
@@ -138,7 +138,7 @@ async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outc
 }
 
 /// A role goes after its policies.
-async fn remove_role(account: &Account, name: &str) -> Result<Outcome, CloudError> {
+async fn remove_role(account: &Account, name: &str) -> Result<Outcome, AccountError> {
     let iam = account.iam();
     let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
     let attached: Vec<_> = match attached

@@ -3,35 +3,35 @@
 //! Once such a certificate is detached from its thing and its policy, nothing in the account tells that it is ours. So
 //! their ids are written down before the first of them is touched, and the next run takes them from there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jitr::scope::Scope;
 
-use crate::home::{self, Access, Home};
+use durable_files::{Access, Error, folder};
 
-/// What one home folder has written down for one account and Region: a JSON array of certificate ids.
+/// What was written down in a folder for one account and Region: a JSON array of certificate ids.
 pub(super) struct Unfinished<'a> {
-    home: &'a Home,
+    folder: &'a Path,
     path: PathBuf,
 }
 
 impl<'a> Unfinished<'a> {
-    pub(super) fn of(home: &'a Home, scope: &Scope) -> Self {
-        Self { home, path: home.file(&format!("teardown-{}-{}.json", scope.account, scope.region)) }
+    pub(super) fn of(folder: &'a Path, scope: &Scope) -> Self {
+        Self { folder, path: folder.join(format!("teardown-{}-{}.json", scope.account, scope.region)) }
     }
 
     /// The ids. A file that cannot be read as such was not written here.
-    pub(super) fn read(&self) -> Result<Vec<String>, home::Error> {
-        let bytes = home::read(&self.path)?;
+    pub(super) fn read(&self) -> Result<Vec<String>, Error> {
+        let bytes = durable_files::read(&self.path)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
-    pub(super) fn write(&self, ids: &[String]) -> Result<(), home::Error> {
-        self.home.create()?;
-        home::write(&self.path, serde_json::json!(ids).to_string().as_bytes(), Access::Public)
+    pub(super) fn write(&self, ids: &[String]) -> Result<(), Error> {
+        folder::create(self.folder)?;
+        durable_files::write(&self.path, serde_json::json!(ids).to_string().as_bytes(), Access::Public)
     }
 
-    pub(super) fn clear(&self) -> Result<(), home::Error> {
-        home::remove(&self.path)
+    pub(super) fn clear(&self) -> Result<(), Error> {
+        durable_files::remove(&self.path)
     }
 }

@@ -3,35 +3,24 @@
 //! The result must be the bytes that the factory signed, so it is written down field by field, to the kind of its dates.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use jitr::thing_name::{PUBLIC_KEY_SIZE, subject_key_identifier};
+use der::asn1::ObjectIdentifier;
+use der::{Encode, Result, Tag, TagNumber};
 
 use super::compressed::{Compressed, Dates, SerialSource};
-use crate::board::secure_element::ecdsa_sig_value;
+use crate::encoding::{ecdsa_sig_value, tlv};
+use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
 
 const ORGANISATION: &str = "Microchip Technology Inc";
 
-// Tags of DER (X.690).
-const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const UTF8_STRING: u8 = 0x0C;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-
-// Object identifiers, encoded.
-const ECDSA_WITH_SHA256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
-const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
-const PRIME256V1: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
-const ORGANISATION_NAME: &[u8] = &[0x55, 0x04, 0x0A];
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1D, 0x0E];
-const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
-const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
-const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1D, 0x23];
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const PRIME256V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const ORGANISATION_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 
 /// The kind of secure element, by which its factory certificates look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,36 +45,40 @@ pub enum Role<'a> {
 
 impl Profile {
     /// Rebuilds a whole certificate, DER: `point` is its subject's public key, `serial` that of the secure element.
+    ///
+    /// # Errors
+    /// Only the encoder's, for lengths that no certificate of these profiles has.
     pub fn rebuild(
         self,
         role: Role<'_>,
         compressed: &Compressed,
         point: &[u8; PUBLIC_KEY_SIZE],
         serial: &[u8; 9],
-    ) -> Vec<u8> {
-        let algorithm = tlv(SEQUENCE, &[&tlv(OBJECT_IDENTIFIER, &[ECDSA_WITH_SHA256])]);
+    ) -> Result<Vec<u8>> {
+        let algorithm = tlv(Tag::Sequence, &[&ECDSA_WITH_SHA256.to_der()?])?;
         let signer_name = format!("{}{:04X}", self.signer_name(), compressed.signer_id);
         let (issuer, subject) = match role {
             Role::Device { .. } => (signer_name, self.device_name(serial)),
             Role::Signer => (self.root_name().to_owned(), signer_name),
         };
         // Version 3.
-        let version = tlv(0xA0, &[&tlv(INTEGER, &[&[2]])]);
+        let version = tlv(field(0, true), &[&tlv(Tag::Integer, &[&[2]])?])?;
+        let extensions = tlv(Tag::Sequence, &[&self.extensions(role, point)?])?;
         let to_be_signed = tlv(
-            SEQUENCE,
+            Tag::Sequence,
             &[
                 &version,
-                &tlv(INTEGER, &[&serial_number(compressed, point, serial)]),
+                &tlv(Tag::Integer, &[&serial_number(compressed, point, serial)])?,
                 &algorithm,
-                &name(&issuer),
-                &self.validity(role, compressed.dates),
-                &name(&subject),
-                &public_key(point),
-                &tlv(0xA3, &[&tlv(SEQUENCE, &[&self.extensions(role, point)])]),
+                &name(&issuer)?,
+                &self.validity(role, compressed.dates)?,
+                &name(&subject)?,
+                &public_key(point)?,
+                &tlv(field(3, true), &[&extensions])?,
             ],
-        );
-        let signature = tlv(BIT_STRING, &[&[0], &ecdsa_sig_value(&compressed.signature)]);
-        tlv(SEQUENCE, &[&to_be_signed, &algorithm, &signature])
+        )?;
+        let signature = tlv(Tag::BitString, &[&[0], &ecdsa_sig_value(&compressed.signature)?])?;
+        tlv(Tag::Sequence, &[&to_be_signed, &algorithm, &signature])
     }
 
     fn signer_name(self) -> &'static str {
@@ -124,49 +117,47 @@ impl Profile {
     }
 
     /// Extensions, in the order in which the factory has them.
-    fn extensions(self, role: Role<'_>, point: &[u8; PUBLIC_KEY_SIZE]) -> Vec<u8> {
-        let subject =
-            extension(SUBJECT_KEY_IDENTIFIER, false, &tlv(OCTET_STRING, &[&subject_key_identifier(point)]));
-        let authority_key = match role {
+    fn extensions(self, role: Role<'_>, point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Vec<u8>> {
+        let subject = tlv(Tag::OctetString, &[&subject_key_identifier(point)])?;
+        let subject = extension(SUBJECT_KEY_IDENTIFIER, false, &subject)?;
+        let authority = match role {
             Role::Device { signer } => subject_key_identifier(signer),
             Role::Signer => self.root_key_identifier(),
         };
-        let authority =
-            extension(AUTHORITY_KEY_IDENTIFIER, false, &tlv(SEQUENCE, &[&tlv(0x80, &[&authority_key])]));
-        let usage = |bits: [u8; 2]| extension(KEY_USAGE, true, &tlv(BIT_STRING, &[&bits]));
-        let constraints = |content: &[u8]| extension(BASIC_CONSTRAINTS, true, &tlv(SEQUENCE, &[content]));
+        let authority = tlv(Tag::Sequence, &[&tlv(field(0, false), &[&authority])?])?;
+        let authority = extension(AUTHORITY_KEY_IDENTIFIER, false, &authority)?;
+        let usage = |bits: [u8; 2]| extension(KEY_USAGE, true, &tlv(Tag::BitString, &[&bits])?);
+        let constraints =
+            |content: &[&[u8]]| extension(BASIC_CONSTRAINTS, true, &tlv(Tag::Sequence, content)?);
         // CA, pathlen 0; digitalSignature, keyCertSign, cRLSign.
-        let authority_constraints =
-            || constraints(&[tlv(BOOLEAN, &[&[0xFF]]), tlv(INTEGER, &[&[0]])].concat());
-        let authority_usage = || usage([0x01, 0x86]);
-        match (self, role) {
+        let ca_constraints = || constraints(&[&true.to_der()?, &tlv(Tag::Integer, &[&[0]])?]);
+        let ca_usage = || usage([0x01, 0x86]);
+        Ok(match (self, role) {
             (Self::Mah1h, Role::Device { .. }) => authority,
             // digitalSignature, keyAgreement
             (Self::Mah4i, Role::Device { .. }) => {
-                [constraints(&[]), usage([0x03, 0x88]), subject, authority].concat()
+                [constraints(&[])?, usage([0x03, 0x88])?, subject, authority].concat()
             }
-            (Self::Mah1h, Role::Signer) => {
-                [authority_constraints(), authority_usage(), subject, authority].concat()
-            }
-            (Self::Mah4i, Role::Signer) => {
-                [authority_usage(), authority_constraints(), subject, authority].concat()
-            }
-        }
+            (Self::Mah1h, Role::Signer) => [ca_constraints()?, ca_usage()?, subject, authority].concat(),
+            (Self::Mah4i, Role::Signer) => [ca_usage()?, ca_constraints()?, subject, authority].concat(),
+        })
     }
 
-    fn validity(self, role: Role<'_>, dates: Dates) -> Vec<u8> {
+    fn validity(self, role: Role<'_>, dates: Dates) -> Result<Vec<u8>> {
         let Dates { year, month, day, hour, years } = dates;
         let year = 2000 + u16::from(year);
         let date = |year: String| format!("{year}{month:02}{day:02}{hour:02}0000Z").into_bytes();
-        let begin = tlv(UTC_TIME, &[&date(format!("{:02}", year % 100))]);
+        let begin = tlv(Tag::UtcTime, &[&date(format!("{:02}", year % 100))])?;
         let end = year + u16::from(years);
         let end = match (self, role) {
             // No UTCTime reaches that far.
-            _ if years == 0 => tlv(GENERALIZED_TIME, &[b"99991231235959Z"]),
-            (Self::Mah1h, Role::Signer) if end < 2050 => tlv(UTC_TIME, &[&date(format!("{:02}", end % 100))]),
-            _ => tlv(GENERALIZED_TIME, &[&date(end.to_string())]),
+            _ if years == 0 => tlv(Tag::GeneralizedTime, &[b"99991231235959Z"]),
+            (Self::Mah1h, Role::Signer) if end < 2050 => {
+                tlv(Tag::UtcTime, &[&date(format!("{:02}", end % 100))])
+            }
+            _ => tlv(Tag::GeneralizedTime, &[&date(end.to_string())]),
         };
-        tlv(SEQUENCE, &[&begin, &end])
+        tlv(Tag::Sequence, &[&begin, &end?])
     }
 }
 
@@ -184,37 +175,26 @@ fn serial_number(compressed: &Compressed, point: &[u8; PUBLIC_KEY_SIZE], serial:
     number
 }
 
-fn name(common_name: &str) -> Vec<u8> {
-    let part = |kind: &[u8], text: &str| {
-        let attribute =
-            tlv(SEQUENCE, &[&tlv(OBJECT_IDENTIFIER, &[kind]), &tlv(UTF8_STRING, &[text.as_bytes()])]);
-        tlv(SET, &[&attribute])
+fn name(common_name: &str) -> Result<Vec<u8>> {
+    let part = |kind: ObjectIdentifier, text: &str| {
+        let attribute = [kind.to_der()?, tlv(Tag::Utf8String, &[text.as_bytes()])?];
+        tlv(Tag::Set, &[&tlv(Tag::Sequence, &[&attribute.concat()])?])
     };
-    tlv(SEQUENCE, &[&part(ORGANISATION_NAME, ORGANISATION), &part(COMMON_NAME, common_name)])
+    tlv(Tag::Sequence, &[&part(ORGANISATION_NAME, ORGANISATION)?, &part(COMMON_NAME, common_name)?])
 }
 
 /// SubjectPublicKeyInfo (RFC 5480).
-fn public_key(point: &[u8; PUBLIC_KEY_SIZE]) -> Vec<u8> {
-    let algorithm =
-        tlv(SEQUENCE, &[&tlv(OBJECT_IDENTIFIER, &[EC_PUBLIC_KEY]), &tlv(OBJECT_IDENTIFIER, &[PRIME256V1])]);
-    tlv(SEQUENCE, &[&algorithm, &tlv(BIT_STRING, &[&[0], point])])
+fn public_key(point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Vec<u8>> {
+    let algorithm = tlv(Tag::Sequence, &[&EC_PUBLIC_KEY.to_der()?, &PRIME256V1.to_der()?])?;
+    tlv(Tag::Sequence, &[&algorithm, &tlv(Tag::BitString, &[&[0], point])?])
 }
 
-fn extension(kind: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
-    let critical = if critical { tlv(BOOLEAN, &[&[0xFF]]) } else { Vec::new() };
-    tlv(SEQUENCE, &[&tlv(OBJECT_IDENTIFIER, &[kind]), &critical, &tlv(OCTET_STRING, &[value])])
+fn extension(kind: ObjectIdentifier, critical: bool, value: &[u8]) -> Result<Vec<u8>> {
+    let critical = if critical { true.to_der()? } else { Vec::new() };
+    tlv(Tag::Sequence, &[&kind.to_der()?, &critical, &tlv(Tag::OctetString, &[value])?])
 }
 
-/// Tag, length and value; a certificate of these profiles is shorter than 64 KiB.
-fn tlv(tag: u8, value: &[&[u8]]) -> Vec<u8> {
-    let value = value.concat();
-    let [high, low] = (value.len() as u16).to_be_bytes();
-    let mut bytes = vec![tag];
-    match (high, low) {
-        (0, 0..0x80) => bytes.push(low),
-        (0, _) => bytes.extend([0x81, low]),
-        _ => bytes.extend([0x82, high, low]),
-    }
-    bytes.extend(value);
-    bytes
+/// The tag of a context-specific field.
+fn field(number: u32, constructed: bool) -> Tag {
+    Tag::ContextSpecific { constructed, number: TagNumber(number) }
 }

@@ -33,7 +33,7 @@ fn element(profile: Profile, source: SerialSource) -> (Slots, [u8; PUBLIC_KEY_SI
     let (root, signer, device) = (key(3), key(2), key(1));
     let sign = |role: Role<'_>, by: &SigningKey, of: &SigningKey, years: u8| {
         let mut compressed = unsigned(source, years);
-        let der = profile.rebuild(role, &compressed, &point(of), &SERIAL);
+        let der = profile.rebuild(role, &compressed, &point(of), &SERIAL).unwrap();
         let (_, certificate) = X509Certificate::from_der(&der).unwrap();
         let signature: Signature = by.sign(certificate.tbs_certificate.as_ref());
         compressed.signature.copy_from_slice(&signature.to_bytes());
@@ -131,7 +131,7 @@ proptest! {
         let profile = if mah1h { Profile::Mah1h } else { Profile::Mah4i };
         let (device, signer) = (point(&key(1)), point(&key(2)));
         let role = if is_device { Role::Device { signer: &signer } } else { Role::Signer };
-        let der = profile.rebuild(role, &compressed, &device, &serial);
+        let der = profile.rebuild(role, &compressed, &device, &serial).unwrap();
         prop_assert_eq!(Compressed::of(&der, &compressed).unwrap().to_bytes(), bytes);
     }
 

@@ -1,9 +1,10 @@
-//! What can go wrong with a key, and what to do about it.
+//! What can go wrong with a key.
 
 use std::path::PathBuf;
 
 use super::Uri;
 use super::passphrase::SHORTEST;
+use crate::Cause;
 
 /// A key that cannot be opened, made or used. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +39,17 @@ pub enum Error {
     /// A new passphrase that is guessed quickly.
     #[error("a passphrase has at least {SHORTEST} characters")]
     ShortPassphrase,
-    /// The operating system does not keep passphrases, or not this one.
-    #[error("the keyring of the operating system cannot be used")]
-    Keyring {
-        /// What it said.
-        #[source]
-        source: keyring_core::Error,
+    /// Whoever was to give or to keep a passphrase could not.
+    #[error(transparent)]
+    Passphrases(Cause),
+    /// A key in a place that this program was built without, or has no account for.
+    #[error("keys like {uri} are not supported here")]
+    Unsupported {
+        /// The key.
+        uri: Uri,
     },
     /// The library of a token cannot be loaded.
+    #[cfg(feature = "pkcs11")]
     #[error("the PKCS #11 module {} cannot be used", path.display())]
     Module {
         /// The library.
@@ -97,6 +101,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Anything else that a token says.
+    #[cfg(feature = "pkcs11")]
     #[error("the token refuses to work with {uri}")]
     Token {
         /// The key.
@@ -120,8 +125,9 @@ pub enum Error {
         state: String,
     },
     /// The AWS account, or the way to it.
+    #[cfg(feature = "kms")]
     #[error(transparent)]
-    Aws(Box<crate::cloud::Error>),
+    Aws(Cause),
     /// The operating system gave no event queue.
     #[error("cannot start the way to AWS KMS")]
     NoRuntime {
@@ -134,12 +140,6 @@ pub enum Error {
     WrongSignature {
         /// The key.
         uri: Uri,
-    },
-    /// A key that is to be encrypted is there already, and is not.
-    #[error("{file} is there already, and is not encrypted")]
-    NotEncrypted {
-        /// The file.
-        file: &'static str,
     },
     /// The operating system has no random numbers, or the key did not sign.
     #[error("this machine could not {action}")]

@@ -10,7 +10,7 @@ use pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
 use zeroize::Zeroizing;
 
 use super::{Error, Key, Passphrase, PublicKey};
-use crate::home::{self, Access};
+use durable_files::{self as files, Access};
 
 /// The labels of a PKCS#8 key, an encrypted one (RFC 7468, sections 10 and 11), and the form before PKCS#8 (RFC 5915).
 const PLAIN: &str = "PRIVATE KEY";
@@ -91,11 +91,11 @@ impl Encrypted {
 /// Reads a key file; `None` where there is none.
 ///
 /// # Errors
-/// [`home::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`].
+/// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`].
 pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
-    let Some(text) = home::read_secret(path)? else { return Ok(None) };
+    let Some(text) = files::read_secret(path)? else { return Ok(None) };
     let file = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(Some(parse(&text, file).map_err(crate::ca::Error::from)?))
+    Ok(Some(parse(&text, file)?))
 }
 
 /// Reads the text of a key file; `file` names it in errors.
@@ -134,9 +134,9 @@ fn is_affordable(scheme: &pkcs5::EncryptionScheme) -> bool {
 /// Makes a key and writes it, encrypted with the passphrase if there is one.
 ///
 /// # Errors
-/// [`home::Error::Io`]; [`Error::Cryptography`].
+/// [`durable_files::Error::Io`]; [`Error::Cryptography`].
 pub(super) fn make(path: &Path, passphrase: Option<&Passphrase>) -> Result<FileKey, crate::Error> {
-    let broken = || crate::ca::Error::from(Error::Cryptography { action: "make a key" });
+    let broken = || Error::Cryptography { action: "make a key" };
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| broken())?;
     let key = FileKey::new(pair).ok_or_else(broken)?;
     write(path, &key, passphrase)?;
@@ -146,11 +146,11 @@ pub(super) fn make(path: &Path, passphrase: Option<&Passphrase>) -> Result<FileK
 /// Writes a key, encrypted with the passphrase if there is one; a file that is there is replaced in one step.
 ///
 /// # Errors
-/// [`home::Error::Io`]; [`Error::Cryptography`].
+/// [`durable_files::Error::Io`]; [`Error::Cryptography`].
 pub(super) fn write(path: &Path, key: &FileKey, passphrase: Option<&Passphrase>) -> Result<(), crate::Error> {
-    let broken = || crate::ca::Error::from(Error::Cryptography { action: "write a key" });
+    let broken = || Error::Cryptography { action: "write a key" };
     let pem = encode(key, passphrase).ok_or_else(broken)?;
-    Ok(home::write(path, pem.as_bytes(), Access::Secret)?)
+    Ok(files::write(path, pem.as_bytes(), Access::Secret)?)
 }
 
 fn encode(key: &FileKey, passphrase: Option<&Passphrase>) -> Option<Zeroizing<String>> {

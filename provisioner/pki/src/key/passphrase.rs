@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::{Error, Uri};
+use crate::Cause;
 
 /// How often somebody is asked for the passphrase of a key.
 pub const TRIES: u32 = 3;
@@ -41,7 +42,7 @@ pub trait Passphrases: Send + Sync {
     ///
     /// # Errors
     /// It cannot be read.
-    fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
+    fn given(&self) -> Result<Option<Passphrase>, Cause> {
         Ok(None)
     }
 
@@ -49,7 +50,7 @@ pub trait Passphrases: Send + Sync {
     ///
     /// # Errors
     /// The operating system has no place for passphrases.
-    fn kept(&self, _uri: &Uri) -> Result<Option<Passphrase>, crate::Error> {
+    fn kept(&self, _uri: &Uri) -> Result<Option<Passphrase>, Cause> {
         Ok(None)
     }
 
@@ -57,7 +58,7 @@ pub trait Passphrases: Send + Sync {
     ///
     /// # Errors
     /// It does not.
-    fn keep(&self, _uri: &Uri, _passphrase: &Passphrase) -> Result<(), crate::Error> {
+    fn keep(&self, _uri: &Uri, _passphrase: &Passphrase) -> Result<(), Cause> {
         Ok(())
     }
 
@@ -65,7 +66,7 @@ pub trait Passphrases: Send + Sync {
     ///
     /// # Errors
     /// The terminal cannot be read.
-    fn ask(&self, _question: &str) -> Result<Option<Passphrase>, crate::Error> {
+    fn ask(&self, _question: &str) -> Result<Option<Passphrase>, Cause> {
         Ok(None)
     }
 }
@@ -84,28 +85,30 @@ pub(super) fn unlock<T>(
     tried: Option<Passphrase>,
     mut unlock: impl FnMut(&Passphrase) -> Result<Option<T>, crate::Error>,
 ) -> Result<(T, Passphrase), crate::Error> {
-    let wrong = || crate::ca::Error::from(Error::WrongPassphrase { uri: uri.clone() });
+    let wrong = || Error::WrongPassphrase { uri: uri.clone() };
     if let Some(passphrase) = tried
         && let Some(unlocked) = unlock(&passphrase)?
     {
         return Ok((unlocked, passphrase));
     }
-    if let Some(passphrase) = passphrases.given()? {
+    if let Some(passphrase) = passphrases.given().map_err(Error::Passphrases)? {
         let unlocked = unlock(&passphrase)?.ok_or_else(wrong)?;
-        passphrases.keep(uri, &passphrase)?;
+        passphrases.keep(uri, &passphrase).map_err(Error::Passphrases)?;
         return Ok((unlocked, passphrase));
     }
-    if let Some(passphrase) = passphrases.kept(uri)?
+    if let Some(passphrase) = passphrases.kept(uri).map_err(Error::Passphrases)?
         && let Some(unlocked) = unlock(&passphrase)?
     {
         return Ok((unlocked, passphrase));
     }
     for _ in 0..TRIES {
-        let Some(passphrase) = passphrases.ask(&format!("Passphrase of {uri}"))? else {
-            return Err(crate::ca::Error::from(Error::NoPassphrase { uri: uri.clone() }).into());
+        let Some(passphrase) =
+            passphrases.ask(&format!("Passphrase of {uri}")).map_err(Error::Passphrases)?
+        else {
+            return Err(Error::NoPassphrase { uri: uri.clone() }.into());
         };
         if let Some(unlocked) = unlock(&passphrase)? {
-            passphrases.keep(uri, &passphrase)?;
+            passphrases.keep(uri, &passphrase).map_err(Error::Passphrases)?;
             return Ok((unlocked, passphrase));
         }
     }
@@ -116,15 +119,16 @@ pub(super) fn unlock<T>(
 ///
 /// # Errors
 /// [`Error::ShortPassphrase`], [`Error::PassphrasesDiffer`], [`Error::NoPassphrase`].
-pub(super) fn choose(passphrases: &dyn Passphrases, uri: &Uri) -> Result<Passphrase, crate::Error> {
-    let none = || crate::ca::Error::from(Error::NoPassphrase { uri: uri.clone() });
-    if let Some(passphrase) = passphrases.given()? {
+pub(super) fn choose(passphrases: &dyn Passphrases, uri: &Uri) -> Result<Passphrase, Error> {
+    let none = || Error::NoPassphrase { uri: uri.clone() };
+    if let Some(passphrase) = passphrases.given().map_err(Error::Passphrases)? {
         return long_enough(passphrase);
     }
-    let chosen = long_enough(passphrases.ask("New passphrase of the keys")?.ok_or_else(none)?)?;
-    let again = passphrases.ask("The same again")?.ok_or_else(none)?;
+    let ask = |question: &str| passphrases.ask(question).map_err(Error::Passphrases)?.ok_or_else(none);
+    let chosen = long_enough(ask("New passphrase of the keys")?)?;
+    let again = ask("The same again")?;
     if chosen != again {
-        return Err(crate::ca::Error::from(Error::PassphrasesDiffer).into());
+        return Err(Error::PassphrasesDiffer);
     }
     Ok(chosen)
 }
@@ -133,9 +137,9 @@ pub(super) fn choose(passphrases: &dyn Passphrases, uri: &Uri) -> Result<Passphr
 ///
 /// # Errors
 /// [`Error::ShortPassphrase`].
-pub(super) fn long_enough(passphrase: Passphrase) -> Result<Passphrase, crate::Error> {
+pub(super) fn long_enough(passphrase: Passphrase) -> Result<Passphrase, Error> {
     if passphrase.reveal().chars().count() < SHORTEST {
-        return Err(crate::ca::Error::from(Error::ShortPassphrase).into());
+        return Err(Error::ShortPassphrase);
     }
     Ok(passphrase)
 }
@@ -150,7 +154,7 @@ mod tests {
     struct Answers(Mutex<Vec<&'static str>>);
 
     impl Passphrases for Answers {
-        fn ask(&self, _: &str) -> Result<Option<Passphrase>, crate::Error> {
+        fn ask(&self, _: &str) -> Result<Option<Passphrase>, Cause> {
             Ok(self.0.lock().unwrap().pop().map(|answer| answer.to_owned().into()))
         }
     }
@@ -172,7 +176,7 @@ mod tests {
         assert_eq!(try_with(&answers(&["wrong", "", "right"])).unwrap().1.reveal(), "right");
         let four = answers(&["wrong", "wronger", "wrongest", "right"]);
         let error = try_with(&four).unwrap_err();
-        assert!(matches!(error, crate::Error::Ca(crate::ca::Error::Key(Error::WrongPassphrase { .. }))));
+        assert!(matches!(error, crate::Error::Key(Error::WrongPassphrase { .. })));
         assert_eq!(*four.0.lock().unwrap(), ["right"], "nobody was asked a fourth time");
         assert!(!format!("{error:?} {error}").contains("wrong\""));
     }
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn where_nobody_can_be_asked_the_error_says_how_to_give_the_passphrase() {
         let error = try_with(&answers(&[])).unwrap_err();
-        assert!(matches!(error, crate::Error::Ca(crate::ca::Error::Key(Error::NoPassphrase { .. }))));
+        assert!(matches!(error, crate::Error::Key(Error::NoPassphrase { .. })));
     }
 
     #[test]

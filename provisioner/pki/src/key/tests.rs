@@ -4,17 +4,17 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
-use crate::{ca, home};
+use crate::Cause;
 
 /// Gives one passphrase and asks nobody.
-pub(in crate::ca) struct Given(pub(in crate::ca) &'static str);
+struct Given(&'static str);
 
 impl Passphrases for Given {
-    fn given(&self) -> Result<Option<Passphrase>, crate::Error> {
+    fn given(&self) -> Result<Option<Passphrase>, Cause> {
         Ok(Some(self.0.to_owned().into()))
     }
 
-    fn ask(&self, question: &str) -> Result<Option<Passphrase>, crate::Error> {
+    fn ask(&self, question: &str) -> Result<Option<Passphrase>, Cause> {
         panic!("nobody is here to be asked: {question}")
     }
 }
@@ -37,13 +37,13 @@ fn close(path: &Path) {
 }
 
 fn open(path: &Path, passphrase: &'static str) -> Result<Arc<dyn Key>, crate::Error> {
-    let keys = Keys::opened_by(Given(passphrase), kms::Settings::default(), ());
+    let keys = Keys::opened_by(Given(passphrase), ());
     Ok(keys.open(&Uri::File(path.to_owned()))?.expect("a file"))
 }
 
 fn key_error<T>(result: Result<T, crate::Error>) -> Error {
     match result {
-        Err(crate::Error::Ca(ca::Error::Key(error))) => error,
+        Err(crate::Error::Key(error)) => error,
         Err(other) => panic!("expected an error of the key, got {other:?}"),
         Ok(_) => panic!("expected an error"),
     }
@@ -53,7 +53,7 @@ fn key_error<T>(result: Result<T, crate::Error>) -> Error {
 fn openssl_opens_what_is_encrypted_here_with_the_passphrase_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("signer.key");
-    let keys = Keys::opened_by(Given("correct-horse"), kms::Settings::default(), ());
+    let keys = Keys::opened_by(Given("correct-horse"), ());
     keys.make(&Uri::File(path.clone()), true).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), "{text}");
@@ -106,7 +106,7 @@ fn what_is_no_key_is_refused_and_what_costs_too_much_is_not_tried() {
     for text in
         ["", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
     {
-        home::write(&path, text.as_bytes(), home::Access::Secret).unwrap();
+        durable_files::write(&path, text.as_bytes(), durable_files::Access::Secret).unwrap();
         assert!(matches!(key_error(open(&path, "-")), Error::Malformed { .. }), "{text:?}");
     }
     openssl_does(folder.path(), "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out a.key");
@@ -123,7 +123,7 @@ fn what_is_no_key_is_refused_and_what_costs_too_much_is_not_tried() {
     for (high, low) in [(0x7F, 0xFF), (0x00, 0x00), (0x00, 0x01)] {
         (der[cost + 2], der[cost + 3]) = (high, low);
         let pem = pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", der.clone()));
-        home::write(&path, pem.as_bytes(), home::Access::Secret).unwrap();
+        durable_files::write(&path, pem.as_bytes(), durable_files::Access::Secret).unwrap();
         let error = key_error(open(&path, "swordfish"));
         assert!(matches!(error, Error::Cipher { .. } | Error::Malformed { .. }), "{error}");
     }
@@ -134,7 +134,7 @@ fn encrypting_again_changes_the_passphrase_and_not_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("signer.key");
     let uri = Uri::File(path.clone());
-    let keys = Keys::opened_by(Given("first passphrase"), kms::Settings::default(), ());
+    let keys = Keys::opened_by(Given("first passphrase"), ());
     keys.make(&uri, false).unwrap();
     let public = *open(&path, "-").unwrap().public();
     keys.encrypt(std::slice::from_ref(&path), None).unwrap();

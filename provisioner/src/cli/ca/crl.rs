@@ -1,18 +1,21 @@
 //! `ca crl`: the revocation lists of the signer CAs.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::ca::authorities::Authority;
-use crate::ca::certificate::rfc3339;
-use crate::ca::key::Uri;
-use crate::ca::{authorities, crl};
 use crate::cli::Context;
-use crate::{Error, ca};
+use crate::cli::Error;
+use crate::state::authorities::Authority;
+use crate::state::{authorities, revocations as crl, store};
+use crate::work::revocation::Publication;
+use crate::{state, work};
+use device_pki::Issuer;
+use device_pki::certificate::rfc3339;
+use device_pki::key::Uri;
 
 /// Arguments of `ca crl`.
 #[derive(Debug, Args)]
@@ -62,9 +65,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
     let authorities = authorities::all(&context.home)?;
     if authorities.is_empty() {
         // Says what is missing.
-        ca::store::load(&context.home, &context.keys, now)?;
+        store::load(&context.home, &context.keys, now)?;
     }
     let _lock = if context.global.dry_run { None } else { Some(crl::lock(&context.home)?) };
+    let publication = Publication { home: &context.home, folder: &folder, days: arguments.days, now };
     for authority in &authorities {
         let key_id = authority.key_id();
         if context.global.dry_run {
@@ -74,20 +78,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
         }
         let list = authority
             .chain(&context.keys, now)
-            .and_then(|chain| crl::publish(&context.home, authority, &chain, &folder, arguments.days, now));
+            .map_err(work::Error::from)
+            .and_then(|chain| publication.of_signer(authority, &chain));
         match list {
             Ok(list) => {
                 let written = Written { list, issuer: "signer", done: true };
                 context.result(&written, &written);
             }
             // Its certificates are past their signer's end: nobody accepts them, on a list or not.
-            Err(Error::Ca(ca::Error::NotValidNow { .. })) if authority.left(now).is_negative() => {
+            Err(work::Error::Pki(device_pki::Error::NotValidNow { .. }))
+                if authority.left(now).is_negative() =>
+            {
                 context.note(format_args!("the signer {key_id} has ended; it gets no list any more"));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    root(arguments, context, authorities, &folder, now)
+    root(arguments, context, authorities, publication)
 }
 
 /// Writes the root's list, if a signer was withdrawn or somebody says where the root's key is.
@@ -95,8 +102,7 @@ fn root(
     arguments: &Arguments,
     context: &Context,
     authorities: Vec<Authority>,
-    folder: &Path,
-    now: OffsetDateTime,
+    publication: Publication<'_>,
 ) -> Result<(), Error> {
     let mut withdrawn = Vec::new();
     for authority in authorities {
@@ -109,8 +115,8 @@ fn root(
         context.note(format_args!("would write a list of {} revoked for the root", withdrawn.len()));
         return Ok(());
     }
-    let (root, key) = match ca::store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
-        Err(Error::Ca(ca::Error::RootOffline { uri })) if arguments.root_key.is_none() => {
+    let (root, key) = match store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
+        Err(state::Error::RootOffline { uri }) if arguments.root_key.is_none() => {
             context.note(format_args!(
                 "the root's list of revoked signers is left as it was: the root's key is not here ({uri}); \
                  bring it back and give it with --root-key"
@@ -119,7 +125,7 @@ fn root(
         }
         found => found?,
     };
-    let list = crl::publish_root(&context.home, (&root, &key), &withdrawn, folder, arguments.days, now)?;
+    let list = publication.of_root(Issuer { certificate: &root, key: &key }, &withdrawn)?;
     let written = Written { list, issuer: "root", done: true };
     context.result(&written, &written);
     Ok(())

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::Error;
-use crate::ca::key::{Keys, Protection, Uri};
-use crate::ca::store::{self, Role};
-use crate::home::Home;
+use crate::cli::Error;
+use crate::state::home::Home;
+use crate::state::store::{self, Role};
+use device_pki::key::{Keys, Protection, Uri};
 
 /// The place of a key.
 #[derive(Serialize)]

@@ -5,13 +5,13 @@ use std::fmt;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::Error;
-use crate::ca::authorities::{self, expiry_notice};
-use crate::ca::certificate::rfc3339;
-use crate::ca::crl::{self, List, Records};
-use crate::ca::store::Role;
-use crate::ca::{Certificate, authorities::Withdrawn};
 use crate::cli::Context;
+use crate::cli::Error;
+use crate::state::authorities::{self, Withdrawn};
+use crate::state::revocations::{self as crl, List, Records};
+use crate::state::store::Role;
+use device_pki::Certificate;
+use device_pki::certificate::rfc3339;
 
 use super::place::Place;
 
@@ -34,12 +34,7 @@ impl fmt::Display for Retired<'_> {
     }
 }
 
-/// `root` and where its key is.
-pub(super) fn show(
-    context: &Context,
-    (root, root_key): (&Certificate, &Place),
-    now: OffsetDateTime,
-) -> Result<(), Error> {
+pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTime) -> Result<(), Error> {
     let mut revoked_signers = 0;
     for authority in authorities::all(&context.home)? {
         let revoked = authority.withdrawn()?;
@@ -61,9 +56,9 @@ pub(super) fn show(
             ));
         }
     }
-    let root = root.facts().subject_key_identifier.as_deref().unwrap_or_default();
-    if is_list_due(context, root, revoked_signers, now)? {
-        let given = if root_key.is_absent() { " --root-key URI, with the root's key" } else { "" };
+    let key_id = root.certificate.facts().subject_key_identifier.as_deref().unwrap_or_default();
+    if is_list_due(context, key_id, revoked_signers, now)? {
+        let given = if root.key.is_absent() { " --root-key URI, with the root's key" } else { "" };
         context.note(format_args!(
             "the revocation list of the root is due; write it with: provisioner ca crl{given}"
         ));
@@ -71,11 +66,21 @@ pub(super) fn show(
     Ok(())
 }
 
-/// Tells of a signer that ends soon.
+/// Tells of a signer that ends soon, or has ended.
 pub(in crate::cli) fn notice(context: &Context, signer: &Certificate, now: OffsetDateTime) {
     if let Some(notice) = expiry_notice(signer, now) {
         context.note(notice);
     }
+}
+
+fn expiry_notice(signer: &Certificate, now: OffsetDateTime) -> Option<String> {
+    let left = signer.facts().not_after - now;
+    let ends = match left.is_positive() {
+        true => format!("ends in {} days", left.whole_days()),
+        false => "has ended".to_owned(),
+    };
+    let notice = format!("the signer CA {ends}; make the next one with: provisioner ca rotate");
+    signer.ends_soon(now).then_some(notice)
 }
 
 /// Whether a list is past its date, or does not say all that its issuer has revoked.
@@ -84,4 +89,29 @@ fn is_list_due(context: &Context, issuer: &str, revoked: usize, now: OffsetDateT
         Some(list) => list.next_update < now || list.revoked < revoked,
         None => revoked > 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signer_that_ends_soon_is_told_of_early() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signer = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let signer = Certificate::from_der(signer.der()).unwrap();
+        let end = signer.facts().not_after;
+        let told: Vec<String> = [61, 60, 30, 0, -1]
+            .into_iter()
+            .map(|days| expiry_notice(&signer, end - time::Duration::days(days)))
+            .map(Option::unwrap_or_default)
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+
+        the signer CA ends in 60 days; make the next one with: provisioner ca rotate
+        the signer CA ends in 30 days; make the next one with: provisioner ca rotate
+        the signer CA has ended; make the next one with: provisioner ca rotate
+        the signer CA has ended; make the next one with: provisioner ca rotate
+        ");
+    }
 }

@@ -6,19 +6,20 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::Error;
-use crate::audit;
-use crate::ca::authorities::{self, Authority};
-use crate::ca::key::Uri;
-use crate::ca::rotate::{Rotation, default_name};
-use crate::ca::{self, Chain, profile};
 use crate::cli::Context;
-use crate::cloud::Account;
-use crate::cloud::certificates::{Tally, of_ca};
-use crate::cloud::rotate::{Plan, Settings};
-use crate::cloud::setup::{self, SignerCa};
-use crate::inventory::{self, Sources};
-use crate::ledger::Ledger;
+use crate::cli::Error;
+use crate::state::audit;
+use crate::state::authorities::{self, Authority};
+use crate::state::ledger::Ledger;
+use crate::state::store;
+use crate::work::inventory::{self, Sources};
+use crate::work::rotate::{Rotation, default_name};
+use device_pki::key::Uri;
+use device_pki::{Chain, profile};
+use iot_account::Account;
+use iot_account::certificates::{Tally, of_ca};
+use iot_account::rotate::{Plan, Settings};
+use iot_account::setup::{self, SignerCa};
 
 /// Arguments of `ca rotate`.
 #[derive(Debug, Args)]
@@ -73,10 +74,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let account = match arguments.no_register {
         true => None,
-        false => {
-            let (profile, region) = (context.global.profile.as_deref(), context.global.region.as_deref());
-            Some(Account::load(profile, region).await?)
-        }
+        false => Some(context.account().await?),
     };
     match Rotation::begin(&context.home, &context.keys)? {
         None => context.note("an interrupted rotation is finished"),
@@ -89,7 +87,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 fn plan(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let old = authorities::all(&context.home)?.into_iter().find(|authority| authority.current);
     let Some(old) = old else {
-        ca::store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
+        store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
         return Ok(());
     };
     context.note("would make a new signer CA under the same root");
@@ -121,7 +119,7 @@ async fn rotate(
         let settings = Settings { function: arguments.function.clone(), ..Settings::default() };
         register(context, account, &rotation, &next, settings, now).await?;
     }
-    rotation.finish(&context.keys)
+    Ok(rotation.finish(&context.keys)?)
 }
 
 async fn register(
@@ -137,7 +135,7 @@ async fn register(
     let plan = Plan::make(account, &signer, rotation.old().certificate_id(), settings).await?;
     let verification = if plan.needs_verification() {
         let code = setup::registration_code(account).await?;
-        let certificate = ca::verification_certificate(next, &code, now)?;
+        let certificate = device_pki::verification_certificate(next, &code, now)?;
         rotation.keep_verification_certificate(&certificate)?;
         Some(certificate.to_pem())
     } else {
@@ -160,7 +158,7 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
             signer: authority.key_id(),
             certificate_id: authority.certificate_id(),
             registered: account.is_some(),
-            expires: ca::certificate::rfc3339(authority.certificate.facts().not_after),
+            expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
         };
         context.result(&rotated, &rotated);
     }
@@ -172,7 +170,7 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
         };
         let dependents = Dependents {
             retired: authority.key_id(),
-            expires: ca::certificate::rfc3339(authority.certificate.facts().not_after),
+            expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
             in_account,
             boards: boards.iter().filter(|signer| *signer == authority.key_id()).count(),
         };

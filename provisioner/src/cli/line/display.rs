@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::Done;
 use super::table::Table;
-use crate::cli::exit_code::{ExitCode, exit_code};
-use crate::cli::next_step::next_step;
+use crate::cli::exit_code::{ExitCode, work as exit_code};
+use crate::cli::next_step::work as next_step;
 use crate::cli::{Context, Error, Output};
-use crate::line::{Boards, Event, Summary};
-use crate::provision::Outcome;
-use crate::station::Attempt;
+use crate::work::chain;
+use crate::work::fleet::{Boards, Event, Summary};
+use crate::work::provision::Outcome;
+use crate::work::station::Attempt;
 
 /// Shows the events of a line.
 pub(super) struct Display {
@@ -53,7 +54,7 @@ impl<'a> From<&'a Attempt> for Ended<'a> {
                 port: &attempt.kit.port,
                 usb_serial: attempt.kit.serial.as_deref(),
                 secure_element_serial: attempt.secure_element_serial.as_deref(),
-                error: error.chain().join(": "),
+                error: chain(error).join(": "),
                 help: next_step(error),
                 exit_code: exit_code(error) as u8,
                 seconds: attempt.duration.as_secs_f64(),
@@ -73,7 +74,7 @@ impl fmt::Display for Ending<'_> {
         match &attempt.result {
             Ok(report) => write!(f, "  {}", report.thing_name)?,
             Err(error) => {
-                write!(f, "\n  {}", error.chain().join(": "))?;
+                write!(f, "\n  {}", chain(error).join(": "))?;
                 write!(f, "\n  help: {}", next_step(error))?;
             }
         }
@@ -167,7 +168,7 @@ impl Display {
             self.context.result(&ending, &Ended::from(attempt));
         }
         if let Err(error) = &attempt.result {
-            let (code, reason) = (exit_code(error), error.chain().join(": "));
+            let (code, reason) = (exit_code(error), chain(error).join(": "));
             self.code = Some(self.code.filter(|other| *other != code).map_or(code, |_| ExitCode::Failed));
             self.failed.push(format!("{}  {}  {reason}", attempt.kit.port, name(attempt)));
         }

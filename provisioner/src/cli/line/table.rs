@@ -7,11 +7,11 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::display::word;
-use crate::board::Kit;
 use crate::cli::provision::says;
-use crate::line::Event;
-use crate::provision::Step;
-use crate::station::Attempt;
+use crate::work::fleet::Event;
+use crate::work::provision::Step;
+use crate::work::station::Attempt;
+use iot_kit::Kit;
 
 /// How often the time of a board in hand is shown anew.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,10 +1,11 @@
 //! The AWS account, and the way to it.
 
-use super::Text;
-use crate::cloud::{self, doctor, register, replay, revoke, setup, teardown};
+use iot_account::{doctor, register, replay, revoke, setup, teardown};
 
-pub(super) fn account(error: &cloud::Error) -> Text {
-    use cloud::Error as E;
+use super::Text;
+
+pub(super) fn account(error: &iot_account::Error) -> Text {
+    use iot_account::Error as E;
     match error {
         E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
         E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
@@ -68,18 +69,19 @@ fn teardown(error: &teardown::Error) -> Text {
             "AWS lets a thing type go five minutes after it was deprecated; run the same command again then"
                 .into()
         }
-        E::Home(error) => super::files::files(error),
+        E::File(error) => super::files::files(error),
     }
 }
 
 fn register(error: &register::Error) -> Text {
     use register::Error as E;
     match error {
+        E::Entry { .. } => "run the same command again; if it happens again, please report it".into(),
         E::Incomplete { .. } => {
             "each has a line with the reason; run the same command again, it goes on with those".into()
         }
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
-        E::Home(error) => super::files::files(error),
+        E::File(error) => super::files::files(error),
         E::Policy { .. } => {
             "it is JSON with a Version and a Statement, at most 2048 characters without white space".into()
         }

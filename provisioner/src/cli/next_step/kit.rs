@@ -1,12 +1,13 @@
 //! A board, the port to it, its disk, and what is written to it.
 
-use super::Text;
-use crate::board::disk::STATUS;
-use crate::board::kits::DISK_LABEL;
-use crate::board::{self, disk, intel_hex, wifi};
+use iot_kit::disk::STATUS;
+use iot_kit::kits::DISK_LABEL;
+use iot_kit::{disk, intel_hex, wifi};
 
-pub(super) fn kit(error: &board::Error) -> Text {
-    use board::Error as E;
+use super::Text;
+
+pub(super) fn kit(error: &iot_kit::Error) -> Text {
+    use iot_kit::Error as E;
     match error {
         E::NoBoard => "plug a kit in with a USB data cable; if this system cannot tell that it is a kit, name its port with --port".into(),
         E::SeveralBoards { .. } => "choose one with --port PORT or with the last digits of its serial number, -s DIGITS".into(),
@@ -18,7 +19,7 @@ pub(super) fn kit(error: &board::Error) -> Text {
         E::PortsFile { .. } => "put the file there, with one PORT or PORT=SERIAL a line, or unset the variable".into(),
         E::NoPort { .. } => "see what is there with: provisioner boards; a board that has just been plugged in needs a moment".into(),
         E::PortInUse { .. } => "close the terminal program or the other run that has it, and run again".into(),
-        E::PortDenied { cure, .. } => cure.clone().into(),
+        E::PortDenied { group, .. } => permission(std::env::consts::OS, group.as_deref()),
         E::Open { .. } => "check that it is a serial port; unplug the board and plug it in again".into(),
         E::Silent { .. } => "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again; an AVR-IoT kit says nothing at all while its secure element does not work".into(),
         E::Hangs { .. } => "press reset, or unplug it and plug it in again, then run again; if it happens again, its Wi-Fi module or its secure element does not work".into(),
@@ -71,5 +72,38 @@ fn wifi(error: &wifi::Error) -> Text {
         E::Console { .. } => "the console separates its arguments by commas; give the network another name or passphrase".into(),
         E::NoAnswer { .. } => "the demo application must be running, not the provisioning firmware; flash it first, or use the kit's disk".into(),
         E::Lost { .. } => "plug it in again and run again".into(),
+    }
+}
+
+/// What lets a user open a port that belongs to `group`.
+fn permission(os: &str, group: Option<&str>) -> Text {
+    match os {
+        "linux" => format!(
+            "join the group that owns it (sudo usermod -aG {} $USER, then log in again), or install the udev rule \
+             provisioner/udev/60-microchip-iot.rules",
+            group.unwrap_or("dialout")
+        )
+        .into(),
+        "macos" => "ports of the kits are open to all users: check whether another program or a driver of \
+                    a maker has claimed it"
+            .into(),
+        "windows" => {
+            "close the program that has it open; the Device Manager lists ports, COM10 and above as well, \
+                      under Ports (COM & LPT)"
+                .into()
+        }
+        _ => "give your user the right to read and write it".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cure_for_a_port_that_may_not_be_opened_is_that_of_the_system() {
+        assert!(permission("linux", Some("uucp")).contains("usermod -aG uucp"));
+        assert!(permission("linux", None).contains("dialout"));
+        assert!(permission("windows", None).contains("COM10"));
     }
 }

@@ -1,7 +1,8 @@
 //! What mends a link of the chain that `doctor` looks at.
 
+use iot_account::doctor::Remedy;
+
 use super::{Text, account};
-use crate::cloud::doctor::Remedy;
 
 /// What to do about what was found.
 pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {

@@ -1,15 +1,42 @@
 //! Work on boards: one, or many.
 
-use super::Text;
-use crate::{line, provision};
+use super::{Text, account, files, kit, pki, state};
+use crate::work::{self, AuthorityError, fleet, provision};
 
-pub(super) fn provision(error: &provision::Error) -> Text {
+/// What to do about a failure of the work.
+pub(in crate::cli) fn work(error: &work::Error) -> Text {
+    use work::Error as E;
+    match error {
+        E::File(error) => files::files(error),
+        E::Pki(error) => pki::pki(error),
+        E::State(error) => state::state(error),
+        E::Kit(error) => kit::kit(error),
+        E::Account(error) => account::account(error),
+        E::Authority(error) => authority(error),
+        E::Provision(error) => provision(error),
+        E::Fleet(error) => fleet(error),
+    }
+}
+
+fn authority(error: &AuthorityError) -> Text {
+    use AuthorityError as E;
+    match error {
+        E::OtherKey { .. } => "make a certificate authority with the other key: provisioner ca create --force (keeps the old)".into(),
+        E::RootElsewhere { .. } => "there is nothing to export".into(),
+        E::ExportPlace { .. } => "name a folder on another medium, such as an encrypted USB stick".into(),
+        E::NextKey { .. } => "say it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a file, encrypted if the old one is".into(),
+        E::SameKey { .. } => "name another place with --signer-key; a new key is made there".into(),
+        E::NotEncrypted { .. } => "encrypt it with: provisioner ca encrypt".into(),
+    }
+}
+
+fn provision(error: &provision::Error) -> Text {
     use provision::Error as E;
     match error {
         E::Endpoint { .. } => "an endpoint is a host name such as a1b2c3d4e5f6g7-ats.iot.eu-west-1.amazonaws.com, without https:// and port".into(),
         E::Store(..) => "make a certificate authority with shorter names: provisioner ca create --force --org NAME".into(),
         E::ReadBack { .. } => "run again; if it happens again, the board's Wi-Fi module is faulty".into(),
-        E::Factory(error) => super::pki::factory(error),
+        E::Factory(error) => pki::factory(error),
         E::NoSigner { .. } => "append the signer's certificate to the file, or name its file with --signer FILE".into(),
         E::NotValidNow { .. } => "check this machine's clock; if it is right, have the certificate issued anew".into(),
         E::ForeignKey { .. } => "make a request on this board and have that one signed: provisioner provision --csr-only".into(),
@@ -17,8 +44,8 @@ pub(super) fn provision(error: &provision::Error) -> Text {
     }
 }
 
-pub(super) fn line(error: &line::Error) -> Text {
-    use line::Error as E;
+fn fleet(error: &fleet::Error) -> Text {
+    use fleet::Error as E;
     match error {
         E::Aborted { .. } => "run again: boards half done are completed then".into(),
         E::Thread { .. } => {

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::cloud::register::Row;
-use crate::home;
+use iot_account::register::Row;
 
 const HEADER: &str = "source,certificate_id,thing_name,outcome,reason\r\n";
 
@@ -21,8 +20,8 @@ impl Results {
     /// Starts the files at `paths`; what was there is overwritten.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub(super) fn create(paths: &[PathBuf]) -> Result<Self, home::Error> {
+    /// [`durable_files::Error::Io`].
+    pub(super) fn create(paths: &[PathBuf]) -> Result<Self, durable_files::Error> {
         let open = |path: &PathBuf| {
             let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
             let mut file = File::create(path)?;
@@ -32,7 +31,11 @@ impl Results {
             Ok(ResultFile { path: path.clone(), file, csv })
         };
         let files = paths.iter().map(|path| {
-            open(path).map_err(|source| home::Error::Io { action: "write", path: path.clone(), source })
+            open(path).map_err(|source| durable_files::Error::Io {
+                action: "write",
+                path: path.clone(),
+                source,
+            })
         });
         Ok(Self(files.collect::<Result<_, _>>()?))
     }
@@ -40,8 +43,8 @@ impl Results {
     /// Adds a row to each file.
     ///
     /// # Errors
-    /// [`home::Error::Io`].
-    pub(super) fn add(&mut self, row: &Row) -> Result<(), home::Error> {
+    /// [`durable_files::Error::Io`].
+    pub(super) fn add(&mut self, row: &Row) -> Result<(), durable_files::Error> {
         for ResultFile { path, file, csv } in &mut self.0 {
             let line = match csv {
                 true => record(row),
@@ -49,7 +52,7 @@ impl Results {
                     .map_err(io::Error::from)
                     .map(|line| [line, b"\n".to_vec()].concat()),
             };
-            line.and_then(|line| file.write_all(&line)).map_err(|source| home::Error::Io {
+            line.and_then(|line| file.write_all(&line)).map_err(|source| durable_files::Error::Io {
                 action: "write",
                 path: path.clone(),
                 source,
@@ -72,7 +75,7 @@ fn record(row: &Row) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::register::Outcome;
+    use iot_account::Outcome;
 
     fn row(reason: &str) -> Row {
         Row {

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::ca::Certificate;
-use crate::ca::certificate::Malformed;
-use crate::ca::store::VERIFICATION_CERTIFICATE;
-use crate::cloud::register::{Candidate, Outcome, Row};
-use crate::home;
+use crate::state::store::VERIFICATION_CERTIFICATE;
+use device_pki::Certificate;
+use device_pki::certificate::Malformed;
+use iot_account::Outcome;
+use iot_account::register::{Candidate, Row};
 
 /// File names in a folder that can be certificates.
 const EXTENSIONS: [&str; 4] = ["crt", "pem", "cer", "der"];
@@ -26,7 +26,7 @@ pub(super) fn collect(
     files: &[PathBuf],
     folders: &[PathBuf],
     lists: &[PathBuf],
-) -> Result<(Vec<Candidate>, Vec<Row>), home::Error> {
+) -> Result<(Vec<Candidate>, Vec<Row>), durable_files::Error> {
     let mut found = Found::default();
     for file in files {
         if file.as_os_str() == STDIN {
@@ -55,8 +55,8 @@ pub(super) fn collect(
     Ok((found.candidates, found.unusable))
 }
 
-fn failed(path: &Path, source: io::Error) -> home::Error {
-    home::Error::Io { action: "read", path: path.to_owned(), source }
+fn failed(path: &Path, source: io::Error) -> durable_files::Error {
+    durable_files::Error::Io { action: "read", path: path.to_owned(), source }
 }
 
 /// The names in a list, relative ones from the folder of the list; empty lines and those with # are left out.
@@ -71,7 +71,7 @@ fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
     names.into_iter()
 }
 
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), home::Error> {
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), durable_files::Error> {
     for entry in fs::read_dir(folder).map_err(|e| failed(folder, e))? {
         let path = entry.map_err(|e| failed(folder, e))?.path();
         let extension =

@@ -3,15 +3,13 @@
 use std::fmt;
 
 use serde::Serialize;
-use time::OffsetDateTime;
 
-use super::account;
-use crate::Error as TopError;
-use crate::ca::authorities::{self, Withdrawn};
-use crate::ca::crl::Reason;
 use crate::cli::Context;
-use crate::cloud;
-use crate::cloud::revoke::SignerState;
+use crate::cli::Error;
+use crate::state;
+use crate::state::authorities::{self, Withdrawn};
+use device_pki::revocation::Reason;
+use iot_account::revoke::SignerState;
 
 /// What is done about a signer CA.
 #[derive(Serialize)]
@@ -22,7 +20,7 @@ struct SignerRow<'a> {
     /// `switch_off` or `leave`.
     account: &'static str,
     /// Certificates that were registered with it: they stay as they are.
-    certificates: &'a cloud::certificates::Tally,
+    certificates: &'a iot_account::certificates::Tally,
     done: bool,
 }
 
@@ -41,9 +39,9 @@ impl fmt::Display for SignerRow<'_> {
 }
 
 /// Switches the signer off in the account, then notes here that it signs for boards no more.
-pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Result<(), TopError> {
+pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Result<(), Error> {
     let authority = authorities::find(authorities::all(&context.home)?, name)?;
-    let account = account(context).await?;
+    let account = context.account().await?;
     let state = SignerState::look(&account, authority.certificate_id()).await?;
     let is_noted = authority.withdrawn()?.is_some();
     let show = |done: bool, print: &dyn Fn(&SignerRow<'_>)| {
@@ -71,7 +69,7 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     }
     state.switch_off(&account, authority.certificate_id()).await?;
     if !is_noted {
-        authority.withdraw(&Withdrawn { when: OffsetDateTime::now_utc(), reason })?;
+        authority.withdraw(&Withdrawn { when: state::now(), reason })?;
     }
     show(true, &|row| context.result(row, row));
     context.note("put it on the root's revocation list with: provisioner ca crl");

@@ -6,7 +6,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use crate::ca::certificate::rfc3339;
+use device_pki::certificate::rfc3339;
 
 /// What was signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

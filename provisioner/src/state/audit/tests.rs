@@ -1,8 +1,8 @@
+use device_pki::profile;
 use proptest::prelude::*;
 use time::macros::datetime;
 
 use super::*;
-use crate::ca::profile;
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::{Entry, Head, NOTHING, sha256};
-use crate::lines;
 
 /// What is wrong with a log, and where: lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -71,7 +70,7 @@ pub struct Verified {
 
 /// Checks the whole lines of a log against its own hashes, its `head`, and a hash that was `kept` elsewhere.
 pub fn verify(text: &[u8], head: Option<&Head>, kept: Option<&str>) -> Verified {
-    let lines: Vec<&[u8]> = lines::split(text).collect();
+    let lines: Vec<&[u8]> = durable_files::lines(text).collect();
     let mut findings = Vec::new();
     let (mut expected, mut previous, mut readable) = (1, NOTHING.to_owned(), 0);
     // Whether the line before can be told from its successor's note.

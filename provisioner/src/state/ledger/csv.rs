@@ -1,6 +1,8 @@
 //! The ledger as a table for spreadsheets: CSV (RFC 4180) with a line of names.
 
-use super::{Entry, timestamp};
+use device_pki::certificate::rfc3339;
+
+use super::Entry;
 
 const NAMES: [&str; 11] = [
     "when",
@@ -19,12 +21,12 @@ const NAMES: [&str; 11] = [
 /// The entries as CSV, one record each.
 ///
 /// # Errors
-/// Only for a time outside the range of RFC 3339.
+/// The writer's, which needs nothing but memory.
 pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(NAMES)?;
     for entry in entries {
-        let when = timestamp::text(entry.when).map_err(std::io::Error::other)?;
+        let when = rfc3339(entry.when);
         let seconds = format!("{:.3}", entry.seconds);
         let text = |field: &'a Option<String>| field.as_deref().unwrap_or_default();
         writer.write_record([

@@ -3,22 +3,23 @@
 use std::path::Path;
 use std::process::Command;
 
+use device_pki::observer::{Observer, Signed};
+use device_pki::{Cause, Certificate, Error as Pki, key as pki_key, verification_certificate};
 use rcgen::KeyPair;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::key::Keys;
 use super::*;
-use crate::home::Home;
+use crate::state::Error as State;
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17.5 UTC);
 
-fn order(mark: &str, force: bool) -> create::Order {
-    let names = create::Names {
+fn order(mark: &str, force: bool) -> Order {
+    let names = Names {
         root: profile::Name::new("Zero Touch", &format!("{mark} Root CA")).unwrap(),
         signer: profile::Name::new("Zero Touch", &format!("{mark} Signer FFFF")).unwrap(),
     };
-    create::Order { force, ..create::Order::new(names) }
+    Order { force, ..Order::new(names) }
 }
 
 fn home() -> (tempfile::TempDir, Home) {
@@ -27,20 +28,17 @@ fn home() -> (tempfile::TempDir, Home) {
     (folder, home)
 }
 
-fn create(home: &Home, mark: &str, force: bool) -> Result<create::Created, crate::Error> {
-    create::create(home, &Keys::new(()), &order(mark, force), NOW)
+fn create(home: &Home, mark: &str, force: bool) -> Result<Created, Error> {
+    super::create(home, &Keys::new(()), &order(mark, force), NOW)
 }
 
-fn load(home: &Home, now: OffsetDateTime) -> Result<Chain, crate::Error> {
+fn load(home: &Home, now: OffsetDateTime) -> Result<Chain, Error> {
     // Keys of its own: every load reads the files anew.
-    store::load(home, &Keys::new(()), now)
+    Ok(store::load(home, &Keys::new(()), now)?)
 }
 
-fn ca_error<T: std::fmt::Debug>(result: Result<T, crate::Error>) -> Error {
-    match result {
-        Err(crate::Error::Ca(error)) => error,
-        other => panic!("expected an error of the certificate authority, got {other:?}"),
-    }
+fn ca_error<T: std::fmt::Debug, E: Into<Error>>(result: Result<T, E>) -> Error {
+    result.map_err(Into::into).unwrap_err()
 }
 
 fn issue_device(chain: &Chain) -> (Certificate, KeyPair) {
@@ -83,7 +81,7 @@ fn openssl_accepts_the_chain_and_reads_every_extension_as_the_profile_says() {
 
     let key_identifier = |point: &[u8]| {
         let point: &[u8; 65] = point.try_into().unwrap();
-        let digits = jitr::thing_name::subject_key_identifier(point).map(|b| format!("{b:02X}"));
+        let digits = device_pki::subject_key_identifier(point).map(|b| format!("{b:02X}"));
         (String::new(), digits.join(":"))
     };
     let root_id = key_identifier(&chain.root().point().unwrap());
@@ -179,7 +177,7 @@ fn creating_again_changes_nothing() {
     );
     let read = || ["root-ca.key", "signer-ca.crt"].map(|f| std::fs::read(home.file(f)).unwrap());
     let before = read();
-    assert_eq!(create(&home, "Other", false).unwrap(), create::Created::default());
+    assert_eq!(create(&home, "Other", false).unwrap(), Created::default());
     assert_eq!(read(), before);
 }
 
@@ -210,7 +208,7 @@ fn an_interrupted_creation_is_finished_from_every_point() {
 #[test]
 fn a_missing_file_is_named_and_nothing_is_made_in_its_place() {
     let (_guard, home) = home();
-    assert!(matches!(ca_error(load(&home, NOW)), Error::Missing { .. }));
+    assert!(matches!(ca_error(load(&home, NOW)), Error::State(State::Missing { .. })));
     create(&home, "Test", false).unwrap();
     std::fs::remove_file(home.file("root-ca.key")).unwrap();
     load(&home, NOW).expect("the root's key may be offline");
@@ -218,11 +216,13 @@ fn a_missing_file_is_named_and_nothing_is_made_in_its_place() {
         let bytes = std::fs::read(home.file(file)).unwrap();
         std::fs::remove_file(home.file(file)).unwrap();
         for error in [ca_error(load(&home, NOW)), ca_error(create(&home, "Test", false))] {
-            assert!(matches!(&error, Error::Incomplete { files, .. } if files == &[file]), "{error}");
+            assert!(
+                matches!(&error, Error::State(State::Incomplete { files, .. }) if files == &[file]),
+                "{error}"
+            );
         }
-        let access =
-            if file.ends_with("key") { crate::home::Access::Secret } else { crate::home::Access::Public };
-        crate::home::write(&home.file(file), &bytes, access).unwrap();
+        let access = if file.ends_with("key") { Access::Secret } else { Access::Public };
+        durable_files::write(&home.file(file), &bytes, access).unwrap();
     }
 }
 
@@ -241,22 +241,25 @@ fn a_chain_that_does_not_hold_together_is_refused_for_its_own_reason() {
         error
     };
     let foreign = |file: &str| std::fs::read(other.file(file)).unwrap();
-    assert!(matches!(with("signer-ca.crt", &foreign("signer-ca.crt")), Error::ForeignSigner));
-    assert!(matches!(with("root-ca.key", &foreign("root-ca.key")), Error::KeyMismatch { .. }));
-    assert!(matches!(with("signer-ca.key", &foreign("signer-ca.key")), Error::KeyMismatch { .. }));
+    assert!(matches!(
+        with("signer-ca.crt", &foreign("signer-ca.crt")),
+        Error::Pki(Pki::ForeignSigner { .. })
+    ));
+    assert!(matches!(with("root-ca.key", &foreign("root-ca.key")), Error::Pki(Pki::KeyMismatch { .. })));
+    assert!(matches!(with("signer-ca.key", &foreign("signer-ca.key")), Error::Pki(Pki::KeyMismatch { .. })));
     assert!(matches!(
         with("signer-ca.key", b"-----BEGIN NONSENSE-----"),
-        Error::Key(key::Error::Malformed { .. })
+        Error::Pki(Pki::Key(pki_key::Error::Malformed { .. }))
     ));
-    assert!(matches!(with("root-ca.crt", b""), Error::Malformed { .. }));
+    assert!(matches!(with("root-ca.crt", b""), Error::Pki(Pki::Malformed { .. })));
     std::fs::remove_file(home.file("root-ca.key")).unwrap();
-    assert!(matches!(with("root-ca.crt", &foreign("root-ca.crt")), Error::ForeignSigner));
+    assert!(matches!(with("root-ca.crt", &foreign("root-ca.crt")), Error::Pki(Pki::ForeignSigner { .. })));
     let chain = load(&home, NOW).unwrap();
     let (device, _) = issue_device(&chain);
-    let not_ca = Error::NotCa { certificate: "signer-ca.crt" };
+    let not_ca = Error::Pki(Pki::NotCa { certificate: "signer-ca.crt" });
     assert_eq!(with("signer-ca.crt", device.to_pem().as_bytes()).to_string(), not_ca.to_string());
     let signer = chain.signer().to_pem();
-    assert!(matches!(with("root-ca.crt", signer.as_bytes()), Error::NotSelfSigned));
+    assert!(matches!(with("root-ca.crt", signer.as_bytes()), Error::Pki(Pki::NotSelfSigned { .. })));
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn a_chain_outside_its_validity_is_refused_with_the_dates() {
     create(&home, "Test", false).unwrap();
     for later in [datetime!(2026-11-24 20:59:59 UTC), datetime!(2036-11-24 21:00:01 UTC)] {
         let error = ca_error(load(&home, later));
-        assert!(matches!(error, Error::NotValidNow { .. }), "{error}");
+        assert!(matches!(error, Error::Pki(Pki::NotValidNow { .. })), "{error}");
     }
     insta::assert_snapshot!(
         ca_error(load(&home, datetime!(2037-01-01 0:00 UTC))),
@@ -283,7 +286,7 @@ fn a_request_that_is_not_signed_by_its_own_key_is_refused() {
     let mut request = profile::signing_request(&name).serialize_request(&key).unwrap().der().to_vec();
     let last = request.len() - 1;
     request[last] ^= 1;
-    assert!(matches!(ca_error(chain.issue_device(&request, &name, NOW)), Error::Request));
+    assert!(matches!(ca_error(chain.issue_device(&request, &name, NOW)), Error::Pki(Pki::Request)));
 }
 
 #[test]
@@ -311,12 +314,15 @@ struct Notes {
     refuses: std::sync::atomic::AtomicBool,
 }
 
-impl signer::Observer for std::sync::Arc<Notes> {
-    fn on_signature(&self, signed: &signer::Signed<'_>) -> Result<(), crate::Error> {
-        if self.refuses.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(Error::Random.into());
+/// The notes of a run.
+struct Noting(std::sync::Arc<Notes>);
+
+impl Observer for Noting {
+    fn on_signature(&self, signed: &Signed<'_>) -> Result<(), Cause> {
+        if self.0.refuses.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err("no room".into());
         }
-        self.noted.lock().unwrap().push((signed.purpose, signed.der.to_vec()));
+        self.0.noted.lock().unwrap().push((signed.purpose, signed.der.to_vec()));
         Ok(())
     }
 }
@@ -325,8 +331,8 @@ impl signer::Observer for std::sync::Arc<Notes> {
 fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
     let (_guard, home) = home();
     let notes = std::sync::Arc::new(Notes::default());
-    let keys = Keys::new(std::sync::Arc::clone(&notes));
-    create::create(&home, &keys, &order("Test", false), NOW).unwrap();
+    let keys = Keys::new(Noting(std::sync::Arc::clone(&notes)));
+    super::create(&home, &keys, &order("Test", false), NOW).unwrap();
     let chain = store::load(&home, &keys, NOW).unwrap();
     let (device, _) = issue_device(&chain);
     let verification = verification_certificate(&chain, "c0de", NOW).unwrap();
@@ -346,7 +352,10 @@ fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
         ]
     );
     notes.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert!(matches!(ca_error(verification_certificate(&chain, "c0de", NOW)), Error::Random));
-    assert!(matches!(ca_error(create::create(&home, &keys, &order("New", true), NOW)), Error::Random));
+    assert!(matches!(ca_error(verification_certificate(&chain, "c0de", NOW)), Error::Pki(Pki::Withheld(_))));
+    assert!(matches!(
+        ca_error(super::create(&home, &keys, &order("New", true), NOW)),
+        Error::Pki(Pki::Withheld(_))
+    ));
     assert!(!home.file("root-ca.crt").exists(), "a certificate that was not noted is not written");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::board::Kit;
+use iot_kit::Kit;
 
 /// The boards that were there at the last look.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::ports;
+    use iot_kit::ports;
 
     fn kit(port: &str, serial: &str) -> Kit {
         ports::choose(&[], Some(port), Some(serial)).unwrap()

@@ -1,8 +1,8 @@
 use time::macros::datetime;
 
 use super::*;
-use crate::ca::crl::Reason;
-use crate::ledger::tests::entry;
+use crate::state::ledger::tests::entry;
+use device_pki::revocation::Reason;
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
 

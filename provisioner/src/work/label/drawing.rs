@@ -2,7 +2,7 @@
 
 use qrcode::{Color, EcLevel, QrCode};
 
-use crate::provision::Report;
+use crate::work::provision::Report;
 
 /// Width and height of the label, in millimetres: fits the usual rolls, 62 mm wide.
 pub(super) const SIZE: (usize, usize) = (54, 22);

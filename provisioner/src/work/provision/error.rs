@@ -2,8 +2,9 @@
 
 use time::OffsetDateTime;
 
-use crate::board::{factory, store};
-use crate::ca::certificate::rfc3339;
+use device_pki::certificate::rfc3339;
+use device_pki::factory;
+use iot_kit::store;
 
 /// What can go wrong beyond the board, the certificates and the files.
 #[derive(Debug, thiserror::Error)]

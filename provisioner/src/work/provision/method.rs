@@ -1,17 +1,15 @@
 //! How boards get into an account.
 
-use clap::ValueEnum;
-
 /// How a board gets into an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// By itself, when it first connects (just-in-time registration)
+    /// By itself, when it first connects (just-in-time registration).
     Jitr,
-    /// The same as `jitr`
+    /// The same as `jitr`.
     Custom,
-    /// By this tool, as soon as it is provisioned (multi-account registration)
+    /// By this tool, as soon as it is provisioned (multi-account registration).
     Mar,
-    /// By the vendor, in the vendor's public account, with the certificates from the secure element's factory
+    /// By the vendor, in the vendor's public account, with the certificates from the secure element's factory.
     Sandbox,
 }
 

@@ -2,30 +2,29 @@
 
 use std::path::Path;
 
-use jitr::thing_name::PUBLIC_KEY_SIZE;
+use aws_lc_rs::digest;
+use device_pki::key::PublicKey;
+use device_pki::{Certificate, Chain, ecdsa_sig_value, profile, signing};
+use iot_kit::{Session, secure_element};
 use rcgen::{CertificateSigningRequest, CertificateSigningRequestParams};
 use time::OffsetDateTime;
 
-use super::{CERTIFICATE, Error, REQUEST, Step};
-use crate::board::secure_element::DeviceKey;
-use crate::board::{Session, factory};
-use crate::ca::{self, Certificate, Chain, profile};
-use crate::home;
+use super::{Error, Identity, Job, Step, factory_slots};
+use crate::state::board::{CERTIFICATE, FACTORY_CERTIFICATE, FACTORY_SIGNER, REQUEST};
+use crate::work;
 
-/// The factory's device certificate, PEM, in the board's folder.
-pub const FACTORY_CERTIFICATE: &str = "factory-device.crt";
-/// The certificate of the factory's signer, PEM, in the board's folder.
-pub const FACTORY_SIGNER: &str = "factory-signer.crt";
-
-/// Where a board's certificates come from.
-#[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
+/// Where boards' certificates come from; `C` is what is known of the chain on this computer.
+#[derive(Clone, Debug)]
+pub enum Origin<C = ()> {
     /// The signer CA on this computer signs one, unless the one it signed before still fits.
-    Chain(&'a Chain),
-    /// It was signed elsewhere.
-    Elsewhere(&'a SignedElsewhere),
+    Chain(C),
+    /// It was signed elsewhere; it is for one board.
+    Elsewhere(Box<SignedElsewhere>),
     /// The secure element came with one.
-    Factory,
+    Factory {
+        /// Lock the slots of the factory certificates at the end, for ever.
+        lock_slots: bool,
+    },
 }
 
 /// A device certificate that was signed elsewhere, and its signer's: they belong together and are valid.
@@ -74,21 +73,20 @@ pub(super) struct Obtained {
     pub(super) files: Vec<(&'static str, String)>,
 }
 
-/// Gets the certificates for the board with this serial number and key, whatever the source, and checks that they are its.
+/// Gets the certificates for a board, whatever their origin, and checks that they are its.
 pub(super) fn obtain(
     session: &mut Session,
-    source: Source<'_>,
-    (serial, point): (&str, [u8; PUBLIC_KEY_SIZE]),
+    job: &Job<'_>,
+    board: &Identity,
     folder: &Path,
-    force: bool,
     observe: &mut dyn FnMut(Step),
-) -> Result<Obtained, crate::Error> {
-    match source {
-        Source::Chain(chain) => from_chain(session, chain, (serial, point), folder, force, observe),
-        Source::Elsewhere(signed) => {
-            if signed.device.point() != Some(point) {
+) -> Result<Obtained, work::Error> {
+    match job.origin {
+        Origin::Chain(chain) => from_chain(session, chain, job.force, board, folder, observe),
+        Origin::Elsewhere(signed) => {
+            if signed.device.point() != Some(board.point) {
                 let subject = signed.device.facts().subject.clone();
-                return Err(Error::ForeignKey { subject, serial: serial.to_owned() }.into());
+                return Err(Error::ForeignKey { subject, serial: board.serial.clone() }.into());
             }
             Ok(Obtained {
                 device: signed.device.clone(),
@@ -97,9 +95,9 @@ pub(super) fn obtain(
                 files: vec![(CERTIFICATE, signed.device.to_pem())],
             })
         }
-        Source::Factory => {
+        Origin::Factory { .. } => {
             observe(Step::ReadFactory);
-            let found = factory::read(session, serial, &point)?.map_err(Error::Factory)?;
+            let found = factory_slots::read(session, board)?.map_err(Error::Factory)?;
             let files =
                 vec![(FACTORY_CERTIFICATE, found.device.to_pem()), (FACTORY_SIGNER, found.signer.to_pem())];
             Ok(Obtained { device: found.device, signer: found.signer, reused: true, files })
@@ -110,33 +108,32 @@ pub(super) fn obtain(
 fn from_chain(
     session: &mut Session,
     chain: &Chain,
-    (serial, point): (&str, [u8; PUBLIC_KEY_SIZE]),
-    folder: &Path,
     force: bool,
+    board: &Identity,
+    folder: &Path,
     observe: &mut dyn FnMut(Step),
-) -> Result<Obtained, crate::Error> {
+) -> Result<Obtained, work::Error> {
     let now = OffsetDateTime::now_utc();
     let signer = chain.signer().clone();
-    let name = profile::device_name(&signer.facts().organisation, serial)?;
+    let name = profile::device_name(&signer.facts().organisation, &board.serial)?;
     let belongs = |certificate: &Certificate| {
-        certificate.point() == Some(point)
+        certificate.point() == Some(board.point)
             && certificate.is_signed_by(chain.signer())
             && certificate.is_valid_at(now)
     };
-    let existing = home::read(&folder.join(CERTIFICATE))?
+    let existing = durable_files::read(&folder.join(CERTIFICATE))?
         .and_then(|pem| Certificate::from_pem(&pem).ok())
         .filter(|certificate| !force && belongs(certificate));
     if let Some(device) = existing {
         return Ok(Obtained { device, signer, reused: true, files: Vec::new() });
     }
     observe(Step::Sign);
-    let request = sign_request(session, &name, point)?;
+    let request = sign_request(session, &name, board)?;
     let device = chain.issue_device(request.der(), &name, now)?;
     if !belongs(&device) {
         return Err(Error::Inconsistent.into());
     }
-    let request = request.pem().map_err(ca::Error::Sign)?;
-    let files = vec![(REQUEST, request), (CERTIFICATE, device.to_pem())];
+    let files = vec![(REQUEST, request.pem()?), (CERTIFICATE, device.to_pem())];
     Ok(Obtained { device, signer, reused: false, files })
 }
 
@@ -145,21 +142,24 @@ fn from_chain(
 pub(super) fn sign_request(
     session: &mut Session,
     name: &profile::Name,
-    point: [u8; PUBLIC_KEY_SIZE],
-) -> Result<CertificateSigningRequest, crate::Error> {
-    let mut attempt = || -> Result<CertificateSigningRequest, crate::Error> {
-        let key = DeviceKey::new(session, point);
-        let request = match profile::signing_request(name).serialize_request(&key) {
-            Ok(request) => request,
-            Err(error) => {
-                return Err(key.into_failure().map_or_else(|| ca::Error::Sign(error).into(), Into::into));
-            }
+    board: &Identity,
+) -> Result<CertificateSigningRequest, work::Error> {
+    let mut attempt = || -> Result<CertificateSigningRequest, work::Error> {
+        // rcgen hands over the message; the secure element wants its digest.
+        let mut sign = |message: &[u8]| -> Result<Vec<u8>, work::Error> {
+            let mut hash = [0; 32];
+            hash.copy_from_slice(digest::digest(&digest::SHA256, message).as_ref());
+            let signature = secure_element::sign_digest(session, &hash)?;
+            Ok(ecdsa_sig_value(&signature).map_err(|_| device_pki::Error::Request)?)
         };
-        CertificateSigningRequestParams::from_der(request.der()).map_err(|_| ca::Error::Request)?;
+        let request = signing::signed(&PublicKey(board.point), &mut sign, |key| {
+            profile::signing_request(name).serialize_request(key)
+        })?;
+        CertificateSigningRequestParams::from_der(request.der()).map_err(|_| device_pki::Error::Request)?;
         Ok(request)
     };
     match attempt() {
-        Err(crate::Error::Ca(ca::Error::Request)) => attempt(),
+        Err(work::Error::Pki(device_pki::Error::Request)) => attempt(),
         other => other,
     }
 }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::board::inspection::inspect;
-use crate::ca::key::Keys;
-use crate::ca::store as ca_store;
+use crate::state::board::CERTIFICATE;
+use crate::state::store as ca_store;
+use crate::work::inspection::inspect;
+use device_pki::key::Keys;
 use fixture::{Board, Laptop};
 
 const SERIAL: &str = "0123AABBCCDDEEFFEE";
@@ -195,7 +196,7 @@ fn a_page_that_reads_back_wrong_is_written_once_more_and_then_reported_with_its_
     let (laptop, board) = (Laptop::new(), Board::new(1));
     board.lock().unwrap().bad_writes = usize::MAX;
     let error = laptop.provision(&board).unwrap_err();
-    assert!(matches!(error, crate::Error::Provision(Error::ReadBack { address: 0x5207, .. })), "{error}");
+    assert!(matches!(error, work::Error::Provision(Error::ReadBack { address: 0x5207, .. })), "{error}");
 }
 
 #[test]
@@ -213,10 +214,10 @@ fn sectors_that_are_blank_are_not_erased() {
 
 #[test]
 fn an_erase_or_a_write_that_went_elsewhere_is_told_and_the_next_run_completes_the_board() {
-    let boot = |error: &crate::Error| matches!(error, crate::Error::Board(board::Error::BootSector { .. }));
-    let astray = |error: &crate::Error| matches!(error, crate::Error::Board(board::Error::Astray { .. }));
+    let boot = |error: &work::Error| matches!(error, work::Error::Kit(iot_kit::Error::BootSector { .. }));
+    let astray = |error: &work::Error| matches!(error, work::Error::Kit(iot_kit::Error::Astray { .. }));
     for (erase, write, named) in [
-        (Some(0), None, &boot as &dyn Fn(&crate::Error) -> bool),
+        (Some(0), None, &boot as &dyn Fn(&work::Error) -> bool),
         (Some(0x1000), None, &astray),
         (None, Some(0x0200), &astray),
         (None, Some(0x0000), &boot),
@@ -258,7 +259,7 @@ fn a_board_whose_folder_cannot_be_written_is_not_touched() {
     let (laptop, board) = (Laptop::new(), Board::new(1));
     std::fs::write(laptop.home.board("MCHP1"), "in the way").unwrap();
     let error = laptop.provision(&board).unwrap_err();
-    assert!(matches!(error, crate::Error::Home(home::Error::Io { .. })), "{error}");
+    assert!(matches!(error, work::Error::File(durable_files::Error::Io { .. })), "{error}");
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
 }
 
@@ -285,25 +286,30 @@ fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belon
     let signed = SignedElsewhere::new(device.clone(), signers, now).unwrap();
 
     let other = Board::new(2);
-    let error = laptop.provision_from(&other, Source::Elsewhere(&signed), false, ENDPOINT).unwrap_err();
-    assert!(matches!(error, crate::Error::Provision(Error::ForeignKey { .. })), "{error}");
+    let error = laptop
+        .provision_from(&other, &Origin::Elsewhere(Box::new(signed.clone())), false, ENDPOINT)
+        .unwrap_err();
+    assert!(matches!(error, work::Error::Provision(Error::ForeignKey { .. })), "{error}");
     assert!(other.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
 
-    let report = laptop.provision_from(&board, Source::Elsewhere(&signed), false, ENDPOINT).unwrap();
+    let report =
+        laptop.provision_from(&board, &Origin::Elsewhere(Box::new(signed.clone())), false, ENDPOINT).unwrap();
     assert_eq!((report.outcome, &report.thing_name), (Outcome::Provisioned, &made.thing_name));
     let files = store::read(&board.lock().unwrap().flash[0x5000..0x6E00]).unwrap();
     assert_eq!(files[0].content, device.der());
     assert_eq!(files[1].content, server.chain().signer().der());
     assert_eq!(laptop.file(CERTIFICATE).unwrap(), device.to_pem());
-    let again = laptop.provision_from(&board, Source::Elsewhere(&signed), false, ENDPOINT).unwrap();
+    let again =
+        laptop.provision_from(&board, &Origin::Elsewhere(Box::new(signed.clone())), false, ENDPOINT).unwrap();
     assert_eq!(again.outcome, Outcome::Unchanged);
 }
 
 #[test]
 fn a_board_without_factory_certificates_is_left_as_it_is() {
     let (laptop, board) = (Laptop::new(), Board::new(1));
-    let error = laptop.provision_from(&board, Source::Factory, false, VENDOR_ENDPOINT).unwrap_err();
-    let crate::Error::Provision(Error::Factory(factory::Error::Kind { serial })) = &error else {
+    let error =
+        laptop.provision_from(&board, &Origin::Factory { lock_slots: false }, false, ENDPOINT).unwrap_err();
+    let work::Error::Provision(Error::Factory(factory::Error::Kind { serial })) = &error else {
         panic!("{error}")
     };
     assert_eq!(serial, SERIAL);

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use device_pki::key::Keys;
+use device_pki::revocation::Reason;
+use device_pki::{Certificate, profile, verification_certificate};
+use time::Duration;
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, anchor_from_trusted_cert,
 };
 
 use super::*;
-use crate::ca::key::Keys;
-use crate::ca::{authorities, create, profile, store, verification_certificate};
+use crate::state::revocations::{DAYS, FOLDER, Revocation};
+use crate::state::{authorities, store};
+use crate::work::create;
 
 /// A home folder with authorities, two devices, and a list with one of them.
 struct Fixture {
@@ -68,7 +73,9 @@ impl Fixture {
     }
 
     fn publish(&self, days: u16, now: OffsetDateTime) -> List {
-        publish(&self.home, &self.authority, &self.chain, &folder(&self.home), days, now).unwrap()
+        let folder = own_folder(&self.home);
+        let publication = Publication { home: &self.home, folder: &folder, days, now };
+        publication.of_signer(&self.authority, &self.chain).unwrap()
     }
 
     /// Whether a command accepts what it is given.
@@ -264,8 +271,9 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     let keys = Keys::new(());
     let (root, key) = store::root(&fixture.home, &keys, None).unwrap();
     let publish = |withdrawn: &[(Authority, Withdrawn)]| {
-        let folder = folder(&fixture.home);
-        publish_root(&fixture.home, (&root, &key), withdrawn, &folder, DAYS, fixture.now).unwrap()
+        let folder = own_folder(&fixture.home);
+        let publication = Publication { home: &fixture.home, folder: &folder, days: DAYS, now: fixture.now };
+        publication.of_root(Issuer { certificate: &root, key: &key }, withdrawn).unwrap()
     };
     let accepts = |list: &List| {
         let lists = [fixture.home.file(&fixture.list()), list.file.clone()].map(std::fs::read);
@@ -288,7 +296,7 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     let text = String::from_utf8(text.unwrap().stdout).unwrap();
     assert!(text.contains("CA Compromise"), "{text}");
     // The function takes the folder as it is.
-    jitr::revocation::RevocationLists::read(&folder(&fixture.home)).unwrap();
+    jitr::revocation::RevocationLists::read(&own_folder(&fixture.home)).unwrap();
 }
 
 #[test]
@@ -296,7 +304,7 @@ fn the_function_reads_the_folder_and_finds_who_is_revoked() {
     let fixture = Fixture::new();
     fixture.revoke(REVOKED, Reason::Superseded);
     fixture.publish(DAYS, fixture.now);
-    let lists = jitr::revocation::RevocationLists::read(&folder(&fixture.home)).unwrap();
+    let lists = jitr::revocation::RevocationLists::read(&own_folder(&fixture.home)).unwrap();
     assert!(lists.contains(&fixture.read(REVOKED).to_pem()));
     assert!(!lists.contains(&fixture.read(FREE).to_pem()));
 }
@@ -317,19 +325,17 @@ fn a_line_that_is_no_revocation_stops_everything_and_one_that_was_never_finished
     let fixture = Fixture::new();
     fixture.revoke(REVOKED, Reason::KeyCompromise);
     let records = Records::of(&fixture.home, fixture.authority.key_id());
-    let text = std::fs::read_to_string(&records.path).unwrap();
-    std::fs::write(&records.path, format!("{text}{{\"when\":")).unwrap();
+    let path = fixture
+        .home
+        .file(crate::state::revocations::RECORDS)
+        .join(format!("{}.jsonl", fixture.authority.key_id()));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}{{\"when\":")).unwrap();
     assert_eq!(records.read().unwrap().len(), 1);
     fixture.revoke(REVOKED, Reason::KeyCompromise);
     fixture.revoke(FREE, Reason::KeyCompromise);
     assert_eq!(records.read().unwrap().len(), 2);
-    std::fs::write(&records.path, format!("{text}nonsense\n{text}")).unwrap();
+    std::fs::write(&path, format!("{text}nonsense\n{text}")).unwrap();
     let error = records.read().unwrap_err();
-    assert!(matches!(error, crate::Error::Ca(Error::Revocations { line: 2, .. })), "{error}");
-}
-
-#[test]
-fn a_serial_number_with_an_odd_number_of_digits_is_read_as_a_number() {
-    assert_eq!(serial_number("ABC").to_bytes(), [0x0A, 0xBC]);
-    assert_eq!(serial_number("40AB").to_bytes(), [0x40, 0xAB]);
+    assert!(matches!(error, crate::state::Error::Revocations { line: 2, .. }), "{error}");
 }

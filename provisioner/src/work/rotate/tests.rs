@@ -1,11 +1,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use device_pki::Cause;
+use device_pki::key::{Passphrase, Passphrases};
+use device_pki::revocation::Reason;
 use time::macros::datetime;
 
 use super::*;
-use crate::ca::crl::Reason;
-use crate::ca::key::{kms, tests::Given};
+use crate::state::Error as State;
+
+/// Gives one passphrase and asks nobody.
+struct Given(&'static str);
+
+impl Passphrases for Given {
+    fn given(&self) -> Result<Option<Passphrase>, Cause> {
+        Ok(Some(self.0.to_owned().into()))
+    }
+}
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 21:42:17 UTC);
 
@@ -17,7 +28,7 @@ fn home() -> (tempfile::TempDir, Home, Keys) {
     (folder, home, keys)
 }
 
-fn make(rotation: &Rotation, keys: &Keys) -> Result<Chain, crate::Error> {
+fn make(rotation: &Rotation, keys: &Keys) -> Result<Chain, Error> {
     rotation.make(keys, &default_name("Zero Touch", NOW).unwrap(), None, None, NOW)
 }
 
@@ -62,7 +73,7 @@ fn the_new_signer_takes_the_names_of_the_old_one_which_keeps_its_key_and_certifi
     assert_eq!(chain.signer(), &new.certificate);
     chain.key().open().unwrap();
     retired.chain(&keys, NOW).unwrap().key().open().unwrap();
-    assert!(!home.file(RETIRED).join(NEXT).exists());
+    assert!(!exchange::next(&home).root().exists());
 }
 
 #[cfg(unix)]
@@ -75,7 +86,7 @@ fn the_keys_of_both_signers_are_for_their_owner_alone() {
         let key = authority.folder.file(store::SIGNER_KEY);
         assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    assert_eq!(fs::metadata(home.file(RETIRED)).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(home.file(authorities::RETIRED)).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
@@ -88,7 +99,7 @@ fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done
     let rotation = Rotation::begin(&home, &keys_of_next_run).unwrap().unwrap();
     let before = files(&home);
     let error = make(&rotation, &keys_of_next_run).unwrap_err();
-    assert!(matches!(error, crate::Error::Ca(Error::RootOffline { .. })), "{error}");
+    assert!(matches!(error, Error::State(State::RootOffline { .. })), "{error}");
     assert_eq!(files(&home), before);
     let name = default_name("Zero Touch", NOW).unwrap();
     let given = Uri::File(elsewhere);
@@ -100,7 +111,7 @@ fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done
 #[test]
 fn an_encrypted_key_is_followed_by_one_that_the_same_passphrase_opens() {
     let (_folder, home, _) = home();
-    let keys = || Keys::opened_by(Given("four words are enough"), kms::Settings::default(), ());
+    let keys = || Keys::opened_by(Given("four words are enough"), ());
     let files = [store::ROOT_KEY, store::SIGNER_KEY].map(|file| home.file(file));
     keys().encrypt(&files, None).unwrap();
     rotate(&home, &keys());
@@ -117,12 +128,12 @@ fn an_encrypted_key_is_followed_by_one_that_the_same_passphrase_opens() {
 fn the_old_signers_key_is_not_taken_for_the_new_one() {
     let (folder, home, keys) = home();
     let copy = folder.path().join("copy.key");
-    home::write(&copy, &fs::read(home.file(store::SIGNER_KEY)).unwrap(), Access::Secret).unwrap();
+    durable_files::write(&copy, &fs::read(home.file(store::SIGNER_KEY)).unwrap(), Access::Secret).unwrap();
     let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
     let before = files(&home);
     let name = default_name("Zero Touch", NOW).unwrap();
     let error = rotation.make(&keys, &name, Some(&Uri::File(copy)), None, NOW).unwrap_err();
-    assert!(matches!(error, crate::Error::Ca(Error::SameKey { .. })), "{error}");
+    assert!(matches!(error, Error::Authority(AuthorityError::SameKey { .. })), "{error}");
     assert_eq!(files(&home), before);
 }
 
@@ -155,7 +166,7 @@ fn the_key_of_another_root_is_refused() {
     let other = Uri::File(other_home.file(store::ROOT_KEY));
     let name = default_name("Zero Touch", NOW).unwrap();
     let error = rotation.make(&keys, &name, None, Some(&other), NOW).unwrap_err();
-    assert!(matches!(error, crate::Error::Ca(Error::KeyMismatch { .. })), "{error}");
+    assert!(matches!(error, Error::Pki(device_pki::Error::KeyMismatch { .. })), "{error}");
 }
 
 #[test]
@@ -184,11 +195,11 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
                 }
             }
         }
-        fs::write(next.file(EXCHANGE), serde_json::to_vec(&exchanged).unwrap()).unwrap();
+        exchanged.begin(&home).unwrap();
 
         let keys = Keys::new(());
         let refused = store::load(&home, &keys, NOW).unwrap_err();
-        assert!(matches!(refused, crate::Error::Ca(Error::Rotating { .. })), "{moved}: {refused}");
+        assert!(matches!(refused, State::Rotating { .. }), "{moved}: {refused}");
         assert!(Rotation::begin(&home, &keys).unwrap().is_none(), "{moved}");
         assert_eq!(store::load(&home, &keys, NOW).unwrap().signer(), &new, "{moved}");
         assert!(!home.file(store::VERIFICATION_CERTIFICATE).exists(), "{moved}");
@@ -223,7 +234,7 @@ fn a_withdrawn_signer_signs_for_boards_no_more_until_it_is_rotated_but_it_signs_
     let old = current(&home);
     old.withdraw(&authorities::Withdrawn { when: NOW, reason: Reason::KeyCompromise }).unwrap();
     let refused = store::load(&home, &keys, NOW).unwrap_err();
-    assert!(matches!(refused, crate::Error::Ca(Error::Withdrawn { .. })), "{refused}");
+    assert!(matches!(refused, State::Withdrawn { .. }), "{refused}");
     old.chain(&keys, NOW).unwrap();
     rotate(&home, &keys);
     store::load(&home, &keys, NOW).unwrap();
@@ -243,25 +254,6 @@ fn a_signer_is_found_by_the_beginning_of_its_id_and_nothing_else_is() {
     assert_eq!(find(&old.key_id()[..8].to_uppercase()).unwrap(), old.key_id());
     assert_eq!(find(old.certificate_id()).unwrap(), old.key_id());
     for name in ["", &old.key_id()[..7], "00000000"] {
-        assert!(matches!(find(name), Err(Error::NoAuthority { .. })), "{name}");
+        assert!(matches!(find(name), Err(State::NoAuthority { .. })), "{name}");
     }
-}
-
-#[test]
-fn a_signer_that_ends_soon_is_told_of_early() {
-    let (_folder, home, _) = home();
-    let signer = current(&home).certificate;
-    let end = signer.facts().not_after;
-    let told: Vec<String> = [61, 60, 30, 0, -1]
-        .into_iter()
-        .map(|days| authorities::expiry_notice(&signer, end - time::Duration::days(days)))
-        .map(Option::unwrap_or_default)
-        .collect();
-    insta::assert_snapshot!(told.join("\n"), @r"
-
-    the signer CA ends in 60 days; make the next one with: provisioner ca rotate
-    the signer CA ends in only 30 days; make the next one with: provisioner ca rotate
-    the signer CA has ended; make the next one with: provisioner ca rotate
-    the signer CA has ended; make the next one with: provisioner ca rotate
-    ");
 }

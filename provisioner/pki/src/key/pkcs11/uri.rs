@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use crate::ca::key::Passphrase;
+use crate::key::Passphrase;
 
 /// What RFC 7512, section 2.3, lets stand as it is in values.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -107,7 +107,7 @@ impl FromStr for TokenUri {
 
 impl TokenUri {
     /// Whether `other` can be the key that this asks for: what this says, it says as well.
-    pub(in crate::ca::key) fn means(&self, other: &Self) -> bool {
+    pub(in crate::key) fn means(&self, other: &Self) -> bool {
         fn says<T: PartialEq>(this: &Option<T>, other: &Option<T>) -> bool {
             this.is_none() || this == other
         }

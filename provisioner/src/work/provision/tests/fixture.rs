@@ -6,8 +6,10 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
 
 use super::*;
-use crate::board::ports;
-use crate::board::tests::{Act, Scripted, pong, say};
+use iot_kit::ports;
+use iot_kit::scripted::{Act, Scripted, pong, say};
+
+use crate::work::create;
 
 /// A board with a key and NOR flash.
 pub(super) struct Board {
@@ -123,9 +125,9 @@ impl Laptop {
     }
 
     pub(super) fn make_chain(&self, force: bool) {
-        let names = ca::create::Names::new(ca::create::DEFAULT_ORGANISATION, None, None).unwrap();
-        let order = ca::create::Order { force, ..ca::create::Order::new(names) };
-        ca::create::create(&self.home, &Keys::new(()), &order, OffsetDateTime::now_utc()).unwrap();
+        let names = create::Names::new(create::DEFAULT_ORGANISATION, None, None).unwrap();
+        let order = create::Order { force, ..create::Order::new(names) };
+        create::create(&self.home, &Keys::new(()), &order, OffsetDateTime::now_utc()).unwrap();
     }
 
     pub(super) fn connect(board: &Arc<Mutex<Board>>) -> Session {
@@ -139,28 +141,22 @@ impl Laptop {
         board: &Arc<Mutex<Board>>,
         force: bool,
         endpoint: &str,
-    ) -> Result<Report, crate::Error> {
-        self.provision_from(board, Source::Chain(&self.chain()), force, endpoint)
+    ) -> Result<Report, work::Error> {
+        self.provision_from(board, &Origin::Chain(self.chain()), force, endpoint)
     }
 
     pub(super) fn provision_from(
         &self,
         board: &Arc<Mutex<Board>>,
-        source: Source<'_>,
+        origin: &Origin<Chain>,
         force: bool,
         endpoint: &str,
-    ) -> Result<Report, crate::Error> {
+    ) -> Result<Report, work::Error> {
         board.lock().unwrap().log.clear();
         let mut session = Self::connect(board);
         let endpoint = endpoint.to_owned();
-        let job = Job {
-            kit: &self.kit,
-            source,
-            lock_slots: false,
-            home: &self.home,
-            force,
-            endpoint: Box::new(|| Ok(endpoint)),
-        };
+        let job =
+            Job { kit: &self.kit, origin, home: &self.home, force, endpoint: Box::new(|| Ok(endpoint)) };
         let mut result = provision(&mut session, job, &mut |_| {});
         show(&mut session, &result);
         if let Ok(report) = &mut result {
@@ -169,11 +165,11 @@ impl Laptop {
         result
     }
 
-    pub(super) fn chain(&self) -> ca::Chain {
+    pub(super) fn chain(&self) -> Chain {
         ca_store::load(&self.home, &Keys::new(()), OffsetDateTime::now_utc()).unwrap()
     }
 
-    pub(super) fn provision(&self, board: &Arc<Mutex<Board>>) -> Result<Report, crate::Error> {
+    pub(super) fn provision(&self, board: &Arc<Mutex<Board>>) -> Result<Report, work::Error> {
         self.provision_with(board, false, ENDPOINT)
     }
 

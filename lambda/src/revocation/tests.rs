@@ -9,11 +9,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::fixture::Fixture;
 use crate::registration::{Error, Registration, Settings};
-use crate::revocation::Revocation;
 
-pub(in crate::revocation) const SERIAL: [u8; 16] = [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+pub(super) const SERIAL: [u8; 16] = [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-pub(in crate::revocation) fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+pub(super) fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -21,23 +20,19 @@ pub(in crate::revocation) fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair>
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-pub(in crate::revocation) fn board(ca: &CertifiedIssuer<'static, KeyPair>, serial: &[u8]) -> String {
+pub(super) fn board(ca: &CertifiedIssuer<'static, KeyPair>, serial: &[u8]) -> String {
     let mut params = CertificateParams::default();
     params.serial_number = Some(SerialNumber::from_slice(serial));
     params.signed_by(&KeyPair::generate().unwrap(), ca).unwrap().pem()
 }
 
 /// A list that was to be replaced long ago.
-pub(in crate::revocation) fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) -> String {
+pub(super) fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) -> String {
     list_due(ca, serials, 2026)
 }
 
 /// A list that is to be replaced in February of a year.
-pub(in crate::revocation) fn list_due(
-    ca: &CertifiedIssuer<'static, KeyPair>,
-    serials: &[&[u8]],
-    year: i32,
-) -> String {
+pub(super) fn list_due(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]], year: i32) -> String {
     let revoked = serials.iter().map(|serial| RevokedCertParams {
         serial_number: SerialNumber::from_slice(serial),
         revocation_time: date_time_ymd(2026, 1, 1),
@@ -55,7 +50,7 @@ pub(in crate::revocation) fn list_due(
     params.signed_by(ca).unwrap().pem().unwrap()
 }
 
-pub(in crate::revocation) fn folder(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
         std::fs::write(folder.path().join(name), content).unwrap();

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::{Error, Fault, Session};
-use crate::board::codec::Event;
-use crate::board::command::Command;
+use crate::codec::Event;
+use crate::command::Command;
 
 /// How often the way in is tried.
 const ATTEMPTS: usize = 11;

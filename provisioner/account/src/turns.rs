@@ -4,56 +4,42 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jitr::registry::pace::Pace;
 use tokio::time::{Instant, sleep_until};
 
-/// A call that comes late may be made up for within this time, so that a busy moment does not cost throughput.
-const LENIENCE: Duration = Duration::from_millis(250);
-/// How much longer the interval gets when AWS throttles, and how little of that is taken back with each success.
-const SLOWER: f64 = 1.2;
-const FASTER: f64 = 0.05;
-/// The longest interval, as a multiple of the one that the quota allows.
-const SLOWEST: f64 = 30.0;
-/// Calls that were under way when AWS throttled are answered alike; they count once.
-const ONE_SIGN: Duration = Duration::from_secs(1);
 /// Attempts for one call. Throttling is normal here, and each attempt waits for its turn.
 const ATTEMPTS: u32 = 12;
+/// A turn is waited for however late it comes.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The pace of one API.
+/// The turns of whoever calls one API.
 #[derive(Debug)]
-pub(super) struct Pace(Mutex<State>);
+pub(crate) struct Turns(Mutex<Pace>);
 
-#[derive(Debug)]
-struct State {
-    /// Seconds between two calls, as the quota allows.
-    base: f64,
-    /// Seconds between two calls now.
-    interval: f64,
-    next: Instant,
-    slowed: Option<Instant>,
-}
-
-impl Pace {
+impl Turns {
     /// `rate` calls a second.
-    pub(super) fn new(rate: f64) -> Self {
-        let base = 1.0 / rate;
-        Self(Mutex::new(State { base, interval: base, next: Instant::now(), slowed: None }))
+    pub(crate) fn new(rate: f64) -> Self {
+        Self(Mutex::new(Pace::under(rate, Instant::now())))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the next turn. Turns are given in the order of asking.
-    pub(super) async fn turn(&self) {
-        let at = self.state().reserve(Instant::now());
-        sleep_until(at).await;
+    pub(crate) async fn turn(&self) {
+        let now = Instant::now();
+        let slot = self.pace().slot(now, now + FOREVER);
+        if let Some(slot) = slot {
+            sleep_until(slot).await;
+        }
     }
 
     /// Makes a call when its turn has come, and again while `is_transient` says that may help.
     ///
     /// # Errors
     /// What the last attempt ended in.
-    pub(super) async fn call<T, E, F>(
+    pub(crate) async fn call<T, E, F>(
         &self,
         is_transient: impl Fn(&E) -> bool,
         attempt: impl Fn() -> F,
@@ -67,38 +53,16 @@ impl Pace {
             attempts += 1;
             match attempt().await {
                 Err(error) if is_transient(&error) && attempts < ATTEMPTS => {
-                    self.state().slow_down(Instant::now());
+                    self.pace().throttled(Instant::now());
                 }
                 ended => {
                     if ended.is_ok() {
-                        self.state().speed_up();
+                        self.pace().accepted();
                     }
                     return ended;
                 }
             }
         }
-    }
-}
-
-impl State {
-    fn reserve(&mut self, now: Instant) -> Instant {
-        let earliest = now.checked_sub(LENIENCE).unwrap_or(now);
-        let at = self.next.max(earliest);
-        self.next = at + Duration::from_secs_f64(self.interval);
-        at
-    }
-
-    fn slow_down(&mut self, now: Instant) {
-        if self.slowed.is_some_and(|at| now < at + ONE_SIGN) {
-            return;
-        }
-        self.slowed = Some(now);
-        self.interval = (self.interval * SLOWER).min(self.base * SLOWEST);
-        self.next = self.next.max(now + Duration::from_secs_f64(self.interval));
-    }
-
-    fn speed_up(&mut self) {
-        self.interval = (self.interval - (self.interval - self.base) * FASTER).max(self.base);
     }
 }
 
@@ -109,7 +73,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn turns_come_at_the_rate_of_the_quota() {
-        let pace = Pace::new(10.0);
+        let pace = Turns::new(10.0);
         let begun = Instant::now();
         for _ in 0..101 {
             pace.turn().await;
@@ -120,7 +84,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_not_made_up_for_by_a_burst() {
-        let pace = Pace::new(10.0);
+        let pace = Turns::new(10.0);
         pace.turn().await;
         tokio::time::sleep(Duration::from_secs(60)).await;
         let begun = Instant::now();
@@ -132,7 +96,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn throttled_calls_are_made_again_slower_and_success_brings_the_rate_back() {
-        let pace = Pace::new(10.0);
+        let pace = Turns::new(10.0);
         let calls = AtomicU32::new(0);
         let answer = pace.call(
             |(): &()| true,
@@ -142,16 +106,16 @@ mod tests {
             },
         );
         assert_eq!(answer.await, Ok(3));
-        assert!(pace.state().interval > 0.11);
+        assert!(pace.pace().rate().unwrap() < 9.1);
         for _ in 0..200 {
-            pace.state().speed_up();
+            pace.pace().accepted();
         }
-        assert!(pace.state().interval < 0.101);
+        assert!(pace.pace().rate().unwrap() > 9.9);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_transient_is_not_tried_again_and_patience_ends() {
-        let pace = Pace::new(100.0);
+        let pace = Turns::new(100.0);
         let calls = AtomicU32::new(0);
         let attempt = || {
             calls.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,41 @@
+//! How a registration ended, whoever made it: the function, or the same workflow in this process.
+
+use jitr::registration::{Error, Outcome as Workflow, Registered};
+use serde::Serialize;
+
+/// How it ended for one certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was activated.
+    Registered,
+    /// It was ACTIVE already and has everything it needs.
+    Repaired,
+    /// An earlier run registered it.
+    DoneBefore,
+    /// Nothing can be done until somebody decides.
+    Refused,
+    /// It can be tried again.
+    Failed,
+}
+
+impl Outcome {
+    /// Whether the certificate is registered.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Registered | Self::Repaired | Self::DoneBefore)
+    }
+}
+
+/// The thing of a certificate that the workflow has registered, or why it is not: what is said, and how it counts.
+pub(crate) fn ended(registered: Result<Registered, Error>) -> (Outcome, Result<String, String>) {
+    match registered {
+        Ok(Registered { outcome: Workflow::Registered, thing_name, .. }) => {
+            (Outcome::Registered, Ok(thing_name.to_string()))
+        }
+        Ok(Registered { outcome: Workflow::Repaired, thing_name, .. }) => {
+            (Outcome::Repaired, Ok(thing_name.to_string()))
+        }
+        Err(Error::Refused(refusal)) => (Outcome::Refused, Err(refusal.to_string())),
+        Err(error) => (Outcome::Failed, Err(error.to_string())),
+    }
+}

@@ -1,0 +1,60 @@
+//! What a first connection needs of the account, and what registering leaves in it: one name each.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A part of the account that is set up, looked at or taken down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// The credentials of whoever asks.
+    Credentials,
+    /// The host that devices connect to.
+    Endpoint,
+    /// The signer CA, known to the account.
+    SignerCa,
+    /// The topic rule that forwards the event.
+    TopicRule,
+    /// The permission for the rule to invoke the function.
+    Permission,
+    /// The function that registers devices.
+    Function,
+    /// The role of the function.
+    Role,
+    /// The policy that devices get.
+    DevicePolicy,
+    /// The type of the things.
+    ThingType,
+    /// The group of the things.
+    ThingGroup,
+    /// Where an event goes that failed for good.
+    OnFailure,
+    /// The certificate of one device.
+    Certificate,
+    /// The policies of one device's certificate.
+    AttachedPolicy,
+    /// The thing of one device.
+    Thing,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Credentials => "credentials",
+            Self::Endpoint => "endpoint",
+            Self::SignerCa => "signer CA",
+            Self::TopicRule => "topic rule",
+            Self::Permission => "permission",
+            Self::Function => "function",
+            Self::Role => "role",
+            Self::DevicePolicy => "device policy",
+            Self::ThingType => "thing type",
+            Self::ThingGroup => "thing group",
+            Self::OnFailure => "on failure",
+            Self::Certificate => "certificate",
+            Self::AttachedPolicy => "its policies",
+            Self::Thing => "its thing",
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! A file of lines that several processes append to: locked, synced, and never left with a part of a line.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::file::{Access, folder_of, sync_folder};
+use crate::{Error, lock};
+
+/// No line is longer, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// What becomes of a part of a line that a crash left at the end of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Torn {
+    /// The next line takes its place: nobody was told of it.
+    Cut,
+    /// It stays as a line of its own, for whoever reads to count it as damaged.
+    Keep,
+}
+
+/// A file of lines that only grows.
+#[derive(Clone, Debug)]
+pub struct Log {
+    path: PathBuf,
+    access: Access,
+    torn: Torn,
+}
+
+/// A [`Log`] that this run alone appends to, until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    log: Log,
+    file: File,
+}
+
+impl Log {
+    /// The log at `path`; the file is made with the first line, readable as `access` says.
+    pub fn new(path: impl Into<PathBuf>, access: Access, torn: Torn) -> Self {
+        Self { path: path.into(), access, torn }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds the line that `make` builds, having seen the last whole one. It is on the disk before `then` is called; the file
+    /// is locked until `then` has returned.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for whatever fails, `make` and `then` included: with [`Torn::Cut`] the file is then as it was.
+    pub fn append(
+        &self,
+        make: impl FnOnce(Option<&[u8]>) -> io::Result<Vec<u8>>,
+        then: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let append = || {
+            let new = !self.path.exists();
+            let mut file = self.open()?;
+            lock::wait_for(&file, &self.path)?;
+            let written = self.add(&mut file, make, |line| {
+                if new {
+                    sync_folder(folder_of(&self.path))?;
+                }
+                then(line)
+            });
+            // The lock goes with the file.
+            drop(file);
+            written
+        };
+        append().map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Takes the log for this run alone. Whoever has it for the moment of one line is waited for, nobody else is.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while another run has it; [`Error::Io`].
+    pub fn hold(self) -> Result<Held, Error> {
+        let fail = |e| Error::io("open", &self.path, e);
+        let file = self.open().map_err(fail)?;
+        match lock::take_soon(&file, &self.path) {
+            Ok(()) => Ok(Held { file, log: self }),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Busy { path: self.path }),
+            Err(e) => Err(fail(e)),
+        }
+    }
+
+    /// The whole lines of the file, with [`Torn::Keep`] also what is left of the last one; nothing where there is no file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        let read = || {
+            let mut file = match File::open(&self.path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let mut text = Vec::new();
+            file.lock_shared()?;
+            file.read_to_end(&mut text)?;
+            if self.torn == Torn::Cut {
+                text.truncate(after_line_end(&text));
+            }
+            Ok(text)
+        };
+        read().map_err(|e| Error::io("read", &self.path, e))
+    }
+
+    fn open(&self) -> io::Result<File> {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.file_type().is_symlink()) {
+            return Err(io::Error::other("it is a symbolic link"));
+        }
+        let mut options = File::options();
+        options.create(true).read(true).append(true);
+        #[cfg(unix)]
+        if self.access == Access::Secret {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        options.open(&self.path)
+    }
+
+    /// Adds a line to the open file, which the caller has locked.
+    fn add(
+        &self,
+        file: &mut File,
+        make: impl FnOnce(Option<&[u8]>) -> io::Result<Vec<u8>>,
+        then: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let tail = tail(file)?;
+        let whole = &tail[..after_line_end(&tail)];
+        let torn = tail.len() - whole.len();
+        let mut end = file.metadata()?.len();
+        if torn > 0 && self.torn == Torn::Cut {
+            end -= torn as u64;
+            file.set_len(end)?;
+        }
+        let line = make(whole.strip_suffix(b"\n").map(|whole| &whole[after_line_end(whole)..]))?;
+        let before: &[u8] = if torn > 0 && self.torn == Torn::Keep { b"\n" } else { b"" };
+        // One write for the whole line, so that a kill leaves a line or a beginning of one.
+        let written = file.write_all(&[before, &line, b"\n"].concat()).and_then(|()| file.sync_all());
+        let written = written.and_then(|()| then(&line));
+        if written.is_err() && self.torn == Torn::Cut {
+            // If this fails as well, what is there is cut off by the next run, or counts as one line too many.
+            let _ = file.set_len(end).and_then(|()| file.sync_all());
+        }
+        written
+    }
+}
+
+impl Held {
+    /// Every byte of the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(&mut self) -> Result<Vec<u8>, Error> {
+        let mut text = Vec::new();
+        let read = self.file.rewind().and_then(|()| self.file.read_to_end(&mut text));
+        read.map(|_| text).map_err(|e| Error::io("read", &self.log.path, e))
+    }
+
+    /// Adds a line. When this returns, it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn append(&mut self, line: Vec<u8>) -> Result<(), Error> {
+        let added = self.log.add(&mut self.file, |_| Ok(line), |_| Ok(()));
+        added.map_err(|e| Error::io("write", &self.log.path, e))
+    }
+}
+
+/// The lines of what was read, without their ends.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+/// Enough of the end to hold the last whole line and what a crash may have left behind it.
+fn tail(file: &mut File) -> io::Result<Vec<u8>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(2 * LONGEST)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn after_line_end(text: &[u8]) -> usize {
+    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}

@@ -1,0 +1,33 @@
+//! The home folder and what is in it.
+
+use super::{Text, files, pki};
+
+pub(super) fn state(error: &crate::state::Error) -> Text {
+    use crate::state::Error as E;
+    match error {
+        E::File(error) => files::files(error),
+        E::Pki(error) => pki::pki(error),
+        E::NoHome => "name the folder with --home DIR or MICROCHIP_IOT_HOME".into(),
+        E::FolderName { .. } => "serial numbers consist of letters, digits, \"-\", \"_\" and \".\"".into(),
+        E::Missing { .. } => "make one with: provisioner ca create".into(),
+        E::Incomplete { .. } => {
+            "put the files back, or start anew with: provisioner ca create --force (keeps the old)".into()
+        }
+        E::KeyUri { .. } => "one line says where the key is, such as file:/media/usb/root-ca.key".into(),
+        E::RootOffline { .. } => {
+            "bring it back and say where it is: --root-key file:/media/usb/root-ca.key".into()
+        }
+        E::Withdrawn { .. } => "make the next one with: provisioner ca rotate".into(),
+        E::Rotating { .. } => {
+            "wait for it; if it was interrupted, finish it with: provisioner ca rotate".into()
+        }
+        E::NoAuthority { known, .. } => format!(
+            "these are there: {}; the first eight digits do, and `current` is the one in use",
+            known.join(", ")
+        )
+        .into(),
+        E::Revocations { .. } => {
+            "put the file back from a copy: leaving a line out could let a device in again".into()
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! How the command line writes choices that belong to the layers below.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::state::ledger::Ending;
+use crate::work::label::Format;
+use crate::work::provision::Method;
+
+impl ValueEnum for Method {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Jitr, Self::Custom, Self::Mar, Self::Sandbox]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Jitr => ("jitr", "By itself, when it first connects (just-in-time registration)"),
+            Self::Custom => ("custom", "The same as `jitr`"),
+            Self::Mar => ("mar", "By this tool, as soon as it is provisioned (multi-account registration)"),
+            Self::Sandbox => (
+                "sandbox",
+                "By the vendor, in the vendor's public account, with the certificates from the secure element's factory",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Ending {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Provisioned, Self::Unchanged, Self::Failed]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Provisioned => "Written and read back",
+            Self::Unchanged => "The board held the right bytes already",
+            Self::Failed => "It is not provisioned, or not known to be",
+        };
+        Some(PossibleValue::new(self.word()).help(help))
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Svg, Self::Png]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Svg => ("svg", "Lines and text, sharp at any size"),
+            Self::Png => ("png", "Black and white dots, 300 to the inch, as label printers have them"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}

@@ -1,0 +1,84 @@
+//! What can be wrong with the home folder and what is in it.
+
+use std::path::PathBuf;
+
+use device_pki::key;
+use time::OffsetDateTime;
+
+/// What can be wrong with the home folder and what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing says where the home folder is.
+    #[error("cannot tell where your home folder is")]
+    NoHome,
+    /// A serial number that cannot name a folder.
+    #[error("the serial number \"{}\" cannot name a folder", name.escape_debug())]
+    FolderName {
+        /// The serial number as the board or the port list gave it.
+        name: String,
+    },
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] durable_files::Error),
+    /// A certificate or a key.
+    #[error(transparent)]
+    Pki(#[from] device_pki::Error),
+    /// No certificate authority has been made yet.
+    #[error("there is no certificate authority in {}", folder.display())]
+    Missing {
+        /// The home folder.
+        folder: PathBuf,
+    },
+    /// Some files are there and others are not.
+    #[error("the certificate authority in {} is incomplete: {} missing", folder.display(), files.join(", "))]
+    Incomplete {
+        /// The home folder.
+        folder: PathBuf,
+        /// Names of the missing files.
+        files: Vec<&'static str>,
+    },
+    /// The home folder says where a key is in words that are no key URI.
+    #[error("cannot use {file}: {source}")]
+    KeyUri {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        source: key::Malformed,
+    },
+    /// The key is where it cannot be read from now.
+    #[error("the root's key is not here ({uri}), and nothing else can sign this")]
+    RootOffline {
+        /// Where it was looked for.
+        uri: key::Uri,
+    },
+    /// A signer CA that was revoked signs nothing for boards.
+    #[error("the signer CA in {} was revoked on {}", folder.display(), when.date())]
+    Withdrawn {
+        /// The folder.
+        folder: PathBuf,
+        /// When.
+        when: OffsetDateTime,
+    },
+    /// The files of two signers are being exchanged.
+    #[error("the signer CA in {} is being changed, or that was interrupted", folder.display())]
+    Rotating {
+        /// The home folder.
+        folder: PathBuf,
+    },
+    /// Nobody knows what the user named, or it could be several.
+    #[error("there is no signer CA `{name}` in the home folder, or more than one")]
+    NoAuthority {
+        /// As given.
+        name: String,
+        /// Key identifiers of those that are there.
+        known: Vec<String>,
+    },
+    /// A line in the notes on what was revoked that is none.
+    #[error("line {line} of {} is no revocation", file.display())]
+    Revocations {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}

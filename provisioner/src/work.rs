@@ -1,0 +1,21 @@
+//! What is done: certificate authorities made and rotated, boards provisioned, one or many, and what is known of them.
+//!
+//! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists.
+//! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
+//! many boards at once. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate.
+//! Nothing here prints or asks.
+
+pub mod create;
+mod error;
+pub mod export;
+pub mod fleet;
+pub mod inspection;
+pub mod inventory;
+pub mod kms;
+pub mod label;
+pub mod provision;
+pub mod revocation;
+pub mod rotate;
+pub mod station;
+
+pub use error::{AuthorityError, Error, chain};

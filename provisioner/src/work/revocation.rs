@@ -1,0 +1,76 @@
+//! Publishing revocation lists: made of what is noted, signed, and written beside their issuer's certificate.
+
+use std::path::Path;
+
+use device_pki::revocation::Revoked;
+use device_pki::{Chain, Issuer, certificate};
+use durable_files::{Access, folder};
+use time::OffsetDateTime;
+
+use super::Error;
+use crate::state::authorities::{Authority, Withdrawn};
+use crate::state::home::Home;
+use crate::state::revocations::{List, Records, file, folder as own_folder};
+
+/// PEM label of a list (RFC 7468, section 6).
+const LABEL: &str = "X509 CRL";
+
+/// Where lists go, and for how long they are good.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The home, whose own lists count for the numbers of the next ones.
+    pub home: &'a Home,
+    /// The folder that is written to.
+    pub folder: &'a Path,
+    /// Days until the next list.
+    pub days: u16,
+    /// The time of the list.
+    pub now: OffsetDateTime,
+}
+
+impl Publication<'_> {
+    /// Makes a signer's list of what it has revoked and writes it, with the signer's certificate beside it. Call it under
+    /// [`crate::state::revocations::lock`].
+    ///
+    /// # Errors
+    /// As [`device_pki::Signer::issue`]; [`Error::File`]. The list that was there before stays then.
+    pub fn of_signer(&self, authority: &Authority, chain: &Chain) -> Result<List, Error> {
+        let revocations = Records::of(self.home, authority.key_id()).read()?;
+        let revoked = revocations
+            .iter()
+            .map(|revocation| Revoked::device(&revocation.serial_number, revocation.when, revocation.reason));
+        self.write(Issuer { certificate: chain.signer(), key: chain.key() }, revoked)
+    }
+
+    /// Makes the root's list of the signers that were withdrawn, and writes it as [`Publication::of_signer`] does.
+    ///
+    /// # Errors
+    /// As [`Publication::of_signer`].
+    pub fn of_root(&self, root: Issuer<'_>, withdrawn: &[(Authority, Withdrawn)]) -> Result<List, Error> {
+        let revoked = withdrawn.iter().map(|(authority, withdrawn)| {
+            Revoked::ca(&authority.certificate, withdrawn.when, withdrawn.reason)
+        });
+        self.write(root, revoked)
+    }
+
+    fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Revoked>) -> Result<List, Error> {
+        let Self { home, folder, days, now } = *self;
+        let facts = issuer.certificate.facts();
+        let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
+        let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
+        // Grows also where earlier lists are lost.
+        let least = before.map(|list| list.number + 1).max().unwrap_or_default();
+        let number = least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default());
+        let der = issuer.sign_list(revoked, number, days, now)?;
+        folder::create(folder)?;
+        let crl = file(folder, key_id, "crl");
+        let certificate = issuer.certificate.to_pem();
+        durable_files::write(&file(folder, key_id, "crt"), certificate.as_bytes(), Access::Public)?;
+        let pem = certificate::pem_of(LABEL, der.clone());
+        durable_files::write(&crl, pem.as_bytes(), Access::Public)?;
+        List::of(der, key_id, crl).ok_or_else(|| rcgen::Error::CouldNotParseCertificate.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;
