@@ -33,16 +33,17 @@ impl Level {
     }
 }
 
+/// The crates of this program, as log lines name them.
+const OWN: [&str; 5] = ["provisioner", "durable_files", "iot_account", "iot_kit", "jitr"];
+
 /// Sends log lines to stderr.
 ///
 /// Of other crates only errors are told: what the AWS SDK warns of comes back as the error of the call, and below that
 /// it prints headers, session tokens among them.
 pub(super) fn start(level: Level) {
     let own = level.filter();
-    let targets = Targets::new()
-        .with_default(own.min(LevelFilter::ERROR))
-        .with_target("provisioner", own)
-        .with_target("jitr", own);
+    let targets =
+        Targets::new().with_default(own.min(LevelFilter::ERROR)).with_targets(OWN.map(|name| (name, own)));
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     // Fails only where the caller of the library has set logging up already; theirs stays.

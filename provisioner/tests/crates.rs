@@ -1,0 +1,56 @@
+//! The crates of the program and which of them uses which: no arrow upwards, no circle.
+//!
+//! `cargo test -p provisioner --test crates -- --nocapture` draws the picture that CONTRIBUTING shows.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate may use those behind it.
+const ORDER: [&str; 6] = ["provisioner", "iot-account", "jitr", "device-pki", "iot-kit", "durable-files"];
+
+/// The crates of the program that each of them uses, tests left out.
+fn uses() -> Vec<(&'static str, Vec<&'static str>)> {
+    let cargo = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let uses = |name: &str| {
+        let package = packages.iter().find(|package| package["name"] == name).unwrap();
+        let used = |other: &&str| {
+            package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|found| found["name"] == **other && found["kind"].is_null())
+        };
+        ORDER.into_iter().filter(used).collect()
+    };
+    ORDER.map(|name| (name, uses(name))).to_vec()
+}
+
+#[test]
+fn every_crate_uses_only_crates_below_it() {
+    for (at, (name, used)) in uses().into_iter().enumerate() {
+        for other in used {
+            assert!(ORDER[at + 1..].contains(&other), "{name} uses {other}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn contributing_shows_the_crates_as_they_are() {
+    let line = |(name, used): (&str, Vec<&str>)| match used.as_slice() {
+        [] => format!("{name}\n"),
+        used => format!("{name:<13} → {}\n", used.join(", ")),
+    };
+    let picture: String = uses().into_iter().map(line).collect();
+    println!("{picture}");
+    let contributing = Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md");
+    let contributing = std::fs::read_to_string(contributing).unwrap();
+    assert!(contributing.contains(&picture), "CONTRIBUTING.md shows another picture than this:\n{picture}");
+}
