@@ -75,7 +75,13 @@ impl Scope {
 
     /// The ARN of an AWS IoT resource in this scope; `resource` is such as `cert/<id>`.
     pub fn arn(&self, resource: impl fmt::Display) -> String {
-        format!("arn:{}:iot:{}:{}:{resource}", self.partition, self.region, self.account)
+        Arn { resource: &resource.to_string(), ..self.as_arn() }.to_string()
+    }
+
+    /// The parts of the scope in an ARN of AWS IoT that names no resource yet.
+    pub fn as_arn(&self) -> Arn<'_> {
+        let Self { partition, region, account } = self;
+        Arn { partition, service: "iot", region, account, resource: "" }
     }
 
     /// Writes the scope in the place of CloudFormation's pseudo parameters (`${AWS::Partition}`,

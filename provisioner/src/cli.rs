@@ -279,8 +279,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         return Err(Error::usage(
             format!("{flag} belongs to the form without a subcommand"),
             "leave the subcommand out, or give the flags of the subcommand after its name",
-        )
-        .into());
+        ));
     }
     match command {
         Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?).await?,

@@ -1,6 +1,7 @@
 //! The crates of the program and which of them uses which: no arrow upwards, no circle.
 //!
 //! `cargo test -p provisioner --test crates -- --nocapture` draws the picture that CONTRIBUTING shows.
+#![allow(clippy::unwrap_used, reason = "a failure is the test's result")]
 
 use std::path::Path;
 use std::process::Command;

@@ -12,7 +12,7 @@ use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::os_shim_internal::{Env, Fs};
 use jitr::registry::aws::AwsRegistry;
-use jitr::scope::Scope;
+use jitr::scope::{Arn, Scope};
 
 use super::Error;
 use super::calls::CallLog;
@@ -123,7 +123,7 @@ impl Account {
         let config = aws_sdk_sts::config::Builder::from(&self.config).interceptor(CallLog);
         let client = aws_sdk_sts::Client::from_conf(config.build());
         let caller = client.get_caller_identity().send().await.map_err(self.failed(ACTION))?;
-        let partition = caller.arn().and_then(|arn| arn.split(':').nth(1));
+        let partition = caller.arn().and_then(Arn::parse).map(|arn| arn.partition);
         match (partition, caller.account()) {
             (Some(partition), Some(account)) => Ok(Scope {
                 partition: partition.to_owned(),

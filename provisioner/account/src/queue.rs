@@ -1,6 +1,7 @@
 //! The queue (Amazon SQS) that an event goes to when the function has failed for good.
 
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use jitr::scope::Arn;
 
 use super::setup::deploy;
 use super::{Account, Error as AccountError};
@@ -43,9 +44,11 @@ impl Queue {
     /// # Errors
     /// Whatever `sqs:GetQueueUrl` ends in.
     pub(super) async fn find(account: &Account, wanted: &str) -> Result<Option<Self>, AccountError> {
-        let (name, owner) = match wanted.split(':').collect::<Vec<_>>().as_slice() {
-            ["arn", _, "sqs", _, owner, name] => ((*name).to_owned(), Some((*owner).to_owned())),
-            ["arn", ..] => return Ok(None),
+        let (name, owner) = match Arn::parse(wanted) {
+            Some(Arn { service: "sqs", account, resource, .. }) => {
+                (resource.to_owned(), Some(account.to_owned()))
+            }
+            Some(_) => return Ok(None),
             _ if wanted.contains("://") => {
                 let name = wanted.rsplit('/').next().unwrap_or_default().to_owned();
                 return Ok(Some(Self { name, url: wanted.to_owned() }));

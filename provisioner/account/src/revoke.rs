@@ -9,6 +9,7 @@ use super::certificates::{self, Tally};
 use super::setup::signer_ca::{self, Registered};
 use super::{Account, Error as AccountError};
 use device_pki::Certificate;
+use jitr::scope::Arn;
 
 /// Why nothing can be withdrawn.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,9 @@ pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<Strin
     let iot = account.iot();
     let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
     match principals.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iot:ListThingPrincipals")) {
-        Ok(arns) => Ok(arns.iter().filter_map(|arn| Some(arn.split_once(":cert/")?.1.to_owned())).collect()),
+        Ok(arns) => {
+            Ok(arns.iter().filter_map(|arn| Some(Arn::parse(arn)?.named("cert")?.to_owned())).collect())
+        }
         // What cannot be the name of a thing is none.
         Err(error)
             if error.has_code("ResourceNotFoundException") || error.has_code("InvalidRequestException") =>

@@ -5,7 +5,7 @@
 
 use jitr::iam::{RoleSettings, lambda_role_policy};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
-use jitr::scope::Scope;
+use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 
 pub(super) mod delivery;
@@ -139,7 +139,8 @@ impl Plan {
             find_role,
         )?;
 
-        let role_arn = format!("arn:{}:iam::{}:role/{role_name}", scope.partition, scope.account);
+        let role = format!("role/{role_name}");
+        let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
         // A function that somebody deployed with a role of its own keeps it. The role that this tool made is looked at
         // in any case: its policy depends on the names that the function works with.
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
@@ -293,14 +294,16 @@ pub(super) fn role_policy(
 
 /// The name in a function's ARN (`arn:aws:lambda:REGION:ACCOUNT:function:NAME`), or the name itself.
 pub(super) fn base_name(function: &str) -> &str {
-    function.split(':').nth(6).unwrap_or(function)
+    let named = Arn::parse(function).and_then(|arn| arn.named("function"));
+    named.and_then(|name| name.split(':').next()).unwrap_or(function)
 }
 
 pub(super) fn function_arn(scope: &Scope, function: &str) -> String {
-    if function.starts_with("arn:") {
+    if Arn::parse(function).is_some() {
         return function.to_owned();
     }
-    format!("arn:{}:lambda:{}:{}:function:{function}", scope.partition, scope.region, scope.account)
+    let resource = format!("function:{function}");
+    Arn { service: "lambda", resource: &resource, ..scope.as_arn() }.to_string()
 }
 
 /// Tag on everything made, with [`TOOL`] as its value.

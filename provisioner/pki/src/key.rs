@@ -18,7 +18,8 @@ pub mod file;
 pub mod kms;
 pub mod passphrase;
 pub mod pkcs11;
-#[cfg(all(test, feature = "file"))]
+#[cfg(test)]
+#[cfg(feature = "file")]
 mod tests;
 mod uri;
 
@@ -115,13 +116,11 @@ impl Keys {
         kms: impl kms::Kms + 'static,
         observer: impl Observer + 'static,
     ) -> Self {
-        let shared = Shared {
-            opened: Mutex::default(),
-            passphrases: Box::new(passphrases),
-            kms: Some(Box::new(kms)),
-            observer: Box::new(observer),
-        };
-        Self { shared: Arc::new(shared) }
+        let mut keys = Self::opened_by(passphrases, observer);
+        if let Some(shared) = Arc::get_mut(&mut keys.shared) {
+            shared.kms = Some(Box::new(kms));
+        }
+        keys
     }
 
     /// Who is told of every signature.

@@ -8,21 +8,23 @@ use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 
 use crate::key::PublicKey;
 
+/// Signs a message: ECDSA with SHA-256, as a DER ECDSA-Sig-Value.
+pub type Sign<'a, E> = dyn FnMut(&[u8]) -> Result<Vec<u8>, E> + 'a;
+
 /// A key while it signs one document.
 pub struct Signing<'a, E> {
     public: &'a PublicKey,
-    sign: RefCell<&'a mut dyn FnMut(&[u8]) -> Result<Vec<u8>, E>>,
+    sign: RefCell<&'a mut Sign<'a, E>>,
     failure: Cell<Option<E>>,
 }
 
-/// Has `make` build a document with the key `public`. `sign` signs a message: ECDSA with SHA-256, as a DER
-/// ECDSA-Sig-Value.
+/// Has `make` build a document with the key `public`, which `sign` signs for.
 ///
 /// # Errors
 /// What `sign` said, if it failed; otherwise rcgen's.
 pub fn signed<T, E: From<rcgen::Error>>(
     public: &PublicKey,
-    sign: &mut dyn FnMut(&[u8]) -> Result<Vec<u8>, E>,
+    sign: &mut Sign<'_, E>,
     make: impl FnOnce(&Signing<'_, E>) -> Result<T, rcgen::Error>,
 ) -> Result<T, E> {
     let signing = Signing { public, sign: RefCell::new(sign), failure: Cell::new(None) };

@@ -125,8 +125,7 @@ impl Wifi {
                         format!(
                             "give it with --psk-file FILE or {PASSPHRASE_VARIABLE}, or choose --auth open"
                         ),
-                    )
-                    .into());
+                    ));
                 }
             },
         };

@@ -88,7 +88,7 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
                 }
                 Some(first) => {
                     let (first, count) = (first.clone(), verified.findings.len());
-                    Err(Error::Audit(Broken { first, count }).into())
+                    Err(Error::Audit(Broken { first, count }))
                 }
             }
         }

@@ -151,8 +151,7 @@ fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Er
         return Err(Error::usage(
             "there is no key file in the home",
             "keys in a token or in AWS KMS are protected there",
-        )
-        .into());
+        ));
     }
     let in_home =
         |file: &PathBuf| file.strip_prefix(context.home.root()).unwrap_or(file).display().to_string();

@@ -92,8 +92,7 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Er
         return Err(Error::usage(
             format!("there is no {}", path.display()),
             "name the folder of a provisioned board or its serial number; `provisioner boards` lists those plugged in",
-        )
-        .into());
+        ));
     };
     let certificate = Certificate::from_pem(&pem)
         .map_err(|source| device_pki::Error::Malformed { file: path.display().to_string(), source })?;

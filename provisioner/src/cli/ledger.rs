@@ -136,7 +136,7 @@ fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<()
         context.note(format_args!("{attempts} attempts: every key and serial number belongs to one board"));
         return Ok(());
     }
-    Err(Error::Ledger(Doubled { findings: findings.len() }).into())
+    Err(Error::Ledger(Doubled { findings: findings.len() }))
 }
 
 struct Head;

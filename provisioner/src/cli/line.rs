@@ -73,8 +73,7 @@ impl Boards {
             return Err(Error::usage(
                 "a serial number cannot choose among several ports",
                 "leave -s out, or give one port",
-            )
-            .into());
+            ));
         }
         let mut kits: Vec<Kit> = Vec::new();
         for port in &self.ports {
@@ -89,7 +88,7 @@ impl Boards {
 
 /// What is said where one board can be meant only.
 pub(super) fn one_only() -> Error {
-    Error::usage("--csr-only and --certificate are for one board at a time", "name one port").into()
+    Error::usage("--csr-only and --certificate are for one board at a time", "name one port")
 }
 
 /// What the station is, and does besides.
@@ -176,7 +175,7 @@ pub(super) async fn run(
     let work = task::spawn_blocking(move || {
         let (summary, result) = fleet.run(boards, &mut |event| display.show(event));
         let failed = display.sum_up(&summary);
-        result.map_err(Error::from).and(failed.map_err(Error::from))
+        result.map_err(Error::from).and(failed)
     });
     let result = work.await;
     signals.abort();

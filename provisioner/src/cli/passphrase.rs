@@ -96,7 +96,7 @@ pub(super) fn first_line(file: &Path) -> Result<Passphrase, Error> {
     let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not text"))?;
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     if line.is_empty() {
-        return Err(refuse("there is no passphrase in its first line").into());
+        return Err(refuse("there is no passphrase in its first line"));
     }
     Ok(Passphrase::from(line.to_string()))
 }

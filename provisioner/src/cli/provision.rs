@@ -125,13 +125,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
         (true, _) if order.register.is_some() => Err(Error::usage(
             "-m mar takes one board",
             "provision the boards with -m jitr, then register all of them: provisioner register --dir ~/.microchip-iot",
-        )
-        .into()),
+        )),
         (true, _) if arguments.around.first_given().is_some() => Err(Error::usage(
             "firmware and Wi-Fi credentials are for one board at a time",
             "program the boards one by one, then provision them side by side",
-        )
-        .into()),
+        )),
         (true, _) => line::run(context, boards.chosen()?, order, station).await,
     }
 }
@@ -168,8 +166,7 @@ impl Arguments {
                 return Err(Error::usage(
                     "-m sandbox uses the certificates from the secure element's factory",
                     "leave --certificate out, or choose another method",
-                )
-                .into());
+                ));
             }
             (Method::Sandbox, None) => {
                 return sandbox(context, self.endpoint.clone(), self.force, self.lock_slots);
@@ -178,8 +175,7 @@ impl Arguments {
                 return Err(Error::usage(
                     "--lock-slots belongs to -m sandbox",
                     "leave it out; nothing was done",
-                )
-                .into());
+                ));
             }
             (Method::Jitr | Method::Custom | Method::Mar, Some(certificate)) => Origin::Elsewhere(Box::new(
                 signed_elsewhere(certificate, self.elsewhere.signer.as_deref(), &context.home)?,
@@ -233,7 +229,7 @@ fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<S
     let certificates = |path: &Path| -> Result<Vec<Certificate>, Error> {
         let refuse = |reason: String| Error::File { path: path.to_owned(), reason };
         let pem = durable_files::read(path)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
-        Ok(Certificate::all_from_pem(&pem).map_err(|malformed| refuse(malformed.to_string()))?)
+        Certificate::all_from_pem(&pem).map_err(|malformed| refuse(malformed.to_string()))
     };
     let mut found = certificates(file)?.into_iter();
     let device = found.next().ok_or_else(|| Error::File {

@@ -102,8 +102,7 @@ impl Options {
                 return Err(Error::usage(
                     format!("there is no policy document {}", path.display()),
                     "name a JSON file with --policy-document, or leave it out for the default document",
-                )
-                .into());
+                ));
             };
             settings.policy_template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|source| register::Error::Policy { document: path.display().to_string(), source })
@@ -131,8 +130,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         return Err(Error::usage(
             "there is no certificate to register",
             "name certificates, a folder with --dir, a list with --file, or - for stdin",
-        )
-        .into());
+        ));
     }
     let account = context.account().await?;
     let quotas = Quotas::new(&arguments.quota);

@@ -152,16 +152,13 @@ async fn run_queue(
 
 fn read(path: &Path) -> Result<Vec<Job>, Error> {
     let Some(bytes) = durable_files::read(path)? else {
-        return Err(
-            Error::usage(format!("there is no file {}", path.display()), "name a file of events").into()
-        );
+        return Err(Error::usage(format!("there is no file {}", path.display()), "name a file of events"));
     };
     replay::recorded(&path.display().to_string(), &String::from_utf8_lossy(&bytes)).map_err(|error| {
         Error::usage(
             format!("{} is not JSON: {error}", path.display()),
             "it has one event a line, or a list of events, as AWS IoT published them",
         )
-        .into()
     })
 }
 
@@ -187,17 +184,7 @@ fn certificate_id(text: &str) -> Result<String, &'static str> {
 }
 
 fn age(text: &str) -> Result<Duration, &'static str> {
-    const FORM: &str = "write it as a number and s, m, h or d, for example 10m";
-    let unit = text.chars().last().ok_or(FORM)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(FORM),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| FORM)?;
-    Ok(Duration::seconds(i64::from(number) * seconds))
+    crate::state::ledger::duration(text).ok_or("write it as a number and s, m, h or d, for example 10m")
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
+use jitr::scope::Arn;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -166,8 +167,7 @@ pub(super) async fn set_up_mar(
         return Err(Error::usage(
             "function, role, rule and CA are for just-in-time registration; multi-account registration has none",
             "leave --lambda-zip, --function, --role-arn, --rule-name and --sni-only out, or give --method jitr",
-        )
-        .into());
+        ));
     }
     let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(account))?;
     let place = Place { account: &scope.account, region: &scope.region, endpoint: &endpoint };
@@ -237,14 +237,13 @@ fn packaged() -> PathBuf {
 
 /// Name (`[a-zA-Z0-9-_]{1,64}`) or ARN of a function.
 pub(super) fn function_name(text: &str) -> Result<String, &'static str> {
-    let arn: Vec<&str> = text.split(':').collect();
-    let name = match arn.as_slice() {
-        [name] => name,
-        ["arn", _, "lambda", _, _, "function", name] => name,
-        _ => {
-            return Err("neither a name nor an ARN like arn:aws:lambda:us-east-2:123456789012:function:JITR");
-        }
+    let name = match Arn::parse(text) {
+        Some(arn) if arn.service == "lambda" => arn.named("function"),
+        _ => Some(text).filter(|text| !text.contains(':')),
     };
+    let name = name.filter(|name| !name.contains(':'));
+    let name =
+        name.ok_or("neither a name nor an ARN like arn:aws:lambda:us-east-2:123456789012:function:JITR")?;
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if (1..=64).contains(&name.len()) && name.bytes().all(valid) {
         Ok(text.to_owned())
@@ -265,8 +264,10 @@ fn rule_name(text: &str) -> Result<String, &'static str> {
 }
 
 fn role_arn(text: &str) -> Result<String, &'static str> {
-    match text.split(':').collect::<Vec<_>>().as_slice() {
-        ["arn", _, "iam", "", _, role] if role.starts_with("role/") => Ok(text.to_owned()),
+    match Arn::parse(text) {
+        Some(Arn { service: "iam", region: "", resource, .. }) if resource.starts_with("role/") => {
+            Ok(text.to_owned())
+        }
         _ => Err("the ARN of a role looks like arn:aws:iam::123456789012:role/NAME"),
     }
 }

@@ -27,7 +27,7 @@ pub struct Arguments {
 /// Those of the credentials, the kit's disk and the console.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let Some(credentials) = arguments.network.credentials(None, context)? else {
-        return Err(Error::usage("no network is named", "name it with --ssid NAME").into());
+        return Err(Error::usage("no network is named", "name it with --ssid NAME"));
     };
     let kit = arguments.choice.kit(context)?;
     let ssid = credentials.ssid().to_owned();

@@ -17,7 +17,7 @@ mod csv;
 mod search;
 
 pub use csv::to_csv;
-pub use search::{Filter, Since};
+pub use search::{Filter, Since, duration};
 
 /// Name of the file in the home folder.
 pub const FILE: &str = "ledger.jsonl";

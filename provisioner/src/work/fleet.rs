@@ -138,10 +138,9 @@ impl Fleet {
         let mut run = Run::default();
         let result = self.work(&mut run, boards, observe);
         let summary = run.summary;
-        let result = result.and_then(|()| {
-            if summary.aborted > 0 { Err(Error::Aborted { boards: summary.aborted }) } else { Ok(()) }
-        });
-        (summary, result)
+        let aborted =
+            if summary.aborted > 0 { Err(Error::Aborted { boards: summary.aborted }) } else { Ok(()) };
+        (summary, result.and(aborted))
     }
 
     fn work(&self, run: &mut Run, boards: Boards, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {

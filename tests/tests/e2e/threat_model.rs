@@ -33,7 +33,9 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
-    for package in ["lambda", "provisioner", "tests"] {
+    let libraries = ["account", "files", "kit", "pki"].map(|library| format!("provisioner/{library}"));
+    for package in ["lambda", "provisioner", "tests"].into_iter().chain(libraries.iter().map(String::as_str))
+    {
         for folder in ["src", "tests"].map(|folder| root.join(package).join(folder)) {
             if folder.is_dir() {
                 sources(&folder, &mut files);

@@ -3,6 +3,7 @@
 use jitr::name::PolicyName;
 use jitr::registration::Settings as Registration;
 use jitr::registry::CertificateStatus;
+use jitr::scope::Arn;
 use jitr::thing_name::ThingName;
 use time::OffsetDateTime;
 
@@ -87,7 +88,7 @@ async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>
             principals => principals?,
         };
     let mut certificates = Vec::new();
-    for id in principals.iter().filter_map(|arn| arn.split_once(":cert/")).map(|(_, id)| id) {
+    for id in principals.iter().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
         let answer = iot.describe_certificate().certificate_id(id).send().await;
         let answer = answer.map_err(account.failed("iot:DescribeCertificate"))?;
         let pem =

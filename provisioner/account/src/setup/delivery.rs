@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_sdk_iot::types::TopicRule;
+use jitr::scope::Arn;
 
 use crate::{Account, Error as AccountError};
 
@@ -63,10 +64,7 @@ fn of_url(url: &str) -> Option<(&str, &str)> {
 
 /// Account number and name in a queue's ARN (`arn:aws:sqs:REGION:ACCOUNT:NAME`).
 fn of_arn(arn: &str) -> Option<(&str, &str)> {
-    match arn.split(':').collect::<Vec<_>>().as_slice() {
-        ["arn", _, "sqs", _, account, name] => Some((account, name)),
-        _ => None,
-    }
+    Arn::parse(arn).filter(|arn| arn.service == "sqs").map(|arn| (arn.account, arn.resource))
 }
 
 #[cfg(test)]

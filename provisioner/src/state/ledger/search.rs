@@ -76,14 +76,19 @@ impl FromStr for Since {
         if let Ok(day) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
             return Ok(Self::At(day.midnight().assume_utc()));
         }
-        let unit = text.chars().last().ok_or(NoTime)?;
-        let number = text.strip_suffix(unit).and_then(|n| n.parse::<u32>().ok()).ok_or(NoTime)?;
-        let number = i64::from(number);
-        match unit {
-            'm' => Ok(Self::Ago(Duration::minutes(number))),
-            'h' => Ok(Self::Ago(Duration::hours(number))),
-            'd' => Ok(Self::Ago(Duration::days(number))),
-            _ => Err(NoTime),
-        }
+        duration(text).map(Self::Ago).ok_or(NoTime)
     }
+}
+
+/// A duration as users give it: a number and `s`, `m`, `h` or `d`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let number = i64::from(text.strip_suffix(unit)?.parse::<u32>().ok()?);
+    Some(match unit {
+        's' => Duration::seconds(number),
+        'm' => Duration::minutes(number),
+        'h' => Duration::hours(number),
+        'd' => Duration::days(number),
+        _ => return None,
+    })
 }
