@@ -79,7 +79,7 @@ pub struct Staged {
     path: PathBuf,
 }
 
-/// The first half of [`write`]: what can be wrong with the folder, or a full disk, shows here.
+/// The first half of [`write()`]: what can be wrong with the folder, or a full disk, shows here.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -110,7 +110,7 @@ pub fn stage(path: &Path, bytes: &[u8], access: Access) -> Result<Staged, Error>
 }
 
 impl Staged {
-    /// The second half of [`write`]: the file becomes durable and takes its place.
+    /// The second half of [`write()`]: the file becomes durable and takes its place.
     ///
     /// # Errors
     /// [`Error::Io`]; the file is then as it was.

@@ -1,6 +1,6 @@
 //! Keys that sign, wherever they live: named by a [`Uri`], opened once a run by [`Keys`].
 //!
-//! [`file`] keeps a key in PKCS#8, encrypted or not; [`pkcs11`] uses one in a token, [`kms`] one in AWS KMS; [`passphrase`]
+//! [`mod@file`] keeps a key in PKCS#8, encrypted or not; [`pkcs11`] uses one in a token, [`kms`] one in AWS KMS; [`passphrase`]
 //! is how they are opened.
 
 use std::collections::HashMap;

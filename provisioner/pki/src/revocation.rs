@@ -96,7 +96,7 @@ impl Issuer<'_> {
     /// Signs a list with this number that is good for so many days from `now`. Gives it as DER.
     ///
     /// # Errors
-    /// As [`Signer::issue`].
+    /// As [`Signer::issue`](crate::Signer::issue).
     pub fn sign_list(
         &self,
         revoked: impl IntoIterator<Item = Revoked>,

@@ -51,11 +51,11 @@ pub struct Names {
     /// Organisation of both, and of the boards; a short one keeps certificates, and the time to write them, short
     #[arg(long, default_value = creation::DEFAULT_ORGANISATION, value_name = "NAME")]
     pub org: String,
-    /// Common name of the root CA [default: `<org> Root CA`]
-    #[arg(long, value_name = "NAME")]
+    /// Common name of the root CA.
+    #[arg(long, value_name = "NAME", help = "Common name of the root CA [default: `<org> Root CA`]")]
     pub root_cn: Option<String>,
-    /// Common name of the signer CA [default: `<org> Signer FFFF`]
-    #[arg(long, value_name = "NAME")]
+    /// Common name of the signer CA.
+    #[arg(long, value_name = "NAME", help = "Common name of the signer CA [default: `<org> Signer FFFF`]")]
     pub signer_cn: Option<String>,
     /// Where the root's key is: a file, or a key URI; a new key is made there if there is none [default: root-ca.key]
     #[arg(long, value_name = "FILE|URI")]

@@ -112,7 +112,7 @@ pub fn retired(home: &Home, key_id: &str) -> Home {
 /// Every signer: the current one, then the retired ones, the youngest first.
 ///
 /// # Errors
-/// [`Error::Malformed`], [`durable_files::Error::Io`].
+/// Of reading a certificate, and of the files.
 pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
     let current = Authority::read(home.clone(), true)?;
     let mut retired = Vec::new();

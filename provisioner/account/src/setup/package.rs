@@ -61,7 +61,7 @@ impl Package {
     /// Reads and checks the package at `path`.
     ///
     /// # Errors
-    /// [`Error`] with the reason.
+    /// What is wrong with it.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Reason::Unreadable);
         bytes.and_then(Self::check).map_err(|reason| Error { path: path.to_owned(), reason })
