@@ -8,7 +8,7 @@ use testbed::{HOST, Options};
 
 use crate::account::Account;
 
-#[path = "../scenario/mod.rs"]
+#[path = "../scenario/scenario.rs"]
 pub(crate) mod scenario;
 mod trouble;
 

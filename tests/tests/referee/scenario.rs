@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 
-#[path = "../scenario/mod.rs"]
+#[path = "../scenario/scenario.rs"]
 pub(crate) mod account_life;
 
 /// What moto does not implement. There is no MQTT in it, so no board takes part.
