@@ -1,5 +1,5 @@
 //! Time for boards at 115200 baud with a real board's device times, beside the least it could take: one, one that is
-//! right already, and eight side by side.
+//! right already, one that held something else, one of another kit, and eight side by side.
 //!
 //! `cargo bench -p testbed --bench serial`; it runs the provisioner as built beside it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the bench's result")]
@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use testbed::board::{Options, SimulatedBoard, Statistics};
+use testbed::board::wire::DeviceTimes;
+use testbed::board::{Kit, Options, SimulatedBoard, Statistics};
 
 const ROUNDS: usize = 3;
 const SIDE_BY_SIDE: usize = 8;
@@ -39,16 +40,28 @@ fn main() {
         ["provision", "--method", "jitr", "--endpoint", "example-ats.iot.eu-central-1.amazonaws.com"];
     let mut one = Duration::MAX;
     for _ in 0..ROUNDS {
-        let board = board();
-        let provision = [&arguments[..], &["--port", port(&board)]].concat();
+        let new = board();
+        let provision = [&arguments[..], &["--port", port(&new)]].concat();
         let process = run(&provision);
         one = one.min(process);
-        report("a new board", process, &board.take_statistics());
+        report("a new board", process, &new.take_statistics());
         let process = run(&provision);
-        let statistics = board.take_statistics();
+        let statistics = new.take_statistics();
         report("the same board again", process, &statistics);
         let [reads, erases] = ["MC+WINC+READ", "MC+WINC+ERASE"].map(|command| statistics.count(command));
         println!("  every byte read once, in {reads} commands of at most 256 bytes; {erases} erases");
+        let used = board();
+        used.change_flash(|flash| flash[0x5000..0x7000].fill(0x3C));
+        let process = run(&[&arguments[..], &["--port", port(&used)]].concat());
+        report("a board to be erased", process, &used.take_statistics());
+        let sam = SimulatedBoard::start(Options {
+            kit: Kit::SamIotWg,
+            device_times: DeviceTimes::OBSERVED_ON_SAM,
+            ..Options::default()
+        })
+        .unwrap();
+        let process = run(&[&arguments[..], &["--port", port(&sam)]].concat());
+        report("a new SAM-IoT board", process, &sam.take_statistics());
     }
     for _ in 0..ROUNDS {
         let boards: Vec<_> = (0..SIDE_BY_SIDE).map(|_| board()).collect();

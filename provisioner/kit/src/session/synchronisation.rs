@@ -36,12 +36,12 @@ const FILLER_TIME: Duration = Duration::from_millis(96);
 const ANSWER: Duration = Duration::from_millis(250);
 
 /// After this time without a byte a reply is over.
-const QUIET: Duration = Duration::from_millis(30);
+const QUIET: Duration = Duration::from_millis(20);
 
 /// Ends the bridge mode of a cellular kit; the firmware answers `OK`.
 const END_OF_TRANSMISSION: &str = "\x04";
 /// How long the answer to [`END_OF_TRANSMISSION`] may take.
-const BRIDGE_ANSWER: Duration = Duration::from_millis(50);
+const BRIDGE_ANSWER: Duration = Duration::from_millis(25);
 /// How long the firmware of a cellular kit needs to leave its bridge mode.
 const BRIDGE_END: Duration = Duration::from_millis(300);
 
