@@ -9,6 +9,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::os_shim_internal::{Env, Fs};
 use jitr::registry::aws::AwsRegistry;
@@ -22,6 +23,13 @@ use super::setup::TOOL;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 5;
+
+/// A client of one service, whose calls are logged.
+macro_rules! client {
+    ($service:ident, $config:expr) => {
+        $service::Client::from_conf($service::config::Builder::from(&$config).interceptor(CallLog).build())
+    };
+}
 
 /// The way to one AWS account in one Region.
 #[derive(Clone, Debug)]
@@ -75,8 +83,7 @@ impl Account {
 
     /// AWS IoT Core.
     pub fn iot(&self) -> aws_sdk_iot::Client {
-        let config = aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog);
-        aws_sdk_iot::Client::from_conf(config.build())
+        client!(aws_sdk_iot, self.config)
     }
 
     /// AWS IoT Core, for the registration workflow.
@@ -92,26 +99,22 @@ impl Account {
 
     /// AWS Lambda.
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
-        let config = aws_sdk_lambda::config::Builder::from(&self.config).interceptor(CallLog);
-        aws_sdk_lambda::Client::from_conf(config.build())
+        client!(aws_sdk_lambda, self.config)
     }
 
     /// Amazon Simple Queue Service.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let config = aws_sdk_sqs::config::Builder::from(&self.config).interceptor(CallLog);
-        aws_sdk_sqs::Client::from_conf(config.build())
+        client!(aws_sdk_sqs, self.config)
     }
 
     /// AWS Identity and Access Management.
     pub fn iam(&self) -> aws_sdk_iam::Client {
-        let config = aws_sdk_iam::config::Builder::from(&self.config).interceptor(CallLog);
-        aws_sdk_iam::Client::from_conf(config.build())
+        client!(aws_sdk_iam, self.config)
     }
 
     /// AWS Key Management Service.
     pub fn kms(&self) -> aws_sdk_kms::Client {
-        let config = aws_sdk_kms::config::Builder::from(&self.config).interceptor(CallLog);
-        aws_sdk_kms::Client::from_conf(config.build())
+        client!(aws_sdk_kms, self.config)
     }
 
     /// Partition, Region and account number, by asking AWS who the caller is.
@@ -120,9 +123,11 @@ impl Account {
     /// Whatever `sts:GetCallerIdentity` ends in; it needs no permission.
     pub async fn scope(&self) -> Result<Scope, Error> {
         const ACTION: &str = "sts:GetCallerIdentity";
-        let config = aws_sdk_sts::config::Builder::from(&self.config).interceptor(CallLog);
-        let client = aws_sdk_sts::Client::from_conf(config.build());
-        let caller = client.get_caller_identity().send().await.map_err(self.failed(ACTION))?;
+        let caller = client!(aws_sdk_sts, self.config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(self.failed(ACTION))?;
         let partition = caller.arn().and_then(Arn::parse).map(|arn| arn.partition);
         match (partition, caller.account()) {
             (Some(partition), Some(account)) => Ok(Scope {
@@ -144,6 +149,42 @@ impl Account {
             None => format!("AWS in Region {}", self.region),
         };
         move |error| Error::from_call(action, place, error)
+    }
+
+    /// What `action` answered; nothing where there is no such resource.
+    pub(super) fn found<T, E>(
+        &self,
+        action: &'static str,
+        answer: Result<T, SdkError<E, HttpResponse>>,
+    ) -> Result<Option<T>, Error>
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        existing(answer.map_err(self.failed(action)))
+    }
+
+    /// Every item of every page that `action` lists.
+    pub(super) async fn all<T, E>(
+        &self,
+        action: &'static str,
+        pages: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Vec<T>, Error>
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        pages.collect::<Result<_, _>>().await.map_err(self.failed(action))
+    }
+}
+
+/// What there is: that a resource does not exist is an answer, and no failure.
+pub(super) fn existing<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        // IAM has another word for it than the other services.
+        Err(error) if error.has_code("ResourceNotFoundException") || error.has_code("NoSuchEntity") => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

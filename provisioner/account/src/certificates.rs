@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use aws_sdk_iot::types::CertificateDescription;
+
+use super::account::existing;
 use super::{Account, Error};
 
 /// A certificate as the account lists it.
@@ -22,8 +25,7 @@ pub struct Listed {
 pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
     let iot = account.iot();
     let pages = iot.list_certificates().into_paginator().items().send();
-    let all: Vec<_> =
-        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificates"))?;
+    let all = account.all("iot:ListCertificates", pages).await?;
     Ok(all.into_iter().filter_map(listed).collect())
 }
 
@@ -34,11 +36,30 @@ pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
 pub async fn of_ca(account: &Account, ca_id: &str) -> Result<Vec<Listed>, Error> {
     let iot = account.iot();
     let pages = iot.list_certificates_by_ca().ca_certificate_id(ca_id).into_paginator().items().send();
-    match pages.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iot:ListCertificatesByCA")) {
-        Ok(all) => Ok(all.into_iter().filter_map(listed).collect()),
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let all = existing(account.all("iot:ListCertificatesByCA", pages).await)?.unwrap_or_default();
+    Ok(all.into_iter().filter_map(listed).collect())
+}
+
+/// What the account knows of a certificate, if it knows it.
+pub(super) async fn describe(account: &Account, id: &str) -> Result<Option<CertificateDescription>, Error> {
+    const ACTION: &str = "iot:DescribeCertificate";
+    let answer = account.iot().describe_certificate().certificate_id(id).send().await;
+    let Some(answer) = account.found(ACTION, answer)? else { return Ok(None) };
+    let incomplete = Error::Incomplete { action: ACTION, what: "what the certificate is" };
+    answer.certificate_description.ok_or(incomplete).map(Some)
+}
+
+/// The things that a certificate is attached to.
+pub(super) async fn things(account: &Account, arn: &str) -> Result<Vec<String>, Error> {
+    let pages = account.iot().list_principal_things().principal(arn).into_paginator().items().send();
+    account.all("iot:ListPrincipalThings", pages).await
+}
+
+/// The names of the policies that are attached to a certificate.
+pub(super) async fn policies(account: &Account, arn: &str) -> Result<Vec<String>, Error> {
+    let pages = account.iot().list_attached_policies().target(arn).into_paginator().items().send();
+    let all = account.all("iot:ListAttachedPolicies", pages).await?;
+    Ok(all.into_iter().filter_map(|policy| policy.policy_name).collect())
 }
 
 fn listed(certificate: aws_sdk_iot::types::Certificate) -> Option<Listed> {

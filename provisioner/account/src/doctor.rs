@@ -241,8 +241,7 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
 async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesake>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_ca_certificates().into_paginator().items().send();
-    let all: Vec<_> =
-        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCACertificates"))?;
+    let all = account.all("iot:ListCACertificates", pages).await?;
     let mut namesakes = Vec::new();
     for id in all.iter().filter_map(|ca| ca.certificate_id()).take(NAMESAKES) {
         let answer = iot.describe_ca_certificate().certificate_id(id).send().await;
@@ -288,12 +287,10 @@ async fn look_at_registry(
 
 async fn look_at_group(account: &Account, group: &str) -> Finding {
     let answer = account.iot().describe_thing_group().thing_group_name(group).send().await;
-    match answer.map_err(account.failed("iot:DescribeThingGroup")) {
-        Ok(_) => Finding::right(Resource::ThingGroup, group, Vec::new()),
-        Err(error) if error.has_code("ResourceNotFoundException") => {
-            Finding::wrong(Resource::ThingGroup, group, vec!["does not exist".to_owned()])
-                .remedy(Remedy::CreateGroup { group: group.to_owned() })
-        }
+    match account.found("iot:DescribeThingGroup", answer) {
+        Ok(Some(_)) => Finding::right(Resource::ThingGroup, group, Vec::new()),
+        Ok(None) => Finding::wrong(Resource::ThingGroup, group, vec!["does not exist".to_owned()])
+            .remedy(Remedy::CreateGroup { group: group.to_owned() }),
         Err(error) => Finding::unread(Resource::ThingGroup, group, error),
     }
 }

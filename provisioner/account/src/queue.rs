@@ -26,12 +26,8 @@ pub struct Queue {
 /// Whatever the calls end in.
 pub(super) async fn destination(account: &Account, function: &str) -> Result<Option<String>, AccountError> {
     let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
-    let config = match answer.map_err(account.failed("lambda:GetFunctionEventInvokeConfig")) {
-        Err(error) if error.has_code("ResourceNotFoundException") => None,
-        answer => answer?.destination_config,
-    };
-    let on_failure =
-        config.and_then(|config| config.on_failure).and_then(|on_failure| on_failure.destination);
+    let config = account.found("lambda:GetFunctionEventInvokeConfig", answer)?;
+    let on_failure = config.and_then(|config| config.destination_config?.on_failure?.destination);
     match on_failure.filter(|arn| !arn.is_empty()) {
         Some(arn) => Ok(Some(arn)),
         None => Ok(deploy::find(account, function).await?.and_then(|deployed| deployed.dead_letter)),

@@ -20,7 +20,7 @@ pub use recorded::recorded;
 use crate::registrar::ended;
 use crate::setup::deploy;
 use crate::turns::Turns;
-use crate::{Account, Error as AccountError, Outcome};
+use crate::{Account, Error as AccountError, Outcome, certificates};
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error)]
@@ -84,14 +84,14 @@ pub async fn pending(
         return Ok(named.collect());
     }
     let iot = account.iot();
-    let all: Vec<_> = match &filter.ca {
+    let all = match &filter.ca {
         Some(ca) => {
             let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().items().send();
-            pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificatesByCA"))?
+            account.all("iot:ListCertificatesByCA", pages).await?
         }
         None => {
             let pages = iot.list_certificates().into_paginator().items().send();
-            pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificates"))?
+            account.all("iot:ListCertificates", pages).await?
         }
     };
     let waits = all.into_iter().filter(|found| found.status() == Some(&SdkStatus::PendingActivation));
@@ -207,18 +207,17 @@ fn all_good(failed: usize, total: usize) -> Result<(), AccountError> {
 async fn one(account: &Account, scope: &Scope, route: &Route, job: &Job) -> Result<Row, AccountError> {
     let payload = match job {
         Job::Recorded { event, .. } => event.clone(),
-        Job::Certificate(id) => match describe(account, id).await? {
+        Job::Certificate(id) => match certificates::describe(account, id).await? {
             None => {
                 return Ok(Row::bad(id, Outcome::Refused, "there is no such certificate in this account"));
             }
-            Some((_, None)) => {
-                return Ok(Row::bad(
-                    id,
-                    Outcome::Refused,
-                    "no CA of this account signed it, so AWS sends no event",
-                ));
-            }
-            Some((_, Some(ca))) => event(id, &ca, &scope.account, OffsetDateTime::now_utc()),
+            Some(found) => match found.ca_certificate_id.filter(|ca| !ca.is_empty()) {
+                None => {
+                    let reason = "no CA of this account signed it, so AWS sends no event";
+                    return Ok(Row::bad(id, Outcome::Refused, reason));
+                }
+                Some(ca) => event(id, &ca, &scope.account, OffsetDateTime::now_utc()),
+            },
         },
     };
     let event = match (Event::from_value(&payload), job) {
@@ -233,20 +232,6 @@ async fn one(account: &Account, scope: &Scope, route: &Route, job: &Job) -> Resu
             (outcome, Ok(thing_name)) => Row::good(id, outcome, Some(thing_name)),
             (outcome, Err(reason)) => Row::bad(id, outcome, reason),
         }),
-    }
-}
-
-/// Status and CA of a certificate, if the account knows it.
-async fn describe(
-    account: &Account,
-    id: &str,
-) -> Result<Option<(Option<SdkStatus>, Option<String>)>, AccountError> {
-    let answer = account.iot().describe_certificate().certificate_id(id).send().await;
-    match answer.map_err(account.failed("iot:DescribeCertificate")) {
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
-        answer => Ok(answer?
-            .certificate_description
-            .map(|found| (found.status, found.ca_certificate_id.filter(|ca| !ca.is_empty())))),
     }
 }
 
@@ -277,8 +262,9 @@ async fn invoke(account: &Account, function: &str, id: &str, payload: &Value) ->
         return Ok(row);
     }
     // Another function than ours says nothing that could be understood; what it did shows.
-    match describe(account, id).await? {
-        Some((Some(SdkStatus::Active), _)) => Ok(Row::good(id, Outcome::Registered, None)),
+    let found = certificates::describe(account, id).await?;
+    match found.and_then(|found| found.status) {
+        Some(SdkStatus::Active) => Ok(Row::good(id, Outcome::Registered, None)),
         _ => Ok(Row::bad(id, Outcome::Failed, "the function ended well, and the certificate is not ACTIVE")),
     }
 }

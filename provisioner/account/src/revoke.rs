@@ -5,6 +5,7 @@
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
 
+use super::account::existing;
 use super::certificates::{self, Tally};
 use super::setup::signer_ca::{self, Registered};
 use super::{Account, Error as AccountError};
@@ -49,18 +50,13 @@ pub struct Device {
 pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
     let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
-    match principals.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iot:ListThingPrincipals")) {
-        Ok(arns) => {
-            Ok(arns.iter().filter_map(|arn| Some(Arn::parse(arn)?.named("cert")?.to_owned())).collect())
-        }
+    let arns = match account.all("iot:ListThingPrincipals", principals).await {
         // What cannot be the name of a thing is none.
-        Err(error)
-            if error.has_code("ResourceNotFoundException") || error.has_code("InvalidRequestException") =>
-        {
-            Ok(Vec::new())
-        }
-        Err(error) => Err(error),
-    }
+        Err(error) if error.has_code("InvalidRequestException") => None,
+        arns => existing(arns)?,
+    };
+    let arns = arns.unwrap_or_default();
+    Ok(arns.iter().filter_map(|arn| Some(Arn::parse(arn)?.named("cert")?.to_owned())).collect())
 }
 
 impl Device {
@@ -79,14 +75,7 @@ impl Device {
         certificate_id: &str,
         on_disk: Option<Certificate>,
     ) -> Result<Self, AccountError> {
-        let iot = account.iot();
-        let answer = iot.describe_certificate().certificate_id(certificate_id).send().await;
-        let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
-            Ok(answer) => answer.certificate_description,
-            Err(error) if error.has_code("ResourceNotFoundException") => None,
-            Err(error) => return Err(error),
-        };
-        let Some(found) = found else {
+        let Some(found) = certificates::describe(account, certificate_id).await? else {
             return Ok(Self::known(certificate_id, on_disk));
         };
         let status = found.status().map(CertificateStatus::as_str).unwrap_or_default().to_owned();
@@ -94,9 +83,7 @@ impl Device {
             return Err(Error::InTransfer { id: certificate_id.to_owned() }.into());
         }
         let arn = found.certificate_arn().unwrap_or_default().to_owned();
-        let things = iot.list_principal_things().principal(&arn).into_paginator().items().send();
-        let things: Vec<String> =
-            things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
+        let things = certificates::things(account, &arn).await?;
         let stored = || Certificate::from_pem(found.certificate_pem()?.as_bytes()).ok();
         Ok(Self {
             certificate_id: certificate_id.to_owned(),
@@ -143,10 +130,7 @@ impl Device {
     pub async fn detach(&self, account: &Account) -> Result<(), AccountError> {
         for thing in &self.things {
             let request = account.iot().detach_thing_principal().thing_name(thing).principal(&self.arn);
-            match request.send().await.map_err(account.failed("iot:DetachThingPrincipal")) {
-                Err(error) if error.has_code("ResourceNotFoundException") => {}
-                detached => drop(detached?),
-            }
+            account.found("iot:DetachThingPrincipal", request.send().await)?;
         }
         Ok(())
     }

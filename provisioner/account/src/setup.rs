@@ -3,6 +3,7 @@
 //! A first connection takes a chain of links: signer CA → topic rule → permission → function → role. Each file here is
 //! one link: what the account has (`find`), what is to be done about it (`decide`, without I/O), and doing it (`apply`).
 
+use aws_sdk_iot::types::Tag;
 use jitr::iam::{RoleSettings, lambda_role_policy};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::scope::{Arn, Scope};
@@ -320,6 +321,17 @@ fn tags(ca: Option<&str>) -> Vec<(&'static str, &str)> {
 }
 
 /// A string, or a list with the string in it: IAM policies have both.
+/// The tags of a resource of AWS IoT that `action` makes.
+pub(super) fn iot_tags(action: &'static str, ca: Option<&str>) -> Result<Vec<Tag>, AccountError> {
+    let tags = tags(ca).into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+    tags.collect::<Result<_, _>>().map_err(|_| AccountError::Incomplete { action, what: "the key of a tag" })
+}
+
+/// The sentences of what is wrong.
+pub(super) fn wrong(found: &[(bool, &str)]) -> Vec<String> {
+    found.iter().filter(|(wrong, _)| *wrong).map(|(_, what)| (*what).to_owned()).collect()
+}
+
 fn holds(value: &Value, text: &str) -> bool {
     value == text || value.as_array().is_some_and(|values| values.iter().any(|value| value == text))
 }

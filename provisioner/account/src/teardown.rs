@@ -22,6 +22,7 @@ mod unfinished;
 
 use self::find::Maker;
 use self::unfinished::Unfinished;
+use crate::certificates::{self, Listed};
 use crate::{Account, Error as AccountError, Resource, endpoint};
 
 /// Calls at the same time where many resources are asked for their tags.
@@ -181,9 +182,10 @@ impl Plan {
         inventory.permissions = find::permissions(account, &inventory).await?;
         let mut without_ca = Vec::new();
         if !keep.devices {
-            let lists = stream::iter(&inventory.cas).map(|ca| find::certificates(account, ca));
-            let lists: Vec<Vec<String>> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
-            inventory.certificates = lists.into_iter().flatten().collect();
+            let lists = stream::iter(&inventory.cas).map(|ca| certificates::of_ca(account, ca));
+            let lists: Vec<_> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
+            inventory.certificates =
+                lists.into_iter().flatten().map(|listed: Listed| listed.certificate_id).collect();
             let (policies, thing_types) = (inventory.policies(), inventory.thing_types());
             let mut found = find::certificates_without_ca(account, &policies, &thing_types).await?;
             found.extend(Unfinished::of(folder, &scope).read().map_err(Error::File)?);

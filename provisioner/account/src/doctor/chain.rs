@@ -12,7 +12,7 @@ use crate::Error as AccountError;
 use crate::Resource;
 use crate::policy_evaluation::allows;
 use crate::setup::delivery::Feed;
-use crate::setup::{Settings, function, permission, rule, signer_ca};
+use crate::setup::{Settings, function, permission, rule, signer_ca, wrong};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
@@ -46,15 +46,11 @@ pub(super) fn signer(
         }));
         return Finding::wrong(Resource::SignerCa, id, problems).remedy(Remedy::SetUp).mendable();
     };
-    let problems: Vec<String> = [
+    let problems = wrong(&[
         (!registered.active, "is inactive"),
         (!registered.auto_registration, "does not register devices by itself (auto-registration is off)"),
         (registered.template, "has a provisioning template, so AWS publishes no event"),
-    ]
-    .into_iter()
-    .filter(|(wrong, _)| *wrong)
-    .map(|(_, what)| what.to_owned())
-    .collect();
+    ]);
     let end = signer.facts().not_after;
     if !signer.is_valid_at(now) {
         return Finding::wrong(Resource::SignerCa, id, vec![format!("expired on {}", rfc3339(end))])

@@ -8,8 +8,8 @@ use jitr::thing_name::ThingName;
 use time::OffsetDateTime;
 
 use super::finding::{Finding, Remedy};
-use crate::Resource;
-use crate::{Account, Error as AccountError};
+use crate::account::existing;
+use crate::{Account, Error as AccountError, Resource, certificates};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
@@ -48,7 +48,7 @@ pub(super) struct Expected<'a> {
 pub(super) async fn examine(account: &Account, device: &Device, expected: &Expected<'_>) -> Vec<Finding> {
     let (certificate, stored) = match device {
         Device::Board { certificate, stored_name } => (certificate.clone(), stored_name.clone()),
-        Device::Thing(name) => match certificates(account, name).await {
+        Device::Thing(name) => match of_thing(account, name).await {
             Ok(certificates) if certificates.is_empty() => {
                 let found = vec!["has no certificate, or does not exist".to_owned()];
                 return vec![Finding::wrong(Resource::Thing, name, found).remedy(Remedy::Connect)];
@@ -79,14 +79,10 @@ async fn one(
 }
 
 /// The certificates of a thing.
-async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>, AccountError> {
+async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
-    let principals: Vec<String> =
-        match pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingPrincipals")) {
-            Err(error) if error.has_code("ResourceNotFoundException") => return Ok(Vec::new()),
-            principals => principals?,
-        };
+    let principals = existing(account.all("iot:ListThingPrincipals", pages).await)?.unwrap_or_default();
     let mut certificates = Vec::new();
     for id in principals.iter().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
         let answer = iot.describe_certificate().certificate_id(id).send().await;
@@ -104,27 +100,16 @@ async fn certificates(account: &Account, thing: &str) -> Result<Vec<Certificate>
 
 /// What the account knows of a certificate, if it knows it.
 async fn known(account: &Account, id: &str) -> Result<Option<Known>, AccountError> {
-    let iot = account.iot();
-    let answer = iot.describe_certificate().certificate_id(id).send().await;
-    let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
-        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(None),
-        answer => answer?.certificate_description.ok_or(AccountError::Incomplete {
-            action: "iot:DescribeCertificate",
-            what: "what the certificate is",
-        })?,
-    };
+    let Some(found) = certificates::describe(account, id).await? else { return Ok(None) };
     let arn = found.certificate_arn().unwrap_or_default();
-    let policies = iot.list_attached_policies().target(arn).into_paginator().items().send();
-    let policies: Vec<_> =
-        policies.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListAttachedPolicies"))?;
-    let things = iot.list_principal_things().principal(arn).into_paginator().items().send();
-    let things = things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
+    let policies = certificates::policies(account, arn).await?;
+    let things = certificates::things(account, arn).await?;
     let status = found.status().and_then(|status| CertificateStatus::from_name(status.as_str()));
     Ok(Some(Known {
         status: status
             .ok_or(AccountError::Incomplete { action: "iot:DescribeCertificate", what: "the status" })?,
         ca: found.ca_certificate_id.filter(|id| !id.is_empty()),
-        policies: policies.into_iter().filter_map(|policy| policy.policy_name).collect(),
+        policies,
         things,
     }))
 }

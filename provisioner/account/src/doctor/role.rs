@@ -44,25 +44,19 @@ pub(super) async fn examine(
 /// Reads the role and all its policies; `None` if it does not exist.
 async fn read(account: &Account, name: &str) -> Result<Option<Role>, AccountError> {
     let iam = account.iam();
-    let found = match iam.get_role().role_name(name).send().await.map_err(account.failed("iam:GetRole")) {
-        Ok(answer) => answer.role,
-        Err(error) if error.has_code("NoSuchEntity") => None,
-        Err(error) => return Err(error),
-    };
-    let Some(found) = found else { return Ok(None) };
+    let found = account.found("iam:GetRole", iam.get_role().role_name(name).send().await)?;
+    let Some(found) = found.and_then(|answer| answer.role) else { return Ok(None) };
     let mut role =
         Role { trust: document(found.assume_role_policy_document().unwrap_or_default()), ..Role::default() };
     let inline = iam.list_role_policies().role_name(name).into_paginator().items().send();
-    let inline: Vec<String> =
-        inline.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListRolePolicies"))?;
+    let inline = account.all("iam:ListRolePolicies", inline).await?;
     for policy in inline {
         let answer = iam.get_role_policy().role_name(name).policy_name(policy).send().await;
         let answer = answer.map_err(account.failed("iam:GetRolePolicy"))?;
         role.documents.push(document(answer.policy_document()));
     }
     let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
-    let attached: Vec<_> =
-        attached.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListAttachedRolePolicies"))?;
+    let attached = account.all("iam:ListAttachedRolePolicies", attached).await?;
     for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
         match managed(account, arn).await {
             Ok(document) => role.documents.push(document),

@@ -5,6 +5,7 @@ use std::fmt;
 use aws_sdk_iot::types::TopicRule;
 use jitr::scope::Arn;
 
+use crate::account::existing;
 use crate::{Account, Error as AccountError};
 
 /// A queue between the rule and the function, as `infra/template.yaml` puts it there for mass onboarding.
@@ -38,16 +39,8 @@ pub(crate) async fn find(
         return Ok(None);
     }
     let pages = account.lambda().list_event_source_mappings().function_name(function).into_paginator();
-    let mappings: Vec<_> = match pages
-        .items()
-        .send()
-        .collect::<Result<_, _>>()
-        .await
-        .map_err(account.failed("lambda:ListEventSourceMappings"))
-    {
-        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(None),
-        mappings => mappings?,
-    };
+    let mappings = account.all("lambda:ListEventSourceMappings", pages.items().send()).await;
+    let mappings = existing(mappings)?.unwrap_or_default();
     let feeds = mappings.iter().filter_map(|mapping| {
         let source = of_arn(mapping.event_source_arn()?)?;
         let enabled = !matches!(mapping.state()?, "Disabled" | "Disabling" | "Deleting");

@@ -19,14 +19,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Deployed>, AccountError> {
     const ACTION: &str = "lambda:GetFunctionConfiguration";
     let answer = account.lambda().get_function_configuration().function_name(function).send().await;
-    match answer.map_err(account.failed(ACTION)) {
-        Ok(answer) => match Deployed::from_answer(&answer) {
-            Some(deployed) => Ok(Some(deployed)),
-            None => Err(AccountError::Incomplete { action: ACTION, what: "the ARN of the function" }),
-        },
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(error),
-    }
+    let Some(answer) = account.found(ACTION, answer)? else { return Ok(None) };
+    let incomplete = AccountError::Incomplete { action: ACTION, what: "the ARN of the function" };
+    Deployed::from_answer(&answer).ok_or(incomplete).map(Some)
 }
 
 impl Step {

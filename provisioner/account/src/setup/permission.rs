@@ -36,16 +36,9 @@ pub(crate) enum Step {
 pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Value>, AccountError> {
     const ACTION: &str = "lambda:GetPolicy";
     let answer = account.lambda().get_policy().function_name(function).send().await;
-    match answer.map_err(account.failed(ACTION)) {
-        Ok(answer) => {
-            let text = answer.policy().unwrap_or("{}");
-            let policy = serde_json::from_str(text)
-                .map_err(|_| AccountError::Incomplete { action: ACTION, what: "the policy as JSON" })?;
-            Ok(Some(policy))
-        }
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(error),
-    }
+    let Some(answer) = account.found(ACTION, answer)? else { return Ok(None) };
+    let policy = serde_json::from_str(answer.policy().unwrap_or("{}"));
+    policy.map(Some).map_err(|_| AccountError::Incomplete { action: ACTION, what: "the policy as JSON" })
 }
 
 pub(crate) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::link::Link;
-use super::{holds, tags};
+use super::{holds, tags, wrong};
 use crate::Resource;
 use crate::{Account, Error as AccountError};
 
@@ -31,26 +31,15 @@ pub(crate) enum Step {
 /// The role and its inline policy, if they are there.
 pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<Found>, AccountError> {
     let iam = account.iam();
-    let role = async {
-        let answer = iam.get_role().role_name(name).send().await;
-        match answer.map_err(account.failed("iam:GetRole")) {
-            Ok(answer) => Ok(answer.role),
-            Err(error) if error.has_code("NoSuchEntity") => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
+    let role = async { account.found("iam:GetRole", iam.get_role().role_name(name).send().await) };
     let policy = async {
         let answer = iam.get_role_policy().role_name(name).policy_name(INLINE).send().await;
-        match answer.map_err(account.failed("iam:GetRolePolicy")) {
-            Ok(answer) => Ok(Some(document(answer.policy_document()))),
-            Err(error) if error.has_code("NoSuchEntity") => Ok(None),
-            Err(error) => Err(error),
-        }
+        account.found("iam:GetRolePolicy", answer)
     };
     let (role, policy) = tokio::try_join!(role, policy)?;
-    Ok(role.map(|role| Found {
+    Ok(role.and_then(|answer| answer.role).map(|role| Found {
         trust: document(role.assume_role_policy_document().unwrap_or_default()),
-        policy,
+        policy: policy.map(|answer| document(answer.policy_document())),
     }))
 }
 
@@ -81,14 +70,10 @@ impl Step {
     pub(crate) fn link(&self, name: &str) -> Link {
         let changes = match *self {
             Self::Leave | Self::Create => Vec::new(),
-            Self::Mend { trust, policy } => [
+            Self::Mend { trust, policy } => wrong(&[
                 (trust, "Lambda could not take it, now may"),
                 (policy, "its policy was not what the function needs"),
-            ]
-            .into_iter()
-            .filter(|(wrong, _)| *wrong)
-            .map(|(_, what)| what.to_owned())
-            .collect(),
+            ]),
         };
         Link::new(Resource::Role, name, *self != Self::Create, changes)
     }

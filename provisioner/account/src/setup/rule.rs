@@ -7,8 +7,8 @@ use jitr::event::{TOPIC_RULE_SQL as SQL, TOPIC_RULE_SQL_VERSION as SQL_VERSION};
 use super::delivery::Feed;
 use super::link::Link;
 use super::tags;
-use crate::Resource;
-use crate::{Account, Error as AccountError};
+use crate::account::existing;
+use crate::{Account, Error as AccountError, Resource};
 
 const DESCRIPTION: &str = "Forwards boards that a registered CA has signed and that are not known yet";
 
@@ -26,16 +26,8 @@ pub(crate) enum Step {
 pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, AccountError> {
     let answer = account.iot().get_topic_rule().rule_name(name).send().await;
     match answer.map_err(account.failed("iot:GetTopicRule")) {
-        Ok(answer) => Ok(answer.rule),
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
-        Err(error) if error.has_code("UnauthorizedException") => {
-            if is_listed(account, name).await? {
-                Err(error)
-            } else {
-                Ok(None)
-            }
-        }
-        Err(error) => Err(error),
+        Err(error) if error.has_code("UnauthorizedException") && !is_listed(account, name).await? => Ok(None),
+        answer => Ok(existing(answer)?.and_then(|answer| answer.rule)),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The signer CA in the account: registered, active, registering boards by itself, without a provisioning template.
 
 use aws_sdk_iot::operation::describe_ca_certificate::DescribeCaCertificateOutput;
-use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateMode, Tag};
+use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateMode};
 
 use super::link::Link;
-use super::{Error, SignerCa, tags};
+use super::{Error, SignerCa, iot_tags, wrong};
 use crate::Resource;
 use crate::{Account, Error as AccountError};
 
@@ -31,11 +31,7 @@ pub(crate) enum Step {
 /// The signer CA in the account, if it is there; found by its certificate id.
 pub(crate) async fn find(account: &Account, id: &str) -> Result<Option<Registered>, AccountError> {
     let answer = account.iot().describe_ca_certificate().certificate_id(id).send().await;
-    match answer.map_err(account.failed("iot:DescribeCACertificate")) {
-        Ok(answer) => Ok(Some(registered(&answer))),
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(account.found("iot:DescribeCACertificate", answer)?.map(|answer| registered(&answer)))
 }
 
 fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
@@ -68,18 +64,14 @@ impl Step {
     pub(crate) fn link(self, id: &str, sni_only: bool) -> Link {
         let changes = match self {
             Self::Leave(_) | Self::Register => Vec::new(),
-            Self::Mend(found) => [
+            Self::Mend(found) => wrong(&[
                 (!found.active, "was inactive, becomes active"),
                 (!found.auto_registration, "auto-registration was off, goes on"),
                 (
                     found.template,
                     "has a provisioning template, which is removed: with it no event is published",
                 ),
-            ]
-            .into_iter()
-            .filter(|(wrong, _)| *wrong)
-            .map(|(_, what)| what.to_owned())
-            .collect(),
+            ]),
         };
         let mut link = Link::new(Resource::SignerCa, id, self != Self::Register, changes);
         if let (
@@ -114,14 +106,8 @@ async fn register(
     signer: &SignerCa<'_>,
     verification: Option<&str>,
 ) -> Result<(), AccountError> {
-    let tags = tags(Some(signer.id))
-        .into_iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| AccountError::Incomplete {
-            action: "iot:RegisterCACertificate",
-            what: "the key of a tag",
-        })?;
+    const ACTION: &str = "iot:RegisterCACertificate";
+    let tags = iot_tags(ACTION, Some(signer.id))?;
     let answer = account
         .iot()
         .register_ca_certificate()
@@ -133,7 +119,7 @@ async fn register(
         .set_tags(Some(tags))
         .send()
         .await
-        .map_err(account.failed("iot:RegisterCACertificate"));
+        .map_err(account.failed(ACTION));
     match answer {
         Ok(_) => Ok(()),
         // It was not in this account when it was looked for.

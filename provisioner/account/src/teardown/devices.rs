@@ -8,7 +8,7 @@ use jitr::name::ThingTypeName;
 use jitr::thing_name::{ThingName, ThingNameSource};
 
 use super::Outcome;
-use crate::{Account, Error as AccountError};
+use crate::{Account, Error as AccountError, certificates};
 
 /// Detaching takes effect a little later: how often, and after which pause, removing is tried again.
 const ATTEMPTS: u32 = 8;
@@ -21,21 +21,12 @@ pub(super) async fn remove(
     thing_types: &[ThingTypeName],
 ) -> Result<Outcome, AccountError> {
     let iot = account.iot();
-    let answer = iot.describe_certificate().certificate_id(id).send().await;
-    let found = match answer.map_err(account.failed("iot:DescribeCertificate")) {
-        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(Outcome::Gone),
-        answer => answer?
-            .certificate_description
-            .unwrap_or_else(|| aws_sdk_iot::types::CertificateDescription::builder().build()),
-    };
+    let Some(found) = certificates::describe(account, id).await? else { return Ok(Outcome::Gone) };
     if found.status() == Some(&CertificateStatus::PendingTransfer) {
         return Ok(Outcome::Kept("is being transferred to another account".to_owned()));
     }
     let arn = found.certificate_arn().unwrap_or_default();
-    let things = iot.list_principal_things().principal(arn).into_paginator().items().send();
-    let things: Vec<String> =
-        things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
-    for thing in &things {
+    for thing in certificates::things(account, arn).await? {
         let request = iot.detach_thing_principal().thing_name(thing).principal(arn);
         request.send().await.map_err(account.failed("iot:DetachThingPrincipal"))?;
     }
@@ -45,10 +36,7 @@ pub(super) async fn remove(
             remove_thing(account, name.as_str(), thing_types).await?;
         }
     }
-    let policies = iot.list_attached_policies().target(arn).into_paginator().items().send();
-    let policies: Vec<_> =
-        policies.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListAttachedPolicies"))?;
-    for policy in policies.iter().filter_map(|policy| policy.policy_name()) {
+    for policy in certificates::policies(account, arn).await? {
         let request = iot.detach_policy().policy_name(policy).target(arn);
         request.send().await.map_err(account.failed("iot:DetachPolicy"))?;
     }
@@ -74,13 +62,9 @@ async fn remove_thing(
 ) -> Result<(), AccountError> {
     let iot = account.iot();
     let answer = iot.describe_thing().thing_name(name).send().await;
-    let thing = match answer.map_err(account.failed("iot:DescribeThing")) {
-        Err(error) if error.has_code("ResourceNotFoundException") => return Ok(()),
-        answer => answer?,
-    };
+    let Some(thing) = account.found("iot:DescribeThing", answer)? else { return Ok(()) };
     let principals = iot.list_thing_principals().thing_name(name).into_paginator().items().send();
-    let principals: Vec<String> =
-        principals.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingPrincipals"))?;
+    let principals = account.all("iot:ListThingPrincipals", principals).await?;
     let ours = thing_types.iter().any(|ours| thing.thing_type_name() == Some(ours.as_str()));
     if !ours || !principals.is_empty() {
         return Ok(());

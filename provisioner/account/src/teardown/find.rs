@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use aws_sdk_iot::types::Tag;
 use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
@@ -11,8 +10,9 @@ use jitr::registry::aws;
 use serde_json::Value;
 
 use super::{Inventory, SIDE_BY_SIDE};
+use crate::account::existing;
 use crate::setup::{self, function::Deployed, permission};
-use crate::{Account, Error as AccountError};
+use crate::{Account, Error as AccountError, certificates};
 
 /// A topic rule of ours.
 #[derive(Clone, Debug)]
@@ -47,15 +47,12 @@ pub(super) enum Maker {
 /// Who made an AWS IoT resource, if one of ours did. Nobody made one that is gone.
 async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, AccountError> {
     let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().items().send();
-    match pages.collect::<Result<Vec<Tag>, _>>().await.map_err(account.failed("iot:ListTagsForResource")) {
-        Ok(tags) => Ok(tags.iter().find_map(|tag| match (tag.key(), tag.value().unwrap_or_default()) {
-            (setup::CREATED_BY, setup::TOOL) => Some(Maker::Tool),
-            (setup::CREATED_BY, aws::FUNCTION) => Some(Maker::Function),
-            _ => None,
-        })),
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(error),
-    }
+    let tags = existing(account.all("iot:ListTagsForResource", pages).await)?.unwrap_or_default();
+    Ok(tags.iter().find_map(|tag| match (tag.key(), tag.value().unwrap_or_default()) {
+        (setup::CREATED_BY, setup::TOOL) => Some(Maker::Tool),
+        (setup::CREATED_BY, aws::FUNCTION) => Some(Maker::Function),
+        _ => None,
+    }))
 }
 
 /// Of pairs of name and ARN, those of ours, in their order.
@@ -74,15 +71,11 @@ struct Made {
     maker: Maker,
 }
 
-fn pair(name: Option<String>, arn: Option<String>) -> Option<(String, String)> {
-    name.zip(arn)
-}
-
 pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_topic_rules().into_paginator().items().send();
-    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListTopicRules"))?;
-    let all = all.into_iter().filter_map(|rule| pair(rule.rule_name, rule.rule_arn)).collect();
+    let all = account.all("iot:ListTopicRules", pages).await?;
+    let all = all.into_iter().filter_map(|rule| rule.rule_name.zip(rule.rule_arn)).collect();
     let mut rules = Vec::new();
     for Made { name, arn, .. } in made(account, all).await? {
         let rule = setup::rule::find(account, &name).await?;
@@ -96,25 +89,24 @@ pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> 
 pub(super) async fn cas(account: &Account) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_ca_certificates().into_paginator().items().send();
-    let all: Vec<_> =
-        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCACertificates"))?;
-    let all = all.into_iter().filter_map(|ca| pair(ca.certificate_id, ca.certificate_arn)).collect();
+    let all = account.all("iot:ListCACertificates", pages).await?;
+    let all = all.into_iter().filter_map(|ca| ca.certificate_id.zip(ca.certificate_arn)).collect();
     Ok(made(account, all).await?.into_iter().map(|made| made.name).collect())
 }
 
 pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker)>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_policies().into_paginator().items().send();
-    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPolicies"))?;
-    let all = all.into_iter().filter_map(|policy| pair(policy.policy_name, policy.policy_arn)).collect();
+    let all = account.all("iot:ListPolicies", pages).await?;
+    let all = all.into_iter().filter_map(|policy| policy.policy_name.zip(policy.policy_arn)).collect();
     Ok(named(made(account, all).await?))
 }
 
 pub(super) async fn thing_types(account: &Account) -> Result<Vec<(ThingTypeName, Maker)>, AccountError> {
     let iot = account.iot();
     let pages = iot.list_thing_types().into_paginator().items().send();
-    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListThingTypes"))?;
-    let all = all.into_iter().filter_map(|found| pair(found.thing_type_name, found.thing_type_arn)).collect();
+    let all = account.all("iot:ListThingTypes", pages).await?;
+    let all = all.into_iter().filter_map(|found| found.thing_type_name.zip(found.thing_type_arn)).collect();
     Ok(named(made(account, all).await?))
 }
 
@@ -125,21 +117,14 @@ fn named<N: FromStr>(made: Vec<Made>) -> Vec<(N, Maker)> {
 pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, AccountError> {
     let lambda = account.lambda();
     let pages = lambda.list_functions().into_paginator().items().send();
-    let all: Vec<_> =
-        pages.collect::<Result<_, _>>().await.map_err(account.failed("lambda:ListFunctions"))?;
-    let all = all.into_iter().filter_map(|function| pair(function.function_name, function.function_arn));
+    let all = account.all("lambda:ListFunctions", pages).await?;
+    let all = all.into_iter().filter_map(|function| function.function_name.zip(function.function_arn));
     let asked = stream::iter(all.collect::<Vec<_>>()).map(|(name, arn)| {
         let lambda = &lambda;
         async move {
             let answer = lambda.list_tags().resource(&arn).send().await;
-            let ours = match answer.map_err(account.failed("lambda:ListTags")) {
-                Ok(answer) => {
-                    answer.tags().is_some_and(|tags| tags.iter().any(|(key, value)| is_ours(key, value)))
-                }
-                Err(error) if error.has_code("ResourceNotFoundException") => false,
-                Err(error) => return Err(error),
-            };
-            if !ours {
+            let tags = account.found("lambda:ListTags", answer)?.and_then(|answer| answer.tags);
+            if !tags.is_some_and(|tags| tags.iter().any(|(key, value)| is_ours(key, value))) {
                 return Ok(None);
             }
             let deployed = setup::deploy::find(account, &name).await?;
@@ -159,17 +144,14 @@ fn registration(deployed: &Deployed) -> Option<Registration> {
 pub(super) async fn roles(account: &Account) -> Result<Vec<String>, AccountError> {
     let iam = account.iam();
     let pages = iam.list_roles().into_paginator().items().send();
-    let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(account.failed("iam:ListRoles"))?;
+    let all = account.all("iam:ListRoles", pages).await?;
     let all = all.into_iter().map(|role| role.role_name).filter(|name| name.ends_with(setup::ROLE_SUFFIX));
     let asked = stream::iter(all.collect::<Vec<_>>()).map(|name| {
         let iam = &iam;
         async move {
             let pages = iam.list_role_tags().role_name(&name).into_paginator().items().send();
-            match pages.collect::<Result<Vec<_>, _>>().await.map_err(account.failed("iam:ListRoleTags")) {
-                Ok(tags) => Ok(tags.iter().any(|tag| is_ours(tag.key(), tag.value())).then_some(name)),
-                Err(error) if error.has_code("NoSuchEntity") => Ok(None),
-                Err(error) => Err(error),
-            }
+            let tags = existing(account.all("iam:ListRoleTags", pages).await)?.unwrap_or_default();
+            Ok::<_, AccountError>(tags.iter().any(|tag| is_ours(tag.key(), tag.value())).then_some(name))
         }
     });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
@@ -203,15 +185,6 @@ fn lets_in(policy: &Value, rule: &Rule) -> bool {
     })
 }
 
-/// The ids of the certificates that a CA signed.
-pub(super) async fn certificates(account: &Account, ca: &str) -> Result<Vec<String>, AccountError> {
-    let iot = account.iot();
-    let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().items().send();
-    let all: Vec<_> =
-        pages.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListCertificatesByCA"))?;
-    Ok(all.into_iter().filter_map(|certificate| certificate.certificate_id).collect())
-}
-
 /// The ids of the certificates that were registered without their CA, as far as they bear the marks of this tool: a policy
 /// of ours, and a thing of a type of ours.
 pub(super) async fn certificates_without_ca(
@@ -223,31 +196,17 @@ pub(super) async fn certificates_without_ca(
     for policy in policies {
         let request = account.iot().list_targets_for_policy().policy_name(policy.as_str());
         let targets = request.into_paginator().items().send();
-        let targets: Vec<String> =
-            match targets.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListTargetsForPolicy"))
-            {
-                Err(error) if error.has_code("ResourceNotFoundException") => continue,
-                targets => targets?,
-            };
-        candidates.extend(targets.into_iter().filter(|arn| arn.contains(":cert/")));
+        let targets = existing(account.all("iot:ListTargetsForPolicy", targets).await)?;
+        candidates.extend(targets.into_iter().flatten().filter(|arn| arn.contains(":cert/")));
     }
     let asked = stream::iter(candidates).map(|arn| async move {
-        let ours = is_without_ca(account, &arn).await? && has_thing_of(account, &arn, thing_types).await?;
         let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let found = certificates::describe(account, &id).await?;
+        let without_ca = found.is_some_and(|found| found.ca_certificate_id.unwrap_or_default().is_empty());
+        let ours = without_ca && has_thing_of(account, &arn, thing_types).await?;
         Ok::<_, AccountError>(ours.then_some(id))
     });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
-}
-
-async fn is_without_ca(account: &Account, arn: &str) -> Result<bool, AccountError> {
-    let id = arn.rsplit('/').next().unwrap_or_default();
-    let answer = account.iot().describe_certificate().certificate_id(id).send().await;
-    match answer.map_err(account.failed("iot:DescribeCertificate")) {
-        Err(error) if error.has_code("ResourceNotFoundException") => Ok(false),
-        answer => Ok(answer?
-            .certificate_description
-            .is_some_and(|found| found.ca_certificate_id.unwrap_or_default().is_empty())),
-    }
 }
 
 async fn has_thing_of(
@@ -255,17 +214,11 @@ async fn has_thing_of(
     principal: &str,
     thing_types: &[ThingTypeName],
 ) -> Result<bool, AccountError> {
-    let iot = account.iot();
-    let things = iot.list_principal_things().principal(principal).into_paginator().items().send();
-    let things: Vec<String> =
-        things.collect::<Result<_, _>>().await.map_err(account.failed("iot:ListPrincipalThings"))?;
-    for thing in things {
-        let answer = iot.describe_thing().thing_name(thing).send().await;
-        let thing = match answer.map_err(account.failed("iot:DescribeThing")) {
-            Err(error) if error.has_code("ResourceNotFoundException") => continue,
-            answer => answer?,
-        };
-        if thing_types.iter().any(|ours| thing.thing_type_name() == Some(ours.as_str())) {
+    for thing in certificates::things(account, principal).await? {
+        let answer = account.iot().describe_thing().thing_name(thing).send().await;
+        let thing = account.found("iot:DescribeThing", answer)?;
+        let of_type = thing.as_ref().and_then(|thing| thing.thing_type_name());
+        if thing_types.iter().any(|ours| of_type == Some(ours.as_str())) {
             return Ok(true);
         }
     }
