@@ -139,7 +139,7 @@ pub enum Command {
     /// Print, search, export or check the ledger of every attempt at a board
     Ledger(ledger::Arguments),
     /// Read a board and show what is on it
-    Inspect(inspect::Arguments),
+    Inspect(provision::Choice),
     /// Put certificates that are on disk into the account (multi-account registration)
     Register(register::Arguments),
     /// List the devices' certificates, and where disk, ledger and account differ
@@ -287,7 +287,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Provision(arguments) => provision::run(arguments, &Context::new(cli.global)?).await?,
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
-        Command::Inspect(arguments) => inspect::run(&arguments, &Context::new(cli.global)?)?,
+        Command::Inspect(choice) => inspect::run(&choice, &Context::new(cli.global)?)?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Revoke(arguments) => revoke::run(&arguments, &Context::new(cli.global)?).await?,

@@ -99,8 +99,7 @@ impl Diagnosis {
 /// # Errors
 /// Only if the default settings of the workflow are no settings: a fault of the program.
 pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnosis, AccountError> {
-    let defaults = RegistrationSettings::zero_touch()
-        .map_err(|source| AccountError::Setup(setup::Error::DevicePolicy { source }))?;
+    let defaults = setup::defaults()?;
     let (scope, host) = tokio::join!(account.scope(), endpoint(account));
     let scope = match scope {
         Ok(scope) => scope,

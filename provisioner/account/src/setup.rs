@@ -6,6 +6,7 @@
 use aws_sdk_iot::types::Tag;
 use jitr::iam::{RoleSettings, lambda_role_policy};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::registration::Settings as Registration;
 use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 
@@ -321,6 +322,14 @@ fn tags(ca: Option<&str>) -> Vec<(&'static str, &str)> {
 }
 
 /// A string, or a list with the string in it: IAM policies have both.
+/// What devices are registered with, unless settings say otherwise.
+///
+/// # Errors
+/// [`Error::DevicePolicy`].
+pub fn defaults() -> Result<Registration, AccountError> {
+    Registration::zero_touch().map_err(|source| Error::DevicePolicy { source }.into())
+}
+
 /// The tags of a resource of AWS IoT that `action` makes.
 pub(super) fn iot_tags(action: &'static str, ca: Option<&str>) -> Result<Vec<Tag>, AccountError> {
     let tags = tags(ca).into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());

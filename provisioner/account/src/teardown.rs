@@ -23,6 +23,7 @@ mod unfinished;
 use self::find::Maker;
 use self::unfinished::Unfinished;
 use crate::certificates::{self, Listed};
+use crate::setup;
 use crate::{Account, Error as AccountError, Resource, endpoint};
 
 /// Calls at the same time where many resources are asked for their tags.
@@ -192,8 +193,7 @@ impl Plan {
             without_ca.extend(found);
             inventory.certificates.extend(without_ca.iter().cloned());
         }
-        let defaults = Registration::zero_touch()
-            .map_err(|source| AccountError::Setup(super::setup::Error::DevicePolicy { source }))?;
+        let defaults = setup::defaults()?;
         Ok(Self { scope, items: items(inventory, keep, &defaults), without_ca })
     }
 

@@ -1,13 +1,14 @@
 //! What happens around the certificates: firmware before, application and Wi-Fi credentials after.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use device_pki::key::Passphrase;
 use tokio::task;
 
-use super::{Context, Error};
+use super::context::joined;
+use super::{Context, Error, prompt};
 use iot_kit::disk::{self, Disk, Firmware};
 use iot_kit::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
 use iot_kit::{Kit, ports};
@@ -41,8 +42,8 @@ pub(super) struct Wifi {
     #[arg(long = "ssid", alias = "wifi-ssid", value_name = "NAME")]
     pub(super) wifi_ssid: Option<String>,
     /// Authentication of the Wi-Fi network [default: wpa-psk]
-    #[arg(long = "auth", alias = "wifi-auth", value_enum, value_name = "KIND", requires = "wifi_ssid")]
-    wifi_auth: Option<WifiAuth>,
+    #[arg(long = "auth", alias = "wifi-auth", value_parser = authentication(), value_name = "KIND", requires = "wifi_ssid")]
+    wifi_auth: Option<Authentication>,
     /// File with the passphrase [default: MICROCHIP_IOT_PSK, or a prompt]
     #[arg(long, value_name = "FILE", requires = "wifi_ssid")]
     psk_file: Option<PathBuf>,
@@ -56,42 +57,18 @@ pub(super) struct DiskOption {
     pub(super) disk: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum WifiAuth {
-    Open,
-    WpaPsk,
-    Wep,
-    #[value(name = "ieee802.1x")]
-    Ieee8021x,
-}
+const AUTHENTICATIONS: [(&str, Authentication); 4] = [
+    ("open", Authentication::Open),
+    ("wpa-psk", Authentication::WpaPsk),
+    ("wep", Authentication::Wep),
+    ("ieee802.1x", Authentication::Ieee8021x),
+];
 
-impl From<WifiAuth> for Authentication {
-    fn from(kind: WifiAuth) -> Self {
-        match kind {
-            WifiAuth::Open => Self::Open,
-            WifiAuth::WpaPsk => Self::WpaPsk,
-            WifiAuth::Wep => Self::Wep,
-            WifiAuth::Ieee8021x => Self::Ieee8021x,
-        }
-    }
-}
-
-/// A secret from the command line; never printed.
-#[derive(Clone)]
-struct Passphrase(String);
-
-impl FromStr for Passphrase {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
+fn authentication() -> impl TypedValueParser<Value = Authentication> {
+    PossibleValuesParser::new(AUTHENTICATIONS.map(|(name, _)| name)).try_map(|name| {
+        let known = AUTHENTICATIONS.into_iter().find(|(known, _)| *known == name);
+        known.map(|(_, kind)| kind).ok_or("no kind of authentication")
+    })
 }
 
 impl Wifi {
@@ -105,7 +82,7 @@ impl Wifi {
         context: &Context,
     ) -> Result<Option<Credentials>, Error> {
         let Some(ssid) = &self.wifi_ssid else { return Ok(None) };
-        let authentication = self.wifi_auth.map_or(Authentication::WpaPsk, Into::into);
+        let authentication = self.wifi_auth.unwrap_or(Authentication::WpaPsk);
         let secret = match (authentication, given, &self.psk_file) {
             (_, Some(secret), _) => {
                 context.note(format_args!(
@@ -118,7 +95,7 @@ impl Wifi {
             (Authentication::Open, None, None) => String::new(),
             (_, None, None) => match std::env::var(PASSPHRASE_VARIABLE) {
                 Ok(secret) => secret,
-                Err(_) if context.can_ask() => context.secret(&format!("Passphrase of {ssid}"))?,
+                Err(_) if context.global.can_ask() => prompt::secret(&format!("Passphrase of {ssid}"))?,
                 Err(_) => {
                     return Err(Error::usage(
                         format!("there is no passphrase for the network {ssid}"),
@@ -175,7 +152,9 @@ impl FirmwareAndWifi {
         Ok(Around {
             before: read(&self.provision_firmware)?,
             after: read(&self.application_firmware)?,
-            wifi: self.wifi.credentials(self.wifi_psk.as_ref().map(|p| p.0.clone()), context)?,
+            wifi: self
+                .wifi
+                .credentials(self.wifi_psk.as_ref().map(|psk| psk.reveal().to_owned()), context)?,
             disk: self.disk.clone(),
         })
     }
@@ -306,8 +285,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, iot_kit::Error> + Send + 'static,
 ) -> Result<T, Error> {
     let _progress = context.progress(what);
-    match task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    Ok(joined(task::spawn_blocking(work).await)?)
 }

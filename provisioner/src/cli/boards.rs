@@ -16,7 +16,7 @@ pub(super) fn run(context: &Context) -> Result<(), Error> {
         );
     }
     for kit in &kits {
-        context.result(kit, kit);
+        context.show(kit);
     }
     Ok(())
 }

@@ -116,8 +116,12 @@ fn create(names: &Names, context: &Context) -> Result<(), Error> {
     for name in &created.set_aside {
         context.note(format_args!("kept the old file as {name}"));
     }
-    let done = Done { home: context.home.root().display().to_string(), created };
-    context.result(&done, &done);
+    let home = context.home.root().display().to_string();
+    let said = match created.made.as_slice() {
+        [] => format!("unchanged: the certificate authority in {home} is valid"),
+        made => format!("made {} in {home}", made.join(", ")),
+    };
+    context.result(said, &Done { home, created });
     Ok(())
 }
 
@@ -126,16 +130,6 @@ struct Done {
     home: String,
     #[serde(flatten)]
     created: creation::Created,
-}
-
-impl fmt::Display for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.created.made.is_empty() {
-            write!(f, "unchanged: the certificate authority in {} is valid", self.home)
-        } else {
-            write!(f, "made {} in {}", self.created.made.join(", "), self.home)
-        }
-    }
 }
 
 /// Encrypts the key files of the home, those of retired signers too: they sign revocation lists. What is encrypted already
@@ -198,7 +192,7 @@ fn show(context: &Context) -> Result<(), Error> {
         signer: authority(Role::Signer, chain.signer())?,
         now,
     };
-    context.result(&shown, &shown);
+    context.show(&shown);
     retired::show(context, &shown.root, now)
 }
 

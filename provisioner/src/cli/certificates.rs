@@ -1,11 +1,9 @@
 //! `certificates`: every device's certificate, with its status, and where disk, ledger and account differ.
 
-use std::fmt;
-
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::{Context, Output};
+use super::Context;
 use crate::cli::Error;
 use crate::state::audit;
 use crate::state::authorities::{self, Authority};
@@ -72,12 +70,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     };
     let mut devices = inventory::devices(&sources, OffsetDateTime::now_utc());
     devices.retain(wanted);
-    if devices.is_empty() {
-        context.note("no certificates");
-    } else if context.global.output.unwrap_or_default() == Output::Human {
-        context.result(Head, &());
-    }
-    devices.iter().for_each(|device| context.result(Row(device), device));
+    let (thing, id, status, signer) = ("THING", "CERTIFICATE", "STATUS", "SIGNER");
+    let (expires, ledger) = ("EXPIRES", "LEDGER");
+    let head =
+        format!("{thing:<40}  {id:<12}  {status:<18}  {signer:<8}  {expires:<10}  {ledger:<22}  DIFFERENCES");
+    context.table("no certificates", &head, &devices, row);
     Ok(())
 }
 
@@ -97,40 +94,23 @@ async fn in_account(context: &Context, authorities: &[Authority]) -> Result<InAc
     Ok(found)
 }
 
-struct Head;
-struct Row<'a>(&'a Device);
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (thing, id, status, signer) = ("THING", "CERTIFICATE", "STATUS", "SIGNER");
-        let (expires, ledger) = ("EXPIRES", "LEDGER");
-        write!(
-            f,
-            "{thing:<40}  {id:<12}  {status:<18}  {signer:<8}  {expires:<10}  {ledger:<22}  DIFFERENCES"
-        )
-    }
-}
-
-impl fmt::Display for Row<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let device = self.0;
-        let short = |text: &Option<String>, length: usize| {
-            text.as_ref().map_or("-".to_owned(), |text| text.chars().take(length).collect())
-        };
-        let ledger = device
-            .ledger
-            .as_ref()
-            .map_or("-".to_owned(), |entry| format!("{} {}", entry.when.date(), entry.result.word()));
-        let differences: Vec<_> = device.differences.iter().map(|found| Difference::text(*found)).collect();
-        let line = format!(
-            "{:<40}  {:.12}  {:<18}  {:<8}  {:<10}  {ledger:<22}  {}",
-            device.thing_name.as_deref().unwrap_or("-"),
-            device.certificate_id,
-            device.status.as_deref().unwrap_or("-"),
-            short(&device.signer, 8),
-            short(&device.expires, 10),
-            differences.join("; ")
-        );
-        f.write_str(line.trim_end())
-    }
+fn row(device: &Device) -> String {
+    let short = |text: &Option<String>, length: usize| {
+        text.as_ref().map_or("-".to_owned(), |text| text.chars().take(length).collect())
+    };
+    let ledger = device
+        .ledger
+        .as_ref()
+        .map_or("-".to_owned(), |entry| format!("{} {}", entry.when.date(), entry.result.word()));
+    let differences: Vec<_> = device.differences.iter().map(|found| Difference::text(*found)).collect();
+    let line = format!(
+        "{:<40}  {:.12}  {:<18}  {:<8}  {:<10}  {ledger:<22}  {}",
+        device.thing_name.as_deref().unwrap_or("-"),
+        device.certificate_id,
+        device.status.as_deref().unwrap_or("-"),
+        short(&device.signer, 8),
+        short(&device.expires, 10),
+        differences.join("; ")
+    );
+    line.trim_end().to_owned()
 }

@@ -68,6 +68,27 @@ impl Context {
         };
     }
 
+    /// A result that is shown to people as it says itself.
+    pub fn show(&self, result: &(impl std::fmt::Display + Serialize)) {
+        self.result(result, result);
+    }
+
+    /// A table: `head` for people alone, then a line for each row; without rows, the note that says so.
+    pub(super) fn table<T: Serialize>(
+        &self,
+        none: &str,
+        head: &str,
+        rows: &[T],
+        line: impl Fn(&T) -> String,
+    ) {
+        if rows.is_empty() {
+            self.note(none);
+        } else if self.global.output.unwrap_or_default() == Output::Human {
+            self.result(head, &());
+        }
+        rows.iter().for_each(|row| self.result(line(row), row));
+    }
+
     /// Something worth knowing while it runs; stderr.
     pub fn note(&self, text: impl std::fmt::Display) {
         let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -91,6 +112,11 @@ impl Context {
         });
         Progress { bar, starter: Some(starter) }
     }
+}
+
+/// What a task ended with. Its panic goes on here.
+pub(super) fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Work under way; dropping it wipes its line.

@@ -110,7 +110,7 @@ fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
             _ => finding.remedy.as_ref().map(remedy),
         };
         let branch = Branch { finding, help, last: index == last };
-        context.result(&branch, &branch);
+        context.show(&branch);
     }
 }
 

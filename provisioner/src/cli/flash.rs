@@ -1,6 +1,5 @@
 //! `flash`: puts a program into a kit's microcontroller through the kit's disk.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -37,7 +36,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     let bytes = firmware.size();
     let kit = arguments.disk.program(context, firmware, kit).await?;
     let done = Done { port: kit.port, usb_serial: kit.serial, file: arguments.file, bytes };
-    context.result(&done, &done);
+    let Done { file, bytes, .. } = &done;
+    let kit = done.usb_serial.as_ref().unwrap_or(&done.port);
+    context.result(format_args!("programmed {kit} with {} ({bytes} bytes)", file.display()), &done);
     Ok(())
 }
 
@@ -47,11 +48,4 @@ struct Done {
     usb_serial: Option<String>,
     file: PathBuf,
     bytes: usize,
-}
-
-impl fmt::Display for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kit = self.usb_serial.as_deref().unwrap_or(&self.port);
-        write!(f, "programmed {kit} with {} ({} bytes)", self.file.display(), self.bytes)
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use clap::Args;
 use serde::Serialize;
 
 use super::{Context, provision::Choice};
@@ -10,22 +9,14 @@ use crate::cli::Error;
 use crate::work::inspection::{self, Inspection};
 use iot_kit::{Session, ports};
 
-/// Arguments of `inspect`.
-#[derive(Debug, Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    choice: Choice,
-}
-
 /// Reads a board and prints what is on it; nothing on it is changed.
 ///
 /// # Errors
 /// Those of the board.
-pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    let kit = arguments.choice.kit(context)?;
+pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
+    let kit = choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
-    let shown = Shown { usb_serial: kit.serial, inspection: inspection::inspect(&mut session)? };
-    context.result(&shown, &shown);
+    context.show(&Shown { usb_serial: kit.serial, inspection: inspection::inspect(&mut session)? });
     Ok(())
 }
 

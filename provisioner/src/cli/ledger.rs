@@ -1,6 +1,5 @@
 //! `ledger`: every attempt at a board, as a table, as CSV, and checked for keys and serial numbers seen twice.
 
-use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -26,18 +25,15 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write the attempts as a table for spreadsheets
-    Export(Export),
+    Export {
+        /// CSV file to write; `-` is the standard output
+        #[arg(long, value_name = "FILE")]
+        csv: PathBuf,
+        #[command(flatten)]
+        search: Search,
+    },
     /// Look for keys and serial numbers that belong to more than one board
     Check,
-}
-
-#[derive(Debug, Args)]
-struct Export {
-    /// CSV file to write; `-` is the standard output
-    #[arg(long, value_name = "FILE")]
-    csv: PathBuf,
-    #[command(flatten)]
-    search: Search,
 }
 
 #[derive(Debug, Args)]
@@ -57,18 +53,6 @@ struct Search {
     /// Only attempts at this station
     #[arg(long, value_name = "NAME")]
     station: Option<String>,
-}
-
-impl From<&Search> for Filter {
-    fn from(search: &Search) -> Self {
-        Self {
-            serial: search.serial.clone(),
-            thing: search.thing.clone(),
-            since: search.since.map(|since| since.seen_from(OffsetDateTime::now_utc())),
-            result: search.result,
-            station: search.station.clone(),
-        }
-    }
 }
 
 /// What a check of the ledger can find.
@@ -93,28 +77,29 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
     }
     match &arguments.command {
         None => {
-            print(&chosen(&entries, &arguments.search), context);
+            let (when, station, kit, element) = ("WHEN (UTC)", "STATION", "KIT", "SECURE ELEMENT");
+            let (result, time) = ("RESULT", "TIME");
+            let head = format!(
+                "{when:<19}  {station:<12}  {kit:<20}  {element:<18}  {result:<11}  {time:>7}  THING"
+            );
+            let chosen = chosen(&entries, &arguments.search);
+            context.table("no attempts", &head, &chosen, |entry| row(entry));
             Ok(())
         }
-        Some(Command::Export(export)) => write(&chosen(&entries, &export.search), &export.csv),
+        Some(Command::Export { csv, search }) => write(&chosen(&entries, search), csv),
         Some(Command::Check) => report(&check(&entries), entries.len(), context),
     }
 }
 
 fn chosen<'a>(entries: &'a [Entry], search: &Search) -> Vec<&'a Entry> {
-    let filter = Filter::from(search);
+    let filter = Filter {
+        serial: search.serial.clone(),
+        thing: search.thing.clone(),
+        since: search.since.map(|since| since.seen_from(OffsetDateTime::now_utc())),
+        result: search.result,
+        station: search.station.clone(),
+    };
     entries.iter().filter(|entry| filter.matches(entry)).collect()
-}
-
-fn print(entries: &[&Entry], context: &Context) {
-    if entries.is_empty() {
-        context.note("no attempts");
-    } else if context.global.output.unwrap_or_default() == super::Output::Human {
-        context.result(Head, &());
-    }
-    for entry in entries {
-        context.result(Row(entry), entry);
-    }
 }
 
 fn write(entries: &[&Entry], file: &Path) -> Result<(), Error> {
@@ -130,7 +115,9 @@ fn write(entries: &[&Entry], file: &Path) -> Result<(), Error> {
 
 fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<(), Error> {
     for finding in findings {
-        context.result(Shown(finding), finding);
+        let Finding { what, value, with, partners } = finding;
+        let (what, with, partners) = (what.name(), with.name(), partners.join(", "));
+        context.result(format_args!("{what} {value} was seen with {with} {partners}"), finding);
     }
     if findings.is_empty() {
         context.note(format_args!("{attempts} attempts: every key and serial number belongs to one board"));
@@ -139,37 +126,15 @@ fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<()
     Err(Error::Ledger(Doubled { findings: findings.len() }))
 }
 
-struct Head;
-struct Row<'a>(&'a Entry);
-struct Shown<'a>(&'a Finding);
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (when, station, kit, element) = ("WHEN (UTC)", "STATION", "KIT", "SECURE ELEMENT");
-        write!(
-            f,
-            "{when:<19}  {station:<12}  {kit:<20}  {element:<18}  {:<11}  {:>7}  THING",
-            "RESULT", "TIME"
-        )
-    }
-}
-
-impl fmt::Display for Row<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = self.0;
-        let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
-        let (date, time) = (entry.when.date(), entry.when.time());
-        let (hour, minute, second) = time.as_hms();
-        write!(f, "{date} {hour:02}:{minute:02}:{second:02}  {:<12}", entry.station)?;
-        write!(f, "  {:<20}  {:<18}", or_dash(&entry.kit_serial), or_dash(&entry.secure_element_serial))?;
-        write!(f, "  {:<11}  {:>5.1} s  {}", entry.result.word(), entry.seconds, or_dash(&entry.thing_name))?;
-        entry.error.as_ref().map_or(Ok(()), |error| write!(f, "\n    {error}"))
-    }
-}
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { what, value, with, partners } = self.0;
-        write!(f, "{} {value} was seen with {} {}", what.name(), with.name(), partners.join(", "))
-    }
+fn row(entry: &Entry) -> String {
+    let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
+    let (kit, element) = (or_dash(&entry.kit_serial), or_dash(&entry.secure_element_serial));
+    let (result, seconds, thing) = (entry.result.word(), entry.seconds, or_dash(&entry.thing_name));
+    let (date, (hour, minute, second)) = (entry.when.date(), entry.when.time().as_hms());
+    let error = entry.error.as_ref().map(|error| format!("\n    {error}")).unwrap_or_default();
+    format!(
+        "{date} {hour:02}:{minute:02}:{second:02}  {:<12}  {kit:<20}  {element:<18}  {result:<11}  {seconds:>5.1} s  \
+         {thing}{error}",
+        entry.station
+    )
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use tokio::task;
 
+use super::context::joined;
 use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output};
 use crate::cli::Error;
@@ -179,10 +180,7 @@ pub(super) async fn run(
     });
     let result = work.await;
     signals.abort();
-    match result {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    joined(result)
 }
 
 /// Ctrl-C, and what ends a service.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{Context, Error, Global};
+use super::{Error, Global};
 use device_pki::Cause;
 use device_pki::key::{Passphrase, Passphrases, Uri};
 
@@ -82,7 +82,7 @@ impl Passphrases for Sources {
     }
 
     fn ask(&self, question: &str) -> Result<Option<Passphrase>, Cause> {
-        if !Context::somebody_can_be_asked(&self.global) {
+        if !self.global.can_ask() {
             return Ok(None);
         }
         Ok(Some(super::prompt::secret(question)?.into()))

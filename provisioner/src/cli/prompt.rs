@@ -6,17 +6,14 @@ use console::Term;
 
 use super::{Context, Error, Global};
 
-impl Context {
+impl Global {
     /// Whether somebody is there to be asked.
     pub fn can_ask(&self) -> bool {
-        Self::somebody_can_be_asked(&self.global)
+        !self.non_interactive && Term::stderr().is_term() && io::stdin().is_terminal()
     }
+}
 
-    /// As [`Context::can_ask`], where there is no context yet.
-    pub(super) fn somebody_can_be_asked(global: &Global) -> bool {
-        !global.non_interactive && Term::stderr().is_term() && io::stdin().is_terminal()
-    }
-
+impl Context {
     /// Asks for a yes to `what`, a whole sentence. `--yes` is one.
     ///
     /// # Errors
@@ -25,7 +22,7 @@ impl Context {
         if self.global.yes {
             return Ok(());
         }
-        if !self.can_ask() {
+        if !self.global.can_ask() {
             return Err(Error::Unconfirmed { what: what.to_owned() });
         }
         match ask(&format!("{what}\nGo on? Type yes: "))?.trim() {
@@ -47,31 +44,22 @@ impl Context {
             _ => Err(Error::Declined),
         }
     }
-
-    /// Asks for a secret, which is not shown while it is typed.
-    ///
-    /// # Errors
-    /// [`Error::Terminal`].
-    pub fn secret(&self, what: &str) -> Result<String, Error> {
-        secret(what)
-    }
 }
 
-/// As [`Context::secret`], where there is no context yet.
+/// Asks for a secret, which is not shown while it is typed.
+///
+/// # Errors
+/// [`Error::Terminal`].
 pub(super) fn secret(what: &str) -> Result<String, Error> {
-    let terminal = Term::stderr();
-    let ask = || {
-        terminal.write_str(&format!("{what}: "))?;
-        terminal.read_secure_line()
-    };
-    ask().map_err(|source| Error::Terminal { source })
+    typed(&format!("{what}: "), Term::read_secure_line)
 }
 
 fn ask(question: &str) -> Result<String, Error> {
+    typed(question, Term::read_line)
+}
+
+fn typed(question: &str, read: fn(&Term) -> io::Result<String>) -> Result<String, Error> {
     let terminal = Term::stderr();
-    let ask = || {
-        terminal.write_str(question)?;
-        terminal.read_line()
-    };
-    ask().map_err(|source| Error::Terminal { source })
+    let answer = terminal.write_str(question).and_then(|()| read(&terminal));
+    answer.map_err(|source| Error::Terminal { source })
 }

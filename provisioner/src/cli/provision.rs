@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio::task;
 
 use super::around::{self, Around};
+use super::context::joined;
 use super::line::StationOptions;
 use super::{Context, line, register, setup};
 use crate::cli::Error;
@@ -22,7 +23,7 @@ use iot_kit::{Kit, Session, ports};
 
 /// Which board.
 #[derive(Clone, Debug, Default, Args)]
-pub(super) struct Choice {
+pub struct Choice {
     /// Serial port of the board [default: the one that is found]
     #[arg(short = 'P', long, value_name = "PORT")]
     pub(super) port: Option<String>,
@@ -38,7 +39,7 @@ impl Choice {
     /// There is none, or there are several and nobody can be asked.
     pub(super) fn kit(&self, context: &Context) -> Result<Kit, Error> {
         match ports::choose(&ports::kits()?, self.port.as_deref(), self.serial.as_deref()) {
-            Err(iot_kit::Error::SeveralBoards { mut kits }) if context.can_ask() => {
+            Err(iot_kit::Error::SeveralBoards { mut kits }) if context.global.can_ask() => {
                 let entries: Vec<String> = kits.iter().map(Kit::to_string).collect();
                 let chosen = context.choose("There are several boards:", &entries)?;
                 Ok(kits.swap_remove(chosen))
@@ -266,7 +267,7 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
     let request = provision::request(&mut session, kit, &organisation, &context.home)?;
-    context.result(&request, &request);
+    context.show(&request);
     Ok(())
 }
 
@@ -282,12 +283,7 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
     let progress = context.progress("Provisioning");
     let context_of_thread = context.clone();
     let work = task::spawn_blocking(move || {
-        let endpoint = move || -> Result<String, work::Error> {
-            match runtime.block_on(fetch) {
-                Ok(endpoint) => Ok(endpoint?),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
-        };
+        let endpoint = move || -> Result<String, work::Error> { Ok(joined(runtime.block_on(fetch))?) };
         let station = Station::open(&context_of_thread.home, &context_of_thread.keys, settings)?;
         Ok(station.attempt(&kit, Patience::None, Box::new(endpoint), &mut |step| {
             if let Step::Identified(serial) = &step {
@@ -297,10 +293,7 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
             progress.step(says(&step));
         }))
     });
-    let attempt: Result<Attempt, work::Error> = match work.await {
-        Ok(attempt) => attempt,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
+    let attempt: Result<Attempt, work::Error> = joined(work.await);
     let Attempt { result, label, .. } = attempt?;
     let report = result?;
     if let Some(error) = &label {

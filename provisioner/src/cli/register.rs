@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyTemplate;
@@ -14,7 +15,7 @@ use super::{Context, Error};
 use crate::state::board::CERTIFICATE;
 use iot_account::Outcome;
 use iot_account::register::{self, Candidate, Journal, Quota, Quotas, Registrar, Row};
-use iot_account::setup::{Action, Error as SetupError};
+use iot_account::setup::{self, Action};
 
 mod results;
 mod sources;
@@ -64,8 +65,8 @@ pub struct Arguments {
 #[command(next_help_heading = "What certificates get")]
 pub(super) struct Options {
     /// Where the thing name comes from
-    #[arg(long, value_enum, default_value_t, value_name = "SOURCE")]
-    thing_name_source: Source,
+    #[arg(long, default_value = "ski", value_name = "SOURCE", value_parser = thing_name_source())]
+    thing_name_source: ThingNameSource,
     /// Type of the things [default: microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
@@ -80,13 +81,13 @@ pub(super) struct Options {
     policy_document: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Source {
-    /// The subject key identifier: SHA-1 of the public key
-    #[default]
-    Ski,
-    /// The common name in the certificate
-    Cn,
+fn thing_name_source() -> impl TypedValueParser<Value = ThingNameSource> {
+    let ski = PossibleValue::new("ski").help("The subject key identifier: SHA-1 of the public key");
+    let cn = PossibleValue::new("cn").help("The common name in the certificate");
+    PossibleValuesParser::new([ski, cn]).map(|name| match name.as_str() {
+        "cn" => ThingNameSource::CommonName,
+        _ => ThingNameSource::SubjectKeyIdentifier,
+    })
 }
 
 impl Options {
@@ -95,8 +96,7 @@ impl Options {
     /// # Errors
     /// A policy document that is missing or is none.
     pub(super) fn settings(&self) -> Result<Settings, Error> {
-        let mut settings = Settings::zero_touch()
-            .map_err(|source| iot_account::Error::Setup(SetupError::DevicePolicy { source }))?;
+        let mut settings = setup::defaults()?;
         if let Some(path) = &self.policy_document {
             let Some(bytes) = durable_files::read(path)? else {
                 return Err(Error::usage(
@@ -115,10 +115,7 @@ impl Options {
             settings.thing_type = thing_type.clone();
         }
         settings.thing_group = self.thing_group.clone();
-        settings.thing_name_source = match self.thing_name_source {
-            Source::Ski => ThingNameSource::SubjectKeyIdentifier,
-            Source::Cn => ThingNameSource::CommonName,
-        };
+        settings.thing_name_source = self.thing_name_source;
         Ok(settings)
     }
 }

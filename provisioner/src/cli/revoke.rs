@@ -74,13 +74,6 @@ fn reasons() -> impl TypedValueParser<Value = Reason> {
         .map(|name| Reason::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or_default())
 }
 
-/// What is known of a device before the account is asked.
-#[derive(Debug)]
-struct Candidate {
-    certificate_id: String,
-    certificate: Option<Certificate>,
-}
-
 /// What is to be done about one device.
 struct Plan {
     device: Device,
@@ -182,19 +175,14 @@ async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) ->
     let account = if arguments.list_only { None } else { Some(context.account().await?) };
     let _use = if context.home.root().is_dir() { Some(context.home.lock_shared()?) } else { None };
     let plans = plan(arguments, name, context, account.as_ref()).await?;
+    let show = |plan: &Plan, done| context.show(&plan.row(arguments.reason, done));
     if plans.iter().all(Plan::is_done) {
-        plans.iter().for_each(|plan| {
-            let row = plan.row(arguments.reason, true);
-            context.result(&row, &row);
-        });
+        plans.iter().for_each(|plan| show(plan, true));
         context.note("nothing to do: it is revoked already");
         return Ok(());
     }
     if context.global.dry_run {
-        plans.iter().for_each(|plan| {
-            let row = plan.row(arguments.reason, false);
-            context.result(&row, &row);
-        });
+        plans.iter().for_each(|plan| show(plan, false));
         return Ok(());
     }
     if !context.global.yes {
@@ -210,8 +198,7 @@ async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) ->
         if let (Some(account), false) = (&account, plan.keep_thing) {
             plan.device.detach(account).await?;
         }
-        let row = plan.row(arguments.reason, true);
-        context.result(&row, &row);
+        show(plan, true);
     }
     Ok(())
 }
@@ -249,7 +236,7 @@ async fn plan(
     let disk = inventory::on_disk(&context.home)?;
     let log = audit::Log::of(&context.home).entries()?;
     let mut plans = Vec::new();
-    for Candidate { certificate_id, certificate } in candidates(name, &disk, account).await? {
+    for (certificate_id, certificate) in candidates(name, &disk, account).await? {
         let device = match account {
             Some(account) => Device::look(account, &certificate_id, certificate).await?,
             None => Device::known(&certificate_id, certificate),
@@ -313,14 +300,14 @@ fn key_of(authority: &Authority, context: &Context, now: OffsetDateTime) -> Resu
 }
 
 /// The certificates that a name means: those of a file, of an id, or of a thing.
-async fn candidates(name: &str, disk: &[OnDisk], account: Option<&Account>) -> Result<Vec<Candidate>, Error> {
-    let of_id = |id: &str| Candidate {
-        certificate_id: id.to_owned(),
-        certificate: disk
-            .iter()
-            .map(|found| &found.certificate)
-            .find(|found| found.facts().fingerprint == id)
-            .cloned(),
+async fn candidates(
+    name: &str,
+    disk: &[OnDisk],
+    account: Option<&Account>,
+) -> Result<Vec<(String, Option<Certificate>)>, Error> {
+    let of_id = |id: &str| {
+        let certificate = disk.iter().map(|found| &found.certificate);
+        (id.to_owned(), certificate.clone().find(|found| found.facts().fingerprint == id).cloned())
     };
     if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(vec![of_id(&name.to_ascii_lowercase())]);
@@ -332,7 +319,7 @@ async fn candidates(name: &str, disk: &[OnDisk], account: Option<&Account>) -> R
         let certificate =
             certificate.map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
         let certificate_id = certificate.facts().fingerprint.clone();
-        return Ok(vec![Candidate { certificate_id, certificate: Some(certificate) }]);
+        return Ok(vec![(certificate_id, Some(certificate))]);
     }
     let mut ids: BTreeSet<String> = disk
         .iter()

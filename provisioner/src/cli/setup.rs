@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
-use jitr::scope::Arn;
+use jitr::scope::{Arn, Scope};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Context, Error};
+use crate::state::home::Home;
 use crate::state::store;
 use device_pki::Chain;
 use iot_account::Account;
@@ -92,8 +93,7 @@ impl Options {
     /// # Errors
     /// Only if the default document is none.
     pub(super) fn registration(&self) -> Result<Registration, Error> {
-        let mut registration = Registration::zero_touch()
-            .map_err(|source| iot_account::Error::Setup(setup::Error::DevicePolicy { source }))?;
+        let mut registration = setup::defaults()?;
         if let Some(policy) = &self.policy_name {
             registration.policy = policy.clone();
         }
@@ -126,10 +126,9 @@ struct Place<'a> {
     endpoint: &'a str,
 }
 
-impl Place<'_> {
-    fn line(&self) -> String {
-        format!("account {} in {}: boards connect to {}", self.account, self.region, self.endpoint)
-    }
+fn show_place(context: &Context, Scope { account, region, .. }: &Scope, endpoint: &str) {
+    let line = format!("account {account} in {region}: boards connect to {endpoint}");
+    context.result(line, &Place { account, region, endpoint });
 }
 
 /// One link of the plan, and whether it was carried out.
@@ -170,8 +169,7 @@ pub(super) async fn set_up_mar(
         ));
     }
     let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(account))?;
-    let place = Place { account: &scope.account, region: &scope.region, endpoint: &endpoint };
-    context.result(place.line(), &place);
+    show_place(context, &scope, &endpoint);
     let registrar = Registrar::new(account, options.registration()?, &Quotas::new(&[]));
     let dry_run = context.global.dry_run;
     for link in registrar.prepare(&scope, dry_run).await.map_err(iot_account::Error::Register)? {
@@ -193,14 +191,13 @@ pub(super) async fn set_up(
     let signer =
         chain.map(|chain| SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() });
     let plan = Plan::make(account, signer.as_ref(), settings).await?;
-    let place = Place { account: &plan.scope.account, region: &plan.scope.region, endpoint: &plan.endpoint };
-    context.result(place.line(), &place);
+    show_place(context, &plan.scope, &plan.endpoint);
     let show = |link: &Link, done| context.result(link.line(done), &Outcome { link, done });
     match (chain, &signer) {
         (Some(chain), Some(signer)) if !context.global.dry_run => {
             progress.step("setting the account up");
             let verification = match plan.needs_verification() {
-                true => Some(verification_certificate(context, account, chain).await?),
+                true => Some(verification_certificate(account, chain, &context.home).await?),
                 false => None,
             };
             plan.apply(account, signer, verification.as_deref(), |link| show(&link, true)).await?;
@@ -210,15 +207,15 @@ pub(super) async fn set_up(
     Ok(plan.endpoint)
 }
 
-/// The certificate that proves to AWS that the signer's key is here, PEM; kept in the home folder, too.
-async fn verification_certificate(
-    context: &Context,
+/// The certificate that proves to AWS that the signer's key is here, PEM; kept in the folder `home`, too.
+pub(super) async fn verification_certificate(
     account: &Account,
     chain: &Chain,
+    home: &Home,
 ) -> Result<String, Error> {
     let code = setup::registration_code(account).await?;
     let certificate = device_pki::verification_certificate(chain, &code, OffsetDateTime::now_utc())?;
-    store::keep_verification_certificate(&context.home, &certificate)?;
+    store::keep_verification_certificate(home, &certificate)?;
     Ok(certificate.to_pem())
 }
 

@@ -1,7 +1,5 @@
 //! `wifi`: gives the application on a board the name and the passphrase of a Wi-Fi network.
 
-use std::fmt;
-
 use clap::Args;
 use serde::Serialize;
 
@@ -37,8 +35,12 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     }
     let port = kit.port.clone();
     let way = arguments.disk.send_wifi(context, credentials, kit).await?;
-    let done = Done { port, ssid, way };
-    context.result(&done, &done);
+    let how = match way {
+        Way::Disk => "handed to the kit's disk",
+        Way::Console => "confirmed by the application",
+    };
+    let said = format!("Wi-Fi network {ssid} on {port}: {how}");
+    context.result(said, &Done { port, ssid, way });
     Ok(())
 }
 
@@ -47,14 +49,4 @@ struct Done {
     port: String,
     ssid: String,
     way: Way,
-}
-
-impl fmt::Display for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = match self.way {
-            Way::Disk => "handed to the kit's disk",
-            Way::Console => "confirmed by the application",
-        };
-        write!(f, "Wi-Fi network {} on {}: {how}", self.ssid, self.port)
-    }
 }

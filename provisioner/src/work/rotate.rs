@@ -7,7 +7,7 @@
 use std::fs;
 
 use device_pki::key::{Keys, Uri};
-use device_pki::{Certificate, Chain, Issuer, profile};
+use device_pki::{Chain, Issuer, profile};
 use durable_files::Access;
 use durable_files::folder::Lock;
 use time::OffsetDateTime;
@@ -114,15 +114,9 @@ impl Rotation {
         Ok(store::read(&self.next, keys, now)?)
     }
 
-    /// Keeps the certificate that proves to AWS IoT that the new signer's key is here.
-    ///
-    /// # Errors
-    /// [`durable_files::Error`].
-    pub fn keep_verification_certificate(
-        &self,
-        certificate: &Certificate,
-    ) -> Result<(), durable_files::Error> {
-        store::keep_verification_certificate(&self.next, certificate)
+    /// The folder where the new signer is until it is in place.
+    pub fn next(&self) -> &Home {
+        &self.next
     }
 
     /// Retires the old signer and puts the new one in its place.

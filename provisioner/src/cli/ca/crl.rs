@@ -82,8 +82,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
             .and_then(|chain| publication.of_signer(authority, &chain));
         match list {
             Ok(list) => {
-                let written = Written { list, issuer: "signer", done: true };
-                context.result(&written, &written);
+                context.show(&Written { list, issuer: "signer", done: true });
             }
             // Its certificates are past their signer's end: nobody accepts them, on a list or not.
             Err(work::Error::Pki(device_pki::Error::NotValidNow { .. }))
@@ -126,7 +125,6 @@ fn root(
         found => found?,
     };
     let list = publication.of_root(Issuer { certificate: &root, key: &key }, &withdrawn)?;
-    let written = Written { list, issuer: "root", done: true };
-    context.result(&written, &written);
+    context.show(&Written { list, issuer: "root", done: true });
     Ok(())
 }

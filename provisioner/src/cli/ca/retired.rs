@@ -43,9 +43,8 @@ pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTi
             notice(context, &authority.certificate, now);
         } else {
             let key = Place::of(&authority.folder, &context.keys, Role::Signer)?;
-            let retired =
-                Retired { retired: authority.key_id(), certificate: &authority.certificate, key, revoked };
-            context.result(&retired, &retired);
+            let (retired, certificate) = (authority.key_id(), &authority.certificate);
+            context.show(&Retired { retired, certificate, key, revoked });
         }
         // A signer that has ended gets none any more.
         let devices = Records::of(&context.home, authority.key_id()).read()?.len();

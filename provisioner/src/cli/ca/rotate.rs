@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::cli::Context;
-use crate::cli::Error;
+use crate::cli::setup::verification_certificate;
+use crate::cli::{Context, Error};
 use crate::state::audit;
 use crate::state::authorities::{self, Authority};
 use crate::state::ledger::Ledger;
@@ -117,7 +117,7 @@ async fn rotate(
     let next = rotation.make(&context.keys, &name, key, root_key, now)?;
     if let Some(account) = account {
         let settings = Settings { function: arguments.function.clone(), ..Settings::default() };
-        register(context, account, &rotation, &next, settings, now).await?;
+        register(context, account, &rotation, &next, settings).await?;
     }
     Ok(rotation.finish(&context.keys)?)
 }
@@ -128,18 +128,13 @@ async fn register(
     rotation: &Rotation,
     next: &Chain,
     settings: Settings,
-    now: OffsetDateTime,
 ) -> Result<(), Error> {
     let progress = context.progress("registering the new signer CA");
     let signer = SignerCa { id: &next.signer().facts().fingerprint, pem: next.signer().to_pem() };
     let plan = Plan::make(account, &signer, rotation.old().certificate_id(), settings).await?;
-    let verification = if plan.needs_verification() {
-        let code = setup::registration_code(account).await?;
-        let certificate = device_pki::verification_certificate(next, &code, now)?;
-        rotation.keep_verification_certificate(&certificate)?;
-        Some(certificate.to_pem())
-    } else {
-        None
+    let verification = match plan.needs_verification() {
+        true => Some(verification_certificate(account, next, rotation.next()).await?),
+        false => None,
     };
     let links = plan.apply(account, &signer, verification.as_deref()).await?;
     drop(progress);
@@ -153,14 +148,13 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
     let (current, retired): (Vec<&Authority>, Vec<&Authority>) =
         authorities.iter().partition(|authority| authority.current);
     for authority in current {
-        let rotated = Rotated {
+        context.show(&Rotated {
             rotated: true,
             signer: authority.key_id(),
             certificate_id: authority.certificate_id(),
             registered: account.is_some(),
             expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
-        };
-        context.result(&rotated, &rotated);
+        });
     }
     let boards = boards_by_signer(context, &authorities)?;
     for authority in retired {
@@ -168,13 +162,12 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
             Some(account) => Some(Tally::of(&of_ca(account, authority.certificate_id()).await?)),
             None => None,
         };
-        let dependents = Dependents {
+        context.show(&Dependents {
             retired: authority.key_id(),
             expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
             in_account,
             boards: boards.iter().filter(|signer| *signer == authority.key_id()).count(),
-        };
-        context.result(&dependents, &dependents);
+        });
     }
     Ok(())
 }

@@ -55,12 +55,12 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
         });
     };
     if state.is_off() && is_noted {
-        show(true, &|row| context.result(row, row));
+        show(true, &|row| context.show(row));
         context.note("nothing to do: it is revoked already");
         return Ok(());
     }
     if context.global.dry_run {
-        show(false, &|row| context.result(row, row));
+        show(false, &|row| context.show(row));
         return Ok(());
     }
     if !context.global.yes {
@@ -71,7 +71,7 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     if !is_noted {
         authority.withdraw(&Withdrawn { when: state::now(), reason })?;
     }
-    show(true, &|row| context.result(row, row));
+    show(true, &|row| context.show(row));
     context.note("put it on the root's revocation list with: provisioner ca crl");
     if authority.current {
         context.note("make the next signer CA with: provisioner ca rotate");
