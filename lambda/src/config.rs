@@ -1,13 +1,13 @@
 //! The function's configuration: environment variables, read once at start. A bad value fails there, by name.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::event::is_certificate_id;
 use crate::policy::PolicyTemplate;
 use crate::registration::Settings;
 use crate::registry::Attachment;
-use crate::revocation::{CaCertificate, ListUrl, Publication, RevocationError, RevocationLists};
+use crate::revocation::{CaCertificate, ListUrl, Publication, RevocationLists};
 use crate::thing_name::ThingNameSource;
 
 /// An environment variable that cannot be used.
@@ -152,29 +152,23 @@ pub fn revocation(variables: impl Fn(&str) -> Option<String>) -> Result<Option<L
         let lists = variables.parsed(DIR, |folder| RevocationLists::read(Path::new(folder)))?;
         return Ok(lists.map(Lists::Packaged));
     };
-    let cas = variables.parsed(DIR, |folder| -> Result<_, PublicationError> {
-        let cas = CaCertificate::read_all(Path::new(folder))?;
+    let cas = variables.parsed(DIR, |folder| -> Result<_, String> {
+        let cas = CaCertificate::read_all(Path::new(folder)).map_err(|error| error.to_string())?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         let name = |ca: &&CaCertificate| {
             ca.path().file_name().is_none_or(|name| !name.to_string_lossy().chars().all(plain))
         };
         match cas.iter().find(name) {
-            Some(ca) => Err(PublicationError::Name(ca.path().to_owned())),
+            Some(ca) => Err(format!(
+                "the name of {} cannot be part of a URL; allowed are letters, digits and -._",
+                ca.path().display()
+            )),
             None => Ok(cas),
         }
     })?;
     let allowed = "with CRL_URL, a folder with the CAs' certificates (NAME.crt)";
     let cas = cas.ok_or(ConfigError::Missing { name: DIR, allowed })?;
     Ok(Some(Lists::Published(Publication { url, cas })))
-}
-
-/// CA certificates that no list can be published for.
-#[derive(Debug, thiserror::Error)]
-enum PublicationError {
-    #[error(transparent)]
-    Certificate(#[from] RevocationError),
-    #[error("the name of {} cannot be part of a URL; allowed are letters, digits and -._", .0.display())]
-    Name(PathBuf),
 }
 
 /// Reads how AWS is reached, from the variables that AWS Lambda sets for every function.

@@ -25,62 +25,28 @@ pub trait Layer: Send + Sync {
     ) -> impl Future<Output = Result<T>> + Send;
 }
 
-impl<L: Layer> Registry for L {
-    async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
-        self.around(Operation::DescribeCertificate, || self.inner().describe_certificate(id).boxed()).await
-    }
+/// Passes each call on, with what comes around it.
+macro_rules! pass_on {
+    ($($operation:ident: $call:ident($($name:ident: $type:ty),+) -> $answer:ty;)+) => {
+        impl<L: Layer> Registry for L {
+            $(async fn $call(&self, $($name: $type),+) -> Result<$answer> {
+                self.around(Operation::$operation, || self.inner().$call($($name),+).boxed()).await
+            })+
+        }
+    };
+}
 
-    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
-        self.around(Operation::CreateThing, || self.inner().create_thing(thing, thing_type).boxed()).await
-    }
-
-    async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
-        self.around(Operation::DescribeThingType, || self.inner().describe_thing_type(thing_type).boxed())
-            .await
-    }
-
-    async fn create_thing_type(&self, thing_type: &ThingTypeName) -> Result<()> {
-        self.around(Operation::CreateThingType, || self.inner().create_thing_type(thing_type).boxed()).await
-    }
-
-    async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
-        self.around(Operation::AddThingToThingGroup, || {
-            self.inner().add_thing_to_thing_group(thing, group).boxed()
-        })
-        .await
-    }
-
-    async fn attach_thing_principal(
-        &self,
-        thing: &str,
-        certificate_arn: &str,
-        attachment: Attachment,
-    ) -> Result<()> {
-        self.around(Operation::AttachThingPrincipal, || {
-            self.inner().attach_thing_principal(thing, certificate_arn, attachment).boxed()
-        })
-        .await
-    }
-
-    async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
-        self.around(Operation::ListThingPrincipals, || self.inner().list_thing_principals(thing).boxed())
-            .await
-    }
-
-    async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
-        self.around(Operation::GetPolicy, || self.inner().get_policy(policy).boxed()).await
-    }
-
-    async fn create_policy(&self, policy: &PolicyName, document: &PolicyDocument) -> Result<()> {
-        self.around(Operation::CreatePolicy, || self.inner().create_policy(policy, document).boxed()).await
-    }
-
-    async fn attach_policy(&self, policy: &PolicyName, certificate_arn: &str) -> Result<()> {
-        self.around(Operation::AttachPolicy, || self.inner().attach_policy(policy, certificate_arn).boxed())
-            .await
-    }
-
-    async fn activate_certificate(&self, id: &str) -> Result<()> {
-        self.around(Operation::UpdateCertificate, || self.inner().activate_certificate(id).boxed()).await
-    }
+pass_on! {
+    DescribeCertificate: describe_certificate(id: &str) -> CertificateDescription;
+    CreateThing: create_thing(thing: &str, thing_type: &ThingTypeName) -> ();
+    DescribeThingType: describe_thing_type(thing_type: &ThingTypeName) -> ThingType;
+    CreateThingType: create_thing_type(thing_type: &ThingTypeName) -> ();
+    AddThingToThingGroup: add_thing_to_thing_group(thing: &str, group: &ThingGroupName) -> ();
+    AttachThingPrincipal:
+        attach_thing_principal(thing: &str, certificate_arn: &str, attachment: Attachment) -> ();
+    ListThingPrincipals: list_thing_principals(thing: &str) -> Vec<String>;
+    GetPolicy: get_policy(policy: &PolicyName) -> StoredPolicy;
+    CreatePolicy: create_policy(policy: &PolicyName, document: &PolicyDocument) -> ();
+    AttachPolicy: attach_policy(policy: &PolicyName, certificate_arn: &str) -> ();
+    UpdateCertificate: activate_certificate(id: &str) -> ();
 }

@@ -15,7 +15,7 @@ mod journal;
 mod quota;
 
 pub use journal::Journal;
-pub use quota::{Quota, Quotas};
+pub use quota::Quota;
 
 use self::quota::{Paced, REGISTER};
 use crate::registrar::ended;
@@ -100,7 +100,7 @@ pub struct Registrar {
 
 impl Registrar {
     /// One that stays under `quotas`.
-    pub fn new(account: &Account, settings: Settings, quotas: &Quotas) -> Self {
+    pub fn new(account: &Account, settings: Settings, quotas: &[Quota]) -> Self {
         let iot = account.iot_without_retries();
         let registry = Paced::new(AwsRegistry::new(iot.clone(), TOOL), quotas);
         let workflow = Registration::new(registry, settings.clone());

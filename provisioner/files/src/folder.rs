@@ -40,7 +40,7 @@ pub fn create_inside(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Busy`] if they have not finished by then; [`Error::Symlink`]; [`Error::Io`].
 pub fn lock(path: &Path) -> Result<Lock, Error> {
-    take(path, File::try_lock)
+    take_within(path, lock::PATIENCE, File::try_lock)
 }
 
 /// Takes a folder for use: other runs may use it as well, but none may change it. Waits as [`lock`] does.
@@ -48,11 +48,7 @@ pub fn lock(path: &Path) -> Result<Lock, Error> {
 /// # Errors
 /// As [`lock`].
 pub fn lock_shared(path: &Path) -> Result<Lock, Error> {
-    take(path, File::try_lock_shared)
-}
-
-fn take(folder: &Path, take: lock::TryLock) -> Result<Lock, Error> {
-    take_within(folder, lock::PATIENCE, take)
+    take_within(path, lock::PATIENCE, File::try_lock_shared)
 }
 
 pub(crate) fn take_within(

@@ -12,31 +12,15 @@ use tracing::warn;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A run that waits longer than this says what for.
 const SILENCE: Duration = Duration::from_millis(500);
-/// Nobody works with a file for so short a time.
-const MOMENT: Duration = Duration::from_millis(200);
+/// Nobody works with a file for so short a time. A program that is being started holds it for a moment, too: it has what its
+/// parent has until it becomes itself.
+pub(crate) const MOMENT: Duration = Duration::from_millis(200);
 /// How often a lock is tried meanwhile.
 const RETRY: Duration = Duration::from_millis(5);
 
 pub(crate) type TryLock = fn(&File) -> Result<(), TryLockError>;
 
-/// Takes `file` at `path` for a change to it, after whoever has it. Says what it waits for.
-///
-/// # Errors
-/// As [`wait`].
-pub(crate) fn wait_for(file: &File, path: &Path) -> io::Result<()> {
-    wait(file, path, PATIENCE, File::try_lock)
-}
-
-/// Takes `file` at `path` unless somebody works with it. A program that is being started holds it for a moment, too: it has
-/// what its parent has until it becomes itself.
-///
-/// # Errors
-/// As [`wait`].
-pub(crate) fn take_soon(file: &File, path: &Path) -> io::Result<()> {
-    wait(file, path, MOMENT, File::try_lock)
-}
-
-/// Takes `file` by `take`, after whoever has it.
+/// Takes `file` at `path` by `take`, after whoever has it. Says what it waits for.
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] at the end of the patience; whatever the operating system says.

@@ -58,7 +58,7 @@ impl Log {
         let append = || {
             let new = !self.path.exists();
             let mut file = self.open()?;
-            lock::wait_for(&file, &self.path)?;
+            lock::wait(&file, &self.path, lock::PATIENCE, File::try_lock)?;
             let written = self.add(&mut file, make, |line| {
                 if new {
                     sync_folder(folder_of(&self.path))?;
@@ -79,7 +79,7 @@ impl Log {
     pub fn hold(self) -> Result<Held, Error> {
         let fail = |e| Error::io("open", &self.path, e);
         let file = self.open().map_err(fail)?;
-        match lock::take_soon(&file, &self.path) {
+        match lock::wait(&file, &self.path, lock::MOMENT, File::try_lock) {
             Ok(()) => Ok(Held { file, log: self }),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Busy { path: self.path }),
             Err(e) => Err(fail(e)),

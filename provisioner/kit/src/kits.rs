@@ -56,7 +56,18 @@ pub enum Target {
     Avr128db48,
 }
 
-const WIFI_LEDS: &[&str] = &["CONN", "DATA", "ERROR", "WIFI"];
+/// What the kits of a family have in common.
+const AVR: Entry = Entry {
+    name: "AVR-IoT",
+    other_names: &[],
+    firmware: "avr-iot",
+    target: Target::Atmega4808,
+    radio: Radio::Wifi,
+    leds: &["CONN", "DATA", "ERROR", "WIFI"],
+};
+const PIC: Entry = Entry { name: "PIC-IoT", firmware: "PIC-IoT", target: Target::Pic24fj128ga705, ..AVR };
+const SAM: Entry =
+    Entry { name: "SAM-IoT", firmware: "SAM-IoT provisioning", target: Target::Atsamd21g18a, ..AVR };
 
 /// Longer names before the ones that they begin with, because texts are searched for them in this order.
 const TABLE: [Entry; 7] = [
@@ -68,54 +79,12 @@ const TABLE: [Entry; 7] = [
         radio: Radio::Cellular,
         leds: &["CELL", "CONN", "DATA", "ERROR", "USER"],
     },
-    Entry {
-        name: "AVR-IoT WG",
-        other_names: &[],
-        firmware: "avr-iot",
-        target: Target::Atmega4808,
-        radio: Radio::Wifi,
-        leds: WIFI_LEDS,
-    },
-    Entry {
-        name: "AVR-IoT WA",
-        other_names: &[],
-        firmware: "avr-iot",
-        target: Target::Atmega4808,
-        radio: Radio::Wifi,
-        leds: WIFI_LEDS,
-    },
-    Entry {
-        name: "PIC-IoT WG",
-        other_names: &[],
-        firmware: "PIC-IoT",
-        target: Target::Pic24fj128ga705,
-        radio: Radio::Wifi,
-        leds: WIFI_LEDS,
-    },
-    Entry {
-        name: "PIC-IoT WA",
-        other_names: &[],
-        firmware: "PIC-IoT",
-        target: Target::Pic24fj128ga705,
-        radio: Radio::Wifi,
-        leds: WIFI_LEDS,
-    },
-    Entry {
-        name: "SAM-IoT Wx",
-        other_names: &["SAMD21-IoT Wx"],
-        firmware: "SAM-IoT provisioning",
-        target: Target::Atsamd21g18a,
-        radio: Radio::Wifi,
-        leds: WIFI_LEDS,
-    },
-    Entry {
-        name: "SAM-IoT WG",
-        other_names: &["SAMD21-IoT WG", "SAM-IoT"],
-        firmware: "SAM-IoT provisioning",
-        target: Target::Atsamd21g18a,
-        radio: Radio::Wifi,
-        leds: WIFI_LEDS,
-    },
+    Entry { name: "AVR-IoT WG", ..AVR },
+    Entry { name: "AVR-IoT WA", ..AVR },
+    Entry { name: "PIC-IoT WG", ..PIC },
+    Entry { name: "PIC-IoT WA", ..PIC },
+    Entry { name: "SAM-IoT Wx", other_names: &["SAMD21-IoT Wx"], ..SAM },
+    Entry { name: "SAM-IoT WG", other_names: &["SAMD21-IoT WG", "SAM-IoT"], ..SAM },
 ];
 
 impl Model {

@@ -25,7 +25,7 @@ pub const PORTS_VARIABLE: &str = "MICROCHIP_IOT_PORTS";
 const RETURN: Duration = Duration::from_secs(15);
 
 /// A board and the port to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kit {
     /// The serial port.
     pub port: String,
@@ -44,14 +44,7 @@ pub struct Kit {
 impl Kit {
     /// A board on a port that was named, of which nothing else is known.
     pub fn on(port: &str, serial: Option<&str>) -> Self {
-        Self {
-            port: port.to_owned(),
-            serial: serial.map(str::to_owned),
-            product: None,
-            model: None,
-            usb_vendor_id: None,
-            usb_product_id: None,
-        }
+        Self { port: port.to_owned(), serial: serial.map(str::to_owned), ..Self::default() }
     }
 }
 

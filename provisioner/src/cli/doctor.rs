@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::next_step::{next_step, remedy};
@@ -109,33 +109,24 @@ fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
             (Some(error), Resource::SignerCa) => Some(next_step(error)),
             _ => finding.remedy.as_ref().map(remedy),
         };
-        let branch = Branch { finding, help, last: index == last };
-        context.show(&branch);
+        let Finding { link, name, verdict, found, mendable, .. } = finding;
+        let (mendable, last) = (*mendable, index == last);
+        context.show(&Branch { link, name, verdict, found, help, mendable, last });
     }
 }
 
 /// One line of the tree for people; an object for programs.
+#[derive(Serialize)]
 struct Branch<'a> {
-    finding: &'a Finding,
+    link: &'a Resource,
+    name: &'a str,
+    verdict: &'a Verdict,
+    found: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<Cow<'static, str>>,
+    mendable: bool,
+    #[serde(skip)]
     last: bool,
-}
-
-impl Serialize for Branch<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Finding { link, name, verdict, found, mendable, .. } = self.finding;
-        let mut object = serializer.serialize_struct("Finding", 6)?;
-        object.serialize_field("link", link)?;
-        object.serialize_field("name", name)?;
-        object.serialize_field("verdict", verdict)?;
-        object.serialize_field("found", found)?;
-        match &self.help {
-            Some(help) => object.serialize_field("help", help)?,
-            None => object.skip_field("help")?,
-        }
-        object.serialize_field("mendable", mendable)?;
-        object.end()
-    }
 }
 
 const RIGHT: Style = AnsiColor::Green.on_default();
@@ -144,19 +135,19 @@ const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 impl fmt::Display for Branch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { link, name, verdict, found, mendable, .. } = self.finding;
+        let Self { link, name, verdict, found, help, mendable, last } = self;
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
             Verdict::Wrong => (WRONG, "✗"),
             Verdict::Unknown => (WRONG, "?"),
         };
-        let branch = if self.last { "└" } else { "├" };
+        let branch = if *last { "└" } else { "├" };
         write!(f, "{branch}─ {style}{sign}{style:#} {link:<13} {name}")?;
         if !found.is_empty() {
             write!(f, ": {}", found.join("; "))?;
         }
-        match (verdict, &self.help, mendable) {
+        match (verdict, help, mendable) {
             (Verdict::Right, ..) => Ok(()),
             (_, Some(help), _) => write!(f, " → {help}"),
             (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --mend"),

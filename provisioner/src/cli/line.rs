@@ -14,7 +14,7 @@ use super::context::joined;
 use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output};
 use crate::cli::Error;
-use crate::work::fleet::{self, Fleet, Interrupter};
+use crate::work::fleet::{self, Fleet};
 use crate::work::label::{self, Labels};
 use crate::work::provision::Report;
 use crate::work::station::{Settings, Station};
@@ -184,7 +184,7 @@ pub(super) async fn run(
 }
 
 /// Ctrl-C, and what ends a service.
-async fn pass_on_signals(fleet: Interrupter) {
+async fn pass_on_signals(interrupt_fleet: impl Fn()) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -199,11 +199,11 @@ async fn pass_on_signals(fleet: Interrupter) {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            fleet.interrupt();
+            interrupt_fleet();
         }
     }
     #[cfg(not(unix))]
     while tokio::signal::ctrl_c().await.is_ok() {
-        fleet.interrupt();
+        interrupt_fleet();
     }
 }

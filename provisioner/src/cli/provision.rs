@@ -68,18 +68,6 @@ pub struct Arguments {
     /// Read back and compare; always done, accepted for the sake of scripts
     #[arg(long)]
     verify: bool,
-    #[command(flatten)]
-    elsewhere: Elsewhere,
-    /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
-    #[arg(long)]
-    lock_slots: bool,
-    #[command(flatten)]
-    around: around::FirmwareAndWifi,
-}
-
-/// Signing somewhere else.
-#[derive(Debug, Args)]
-struct Elsewhere {
     /// Have the board sign a request, write it to device.csr in the board's folder, and stop
     #[arg(long, conflicts_with_all = ["certificate", "method", "lock_slots"])]
     csr_only: bool,
@@ -92,6 +80,11 @@ struct Elsewhere {
     /// The signer's certificate, PEM [default: the one behind --certificate's, or the signer CA that is here]
     #[arg(long, requires = "certificate", value_name = "FILE")]
     signer: Option<PathBuf>,
+    /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
+    #[arg(long)]
+    lock_slots: bool,
+    #[command(flatten)]
+    around: around::FirmwareAndWifi,
 }
 
 /// What is to be done, whichever the board.
@@ -114,8 +107,8 @@ pub(super) struct Order {
 /// # Errors
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
-    if arguments.elsewhere.csr_only {
-        return request(context, &arguments.boards.single(context)?, arguments.elsewhere.org);
+    if arguments.csr_only {
+        return request(context, &arguments.boards.single(context)?, arguments.org);
     }
     let around = arguments.around.prepare(context)?;
     let order = arguments.order(context)?;
@@ -162,7 +155,7 @@ impl Arguments {
         if let Some(endpoint) = &self.endpoint {
             provision::check_endpoint(endpoint)?;
         }
-        let origin = match (self.method, &self.elsewhere.certificate) {
+        let origin = match (self.method, &self.certificate) {
             (Method::Sandbox, Some(_)) => {
                 return Err(Error::usage(
                     "-m sandbox uses the certificates from the secure element's factory",
@@ -179,7 +172,7 @@ impl Arguments {
                 ));
             }
             (Method::Jitr | Method::Custom | Method::Mar, Some(certificate)) => Origin::Elsewhere(Box::new(
-                signed_elsewhere(certificate, self.elsewhere.signer.as_deref(), &context.home)?,
+                signed_elsewhere(certificate, self.signer.as_deref(), &context.home)?,
             )),
             (Method::Jitr | Method::Custom | Method::Mar, None) => {
                 // The key is opened before anything else is done, and for all boards.

@@ -14,7 +14,7 @@ use jitr::thing_name::ThingNameSource;
 use super::{Context, Error};
 use crate::state::board::CERTIFICATE;
 use iot_account::Outcome;
-use iot_account::register::{self, Candidate, Journal, Quota, Quotas, Registrar, Row};
+use iot_account::register::{self, Candidate, Journal, Quota, Registrar, Row};
 use iot_account::setup::{self, Action};
 
 mod results;
@@ -130,8 +130,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         ));
     }
     let account = context.account().await?;
-    let quotas = Quotas::new(&arguments.quota);
-    let registrar = Registrar::new(&account, settings.clone(), &quotas);
+    let registrar = Registrar::new(&account, settings.clone(), &arguments.quota);
     let total = candidates.len() + unusable.len();
     let scope = account.scope().await?;
     let dry = context.global.dry_run;
@@ -185,7 +184,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) -> Result<(), Error> {
     let account = context.account().await?;
     let scope = account.scope().await?;
-    let registrar = Registrar::new(&account, settings.clone(), &Quotas::new(&[]));
+    let registrar = Registrar::new(&account, settings.clone(), &[]);
     registrar.prepare(&scope, false).await.map_err(iot_account::Error::Register)?;
     let target = register::target(&scope, &settings);
     let mut journal =

@@ -14,7 +14,7 @@ use crate::state::home::Home;
 use crate::state::store;
 use device_pki::Chain;
 use iot_account::Account;
-use iot_account::register::{Quotas, Registrar};
+use iot_account::register::Registrar;
 use iot_account::setup::{self, Link, Package, Plan, Settings, SignerCa};
 
 /// Arguments of `setup`.
@@ -170,7 +170,7 @@ pub(super) async fn set_up_mar(
     }
     let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(account))?;
     show_place(context, &scope, &endpoint);
-    let registrar = Registrar::new(account, options.registration()?, &Quotas::new(&[]));
+    let registrar = Registrar::new(account, options.registration()?, &[]);
     let dry_run = context.global.dry_run;
     for link in registrar.prepare(&scope, dry_run).await.map_err(iot_account::Error::Register)? {
         context.result(link.line(!dry_run), &Outcome { link: &link, done: !dry_run });

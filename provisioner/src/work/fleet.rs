@@ -97,18 +97,6 @@ pub struct Fleet {
     sender: Sender<Message>,
 }
 
-/// Ends a [`Fleet`]: the first time after the boards in hand, the second time at once.
-#[derive(Clone)]
-pub struct Interrupter(Sender<Message>);
-
-impl Interrupter {
-    /// Asks for the end.
-    pub fn interrupt(&self) {
-        // An error means that it has ended already.
-        let _ = self.0.send(Message::Interrupted);
-    }
-}
-
 /// The state of a run.
 #[derive(Default)]
 struct Run {
@@ -128,8 +116,10 @@ impl Fleet {
     }
 
     /// What ends it early.
-    pub fn interrupter(&self) -> Interrupter {
-        Interrupter(self.sender.clone())
+    pub fn interrupter(&self) -> impl Fn() + Send + 'static {
+        let sender = self.sender.clone();
+        // When nobody listens any more, nothing is left to interrupt.
+        move || drop(sender.send(Message::Interrupted))
     }
 
     /// Works through the boards and tells `observe` what happens. Says what became of them, and why

@@ -28,10 +28,6 @@ const DEFAULTS: [(&str, f64); 12] = [
     ("ListThingPrincipals", 10.0),
 ];
 
-/// Calls a second that the account allows, by the name of the API.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quotas(BTreeMap<&'static str, f64>);
-
 /// One quota that differs from AWS's default: `API=N`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {
@@ -57,16 +53,9 @@ impl FromStr for Quota {
     }
 }
 
-impl Quotas {
-    /// AWS's defaults, except for `given`.
-    pub fn new(given: &[Quota]) -> Self {
-        let given = given.iter().map(|quota| (quota.api, quota.rate));
-        Self(DEFAULTS.into_iter().chain(given).collect())
-    }
-
-    fn turns(&self) -> BTreeMap<&'static str, Turns> {
-        self.0.iter().map(|(api, rate)| (*api, Turns::new(*rate))).collect()
-    }
+/// Calls a second, by the name of the API: AWS's defaults, except for `given`.
+fn rates(given: &[Quota]) -> BTreeMap<&'static str, f64> {
+    DEFAULTS.into_iter().chain(given.iter().map(|quota| (quota.api, quota.rate))).collect()
 }
 
 /// A registry whose calls wait for their turn, and are made again when AWS throttles them.
@@ -81,8 +70,10 @@ pub(super) struct Paced<R> {
 }
 
 impl<R: Registry> Paced<R> {
-    pub(super) fn new(registry: R, quotas: &Quotas) -> Self {
-        Self { registry, turns: quotas.turns(), other: Turns::new(10.0) }
+    /// Calls come as often as AWS allows by default, except for `quotas`.
+    pub(super) fn new(registry: R, quotas: &[Quota]) -> Self {
+        let turns = rates(quotas).into_iter().map(|(api, rate)| (api, Turns::new(rate))).collect();
+        Self { registry, turns, other: Turns::new(10.0) }
     }
 
     /// The turns of an API.
@@ -113,16 +104,16 @@ mod tests {
 
     #[test]
     fn every_call_of_the_workflow_has_a_quota() {
-        let quotas = Quotas::new(&[]);
+        let rates = rates(&[]);
         for operation in Operation::ALL {
-            assert!(quotas.0.contains_key(operation.name()), "{operation}");
+            assert!(rates.contains_key(operation.name()), "{operation}");
         }
     }
 
     #[test]
     fn a_quota_names_a_call_and_a_rate() {
         let quota: Quota = "updatecertificate=25.5".parse().unwrap();
-        assert_eq!(Quotas::new(&[quota]).0["UpdateCertificate"], 25.5);
+        assert_eq!(rates(&[quota])["UpdateCertificate"], 25.5);
         for (text, says) in [
             ("UpdateCertificate", "API=N"),
             ("DeleteThing=3", "none of the calls"),

@@ -45,44 +45,32 @@ enum Ended<'a> {
     },
 }
 
-impl<'a> From<&'a Attempt> for Ended<'a> {
-    fn from(attempt: &'a Attempt) -> Self {
-        match &attempt.result {
-            Ok(report) => Self::Done(Done { report, label: attempt.label.as_ref() }),
-            Err(error) => Self::Failed {
-                outcome: "failed",
-                port: &attempt.kit.port,
-                usb_serial: attempt.kit.serial.as_deref(),
-                secure_element_serial: attempt.secure_element_serial.as_deref(),
-                error: chain(error).join(": "),
-                help: next_step(error),
-                exit_code: exit_code(error) as u8,
-                seconds: attempt.duration.as_secs_f64(),
-            },
-        }
+fn ended(attempt: &Attempt) -> Ended<'_> {
+    match &attempt.result {
+        Ok(report) => Ended::Done(Done { report, label: attempt.label.as_ref() }),
+        Err(error) => Ended::Failed {
+            outcome: "failed",
+            port: &attempt.kit.port,
+            usb_serial: attempt.kit.serial.as_deref(),
+            secure_element_serial: attempt.secure_element_serial.as_deref(),
+            error: chain(error).join(": "),
+            help: next_step(error),
+            exit_code: exit_code(error) as u8,
+            seconds: attempt.duration.as_secs_f64(),
+        },
     }
 }
 
 /// A board whose work has ended, as people read it.
-struct Ending<'a>(&'a Attempt);
-
-impl fmt::Display for Ending<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attempt = self.0;
-        write!(f, "{:<11}  {:<14}  {:<18}", word(attempt), attempt.kit.port, name(attempt))?;
-        write!(f, "  {:>6.2} s", attempt.duration.as_secs_f64())?;
-        match &attempt.result {
-            Ok(report) => write!(f, "  {}", report.thing_name)?,
-            Err(error) => {
-                write!(f, "\n  {}", chain(error).join(": "))?;
-                write!(f, "\n  help: {}", next_step(error))?;
-            }
-        }
-        match &attempt.label {
-            Some(label) => write!(f, "\n  done, but {}", super::cause(label)),
-            None => Ok(()),
-        }
-    }
+fn ending(attempt: &Attempt) -> String {
+    let (port, seconds) = (&attempt.kit.port, attempt.duration.as_secs_f64());
+    let rest = match &attempt.result {
+        Ok(report) => format!("  {}", report.thing_name),
+        Err(error) => format!("\n  {}\n  help: {}", chain(error).join(": "), next_step(error)),
+    };
+    let label = attempt.label.as_ref().map(|label| format!("\n  done, but {}", super::cause(label)));
+    let (word, name, label) = (word(attempt), name(attempt), label.unwrap_or_default());
+    format!("{word:<11}  {port:<14}  {name:<18}  {seconds:>6.2} s{rest}{label}")
 }
 
 /// How it ended, in a word.
@@ -110,26 +98,18 @@ struct Total<'a> {
 }
 
 /// The same for people.
-struct Sum<'a> {
-    summary: &'a Summary,
-    failed: &'a [String],
-    elapsed: Duration,
-}
-
-impl fmt::Display for Sum<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { provisioned, unchanged, failed, aborted, without_label } = *self.summary;
-        let all = provisioned + unchanged + failed + aborted;
-        let seconds = self.elapsed.as_secs_f64();
-        write!(f, "{all} {} in {seconds:.2} s:", if all == 1 { "board" } else { "boards" })?;
-        write!(f, " {provisioned} provisioned, {unchanged} unchanged, {failed} failed")?;
-        for (count, what) in [(aborted, "aborted"), (without_label, "without a label")] {
-            if count > 0 {
-                write!(f, ", {count} {what}")?;
-            }
-        }
-        self.failed.iter().try_for_each(|board| write!(f, "\n  failed: {board}"))
-    }
+fn sum(summary: &Summary, failed_boards: &[String], elapsed: Duration) -> String {
+    let Summary { provisioned, unchanged, failed, aborted, without_label } = *summary;
+    let all = provisioned + unchanged + failed + aborted;
+    let (boards, seconds) = (if all == 1 { "board" } else { "boards" }, elapsed.as_secs_f64());
+    let counts = [(aborted, "aborted"), (without_label, "without a label")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: String = counts.map(|(count, what)| format!(", {count} {what}")).collect();
+    let failures: String = failed_boards.iter().map(|board| format!("\n  failed: {board}")).collect();
+    format!(
+        "{all} {boards} in {seconds:.2} s: {provisioned} provisioned, {unchanged} unchanged, {failed} failed\
+         {counts}{failures}"
+    )
 }
 
 impl Display {
@@ -163,9 +143,9 @@ impl Display {
     }
 
     fn finished(&mut self, attempt: &Attempt) {
-        let ending = Ending(attempt);
+        let ending = ending(attempt);
         if self.table.is_none() || self.context.global.output == Some(Output::Json) {
-            self.context.result(&ending, &Ended::from(attempt));
+            self.context.result(&ending, &ended(attempt));
         }
         if let Err(error) = &attempt.result {
             let (code, reason) = (exit_code(error), chain(error).join(": "));
@@ -189,7 +169,7 @@ impl Display {
         }
         let elapsed = started.elapsed();
         let total = Total { summary, seconds: elapsed.as_secs_f64() };
-        context.result(Sum { summary, failed: &failed, elapsed }, &total);
+        context.result(sum(summary, &failed, elapsed), &total);
         let all = summary.provisioned + summary.unchanged + summary.failed;
         code.map_or(Ok(()), |exit_code| Err(Error::Boards { failed: summary.failed, all, exit_code }))
     }

@@ -30,13 +30,9 @@ impl Results {
             }
             Ok(ResultFile { path: path.clone(), file, csv })
         };
-        let files = paths.iter().map(|path| {
-            open(path).map_err(|source| durable_files::Error::Io {
-                action: "write",
-                path: path.clone(),
-                source,
-            })
-        });
+        let files = paths
+            .iter()
+            .map(|path| open(path).map_err(|source| durable_files::Error::io("write", path, source)));
         Ok(Self(files.collect::<Result<_, _>>()?))
     }
 
@@ -52,11 +48,8 @@ impl Results {
                     .map_err(io::Error::from)
                     .map(|line| [line, b"\n".to_vec()].concat()),
             };
-            line.and_then(|line| file.write_all(&line)).map_err(|source| durable_files::Error::Io {
-                action: "write",
-                path: path.clone(),
-                source,
-            })?;
+            line.and_then(|line| file.write_all(&line))
+                .map_err(|source| durable_files::Error::io("write", path, source))?;
         }
         Ok(())
     }

@@ -31,7 +31,10 @@ pub(super) fn collect(
     for file in files {
         if file.as_os_str() == STDIN {
             let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).map_err(|e| failed(file, e))?;
+            io::stdin()
+                .lock()
+                .read_to_end(&mut bytes)
+                .map_err(|e| durable_files::Error::io("read", file, e))?;
             if find(&bytes, PEM).is_some() {
                 found.bundle("stdin", &bytes);
             } else {
@@ -48,15 +51,11 @@ pub(super) fn collect(
         inside.iter().for_each(|file| found.file(file, false));
     }
     for list in lists {
-        let bytes = fs::read(list).map_err(|e| failed(list, e))?;
+        let bytes = fs::read(list).map_err(|e| durable_files::Error::io("read", list, e))?;
         let folder = list.parent().unwrap_or(Path::new(""));
         listed(&bytes, folder).for_each(|file| found.file(&file, true));
     }
     Ok((found.candidates, found.unusable))
-}
-
-fn failed(path: &Path, source: io::Error) -> durable_files::Error {
-    durable_files::Error::Io { action: "read", path: path.to_owned(), source }
 }
 
 /// The names in a list, relative ones from the folder of the list; empty lines and those with # are left out.
@@ -72,8 +71,8 @@ fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), durable_files::Error> {
-    for entry in fs::read_dir(folder).map_err(|e| failed(folder, e))? {
-        let path = entry.map_err(|e| failed(folder, e))?.path();
+    for entry in fs::read_dir(folder).map_err(|e| durable_files::Error::io("read", folder, e))? {
+        let path = entry.map_err(|e| durable_files::Error::io("read", folder, e))?.path();
         let extension =
             path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         if path.is_dir() {

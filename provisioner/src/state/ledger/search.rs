@@ -51,11 +51,6 @@ pub enum Since {
     Ago(Duration),
 }
 
-/// A text that is no point in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("give a day (2026-01-31), a time (2026-01-31T08:00:00Z) or how long ago (30m, 8h, 7d)")]
-pub struct NoTime;
-
 impl Since {
     /// The point in time, seen from `now`.
     pub fn seen_from(self, now: OffsetDateTime) -> OffsetDateTime {
@@ -67,16 +62,18 @@ impl Since {
 }
 
 impl FromStr for Since {
-    type Err = NoTime;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NoTime> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
             return Ok(Self::At(time));
         }
         if let Ok(day) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
             return Ok(Self::At(day.midnight().assume_utc()));
         }
-        duration(text).map(Self::Ago).ok_or(NoTime)
+        duration(text)
+            .map(Self::Ago)
+            .ok_or("give a day (2026-01-31), a time (2026-01-31T08:00:00Z) or how long ago (30m, 8h, 7d)")
     }
 }
 

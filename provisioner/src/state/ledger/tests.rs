@@ -2,7 +2,6 @@ use proptest::prelude::*;
 use time::macros::datetime;
 
 use super::check::{Finding, Identity, check};
-use super::search::NoTime;
 use super::*;
 
 pub(crate) fn entry(kit: &str, element: &str, thing: &str) -> Entry {
@@ -132,7 +131,7 @@ fn a_point_in_time_is_a_time_a_day_or_how_long_ago() {
     assert_eq!(since("30m"), Ok(datetime!(2026-03-01 11:30 UTC)));
     assert_eq!(since("7d"), Ok(datetime!(2026-02-22 12:00 UTC)));
     for wrong in ["", "h", "8", "-8h", "8w", "2026-02-30", "yesterday", "é"] {
-        assert_eq!(since(wrong), Err(NoTime), "{wrong}");
+        assert!(since(wrong).is_err(), "{wrong}");
     }
 }
 
