@@ -113,13 +113,10 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
     settings.thing_name_source = source.unwrap_or_default();
     let allowed = variables.parsed("ALLOWED_CA_IDS", |value| {
         let ids = value.split([',', ' ', '\n']).filter(|id| !id.is_empty());
-        ids.map(|id| {
-            let valid = is_certificate_id(id);
-            valid
-                .then(|| id.to_ascii_lowercase())
-                .ok_or("allowed are CA certificate ids, 64 hex digits each, separated by commas")
-        })
-        .collect::<Result<_, _>>()
+        let id = |id: &str| is_certificate_id(id).then(|| id.to_ascii_lowercase());
+        ids.map(id)
+            .collect::<Option<_>>()
+            .ok_or("allowed are CA certificate ids, 64 hex digits each, separated by commas")
     })?;
     settings.allowed_ca_ids = allowed.unwrap_or_default();
     let exclusive = variables.parsed("EXCLUSIVE_THING", |value| match value {

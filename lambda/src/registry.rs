@@ -14,55 +14,41 @@ use std::future::Future;
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 
-/// The operations of AWS IoT that [`Registry`] uses; nothing else is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "each is the AWS operation of that name")]
-pub enum Operation {
-    DescribeCertificate,
-    DescribeThingType,
-    CreateThing,
-    CreateThingType,
-    AddThingToThingGroup,
-    AttachThingPrincipal,
-    ListThingPrincipals,
-    GetPolicy,
-    CreatePolicy,
-    AttachPolicy,
-    UpdateCertificate,
+macro_rules! operations {
+    ($($operation:ident)+) => {
+        /// The operations of AWS IoT that [`Registry`] uses; nothing else is called.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "each is the AWS operation of that name")]
+        pub enum Operation {
+            $($operation,)+
+        }
+
+        impl Operation {
+            /// Every operation.
+            pub const ALL: [Self; [$(stringify!($operation)),+].len()] = [$(Self::$operation),+];
+
+            /// The name AWS gives the operation, which is also that of its IAM action.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$operation => stringify!($operation),)+
+                }
+            }
+        }
+    };
 }
 
-impl Operation {
-    /// Every operation.
-    pub const ALL: [Self; 11] = [
-        Self::DescribeCertificate,
-        Self::DescribeThingType,
-        Self::CreateThing,
-        Self::CreateThingType,
-        Self::AddThingToThingGroup,
-        Self::AttachThingPrincipal,
-        Self::ListThingPrincipals,
-        Self::GetPolicy,
-        Self::CreatePolicy,
-        Self::AttachPolicy,
-        Self::UpdateCertificate,
-    ];
-
-    /// The name AWS gives the operation, which is also that of its IAM action.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DescribeCertificate => "DescribeCertificate",
-            Self::DescribeThingType => "DescribeThingType",
-            Self::CreateThing => "CreateThing",
-            Self::CreateThingType => "CreateThingType",
-            Self::AddThingToThingGroup => "AddThingToThingGroup",
-            Self::AttachThingPrincipal => "AttachThingPrincipal",
-            Self::ListThingPrincipals => "ListThingPrincipals",
-            Self::GetPolicy => "GetPolicy",
-            Self::CreatePolicy => "CreatePolicy",
-            Self::AttachPolicy => "AttachPolicy",
-            Self::UpdateCertificate => "UpdateCertificate",
-        }
-    }
+operations! {
+    DescribeCertificate
+    DescribeThingType
+    CreateThing
+    CreateThingType
+    AddThingToThingGroup
+    AttachThingPrincipal
+    ListThingPrincipals
+    GetPolicy
+    CreatePolicy
+    AttachPolicy
+    UpdateCertificate
 }
 
 impl fmt::Display for Operation {

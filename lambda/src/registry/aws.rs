@@ -51,11 +51,8 @@ impl Registry for AwsRegistry {
         let status = description.status.ok_or_else(|| incomplete(operation, "status"))?;
         Ok(CertificateDescription {
             arn: description.certificate_arn.ok_or_else(|| incomplete(operation, "certificateArn"))?,
-            status: CertificateStatus::from_name(status.as_str()).ok_or_else(|| RegistryError {
-                operation,
-                kind: ErrorKind::Other,
-                code: None,
-                message: format!("the certificate has the unknown status {:?}", status.as_str()),
+            status: CertificateStatus::from_name(status.as_str()).ok_or_else(|| {
+                other(operation, format!("the certificate has the unknown status {:?}", status.as_str()))
             })?,
             ca_certificate_id: description.ca_certificate_id,
             pem: description.certificate_pem.ok_or_else(|| incomplete(operation, "certificatePem"))?,
@@ -140,12 +137,11 @@ impl Registry for AwsRegistry {
 
 /// An answer that lacks what AWS documents as always there.
 fn incomplete(operation: Operation, member: &str) -> RegistryError {
-    RegistryError {
-        operation,
-        kind: ErrorKind::Other,
-        code: None,
-        message: format!("the answer has no {member:?}"),
-    }
+    other(operation, format!("the answer has no {member:?}"))
+}
+
+fn other(operation: Operation, message: String) -> RegistryError {
+    RegistryError { operation, kind: ErrorKind::Other, code: None, message }
 }
 
 /// Puts the SDK's error into the terms of the registry.

@@ -170,10 +170,8 @@ async fn look_at_chain(
         feed = delivery::find(account, rule.as_ref(), &settings.function).await?;
         chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn, feed.as_ref())
     };
-    findings.push(match rule.await {
-        Ok(finding) => finding,
-        Err(error) => Finding::unread(Resource::TopicRule, &settings.rule, error),
-    });
+    let unread = |error| Finding::unread(Resource::TopicRule, &settings.rule, error);
+    findings.push(rule.await.unwrap_or_else(unread));
     findings.push(match permission {
         Ok(policy) => {
             let wanted = setup::wanted_permission(scope, settings);
@@ -201,7 +199,10 @@ async fn look_at_chain(
         findings.push(match failed {
             Ok(failed) => chain::on_failure(&settings.function, failed.as_ref()),
             // A device gets in without it.
-            Err(error) => Finding::unread(Resource::OnFailure, &settings.function, error).only_notable(),
+            Err(error) => {
+                let unread = Finding::unread(Resource::OnFailure, &settings.function, error);
+                Finding { verdict: Verdict::Notable, ..unread }
+            }
         });
     } else {
         // Without the function there is nothing that `setup` could connect the others to.

@@ -8,7 +8,7 @@ use jitr::registration::{PolicyState, Registration, Settings};
 use jitr::registry::aws::AwsRegistry;
 use jitr::registry::{ErrorKind, Registry, RegistryError};
 use jitr::scope::Scope;
-use jitr::thing_name::ThingName;
+use jitr::thing_name::{ThingName, ThingNameError};
 use serde::Serialize;
 
 mod journal;
@@ -111,10 +111,7 @@ impl Registrar {
     ///
     /// # Errors
     /// What is wrong with the certificate.
-    pub fn thing_name(
-        &self,
-        certificate: &Certificate,
-    ) -> Result<ThingName, jitr::thing_name::ThingNameError> {
+    pub fn thing_name(&self, certificate: &Certificate) -> Result<ThingName, ThingNameError> {
         ThingName::from_certificate_der(certificate.der(), self.settings.thing_name_source)
     }
 

@@ -173,7 +173,7 @@ impl Plan {
         Ok(Self {
             rule: settings.rule.clone(),
             function: settings.function.clone(),
-            function_busy: found_function.as_ref().is_some_and(function::Deployed::is_busy),
+            function_busy: found_function.as_ref().is_some_and(|function| function.busy),
             signer: ca.map(str::to_owned),
             permission_step,
             rule_step: rule::decide(found_rule.as_ref(), &function_arn, feed.as_ref())?,
@@ -270,18 +270,18 @@ pub(super) fn role_policy(
     settings: &Settings,
     found: Option<&function::Deployed>,
 ) -> Result<Value, Error> {
-    let policy = match (&settings.policy, found.and_then(function::Deployed::policy_name)) {
+    let variable = |name| found.and_then(|function| function.variable(name));
+    let policy = match (&settings.policy, variable(function::POLICY_NAME)) {
         (Some(name), _) => name.clone(),
         (None, Some(name)) => name.parse()?,
         (None, None) => PolicyName::zero_touch(),
     };
-    let thing_type = match (&settings.thing_type, found.and_then(function::Deployed::thing_type)) {
+    let thing_type = match (&settings.thing_type, variable(function::THING_TYPE)) {
         (Some(name), _) => name.clone(),
         (None, Some(name)) => name.parse()?,
         (None, None) => ThingTypeName::zero_touch_kit(),
     };
-    let thing_group: Option<ThingGroupName> =
-        found.and_then(function::Deployed::thing_group).map(str::parse).transpose()?;
+    let thing_group: Option<ThingGroupName> = variable(function::THING_GROUP).map(str::parse).transpose()?;
     lambda_role_policy(
         scope,
         &RoleSettings {

@@ -246,9 +246,8 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     let thing_types = inventory.thing_types();
     let registrations: Vec<Registration> = inventory.registrations().cloned().collect();
     let made_policies = inventory.policies;
-    for rule in inventory.rules {
-        items.push(item(Resource::TopicRule, rule.name, None, What::TopicRule));
-    }
+    let rules = inventory.rules.into_iter();
+    items.extend(rules.map(|rule| item(Resource::TopicRule, rule.name, None, What::TopicRule)));
     for (function, statement) in inventory.permissions {
         items.push(item(
             Resource::Permission,
@@ -287,12 +286,9 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
             ));
         }
     }
-    for function in inventory.functions {
-        items.push(item(Resource::Function, function.name, None, What::Function));
-    }
-    for role in inventory.roles {
-        items.push(item(Resource::Role, role, None, What::Role));
-    }
+    let functions = inventory.functions.into_iter();
+    items.extend(functions.map(|function| item(Resource::Function, function.name, None, What::Function)));
+    items.extend(inventory.roles.into_iter().map(|role| item(Resource::Role, role, None, What::Role)));
     items.extend(cas.into_iter().map(|id| item(Resource::SignerCa, id, None, What::SignerCa)));
     items
 }

@@ -50,16 +50,12 @@ pub fn read_secret(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
             return Err(Error::Exposed { path: path.to_owned(), mode });
         }
     }
-    let mut bytes = secret_buffer(&file);
-    io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| Error::io("read", path, e))?;
-    Ok(Some(bytes))
-}
-
-/// Room for the whole file: a buffer that had to grow would leave copies of its content behind.
-fn secret_buffer(file: &File) -> Zeroizing<Vec<u8>> {
+    // Room for the whole file: a buffer that had to grow would leave copies of its content behind.
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     // One byte more, so that reading sees the end without growing; a file of more than a megabyte is no key.
-    Zeroizing::new(Vec::with_capacity(size.min(1 << 20) as usize + 1))
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.min(1 << 20) as usize + 1));
+    io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| Error::io("read", path, e))?;
+    Ok(Some(bytes))
 }
 
 /// Writes a file in one step: whoever looks, also after a power failure, sees the old bytes or the new ones.

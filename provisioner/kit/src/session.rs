@@ -12,7 +12,7 @@ use serialport::SerialPort;
 use tracing::debug;
 
 use super::codec::{Decoder, Event};
-use super::command::{Command, Led};
+use super::command::Command;
 use super::kits::Radio;
 use super::{Error, Kit};
 
@@ -157,14 +157,6 @@ impl Session {
             attempt += 1;
             self.synchronise(matches!(fault, Fault::Reply(RESTARTED)))?;
         }
-    }
-
-    /// Switches a status LED.
-    ///
-    /// # Errors
-    /// As [`Session::run`].
-    pub fn set_led(&mut self, led: Led, on: bool) -> Result<(), Error> {
-        self.run(Command::SetLed(led, on))
     }
 
     fn error(&self, fault: Fault, command: &Command<'_>) -> Error {

@@ -94,11 +94,7 @@ impl Certificate {
     /// # Errors
     /// [`Malformed`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, Malformed> {
-        Pem::iter_from_buffer(pem)
-            .filter_map(Result::ok)
-            .find(|block| block.label == "CERTIFICATE")
-            .ok_or(Malformed::Pem)
-            .and_then(|block| Self::from_der(&block.contents))
+        Self::blocks(pem).next().unwrap_or(Err(Malformed::Pem))
     }
 
     /// Reads every certificate of a PEM file, in order.
@@ -106,11 +102,7 @@ impl Certificate {
     /// # Errors
     /// [`Malformed`], also for a file without any.
     pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, Malformed> {
-        let certificates = Pem::iter_from_buffer(pem)
-            .filter_map(Result::ok)
-            .filter(|block| block.label == "CERTIFICATE")
-            .map(|block| Self::from_der(&block.contents))
-            .collect::<Result<Vec<_>, _>>()?;
+        let certificates = Self::blocks(pem).collect::<Result<Vec<_>, _>>()?;
         if certificates.is_empty() { Err(Malformed::Pem) } else { Ok(certificates) }
     }
 
@@ -168,6 +160,12 @@ impl Certificate {
     /// Whether it ends within [`SOON`], or has ended.
     pub fn ends_soon(&self, at: OffsetDateTime) -> bool {
         self.facts.not_after - at <= SOON
+    }
+
+    fn blocks(pem: &[u8]) -> impl Iterator<Item = Result<Self, Malformed>> {
+        let blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
+        let certificates = blocks.filter(|block| block.label == "CERTIFICATE");
+        certificates.map(|block| Self::from_der(&block.contents))
     }
 
     fn parsed(&self) -> Option<X509Certificate<'_>> {

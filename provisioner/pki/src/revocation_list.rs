@@ -71,12 +71,8 @@ impl CaCertificate {
     /// If it is no certificate.
     pub fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self, RevocationError> {
         let der = der(bytes);
-        let format =
-            || RevocationError::Format { what: path.display().to_string(), expected: "a certificate" };
-        let subject = match X509Certificate::from_der(&der) {
-            Ok((_, certificate)) => certificate.subject().as_raw().to_owned(),
-            Err(_) => return Err(format()),
-        };
+        let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| no_certificate(path))?;
+        let subject = certificate.subject().as_raw().to_owned();
         Ok(Self { path: path.to_owned(), der, subject })
     }
 
@@ -118,10 +114,7 @@ impl RevocationList {
     pub fn verified(bytes: Vec<u8>, origin: &str, ca: &CaCertificate) -> Result<Self, RevocationError> {
         let der = der(bytes);
         let list = Self::parsed(&der, origin)?;
-        let (_, certificate) = X509Certificate::from_der(&ca.der).map_err(|_| RevocationError::Format {
-            what: ca.path.display().to_string(),
-            expected: "a certificate",
-        })?;
+        let (_, certificate) = X509Certificate::from_der(&ca.der).map_err(|_| no_certificate(&ca.path))?;
         let own = list.issuer().as_raw() == ca.subject;
         if !own || list.verify_signature(certificate.public_key()).is_err() {
             return Err(RevocationError::Signature { list: origin.to_owned(), ca: ca.path.clone() });
@@ -211,6 +204,10 @@ pub fn files(folder: &Path, extension: &'static str) -> Result<Vec<PathBuf>, Rev
 }
 
 /// The DER of what is DER or PEM.
+fn no_certificate(path: &Path) -> RevocationError {
+    RevocationError::Format { what: path.display().to_string(), expected: "a certificate" }
+}
+
 fn der(bytes: Vec<u8>) -> Vec<u8> {
     match parse_x509_pem(&bytes) {
         Ok((_, pem)) => pem.contents,

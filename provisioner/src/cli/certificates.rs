@@ -5,9 +5,7 @@ use time::OffsetDateTime;
 
 use super::Context;
 use crate::cli::Error;
-use crate::state::audit;
 use crate::state::authorities::{self, Authority};
-use crate::state::ledger::Ledger;
 use crate::state::revocations::Records;
 use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
 use iot_account::certificates;
@@ -33,27 +31,17 @@ pub struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    let known = authorities::all(&context.home)?;
+    let mut sources = Sources::of(&context.home)?;
     let signer = match &arguments.signer {
-        Some(name) => Some(authorities::find(known.clone(), name)?.key_id().to_owned()),
+        Some(name) => Some(authorities::find(sources.authorities.clone(), name)?.key_id().to_owned()),
         None => None,
     };
-    let account = match arguments.offline {
-        true => None,
-        false => Some(in_account(context, &known).await?),
-    };
-    let mut revocations = Vec::new();
-    for authority in &known {
-        revocations.extend(Records::of(&context.home, authority.key_id()).read()?);
+    if !arguments.offline {
+        sources.account = Some(in_account(context, &sources.authorities).await?);
     }
-    let sources = Sources {
-        disk: inventory::on_disk(&context.home)?,
-        ledger: Ledger::of(&context.home).read()?.entries,
-        audit: audit::Log::of(&context.home).entries()?,
-        authorities: known,
-        revocations,
-        account,
-    };
+    for authority in &sources.authorities {
+        sources.revocations.extend(Records::of(&context.home, authority.key_id()).read()?);
+    }
     let wanted = |device: &Device| {
         let has = |wanted: &Option<String>, found: &Option<String>| {
             wanted

@@ -73,7 +73,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     drop(progress);
     let no_chain = chain.err().map(Error::from);
     if let Some(error) = &no_chain {
-        note_chain(&mut diagnosis, error);
+        let of_signer = diagnosis.findings.iter_mut().filter(|finding| finding.link == Resource::SignerCa);
+        of_signer.for_each(|finding| finding.found = vec![error.to_string()]);
     }
     show(context, &diagnosis, no_chain.as_ref());
     diagnosis.verdict().map_err(iot_account::Error::Doctor)?;
@@ -153,12 +154,5 @@ impl fmt::Display for Branch<'_> {
             (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --mend"),
             _ => Ok(()),
         }
-    }
-}
-
-/// Says in the place of the signer CA why there is none on this computer.
-fn note_chain(diagnosis: &mut Diagnosis, error: &Error) {
-    if let Some(finding) = diagnosis.findings.iter_mut().find(|finding| finding.link == Resource::SignerCa) {
-        finding.found = vec![error.to_string()];
     }
 }

@@ -138,30 +138,19 @@ fn key(error: &key::Error) -> ExitCode {
 }
 
 fn kit(error: &iot_kit::Error) -> ExitCode {
+    use disk::Error as Disk;
     use iot_kit::Error as E;
+    use wifi::Error as Wifi;
     match error {
-        E::PortsFile { .. } => ExitCode::Usage,
-        E::Disk(disk::Error::NotADisk { .. } | disk::Error::Read { .. } | disk::Error::Image { .. }) => {
-            ExitCode::Usage
-        }
-        E::Disk(disk::Error::OtherKit { .. }) => ExitCode::Refused,
-        E::Disk(
-            disk::Error::NoDisk { .. }
-            | disk::Error::UnknownTarget
-            | disk::Error::Write { .. }
-            | disk::Error::Failed { .. }
-            | disk::Error::NoOutcome { .. },
-        ) => ExitCode::Board,
-        E::Wifi(wifi::Error::NoAnswer { .. } | wifi::Error::Lost { .. }) => ExitCode::Board,
-        E::Wifi(
-            wifi::Error::SsidLength(_)
-            | wifi::Error::OpenWithSecret
-            | wifi::Error::WpaPassphrase
-            | wifi::Error::WepKey
-            | wifi::Error::Secret
-            | wifi::Error::Console { .. },
-        ) => ExitCode::Usage,
-        E::NoBoard
+        E::Disk(Disk::OtherKit { .. }) => ExitCode::Refused,
+        E::PortsFile { .. }
+        | E::Disk(Disk::NotADisk { .. } | Disk::Read { .. } | Disk::Image { .. })
+        | E::Wifi(Wifi::SsidLength(_) | Wifi::OpenWithSecret | Wifi::WpaPassphrase)
+        | E::Wifi(Wifi::WepKey | Wifi::Secret | Wifi::Console { .. }) => ExitCode::Usage,
+        E::Disk(Disk::NoDisk { .. } | Disk::UnknownTarget | Disk::Write { .. })
+        | E::Disk(Disk::Failed { .. } | Disk::NoOutcome { .. })
+        | E::Wifi(Wifi::NoAnswer { .. } | Wifi::Lost { .. })
+        | E::NoBoard
         | E::SeveralBoards { .. }
         | E::NoSuchBoard { .. }
         | E::Cellular { .. }
@@ -185,9 +174,11 @@ fn account(error: &iot_account::Error) -> ExitCode {
     use iot_account::Error as E;
     match error {
         E::Sandbox { .. } => ExitCode::Refused,
-        E::NoRegion | E::MalformedRegion { .. } | E::ProfileNotFound { .. } => ExitCode::Usage,
-        E::Setup(setup::Error::Package(_)) => ExitCode::Usage,
-        E::Register(register::Error::Policy { .. })
+        E::NoRegion
+        | E::MalformedRegion { .. }
+        | E::ProfileNotFound { .. }
+        | E::Setup(setup::Error::Package(_))
+        | E::Register(register::Error::Policy { .. })
         | E::Replay(replay::Error::NotAQueue { .. })
         | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
         E::Register(register::Error::Incomplete { .. } | register::Error::Entry { .. })

@@ -127,11 +127,8 @@ impl Log {
     }
 
     fn read_head(&self) -> io::Result<Option<Head>> {
-        match std::fs::read(&self.head) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let bytes = durable_files::read(&self.head).map_err(io_error)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// Reads log and head; both are empty where there is no log yet.

@@ -8,12 +8,12 @@ use device_pki::{Certificate, Purpose};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::state::audit;
 use crate::state::authorities::{self, Authority};
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::home::Home;
-use crate::state::ledger::{Ending, Entry};
+use crate::state::ledger::{Ending, Entry, Ledger};
 use crate::state::revocations::Revocation;
+use crate::state::{self, audit};
 
 /// A device certificate in the folder of a board.
 #[derive(Clone, Debug)]
@@ -79,6 +79,22 @@ pub struct Sources {
     pub revocations: Vec<Revocation>,
     /// The account, if it was asked.
     pub account: Option<InAccount>,
+}
+
+impl Sources {
+    /// What the home folder knows of certificates, without what was revoked.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(home: &Home) -> Result<Self, state::Error> {
+        Ok(Self {
+            authorities: authorities::all(home)?,
+            disk: on_disk(home)?,
+            ledger: Ledger::of(home).read()?.entries,
+            audit: audit::Log::of(home).entries()?,
+            ..Self::default()
+        })
+    }
 }
 
 /// How disk, ledger and account differ about a certificate.

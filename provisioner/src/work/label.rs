@@ -77,11 +77,6 @@ pub enum Error {
 }
 
 impl Labels {
-    /// Whether there is anything to make.
-    pub fn are_wanted(&self) -> bool {
-        self.command.is_some() || self.folder.is_some()
-    }
-
     /// Makes the label of a finished board. A file that cannot be written does not keep the command from running.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::thread;
 
 use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, factory, point_of, profile};
 use durable_files::{Access, Staged};
-use iot_kit::command::{FLASH_PAGE, Led};
+use iot_kit::command::{Command, FLASH_PAGE, Led};
 use iot_kit::flash::{self, Flash};
 use iot_kit::session::Traffic;
 use iot_kit::wifi_module::BootSector;
@@ -342,7 +342,7 @@ fn commit(files: Vec<Staged>) -> Result<(), durable_files::Error> {
 /// The LEDs are for the eye; a board that lacks one is provisioned all the same.
 fn light(session: &mut Session, leds: &[(Led, bool)]) {
     for (led, on) in leds {
-        if let Err(error) = session.set_led(*led, *on) {
+        if let Err(error) = session.run(Command::SetLed(*led, *on)) {
             debug!(%error, "cannot switch an LED");
             return;
         }

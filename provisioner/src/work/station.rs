@@ -109,7 +109,9 @@ impl Station {
         let started = Instant::now();
         let mut identified = None;
         observe(Step::Open);
-        let (mut session, mut result) = match connect(kit, patience) {
+        let (mut session, mut result) = match open(&kit.port, patience)
+            .and_then(|port| Session::start(port, kit))
+        {
             Ok(mut session) => {
                 let job = Job { kit, origin: &self.origin, home: &self.home, force: self.force, endpoint };
                 let result = provision::provision(&mut session, job, &mut |step| {
@@ -141,7 +143,7 @@ impl Station {
         // The port is free before the label is made: the next program may want it.
         drop(session);
         let label = match &result {
-            Ok(report) if self.labels.are_wanted() => {
+            Ok(report) if self.labels.command.is_some() || self.labels.folder.is_some() => {
                 observe(Step::Label);
                 self.labels.make(report).err()
             }
@@ -183,10 +185,6 @@ impl Station {
 fn gather_entropy_beside() {
     // Without a thread, or without entropy, whoever signs finds out.
     let _ = thread::Builder::new().name("entropy".into()).spawn(|| rand::fill(&mut [0]));
-}
-
-fn connect(kit: &Kit, patience: Patience) -> Result<Session, iot_kit::Error> {
-    Session::start(open(&kit.port, patience)?, kit)
 }
 
 /// A port that has been there for a while is tried once.

@@ -13,8 +13,8 @@ use crate::registry::{
 /// Policies that can be attached to one certificate (AWS IoT Core endpoints and quotas).
 const MAX_POLICIES_PER_CERTIFICATE: usize = 10;
 
-fn not_found<T>(what: &str, name: &str) -> std::result::Result<T, (ErrorKind, String)> {
-    Err((ErrorKind::NotFound, format!("{what} {name} does not exist")))
+fn missing(what: &str, name: &str) -> (ErrorKind, String) {
+    (ErrorKind::NotFound, format!("{what} {name} does not exist"))
 }
 
 /// The id at the end of a certificate's ARN.
@@ -31,7 +31,7 @@ impl Registry for MemoryRegistry {
                     .progress(id, |progress| *progress = Progress { seen, ..Progress::default() });
                 Ok(certificate.description.clone())
             }
-            None => not_found("certificate", id),
+            None => Err(missing("certificate", id)),
         })
         .await
     }
@@ -41,7 +41,7 @@ impl Registry for MemoryRegistry {
             let account = &mut inner.account;
             let wanted = thing_type.as_str();
             match account.thing_types.get(wanted) {
-                None => return not_found("thing type", wanted),
+                None => return Err(missing("thing type", wanted)),
                 Some(ThingType { deprecated: true }) => {
                     return Err((ErrorKind::Invalid, format!("thing type {wanted} is deprecated")));
                 }
@@ -64,10 +64,8 @@ impl Registry for MemoryRegistry {
 
     async fn describe_thing_type(&self, thing_type: &ThingTypeName) -> Result<ThingType> {
         self.call(Operation::DescribeThingType, |inner| {
-            match inner.account.thing_types.get(thing_type.as_str()) {
-                Some(thing_type) => Ok(*thing_type),
-                None => not_found("thing type", thing_type.as_str()),
-            }
+            let found = inner.account.thing_types.get(thing_type.as_str()).copied();
+            found.ok_or_else(|| missing("thing type", thing_type.as_str()))
         })
         .await
     }
@@ -87,15 +85,11 @@ impl Registry for MemoryRegistry {
     async fn add_thing_to_thing_group(&self, thing: &str, group: &ThingGroupName) -> Result<()> {
         self.call(Operation::AddThingToThingGroup, |inner| {
             if !inner.account.thing_groups.contains(group.as_str()) {
-                return not_found("thing group", group.as_str());
+                return Err(missing("thing group", group.as_str()));
             }
-            match inner.account.things.get_mut(thing) {
-                Some(thing) => {
-                    thing.groups.insert(group.to_string());
-                    Ok(())
-                }
-                None => not_found("thing", thing),
-            }
+            let found = inner.account.things.get_mut(thing);
+            found.ok_or_else(|| missing("thing", thing))?.groups.insert(group.to_string());
+            Ok(())
         })
         .await
     }
@@ -108,12 +102,10 @@ impl Registry for MemoryRegistry {
     ) -> Result<()> {
         self.call(Operation::AttachThingPrincipal, |inner| {
             if !inner.account.things.contains_key(thing) {
-                return not_found("thing", thing);
+                return Err(missing("thing", thing));
             }
-            let Some(certificate) = inner.account.certificates.get_mut(certificate_id(certificate_arn))
-            else {
-                return not_found("certificate", certificate_arn);
-            };
+            let certificate = inner.account.certificates.get_mut(certificate_id(certificate_arn));
+            let certificate = certificate.ok_or_else(|| missing("certificate", certificate_arn))?;
             let elsewhere = certificate.things.iter().find(|(name, held)| {
                 name.as_str() != thing
                     && (attachment == Attachment::Exclusive || **held == Attachment::Exclusive)
@@ -131,7 +123,7 @@ impl Registry for MemoryRegistry {
     async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
         self.call(Operation::ListThingPrincipals, |inner| {
             if !inner.account.things.contains_key(thing) {
-                return not_found("thing", thing);
+                return Err(missing("thing", thing));
             }
             let attached = inner.account.certificates.values().filter(|c| c.things.contains_key(thing));
             Ok(attached.map(|certificate| certificate.description.arn.clone()).collect())
@@ -143,7 +135,7 @@ impl Registry for MemoryRegistry {
         let arn = self.scope.arn(format_args!("policy/{policy}"));
         self.call(Operation::GetPolicy, |inner| match inner.account.policies.get(policy.as_str()) {
             Some(document) => Ok(StoredPolicy { arn, document: document.clone() }),
-            None => not_found("policy", policy.as_str()),
+            None => Err(missing("policy", policy.as_str())),
         })
         .await
     }
@@ -162,12 +154,10 @@ impl Registry for MemoryRegistry {
     async fn attach_policy(&self, policy: &PolicyName, certificate_arn: &str) -> Result<()> {
         self.call(Operation::AttachPolicy, |inner| {
             if !inner.account.policies.contains_key(policy.as_str()) {
-                return not_found("policy", policy.as_str());
+                return Err(missing("policy", policy.as_str()));
             }
-            let Some(certificate) = inner.account.certificates.get_mut(certificate_id(certificate_arn))
-            else {
-                return not_found("certificate", certificate_arn);
-            };
+            let certificate = inner.account.certificates.get_mut(certificate_id(certificate_arn));
+            let certificate = certificate.ok_or_else(|| missing("certificate", certificate_arn))?;
             let full = certificate.policies.len() >= MAX_POLICIES_PER_CERTIFICATE;
             if full && !certificate.policies.contains(policy.as_str()) {
                 return Err((ErrorKind::LimitExceeded, "the certificate has 10 policies".to_owned()));
@@ -182,9 +172,8 @@ impl Registry for MemoryRegistry {
     async fn activate_certificate(&self, id: &str) -> Result<()> {
         self.call(Operation::UpdateCertificate, |inner| {
             let attached = inner.account.is_attached(id);
-            let Some(certificate) = inner.account.certificates.get_mut(id) else {
-                return not_found("certificate", id);
-            };
+            let certificate = inner.account.certificates.get_mut(id);
+            let certificate = certificate.ok_or_else(|| missing("certificate", id))?;
             let status_before = certificate.description.status;
             if status_before == CertificateStatus::PendingTransfer {
                 return Err((ErrorKind::CertificateState, "the certificate is being transferred".to_owned()));

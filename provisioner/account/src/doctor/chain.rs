@@ -141,7 +141,7 @@ pub(super) fn function(
     let finding = match function::decide(found, &without_package, None, signer) {
         Ok(function::Step::Change { changes, .. }) => Finding::unless(link, name, changes),
         Err(error) => Finding::wrong(link, name, vec![error.to_string()]),
-        Ok(_) if deployed.is_busy() => {
+        Ok(_) if deployed.busy => {
             Finding::wrong(link, name, vec!["is still being made or updated".into()]).remedy(Remedy::Wait)
         }
         Ok(_) => running(deployed, name),

@@ -199,8 +199,7 @@ fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Findin
             let found = vec![format!("the certificate is not attached to it{others}")];
             Finding::wrong(Resource::Thing, name, found).mendable()
         }
-        Some(_) => Finding::right(Resource::Thing, name, Vec::new()),
-        None => Finding::right(Resource::Thing, name, Vec::new()),
+        Some(_) | None => Finding::right(Resource::Thing, name, Vec::new()),
     }
 }
 

@@ -131,12 +131,6 @@ impl Finding {
         Self { mendable: true, ..self }
     }
 
-    /// Of a link that no device has to go through.
-    #[must_use]
-    pub(super) fn only_notable(self) -> Self {
-        Self { verdict: Verdict::Notable, ..self }
-    }
-
     /// Whether a device gets through here, as far as anybody can tell.
     pub fn lets_through(&self) -> bool {
         matches!(self.verdict, Verdict::Right | Verdict::Notable)

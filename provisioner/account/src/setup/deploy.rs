@@ -144,7 +144,7 @@ async fn settled(account: &Account, function: &str) -> Result<(), AccountError> 
         if let Some(reason) = deployed.broken() {
             return Err(Error::FunctionBroken { name, reason: reason.to_owned() }.into());
         }
-        if !deployed.is_busy() {
+        if !deployed.busy {
             return Ok(());
         }
         if !waiting.pause().await {

@@ -22,9 +22,9 @@ pub(crate) const TIMEOUT: i32 = 30;
 pub(crate) const SHORTEST_TIMEOUT: i32 = 10;
 
 /// Variables of the function that setting up may have to change.
-const POLICY_NAME: &str = "ZT_POLICY_NAME";
-const THING_TYPE: &str = "THING_TYPE";
-const THING_GROUP: &str = "THING_GROUP";
+pub(super) const POLICY_NAME: &str = "ZT_POLICY_NAME";
+pub(super) const THING_TYPE: &str = "THING_TYPE";
+pub(super) const THING_GROUP: &str = "THING_GROUP";
 const ALLOWED_CA_IDS: &str = "ALLOWED_CA_IDS";
 
 /// Environment variables of a function.
@@ -48,7 +48,7 @@ pub(crate) struct Deployed {
     /// Why it can never run, if it cannot.
     broken: Option<String>,
     /// Still being made or updated.
-    busy: bool,
+    pub(crate) busy: bool,
 }
 
 impl Deployed {
@@ -77,11 +77,6 @@ impl Deployed {
         })
     }
 
-    /// Whether it is still being made or updated.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy
-    }
-
     /// Why it can never run, if it cannot.
     pub(crate) fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
@@ -90,18 +85,6 @@ impl Deployed {
     /// The names that the function works with, where its environment says so.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.as_ref()?.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    pub(crate) fn policy_name(&self) -> Option<&str> {
-        self.variable(POLICY_NAME)
-    }
-
-    pub(crate) fn thing_type(&self) -> Option<&str> {
-        self.variable(THING_TYPE)
-    }
-
-    pub(crate) fn thing_group(&self) -> Option<&str> {
-        self.variable(THING_GROUP)
     }
 }
 

@@ -14,7 +14,7 @@ use device_pki::key::{Keys, Protection, Uri};
 pub(super) struct Place {
     #[serde(serialize_with = "as_text")]
     uri: Uri,
-    protection: Protection,
+    pub(super) protection: Protection,
 }
 
 fn as_text<S: Serializer>(uri: &Uri, serializer: S) -> Result<S::Ok, S::Error> {
@@ -27,11 +27,6 @@ impl Place {
         let uri = store::key_uri(home, role)?;
         let protection = keys.protection(&uri)?;
         Ok(Self { uri, protection })
-    }
-
-    /// Whether the key was taken away.
-    pub(super) fn is_absent(&self) -> bool {
-        self.protection == Protection::Absent
     }
 }
 

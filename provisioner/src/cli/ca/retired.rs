@@ -12,6 +12,7 @@ use crate::state::revocations::{self as crl, List, Records};
 use crate::state::store::Role;
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
+use device_pki::key::Protection;
 
 use super::place::Place;
 
@@ -57,7 +58,11 @@ pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTi
     }
     let key_id = root.certificate.facts().subject_key_identifier.as_deref().unwrap_or_default();
     if is_list_due(context, key_id, revoked_signers, now)? {
-        let given = if root.key.is_absent() { " --root-key URI, with the root's key" } else { "" };
+        let given = if root.key.protection == Protection::Absent {
+            " --root-key URI, with the root's key"
+        } else {
+            ""
+        };
         context.note(format_args!(
             "the revocation list of the root is due; write it with: provisioner ca crl{given}"
         ));

@@ -8,9 +8,7 @@ use time::OffsetDateTime;
 
 use crate::cli::setup::verification_certificate;
 use crate::cli::{Context, Error};
-use crate::state::audit;
 use crate::state::authorities::{self, Authority};
-use crate::state::ledger::Ledger;
 use crate::state::store;
 use crate::work::inventory::{self, Sources};
 use crate::work::rotate::{Rotation, default_name};
@@ -156,7 +154,7 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
             expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
         });
     }
-    let boards = boards_by_signer(context, &authorities)?;
+    let boards = boards_by_signer(context)?;
     for authority in retired {
         let in_account = match account {
             Some(account) => Some(Tally::of(&of_ca(account, authority.certificate_id()).await?)),
@@ -173,15 +171,8 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
 }
 
 /// The signer of each board's newest certificate.
-fn boards_by_signer(context: &Context, authorities: &[Authority]) -> Result<Vec<String>, Error> {
-    let sources = Sources {
-        authorities: authorities.to_vec(),
-        disk: inventory::on_disk(&context.home)?,
-        ledger: Ledger::of(&context.home).read()?.entries,
-        audit: audit::Log::of(&context.home).entries()?,
-        ..Sources::default()
-    };
-    let devices = inventory::devices(&sources, OffsetDateTime::now_utc());
+fn boards_by_signer(context: &Context) -> Result<Vec<String>, Error> {
+    let devices = inventory::devices(&Sources::of(&context.home)?, OffsetDateTime::now_utc());
     let newest =
         devices.into_iter().filter(|device| !device.differences.contains(&inventory::Difference::Superseded));
     Ok(newest.filter_map(|device| device.signer).collect())

@@ -44,34 +44,32 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     let account = context.account().await?;
     let state = SignerState::look(&account, authority.certificate_id()).await?;
     let is_noted = authority.withdrawn()?.is_some();
-    let show = |done: bool, print: &dyn Fn(&SignerRow<'_>)| {
-        print(&SignerRow {
-            signer: authority.key_id(),
-            certificate_id: authority.certificate_id(),
-            registered: state.is_registered(),
-            account: if state.is_off() { "leave" } else { "switch_off" },
-            certificates: &state.certificates,
-            done,
-        });
+    let row = |done| SignerRow {
+        signer: authority.key_id(),
+        certificate_id: authority.certificate_id(),
+        registered: state.is_registered(),
+        account: if state.is_off() { "leave" } else { "switch_off" },
+        certificates: &state.certificates,
+        done,
     };
     if state.is_off() && is_noted {
-        show(true, &|row| context.show(row));
+        context.show(&row(true));
         context.note("nothing to do: it is revoked already");
         return Ok(());
     }
     if context.global.dry_run {
-        show(false, &|row| context.show(row));
+        context.show(&row(false));
         return Ok(());
     }
     if !context.global.yes {
-        show(false, &|row| context.note(row));
+        context.note(row(false));
         context.confirm("No new board of this signer will be let in.")?;
     }
     state.switch_off(&account, authority.certificate_id()).await?;
     if !is_noted {
         authority.withdraw(&Withdrawn { when: state::now(), reason })?;
     }
-    show(true, &|row| context.show(row));
+    context.show(&row(true));
     context.note("put it on the root's revocation list with: provisioner ca crl");
     if authority.current {
         context.note("make the next signer CA with: provisioner ca rotate");
