@@ -68,6 +68,14 @@ impl Settings {
             attachment: Attachment::Shared,
         })
     }
+
+    /// With these names, where they are given.
+    #[must_use]
+    pub fn with_names(mut self, policy: Option<&PolicyName>, thing_type: Option<&ThingTypeName>) -> Self {
+        self.policy = policy.cloned().unwrap_or(self.policy);
+        self.thing_type = thing_type.cloned().unwrap_or(self.thing_type);
+        self
+    }
 }
 
 /// How a registration ended well.

@@ -76,11 +76,6 @@ impl Account {
         Ok(Self { config: loader.load().await, region })
     }
 
-    /// The Region, such as `eu-central-1`.
-    pub fn region(&self) -> &str {
-        &self.region
-    }
-
     /// AWS IoT Core.
     pub fn iot(&self) -> aws_sdk_iot::Client {
         client!(aws_sdk_iot, self.config)

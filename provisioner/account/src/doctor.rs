@@ -58,8 +58,6 @@ pub struct Subject<'a> {
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
-    /// Account and Region, if the credentials are good.
-    pub scope: Option<Scope>,
     /// One entry a link, in the order of a first connection.
     pub findings: Vec<Finding>,
     /// What the function registers devices with.
@@ -106,7 +104,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         // One reason for everything: nothing else can be asked.
         Err(error) => {
             let findings = vec![Finding::unread(Resource::Credentials, "none", error)];
-            return Ok(Diagnosis { scope: None, findings, registration: defaults });
+            return Ok(Diagnosis { findings, registration: defaults });
         }
     };
     let mut findings = vec![Finding::right(
@@ -120,7 +118,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         Err(error) => Finding::unread(Resource::Endpoint, "not known", error),
     });
     if elsewhere {
-        return Ok(Diagnosis { scope: Some(scope), findings, registration: defaults });
+        return Ok(Diagnosis { findings, registration: defaults });
     }
 
     let mut registration = defaults;
@@ -129,19 +127,15 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         findings.extend(links);
         registration = of_function.unwrap_or(registration);
     }
-    if let Some(policy) = &subject.settings.policy {
-        registration.policy = policy.clone();
-    }
-    if let Some(thing_type) = &subject.settings.thing_type {
-        registration.thing_type = thing_type.clone();
-    }
+    let Settings { policy, thing_type, .. } = subject.settings;
+    let registration = registration.with_names(policy.as_ref(), thing_type.as_ref());
     findings.extend(look_at_registry(account, &scope, &registration).await);
     if let Some(device) = subject.device {
         let expected =
             device::Expected { signer: subject.signer, registration: &registration, now: subject.now };
         findings.extend(device::examine(account, device, &expected).await);
     }
-    Ok(Diagnosis { scope: Some(scope), findings, registration })
+    Ok(Diagnosis { findings, registration })
 }
 
 /// From the signer CA to the function, and what the function registers devices with.

@@ -173,11 +173,6 @@ impl Disk {
         &self.info
     }
 
-    /// Where it is mounted.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Programs the microcontroller and waits until the debugger has said how it went and its disk is back.
     ///
     /// # Errors

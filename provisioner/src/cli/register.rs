@@ -96,7 +96,8 @@ impl Options {
     /// # Errors
     /// A policy document that is missing or is none.
     pub(super) fn settings(&self) -> Result<Settings, Error> {
-        let mut settings = setup::defaults()?;
+        let names = (self.policy.as_ref(), self.thing_type.as_ref());
+        let mut settings = setup::defaults()?.with_names(names.0, names.1);
         if let Some(path) = &self.policy_document {
             let Some(bytes) = durable_files::read(path)? else {
                 return Err(Error::usage(
@@ -107,12 +108,6 @@ impl Options {
             settings.policy_template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|source| register::Error::Policy { document: path.display().to_string(), source })
                 .map_err(iot_account::Error::Register)?;
-        }
-        if let Some(policy) = &self.policy {
-            settings.policy = policy.clone();
-        }
-        if let Some(thing_type) = &self.thing_type {
-            settings.thing_type = thing_type.clone();
         }
         settings.thing_group = self.thing_group.clone();
         settings.thing_name_source = self.thing_name_source;

@@ -93,14 +93,7 @@ impl Options {
     /// # Errors
     /// Only if the default document is none.
     pub(super) fn registration(&self) -> Result<Registration, Error> {
-        let mut registration = setup::defaults()?;
-        if let Some(policy) = &self.policy_name {
-            registration.policy = policy.clone();
-        }
-        if let Some(thing_type) = &self.thing_type {
-            registration.thing_type = thing_type.clone();
-        }
-        Ok(registration)
+        Ok(setup::defaults()?.with_names(self.policy_name.as_ref(), self.thing_type.as_ref()))
     }
 
     /// Whether a flag was given that only just-in-time registration has a use for.

@@ -93,11 +93,6 @@ impl Station {
         Ok(Self { name, home, method, origin, ledger, force, labels, _lock: lock })
     }
 
-    /// The ledger that attempts are entered in.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
     /// Provisions the board on the kit's port. The result is in the ledger before the board or anybody else is told.
     pub fn attempt(
         &self,

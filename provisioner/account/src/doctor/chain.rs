@@ -200,19 +200,14 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
 
 /// The type of the things. `deprecated` is `None` where it does not exist.
 pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
+    let link = Resource::ThingType;
     match deprecated {
-        None => Finding::right(
-            Resource::ThingType,
-            name,
-            vec!["is created when the first device is registered".to_owned()],
-        ),
-        Some(false) => Finding::right(Resource::ThingType, name, Vec::new()),
-        Some(true) => Finding::wrong(
-            Resource::ThingType,
-            name,
-            vec!["is deprecated: no new thing can have it".to_owned()],
-        )
-        .mendable(),
+        None => Finding::right(link, name, vec!["is created when the first device is registered".to_owned()]),
+        Some(false) => Finding::right(link, name, Vec::new()),
+        Some(true) => {
+            let found = vec!["is deprecated: no new thing can have it".to_owned()];
+            Finding::wrong(link, name, found).mendable()
+        }
     }
 }
 

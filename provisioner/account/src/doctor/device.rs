@@ -137,6 +137,7 @@ fn judge(
 
 fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<'_>) -> Finding {
     let facts = certificate.facts();
+    let right = |found: String| Finding::right(Resource::Certificate, &facts.fingerprint, vec![found]);
     let wrong = |found: String, remedy: Remedy| {
         Finding::wrong(Resource::Certificate, &facts.fingerprint, vec![found]).remedy(remedy)
     };
@@ -150,20 +151,12 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
                 "is not known to the account, and the signer CA here did not sign it".to_owned(),
                 Remedy::Provision,
             ),
-            _ => Finding::right(
-                Resource::Certificate,
-                &facts.fingerprint,
-                vec!["is not known yet: it is registered when the device first connects".to_owned()],
-            ),
+            _ => right("is not known yet: it is registered when the device first connects".to_owned()),
         };
     };
     let by = known.ca.as_deref().map_or_else(|| "without a CA".to_owned(), |ca| format!("by CA {ca}"));
     match known.status {
-        CertificateStatus::Active => Finding::right(
-            Resource::Certificate,
-            &facts.fingerprint,
-            vec![format!("ACTIVE, registered {by}")],
-        ),
+        CertificateStatus::Active => right(format!("ACTIVE, registered {by}")),
         CertificateStatus::PendingActivation => wrong(
             format!("is PENDING_ACTIVATION, registered {by}: its registration did not finish"),
             Remedy::Replay,
