@@ -64,7 +64,7 @@ pub enum CertificateStatus {
     Active,
     /// Taken out of service by an operator, or registered and not yet put into service.
     Inactive,
-    /// Withdrawn for good.
+    /// Revoked for good.
     Revoked,
     /// On its way to another account.
     PendingTransfer,

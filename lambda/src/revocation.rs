@@ -1,4 +1,4 @@
-//! Revocation lists of the CAs (RFC 5280, section 5): which certificates are withdrawn before they ever connect.
+//! Revocation lists of the CAs (RFC 5280, section 5): which certificates are revoked before they ever connect.
 //!
 //! Off by default. AWS IoT knows no revocation lists; it only knows what an operator told it about certificates that
 //! are registered. A list tells about the others: boards that were stolen or scrapped before they were switched on.
@@ -55,7 +55,7 @@ pub struct RevocationLists(Vec<RevocationList>);
 impl RevocationLists {
     /// Reads every `NAME.crl` of a folder, each checked with the CA's certificate beside it, `NAME.crt`.
     ///
-    /// A list whose next update is overdue counts all the same: what was withdrawn stays withdrawn, and no waiting brings
+    /// A list whose next update is overdue counts all the same: what was revoked stays revoked, and no waiting brings
     /// another list into the package. The log warns.
     ///
     /// # Errors

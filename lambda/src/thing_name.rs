@@ -4,7 +4,7 @@ use std::fmt;
 
 use device_pki::{PUBLIC_KEY_SIZE, subject_key_identifier};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -114,7 +114,11 @@ impl ThingName {
 fn p256_point<'a>(key: &'a SubjectPublicKeyInfo<'_>) -> Result<&'a [u8; PUBLIC_KEY_SIZE], ThingNameError> {
     let wrong = |found: String| ThingNameError::KeyType { found };
     if key.algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
-        return Err(wrong(format!("of algorithm {}", key.algorithm.algorithm)));
+        let oid = &key.algorithm.algorithm;
+        return Err(wrong(match *oid == OID_PKCS1_RSAENCRYPTION {
+            true => "RSA".to_owned(),
+            false => format!("of algorithm {oid}"),
+        }));
     }
     let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
     match curve {

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::work;
+use iot_account::counted;
 
-mod around;
 mod audit;
+mod batch;
 mod boards;
 pub mod ca;
 mod certificates;
@@ -17,11 +18,11 @@ pub mod context;
 mod doctor;
 mod exit_code;
 mod failure;
+mod firmware;
 mod flash;
 mod inspect;
 pub mod ledger;
 pub mod legacy;
-mod line;
 mod logging;
 mod next_step;
 pub mod passphrase;
@@ -51,7 +52,6 @@ pub use logging::Level;
     long_about,
     max_term_width = 100,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = EXAMPLES
 )]
 pub struct Cli {
@@ -69,13 +69,13 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   provisioner -c aws -m jitr --lambda-zip
-      Make the CA, set the account up, function included, and provision the board that is plugged in.
+      Make the CAs, set the account up with the function, and provision the board.
   provisioner -c aws -m jitr
-      The same for the next board; what is done already is left as it is.
+      Provision the next board; CAs and account stay as they are.
   provisioner -c aws -m jitr -P /dev/ttyACM0 -a factory
-      The board on this port, with the AWS profile `factory`.
+      Provision the board on this port, with the AWS profile `factory`.
   provisioner setup --dry-run
-      Show what the account has, what would be created and what would be changed.
+      Show the plan: what exists, what would be created, what would change.
 
 AWS settings come from the standard places: ~/.aws, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...
 Exit codes: 0 done, 1 failed, 2 usage, 3 board trouble, 4 AWS trouble, 5 refused for safety.";
@@ -93,8 +93,7 @@ pub struct Global {
     /// AWS Region [default: AWS_REGION, or the profile's]
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,
-    /// Output for people, or one JSON object a line for programs [default: human; of many boards, json where the output
-    /// is no terminal]
+    /// Text, or JSON lines [default: human; for several boards, json unless stdout is a terminal]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub output: Option<Output>,
     /// Answer every question with yes
@@ -106,7 +105,7 @@ pub struct Global {
     /// Show what would be done and change nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
-    /// How much to tell on stderr about what goes on inside
+    /// How much to log to stderr
     #[arg(short = 'l', long, global = true, value_enum, default_value_t = Level::Warning, value_name = "LEVEL")]
     pub logging: Level,
     /// Passphrases.
@@ -117,10 +116,10 @@ pub struct Global {
 /// Form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Text for people.
+    /// Text for people
     #[default]
     Human,
-    /// One JSON object a line.
+    /// JSON lines: one object a line
     Json,
 }
 
@@ -130,37 +129,40 @@ pub enum Command {
     /// Make, show or rotate the certificate authorities that sign the boards' certificates
     #[command(subcommand)]
     Ca(ca::Command),
-    /// Make the account ready for boards to register by themselves
+    /// Prepare the account for boards that register by themselves
     Setup(setup::Arguments),
-    /// Put a certificate for its own key, its thing name and the endpoint into a board
+    /// Write certificate, thing name and endpoint into a board
     Provision(provision::Arguments),
     /// List the boards that are plugged in
     Boards,
-    /// Print, search, export or check the ledger of every attempt at a board
+    /// Print, search, export or check the ledger of attempts
     Ledger(ledger::Arguments),
     /// Read a board and show what is on it
     Inspect(provision::Choice),
-    /// Put certificates that are on disk into the account (multi-account registration)
+    /// Register certificate files in the account (multi-account registration)
     Register(register::Arguments),
     /// List the devices' certificates, and where disk, ledger and account differ
     Certificates(certificates::Arguments),
-    /// Let a device, or every new device of a signer CA, in no more
+    /// Revoke a device certificate, or a signer CA
     Revoke(revoke::Arguments),
-    /// Show or check the log of every signature made with the keys of this computer
+    /// Show or check the log of signatures made on this computer
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Finish registrations that got stuck
+    /// Finish incomplete registrations
     Replay(replay::Arguments),
-    /// Say why boards cannot connect, link by link, and mend it
+    /// Show why boards cannot connect, link by link, and repair it
     Doctor(doctor::Arguments),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),
-    /// Put a program into a board through the kit's disk
+    /// Program a board through the kit's disk
     Flash(flash::Arguments),
-    /// Give the application on a board the name and passphrase of a Wi-Fi network
+    /// Set the Wi-Fi network of the application on a board
     Wifi(wifi::Arguments),
     /// Print the completion script for a shell
     Completions(completions::Arguments),
+    /// Write the man pages, one for each command
+    #[command(hide = true)]
+    Man(completions::ManArguments),
 }
 
 /// A command that was not carried out.
@@ -177,14 +179,14 @@ pub enum Error {
         /// What to do instead.
         help: String,
     },
-    /// Something that cannot be undone, and nobody there to say yes.
-    #[error("not done without a yes: {what}")]
+    /// Something that cannot be undone, and nobody there to confirm it.
+    #[error("nothing done: this needs confirmation (--yes): {what}")]
     Unconfirmed {
         /// What would be done.
         what: String,
     },
     /// The person at the terminal said no.
-    #[error("left at that; nothing was done")]
+    #[error("cancelled; nothing was changed")]
     Declined,
     /// The terminal cannot be read.
     #[error("cannot ask on this terminal")]
@@ -202,7 +204,7 @@ pub enum Error {
         reason: String,
     },
     /// Some of many boards failed.
-    #[error("{failed} of {all} boards failed")]
+    #[error("{failed} of {} failed", counted(*all, "board"))]
     Boards {
         /// How many.
         failed: usize,
@@ -247,10 +249,37 @@ impl Error {
     }
 }
 
+/// Commands that use no private key. Their help leaves the passphrase flags out.
+const WITHOUT_KEYS: [&str; 12] = [
+    "boards",
+    "ledger",
+    "inspect",
+    "register",
+    "certificates",
+    "audit",
+    "replay",
+    "teardown",
+    "flash",
+    "wifi",
+    "completions",
+    "man",
+];
+
+/// The definition of the command line: of the parser, the help, the completions and the man pages.
+#[must_use]
+pub fn definition() -> clap::Command {
+    let unlocking = passphrase::Unlocking::augment_args(clap::Command::new("passphrase"));
+    let hidden: Vec<_> = unlocking.get_arguments().map(|argument| argument.clone().hide(true)).collect();
+    WITHOUT_KEYS
+        .iter()
+        .fold(Cli::command(), |command, name| command.mut_subcommand(name, |c| c.args(hidden.clone())))
+}
+
 /// Runs the command line `args` (the program's name first) and says what the process ends with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = legacy::normalise(args);
-    let cli = match Cli::try_parse_from(&args) {
+    let parsed = definition().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return failure::parsing(&error, &args),
     };
@@ -297,7 +326,8 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,
-        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
+        Command::Completions(arguments) => completions::run(&arguments, &mut definition()),
+        Command::Man(arguments) => completions::write_man_pages(&arguments, definition())?,
     }
     Ok(())
 }

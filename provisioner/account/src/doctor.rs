@@ -1,4 +1,4 @@
-//! The chain that a first connection takes, looked at link by link: what is there, whether it is right, how to mend it.
+//! The chain that a first connection takes, looked at link by link: what is there, whether it is right, how to repair it.
 //!
 //! Each link is read by itself, so that one that cannot be read hides no other. What is right is decided by the same
 //! functions that `setup` decides with.
@@ -17,6 +17,7 @@ pub use device::Device;
 pub use finding::{Finding, Remedy, Verdict};
 
 use self::chain::{FailedEvents, Namesake};
+use crate::counted;
 use crate::setup::{self, Settings, delivery, deploy, permission, rule, signer_ca};
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;
@@ -28,7 +29,7 @@ const NAMESAKES: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// At least one link is wrong or could not be looked at.
-    #[error("a device could not connect now: {wrong} of {links} links are not right")]
+    #[error("a device could not connect now: {wrong} of {} failed the check", counted(*links, "link"))]
     Broken {
         /// Links that are wrong or not known.
         wrong: usize,
@@ -80,7 +81,7 @@ impl Diagnosis {
         self.findings.iter().any(|finding| finding.mendable && links.contains(&finding.link))
     }
 
-    /// Whether carrying out the plan of `setup` mends something.
+    /// Whether carrying out the plan of `setup` repairs something.
     pub fn is_mended_by_setup(&self) -> bool {
         self.is_mendable(&[
             Resource::SignerCa,

@@ -146,7 +146,7 @@ pub enum Error {
     /// Sending events again.
     #[error(transparent)]
     Replay(#[from] replay::Error),
-    /// Withdrawing devices and signers.
+    /// Revoking devices and signers.
     #[error(transparent)]
     Revoke(#[from] revoke::Error),
 }

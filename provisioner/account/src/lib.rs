@@ -4,7 +4,7 @@
 //! in two steps, a plan that only looks and the same plan carried out: [`setup::Plan`], [`rotate::Plan`],
 //! [`teardown::Plan`]. [`doctor::examine`] looks at every link between a board's first connection and its registration.
 //! [`register`] puts certificates into the account one by one, [`replay`] finishes registrations that got stuck,
-//! [`revoke`] withdraws devices and signer CAs.
+//! [`revoke`] revokes devices and signer CAs.
 //!
 //! Nothing here prints, asks, or knows the files of a home folder: what is written down goes to a path that the caller
 //! names.
@@ -24,6 +24,7 @@
 mod account;
 mod calls;
 pub mod certificates;
+mod counted;
 pub mod doctor;
 mod endpoint;
 mod error;
@@ -40,6 +41,7 @@ pub mod teardown;
 mod turns;
 
 pub use account::Account;
+pub use counted::counted;
 pub use endpoint::{SANDBOX_ENDPOINT, endpoint};
 pub use error::{Answer, Error};
 pub use queue::Queue;

@@ -18,6 +18,7 @@ pub use journal::Journal;
 pub use quota::Quota;
 
 use self::quota::{Paced, REGISTER};
+use crate::counted;
 use crate::registrar::ended;
 use crate::setup::{Link, TOOL};
 use crate::{Account, Error as AccountError, Outcome, Resource};
@@ -30,7 +31,7 @@ const SIDE_BY_SIDE: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Some failed.
-    #[error("{failed} of {total} certificates are not registered")]
+    #[error("not registered: {failed} of {}", counted(*total, "certificate"))]
     Incomplete {
         /// How many.
         failed: usize,

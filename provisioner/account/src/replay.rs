@@ -17,6 +17,7 @@ mod recorded;
 pub use from_queue::{queue, replay_queue};
 pub use recorded::recorded;
 
+use crate::counted;
 use crate::registrar::ended;
 use crate::setup::deploy;
 use crate::turns::Turns;
@@ -26,7 +27,7 @@ use crate::{Account, Error as AccountError, Outcome, certificates};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Some failed.
-    #[error("{failed} of {total} registrations did not succeed")]
+    #[error("failed: {failed} of {}", counted(*total, "registration"))]
     Incomplete {
         /// How many.
         failed: usize,

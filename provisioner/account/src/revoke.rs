@@ -1,4 +1,4 @@
-//! Withdrawing devices and signer CAs in the account: first what there is, then what is to be done, then doing it.
+//! Revoking devices and signer CAs in the account: first what there is, then what is to be done, then doing it.
 //!
 //! Every step can be repeated, and whatever is done already is left out, so that an interrupted run is finished by the
 //! next one. What stops the device at once comes first.
@@ -12,7 +12,7 @@ use super::{Account, Error as AccountError};
 use device_pki::Certificate;
 use jitr::scope::Arn;
 
-/// Why nothing can be withdrawn.
+/// Why nothing can be revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody knows what the user named.

@@ -23,6 +23,7 @@ mod unfinished;
 use self::find::Maker;
 use self::unfinished::Unfinished;
 use crate::certificates::{self, Listed};
+use crate::counted;
 use crate::setup;
 use crate::{Account, Error as AccountError, Resource, endpoint};
 
@@ -33,7 +34,7 @@ const SIDE_BY_SIDE: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something has to wait.
-    #[error("{waiting} of the things in the list cannot be removed yet")]
+    #[error("{} in the list cannot be removed yet", counted(*waiting, "thing"))]
     Unfinished {
         /// How many.
         waiting: usize,

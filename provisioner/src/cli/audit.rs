@@ -9,19 +9,20 @@ use crate::cli::Error;
 use crate::state::audit::{Document, Entry, Finding, Log, Verified, verify};
 use crate::state::ledger::Since;
 use device_pki::certificate::rfc3339;
+use iot_account::counted;
 
 /// What to do with the audit log.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the signatures
     Show {
-        /// Only from then on: a day, a time, or how long ago (30m, 8h, 7d)
+        /// Only since then: a date, a time, or how long ago (30m, 8h, 7d)
         #[arg(long, value_name = "WHEN")]
         since: Option<Since>,
     },
-    /// Check that no line was changed or taken away
+    /// Check that no entry was changed or removed
     Verify {
-        /// Hash that an earlier check printed, kept where nobody who can change the log can reach it
+        /// Hash that an earlier check printed
         #[arg(long, value_name = "SHA-256", value_parser = sha256)]
         head: Option<String>,
     },
@@ -34,7 +35,7 @@ fn sha256(text: &str) -> Result<String, &'static str> {
 
 /// An audit log that does not hold.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit log does not hold: {first}{}", more(*count))]
+#[error("the audit log was changed: {first}{}", more(*count))]
 pub struct Broken {
     first: Finding,
     count: usize,
@@ -70,8 +71,9 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
                 None => {
                     let Verified { entries, head, .. } = &verified;
                     let said = format!(
-                        "{entries} signatures, each in its place and unchanged\n\
-                         keep this elsewhere, to check later that none of them was changed: --head {head}"
+                        "{}: the chain of hashes is complete\n\
+                         keep this elsewhere, to check later that none of them was changed: --head {head}",
+                        counted(*entries, "signature")
                     );
                     context.result(said, &Held { holds: true, verified: &verified });
                     Ok(())

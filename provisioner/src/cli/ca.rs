@@ -17,27 +17,28 @@ use crate::cli::Error;
 use crate::state::store::Role;
 use crate::state::{authorities, store};
 use crate::work::{create as creation, export};
+use device_pki::Certificate;
 use device_pki::key::Uri;
-use device_pki::{Certificate, certificate};
+use iot_account::counted;
 
 /// What to do with the certificate authorities.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the root and the signer CA, unless they are there
+    /// Make the root CA and the signer CA, unless they exist
     Create(Names),
-    /// Show the root and the signer CA, after checking that they belong together
+    /// Check and show the root CA and the signer CA
     Show,
     /// Make a new signer CA under the same root; the old one stays valid for the boards that have it
     Rotate(rotate::Arguments),
     /// Write the revocation lists of the signer CAs
     Crl(crl::Arguments),
-    /// Encrypt the keys that are in files of the home with a new passphrase
+    /// Encrypt the key files of the home folder with a new passphrase
     Encrypt {
-        /// File with the new passphrase in its first line, where the keys are encrypted with another [default: a prompt]
+        /// File with the new passphrase in its first line [default: a prompt]
         #[arg(long, value_name = "FILE")]
         new_password_file: Option<PathBuf>,
     },
-    /// Take the root's key offline: copy it to a folder, verify the copy, and remove it from the home
+    /// Take the root key offline: copy it, verify the copy, remove the original
     ExportRoot {
         /// The folder, on another medium
         #[arg(value_name = "DIR")]
@@ -48,7 +49,7 @@ pub enum Command {
 /// How a new chain is named.
 #[derive(Clone, Debug, Args)]
 pub struct Names {
-    /// Organisation of both, and of the boards; a short one keeps certificates, and the time to write them, short
+    /// Organisation in all certificates; a short name makes certificates smaller
     #[arg(long, default_value = creation::DEFAULT_ORGANISATION, value_name = "NAME")]
     pub org: String,
     /// Common name of the root CA.
@@ -57,16 +58,16 @@ pub struct Names {
     /// Common name of the signer CA.
     #[arg(long, value_name = "NAME", help = "Common name of the signer CA [default: `<org> Signer FFFF`]")]
     pub signer_cn: Option<String>,
-    /// Where the root's key is: a file, or a key URI; a new key is made there if there is none [default: root-ca.key]
+    /// Place of the root key, a file or a key URI; made if it does not exist [default: root-ca.key]
     #[arg(long, value_name = "FILE|URI")]
     pub root_key: Option<Uri>,
-    /// The same for the signer's key [default: signer-ca.key]
+    /// Place of the signer key, likewise [default: signer-ca.key]
     #[arg(long, value_name = "FILE|URI")]
     pub signer_key: Option<Uri>,
-    /// Encrypt the key files that are made with a passphrase
+    /// Encrypt new key files with a passphrase
     #[arg(long)]
     pub encrypt: bool,
-    /// Make new ones although there are some; the old files keep their content under another name
+    /// Make new ones even if they exist; the old files are renamed
     #[arg(long)]
     pub force: bool,
 }
@@ -222,8 +223,16 @@ impl fmt::Display for Shown {
             writeln!(f, "{role} CA ({file})\n{certificate}\n  key          {key}")?;
         }
         let end = self.signer.certificate.facts().not_after;
-        let (left, until) = (end - self.now, certificate::rfc3339(end));
-        write!(f, "The signer can issue certificates for {} days more, until {until}.", left.whole_days())
+        let left = end - self.now;
+        write!(f, "The signer can issue certificates until {} ({}).", end.date(), period(left))
+    }
+}
+
+/// A time for people: from two years on in years, rounded, else in days.
+fn period(time: time::Duration) -> String {
+    match time.whole_days() {
+        days @ 730.. => counted((days + 182) / 365, "year"),
+        days => counted(days, "day"),
     }
 }
 

@@ -13,19 +13,19 @@ use iot_account::certificates;
 /// Arguments of `certificates`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Only those of this signer CA: `current`, or its key identifier or certificate id, or the beginning of one
+    /// Only certificates of this signer CA: `current`, or the start of its key identifier or certificate id
     #[arg(long, value_name = "ID")]
     signer: Option<String>,
-    /// Only those with this status in the account, such as ACTIVE
+    /// Only certificates with this status in the account, such as ACTIVE
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
-    /// Only those of things whose name begins so
+    /// Only things with a name starting with this
     #[arg(long, value_name = "NAME")]
     thing: Option<String>,
-    /// Only those about which disk, ledger and account differ
+    /// Only certificates where disk, ledger and account differ
     #[arg(long)]
     differences: bool,
-    /// Ask nothing of AWS: disk and ledger only
+    /// Disk and ledger only; no AWS call is made
     #[arg(long)]
     offline: bool,
 }

@@ -1,7 +1,11 @@
-//! `completions`: the completion script for a shell.
+//! `completions`: the completion script for a shell. `man`: the man pages.
+
+use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::Shell;
+
+use super::Error;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -18,4 +22,22 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments, command: &mut clap::Command) {
     let name = command.get_name().to_owned();
     clap_complete::generate(arguments.shell, command, name, &mut std::io::stdout());
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArguments {
+    /// Folder for the pages; it has to exist
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// Writes `provisioner.1` and a page for each command.
+///
+/// # Errors
+/// [`Error::File`] if the folder cannot be written.
+pub(super) fn write_man_pages(arguments: &ManArguments, command: clap::Command) -> Result<(), Error> {
+    let path = &arguments.folder;
+    clap_mangen::generate_to(command, path)
+        .map_err(|source| Error::File { path: path.clone(), reason: source.to_string() })
 }

@@ -1,4 +1,4 @@
-//! `doctor`: why boards cannot connect, link by link, and mending what is safe to mend.
+//! `doctor`: why boards cannot connect, link by link, and repairing what is safe to repair.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,26 +22,26 @@ use iot_account::doctor::{self, Device, Diagnosis, Finding, Subject, Verdict};
 #[command(after_help = "\
 Examples:
   provisioner doctor
-      Look at every link between a board's first connection and its registration.
+      Check every link between a board's first connection and its registration.
   provisioner doctor --board MCHP3261021800001234
-      Look also at the certificate, policies and thing of a board that was provisioned here.
-  provisioner doctor --mend
-      Repair what is safe to repair, then look again.
+      Check the certificate, policies and thing of a board that was provisioned here, too.
+  provisioner doctor --repair
+      Repair what is safe to repair, then check again.
 
-Ends with 0 only if a board could connect now.")]
+The exit code is 0 only if a board can connect now.")]
 pub struct Arguments {
-    /// How boards are registered; with `mar` only what registered boards need is looked at
+    /// How boards are registered
     #[arg(long, value_enum, default_value_t = setup::Method::Jitr, value_name = "METHOD")]
     method: setup::Method,
-    /// A provisioned board: its folder, or its serial number
+    /// Check this provisioned board too: its folder or its serial number
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
-    /// A thing of the account
+    /// Check this thing of the account too
     #[arg(long, value_name = "NAME")]
     thing: Option<String>,
     /// Repair what is safe to repair
-    #[arg(long)]
-    mend: bool,
+    #[arg(long, alias = "mend")]
+    repair: bool,
     #[command(flatten)]
     options: setup::Options,
 }
@@ -57,14 +57,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let subject = Subject { signer, settings: &settings, just_in_time, device: device.as_ref(), now };
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
-    if arguments.mend {
+    if arguments.repair {
         if let (true, Ok(chain)) = (diagnosis.is_mended_by_setup(), &chain) {
-            progress.step("mending the account");
+            progress.step("repairing the account");
             setup::set_up(context, &account, Some(chain), &settings).await?;
         }
         if !context.global.dry_run {
             for done in doctor::mend(&account, &diagnosis, device.as_ref()).await? {
-                context.note(format_args!("mended: {done}"));
+                context.note(format_args!("repaired: {done}"));
             }
             progress.step("looking at the account again");
             diagnosis = doctor::examine(&account, &subject).await?;
@@ -151,7 +151,7 @@ impl fmt::Display for Branch<'_> {
         match (verdict, help, mendable) {
             (Verdict::Right, ..) => Ok(()),
             (_, Some(help), _) => write!(f, " → {help}"),
-            (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --mend"),
+            (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --repair"),
             _ => Ok(()),
         }
     }

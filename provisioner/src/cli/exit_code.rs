@@ -79,7 +79,7 @@ fn state(error: &state::Error) -> ExitCode {
         E::Pki(error) => pki(error),
         E::NoHome | E::NoAuthority { .. } => ExitCode::Usage,
         E::FolderName { .. } => ExitCode::Board,
-        E::Withdrawn { .. } | E::Rotating { .. } => ExitCode::Refused,
+        E::SignerRevoked { .. } | E::Rotating { .. } => ExitCode::Refused,
         E::Missing { .. }
         | E::Incomplete { .. }
         | E::KeyUri { .. }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::around::DiskOption;
+use super::firmware::DiskOption;
 use super::{Context, provision::Choice};
 use crate::cli::Error;
+use iot_account::counted;
 use iot_kit::disk::Firmware;
 
 /// Arguments of `flash`.
@@ -38,7 +39,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     let done = Done { port: kit.port, usb_serial: kit.serial, file: arguments.file, bytes };
     let Done { file, bytes, .. } = &done;
     let kit = done.usb_serial.as_ref().unwrap_or(&done.port);
-    context.result(format_args!("programmed {kit} with {} ({bytes} bytes)", file.display()), &done);
+    context.result(format_args!("programmed {kit} with {} ({})", file.display(), counted(*bytes, "byte")), &done);
     Ok(())
 }
 

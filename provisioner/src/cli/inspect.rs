@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Context, provision::Choice};
 use crate::cli::Error;
 use crate::work::inspection::{self, Inspection};
+use iot_account::counted;
 use iot_kit::{Session, ports};
 
 /// Reads a board and prints what is on it; nothing on it is changed.
@@ -62,10 +63,10 @@ impl fmt::Display for Shown {
         }
         match &store.trouble {
             Some(trouble) => write!(f, "certificates    {trouble}")?,
-            None => write!(f, "certificates    {} files", store.files.len())?,
+            None => write!(f, "certificates    {}", counted(store.files.len(), "file"))?,
         }
         for file in &store.files {
-            write!(f, "\n{} ({} bytes)", file.name, file.size)?;
+            write!(f, "\n{} ({})", file.name, counted(file.size, "byte"))?;
             if let Some(certificate) = &file.certificate {
                 write!(f, "\n{certificate}")?;
             }

@@ -11,6 +11,7 @@ use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
 use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
 use durable_files::Access;
+use iot_account::counted;
 
 /// Arguments of `ledger`.
 #[derive(Debug, Args)]
@@ -38,16 +39,16 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Search {
-    /// Only boards whose serial number, the kit's or the secure element's, ends so
+    /// Only boards with a serial number (of kit or secure element) ending in this
     #[arg(short, long, value_name = "DIGITS")]
     serial: Option<String>,
-    /// Only things whose name begins so
+    /// Only things with a name starting with this
     #[arg(long, value_name = "NAME")]
     thing: Option<String>,
-    /// Only from then on: a day, a time, or how long ago (30m, 8h, 7d)
+    /// Only since then: a date, a time, or how long ago (30m, 8h, 7d)
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
-    /// Only attempts that ended so
+    /// Only attempts with this result
     #[arg(long, value_enum, value_name = "RESULT")]
     result: Option<Ending>,
     /// Only attempts at this station
@@ -57,7 +58,7 @@ struct Search {
 
 /// What a check of the ledger can find.
 #[derive(Debug, thiserror::Error)]
-#[error("{findings} keys or serial numbers belong to more than one board")]
+#[error("found on more than one board: {} (key or serial number)", counted(*findings, "identifier"))]
 pub struct Doubled {
     findings: usize,
 }
@@ -120,7 +121,8 @@ fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<()
         context.result(format_args!("{what} {value} was seen with {with} {partners}"), finding);
     }
     if findings.is_empty() {
-        context.note(format_args!("{attempts} attempts: every key and serial number belongs to one board"));
+        let attempts = counted(attempts, "attempt");
+        context.note(format_args!("{attempts}: every key and serial number belongs to one board"));
         return Ok(());
     }
     Err(Error::Ledger(Doubled { findings: findings.len() }))

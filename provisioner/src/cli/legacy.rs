@@ -1,4 +1,4 @@
-//! The form without a subcommand: the flags of the existing tool, and everything in one go.
+//! The form without a subcommand: the flags of Microchip's iotprovision, and everything in one go.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,38 +7,38 @@ use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
 use super::provision::Order;
-use super::{Context, Error, around, line, provision, setup};
+use super::{Context, Error, batch, firmware, provision, setup};
 use crate::state::{self, store};
 use crate::work::create;
 use crate::work::provision::{Method, Origin};
 use device_pki::Chain;
 
-/// Long options that the existing tool spells with one dash.
+/// Long options that iotprovision spells with one dash.
 const SINGLE_DASH: [&str; 4] = ["app", "ssid", "psk", "auth"];
 
 /// Flags of the form without a subcommand.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Without a subcommand (the flags of the existing tool)")]
+#[command(next_help_heading = "Without a subcommand (the flags of Microchip's iotprovision)")]
 pub struct Flags {
     /// Cloud to provision for
     #[arg(short, long, value_enum, value_name = "CLOUD")]
     cloud_provider: Option<Cloud>,
-    /// How boards are registered: `jitr`, by themselves when they first connect; `sandbox`, by the vendor
+    /// How boards are registered
     #[arg(short = 'm', long, value_enum, value_name = "METHOD")]
     provision_method: Option<Method>,
-    /// Serial port of the board [default: the one that is found]
+    /// Serial port of the board [default: the only kit]
     #[arg(short = 'P', long, value_name = "PORT")]
     port: Option<String>,
     /// USB serial number of the board
     #[arg(short, long, value_name = "SERIAL")]
     serial_number: Option<String>,
-    /// Provision even if it is done already
+    /// Write a new certificate even if the board is provisioned
     #[arg(short, long)]
     force: bool,
-    /// Verify after writing; always done, accepted for the sake of scripts
+    /// Accepted for scripts; every write is verified
     #[arg(long)]
     verify: bool,
-    /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
+    /// With `-m sandbox`: lock the slots of the factory certificates. This cannot be undone
     #[arg(long)]
     lock_slots: bool,
     /// Debugger firmware to flash before
@@ -49,7 +49,7 @@ pub struct Flags {
     winc_upgrade: bool,
     /// Firmware and Wi-Fi.
     #[command(flatten)]
-    around: around::FirmwareAndWifi,
+    extras: firmware::FirmwareAndWifi,
     /// What the account is to look like.
     #[command(flatten)]
     account: setup::Options,
@@ -80,10 +80,10 @@ impl Flags {
         .into_iter()
         .chain(self.updates().map(|(given, flag, _)| (given, flag)))
         .find_map(|(given, flag)| given.then_some(flag))
-        .or_else(|| self.around.first_given())
+        .or_else(|| self.extras.first_given())
     }
 
-    /// Flags of the existing tool that update what this tool leaves as it is.
+    /// Flags of iotprovision that update what this tool leaves as it is.
     fn updates(&self) -> [(bool, &'static str, &'static str); 2] {
         [
             (self.archive.is_some(), "-A", "the firmware of the kit's debugger"),
@@ -129,7 +129,7 @@ impl Flags {
     }
 }
 
-/// Turns the existing tool's single-dash long options (`-app x`, `-ssid=x`) into `--app` and so on.
+/// Turns iotprovision's single-dash long options (`-app x`, `-ssid=x`) into `--app` and so on.
 pub(super) fn normalise(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut options = true;
     args.into_iter()
@@ -153,18 +153,18 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     let method = flags.check()?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
     if method == Method::Sandbox {
-        let around = flags.around.prepare(context)?;
+        let prepared = flags.extras.prepare(context)?;
         let order = provision::sandbox(context, None, flags.force, flags.lock_slots)?;
-        let (kit, station) = (choice.kit(context)?, line::StationOptions::default());
-        return provision::all_steps(context, kit, order, station, &around).await;
+        let (kit, station) = (choice.kit(context)?, batch::StationOptions::default());
+        return provision::all_steps(context, kit, order, station, &prepared).await;
     }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
-    let around = flags.around.prepare(context)?;
+    let prepared = flags.extras.prepare(context)?;
     let account = context.account().await?;
     let kit = (!context.global.dry_run).then(|| choice.kit(context)).transpose()?;
     if let Some(kit) = &kit {
-        around.check_for(kit)?;
+        prepared.check_for(kit)?;
     }
     let chain = chain(context)?;
     if let Some(chain) = &chain {
@@ -181,7 +181,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
         Some(kit) => {
             let (origin, endpoint, force) = (Origin::Chain(()), Some(endpoint), flags.force);
             let order = Order { method, origin, endpoint, force, register };
-            provision::all_steps(context, kit, order, line::StationOptions::default(), &around).await
+            provision::all_steps(context, kit, order, batch::StationOptions::default(), &prepared).await
         }
         None => {
             context.note("would provision the board that is plugged in");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn short_and_long_names_of_the_existing_tool_mean_the_same() {
+    fn short_and_long_names_of_iotprovision_mean_the_same() {
         let short = parsed("provisioner -c aws -m custom -a line -P COM3 -s MCHP1 -f -l debug -app a.hex");
         let long = parsed(
             "provisioner --cloud-provider aws --provision-method custom --aws-profile line --port COM3 \

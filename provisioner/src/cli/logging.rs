@@ -1,11 +1,11 @@
-//! What is told on stderr about what goes on inside.
+//! What is logged to stderr.
 
 use clap::ValueEnum;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How much to tell; the names are those of the existing tool.
+/// How much to tell; the names are those of Microchip's iotprovision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
     /// Nothing but the error that ends the program.

@@ -27,7 +27,7 @@ pub struct Unlocking {
     /// File descriptor to read the passphrase from
     #[arg(long, global = true, value_name = "N")]
     password_fd: Option<u32>,
-    /// Take it from the operating system's keyring, and put it there once it is known
+    /// Use the operating system's keyring for the passphrase
     #[arg(long, global = true)]
     keyring: bool,
 }

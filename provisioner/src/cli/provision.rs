@@ -8,10 +8,10 @@ use jitr::registration::Settings as Registration;
 use time::OffsetDateTime;
 use tokio::task;
 
-use super::around::{self, Around};
+use super::batch::StationOptions;
 use super::context::joined;
-use super::line::StationOptions;
-use super::{Context, line, register, setup};
+use super::firmware::{self, Prepared};
+use super::{Context, batch, register, setup};
 use crate::cli::Error;
 use crate::state::home::Home;
 use crate::state::store;
@@ -24,7 +24,7 @@ use iot_kit::{Kit, Session, ports};
 /// Which board.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Choice {
-    /// Serial port of the board [default: the one that is found]
+    /// Serial port of the board [default: the only kit]
     #[arg(short = 'P', long, value_name = "PORT")]
     pub(super) port: Option<String>,
     /// USB serial number of the board, or its last digits
@@ -56,35 +56,35 @@ pub struct Arguments {
     #[arg(short, long, value_enum, default_value_t = Method::Jitr, value_name = "METHOD")]
     method: Method,
     #[command(flatten)]
-    boards: line::Boards,
+    boards: batch::Boards,
     #[command(flatten)]
-    station: line::StationOptions,
-    /// Host name that the board connects to; then nothing is asked of AWS [default: the account's]
+    station: batch::StationOptions,
+    /// Host name that the board connects to; no AWS call is made then [default: the account's]
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
-    /// Make a new certificate and write it even if the board is provisioned already
+    /// Write a new certificate even if the board is provisioned
     #[arg(short, long)]
     force: bool,
-    /// Read back and compare; always done, accepted for the sake of scripts
+    /// Accepted for scripts; every write is verified
     #[arg(long)]
     verify: bool,
-    /// Have the board sign a request, write it to device.csr in the board's folder, and stop
+    /// Write the board's certificate request to device.csr in its folder, and stop
     #[arg(long, conflicts_with_all = ["certificate", "method", "lock_slots"])]
     csr_only: bool,
-    /// With --csr-only: organisation in the request [default: the one of the signer CA that is here]
+    /// With --csr-only: organisation in the request [default: the signer CA's]
     #[arg(long, requires = "csr_only", value_name = "NAME")]
     org: Option<String>,
-    /// Certificate for the board, PEM, that was signed elsewhere; its signer's may follow in the same file
+    /// Certificate for the board, PEM, signed elsewhere; the signer's certificate may follow in the file
     #[arg(long, conflicts_with = "lock_slots", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// The signer's certificate, PEM [default: the one behind --certificate's, or the signer CA that is here]
+    /// The signer's certificate, PEM [default: the second in --certificate, or the signer CA's]
     #[arg(long, requires = "certificate", value_name = "FILE")]
     signer: Option<PathBuf>,
-    /// With `-m sandbox`: lock the slots of the factory certificates, which cannot be undone
+    /// With `-m sandbox`: lock the slots of the factory certificates. This cannot be undone
     #[arg(long)]
     lock_slots: bool,
     #[command(flatten)]
-    around: around::FirmwareAndWifi,
+    extras: firmware::FirmwareAndWifi,
 }
 
 /// What is to be done, whichever the board.
@@ -110,21 +110,21 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     if arguments.csr_only {
         return request(context, &arguments.boards.single(context)?, arguments.org);
     }
-    let around = arguments.around.prepare(context)?;
+    let prepared = arguments.extras.prepare(context)?;
     let order = arguments.order(context)?;
     let Arguments { boards, station, .. } = arguments;
     match (boards.are_many(), &order.origin) {
-        (false, _) => all_steps(context, boards.single(context)?, order, station, &around).await,
-        (true, Origin::Elsewhere(_)) => Err(line::one_only()),
+        (false, _) => all_steps(context, boards.single(context)?, order, station, &prepared).await,
+        (true, Origin::Elsewhere(_)) => Err(batch::one_only()),
         (true, _) if order.register.is_some() => Err(Error::usage(
             "-m mar takes one board",
             "provision the boards with -m jitr, then register all of them: provisioner register --dir ~/.microchip-iot",
         )),
-        (true, _) if arguments.around.first_given().is_some() => Err(Error::usage(
+        (true, _) if arguments.extras.first_given().is_some() => Err(Error::usage(
             "firmware and Wi-Fi credentials are for one board at a time",
             "program the boards one by one, then provision them side by side",
         )),
-        (true, _) => line::run(context, boards.chosen()?, order, station).await,
+        (true, _) => batch::run(context, boards.chosen()?, order, station).await,
     }
 }
 
@@ -137,16 +137,16 @@ pub(super) async fn all_steps(
     kit: Kit,
     order: Order,
     station: StationOptions,
-    around: &Around,
+    prepared: &Prepared,
 ) -> Result<(), Error> {
     if context.global.dry_run {
         context.note(format_args!("would provision the board {kit}"));
         return Ok(());
     }
-    around.check_for(&kit)?;
-    let kit = around.before(context, kit).await?;
+    prepared.check_for(&kit)?;
+    let kit = prepared.before(context, kit).await?;
     one(context, kit.clone(), order, station).await?;
-    around.after(context, kit).await
+    prepared.after(context, kit).await
 }
 
 impl Arguments {
@@ -290,9 +290,9 @@ async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions)
     let Attempt { result, label, .. } = attempt?;
     let report = result?;
     if let Some(error) = &label {
-        context.note(format_args!("the board is done, but {}", line::cause(error)));
+        context.note(format_args!("the board is done, but {}", batch::cause(error)));
     }
-    context.result(&report, &line::Done { report: &report, label: label.as_ref() });
+    context.result(&report, &batch::Done { report: &report, label: label.as_ref() });
     match register {
         Some(registration) => register::board(context, &report.folder, *registration).await,
         None => Ok(()),
@@ -335,7 +335,7 @@ impl fmt::Display for Report {
             Outcome::Provisioned => {
                 writeln!(f, "provisioned {board} on {} in {:.2} s", self.port, self.seconds)?;
             }
-            Outcome::Unchanged => writeln!(f, "unchanged: {board} on {} is provisioned already", self.port)?,
+            Outcome::Unchanged => writeln!(f, "already provisioned: {board} on {}", self.port)?,
         }
         let kept = if self.certificate_reused { "kept" } else { "new" };
         writeln!(f, "  thing        {}", self.thing_name)?;

@@ -21,6 +21,7 @@ mod results;
 mod sources;
 
 use self::results::Results;
+use iot_account::counted;
 
 /// What was registered, in the home folder.
 pub(super) const JOURNAL: &str = "register.jsonl";
@@ -32,11 +33,11 @@ Examples:
   provisioner register --dir ~/.microchip-iot --result registered.csv
       Every board certificate in the folder and below it.
   provisioner register --file certificates.txt --quota UpdateCertificate=25 --quota DescribeCertificate=25
-      Those in the list, one file name a line, at the rate that a raised quota allows.
+      Every file in the list, at the rate of a raised quota.
   cat bundle.pem | provisioner register -
       Every certificate of a bundle.
 
-An interrupted run goes on where it stopped. Ends with 1 if any certificate is not registered.")]
+An interrupted run continues where it stopped. Ends with 1 if any certificate is not registered.")]
 pub struct Arguments {
     /// Certificates, PEM or DER; `-` reads a PEM bundle or a list of file names from stdin
     #[arg(value_name = "CERT")]
@@ -47,13 +48,13 @@ pub struct Arguments {
     /// A file with one file name a line
     #[arg(long, value_name = "LIST")]
     file: Vec<PathBuf>,
-    /// Where results go besides the screen: CSV if the name ends in .csv, else JSON lines
+    /// File for the results: CSV if the name ends in .csv, else JSON lines
     #[arg(long, value_name = "PATH")]
     result: Vec<PathBuf>,
-    /// A quota of the account that differs from AWS's default, calls a second
+    /// Quota of the account, in calls a second, where it is not AWS's default
     #[arg(long, value_name = "API=N")]
     quota: Vec<Quota>,
-    /// Register again what the journal says was registered before
+    /// Register certificates again that the journal has as registered
     #[arg(long)]
     again: bool,
     #[command(flatten)]
@@ -70,13 +71,13 @@ pub(super) struct Options {
     /// Type of the things [default: microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
-    /// Group that things are put into; it has to exist
+    /// Group for the things; it has to exist
     #[arg(long, value_name = "NAME")]
     thing_group: Option<ThingGroupName>,
     /// Policy that certificates get [default: zt_policy]
     #[arg(long, value_name = "NAME")]
     policy: Option<PolicyName>,
-    /// Document that the policy is created with if it does not exist
+    /// Document for the policy, if the policy does not exist
     #[arg(long, value_name = "PATH")]
     policy_document: Option<PathBuf>,
 }
@@ -165,7 +166,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         Err(register::Error::Incomplete { failed, .. }) => failed,
         Err(error) => return Err(iot_account::Error::Register(error).into()),
     } + unusable.len();
-    context.note(format_args!("{} of {total} certificates are registered", total - failed));
+    context.note(format_args!("registered: {} of {}", total - failed, counted(total, "certificate")));
     match failed {
         0 => Ok(()),
         _ => Err(iot_account::Error::Register(register::Error::Incomplete { failed, total }).into()),

@@ -8,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Context, Error};
 use device_pki::certificate::rfc3339;
+use iot_account::counted;
 use iot_account::replay::{self, Filter, Job, Route, Row};
 use iot_account::{Account, Outcome, setup};
 
@@ -20,13 +21,13 @@ const RATE: f64 = 5.0;
 #[command(after_help = "\
 Examples:
   provisioner replay --dry-run
-      Show the certificates that wait for their registration.
+      Show the certificates that wait for registration.
   provisioner replay --age 10m
-      Send the event of each that has waited for ten minutes to the function once more.
+      Send the event of every certificate that has waited for ten minutes to the function again.
   provisioner replay --queue
-      Send the events again that wait in the function's queue of failed events, and delete each that succeeds.
+      Send the events in the queue of failed events again, and delete those that succeed.
   provisioner replay --local
-      Without the function: the workflow runs here, with your permissions.")]
+      Run the registration here, with your permissions, without the function.")]
 pub struct Arguments {
     /// Ids of certificates [default: all that are PENDING_ACTIVATION]
     #[arg(value_name = "ID", value_parser = certificate_id)]
@@ -34,10 +35,10 @@ pub struct Arguments {
     /// Only certificates of this CA
     #[arg(long, value_name = "ID", value_parser = certificate_id, conflicts_with = "ids")]
     ca: Option<String>,
-    /// Only certificates that have waited so long at least, such as 90s, 10m, 2h, 3d
+    /// Only certificates that have waited at least this long (90s, 10m, 2h, 3d)
     #[arg(long, value_name = "TIME", value_parser = age, conflicts_with = "ids")]
     age: Option<Duration>,
-    /// Send the recorded events in this file instead (JSON, one a line or a list)
+    /// Send the recorded events in this file instead (JSON lines, or a JSON list)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "ca", "age"])]
     events: Option<PathBuf>,
     /// Send the events in this queue instead, and delete each once its certificate is registered [without a name: the
@@ -91,14 +92,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         return Ok(());
     }
     if context.global.dry_run {
-        context.note(format_args!("would send {} events", jobs.len()));
+        context.note(format_args!("would send {}", counted(jobs.len(), "event")));
         return Ok(());
     }
     let route = route(arguments, &account, function).await?;
     let mut count = 0;
     replay::replay(&account, &scope, &route, &jobs, arguments.rate, |row| {
         count += 1;
-        progress.step(format!("{count} of {} events", jobs.len()));
+        progress.step(format!("{count} of {}", counted(jobs.len(), "event")));
         context.result(line(row), row);
     })
     .await?;
@@ -129,7 +130,7 @@ async fn run_queue(
     let waiting = queue.depth(account).await?;
     if context.global.dry_run {
         context.result(
-            format_args!("would send the events in queue {}: about {waiting}", queue.name),
+            format_args!("would send the events in queue {} (about {waiting})", queue.name),
             &serde_json::json!({"queue": queue.name, "events": waiting, "outcome": "would_send"}),
         );
         return Ok(());
@@ -139,7 +140,7 @@ async fn run_queue(
     let mut count = 0;
     replay::replay_queue(account, &scope, &route, &queue, arguments.rate, |row| {
         count += 1;
-        progress.step(format!("{count} of about {waiting} events"));
+        progress.step(format!("{count} of about {}", counted(waiting, "event")));
         context.result(line(row), row);
     })
     .await?;

@@ -1,4 +1,4 @@
-//! `revoke`: a device is let in no more; in a file of its own, a signer CA.
+//! `revoke`: a device certificate is revoked; in a file of its own, a signer CA.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,25 +29,25 @@ use iot_account::revoke::{self as account_revoke, Device, SignerState, certifica
 #[command(after_help = "\
 Examples:
   provisioner revoke 3a2d78ae0f5b1c... --reason key-compromise
-      The device with this thing name: its certificate becomes REVOKED in the account and goes on the revocation list.
+      Revoke the certificate of the device with this thing name, in the account and on the revocation list.
   provisioner revoke --signer current
-      The signer CA: the account lets in no new device of it. Devices that are registered stay; revoke them one by one.
+      Revoke the signer CA: its new devices are not registered. Revoke registered devices one by one.
 
-A device that is connected is disconnected. Run again after an interruption, it finishes.")]
+AWS IoT disconnects a connected device. An interrupted run continues when it is run again.")]
 pub struct Arguments {
     /// Thing name, certificate id or certificate file of the device
     #[arg(value_name = "DEVICE", required_unless_present = "signer")]
     device: Option<String>,
-    /// A signer CA instead: `current`, or its key identifier or certificate id, or the beginning of one
+    /// A signer CA instead: `current`, or the start of its key identifier or certificate id
     #[arg(long, value_name = "ID", conflicts_with_all = ["device", "keep_thing", "list_only"])]
     signer: Option<String>,
-    /// Why
+    /// Reason for the revocation
     #[arg(long, default_value = "unspecified", value_name = "REASON", value_parser = reasons())]
     reason: Reason,
     /// Leave the certificate attached to its thing
     #[arg(long)]
     keep_thing: bool,
-    /// Only put it on the revocation list; nothing is asked of AWS
+    /// Add it to the revocation list only; no AWS call is made
     #[arg(long)]
     list_only: bool,
 }

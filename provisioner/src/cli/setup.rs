@@ -22,11 +22,11 @@ use iot_account::setup::{self, Link, Package, Plan, Settings, SignerCa};
 #[command(after_help = "\
 Examples:
   provisioner setup --lambda-zip --dry-run
-      Show what is there, what would be created and what would be changed.
+      Show the plan: what exists, what would be created, what would change.
   provisioner setup --function JITR
-      Use a function that is deployed already (cargo lambda deploy, or infra/).
+      Use a deployed function (from cargo lambda deploy, or infra/).
 
-What is right is left as it is, what differs is mended, so it can be run again at any time.")]
+What is right stays as it is and what differs is repaired, so setup can run again at any time.")]
 pub struct Arguments {
     /// How boards are registered
     #[arg(long, value_enum, default_value_t = Method::Jitr, value_name = "METHOD")]
@@ -47,14 +47,14 @@ pub(super) enum Method {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Account")]
 pub struct Options {
-    /// Package of the function to deploy, as `cargo lambda build --output-format zip` makes it [without a path: where
-    /// that puts it, target/lambda/jitr/bootstrap.zip]
+    /// Package of the function, from `cargo lambda build --output-format zip` [without a path:
+    /// target/lambda/jitr/bootstrap.zip]
     #[arg(long, value_name = "PATH")]
     lambda_zip: Option<Option<PathBuf>>,
     /// The function that registers boards [default: JITR]
     #[arg(long, alias = "function-name", value_name = "NAME|ARN", value_parser = function_name)]
     function: Option<String>,
-    /// Role of the function, where none may be created
+    /// Existing role for the function
     #[arg(long, value_name = "ARN", value_parser = role_arn, requires = "lambda_zip")]
     role_arn: Option<String>,
     /// Topic rule that invokes it [default: ForwardSignedButUnknownDevices]
@@ -66,8 +66,8 @@ pub struct Options {
     /// Type of the things [default: the function's, microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
-    /// Register the signer CA so that other accounts of the Region can have it, too (boards then have to send the
-    /// server name)
+    /// Register the signer CA so that other accounts of the Region can register it too; boards have to send the server
+    /// name (SNI)
     #[arg(long)]
     sni_only: bool,
 }

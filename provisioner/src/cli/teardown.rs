@@ -17,15 +17,16 @@ use iot_account::teardown::{Item, Keep, Outcome, Plan};
 Example: provisioner teardown --dry-run
     Show what would be removed.
 
-Only what carries the tag zero-touch:created-by=provisioner is removed, and what belongs to it: the certificates that such
-a CA signed or that have such a policy without any CA, with their things, and the policy and thing type of such a function, if
-nothing else uses them.
-Run again after an interruption, it finishes.")]
+Removes only what carries the tag zero-touch:created-by=provisioner, and what depends on it:
+  - certificates that such a CA signed, or that have such a policy and no CA, with their things
+  - the policy and the thing type of such a function, if nothing else uses them
+
+An interrupted run continues when it is run again.")]
 pub struct Arguments {
-    /// Leave certificates and things, and what they need, as they are
+    /// Keep certificates and things, and what they need
     #[arg(long)]
     keep_devices: bool,
-    /// Leave the signer CAs registered
+    /// Keep the signer CAs registered
     #[arg(long)]
     keep_ca: bool,
 }

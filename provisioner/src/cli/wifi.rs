@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::around::{DiskOption, Way, Wifi};
+use super::firmware::{DiskOption, Way, Wifi};
 use super::{Context, provision::Choice};
 use crate::cli::Error;
 

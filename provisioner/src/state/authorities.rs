@@ -15,8 +15,8 @@ use super::{Error, store};
 
 /// The folder in the home with a folder for each retired signer, named by its key identifier.
 pub const RETIRED: &str = "signers";
-/// Stands beside the files of a signer that is withdrawn: nothing is signed for boards with it any more.
-pub const WITHDRAWN: &str = "signer-ca.revoked";
+/// Stands beside the files of a signer that is revoked: nothing is signed for boards with it any more.
+pub const REVOKED: &str = "signer-ca.revoked";
 /// Fewer digits of a key identifier could be a typing error.
 const SHORTEST_PREFIX: usize = 8;
 
@@ -32,9 +32,9 @@ pub struct Authority {
     key_id: String,
 }
 
-/// When and why a signer was withdrawn.
+/// When and why a signer was revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Withdrawn {
+pub struct SignerRevocation {
     /// When, RFC 3339, UTC.
     #[serde(with = "rfc3339")]
     pub when: OffsetDateTime,
@@ -61,7 +61,7 @@ impl Authority {
         &self.certificate.facts().fingerprint
     }
 
-    /// The signer with its key, withdrawn or not: to sign revocation lists.
+    /// The signer with its key, revoked or not: to sign revocation lists.
     ///
     /// # Errors
     /// As [`store::read`].
@@ -69,22 +69,22 @@ impl Authority {
         store::read(&self.folder, keys, now)
     }
 
-    /// When and why it was withdrawn, if it was.
+    /// When and why it was revoked, if it was.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
-    pub fn withdrawn(&self) -> Result<Option<Withdrawn>, durable_files::Error> {
-        withdrawn(&self.folder)
+    pub fn revocation(&self) -> Result<Option<SignerRevocation>, durable_files::Error> {
+        revocation(&self.folder)
     }
 
     /// Notes that nothing is signed for boards with it any more. The first note stays.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
-    pub fn withdraw(&self, withdrawn: &Withdrawn) -> Result<(), durable_files::Error> {
-        let path = self.folder.file(WITHDRAWN);
+    pub fn revoke(&self, revoked: &SignerRevocation) -> Result<(), durable_files::Error> {
+        let path = self.folder.file(REVOKED);
         let text =
-            serde_json::to_vec(withdrawn).map_err(|e| durable_files::Error::io("write", &path, e.into()))?;
+            serde_json::to_vec(revoked).map_err(|e| durable_files::Error::io("write", &path, e.into()))?;
         durable_files::write(&path, &text, Access::Public)
     }
 
@@ -94,13 +94,13 @@ impl Authority {
     }
 }
 
-/// When and why the signer in `folder` was withdrawn, if it was. A note that cannot be read counts.
+/// When and why the signer in `folder` was revoked, if it was. A note that cannot be read counts.
 ///
 /// # Errors
 /// [`durable_files::Error::Io`].
-pub fn withdrawn(folder: &Home) -> Result<Option<Withdrawn>, durable_files::Error> {
-    let unknown = Withdrawn { when: OffsetDateTime::UNIX_EPOCH, reason: Reason::Unspecified };
-    let text = durable_files::read(&folder.file(WITHDRAWN))?;
+pub fn revocation(folder: &Home) -> Result<Option<SignerRevocation>, durable_files::Error> {
+    let unknown = SignerRevocation { when: OffsetDateTime::UNIX_EPOCH, reason: Reason::Unspecified };
+    let text = durable_files::read(&folder.file(REVOKED))?;
     Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or(unknown)))
 }
 

@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// A signer CA that was revoked signs nothing for boards.
     #[error("the signer CA in {} was revoked on {}", folder.display(), when.date())]
-    Withdrawn {
+    SignerRevoked {
         /// The folder.
         folder: PathBuf,
         /// When.

@@ -1,7 +1,7 @@
 //! What each signer CA has revoked, and the lists that say so, as they are in the home folder.
 //!
 //! What is revoked is noted in a file per signer that only grows; a list is made of it whenever one is asked for. A signer
-//! that is withdrawn has a note beside its files; the root's list is made of these. The lists are `KEYID.crl` beside the
+//! that is revoked has a note beside its files; the root's list is made of these. The lists are `KEYID.crl` beside the
 //! issuer's certificate `KEYID.crt`, which is how the Lambda's `CRL_DIR` wants them.
 
 use std::collections::BTreeSet;

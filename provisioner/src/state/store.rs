@@ -81,7 +81,7 @@ impl Role {
 /// somebody would have to be asked for stay closed until they sign.
 ///
 /// # Errors
-/// [`Error::Withdrawn`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`device_pki::Error::Malformed`], [`device_pki::key::Error`], whatever [`Chain::new`]
+/// [`Error::SignerRevoked`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`device_pki::Error::Malformed`], [`device_pki::key::Error`], whatever [`Chain::new`]
 /// finds; [`durable_files::Error::Exposed`] for a key that others can read.
 pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
     // Nobody changes the signer meanwhile. Where there is none, nothing is made for the sake of a lock.
@@ -94,16 +94,16 @@ pub(crate) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<C
     if exchange::is_under_way(home) {
         return Err(Error::Rotating { folder: home.root().to_owned() });
     }
-    if let Some(withdrawn) = authorities::withdrawn(home)? {
-        return Err(Error::Withdrawn { folder: home.root().to_owned(), when: withdrawn.when });
+    if let Some(revoked) = authorities::revocation(home)? {
+        return Err(Error::SignerRevoked { folder: home.root().to_owned(), when: revoked.when });
     }
     read(home, keys, now)
 }
 
-/// As [`load`], for a signer that may be withdrawn: it still signs lists of what it has revoked.
+/// As [`load`], for a signer that may be revoked: it still signs lists of what it has revoked.
 ///
 /// # Errors
-/// As [`load`], without [`Error::Withdrawn`].
+/// As [`load`], without [`Error::SignerRevoked`].
 pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
     let root = certificate(home, ROOT_CERTIFICATE)?;
     let signer = certificate(home, SIGNER_CERTIFICATE)?;
@@ -172,7 +172,7 @@ pub fn has_key(home: &Home, role: Role) -> bool {
     exists(home, role.key_file()) || exists(home, role.uri_file())
 }
 
-/// Keeps the verification certificate of [`device_pki::verification_certificate`] where the existing tool has it.
+/// Keeps the verification certificate of [`device_pki::verification_certificate`] where iotprovision has it.
 ///
 /// # Errors
 /// [`durable_files::Error`].

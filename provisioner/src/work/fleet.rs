@@ -15,6 +15,7 @@ use iot_kit::{Kit, ports};
 mod arrivals;
 
 use arrivals::Arrivals;
+use iot_account::counted;
 
 /// How often the list of ports is read while waiting for boards. Plugging a board in takes a hand longer than a second,
 /// and USB some tenths of one to enumerate it; reading the list takes a millisecond and opens no port. So a board is
@@ -66,7 +67,7 @@ pub struct Summary {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user did not wait for the boards in hand.
-    #[error("aborted with {boards} boards in hand")]
+    #[error("aborted with {} in hand", counted(*boards, "board"))]
     Aborted {
         /// How many.
         boards: usize,

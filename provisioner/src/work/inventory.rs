@@ -231,10 +231,10 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
 
 fn differences(device: &Device, asked: bool) -> Vec<Difference> {
     let in_account = device.status.is_some();
-    let withdrawn = device.status.as_deref() == Some("REVOKED");
+    let revoked = device.status.as_deref() == Some("REVOKED");
     let found = [
-        (device.revoked && in_account && !withdrawn, Difference::NotRevokedInAccount),
-        (withdrawn && !device.revoked && device.signer.is_some(), Difference::NotOnList),
+        (device.revoked && in_account && !revoked, Difference::NotRevokedInAccount),
+        (revoked && !device.revoked && device.signer.is_some(), Difference::NotOnList),
         (asked && !in_account, Difference::NotInAccount),
         (device.ledger.is_none(), Difference::NotInLedger),
         (device.folder.is_none(), Difference::NotOnDisk),

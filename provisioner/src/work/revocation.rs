@@ -8,7 +8,7 @@ use durable_files::{Access, folder};
 use time::OffsetDateTime;
 
 use super::Error;
-use crate::state::authorities::{Authority, Withdrawn};
+use crate::state::authorities::{Authority, SignerRevocation};
 use crate::state::home::Home;
 use crate::state::revocations::{List, Records, file, folder as own_folder};
 
@@ -42,14 +42,18 @@ impl Publication<'_> {
         self.write(Issuer { certificate: chain.signer(), key: chain.key() }, revoked)
     }
 
-    /// Makes the root's list of the signers that were withdrawn, and writes it as [`Publication::of_signer`] does.
+    /// Makes the root's list of the signers that were revoked, and writes it as [`Publication::of_signer`] does.
     ///
     /// # Errors
     /// As [`Publication::of_signer`].
-    pub fn of_root(&self, root: Issuer<'_>, withdrawn: &[(Authority, Withdrawn)]) -> Result<List, Error> {
-        let revoked = withdrawn.iter().map(|(authority, withdrawn)| {
-            Revoked::ca(&authority.certificate, withdrawn.when, withdrawn.reason)
-        });
+    pub fn of_root(
+        &self,
+        root: Issuer<'_>,
+        revoked: &[(Authority, SignerRevocation)],
+    ) -> Result<List, Error> {
+        let revoked = revoked
+            .iter()
+            .map(|(authority, revoked)| Revoked::ca(&authority.certificate, revoked.when, revoked.reason));
         self.write(root, revoked)
     }
 

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::create::{self, KeyOrder};
 use super::{AuthorityError, Error};
-use crate::state::authorities::{self, Authority, WITHDRAWN};
+use crate::state::authorities::{self, Authority, REVOKED};
 use crate::state::exchange::{self, Exchange};
 use crate::state::home::Home;
 use crate::state::store::{self, Role};
@@ -25,7 +25,7 @@ const FILES: [&str; 6] = [
     store::SIGNER_KEY_URI,
     store::SIGNER_REQUEST,
     store::VERIFICATION_CERTIFICATE,
-    WITHDRAWN,
+    REVOKED,
     store::SIGNER_CERTIFICATE,
 ];
 

@@ -207,3 +207,21 @@ fn without_a_board_nothing_is_made_neither_here_nor_in_the_account() {
     assert!(shown.starts_with("exit 3\n"), "{shown}");
     assert!(shown.contains("MCHP0000") && shown.contains("\nhelp: "), "{shown}");
 }
+
+#[test]
+fn doctor_takes_mend_for_repair() {
+    let refused = |flag| outcome(&["doctor", flag, "--board", "a", "--thing", "b"]);
+    assert_eq!(refused("--mend"), refused("--repair"));
+    assert!(refused("--mend").contains("cannot be used with"), "{}", refused("--mend"));
+}
+
+#[test]
+fn the_passphrase_flags_are_in_the_help_of_commands_with_keys_only() {
+    for (command, shows) in
+        [("provision", true), ("doctor", true), ("boards", false), ("audit", false), ("wifi", false)]
+    {
+        let help = outcome(&[command, "--help"]);
+        assert_eq!(help.contains("--password-file"), shows, "{help}");
+    }
+    assert_eq!(outcome(&["help", "boards"]), outcome(&["boards", "--help"]));
+}

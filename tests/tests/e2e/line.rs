@@ -123,8 +123,9 @@ fn steady(text: &str) -> String {
             _ => blocks.push(line.to_owned()),
         }
     }
-    let is_board =
-        |block: &String| ["provisioned", "unchanged", "failed", "20"].iter().any(|w| block.starts_with(w));
+    let is_board = |block: &String| {
+        ["provisioned", "already provisioned", "failed", "20"].iter().any(|w| block.starts_with(w))
+    };
     let first = blocks.iter().position(is_board).unwrap_or(blocks.len());
     let last = blocks.iter().rposition(is_board).map_or(first, |last| last + 1);
     blocks[first..last]

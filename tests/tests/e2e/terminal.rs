@@ -74,7 +74,7 @@ fn which_of_two_boards_is_meant_is_asked_with_a_list() {
 
     let (code, screen) = answered(&laptop, &provision, &ports, "Number: ", "3");
     assert_eq!(code, Some(5), "{screen}");
-    assert!(screen.contains("left at that; nothing was done"), "{screen}");
+    assert!(screen.contains("cancelled; nothing was changed"), "{screen}");
 }
 
 #[test]

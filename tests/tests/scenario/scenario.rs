@@ -1,5 +1,5 @@
 //! The life of an account from set-up to teardown, played on whatever answers as AWS: every link is broken in turn, named by
-//! `doctor`, mended, and in the end nothing of ours is left and everything of others is.
+//! `doctor`, repaired, and in the end nothing of ours is left and everything of others is.
 //!
 //! What a stand-in does not implement is given by name and printed; nothing is left out in silence.
 
@@ -54,7 +54,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
             if !break_.mendable {
                 restore(stage, break_.what).await;
             } else {
-                stage.ends(0, &["doctor", "--mend"]);
+                stage.ends(0, &["doctor", "--repair"]);
             }
             stage.is_healthy(&[]);
         }

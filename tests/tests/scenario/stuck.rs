@@ -52,14 +52,14 @@ pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &En
         described.certificate_description().and_then(|found| found.certificate_arn()).unwrap().to_owned();
     iot.detach_policy().policy_name(POLICY).target(&arn).send().await.unwrap();
     stage.names("attached_policy", "policy detached", &["--board", folder]);
-    stage.ends(0, &["doctor", "--mend", "--board", folder]);
+    stage.ends(0, &["doctor", "--repair", "--board", folder]);
     iot.detach_thing_principal().thing_name(&store.thing_name).principal(&arn).send().await.unwrap();
     stage.names("thing", "thing detached", &["--board", folder]);
-    stage.ends(0, &["doctor", "--mend", "--board", folder]);
+    stage.ends(0, &["doctor", "--repair", "--board", folder]);
 
     let set = |status| iot.update_certificate().certificate_id(certificate).new_status(status).send();
     set(CertificateStatus::Revoked).await.unwrap();
-    let refused = stage.ends(4, &["doctor", "--mend", "--board", folder]);
+    let refused = stage.ends(4, &["doctor", "--repair", "--board", folder]);
     assert!(refused.said.contains("REVOKED"), "{}", refused.said);
     let again = stage.ends(1, &["replay", certificate]);
     assert_eq!(again.values("outcome"), ["refused"], "{}", again.said);

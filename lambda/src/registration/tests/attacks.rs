@@ -97,7 +97,7 @@ async fn what_aws_stores_but_is_no_certificate_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_events_claim_to_be_pending_does_not_revive_a_withdrawn_certificate() {
+async fn an_events_claim_to_be_pending_does_not_revive_a_revoked_certificate() {
     for status in
         [CertificateStatus::Revoked, CertificateStatus::Inactive, CertificateStatus::PendingTransfer]
     {

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::finding::{Finding, Remedy};
 use crate::Error as AccountError;
 use crate::Resource;
+use crate::counted;
 use crate::policy_evaluation::allows;
 use crate::setup::delivery::Feed;
 use crate::setup::{Settings, function, permission, rule, signer_ca, wrong};
@@ -232,7 +233,7 @@ pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Findi
         Some(0) => return Finding::right(Resource::OnFailure, name, vec!["empty".to_owned()]),
         Some(1) => ("1 event waits: its device is not registered".to_owned(), Remedy::ReplayQueue),
         Some(waiting) => {
-            (format!("{waiting} events wait: their devices are not registered"), Remedy::ReplayQueue)
+            (format!("{} in the queue of failed events", counted(*waiting, "event")), Remedy::ReplayQueue)
         }
         None => ("is no queue: what has arrived there is not looked at".to_owned(), Remedy::Replay),
     };
@@ -326,7 +327,7 @@ mod tests {
         assert_eq!(judged(Some(0)).verdict, Verdict::Right);
         let waiting = judged(Some(3));
         assert_eq!((waiting.name.as_str(), waiting.verdict), ("JITR-failed-events", Verdict::Notable));
-        assert!(waiting.found[0].starts_with("3 events wait"), "{waiting:?}");
+        assert!(waiting.found[0].starts_with("3 events in the queue"), "{waiting:?}");
         assert!(matches!(waiting.remedy, Some(Remedy::ReplayQueue)));
         assert_eq!(judged(None).verdict, Verdict::Notable);
         assert!(on_failure("JITR", None).found[0].contains("lost"));

@@ -127,7 +127,7 @@ fn judge(
         Err(error) => return vec![Finding::wrong(Resource::Certificate, id, vec![error.to_string()])],
     };
     let status = status(certificate, known, expected);
-    // A certificate that waits or was withdrawn has neither policy nor thing, and that is not what is wrong.
+    // A certificate that waits or was revoked has neither policy nor thing, and that is not what is wrong.
     let in_use = known.filter(|_| status.lets_through());
     let mut findings = vec![status];
     findings.extend(in_use.map(|known| policies(known, &expected.registration.policy, id)));

@@ -1,4 +1,4 @@
-//! What was found about one link of the chain: whether it is right, and how to mend it.
+//! What was found about one link of the chain: whether it is right, and how to repair it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// What mends a link.
+/// What repairs a link.
 #[derive(Clone, Debug)]
 pub enum Remedy {
     /// Set the account up.
@@ -99,7 +99,7 @@ impl Finding {
         Self::new(link, name, Verdict::Wrong, found)
     }
 
-    /// A link that does its part unless there are `problems`, which `--mend` repairs.
+    /// A link that does its part unless there are `problems`, which `--repair` repairs.
     pub(super) fn unless(link: Resource, name: impl Into<String>, problems: Vec<String>) -> Self {
         match problems.is_empty() {
             true => Self::right(link, name, problems),
@@ -125,7 +125,7 @@ impl Finding {
         Self { remedy: Some(remedy), ..self }
     }
 
-    /// Repaired by `--mend`.
+    /// Repaired by `--repair`.
     #[must_use]
     pub(super) fn mendable(self) -> Self {
         Self { mendable: true, ..self }

@@ -133,31 +133,32 @@ pub(crate) fn decide(
     let mut code = None;
     if let Some(package) = &settings.package {
         if found.architecture != package.architecture {
-            changes.push(format!("architecture {} becomes {}", found.architecture, package.architecture));
+            changes
+                .push(format!("architecture is {}, should be {}", found.architecture, package.architecture));
             code = Some(package.clone());
         } else if found.sha256 != package.sha256 {
-            changes.push("code is another, is replaced".to_owned());
+            changes.push("code differs from the package".to_owned());
             code = Some(package.clone());
         }
         if found.runtime.as_ref() != Some(&RUNTIME) {
-            changes.push(format!("runtime becomes {RUNTIME}"));
+            changes.push(format!("runtime should be {RUNTIME}"));
             configuration.runtime = Some(RUNTIME);
         }
         if found.handler != HANDLER {
-            changes.push(format!("handler becomes {HANDLER}"));
+            changes.push(format!("handler should be {HANDLER}"));
             configuration.handler = Some(HANDLER.to_owned());
         }
         if found.memory < MEMORY {
-            changes.push(format!("memory {} MB becomes {MEMORY} MB", found.memory));
+            changes.push(format!("memory is {} MB, should be {MEMORY} MB", found.memory));
             configuration.memory = Some(MEMORY);
         }
         if found.timeout < SHORTEST_TIMEOUT {
-            changes.push(format!("time limit {} s becomes {TIMEOUT} s", found.timeout));
+            changes.push(format!("timeout is {} s, should be {TIMEOUT} s", found.timeout));
             configuration.timeout = Some(TIMEOUT);
         }
     }
     if let Some(role) = role.filter(|role| *role != found.role) {
-        changes.push(format!("role {} becomes {role}", found.role));
+        changes.push(format!("role is {}, should be {role}", found.role));
         configuration.role = Some(role.to_owned());
     }
     configuration.variables = merged(found, wanted, ca, settings, &mut changes)?;
@@ -195,8 +196,8 @@ fn merged(
     for (name, value) in wanted {
         if present.get(&name) != Some(&value) {
             changes.push(match present.get(&name) {
-                Some(old) => format!("{name} {old} becomes {value}"),
-                None => format!("{name} becomes {value}"),
+                Some(old) => format!("{name} is {old}, should be {value}"),
+                None => format!("{name} should be {value}"),
             });
             variables.insert(name, value);
         }
@@ -276,13 +277,13 @@ mod tests {
             (Deployed { sha256: "x".into(), ..deployed() }, "code"),
             (
                 Deployed { architecture: Architecture::Arm64, ..deployed() },
-                "architecture arm64 becomes x86_64",
+                "architecture is arm64, should be x86_64",
             ),
             (Deployed { runtime: Some(Runtime::Python312), ..deployed() }, "runtime"),
             (Deployed { handler: "main".into(), ..deployed() }, "handler"),
-            (Deployed { memory: 64, ..deployed() }, "memory 64 MB"),
-            (Deployed { timeout: 3, ..deployed() }, "time limit 3 s"),
-            (Deployed { role: "arn:other".into(), ..deployed() }, "role arn:other"),
+            (Deployed { memory: 64, ..deployed() }, "memory is 64 MB"),
+            (Deployed { timeout: 3, ..deployed() }, "timeout is 3 s"),
+            (Deployed { role: "arn:other".into(), ..deployed() }, "role is arn:other"),
         ];
         for (found, named) in cases {
             let changes = changes(found, &with_package());

@@ -65,15 +65,15 @@ fn is_invocation(statement: &Value) -> bool {
 
 fn difference(statement: &Value, wanted: &Wanted) -> String {
     if !is_invocation(statement) {
-        return format!("did not allow {INVOKE} for {IOT}");
+        return format!("does not allow {INVOKE} for {IOT}");
     }
     let rule = condition(statement, "AWS:SourceArn");
     let account = condition(statement, "AWS:SourceAccount");
     match (rule, account) {
-        (None, _) => "was not limited to the rule".to_owned(),
-        (Some(arn), _) if !holds(arn, &wanted.rule) => format!("was for {arn}"),
-        (_, None) => "was not limited to the account".to_owned(),
-        (_, Some(number)) if !holds(number, &wanted.account) => format!("was for account {number}"),
+        (None, _) => "is not limited to the rule".to_owned(),
+        (Some(arn), _) if !holds(arn, &wanted.rule) => format!("is for {arn}"),
+        (_, None) => "is not limited to the account".to_owned(),
+        (_, Some(number)) if !holds(number, &wanted.account) => format!("is for account {number}"),
         _ => String::new(),
     }
 }

@@ -71,8 +71,8 @@ impl Step {
         let changes = match *self {
             Self::Leave | Self::Create => Vec::new(),
             Self::Mend { trust, policy } => wrong(&[
-                (trust, "Lambda could not take it, now may"),
-                (policy, "its policy was not what the function needs"),
+                (trust, "Lambda may not assume it"),
+                (policy, "its policy is not what the function needs"),
             ]),
         };
         Link::new(Resource::Role, name, *self != Self::Create, changes)

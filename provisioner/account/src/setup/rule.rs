@@ -52,21 +52,22 @@ pub(crate) fn decide(
     };
     let mut changes = Vec::new();
     if rule.sql().map(one_spaced).as_deref() != Some(SQL) {
-        changes.push(format!("SQL was `{}`", rule.sql().unwrap_or_default()));
+        changes.push(format!("SQL is `{}`, should be `{SQL}`", rule.sql().unwrap_or_default()));
     }
     if rule.aws_iot_sql_version().is_some_and(|version| version != SQL_VERSION) {
-        changes.push(format!("SQL version was {}", rule.aws_iot_sql_version().unwrap_or_default()));
+        let version = rule.aws_iot_sql_version().unwrap_or_default();
+        changes.push(format!("SQL version is {version}, should be {SQL_VERSION}"));
     }
     if rule.rule_disabled() == Some(true) {
-        changes.push("was disabled, goes on".to_owned());
+        changes.push("is disabled".to_owned());
     }
     let target = |action: &Action| action.lambda().map(|lambda| lambda.function_arn().to_owned());
     let targets: Vec<String> = rule.actions().iter().filter_map(target).collect();
     let fed = feed.is_some() && targets.is_empty();
     if targets != [function] && !fed {
         changes.push(match targets.as_slice() {
-            [] => format!("invoked no function, will invoke {function}"),
-            others => format!("invoked {}, will invoke {function}", others.join(" and ")),
+            [] => format!("invokes no function, should invoke {function}"),
+            others => format!("invokes {}, should invoke {function}", others.join(" and ")),
         });
     }
     if changes.is_empty() {
@@ -188,14 +189,14 @@ mod tests {
     #[test]
     fn every_difference_is_mended_and_named() {
         let cases = [
-            (rebuilt(|rule| rule.sql = Some("SELECT * FROM 'x'".into())), "SQL was"),
+            (rebuilt(|rule| rule.sql = Some("SELECT * FROM 'x'".into())), "SQL is"),
             (
                 rebuilt(|rule| rule.aws_iot_sql_version = Some("2015-10-08".into())),
-                "SQL version was 2015-10-08",
+                "SQL version is 2015-10-08",
             ),
             (rebuilt(|rule| rule.rule_disabled = Some(true)), "disabled"),
-            (rebuilt(|rule| rule.actions = None), "invoked no function"),
-            (rebuilt(|rule| rule.actions = Some(vec![invoke("arn:other").unwrap()])), "invoked arn:other"),
+            (rebuilt(|rule| rule.actions = None), "invokes no function"),
+            (rebuilt(|rule| rule.actions = Some(vec![invoke("arn:other").unwrap()])), "invokes arn:other"),
         ];
         for (step, named) in cases {
             let link = step.link("R");

@@ -65,12 +65,9 @@ impl Step {
         let changes = match self {
             Self::Leave(_) | Self::Register => Vec::new(),
             Self::Mend(found) => wrong(&[
-                (!found.active, "was inactive, becomes active"),
-                (!found.auto_registration, "auto-registration was off, goes on"),
-                (
-                    found.template,
-                    "has a provisioning template, which is removed: with it no event is published",
-                ),
+                (!found.active, "is inactive"),
+                (!found.auto_registration, "auto-registration is off"),
+                (found.template, "has a provisioning template: with one, AWS IoT publishes no event"),
             ]),
         };
         let mut link = Link::new(Resource::SignerCa, id, self != Self::Register, changes);

@@ -20,9 +20,12 @@ use device_pki::key::Uri;
 /// Arguments of `ca crl`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes KEYID.crl and KEYID.crt of every signer CA, also of those whose time has not come to revoke anything. Put the
-folder into the function's package and name it in CRL_DIR (RevocationLists in infra/), and the function refuses what is
-on a list. Run it again before the lists are due, from a timer, say.")]
+Writes KEYID.crl and KEYID.crt of every signer CA, also of signers with nothing revoked yet.
+
+Put the folder into the function's package and name it in CRL_DIR (RevocationLists in infra/). The function then refuses \
+every certificate on a list.
+
+Run this command again before the lists are due, for example from a timer.")]
 pub struct Arguments {
     /// Folder for the lists [default: crl in the home folder]
     #[arg(long, value_name = "DIR")]
@@ -30,7 +33,7 @@ pub struct Arguments {
     /// Days until the next list is due
     #[arg(long, default_value_t = crl::DAYS, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
-    /// Where the root's key is, if it was taken offline: file:/media/usb/root-ca.key, say
+    /// Place of the root key, if it is offline, such as file:/media/usb/root-ca.key
     #[arg(long, value_name = "URI")]
     root_key: Option<Uri>,
 }
@@ -96,22 +99,22 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
     root(arguments, context, authorities, publication)
 }
 
-/// Writes the root's list, if a signer was withdrawn or somebody says where the root's key is.
+/// Writes the root's list, if a signer was revoked or somebody says where the root's key is.
 fn root(
     arguments: &Arguments,
     context: &Context,
     authorities: Vec<Authority>,
     publication: Publication<'_>,
 ) -> Result<(), Error> {
-    let mut withdrawn = Vec::new();
+    let mut revoked = Vec::new();
     for authority in authorities {
-        withdrawn.extend(authority.withdrawn()?.map(|withdrawn| (authority, withdrawn)));
+        revoked.extend(authority.revocation()?.map(|revoked| (authority, revoked)));
     }
-    if withdrawn.is_empty() && arguments.root_key.is_none() {
+    if revoked.is_empty() && arguments.root_key.is_none() {
         return Ok(());
     }
     if context.global.dry_run {
-        context.note(format_args!("would write a list of {} revoked for the root", withdrawn.len()));
+        context.note(format_args!("would write a list of {} revoked for the root", revoked.len()));
         return Ok(());
     }
     let (root, key) = match store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
@@ -124,7 +127,7 @@ fn root(
         }
         found => found?,
     };
-    let list = publication.of_root(Issuer { certificate: &root, key: &key }, &withdrawn)?;
+    let list = publication.of_root(Issuer { certificate: &root, key: &key }, &revoked)?;
     context.show(&Written { list, issuer: "root", done: true });
     Ok(())
 }

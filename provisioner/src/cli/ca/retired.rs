@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::cli::Context;
 use crate::cli::Error;
-use crate::state::authorities::{self, Withdrawn};
+use crate::state::authorities::{self, SignerRevocation};
 use crate::state::revocations::{self as crl, List, Records};
 use crate::state::store::Role;
 use device_pki::Certificate;
@@ -21,15 +21,15 @@ struct Retired<'a> {
     retired: &'a str,
     certificate: &'a Certificate,
     key: Place,
-    revoked: Option<Withdrawn>,
+    revoked: Option<SignerRevocation>,
 }
 
 impl fmt::Display for Retired<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = self.certificate.facts();
         write!(f, "retired signer {}, {}, until {}", self.retired, facts.subject, rfc3339(facts.not_after))?;
-        if let Some(withdrawn) = &self.revoked {
-            write!(f, ", revoked on {}", withdrawn.when.date())?;
+        if let Some(revoked) = &self.revoked {
+            write!(f, ", revoked on {}", revoked.when.date())?;
         }
         write!(f, "; key: {}", self.key)
     }
@@ -38,7 +38,7 @@ impl fmt::Display for Retired<'_> {
 pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTime) -> Result<(), Error> {
     let mut revoked_signers = 0;
     for authority in authorities::all(&context.home)? {
-        let revoked = authority.withdrawn()?;
+        let revoked = authority.revocation()?;
         revoked_signers += usize::from(revoked.is_some());
         if authority.current {
             notice(context, &authority.certificate, now);
@@ -80,7 +80,7 @@ pub(in crate::cli) fn notice(context: &Context, signer: &Certificate, now: Offse
 fn expiry_notice(signer: &Certificate, now: OffsetDateTime) -> Option<String> {
     let left = signer.facts().not_after - now;
     let ends = match left.is_positive() {
-        true => format!("ends in {} days", left.whole_days()),
+        true => format!("ends in {}", super::period(left)),
         false => "has ended".to_owned(),
     };
     let notice = format!("the signer CA {ends}; make the next one with: provisioner ca rotate");

@@ -16,25 +16,29 @@ use device_pki::key::Uri;
 use device_pki::{Chain, profile};
 use iot_account::Account;
 use iot_account::certificates::{Tally, of_ca};
+use iot_account::counted;
 use iot_account::rotate::{Plan, Settings};
 use iot_account::setup::{self, SignerCa};
 
 /// Arguments of `ca rotate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The new signer is registered in the account before it signs anything. Boards that have a certificate of the old one stay
-in; the old one stays registered, and its revocation list is kept up. An interrupted run is finished by the next one.")]
+The new signer CA is registered in the account before it signs anything.
+
+The old signer CA stays registered, and its boards keep connecting. Its revocation list is still written.
+
+An interrupted run continues when it is run again.")]
 pub struct Arguments {
-    /// Common name of the new signer CA [default: one that no other has]
+    /// Common name of the new signer CA [default: a unique one]
     #[arg(long, value_name = "NAME")]
     signer_cn: Option<String>,
-    /// Where the new signer's key is to be [default: a file in the home folder, encrypted if the old one is]
+    /// Place of the new signer key [default: a file in the home folder, encrypted if the old one is]
     #[arg(long, value_name = "URI")]
     signer_key: Option<Uri>,
-    /// Where the root's key is, if it was taken offline: file:/media/usb/root-ca.key, say
+    /// Place of the root key, if it is offline, such as file:/media/usb/root-ca.key
     #[arg(long, value_name = "URI")]
     root_key: Option<Uri>,
-    /// The function that registers boards: if it has a list of CAs that it accepts, the new one is added
+    /// The function that registers boards; the new CA is added to its list of accepted CAs, if there is one
     #[arg(long, default_value = setup::FUNCTION, value_name = "NAME|ARN", value_parser = crate::cli::setup::function_name)]
     function: String,
     /// Leave the account as it is; `provisioner setup` registers the new signer later
@@ -192,7 +196,11 @@ impl fmt::Display for Rotated<'_> {
 impl fmt::Display for Dependents<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { retired, expires, in_account, boards } = self;
-        write!(f, "still valid: {retired}, until {expires}; {boards} boards here have a certificate of it")?;
+        write!(
+            f,
+            "still valid: {retired}, until {expires}; {} here with a certificate of it",
+            counted(*boards, "board")
+        )?;
         match in_account {
             Some(tally) if tally.total() > 0 => write!(f, ", in the account: {tally}"),
             Some(_) => write!(f, ", in the account: none"),

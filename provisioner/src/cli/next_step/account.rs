@@ -10,7 +10,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
         E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
         E::ProfileNotFound { known, .. } => profiles(known),
-        E::ProfileFiles { .. } => "mend ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)".into(),
+        E::ProfileFiles { .. } => "fix ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)".into(),
         E::NoCredentials => "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; choose a profile with --profile NAME".into(),
         E::Credentials { .. } => "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` tells more".into(),
         E::Expired { .. } => "get new credentials, for example with `aws sso login`, and run the same command again".into(),
@@ -20,7 +20,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::Denied { action, .. } => format!("ask whoever manages the account to allow {action} for you, or choose another profile with --profile NAME").into(),
         E::Unreachable { .. } => "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)".into(),
         E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
-        E::Call { .. } => "mend the cause and run the same command again; it continues where it stopped".into(),
+        E::Call { .. } => "fix the cause and run the same command again; it continues where it stopped".into(),
         E::Nonsense { .. } => "check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS".into(),
         E::Incomplete { .. } => "check AWS_ENDPOINT_URL: whatever answers there is not quite AWS".into(),
         E::Sandbox { .. } => "choose your own account with --profile NAME".into(),
@@ -46,7 +46,7 @@ fn setup(error: &setup::Error) -> Text {
         E::VerificationRefused { .. } => "run the same command again; it makes a new one".into(),
         E::RolePolicy { .. } => "this is a fault of the program".into(),
         E::DevicePolicy { .. } => "give a document of at most 2048 characters without white space, or leave it out".into(),
-        E::Name(..) => "mend the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
+        E::Name(..) => "fix the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
         E::Package(_) => "make one with `cargo lambda build --release --output-format zip --bin jitr` and give it with --lambda-zip [PATH]".into(),
     }
 }
@@ -55,10 +55,10 @@ fn doctor(error: &doctor::Error) -> Text {
     use doctor::Error as E;
     match error {
         E::Broken { .. } => {
-            "each such link says what to do; `provisioner doctor --mend` repairs what is safe to repair"
+            "each such link says what to do; `provisioner doctor --repair` repairs what is safe to repair"
                 .into()
         }
-        E::Registration(..) => "mend the cause and run the same command again".into(),
+        E::Registration(..) => "fix the cause and run the same command again".into(),
     }
 }
 
@@ -78,14 +78,14 @@ fn register(error: &register::Error) -> Text {
     match error {
         E::Entry { .. } => "run the same command again; if it happens again, please report it".into(),
         E::Incomplete { .. } => {
-            "each has a line with the reason; run the same command again, it goes on with those".into()
+            "each has a line with the reason; run the same command again, it continues with those".into()
         }
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
         E::File(error) => super::files::files(error),
         E::Policy { .. } => {
             "it is JSON with a Version and a Statement, at most 2048 characters without white space".into()
         }
-        E::Prepare(..) => "mend the cause and run the same command again".into(),
+        E::Prepare(..) => "fix the cause and run the same command again".into(),
     }
 }
 
@@ -93,7 +93,7 @@ fn replay(error: &replay::Error) -> Text {
     use replay::Error as E;
     match error {
         E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` looks at the way they take".into(),
-        E::Settings(..) => "mend the variable in the function's configuration, or send the events to the function".into(),
+        E::Settings(..) => "fix the variable in the function's configuration, or send the events to the function".into(),
         E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),
         E::NotAQueue { .. } => "name the SQS queue that they end up in with --queue ARN".into(),
     }

@@ -12,7 +12,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::Key(error) => self::key(error),
         // The audit log is what observes signatures.
         E::Withheld(_) => {
-            "make room on the disk or mend the file's permissions, then run the same command again".into()
+            "make room on the disk or fix the file's permissions, then run the same command again".into()
         }
         E::NoKey { .. } => "bring back what holds the key (a medium, a token), and run the same command again".into(),
         E::KeyMismatch { .. } => "put back the key and certificate that were made together, or start anew with: provisioner ca create --force".into(),
@@ -69,5 +69,5 @@ pub(super) fn factory(error: &factory::Error) -> Text {
 }
 
 fn again() -> Text {
-    "mend the cause and run the same command again".into()
+    "fix the cause and run the same command again".into()
 }

@@ -17,7 +17,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         E::RootOffline { .. } => {
             "bring it back and say where it is: --root-key file:/media/usb/root-ca.key".into()
         }
-        E::Withdrawn { .. } => "make the next one with: provisioner ca rotate".into(),
+        E::SignerRevoked { .. } => "make the next one with: provisioner ca rotate".into(),
         E::Rotating { .. } => {
             "wait for it; if it was interrupted, finish it with: provisioner ca rotate".into()
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::Error;
 use crate::state;
-use crate::state::authorities::{self, Withdrawn};
+use crate::state::authorities::{self, SignerRevocation};
 use device_pki::revocation::Reason;
 use iot_account::revoke::SignerState;
 
@@ -31,19 +31,19 @@ impl fmt::Display for SignerRow<'_> {
         match (self.registered, self.account) {
             (false, _) => write!(f, "\n  account  does not know it")?,
             (true, "leave") => write!(f, "\n  account  INACTIVE already, and registers no board")?,
-            (true, _) => write!(f, "\n  account  {would}INACTIVE, {would}no more registering boards")?,
+            (true, _) => write!(f, "\n  account  {would}INACTIVE, auto-registration {would}off")?,
         }
-        write!(f, "\n  here     {would}noted: it signs for boards no more")?;
+        write!(f, "\n  here     {would}noted: the key no longer signs certificates")?;
         write!(f, "\n  devices  stay as they are: {}", self.certificates)
     }
 }
 
-/// Switches the signer off in the account, then notes here that it signs for boards no more.
+/// Switches the signer off in the account, then notes here that its key no longer signs certificates.
 pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Result<(), Error> {
     let authority = authorities::find(authorities::all(&context.home)?, name)?;
     let account = context.account().await?;
     let state = SignerState::look(&account, authority.certificate_id()).await?;
-    let is_noted = authority.withdrawn()?.is_some();
+    let is_noted = authority.revocation()?.is_some();
     let row = |done| SignerRow {
         signer: authority.key_id(),
         certificate_id: authority.certificate_id(),
@@ -67,7 +67,7 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     }
     state.switch_off(&account, authority.certificate_id()).await?;
     if !is_noted {
-        authority.withdraw(&Withdrawn { when: state::now(), reason })?;
+        authority.revoke(&SignerRevocation { when: state::now(), reason })?;
     }
     context.show(&row(true));
     context.note("put it on the root's revocation list with: provisioner ca crl");

@@ -270,10 +270,10 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     fixture.publish(DAYS, fixture.now);
     let keys = Keys::new(());
     let (root, key) = store::root(&fixture.home, &keys, None).unwrap();
-    let publish = |withdrawn: &[(Authority, Withdrawn)]| {
+    let publish = |revoked: &[(Authority, SignerRevocation)]| {
         let folder = own_folder(&fixture.home);
         let publication = Publication { home: &fixture.home, folder: &folder, days: DAYS, now: fixture.now };
-        publication.of_root(Issuer { certificate: &root, key: &key }, withdrawn).unwrap()
+        publication.of_root(Issuer { certificate: &root, key: &key }, revoked).unwrap()
     };
     let accepts = |list: &List| {
         let lists = [fixture.home.file(&fixture.list()), list.file.clone()].map(std::fs::read);
@@ -288,8 +288,8 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     };
     let empty = publish(&[]);
     assert!(accepts(&empty), "nothing is revoked");
-    let withdrawn = Withdrawn { when: fixture.now, reason: Reason::KeyCompromise };
-    let list = publish(&[(fixture.authority.clone(), withdrawn)]);
+    let revocation = SignerRevocation { when: fixture.now, reason: Reason::KeyCompromise };
+    let list = publish(&[(fixture.authority.clone(), revocation)]);
     assert!(!accepts(&list), "the signer is revoked");
     assert_eq!((list.revoked, list.number), (1, empty.number + 1));
     let text = Command::new("openssl").args(["crl", "-noout", "-text", "-in"]).arg(&list.file).output();

@@ -229,18 +229,18 @@ fn a_signer_that_was_made_and_not_yet_put_in_place_is_used_by_the_next_run() {
 }
 
 #[test]
-fn a_withdrawn_signer_signs_for_boards_no_more_until_it_is_rotated_but_it_signs_lists() {
+fn a_revoked_signer_signs_for_boards_no_more_until_it_is_rotated_but_it_signs_lists() {
     let (_folder, home, keys) = home();
     let old = current(&home);
-    old.withdraw(&authorities::Withdrawn { when: NOW, reason: Reason::KeyCompromise }).unwrap();
+    old.revoke(&authorities::SignerRevocation { when: NOW, reason: Reason::KeyCompromise }).unwrap();
     let refused = store::load(&home, &keys, NOW).unwrap_err();
-    assert!(matches!(refused, State::Withdrawn { .. }), "{refused}");
+    assert!(matches!(refused, State::SignerRevoked { .. }), "{refused}");
     old.chain(&keys, NOW).unwrap();
     rotate(&home, &keys);
     store::load(&home, &keys, NOW).unwrap();
     let all = authorities::all(&home).unwrap();
-    assert_eq!(all[0].withdrawn().unwrap(), None);
-    assert_eq!(all[1].withdrawn().unwrap().unwrap().when, NOW);
+    assert_eq!(all[0].revocation().unwrap(), None);
+    assert_eq!(all[1].revocation().unwrap().unwrap().when, NOW);
 }
 
 #[test]

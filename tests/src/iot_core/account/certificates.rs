@@ -15,7 +15,7 @@ pub enum Status {
     PendingActivation,
     /// On its way to another account.
     PendingTransfer,
-    /// Withdrawn.
+    /// Revoked.
     Revoked,
 }
 

@@ -24,16 +24,16 @@ use iot_kit::{Kit, ports};
 /// Which boards.
 #[derive(Debug, Default, Args)]
 pub(super) struct Boards {
-    /// Serial port of the board; given several times, the boards are worked on side by side [default: the one found]
+    /// Serial port of a board; repeat it for a batch [default: the only kit]
     #[arg(short = 'P', long = "port", value_name = "PORT")]
     ports: Vec<String>,
     /// USB serial number of the board, or its last digits
     #[arg(short, long, value_name = "SERIAL", conflicts_with_all = ["all", "watch"])]
     serial: Option<String>,
-    /// All boards that are plugged in, side by side
+    /// Provision a batch: all boards that are plugged in
     #[arg(long, conflicts_with_all = ["ports", "watch"])]
     all: bool,
-    /// Every board that is plugged in from now on, until Ctrl-C
+    /// Provision every board when it is plugged in, until Ctrl-C
     #[arg(long, conflicts_with = "ports")]
     watch: bool,
 }
@@ -98,13 +98,13 @@ pub(super) struct StationOptions {
     /// Name of this station in the ledger [default: the computer's name]
     #[arg(long, env = "MICROCHIP_IOT_STATION", value_name = "NAME", hide_env_values = true)]
     station: Option<String>,
-    /// Shell command that makes a label of each finished board, which it gets as JSON on its standard input
+    /// Shell command that makes the label of each board; it reads the result as JSON from stdin
     #[arg(long, value_name = "COMMAND")]
     label_command: Option<String>,
-    /// Folder for a label of each finished board: a picture with thing name and QR code
+    /// Folder for the label of each board: a picture with thing name and QR code
     #[arg(long, value_name = "DIR")]
     label_dir: Option<PathBuf>,
-    /// Form of the pictures
+    /// Format of the pictures
     #[arg(long, value_enum, default_value_t, requires = "label_dir", value_name = "FORMAT")]
     label_format: label::Format,
 }

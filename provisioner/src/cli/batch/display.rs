@@ -16,8 +16,9 @@ use crate::work::chain;
 use crate::work::fleet::{Boards, Event, Summary};
 use crate::work::provision::Outcome;
 use crate::work::station::Attempt;
+use iot_account::counted;
 
-/// Shows the events of a line.
+/// Shows the events of a batch.
 pub(super) struct Display {
     context: Context,
     table: Option<Table>,
@@ -70,7 +71,7 @@ fn ending(attempt: &Attempt) -> String {
     };
     let label = attempt.label.as_ref().map(|label| format!("\n  done, but {}", super::cause(label)));
     let (word, name, label) = (word(attempt), name(attempt), label.unwrap_or_default());
-    format!("{word:<11}  {port:<14}  {name:<18}  {seconds:>6.2} s{rest}{label}")
+    format!("{word:<19}  {port:<14}  {name:<18}  {seconds:>6.2} s{rest}{label}")
 }
 
 /// How it ended, in a word.
@@ -78,7 +79,7 @@ pub(super) fn word(attempt: &Attempt) -> &'static str {
     match &attempt.result {
         Ok(report) => match report.outcome {
             Outcome::Provisioned => "provisioned",
-            Outcome::Unchanged => "unchanged",
+            Outcome::Unchanged => "already provisioned",
         },
         Err(_) => "failed",
     }
@@ -101,13 +102,13 @@ struct Total<'a> {
 fn sum(summary: &Summary, failed_boards: &[String], elapsed: Duration) -> String {
     let Summary { provisioned, unchanged, failed, aborted, without_label } = *summary;
     let all = provisioned + unchanged + failed + aborted;
-    let (boards, seconds) = (if all == 1 { "board" } else { "boards" }, elapsed.as_secs_f64());
+    let (boards, seconds) = (counted(all, "board"), elapsed.as_secs_f64());
     let counts = [(aborted, "aborted"), (without_label, "without a label")];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: String = counts.map(|(count, what)| format!(", {count} {what}")).collect();
     let failures: String = failed_boards.iter().map(|board| format!("\n  failed: {board}")).collect();
     format!(
-        "{all} {boards} in {seconds:.2} s: {provisioned} provisioned, {unchanged} unchanged, {failed} failed\
+        "{boards} in {seconds:.2} s: {provisioned} provisioned, {unchanged} already provisioned, {failed} failed\
          {counts}{failures}"
     )
 }

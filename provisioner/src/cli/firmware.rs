@@ -1,4 +1,4 @@
-//! What happens around the certificates: firmware before, application and Wi-Fi credentials after.
+//! Firmware and Wi-Fi credentials: provisioning firmware before the certificates, application and credentials after them.
 
 use std::path::{Path, PathBuf};
 
@@ -16,14 +16,14 @@ use iot_kit::{Kit, ports};
 /// Environment variable with the passphrase of the Wi-Fi network.
 pub(super) const PASSPHRASE_VARIABLE: &str = "MICROCHIP_IOT_PSK";
 
-/// Flags for what happens around the certificates.
+/// Flags for firmware and Wi-Fi credentials.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Firmware and Wi-Fi")]
 pub(super) struct FirmwareAndWifi {
-    /// Provisioning firmware, Intel HEX, that is put into the board before
+    /// Provisioning firmware, Intel HEX, to program first
     #[arg(short, long, value_name = "HEX")]
     provision_firmware: Option<PathBuf>,
-    /// Application, Intel HEX, that is put into the board afterwards
+    /// Application, Intel HEX, to program last
     #[arg(long = "app", alias = "application-firmware", value_name = "HEX")]
     application_firmware: Option<PathBuf>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) struct Wifi {
 /// The kit's disk.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct DiskOption {
-    /// Folder where the kit's disk CURIOSITY is mounted [default: it is looked for]
+    /// Mount point of the kit's disk CURIOSITY [default: found by itself]
     #[arg(long, value_name = "DIR")]
     pub(super) disk: Option<PathBuf>,
 }
@@ -119,9 +119,9 @@ fn secret_in(file: &Path) -> Result<String, Error> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// What is to be done around the certificates: everything read and checked.
+/// Firmware and credentials to put into a board: read and checked.
 #[derive(Debug, Default)]
-pub(super) struct Around {
+pub(super) struct Prepared {
     before: Option<Firmware>,
     after: Option<Firmware>,
     wifi: Option<Credentials>,
@@ -145,11 +145,11 @@ impl FirmwareAndWifi {
     ///
     /// # Errors
     /// A file cannot be read or is no image; see [`Wifi::credentials`].
-    pub(super) fn prepare(&self, context: &Context) -> Result<Around, Error> {
+    pub(super) fn prepare(&self, context: &Context) -> Result<Prepared, Error> {
         let read = |path: &Option<PathBuf>| {
             path.as_deref().map(Firmware::read).transpose().map_err(iot_kit::Error::from)
         };
-        Ok(Around {
+        Ok(Prepared {
             before: read(&self.provision_firmware)?,
             after: read(&self.application_firmware)?,
             wifi: self
@@ -160,7 +160,7 @@ impl FirmwareAndWifi {
     }
 }
 
-impl Around {
+impl Prepared {
     /// How many steps there are, the certificates included.
     fn steps(&self) -> usize {
         1 + usize::from(self.before.is_some())
