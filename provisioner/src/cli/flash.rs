@@ -39,7 +39,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     let done = Done { port: kit.port, usb_serial: kit.serial, file: arguments.file, bytes };
     let Done { file, bytes, .. } = &done;
     let kit = done.usb_serial.as_ref().unwrap_or(&done.port);
-    context.result(format_args!("programmed {kit} with {} ({})", file.display(), counted(*bytes, "byte")), &done);
+    context.result(
+        format_args!("programmed {kit} with {} ({})", file.display(), counted(*bytes, "byte")),
+        &done,
+    );
     Ok(())
 }
 

@@ -335,7 +335,9 @@ impl fmt::Display for Report {
             Outcome::Provisioned => {
                 writeln!(f, "provisioned {board} on {} in {:.2} s", self.port, self.seconds)?;
             }
-            Outcome::Unchanged => writeln!(f, "already provisioned: {board} on {}, left unchanged", self.port)?,
+            Outcome::Unchanged => {
+                writeln!(f, "already provisioned: {board} on {}, left unchanged", self.port)?
+            }
         }
         let kept = if self.certificate_reused { "kept" } else { "new" };
         writeln!(f, "  thing        {}", self.thing_name)?;
