@@ -3,20 +3,16 @@
 //! A retired signer has a folder of its own, laid out as the home folder is, so that what reads one reads the other.
 
 use device_pki::key::Keys;
-use device_pki::revocation::Reason;
 use device_pki::{Certificate, Chain};
 use durable_files::Access;
-use serde::{Deserialize, Serialize};
-use time::serde::rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::home::Home;
+pub use super::home::RETIRED;
+use super::store::revocation;
+pub use super::store::{SIGNER_REVOKED as REVOKED, SignerRevocation};
 use super::{Error, store};
 
-/// The folder in the home with a folder for each retired signer, named by its key identifier.
-pub const RETIRED: &str = "signers";
-/// Stands beside the files of a signer that is revoked: nothing is signed for boards with it any more.
-pub const REVOKED: &str = "signer-ca.revoked";
 /// Fewer digits of a key identifier could be a typing error.
 const SHORTEST_PREFIX: usize = 8;
 
@@ -30,16 +26,6 @@ pub struct Authority {
     /// Whether it signs new boards' certificates.
     pub current: bool,
     key_id: String,
-}
-
-/// When and why a signer was revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignerRevocation {
-    /// When, RFC 3339, UTC.
-    #[serde(with = "rfc3339")]
-    pub when: OffsetDateTime,
-    /// Why.
-    pub reason: Reason,
 }
 
 impl Authority {
@@ -92,16 +78,6 @@ impl Authority {
     pub fn left(&self, now: OffsetDateTime) -> Duration {
         self.certificate.facts().not_after - now
     }
-}
-
-/// When and why the signer in `folder` was revoked, if it was. A note that cannot be read counts.
-///
-/// # Errors
-/// [`durable_files::Error::Io`].
-pub fn revocation(folder: &Home) -> Result<Option<SignerRevocation>, durable_files::Error> {
-    let unknown = SignerRevocation { when: OffsetDateTime::UNIX_EPOCH, reason: Reason::Unspecified };
-    let text = durable_files::read(&folder.file(REVOKED))?;
-    Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or(unknown)))
 }
 
 /// The home of a retired signer.

@@ -7,8 +7,7 @@ use durable_files::{Access, read, write};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::authorities::RETIRED;
-use super::home::Home;
+use super::home::{Home, RETIRED};
 
 /// The folder, among the retired signers, in which the new one is made.
 const NEXT: &str = "next";

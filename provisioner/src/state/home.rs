@@ -6,6 +6,9 @@ use durable_files::folder::{self, Lock};
 
 use super::Error;
 
+/// The folder in the home with a folder for each retired signer, named by its key identifier.
+pub const RETIRED: &str = "signers";
+
 /// The provisioner's folder, `~/.microchip-iot` unless the user names another.
 #[derive(Clone, Debug)]
 pub struct Home {

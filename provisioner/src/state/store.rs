@@ -3,12 +3,15 @@
 //! A CA's key is in its own file unless `root-ca.uri` or `signer-ca.uri` says where else it is.
 
 use device_pki::key::{Keys, Uri};
+use device_pki::revocation::Reason;
 use device_pki::{Certificate, Chain, Holder, Signer, chain};
 use durable_files::Access;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::serde::rfc3339;
 
 use super::home::Home;
-use super::{Error, authorities, exchange};
+use super::{Error, exchange};
 
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
 pub const ROOT_KEY: &str = "root-ca.key";
@@ -26,6 +29,8 @@ pub const SIGNER_REQUEST: &str = "signer-ca.csr";
 pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
 /// The certificate that proved possession of the signer's key to AWS IoT, PEM.
 pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
+/// When and why the signer CA was revoked, JSON. While it is there, the signer signs nothing for boards.
+pub const SIGNER_REVOKED: &str = "signer-ca.revoked";
 
 /// What the certificates of the chain are called in messages.
 pub const NAMES: chain::Names = chain::Names { root: ROOT_CERTIFICATE, signer: SIGNER_CERTIFICATE };
@@ -77,6 +82,16 @@ impl Role {
     }
 }
 
+/// When and why a signer was revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignerRevocation {
+    /// When, RFC 3339, UTC.
+    #[serde(with = "rfc3339")]
+    pub when: OffsetDateTime,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// Reads the chain and checks it as a whole. The root's key is checked where it is there, and not needed. Keys that
 /// somebody would have to be asked for stay closed until they sign.
 ///
@@ -94,7 +109,7 @@ pub(crate) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<C
     if exchange::is_under_way(home) {
         return Err(Error::Rotating { folder: home.root().to_owned() });
     }
-    if let Some(revoked) = authorities::revocation(home)? {
+    if let Some(revoked) = revocation(home)? {
         return Err(Error::SignerRevoked { folder: home.root().to_owned(), when: revoked.when });
     }
     read(home, keys, now)
@@ -115,6 +130,16 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Erro
     root_key.as_ref().map_or(Ok(()), Signer::check)?;
     chain.key().check()?;
     Ok(chain)
+}
+
+/// When and why the signer in `folder` was revoked, if it was. A note that cannot be read counts.
+///
+/// # Errors
+/// [`durable_files::Error::Io`].
+pub fn revocation(folder: &Home) -> Result<Option<SignerRevocation>, durable_files::Error> {
+    let unknown = SignerRevocation { when: OffsetDateTime::UNIX_EPOCH, reason: Reason::Unspecified };
+    let text = durable_files::read(&folder.file(SIGNER_REVOKED))?;
+    Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or(unknown)))
 }
 
 /// The key of a certificate authority, to sign with: it has to be the one of `certificate`.

@@ -1,7 +1,10 @@
-//! The crates of the program and which of them uses which: no arrow upwards, no circle.
+//! The crates of the program, the layers of the crate `provisioner`, and which uses which: no arrow upwards, no circle.
 //!
-//! `cargo test -p provisioner --test crates -- --nocapture` draws the picture that CONTRIBUTING shows.
+//! `cargo test -p provisioner --test crates -- --nocapture` draws the pictures that CONTRIBUTING shows, and the modules of
+//! each layer.
 #![allow(clippy::unwrap_used, reason = "a failure is the test's result")]
+
+mod layers;
 
 use std::path::Path;
 use std::process::Command;
@@ -45,13 +48,21 @@ fn every_crate_uses_only_crates_below_it() {
 
 #[test]
 fn contributing_shows_the_crates_as_they_are() {
-    let line = |(name, used): (&str, Vec<&str>)| match used.as_slice() {
+    assert_contributing_shows(&picture(&uses()));
+}
+
+/// A line for each name, with what it uses.
+fn picture(uses: &[(&str, Vec<&str>)]) -> String {
+    let line = |(name, used): &(&str, Vec<&str>)| match used.as_slice() {
         [] => format!("{name}\n"),
         used => format!("{name:<13} → {}\n", used.join(", ")),
     };
-    let picture: String = uses().into_iter().map(line).collect();
+    uses.iter().map(line).collect()
+}
+
+fn assert_contributing_shows(picture: &str) {
     println!("{picture}");
     let contributing = Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md");
     let contributing = std::fs::read_to_string(contributing).unwrap();
-    assert!(contributing.contains(&picture), "CONTRIBUTING.md shows another picture than this:\n{picture}");
+    assert!(contributing.contains(picture), "CONTRIBUTING.md shows another picture than this:\n{picture}");
 }
