@@ -21,7 +21,7 @@ pub enum ConfigError {
         /// What it may hold.
         allowed: &'static str,
     },
-    /// It holds something else than allowed. The value is not repeated: it may be long, or secret.
+    /// Its value is not allowed. The message does not repeat it: it may be long, or secret.
     #[error("{name} is not valid: {problem}")]
     Invalid {
         /// Name of the variable.

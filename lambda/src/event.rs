@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::registry::CertificateStatus;
 
-/// The statement of the topic rule that hands the events over, whatever the CA.
+/// The statement of the topic rule that sends the events, for every CA.
 pub const TOPIC_RULE_SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";
 
 /// The version of AWS IoT SQL that the statement is written in.
@@ -150,7 +150,7 @@ fn optional<T>(
     }
 }
 
-/// A value for a message: short enough for a log line whatever was sent.
+/// A value for a message, shortened to fit a log line.
 fn shortened(value: &Value) -> String {
     const LONGEST: usize = 80;
     match value {

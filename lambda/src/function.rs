@@ -48,14 +48,14 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     };
     let configured = began.elapsed();
     let function = Function { handler, tracer, name: function };
-    // During init the CPU is not throttled and nobody waits for an answer yet: connections are opened here, not in
-    // the first event. What does not need them is put together while the calls are under way.
+    // During init the CPU is not throttled and no event waits for an answer: connections are opened here, not in
+    // the first event. What does not need them is set up while the calls are under way.
     let (warmed_up, runtime) = tokio::join!(
         biased;
         tokio::time::timeout(WARM_UP_TIMEOUT, function.handler.warm_up()),
         async { Runtime::new(service_fn(|event| function.invoke(event))) },
     );
-    // A failure is no reason to give up: the event may find AWS IoT in a better state.
+    // After a failure the function continues: the calls of an event may succeed.
     match warmed_up {
         Ok(Ok(policy)) => tracing::debug!(
             ?policy,

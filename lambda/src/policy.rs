@@ -106,7 +106,7 @@ fn check(statement: &Value) -> Result<(), &'static str> {
 pub struct PolicyDocument(Value);
 
 impl PolicyDocument {
-    /// Whether `text` is the same document: JSON value for JSON value, whatever the white space and the order of keys.
+    /// Whether `text` is the same document: JSON value for JSON value, in any white space and order of keys.
     pub fn is_same_as(&self, text: &str) -> bool {
         serde_json::from_str::<Value>(text).is_ok_and(|other| other == self.0)
     }

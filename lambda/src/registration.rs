@@ -2,7 +2,7 @@
 //!
 //! `DescribeCertificate` → `CreateThing` → `AttachThingPrincipal` → `UpdateCertificate` is the longest chain of calls
 //! that depend on one another; `AttachPolicy` runs beside it. Nothing is changed before AWS IoT has answered what the
-//! certificate is, and activation waits for everything: a device is never let in half registered. Every step can be
+//! certificate is, and activation is the last step: a device is never let in half registered. Every step can be
 //! repeated, so after a crash between any two the next delivery of the event finishes the job.
 //!
 //! What AWS IoT cannot exclude: `UpdateCertificate` takes no condition, so a certificate that an operator revokes
@@ -83,7 +83,7 @@ impl Settings {
 pub enum Outcome {
     /// The certificate was activated.
     Registered,
-    /// The certificate was ACTIVE already; whatever was missing around it is there again.
+    /// The certificate was ACTIVE already. What was missing, such as thing or policy, is attached again.
     Repaired,
 }
 
@@ -125,8 +125,8 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Whether a certificate of this status may be activated. An event speaks for certificates that wait for it; an
-    /// operator speaks also for one registered inactive (`RegisterCertificate` knows no PENDING_ACTIVATION).
+    /// Whether a certificate of this status may be activated. An event may activate certificates that wait for it. An
+    /// operator may also activate one registered inactive (`RegisterCertificate` has no PENDING_ACTIVATION).
     fn may_activate(&self, status: CertificateStatus) -> bool {
         match status {
             CertificateStatus::PendingActivation => true,
@@ -176,7 +176,7 @@ impl<R: Registry> Registration<R> {
     /// Registers the certificate an event is about.
     ///
     /// # Errors
-    /// [`Error::Refused`] if it shall not be registered; anything else can be repeated.
+    /// [`Error::Refused`] if it must not be registered; anything else can be repeated.
     pub async fn register_event(&self, event: &Event) -> Result<Registered, Error> {
         self.register(Request { certificate_id: &event.certificate_id, event: Some(event) }).await
     }
@@ -300,8 +300,8 @@ impl<R: Registry> Registration<R> {
 
     /// Creates the thing, and its type if that is missing.
     ///
-    /// A thing of that name with another type or other attributes is kept as it is: whoever made it had a reason, and
-    /// the name is what the policy speaks about.
+    /// A thing of that name with another type or other attributes is kept as it is: its owner had a reason, and
+    /// the policy is about the name.
     async fn create_thing(&self, thing: &ThingName) -> Result<(), Error> {
         let thing_type = &self.settings.thing_type;
         if self.knowledge.thing_type_is_missing() {
@@ -324,7 +324,7 @@ impl<R: Registry> Registration<R> {
 
     /// Refuses a thing that another principal is attached to, if the name proves nothing.
     ///
-    /// A subject key identifier names a key: whoever has the same name is the same board with another certificate,
+    /// A subject key identifier names a key: another certificate with the same name is of the same board,
     /// and may have the thing. A common name is what the CA wrote: two boards with one name would be let into each
     /// other's topics.
     async fn refuse_taken_name(&self, thing: &ThingName, certificate_arn: &str) -> Result<(), Error> {

@@ -112,7 +112,7 @@ impl fmt::Display for CertificateStatus {
 /// What AWS IoT knows about a certificate.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertificateDescription {
-    /// ARN of the certificate; tells partition, Region and account.
+    /// ARN of the certificate; it contains partition, Region and account.
     pub arn: String,
     /// Current status.
     pub status: CertificateStatus,

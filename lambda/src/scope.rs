@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// Partition, Region and account of an AWS resource, as its ARN tells them.
+/// Partition, Region and account of an AWS resource, read from its ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// `aws`, `aws-cn`, `aws-us-gov`, …

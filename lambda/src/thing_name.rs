@@ -23,7 +23,7 @@ pub struct ThingName(String);
 /// Where the thing name comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ThingNameSource {
-    /// The subject key identifier: nobody without the board's key can have its name.
+    /// The subject key identifier: only the holder of the board's key can have its name.
     #[default]
     SubjectKeyIdentifier,
     /// The certificate's common name, as the CA chose it.

@@ -1,4 +1,4 @@
-//! The client of AWS IoT, put together by hand: a function's credentials and Region are in its environment, and
+//! The client of AWS IoT, built without `aws-config`: a function's credentials and Region are in its environment, and
 //! looking for them elsewhere costs more than everything else at start.
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn connect(connection: Connection) -> aws_sdk_iot::Client {
         .region(Region::new(region))
         .http_client(http)
         .credentials_provider(credentials)
-        // The client's own retries know neither the invocation's deadline nor what other records of a batch wait for.
+        // The client's own retries respect neither the invocation's deadline nor the other records of a batch.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     config.set_endpoint_url(endpoint_url);

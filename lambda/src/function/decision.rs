@@ -1,4 +1,4 @@
-//! What an invocation is answered with, and why an event has to come again.
+//! The answer to an invocation, and why an event has to be repeated.
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::registration::Error;
 pub enum Answer {
     /// The decision about one event.
     Decision(Decision),
-    /// The records of a batch that have to come again.
+    /// The records of a batch that have to be repeated.
     Batch(SqsBatchResponse),
 }
 
@@ -33,7 +33,7 @@ pub enum Decision {
         /// Its thing.
         thing_name: String,
     },
-    /// Nothing was activated, and nothing will be if the event comes again.
+    /// Nothing was activated, and a repetition of the event activates nothing.
     Refused {
         /// The certificate, if the event names one.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub enum Decision {
     },
 }
 
-/// Why an event has to come again.
+/// Why an event has to be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A call failed.

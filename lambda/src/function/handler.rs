@@ -1,7 +1,7 @@
 //! One invocation: an event of the topic rule, or a batch of such events from a queue.
 //!
-//! What cannot succeed is answered, not failed: AWS Lambda would only repeat it. What may succeed later fails, so that
-//! AWS Lambda or the queue brings it again and in the end puts it where nothing is lost.
+//! What cannot succeed is answered, not failed, because a repetition has the same result. What may succeed later fails, so that
+//! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -52,14 +52,14 @@ pub struct Invocation<'a> {
 /// What an invocation came to.
 #[derive(Debug)]
 pub struct Handled {
-    /// What AWS Lambda is told.
+    /// The answer to AWS Lambda.
     ///
     /// # Errors
-    /// If the event has to come again.
+    /// If the event has to be repeated.
     pub answer: Result<Answer, Failure>,
-    /// What the metrics are told.
+    /// For the metrics.
     pub tally: Tally,
-    /// What the trace is told; nothing unless the invocation is sampled.
+    /// For the trace; empty unless the invocation is sampled.
     pub(super) traced: Vec<Traced>,
 }
 
@@ -130,7 +130,7 @@ impl<R: Registry + Send> Handler<R> {
     }
 
     /// Works through a batch side by side, the newest events first. A record that is refused is done; one that fails
-    /// comes again, alone.
+    /// is repeated, alone.
     async fn batch(&self, batch: SqsEvent, times: Times<'_>, seen: &mut Seen) -> SqsBatchResponse {
         let (works, superseded) = works(batch.records);
         seen.tally.duplicates += superseded;
@@ -184,7 +184,7 @@ impl<R: Registry + Send> Handler<R> {
         Worked { certificate_id, start, end: Instant::now(), decision, calls }
     }
 
-    /// Registers one certificate and writes the one log line that tells how it ended.
+    /// Registers one certificate and writes one log line with the result.
     async fn one(&self, event: Result<Event, EventError>, times: Times<'_>) -> Result<Decision, Failure> {
         let request_id = times.request_id;
         let event = match event {
@@ -227,7 +227,7 @@ struct Worked {
     calls: Vec<RecordedCall>,
 }
 
-/// What is told of an invocation besides its answer.
+/// What an invocation produces besides its answer.
 #[derive(Default)]
 struct Seen {
     sampled: bool,
@@ -252,7 +252,7 @@ impl Seen {
 enum Progress {
     /// The certificate was seen ACTIVE after the event.
     Duplicate,
-    /// There was no time for it; it comes again.
+    /// There was no time for it; it is repeated.
     Postponed,
     Worked(Worked),
 }
@@ -266,7 +266,7 @@ struct Work {
 }
 
 /// What there is to do in a batch, and how many records need nothing done because a newer one says the same: if that
-/// one fails, it is the one that comes again.
+/// one fails, it is the one that is repeated.
 ///
 /// The newest events come first. They are about devices that were waiting a moment ago; the older an event is, the more
 /// likely another environment has registered the device since.

@@ -9,7 +9,7 @@ use crate::event::Event;
 /// Certificates in one generation; two are kept. 32 bytes of id and 16 of time each: about 1 MB in all.
 const GENERATION: usize = 8_192;
 
-/// For so long after an activation a device may still be taken for pending: AWS IoT is eventually consistent.
+/// How long after an activation AWS IoT may still treat a device as pending: it is eventually consistent.
 const SETTLING: Duration = Duration::from_secs(30);
 
 /// Certificates seen ACTIVE, and when.

@@ -15,11 +15,11 @@ pub struct Tally {
     pub repaired: u32,
     /// Events that were refused, by reason.
     pub refused: BTreeMap<&'static str, u32>,
-    /// Events that have to come again because a call failed or the time was up.
+    /// Events that have to be repeated because a call failed or the time was up.
     pub failed: u32,
     /// Records that needed nothing done: another event said the same.
     pub duplicates: u32,
-    /// Records that come again because there was no time to start on them.
+    /// Records that are repeated because there was no time to start on them.
     pub postponed: u32,
     /// Calls that AWS IoT throttled.
     pub throttled: u64,

@@ -1,4 +1,4 @@
-//! Whose certificates AWS's endpoints may show, and what it costs to know that at start.
+//! The root certificates that AWS's endpoints are checked with, and the time that loading them takes.
 //!
 //! The system's root certificates are some 150, read and parsed before the first connection: more than half of the time
 //! from the start of the process to the first event. AWS's own endpoints need five (Amazon Trust Services, "Repository";
@@ -27,7 +27,7 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    /// For a service of AWS: Amazon's roots if it is at its own endpoint in one of the commercial Regions, and nobody says
+    /// For a service of AWS: Amazon's roots if it is at its own endpoint in one of the commercial Regions, and no variable says
     /// otherwise.
     pub(super) fn in_service(connection: &Connection, endpoint_url: Option<&str>) -> Self {
         let elsewhere = ["cn-", "us-gov-", "us-iso", "eu-iso", "eusc-"];

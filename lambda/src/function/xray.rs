@@ -28,7 +28,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Reads the header that the Runtime API hands over with an invocation. None if nobody wants to see the trace.
+    /// Reads the header that the Runtime API sends with an invocation. None if the invocation is not sampled.
     pub(super) fn sampled(header: Option<&str>) -> Option<Self> {
         let field = |name: &str| {
             let mut fields = header?.split(';').filter_map(|field| field.trim().split_once('='));

@@ -1,4 +1,4 @@
-//! The part of the workflow that sees to the policy, and what an environment remembers between events.
+//! The part of the workflow that is about the policy, and what an environment remembers between events.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -75,7 +75,7 @@ impl<R: Registry> Registration<R> {
         Ok(state)
     }
 
-    /// Asks for the thing type. If that fails, creating the first thing tells.
+    /// Asks for the thing type. If that fails, the creation of the first thing shows whether it exists.
     pub(super) async fn learn_thing_type(&self) {
         let thing_type = &self.settings.thing_type;
         match self.registry.describe_thing_type(thing_type).await {

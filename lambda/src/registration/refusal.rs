@@ -6,7 +6,7 @@ use crate::revocation::Unavailable;
 use crate::scope::ArnError;
 use crate::thing_name::{ThingName, ThingNameError};
 
-/// Why a certificate is not registered, now or ever. Asking again changes nothing; a person has to.
+/// Why a certificate is not registered, now or ever. A repetition has the same result, until a person changes something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such certificate in this account and Region.
@@ -82,7 +82,7 @@ impl Refusal {
 /// Why a registration did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The certificate shall not be registered.
+    /// The certificate must not be registered.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),
     /// A call failed; the registration can be repeated.

@@ -1,4 +1,4 @@
-//! The workflow over the registry in memory: what it calls, what it refuses, and that it survives whatever happens.
+//! The workflow over the registry in memory: what it calls, what it refuses, and that it ends well after every fault.
 
 mod attacks;
 mod crashes;
@@ -25,7 +25,7 @@ fn call(calls: &[Call], operation: Operation) -> Call {
     call
 }
 
-/// Runs to the end and tells how long it took in virtual time, in call latencies.
+/// Runs to the end and returns how long it took in virtual time, in call latencies.
 async fn latencies<T>(work: impl Future<Output = T>) -> (T, u32) {
     let start = Instant::now();
     let output = work.await;

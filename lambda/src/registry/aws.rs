@@ -74,7 +74,7 @@ impl Registry for AwsRegistry {
         let call = self.client.create_thing_type().thing_type_name(thing_type.as_str());
         let call = call.set_tags(self.tags());
         match call.send().await.map_err(|e| failure(Operation::CreateThingType, e)) {
-            // One with other tags, which somebody else made meanwhile, is as good.
+            // One with other tags, made by another program meanwhile, is used as it is.
             Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(()),
             created => created.map(drop),
         }

@@ -1,7 +1,7 @@
 //! A registry in memory that follows AWS IoT's state and conflict rules, for tests and local runs.
 //!
 //! Calls can be given a latency, made to fail, or made to crash the caller; each is logged with the order in which
-//! calls started and finished, so that a test can tell what ran beside what.
+//! calls started and finished, so that a test can see what ran side by side.
 
 mod calls;
 
@@ -70,9 +70,9 @@ pub enum Fault {
     Error(ErrorKind),
     /// It takes effect, but the answer is lost and an error comes back.
     ErrorAfter(ErrorKind),
-    /// The caller dies before the call is made.
+    /// The caller crashes before the call is made.
     CrashBefore,
-    /// The caller dies after the call took effect, before it sees the answer.
+    /// The caller crashes after the call took effect, before it sees the answer.
     CrashAfter,
 }
 
@@ -105,9 +105,9 @@ pub struct Activation {
     pub status_before: CertificateStatus,
     /// Whether a policy and a thing were attached by then.
     pub attached: bool,
-    /// The status that the activating environment was told last.
+    /// The status that the activating environment saw last.
     pub seen: Option<CertificateStatus>,
-    /// Whether this environment had attached policy and thing itself since it was told.
+    /// Whether this environment has attached policy and thing itself since then.
     pub attached_here: bool,
 }
 

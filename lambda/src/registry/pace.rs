@@ -24,7 +24,7 @@ const ONE_SIGN: Duration = Duration::from_secs(1);
 ///
 /// The account's quota is shared with others that cannot be seen. So the rate is found as TCP finds it:
 /// each accepted call adds a little, each throttled one takes a tenth. Calls wait for their slot instead of being made
-/// in vain, and the quota stays used up. Without a quota ([`Pace::default`], as in one environment of the function) there is
+/// without success, and the quota stays used up. Without a quota ([`Pace::default`], as in one environment of the function) there is
 /// no pace at all until AWS IoT throttles for the first time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pace {
@@ -41,7 +41,7 @@ impl Pace {
         Self { quota: Some(quota), held: Some((quota, now)), slowed: None }
     }
 
-    /// Takes the next slot if it comes before `deadline`, and tells when it is.
+    /// Takes the next slot if it is before `deadline`, and returns its time.
     pub fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
         let Some((rate, next)) = self.held else { return Some(now) };
         if self.quota.is_none() && now.duration_since(next) > MEMORY {

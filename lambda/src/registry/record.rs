@@ -24,7 +24,7 @@ pub struct RecordedCall {
     pub error: Option<ErrorKind>,
 }
 
-/// Does `work` and tells which calls were made in it, in the order they were made.
+/// Does `work` and returns the calls that were made in it, in their order.
 pub async fn recorded<T>(work: impl Future<Output = T>) -> (T, Vec<RecordedCall>) {
     let work = async {
         let output = work.await;
@@ -33,7 +33,7 @@ pub async fn recorded<T>(work: impl Future<Output = T>) -> (T, Vec<RecordedCall>
     CALLS.scope(RefCell::default(), work).await
 }
 
-/// Makes a call and writes it down, if somebody asked for it.
+/// Makes a call, and records it if a recording is under way.
 pub(super) async fn record<T>(operation: Operation, call: impl Future<Output = Result<T>>) -> Result<T> {
     let begun = RecordedCall { operation, start: Instant::now(), end: None, error: None };
     let place = CALLS.try_with(|calls| {

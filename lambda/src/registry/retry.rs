@@ -1,4 +1,4 @@
-//! Calls that are asked again: what is transient, with full jitter, at the account's pace, until the deadline.
+//! Calls that are repeated: after transient errors, with full jitter, at the account's pace, until the deadline.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl<R: Registry> Retrying<R> {
-    /// Asks `registry`. Nothing is asked again before a deadline is set.
+    /// Calls `registry`. Nothing is repeated before a deadline is set.
     pub fn new(registry: R) -> Self {
         let paces = [Pace::default(); Operation::ALL.len()];
         Self { registry, state: Mutex::new(State { deadline: None, paces, throttled: 0 }) }
@@ -131,7 +131,7 @@ impl<R: Registry + Send> Layer for Retrying<R> {
         &self.registry
     }
 
-    /// What the workflow can do without (`GetPolicy` and `DescribeThingType` only tell it earlier what it would find out
+    /// What the workflow can do without (`GetPolicy` and `DescribeThingType` only show earlier what it would find out
     /// by doing) is asked once: waiting for it would take longer.
     async fn around<'a, T: Send>(
         &'a self,

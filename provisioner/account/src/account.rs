@@ -19,7 +19,7 @@ use super::Error;
 use super::calls::CallLog;
 use super::setup::TOOL;
 
-/// A call that has had no answer for so long is given up, and tried again as often as [`ATTEMPTS`] allows.
+/// Time-out of a call. It is repeated as often as [`ATTEMPTS`] allows.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 5;
@@ -86,7 +86,7 @@ impl Account {
         AwsRegistry::new(self.iot(), TOOL)
     }
 
-    /// AWS IoT Core, each call made once: for whoever decides when a call is made again.
+    /// AWS IoT Core, each call made once: for callers that decide themselves when to repeat a call.
     pub(super) fn iot_without_retries(&self) -> aws_sdk_iot::Client {
         let config = aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog);
         aws_sdk_iot::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
@@ -115,7 +115,7 @@ impl Account {
     /// Partition, Region and account number, by asking AWS who the caller is.
     ///
     /// # Errors
-    /// Whatever `sts:GetCallerIdentity` ends in; it needs no permission.
+    /// Errors of `sts:GetCallerIdentity`; it needs no permission.
     pub async fn scope(&self) -> Result<Scope, Error> {
         const ACTION: &str = "sts:GetCallerIdentity";
         let caller = client!(aws_sdk_sts, self.config)
@@ -175,7 +175,7 @@ impl Account {
 pub(super) fn existing<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Ok(found) => Ok(Some(found)),
-        // IAM has another word for it than the other services.
+        // IAM's code for it differs from that of the other services.
         Err(error) if error.has_code("ResourceNotFoundException") || error.has_code("NoSuchEntity") => {
             Ok(None)
         }

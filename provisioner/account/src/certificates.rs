@@ -21,7 +21,7 @@ pub struct Listed {
 /// Every certificate of the account.
 ///
 /// # Errors
-/// Whatever `iot:ListCertificates` ends in.
+/// Errors of `iot:ListCertificates`.
 pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
     let iot = account.iot();
     let pages = iot.list_certificates().into_paginator().items().send();
@@ -32,7 +32,7 @@ pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
 /// Every certificate that was registered with this CA; none where the account does not know the CA.
 ///
 /// # Errors
-/// Whatever `iot:ListCertificatesByCA` ends in.
+/// Errors of `iot:ListCertificatesByCA`.
 pub async fn of_ca(account: &Account, ca_id: &str) -> Result<Vec<Listed>, Error> {
     let iot = account.iot();
     let pages = iot.list_certificates_by_ca().ca_certificate_id(ca_id).into_paginator().items().send();

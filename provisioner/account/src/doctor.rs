@@ -77,13 +77,13 @@ impl Diagnosis {
         }
     }
 
-    fn is_mendable(&self, links: &[Resource]) -> bool {
+    fn is_repairable(&self, links: &[Resource]) -> bool {
         self.findings.iter().any(|finding| finding.mendable && links.contains(&finding.link))
     }
 
     /// Whether carrying out the plan of `setup` repairs something.
     pub fn is_mended_by_setup(&self) -> bool {
-        self.is_mendable(&[
+        self.is_repairable(&[
             Resource::SignerCa,
             Resource::TopicRule,
             Resource::Permission,
@@ -102,7 +102,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
     let (scope, host) = tokio::join!(account.scope(), endpoint(account));
     let scope = match scope {
         Ok(scope) => scope,
-        // One reason for everything: nothing else can be asked.
+        // One cause for every link: no other call can succeed.
         Err(error) => {
             let findings = vec![Finding::unread(Resource::Credentials, "none", error)];
             return Ok(Diagnosis { findings, registration: defaults });
@@ -303,21 +303,21 @@ async fn failed_events(account: &Account, function: &str) -> Result<Option<Faile
 /// Repairs what `setup` does not know: a deprecated thing type, and the registration of `device`. Says what was done.
 ///
 /// # Errors
-/// Whatever the calls end in.
+/// Errors of the calls.
 pub async fn mend(
     account: &Account,
     diagnosis: &Diagnosis,
     device: Option<&Device>,
 ) -> Result<Vec<String>, AccountError> {
     let mut done = Vec::new();
-    if diagnosis.is_mendable(&[Resource::ThingType]) {
+    if diagnosis.is_repairable(&[Resource::ThingType]) {
         let name = diagnosis.registration.thing_type.as_str();
         let request = account.iot().deprecate_thing_type().thing_type_name(name).undo_deprecate(true);
         request.send().await.map_err(account.failed("iot:DeprecateThingType"))?;
         done.push(format!("thing type {name} is in use again"));
     }
     let device_links = [Resource::Certificate, Resource::AttachedPolicy, Resource::Thing];
-    if device.is_some() && diagnosis.is_mendable(&device_links) {
+    if device.is_some() && diagnosis.is_repairable(&device_links) {
         let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
         let certificates = diagnosis
             .findings

@@ -2,7 +2,7 @@
 
 use super::{Account, Error};
 
-/// The device endpoint of the vendor's public account. Its settings are everybody's; this tool does not touch them.
+/// The device endpoint of the vendor's public account. Its settings are shared by all users; this tool does not change them.
 pub const SANDBOX_ENDPOINT: &str = "a1gqt8sttiign3.iot.us-east-2.amazonaws.com";
 
 /// The host name that boards of this account connect to (`DescribeEndpoint`, `iot:Data-ATS`).

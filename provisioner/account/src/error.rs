@@ -1,4 +1,4 @@
-//! What can go wrong between here and AWS, told apart by what the user has to do about it.
+//! Errors of calls to AWS, by what the user has to do.
 
 use std::error::Error as StdError;
 

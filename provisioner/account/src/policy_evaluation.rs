@@ -1,4 +1,4 @@
-//! Whether policy documents allow an action on a resource, as far as the documents alone can tell.
+//! Policy evaluation: whether policy documents alone allow an action on a resource.
 //!
 //! The same grammar serves AWS IAM and AWS IoT policies (IAM User Guide, "Policy evaluation logic"): an explicit denial
 //! wins over any permission. `NotAction` and `NotResource` are not understood and count as matching nothing.

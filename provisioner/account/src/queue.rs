@@ -19,11 +19,11 @@ pub struct Queue {
     url: String,
 }
 
-/// ARN of what events go to that the function gave back for good: its on-failure destination, or else its dead-letter
+/// ARN of the place of events that failed for good: the function's on-failure destination, or else its dead-letter
 /// target.
 ///
 /// # Errors
-/// Whatever the calls end in.
+/// Errors of the calls.
 pub(super) async fn destination(account: &Account, function: &str) -> Result<Option<String>, AccountError> {
     let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
     let config = account.found("lambda:GetFunctionEventInvokeConfig", answer)?;
@@ -38,7 +38,7 @@ impl Queue {
     /// The queue that an ARN, a URL or a name means; `None` for the ARN of something else.
     ///
     /// # Errors
-    /// Whatever `sqs:GetQueueUrl` ends in.
+    /// Errors of `sqs:GetQueueUrl`.
     pub(super) async fn find(account: &Account, wanted: &str) -> Result<Option<Self>, AccountError> {
         let (name, owner) = match Arn::parse(wanted) {
             Some(Arn { service: "sqs", account, resource, .. }) => {
@@ -58,10 +58,10 @@ impl Queue {
         Ok(Some(Self { name, url }))
     }
 
-    /// How many messages are in it, those that somebody is working on included. Approximate, as AWS has it.
+    /// How many messages are in it, including those in flight. AWS's number is approximate.
     ///
     /// # Errors
-    /// Whatever `sqs:GetQueueAttributes` ends in.
+    /// Errors of `sqs:GetQueueAttributes`.
     pub async fn depth(&self, account: &Account) -> Result<u64, AccountError> {
         const ACTION: &str = "sqs:GetQueueAttributes";
         let counted = [
@@ -76,7 +76,7 @@ impl Queue {
         Ok(counts.sum())
     }
 
-    /// Takes some messages; nobody else gets them for `seconds`.
+    /// Takes some messages; they are invisible to others for `seconds`.
     pub(super) async fn receive(
         &self,
         account: &Account,

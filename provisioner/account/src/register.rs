@@ -157,7 +157,7 @@ impl Registrar {
         Ok(links)
     }
 
-    /// Registers certificates side by side and tells `done` of each; each is in the journal before `done` hears of it.
+    /// Registers certificates side by side and calls `done` for each; it is in the journal before that.
     ///
     /// # Errors
     /// [`Error::File`] if the journal cannot be written: then it stops. [`Error::Incomplete`] at the end if any failed.

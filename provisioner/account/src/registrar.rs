@@ -1,4 +1,4 @@
-//! How a registration ended, whoever made it: the function, or the same workflow in this process.
+//! How a registration ended, by the function or by the same workflow in this process.
 
 use jitr::registration::{Error, Outcome as Workflow, Registered};
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub enum Outcome {
     Repaired,
     /// An earlier run registered it.
     DoneBefore,
-    /// Nothing can be done until somebody decides.
+    /// A person has to decide first.
     Refused,
     /// It can be tried again.
     Failed,

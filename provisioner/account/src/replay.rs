@@ -56,9 +56,9 @@ pub enum Error {
 pub struct Filter {
     /// Only of this CA.
     pub ca: Option<String>,
-    /// Only those that have waited for so long at least.
+    /// Only those that have waited for at least this time.
     pub age: Option<Duration>,
-    /// Only these; whatever their status is.
+    /// Only these, with any status.
     pub ids: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct Pending {
 /// The certificates that are PENDING_ACTIVATION and meant by `filter`. All pages are read.
 ///
 /// # Errors
-/// Whatever the calls end in.
+/// Errors of the calls.
 pub async fn pending(
     account: &Account,
     filter: &Filter,
@@ -169,7 +169,7 @@ impl Route {
     /// The workflow in this process, with the settings of the function if there is one, and else the defaults.
     ///
     /// # Errors
-    /// [`Error::Settings`], and whatever asking for the function ends in.
+    /// [`Error::Settings`], and errors of reading the function.
     pub async fn local(account: &Account, function: &str) -> Result<Self, AccountError> {
         let deployed = deploy::find(account, function).await?;
         let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
@@ -178,7 +178,7 @@ impl Route {
     }
 }
 
-/// Sends events one after the other, `rate` a second at the most, and tells `done` of each.
+/// Sends events one after the other, at most `rate` a second, and calls `done` for each.
 ///
 /// # Errors
 /// What concerns all of them: credentials, permissions, the way to AWS. [`Error::Incomplete`] at the end if any failed.

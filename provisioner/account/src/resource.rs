@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
-    /// The credentials of whoever asks.
+    /// The credentials of the caller.
     Credentials,
     /// The host that devices connect to.
     Endpoint,

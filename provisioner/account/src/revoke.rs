@@ -1,6 +1,6 @@
 //! Revoking devices and signer CAs in the account: first what there is, then what is to be done, then doing it.
 //!
-//! Every step can be repeated, and whatever is done already is left out, so that an interrupted run is finished by the
+//! Every step can be repeated, and steps already done are left out, so that an interrupted run is finished by the
 //! next one. What stops the device at once comes first.
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
@@ -15,7 +15,7 @@ use jitr::scope::Arn;
 /// Why nothing can be revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody knows what the user named.
+    /// What the user named is unknown.
     #[error("neither the account nor this computer knows a certificate of `{name}`")]
     Unknown {
         /// As given.
@@ -46,7 +46,7 @@ pub struct Device {
 /// The ids of the certificates that are attached to a thing; none where there is no such thing.
 ///
 /// # Errors
-/// Whatever `iot:ListThingPrincipals` ends in.
+/// Errors of `iot:ListThingPrincipals`.
 pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
     let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
@@ -69,7 +69,7 @@ impl Device {
     /// Looks at a certificate; `on_disk` is it, where this computer has it.
     ///
     /// # Errors
-    /// [`Error::InTransfer`]; whatever the calls end in.
+    /// [`Error::InTransfer`]; errors of the calls.
     pub async fn look(
         account: &Account,
         certificate_id: &str,
@@ -104,7 +104,7 @@ impl Device {
     /// A certificate that is REVOKED stays so.
     ///
     /// # Errors
-    /// Whatever `iot:UpdateCertificate` or `iot:RegisterCertificate` ends in.
+    /// Errors of `iot:UpdateCertificate` or `iot:RegisterCertificate`.
     pub async fn revoke(&self, account: &Account, ca: Option<&str>) -> Result<(), AccountError> {
         let iot = account.iot();
         match (&self.status, &self.certificate, ca) {
@@ -126,7 +126,7 @@ impl Device {
     /// Detaches it from its things, which stay.
     ///
     /// # Errors
-    /// Whatever `iot:DetachThingPrincipal` ends in.
+    /// Errors of `iot:DetachThingPrincipal`.
     pub async fn detach(&self, account: &Account) -> Result<(), AccountError> {
         for thing in &self.things {
             let request = account.iot().detach_thing_principal().thing_name(thing).principal(&self.arn);
@@ -148,7 +148,7 @@ impl SignerState {
     /// Looks at the CA with this certificate id.
     ///
     /// # Errors
-    /// Whatever `iot:DescribeCACertificate` and `iot:ListCertificatesByCA` end in.
+    /// Errors of `iot:DescribeCACertificate` and `iot:ListCertificatesByCA`.
     pub async fn look(account: &Account, id: &str) -> Result<Self, AccountError> {
         let (registered, list) =
             tokio::try_join!(signer_ca::find(account, id), certificates::of_ca(account, id))?;
@@ -173,7 +173,7 @@ impl SignerState {
     /// Makes it INACTIVE and switches auto-registration off. Devices that are registered stay registered.
     ///
     /// # Errors
-    /// Whatever `iot:UpdateCACertificate` ends in.
+    /// Errors of `iot:UpdateCACertificate`.
     pub async fn switch_off(&self, account: &Account, id: &str) -> Result<(), AccountError> {
         if self.is_off() {
             return Ok(());

@@ -19,7 +19,7 @@ impl Plan {
     /// id, is. The function matters only where it has a list of the CAs that it accepts.
     ///
     /// # Errors
-    /// Whatever the calls end in.
+    /// Errors of the calls.
     pub async fn make(
         account: &Account,
         signer: &SignerCa<'_>,
@@ -48,10 +48,10 @@ impl Plan {
         self.signer == signer_ca::Step::Register && !self.sni_only
     }
 
-    /// Does it: the function accepts the CA before the account does. Tells what was changed.
+    /// Does it: the function accepts the CA before the account does. Returns what was changed.
     ///
     /// # Errors
-    /// Whatever the calls end in; the next run goes on from there.
+    /// Errors of the calls; the next run continues from there.
     pub async fn apply(
         &self,
         account: &Account,

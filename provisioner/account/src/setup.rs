@@ -112,7 +112,7 @@ impl Plan {
     /// `signer` may be missing only where the plan is not carried out.
     ///
     /// # Errors
-    /// [`AccountError::Sandbox`], [`Error::NoFunction`], and whatever the calls end in.
+    /// [`AccountError::Sandbox`], [`Error::NoFunction`], and errors of the calls.
     pub async fn make(
         account: &Account,
         signer: Option<&SignerCa<'_>>,
@@ -143,7 +143,7 @@ impl Plan {
 
         let role = format!("role/{role_name}");
         let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
-        // A function that somebody deployed with a role of its own keeps it. The role that this tool made is looked at
+        // A function that was deployed with its own role keeps it. The role that this tool made is looked at
         // in any case: its policy depends on the names that the function works with.
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
         let role = if settings.role.is_none() && ours {
@@ -213,11 +213,11 @@ impl Plan {
         self.signer_step == signer_ca::Step::Register && !self.sni_only
     }
 
-    /// Does what the plan says and tells `done` of each link. The signer CA comes last: from then on boards that
+    /// Does what the plan says and calls `done` for each link. The signer CA comes last: from then on boards that
     /// connect find everything in place.
     ///
     /// # Errors
-    /// Whatever the calls end in. What is done stays done; the next plan continues from there.
+    /// Errors of the calls. What is done stays done; the next plan continues from there.
     pub async fn apply(
         &self,
         account: &Account,
@@ -247,7 +247,7 @@ impl Plan {
 /// The code that the verification certificate has to carry as its common name.
 ///
 /// # Errors
-/// Whatever `iot:GetRegistrationCode` ends in.
+/// Errors of `iot:GetRegistrationCode`.
 pub async fn registration_code(account: &Account) -> Result<String, AccountError> {
     const ACTION: &str = "iot:GetRegistrationCode";
     let answer = account.iot().get_registration_code().send().await.map_err(account.failed(ACTION))?;

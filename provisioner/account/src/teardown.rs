@@ -168,7 +168,7 @@ impl Plan {
     /// `folder` says. Changes nothing.
     ///
     /// # Errors
-    /// [`AccountError::Sandbox`], [`Error::File`], and whatever the calls end in.
+    /// [`AccountError::Sandbox`], [`Error::File`], and errors of the calls.
     pub async fn make(account: &Account, folder: &Path, keep: Keep) -> Result<Self, AccountError> {
         let (scope, _) = tokio::try_join!(account.scope(), endpoint(account))?;
         let (rules, cas, functions, roles, policies, thing_types) = tokio::try_join!(
@@ -208,10 +208,10 @@ impl Plan {
         self.items.is_empty()
     }
 
-    /// Removes everything in the list and tells `done` of each entry.
+    /// Removes everything in the list and calls `done` for each entry.
     ///
     /// # Errors
-    /// Whatever the calls end in; what is removed stays removed, and the next run goes on from there.
+    /// Errors of the calls; what is removed stays removed, and the next run continues from there.
     /// [`Error::Unfinished`] if something has to wait. [`Error::File`].
     pub async fn apply(
         &self,

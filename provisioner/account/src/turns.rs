@@ -12,7 +12,7 @@ const ATTEMPTS: u32 = 12;
 /// A turn is waited for however late it comes.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The turns of whoever calls one API.
+/// The turns of the callers of one API.
 #[derive(Debug)]
 pub(crate) struct Turns(Mutex<Pace>);
 

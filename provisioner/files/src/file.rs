@@ -45,7 +45,7 @@ pub fn read_secret(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         use std::os::unix::fs::PermissionsExt;
         let metadata = file.metadata().map_err(|e| Error::io("read", path, e))?;
         let mode = metadata.permissions().mode() & 0o7777;
-        // A pipe is for whoever has it open, whatever its mode.
+        // A pipe is readable for the processes that have it open, with any mode.
         if metadata.is_file() && mode & 0o077 != 0 {
             return Err(Error::Exposed { path: path.to_owned(), mode });
         }
@@ -58,7 +58,7 @@ pub fn read_secret(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Writes a file in one step: whoever looks, also after a power failure, sees the old bytes or the new ones.
+/// Writes a file in one step: a reader sees the old bytes or the new ones, also after a power failure.
 ///
 /// A symbolic link at `path` is replaced, not followed.
 ///
@@ -86,7 +86,7 @@ pub fn stage(path: &Path, bytes: &[u8], access: Access) -> Result<Staged, Error>
         .rand_bytes(leftovers::RANDOM)
         .tempfile_in(folder_of(path))
         .map_err(fail)?;
-    // Where files cannot be locked, nothing is swept away either.
+    // Where files cannot be locked, temporary files are not removed either.
     let _ = file.as_file().lock();
     #[cfg(windows)]
     if access == Access::Secret {

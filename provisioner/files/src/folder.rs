@@ -21,7 +21,7 @@ pub fn create(path: &Path) -> Result<(), Error> {
     restrict(path).map_err(|e| Error::io("protect", path, e))
 }
 
-/// Makes a folder inside one that [`create`] has made, and removes what killed runs left in it.
+/// Makes a folder inside one that [`create`] has made, and removes the temporary files of killed runs.
 ///
 /// # Errors
 /// [`Error::Symlink`]; [`Error::Io`].
@@ -35,7 +35,7 @@ pub fn create_inside(path: &Path) -> Result<(), Error> {
 }
 
 /// Takes a folder for changes: no other run may have it meanwhile. Makes it if it is not there. Waits for runs that have
-/// it, up to a minute, and logs a warning meanwhile. Then removes what killed runs left in it.
+/// it, up to a minute, and logs a warning meanwhile. Then removes the temporary files of killed runs.
 ///
 /// # Errors
 /// [`Error::Busy`] if they have not finished by then; [`Error::Symlink`]; [`Error::Io`].

@@ -1,4 +1,4 @@
-//! What runs that were killed leave behind: files that were being written, keys perhaps among them.
+//! Temporary files of runs that were killed. There may be keys among them.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -18,7 +18,7 @@ const BEING_MADE: Duration = Duration::from_secs(60);
 /// Removes them from one folder. A file whose writer lives is left: the writer holds a lock on it from before its first
 /// byte on, and the system gives that lock back when the writer ends, however it ends.
 ///
-/// What cannot be read, locked or removed stays: this is housekeeping, and no run fails for it.
+/// What cannot be read, locked or removed stays. No run fails for it.
 pub(crate) fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -1,7 +1,7 @@
 //! Files that are whole or not there, whenever a program ends or the power fails.
 //!
 //! - [`write()`] replaces a file in one step; [`stage`] does the first half and leaves the second to [`Staged::commit`].
-//! - [`read_secret`] reads a key only if nobody but its owner can, and wipes it from memory afterwards.
+//! - [`read_secret`] reads a key only if its owner alone can read it, and wipes it from memory afterwards.
 //! - [`Log`] is a file of lines that several processes append to.
 //! - [`folder`] makes folders for their owner alone and locks them for one run, or for several that only read.
 //!

@@ -1,4 +1,4 @@
-//! Locks on what several runs use: whoever waits says for what, and does not wait for ever.
+//! Locks on files that several runs use. A run that waits says for what, and waits for a limited time.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -20,10 +20,10 @@ const RETRY: Duration = Duration::from_millis(5);
 
 pub(crate) type TryLock = fn(&File) -> Result<(), TryLockError>;
 
-/// Takes `file` at `path` by `take`, after whoever has it. Says what it waits for.
+/// Takes `file` at `path` by `take`, once no other process has it. Logs what it waits for.
 ///
 /// # Errors
-/// [`io::ErrorKind::WouldBlock`] at the end of the patience; whatever the operating system says.
+/// [`io::ErrorKind::WouldBlock`] after the time limit; errors of the operating system.
 pub(crate) fn wait(file: &File, path: &Path, patience: Duration, take: TryLock) -> io::Result<()> {
     let begun = Instant::now();
     let mut told = false;

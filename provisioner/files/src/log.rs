@@ -13,9 +13,9 @@ const LONGEST: u64 = 64 * 1024;
 /// What becomes of a part of a line that a crash left at the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Torn {
-    /// The next line takes its place: nobody was told of it.
+    /// The next line replaces it: no result was shown for it.
     Cut,
-    /// It stays as a line of its own, for whoever reads to count it as damaged.
+    /// It stays as a line of its own, which readers count as damaged.
     Keep,
 }
 
@@ -49,7 +49,7 @@ impl Log {
     /// is locked until `then` has returned.
     ///
     /// # Errors
-    /// [`Error::Io`] for whatever fails, `make` and `then` included: with [`Torn::Cut`] the file is then as it was.
+    /// [`Error::Io`] for every failure, `make` and `then` included: with [`Torn::Cut`] the file is then as it was.
     pub fn append(
         &self,
         make: impl FnOnce(Option<&[u8]>) -> io::Result<Vec<u8>>,
@@ -72,7 +72,7 @@ impl Log {
         append().map_err(|e| Error::io("write", &self.path, e))
     }
 
-    /// Takes the log for this run alone. Whoever has it for the moment of one line is waited for, nobody else is.
+    /// Takes the log for this run alone. Waits for a process that writes one line, and for no other.
     ///
     /// # Errors
     /// [`Error::Busy`] while another run has it; [`Error::Io`].

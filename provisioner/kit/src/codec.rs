@@ -1,4 +1,4 @@
-//! The link's codec: bytes of a reply become events, in whatever pieces they arrive. No I/O.
+//! The link's codec: bytes of a reply become events, however the bytes are divided. No I/O.
 
 /// Lines longer than this are noise; the longest reply line is 256 bytes of flash in hex.
 const LINE_MAX: usize = 1024;
@@ -14,7 +14,7 @@ pub enum Event {
     Ok,
     /// `ERROR: 0xHHHH`: the command failed, with this code.
     Error(u16),
-    /// `READY`: the board has started; whatever was under way is lost.
+    /// `READY`: the board has started; a command under way is lost.
     Ready,
 }
 

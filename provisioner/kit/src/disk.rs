@@ -50,7 +50,7 @@ pub enum Error {
         /// Serial number of the kit that it belongs to.
         found: String,
     },
-    /// Nobody says which microcontroller it is.
+    /// The microcontroller is unknown.
     #[error("the kit's {KIT_INFO} names no microcontroller that is known")]
     UnknownTarget,
     /// The file cannot be read.

@@ -121,7 +121,7 @@ impl Image {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Record`], [`Error::NoEnd`], [`Error::Large`], [`Error::Empty`]; never panics, whatever the bytes.
+    /// [`Error::Record`], [`Error::NoEnd`], [`Error::Large`], [`Error::Empty`]; never panics, for any bytes.
     pub fn parse(file: &[u8]) -> Result<Self, Error> {
         let mut bytes: BTreeMap<u32, u8> = BTreeMap::new();
         let mut base = Base::Linear(0);

@@ -41,7 +41,7 @@ pub fn read_otp(session: &mut Session) -> Result<Vec<u8>, Error> {
 /// The crypto library's status of a command that the element's configuration forbids: here, the slot is locked already.
 const EXECUTION_ERROR: u16 = 0x01F4;
 
-/// Locks a slot for ever. A slot that is locked stays so.
+/// Locks a slot. This cannot be undone.
 ///
 /// # Errors
 /// Those of [`Session::run`].

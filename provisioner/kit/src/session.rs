@@ -96,7 +96,7 @@ const RESTARTED: &str = "started anew in the middle";
 const BANNER: &str = "Welcome to the";
 
 impl Session {
-    /// Takes the board of a kit, whatever state its firmware is in, once it answers to a ping.
+    /// Takes the board of a kit, in any state of its firmware, once it answers to a ping.
     ///
     /// # Errors
     /// [`Error::Silent`], [`Error::Foreign`], [`Error::Hangs`], [`Error::Lost`].
@@ -221,7 +221,7 @@ impl Session {
         Ok(count > 0)
     }
 
-    /// Whatever is there before a request is sent is no answer to it.
+    /// Bytes that arrived before a request was sent are no answer to it.
     fn discard(&mut self) -> io::Result<()> {
         let mut buffer = [0; 1024];
         while self.transport.receive(&mut buffer, Duration::ZERO)? > 0 {}

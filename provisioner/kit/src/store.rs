@@ -13,7 +13,7 @@ const NAME_SIZE: usize = 48;
 const CRC: usize = ENTRIES + FILES_MAX * ENTRY_SIZE;
 const CONTENT: usize = CRC + 4;
 
-/// The most files that the table has room for.
+/// The largest number of files in the table.
 pub const FILES_MAX: usize = 8;
 
 /// The largest store, in bytes: it must end below the page of the endpoint.
@@ -97,7 +97,7 @@ pub fn build(files: &[File]) -> Result<Flash, Error> {
 /// Reads the files of a store from the bytes at [`CLIENT_STORE`] on.
 ///
 /// # Errors
-/// [`Error::Magic`], [`Error::Damaged`]; never panics, whatever the bytes.
+/// [`Error::Magic`], [`Error::Damaged`]; never panics, for any bytes.
 pub fn read(bytes: &[u8]) -> Result<Vec<File>, Error> {
     entries(bytes)?
         .into_iter()

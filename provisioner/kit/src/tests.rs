@@ -1,4 +1,4 @@
-//! A session against a scripted board: what is sent, what is repeated, what is given up.
+//! A session against a scripted board: what is sent, what is repeated, and when it ends.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,7 +28,7 @@ fn serial_of(session: &mut Session) -> Result<String, Error> {
 
 const SERIAL: &str = "0123AABBCCDDEEFFEE\r\nOK\r\n";
 
-/// Keeps what is sent, and says what it is told to after each sending.
+/// Keeps what is sent, and answers from a script.
 struct Recorder<F> {
     sent: Arc<Mutex<Vec<Vec<u8>>>>,
     says: F,

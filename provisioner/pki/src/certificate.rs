@@ -15,7 +15,7 @@ use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
 /// One line end everywhere, so that the same certificate is the same file on every system.
 const PEM: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
 
-/// A certificate that ends within this time ends soon: whoever depends on it should know.
+/// A certificate that expires within this time expires soon, and users are warned.
 pub const SOON: Duration = Duration::days(60);
 
 /// A certificate that could be parsed.

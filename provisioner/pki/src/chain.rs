@@ -71,7 +71,7 @@ impl Chain {
         &self.signer
     }
 
-    /// The signer's key. Whoever is going to issue opens it beforehand, so that nobody is asked for it later on.
+    /// The signer's key. Open it before issuing, so that no passphrase is asked for later.
     pub fn key(&self) -> &Signer {
         &self.key
     }

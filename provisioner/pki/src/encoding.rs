@@ -6,7 +6,7 @@ use der::{Encode, Tag};
 /// R‖S as an ECDSA-Sig-Value: `SEQUENCE { r INTEGER, s INTEGER }` (RFC 3279, section 2.2.3).
 ///
 /// # Errors
-/// None for 64 bytes; the encoder's signature has room for one.
+/// None for 64 bytes, although the encoder returns a result.
 pub fn ecdsa_sig_value(signature: &[u8; 64]) -> der::Result<Vec<u8>> {
     let (r, s) = signature.split_at(32);
     tlv(Tag::Sequence, &[&UintRef::new(r)?.to_der()?, &UintRef::new(s)?.to_der()?])

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::certificate::{self, rfc3339};
 use crate::key;
 
-/// A cause that only whoever implements a trait of this crate knows.
+/// A cause of which only the implementation of a trait of this crate knows the type.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What can go wrong with certificates and their keys.

@@ -116,7 +116,7 @@ pub fn rebuild(
     Ok(certificates)
 }
 
-/// One certificate, rebuilt, and read again by a parser that knows nothing of the profiles.
+/// One certificate, rebuilt, and read again by a parser that is independent of the profiles.
 fn whole(
     profile: Profile,
     role: Role<'_>,

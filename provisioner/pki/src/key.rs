@@ -53,7 +53,7 @@ impl PublicKeyData for PublicKey {
     }
 }
 
-/// What protects a key from whoever can read its owner's files.
+/// What protects a key from a person who can read its owner's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protection {
@@ -92,12 +92,12 @@ struct Opened {
 }
 
 impl Keys {
-    /// Keys of which `observer` is told every signature, and that nothing but their files opens.
+    /// Keys in plain files, with `observer` for every signature.
     pub fn new(observer: impl Observer + 'static) -> Self {
         Self::opened_by((), observer)
     }
 
-    /// Keys that `passphrases` open, and of which `observer` is told every signature.
+    /// Keys that `passphrases` open, with `observer` for every signature.
     pub fn opened_by(passphrases: impl Passphrases + 'static, observer: impl Observer + 'static) -> Self {
         let shared = Shared {
             opened: Mutex::default(),
@@ -123,7 +123,7 @@ impl Keys {
         keys
     }
 
-    /// Who is told of every signature.
+    /// The observer of every signature.
     pub(crate) fn observer(&self) -> &dyn Observer {
         &*self.shared.observer
     }
@@ -177,7 +177,7 @@ impl Keys {
         Ok(key)
     }
 
-    /// Whether the key behind `uri` is at hand: it is there, and nobody need be asked, nor a service called, to open it.
+    /// Whether the key of `uri` exists here and can be opened without a question to the user and without a call to a service.
     ///
     /// # Errors
     /// As [`Keys::open`].

@@ -1,4 +1,4 @@
-//! What is told of every signature: an audit log, say.
+//! Observers of every signature, such as an audit log.
 
 use crate::Cause;
 use crate::key::{PublicKey, Uri};
@@ -35,7 +35,7 @@ impl Purpose {
     }
 }
 
-/// A document that has been signed and that nobody has got yet.
+/// A document that is signed and not yet released.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
     /// What it is.
@@ -48,7 +48,7 @@ pub struct Signed<'a> {
     pub der: &'a [u8],
 }
 
-/// Is told of every signature.
+/// Observes every signature.
 pub trait Observer: Send + Sync {
     /// Notes a signature. The document is withheld, and the command fails, unless this succeeds.
     ///

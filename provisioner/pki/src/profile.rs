@@ -204,7 +204,7 @@ fn random_serial_number() -> Result<SerialNumber, Error> {
     Ok(positive_and_full_length(serial))
 }
 
-/// Makes the DER integer 16 bytes long whatever the digits.
+/// Makes the DER integer 16 bytes long for all digits.
 fn positive_and_full_length(mut serial: [u8; SERIAL_NUMBER_SIZE]) -> SerialNumber {
     serial[0] = serial[0] & 0x7F | 0x40;
     SerialNumber::from(serial.to_vec())

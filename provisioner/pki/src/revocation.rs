@@ -15,9 +15,9 @@ pub enum Reason {
     /// No reason is given.
     #[default]
     Unspecified,
-    /// Somebody else has, or may have, the key.
+    /// Another person has, or may have, the key.
     KeyCompromise,
-    /// The board belongs to somebody else now.
+    /// The board has another owner now.
     AffiliationChanged,
     /// The board has another certificate now.
     Superseded,

@@ -2,7 +2,7 @@
 //!
 //! [`Signer::issue`] signs a document (certificate, certificate signing request, revocation list, see [`Purpose`]), tells
 //! the [`Observer`](crate::observer::Observer) of the run's [`Keys`] of it, and only then gives the document to its caller: if the observer fails, so
-//! does the signature. Whoever wants to know of every signature implements it and is given to [`Keys::new`];
+//! does the signature. An observer of every signature implements it and is passed to [`Keys::new`];
 //! nothing else calls [`crate::key::Key::sign`].
 
 use std::fmt;
@@ -74,7 +74,7 @@ impl Signer {
         Ok(key)
     }
 
-    /// Opens the key now if it is at hand, so that a wrong one is found before it is needed.
+    /// Opens the key now if that needs no question and no call, so that a wrong key is found early.
     ///
     /// # Errors
     /// As [`Signer::open`].
@@ -140,7 +140,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// What this program has just made parses, or it is not given out.
+/// A document that does not parse is not released.
 fn issued(der: &[u8]) -> Result<Certificate, Error> {
     let named = |source| Error::Malformed { file: "the new certificate".to_owned(), source };
     Certificate::from_der(der).map_err(named)

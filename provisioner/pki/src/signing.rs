@@ -1,6 +1,6 @@
 //! Keys that sign for rcgen, wherever they are: behind a service, in a token, on a board.
 //!
-//! rcgen's error has no room for what such a key says when it fails; [`signed`] keeps it and gives it back.
+//! rcgen's error cannot carry the error of such a key; [`signed`] keeps it and returns it.
 
 use std::cell::{Cell, RefCell};
 

@@ -2,9 +2,9 @@
 //!
 //! JSON lines. Each holds the SHA-256 of the line before it, so a changed or missing line shows ([`verify`]); the file
 //! beside it holds number and hash of the last one, so a missing end shows, too. What was signed is read from the signed
-//! document itself. A document whose line is not on the disk is not given out.
+//! document itself. A document whose line is not on the disk is not released.
 //!
-//! Whoever can write to the home folder can write the whole chain anew. Against that helps only the hash of a line that
+//! A person who can write to the home folder can replace the whole chain. Only the hash of a line shows that, if it
 //! is kept elsewhere: `audit verify` prints it, and takes it back with `--head`.
 
 use std::io;
@@ -100,7 +100,7 @@ impl Log {
     /// Adds a line for the signed document `der`. When this returns, it is on the disk.
     ///
     /// # Errors
-    /// [`Error`]: the log is as it was before, and the document must not be given out.
+    /// [`Error`]: the log is as it was before, and the document must not be released.
     pub fn record(&self, key_id: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
         let make = |last: Option<&[u8]>| {
             // A log whose end was taken away goes on with the number that it should have: the gap stays visible.

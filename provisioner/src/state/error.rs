@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing says where the home folder is.
-    #[error("cannot tell where your home folder is")]
+    #[error("your home folder cannot be found")]
     NoHome,
     /// A serial number that cannot name a folder.
     #[error("the serial number \"{}\" cannot name a folder", name.escape_debug())]
@@ -65,7 +65,7 @@ pub enum Error {
         /// The home folder.
         folder: PathBuf,
     },
-    /// Nobody knows what the user named, or it could be several.
+    /// What the user named is unknown or ambiguous.
     #[error("there is no signer CA `{name}` in the home folder, or more than one")]
     NoAuthority {
         /// As given.

@@ -1,7 +1,7 @@
-//! The ledger: one line for every attempt at a board, appended and synced before anybody is told how it ended.
+//! The ledger: one line for every attempt at a board, appended and synced before the result is shown.
 //!
 //! JSON lines in the home folder. Several processes may append; each does so under a lock on the file. A line that a
-//! crash cut short stays where it is, is told to whoever reads, and costs no other line.
+//! crash cut short stays in the file, is reported to readers, and affects no other line.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub struct Entry {
     pub port: String,
     /// The kit's USB serial number, where it is known.
     pub kit_serial: Option<String>,
-    /// Serial number of the secure element, 18 upper-case hex digits, where the board got as far as to tell it.
+    /// Serial number of the secure element, 18 upper-case hex digits, if the board has reported it.
     pub secure_element_serial: Option<String>,
     /// Thing name; follows from the device's key.
     pub thing_name: Option<String>,
@@ -78,7 +78,7 @@ impl Ending {
 pub struct Contents {
     /// Every attempt, oldest first.
     pub entries: Vec<Entry>,
-    /// Lines that are no entry, counted from 1: cut short by a crash, or changed by somebody.
+    /// Lines that are no entry, counted from 1: cut short by a crash, or changed.
     pub damaged: Vec<usize>,
 }
 

@@ -93,18 +93,18 @@ pub struct SignerRevocation {
 }
 
 /// Reads the chain and checks it as a whole. The root's key is checked where it is there, and not needed. Keys that
-/// somebody would have to be asked for stay closed until they sign.
+/// need a passphrase or a call are opened when they sign.
 ///
 /// # Errors
 /// [`Error::SignerRevoked`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`device_pki::Error::Malformed`], [`device_pki::key::Error`], whatever [`Chain::new`]
 /// finds; [`durable_files::Error::Exposed`] for a key that others can read.
 pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
-    // Nobody changes the signer meanwhile. Where there is none, nothing is made for the sake of a lock.
+    // The lock keeps other runs from changing the signer. Without a signer there is no lock: it would create the folder.
     let _lock = if exists(home, SIGNER_CERTIFICATE) { Some(home.lock_shared()?) } else { None };
     current(home, keys, now)
 }
 
-/// As [`load`], for whoever holds the home folder.
+/// As [`load`], for callers that have locked the home folder.
 pub(crate) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
     if exchange::is_under_way(home) {
         return Err(Error::Rotating { folder: home.root().to_owned() });

@@ -111,7 +111,7 @@ fn read_folder(folder: &Path, module: &[String], uses: &mut Uses) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let module = [module, &[name.clone()]].concat();
+        let module = [module, std::slice::from_ref(&name)].concat();
         if name == "tests" {
             continue;
         }

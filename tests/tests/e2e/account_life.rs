@@ -13,7 +13,7 @@ pub(crate) mod scenario;
 mod trouble;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_set_up_broken_mended_replayed_and_taken_down() {
+async fn an_account_is_set_up_broken_repaired_replayed_and_taken_down() {
     let delays = Delays { thing_type_deletion: Duration::from_secs(1), ..Delays::default() };
     let account = Account::with(Options { delays, ..Options::default() }).await;
     let testbed = &account.testbed;

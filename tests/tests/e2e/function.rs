@@ -256,12 +256,9 @@ async fn judge_lists(world: &World, server: &ListServer) {
 
     server.publish(Some(world.list(&[&SERIAL], 2999)));
     // AWS Lambda repeats a failed event after a minute; the function asks for the list again after a few seconds.
-    let registered = async {
-        while world.invoke(&good).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), registered).await.unwrap();
+    testbed::wait::found("a registration with the list", async || world.invoke(&good).await.ok())
+        .await
+        .unwrap();
     assert_eq!(world.status(&good), Status::Active);
     let refused = world.invoke(&revoked).await.unwrap();
     assert_eq!(refused["reason"], "certificate_revoked");

@@ -10,28 +10,28 @@ use super::{FUNCTION, POLICY, REFUSING, ROLE, RULE, Stage, THING_TYPE};
 pub(super) struct Break {
     pub(super) what: &'static str,
     pub(super) link: &'static str,
-    pub(super) mendable: bool,
+    pub(super) repairable: bool,
 }
 
-const fn mended(what: &'static str, link: &'static str) -> Break {
-    Break { what, link, mendable: true }
+const fn repaired(what: &'static str, link: &'static str) -> Break {
+    Break { what, link, repairable: true }
 }
 
 const fn by_hand(what: &'static str, link: &'static str) -> Break {
-    Break { what, link, mendable: false }
+    Break { what, link, repairable: false }
 }
 
 pub(super) const BREAKS: &[Break] = &[
-    mended("rule disabled", "topic_rule"),
-    mended("rule deleted", "topic_rule"),
-    mended("permission removed", "permission"),
-    mended("role policy removed", "role"),
-    mended("role not for Lambda", "role"),
-    mended("CA inactive", "signer_ca"),
-    mended("auto-registration off", "signer_ca"),
-    mended("provisioning template", "signer_ca"),
-    mended("CA deleted", "signer_ca"),
-    mended("thing type deprecated", "thing_type"),
+    repaired("rule disabled", "topic_rule"),
+    repaired("rule deleted", "topic_rule"),
+    repaired("permission removed", "permission"),
+    repaired("role policy removed", "role"),
+    repaired("role not for Lambda", "role"),
+    repaired("CA inactive", "signer_ca"),
+    repaired("auto-registration off", "signer_ca"),
+    repaired("provisioning template", "signer_ca"),
+    repaired("CA deleted", "signer_ca"),
+    repaired("thing type deprecated", "thing_type"),
     by_hand("environment wrong", "function"),
     by_hand("device policy refuses to connect", "device_policy"),
 ];

@@ -59,8 +59,13 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         .await
         .unwrap();
     stage.names("topic_rule", "rule leads to a queue", &[]);
-    let mended = stage.ends(0, &["setup"]);
-    assert_eq!(mended.values("action"), ["leave", "leave", "leave", "change", "leave"], "{}", mended.said);
+    let repaired = stage.ends(0, &["setup"]);
+    assert_eq!(
+        repaired.values("action"),
+        ["leave", "leave", "leave", "change", "leave"],
+        "{}",
+        repaired.said
+    );
 
     // A device of the function's own names and group, registered without the function.
     iot.create_thing_group().thing_group_name(OWN).send().await.unwrap();

@@ -51,7 +51,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
         if stage.plays(break_.what) {
             break_link(stage, break_.what, signer).await;
             stage.names(break_.link, break_.what, &[]);
-            if !break_.mendable {
+            if !break_.repairable {
                 restore(stage, break_.what).await;
             } else {
                 stage.ends(0, &["doctor", "--repair"]);

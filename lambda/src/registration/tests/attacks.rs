@@ -60,7 +60,7 @@ async fn a_ca_that_is_not_on_the_allow_list_is_refused_whatever_the_event_says()
     let allowed = "a".repeat(64);
     let settings = || Settings { allowed_ca_ids: [allowed.clone()].into(), ..defaults() };
     assert_eq!(refused_reason(&fixture, settings(), |_| ()).await, "ca_not_allowed");
-    // Naming the allowed CA in the event does not help: AWS IoT knows better.
+    // Naming the allowed CA in the event does not help: the answer of AWS IoT counts.
     let lie = refused_reason(&fixture, settings(), |event| event.ca_certificate_id = "a".repeat(64)).await;
     assert_eq!(lie, "other_ca");
 }
@@ -145,7 +145,7 @@ async fn a_common_name_that_another_certificate_has_is_refused() {
     let attached = fixture.account().certificates[&double].things.len();
     assert_eq!(attached, 0, "the second certificate is not even attached");
 
-    // The first one's event comes again: it is not shut out by the attempt.
+    // The first one's event is repeated: the attempt does not keep it out.
     let again = fixture.registration_with(settings).register_event(&fixture.event()).await.unwrap();
     assert_eq!(again.outcome, Outcome::Repaired);
 }

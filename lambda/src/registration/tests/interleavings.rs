@@ -1,4 +1,4 @@
-//! The workflow as a state machine: two or three handlers at once, an operator who meddles, AWS that fails.
+//! The workflow as a state machine: two or three handlers at once, an operator who changes things, calls that fail.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ async fn meddle(registry: &MemoryRegistry, meddlings: &[(u32, Meddling)]) {
     .await;
 }
 
-/// What holds for every activation, whatever happens at the same time.
+/// What holds for every activation, in every interleaving.
 fn check(activation: &Activation, meddlings: &[(u32, Meddling)]) {
     // AWS IoT offers no condition on UpdateCertificate. What the handler saw is all it can go by: a certificate that
     // was revoked before DescribeCertificate answered is never activated.

@@ -45,7 +45,7 @@ pub(super) fn signer(
                 other.id
             ),
         }));
-        return Finding::wrong(Resource::SignerCa, id, problems).remedy(Remedy::SetUp).mendable();
+        return Finding::wrong(Resource::SignerCa, id, problems).remedy(Remedy::SetUp).repairable();
     };
     let problems = wrong(&[
         (!registered.active, "is inactive"),
@@ -207,7 +207,7 @@ pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
         Some(false) => Finding::right(link, name, Vec::new()),
         Some(true) => {
             let found = vec!["is deprecated: no new thing can have it".to_owned()];
-            Finding::wrong(link, name, found).mendable()
+            Finding::wrong(link, name, found).repairable()
         }
     }
 }
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_that_expired_cannot_be_mended_and_one_that_soon_will_is_worth_a_word() {
+    fn a_signer_that_expired_cannot_be_repaired_and_one_that_soon_will_is_worth_a_note() {
         let at = |now| signer(&certificate(), Some(RIGHT), &[], now);
         let expired = at(in_year(2031));
         assert_eq!((expired.verdict, expired.mendable), (Verdict::Wrong, false));

@@ -161,7 +161,7 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
             format!("is PENDING_ACTIVATION, registered {by}: its registration did not finish"),
             Remedy::Replay,
         )
-        .mendable(),
+        .repairable(),
         other => wrong(format!("is {other}: an operator took it out of service"), Remedy::Activate),
     }
 }
@@ -172,7 +172,7 @@ fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
     }
     if known.policies.is_empty() {
         let found = vec!["none is attached: AWS closes every connection".to_owned()];
-        return Finding::wrong(Resource::AttachedPolicy, id, found).mendable();
+        return Finding::wrong(Resource::AttachedPolicy, id, found).repairable();
     }
     let found = vec![format!("{wanted} is not attached; what the others allow is not looked at")];
     Finding::notable(Resource::AttachedPolicy, known.policies.join(", "), found)
@@ -190,7 +190,7 @@ fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Findin
                 others => format!("; it is attached to {}", others.join(", ")),
             };
             let found = vec![format!("the certificate is not attached to it{others}")];
-            Finding::wrong(Resource::Thing, name, found).mendable()
+            Finding::wrong(Resource::Thing, name, found).repairable()
         }
         Some(_) | None => Finding::right(Resource::Thing, name, Vec::new()),
     }

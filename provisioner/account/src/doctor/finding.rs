@@ -12,7 +12,7 @@ use crate::{Error as AccountError, Resource};
 pub enum Verdict {
     /// It does.
     Right,
-    /// It does, yet somebody should know this.
+    /// It works, with something that the user should know.
     Notable,
     /// It does not: no device gets through here.
     Wrong,
@@ -89,7 +89,7 @@ impl Finding {
         Self::new(link, name, Verdict::Right, found)
     }
 
-    /// A link that does its part, with something that somebody should know.
+    /// A link that works, with something that the user should know.
     pub(super) fn notable(link: Resource, name: impl Into<String>, found: Vec<String>) -> Self {
         Self::new(link, name, Verdict::Notable, found)
     }
@@ -103,7 +103,7 @@ impl Finding {
     pub(super) fn unless(link: Resource, name: impl Into<String>, problems: Vec<String>) -> Self {
         match problems.is_empty() {
             true => Self::right(link, name, problems),
-            false => Self::wrong(link, name, problems).mendable(),
+            false => Self::wrong(link, name, problems).repairable(),
         }
     }
 
@@ -127,11 +127,11 @@ impl Finding {
 
     /// Repaired by `--repair`.
     #[must_use]
-    pub(super) fn mendable(self) -> Self {
+    pub(super) fn repairable(self) -> Self {
         Self { mendable: true, ..self }
     }
 
-    /// Whether a device gets through here, as far as anybody can tell.
+    /// Whether a registration passes this link, as far as the account shows.
     pub fn lets_through(&self) -> bool {
         matches!(self.verdict, Verdict::Right | Verdict::Notable)
     }

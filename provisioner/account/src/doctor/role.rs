@@ -10,7 +10,7 @@ use crate::setup::role::{document, trusts_lambda};
 use crate::setup::{Settings, function, role_policy};
 use crate::{Account, Error as AccountError};
 
-/// Without these the function works, and nobody can read why it did not.
+/// Without these the function works, but its log is missing.
 const LOGS: &str = "logs:";
 
 /// What a role allows, inline and attached.
@@ -78,7 +78,7 @@ async fn managed(account: &Account, arn: &str) -> Result<Value, AccountError> {
 
 fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
     let Some(role) = role else {
-        return Finding::wrong(Resource::Role, name, vec!["does not exist".to_owned()]).mendable();
+        return Finding::wrong(Resource::Role, name, vec!["does not exist".to_owned()]).repairable();
     };
     let missing: Vec<_> = permissions(needed)
         .into_iter()
@@ -90,7 +90,7 @@ fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
     let text = |missing: Vec<(&str, String)>| missing.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
     if !trusts_lambda(&role.trust) {
         let found = [vec!["Lambda may not take it".to_owned()], text(calls)].concat();
-        return Finding::wrong(Resource::Role, name, found).mendable();
+        return Finding::wrong(Resource::Role, name, found).repairable();
     }
     if calls.is_empty() {
         return match logs.is_empty() {
@@ -102,7 +102,7 @@ fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
     if !role.unread.is_empty() {
         found.push(format!("not looked at: {}", role.unread.join(", ")));
     }
-    Finding::wrong(Resource::Role, name, found).mendable()
+    Finding::wrong(Resource::Role, name, found).repairable()
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes down that a certificate is not in the account and Region of the target any more, whatever it was registered
+    /// Records that a certificate is not in the account and Region of the target any more, no matter what it was registered
     /// with.
     ///
     /// # Errors

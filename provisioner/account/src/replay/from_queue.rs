@@ -1,4 +1,4 @@
-//! The queue of failed events, worked off: a message goes once its certificate is registered.
+//! Replay of the queue of failed events: a message is deleted once its certificate is registered.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const TAKEN_FOR: i32 = 900;
 /// The queue that `wanted` (ARN, URL or name) means, or else the one that the function sends failed events to.
 ///
 /// # Errors
-/// [`Error::NoQueue`], [`Error::NotAQueue`], and whatever the calls end in.
+/// [`Error::NoQueue`], [`Error::NotAQueue`], and errors of the calls.
 pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> Result<Queue, AccountError> {
     let wanted = match wanted {
         Some(wanted) => wanted.to_owned(),
@@ -31,7 +31,7 @@ pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> R
 /// are given back at the end, so that each event is tried once a run.
 ///
 /// # Errors
-/// As [`super::replay`]. What was taken and not worked off is given back first.
+/// As [`super::replay`]. Messages that were taken and not processed are returned first.
 pub async fn replay_queue(
     account: &Account,
     scope: &Scope,

@@ -20,7 +20,7 @@ pub fn recorded(file: &str, text: &str) -> Result<Vec<Job>, serde_json::Error> {
         .collect())
 }
 
-/// The event in the body of a message. What is no JSON is handed on as a string, for whoever refuses it to say so.
+/// The event in the body of a message. What is no JSON is passed on as a string, and refused by the workflow.
 pub(super) fn of_message(body: &str) -> Value {
     serde_json::from_str(body).map_or_else(|_| Value::String(body.to_owned()), event)
 }

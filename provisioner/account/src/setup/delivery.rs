@@ -27,7 +27,7 @@ impl fmt::Display for Feed {
     }
 }
 
-/// The queue, if the rule hands events to one that is an event source of the function.
+/// The queue, if the rule sends events to one that is an event source of the function.
 pub(crate) async fn find(
     account: &Account,
     rule: Option<&TopicRule>,

@@ -25,7 +25,7 @@ pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Dep
 }
 
 impl Step {
-    /// Does it, and waits until the function can be invoked. `busy` tells that it was being changed when it was found.
+    /// Does it, and waits until the function can be invoked. `busy`: it was being changed when it was found.
     pub(crate) async fn apply(
         &self,
         account: &Account,
@@ -106,7 +106,7 @@ async fn create(
     }
 }
 
-/// IAM takes seconds to tell everybody of a new role and its trust policy.
+/// A new role and its trust policy take effect after some seconds: IAM is eventually consistent.
 fn is_role_too_new(error: &AccountError) -> bool {
     error.has_code("InvalidParameterValueException")
         && error.answer().is_some_and(|answer| answer.message.contains("assume"))
@@ -134,6 +134,9 @@ fn environment(variables: &Variables) -> Environment {
 }
 
 /// Waits until the function is neither being made nor being updated.
+///
+/// The waiters of aws-sdk-lambda 1.156 have fixed delays: those that call `GetFunctionConfiguration` begin with 5 s, and the newer
+/// ones with 1 s and the additional permission `lambda:GetFunction`.
 async fn settled(account: &Account, function: &str) -> Result<(), AccountError> {
     let mut waiting = Waiting::start();
     loop {
@@ -164,7 +167,7 @@ impl Waiting {
         Self { since: Instant::now(), pause: FIRST_PAUSE }
     }
 
-    /// Pauses; `false` when patience is at its end.
+    /// Pauses; `false` once [`PATIENCE`] is over.
     async fn pause(&mut self) -> bool {
         if self.since.elapsed() > PATIENCE {
             return false;

@@ -52,7 +52,7 @@ pub(crate) struct Deployed {
 }
 
 impl Deployed {
-    /// What `GetFunctionConfiguration` tells; `None` where it has no ARN.
+    /// The answer of `GetFunctionConfiguration`; `None` if it has no ARN.
     pub(crate) fn from_answer(answer: &GetFunctionConfigurationOutput) -> Option<Self> {
         let environment = answer.environment();
         let variables = environment

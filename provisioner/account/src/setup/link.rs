@@ -40,7 +40,7 @@ impl Link {
         Self { link, name: name.into(), action, details: changes }
     }
 
-    /// The line for people; `done` tells a result from a plan.
+    /// The line for people: a result if `done`, otherwise a plan.
     pub fn line(&self, done: bool) -> String {
         let verb = match (self.action, done) {
             (Action::Leave, _) => "left as it is",

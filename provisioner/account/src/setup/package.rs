@@ -1,4 +1,4 @@
-//! The function's package: a zip with one executable, `bootstrap`, whose header tells the architecture.
+//! The function's package: a zip with one executable, `bootstrap`, whose header has the architecture.
 
 use std::fmt;
 use std::io::{Cursor, Read};

@@ -1,4 +1,4 @@
-//! The permission for the topic rule, and for nobody else's, to invoke the function.
+//! The permission for this topic rule alone to invoke the function.
 
 use serde_json::Value;
 

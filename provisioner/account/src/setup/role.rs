@@ -25,7 +25,7 @@ pub(crate) struct Found {
 pub(crate) enum Step {
     Leave,
     Create,
-    Mend { trust: bool, policy: bool },
+    Repair { trust: bool, policy: bool },
 }
 
 /// The role and its inline policy, if they are there.
@@ -43,7 +43,7 @@ pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<Found>,
     }))
 }
 
-/// IAM hands documents out percent-encoded (RFC 3986). What is no JSON equals no document, and is mended.
+/// IAM returns documents percent-encoded (RFC 3986). What is no JSON equals no document, and is repaired.
 pub(crate) fn document(text: &str) -> Value {
     let text = percent_decode_str(text).decode_utf8_lossy();
     serde_json::from_str(&text).unwrap_or_default()
@@ -53,7 +53,7 @@ pub(crate) fn decide(found: Option<&Found>, policy: &Value) -> Step {
     let Some(found) = found else { return Step::Create };
     let trust = !trusts_lambda(&found.trust);
     let policy = found.policy.as_ref() != Some(policy);
-    if trust || policy { Step::Mend { trust, policy } } else { Step::Leave }
+    if trust || policy { Step::Repair { trust, policy } } else { Step::Leave }
 }
 
 pub(crate) fn trusts_lambda(trust: &Value) -> bool {
@@ -70,7 +70,7 @@ impl Step {
     pub(crate) fn link(&self, name: &str) -> Link {
         let changes = match *self {
             Self::Leave | Self::Create => Vec::new(),
-            Self::Mend { trust, policy } => wrong(&[
+            Self::Repair { trust, policy } => wrong(&[
                 (trust, "Lambda may not assume it"),
                 (policy, "its policy is not what the function needs"),
             ]),
@@ -103,7 +103,7 @@ impl Step {
                 .await
                 .map_err(account.failed(ACTION))?;
         }
-        if let Self::Mend { trust: true, .. } = self {
+        if let Self::Repair { trust: true, .. } = self {
             iam.update_assume_role_policy()
                 .role_name(name)
                 .policy_document(&trust_policy)
@@ -111,7 +111,7 @@ impl Step {
                 .await
                 .map_err(account.failed("iam:UpdateAssumeRolePolicy"))?;
         }
-        if matches!(self, Self::Create | Self::Mend { policy: true, .. }) {
+        if matches!(self, Self::Create | Self::Repair { policy: true, .. }) {
             iam.put_role_policy()
                 .role_name(name)
                 .policy_name(INLINE)
@@ -145,9 +145,9 @@ mod tests {
     fn trust_and_policy_are_mended_each_by_itself() {
         let policy = json!({"Statement": []});
         let untrusting = Found { trust: json!({"Statement": []}), ..found() };
-        assert_eq!(decide(Some(&untrusting), &policy), Step::Mend { trust: true, policy: false });
+        assert_eq!(decide(Some(&untrusting), &policy), Step::Repair { trust: true, policy: false });
         let bare = Found { policy: None, ..found() };
-        assert_eq!(decide(Some(&bare), &policy), Step::Mend { trust: false, policy: true });
+        assert_eq!(decide(Some(&bare), &policy), Step::Repair { trust: false, policy: true });
     }
 
     #[test]

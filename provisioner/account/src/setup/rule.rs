@@ -22,7 +22,7 @@ pub(crate) enum Step {
 
 /// The rule in the account, if it is there.
 ///
-/// AWS answers `UnauthorizedException` for a rule that does not exist; the list tells that from a real refusal.
+/// AWS answers `UnauthorizedException` for a rule that does not exist; the list shows whether it exists.
 pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<TopicRule>, AccountError> {
     let answer = account.iot().get_topic_rule().rule_name(name).send().await;
     match answer.map_err(account.failed("iot:GetTopicRule")) {
@@ -41,7 +41,7 @@ async fn is_listed(account: &Account, name: &str) -> Result<bool, AccountError> 
     Ok(false)
 }
 
-/// `function` is the ARN of the function that the rule has to invoke, unless a queue hands the events on.
+/// `function` is the ARN of the function that the rule has to invoke, unless the events go through a queue.
 pub(crate) fn decide(
     found: Option<&TopicRule>,
     function: &str,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_that_others_added_survive_the_mending() {
+    fn actions_that_others_added_survive_the_repair() {
         let republish = Action::builder().build();
         let step = rebuilt(|rule| {
             rule.rule_disabled = Some(true);

@@ -25,7 +25,7 @@ pub(crate) struct Registered {
 pub(crate) enum Step {
     Leave(Registered),
     Register,
-    Mend(Registered),
+    Repair(Registered),
 }
 
 /// The signer CA in the account, if it is there; found by its certificate id.
@@ -38,7 +38,7 @@ fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
     let ca = answer.certificate_description();
     Registered {
         active: ca.and_then(|ca| ca.status()) == Some(&CaCertificateStatus::Active),
-        // Registering turns it on, so an answer that does not tell is no reason to change anything.
+        // Registering turns it on, so an answer without it needs no change.
         auto_registration: ca.and_then(|ca| ca.auto_registration_status())
             != Some(&AutoRegistrationStatus::Disable),
         template: answer.registration_config().is_some_and(|config| {
@@ -55,7 +55,7 @@ pub(crate) fn decide(found: Option<Registered>) -> Step {
         Some(right @ Registered { active: true, auto_registration: true, template: false, .. }) => {
             Step::Leave(right)
         }
-        Some(wrong) => Step::Mend(wrong),
+        Some(wrong) => Step::Repair(wrong),
     }
 }
 
@@ -64,7 +64,7 @@ impl Step {
     pub(crate) fn link(self, id: &str, sni_only: bool) -> Link {
         let changes = match self {
             Self::Leave(_) | Self::Register => Vec::new(),
-            Self::Mend(found) => wrong(&[
+            Self::Repair(found) => wrong(&[
                 (!found.active, "is inactive"),
                 (!found.auto_registration, "auto-registration is off"),
                 (found.template, "has a provisioning template: with one, AWS IoT publishes no event"),
@@ -72,7 +72,8 @@ impl Step {
         };
         let mut link = Link::new(Resource::SignerCa, id, self != Self::Register, changes);
         if let (
-            Self::Leave(Registered { sni_only: false, .. }) | Self::Mend(Registered { sni_only: false, .. }),
+            Self::Leave(Registered { sni_only: false, .. })
+            | Self::Repair(Registered { sni_only: false, .. }),
             true,
         ) = (self, sni_only)
         {
@@ -93,7 +94,7 @@ impl Step {
         match self {
             Self::Leave(_) => Ok(()),
             Self::Register => register(account, signer, verification).await,
-            Self::Mend(found) => mend(account, signer.id, found).await,
+            Self::Repair(found) => repair(account, signer.id, found).await,
         }
     }
 }
@@ -136,7 +137,7 @@ async fn register(
     }
 }
 
-async fn mend(account: &Account, id: &str, found: Registered) -> Result<(), AccountError> {
+async fn repair(account: &Account, id: &str, found: Registered) -> Result<(), AccountError> {
     const ACTION: &str = "iot:UpdateCACertificate";
     let iot = account.iot();
     if found.template {

@@ -40,11 +40,11 @@ fn is_ours(key: &str, value: &str) -> bool {
 pub(super) enum Maker {
     /// This tool.
     Tool,
-    /// The function. Whose function it was, this tool's or another one, the tag does not tell.
+    /// The function. The tag does not say whether this tool or another one made the function.
     Function,
 }
 
-/// Who made an AWS IoT resource, if one of ours did. Nobody made one that is gone.
+/// Which of our programs made an AWS IoT resource; none for one that does not exist any more.
 async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, AccountError> {
     let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().items().send();
     let tags = existing(account.all("iot:ListTagsForResource", pages).await)?.unwrap_or_default();
@@ -157,7 +157,7 @@ pub(super) async fn roles(account: &Account) -> Result<Vec<String>, AccountError
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }
 
-/// Statements that let a rule of ours into a function of somebody else.
+/// Statements that let a rule of ours invoke a function of another owner.
 pub(super) async fn permissions(
     account: &Account,
     inventory: &Inventory,

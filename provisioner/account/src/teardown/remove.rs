@@ -47,7 +47,7 @@ fn outcome<T>(removed: Option<T>) -> Outcome {
     removed.map_or(Outcome::Gone, |_| Outcome::Removed)
 }
 
-/// A policy goes if nothing uses it and nobody has changed it. `registration` makes one like it, where no tag says that it
+/// A policy is removed if it is not attached and was not changed. `registration` makes one like it, where no tag says that it
 /// is ours.
 async fn policy(
     account: &Account,
@@ -81,7 +81,7 @@ async fn policy(
     account.found("iot:DeletePolicy", deleted).map(outcome)
 }
 
-/// A thing type goes in two steps with five minutes between them. The tag tells the next run that the first is done.
+/// A thing type is removed in two steps with five minutes between them. The tag shows the next run that the first is done.
 async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, AccountError> {
     let iot = account.iot();
     let mut things = iot.list_things().thing_type_name(name).into_paginator().items().send();

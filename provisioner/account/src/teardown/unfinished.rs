@@ -1,6 +1,6 @@
 //! Certificates without a CA whose removal has begun.
 //!
-//! Once such a certificate is detached from its thing and its policy, nothing in the account tells that it is ours. So
+//! Once such a certificate is detached from its thing and its policy, nothing in the account shows that it is ours. So
 //! their ids are written down before the first of them is touched, and the next run takes them from there.
 
 use std::path::{Path, PathBuf};

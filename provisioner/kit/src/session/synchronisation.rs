@@ -116,7 +116,7 @@ impl Session {
         Ok(())
     }
 
-    /// Fills whatever line or blob the firmware is in; false if no firmware says so. A board that starts is waited for
+    /// Completes a line or blob that the firmware waits for with filler; false if no firmware answers. A board that starts is waited for
     /// instead.
     fn fill(&mut self, seen: &mut Seen) -> io::Result<bool> {
         let begin = Instant::now();

@@ -25,7 +25,7 @@ pub struct Compressed {
     pub template_and_chain: u8,
     /// How the serial number is made.
     pub serial_source: SerialSource,
-    /// The last byte, whatever is in it.
+    /// The last byte, with any value.
     pub reserved: u8,
 }
 

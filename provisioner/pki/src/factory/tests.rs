@@ -1,4 +1,4 @@
-//! Factory certificates, made by another implementation, and taken apart and put together again.
+//! Factory certificates, made by another implementation, compressed and rebuilt.
 
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};

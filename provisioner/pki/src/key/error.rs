@@ -27,7 +27,7 @@ pub enum Error {
         /// The key.
         uri: Uri,
     },
-    /// There is no passphrase, and nobody can be asked for one.
+    /// There is no passphrase, and no user can be asked for one.
     #[error("there is no passphrase for {uri}")]
     NoPassphrase {
         /// The key.
@@ -36,10 +36,10 @@ pub enum Error {
     /// A new passphrase was typed in two ways.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
-    /// A new passphrase that is guessed quickly.
+    /// A new passphrase that is too weak.
     #[error("a passphrase has at least {SHORTEST} characters")]
     ShortPassphrase,
-    /// Whoever was to give or to keep a passphrase could not.
+    /// The source or the keyring of the passphrase failed.
     #[error(transparent)]
     Passphrases(Cause),
     /// A key in a place that this program was built without, or has no account for.

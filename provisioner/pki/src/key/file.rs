@@ -18,7 +18,7 @@ const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 const SEC1: &str = "EC PRIVATE KEY";
 
 /// What a passphrase costs to try: scrypt with N = 2^14, r = 8, p = 5, which is OWASP's recommendation for the 16 MiB that
-/// OpenSSL allows at the most unless it is told otherwise.
+/// OpenSSL allows by default.
 const SCRYPT_COST: u64 = 1 << 14;
 const SCRYPT_BLOCK_SIZE: u16 = 8;
 const SCRYPT_PARALLELIZATION: u16 = 5;

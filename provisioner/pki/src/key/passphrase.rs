@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{Error, Uri};
 use crate::Cause;
 
-/// How often somebody is asked for the passphrase of a key.
+/// How often the user is asked for the passphrase of a key.
 pub const TRIES: u32 = 3;
 
 /// The shortest passphrase that a key is encrypted with, in characters (NIST SP 800-63B, section 5.1.1.2).
@@ -62,7 +62,7 @@ pub trait Passphrases: Send + Sync {
         Ok(())
     }
 
-    /// Asks somebody; `None` where nobody is there.
+    /// Asks the user; `None` without a terminal.
     ///
     /// # Errors
     /// The terminal cannot be read.
@@ -78,7 +78,7 @@ impl Passphrases for () {}
 /// one, then the one that is kept, then by asking, [`TRIES`] times. Gives what was unlocked, and with what.
 ///
 /// # Errors
-/// [`Error::WrongPassphrase`]; [`Error::NoPassphrase`] where nobody can be asked; what `unlock` says.
+/// [`Error::WrongPassphrase`]; [`Error::NoPassphrase`] where no user can be asked; errors of `unlock`.
 pub(super) fn unlock<T>(
     passphrases: &dyn Passphrases,
     uri: &Uri,

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::*;
 use crate::Cause;
 
-/// Gives one passphrase and asks nobody.
+/// Has one passphrase and does not ask.
 struct Given(&'static str);
 
 impl Passphrases for Given {

@@ -1,4 +1,4 @@
-//! What a signed document says, read from the document: nobody's word is taken for it.
+//! What a signed document says, read from the document itself.
 
 use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;

@@ -73,7 +73,7 @@ pub fn verify(text: &[u8], head: Option<&Head>, kept: Option<&str>) -> Verified 
     let lines: Vec<&[u8]> = durable_files::lines(text).collect();
     let mut findings = Vec::new();
     let (mut expected, mut previous, mut readable) = (1, NOTHING.to_owned(), 0);
-    // Whether the line before can be told from its successor's note.
+    // Whether the line before is known from the note of its successor.
     let mut comparable = true;
     for (index, raw) in lines.iter().enumerate() {
         let line = index + 1;

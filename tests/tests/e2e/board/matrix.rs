@@ -8,7 +8,6 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use super::*;
 use crate::laptop::{KILLED, killed};
@@ -222,10 +221,11 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
     board.inject(fault.clone());
     let mut run = laptop.start(&forced(board), &[]);
     let mut come = 0;
-    while come < nth as usize && run.try_wait().unwrap().is_none() {
-        thread::sleep(Duration::from_millis(2));
+    testbed::wait::until("the command, or the end of the run", || {
         come += board.take_statistics().count(command);
-    }
+        come >= nth as usize || run.try_wait().unwrap().is_some()
+    })
+    .unwrap();
     run.kill().unwrap();
     named(laptop.outcome(run.wait_with_output().unwrap()), board)
 }

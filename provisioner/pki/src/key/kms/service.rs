@@ -26,7 +26,7 @@ const DESCRIPTION: &str = "Certificate authority that signs the certificates of 
 /// A call to KMS that failed.
 pub type CallError = SdkError<ErrorMetadata, HttpResponse>;
 
-/// The way to AWS KMS. Whoever knows the account implements it.
+/// How AWS KMS is reached. The crate that knows the account implements it.
 pub trait Kms: Send + Sync {
     /// A client for a Region; where none is given, for the one that is set.
     ///
@@ -42,7 +42,7 @@ pub trait Kms: Send + Sync {
 pub struct Connection {
     /// The client.
     pub client: Client,
-    /// Turns a failed call into the error that is told.
+    /// Turns a failed call into an error for the user.
     pub explain: Box<dyn Fn(&'static str, CallError) -> Cause + Send + Sync>,
 }
 
