@@ -20,7 +20,7 @@ use testbed::{Options, Testbed, beside};
 
 const CERTIFICATES: usize = 2000;
 const KILLS: usize = 2;
-/// One call in so many is throttled although it is within the quota: somebody else uses it, too.
+/// One call in so many is throttled although it is within the quota: another program uses the quota, too.
 const THROTTLED: usize = 500;
 /// The calls that each certificate costs; the tightest of their quotas is the limit.
 const CALLS: [&str; 6] = [
@@ -34,7 +34,7 @@ const CALLS: [&str; 6] = [
 /// The least share of the tightest quota that is to be used.
 const SHARE: f64 = 0.95;
 
-/// AWS's quotas, and somebody else who uses them up now and then.
+/// AWS's quotas, and another program that uses them up now and then.
 #[derive(Default)]
 struct Busy {
     quotas: Throttle,

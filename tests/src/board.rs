@@ -51,7 +51,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// An AVR-IoT WG that nobody has seen before, with the times of a real one.
+    /// A new AVR-IoT WG, with the times of a real one.
     fn default() -> Self {
         Self {
             kit: Kit::default(),

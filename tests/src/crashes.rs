@@ -1,4 +1,4 @@
-//! The crash test: the function dies right before and right after each of its calls, and the event comes again.
+//! The crash test: the function crashes right before and right after each of its calls, and the event is repeated.
 //!
 //! The registry in memory is `jitr`'s, and so is the workflow: it is what is tested here.
 
@@ -74,7 +74,7 @@ impl Situation {
     }
 }
 
-/// Where the function dies.
+/// Where the function crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// The call is not made.
@@ -94,7 +94,7 @@ pub struct State {
     pub policy: bool,
 }
 
-/// How the account looks after the event has come again.
+/// The state of the account after the event was repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// As without a crash, and the certificate never was ACTIVE without its attachments.
@@ -103,7 +103,7 @@ pub enum End {
     ActiveTooEarly,
     /// Otherwise.
     Differs(State),
-    /// An event that came again was not worked off.
+    /// A repeated event was not registered.
     Failed(String),
 }
 
@@ -120,7 +120,7 @@ pub struct Crash {
     pub moment: Moment,
     /// What the certificate had right after the crash.
     pub left: State,
-    /// The end when the event comes again alone.
+    /// The result when the event is repeated alone.
     pub alone: End,
     /// The end when it comes twice at once, to two environments.
     pub twice: End,

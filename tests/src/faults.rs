@@ -81,7 +81,7 @@ pub enum Progress {
 /// What can happen to bytes on a wire. Offsets past the end mean the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// Bytes that nobody sent: at offset 0 before the text, past its end behind it.
+    /// Additional bytes: at offset 0 before the text, past its end behind it.
     Insert {
         /// Where.
         offset: usize,

@@ -66,7 +66,7 @@ pub struct Options {
     pub duplicated: f64,
     /// Share of the events that arrive up to a minute late, and so out of order.
     pub delayed: f64,
-    /// Share of the invocations in which the function's process dies.
+    /// Share of the invocations in which the function's process crashes.
     pub crashing: f64,
     /// Share of the calls that AWS answers with a fault of its own.
     pub faulty: f64,

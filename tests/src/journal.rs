@@ -162,7 +162,7 @@ impl Journal {
         let entry = Entry { at: self.0.started.elapsed(), what };
         tracing::debug!(entry = ?entry.what, "journal");
         entries.push(entry.clone());
-        // Without a follower there is nobody to tell.
+        // There may be no follower.
         let _ = self.0.followers.send(entry);
     }
 

@@ -1,4 +1,4 @@
-//! The testbed: a local AWS IoT Core and a simulated board, good enough that the real pieces cannot tell.
+//! The testbed: a local AWS IoT Core and a simulated board, close enough to the real ones that the programs run unchanged.
 //!
 //! The stand-ins use neither the provisioner's nor the Lambda's code, so that a mistake there cannot hide behind the
 //! same mistake here. Only [`fleet`] and [`crashes`] run the Lambda's code: it is what is measured there.

@@ -22,11 +22,11 @@ struct Cli {
 enum Command {
     /// Keep an account and boards running for use by hand, until SIGTERM or ctrl-C
     ///
-    /// First prints one line of JSON on stdout that says where everything is; tells on stderr what happens.
+    /// First prints one line of JSON on stdout that says where everything is; logs to stderr what happens.
     Serve(serve::Arguments),
     /// Simulate a fleet that is switched on at once, against AWS's default quotas, in virtual time
     Fleet(fleet::cli::Arguments),
-    /// Let the function die before and after each of its calls, deliver the event again, and print what became of it
+    /// Crash the function before and after each of its calls, deliver the event again, and print the result
     Crashes,
 }
 

@@ -1,4 +1,4 @@
-//! `testbed serve`: an account and boards for use by hand, until it is told to stop.
+//! `testbed serve`: an account and boards for use by hand, until it is stopped.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -145,7 +145,7 @@ async fn narrate(mut happenings: broadcast::Receiver<Entry>, journal: Journal) {
     loop {
         match happenings.recv().await {
             Ok(entry) => {
-                // Nobody may be reading; the journal has it all the same.
+                // Standard error may be closed; the journal has the entry, too.
                 let _ = writeln!(anstream::stderr().lock(), "{:>9.3} {}", entry.at.as_secs_f64(), entry.what);
             }
             Err(broadcast::error::RecvError::Lagged(_)) => happenings = journal.follow(),

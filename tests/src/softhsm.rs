@@ -1,4 +1,4 @@
-//! SoftHSM 2: a token in a folder, for whoever has no smart card at hand.
+//! SoftHSM 2: a token in a folder, for computers without a smart card.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,14 +1,14 @@
-//! Waiting for what nobody tells: it is looked at again and again until it is so, and not for ever.
+//! Waits for states without a notification: they are polled, for a limited time.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What is waited for comes within this time, or not at all. A busy machine takes a while; a test that passes does not.
+/// The limit. It is long for busy machines; a test that passes takes less.
 const LONG: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// Between two polls.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// It has not come.
+/// The time limit is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: not within {LONG:?}")]
 pub struct NotWithin {

@@ -212,7 +212,7 @@ impl<R: Registry + Send> Handler<R> {
             requestId = request_id,
             certificateId = certificate_id,
             outcome = "failed",
-            "{failure}; the event has to come again"
+            "{failure}; the event has to be repeated"
         );
         Err(failure)
     }

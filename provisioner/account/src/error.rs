@@ -108,7 +108,7 @@ pub enum Error {
         source: Answer,
     },
     /// The call could not be sent, or its answer not be read.
-    #[error("{action} had an answer that makes no sense, from {place}")]
+    #[error("{action} got an answer that cannot be read, from {place}")]
     Nonsense {
         /// The call.
         action: &'static str,

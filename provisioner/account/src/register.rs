@@ -62,7 +62,7 @@ pub enum Error {
         source: PolicyError,
     },
     /// A call before the first certificate.
-    #[error("the account cannot be made ready")]
+    #[error("the account cannot be set up")]
     Prepare(#[from] RegistryError),
 }
 

@@ -12,8 +12,8 @@ use tracing::warn;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A run that waits longer than this says what for.
 const SILENCE: Duration = Duration::from_millis(500);
-/// Nobody works with a file for so short a time. A program that is being started holds it for a moment, too: it has what its
-/// parent has until it becomes itself.
+/// Longer than a process needs to write one line. A process that is being started also holds a lock for a short time: until
+/// `exec` it has the open files of its parent.
 pub(crate) const MOMENT: Duration = Duration::from_millis(200);
 /// How often a lock is tried meanwhile.
 const RETRY: Duration = Duration::from_millis(5);

@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// A kit that is known and not supported.
     #[error(
-        "the {model} on {port} goes online by its modem, and only kits with a Wi-Fi module can be provisioned"
+        "the {model} on {port} connects by a cellular modem, and only kits with a Wi-Fi module can be provisioned"
     )]
     Cellular {
         /// The port.
@@ -96,7 +96,7 @@ pub enum Error {
         port: String,
     },
     /// Something came back that is not the protocol.
-    #[error("what is on {port} answers, but not as the provisioning firmware does")]
+    #[error("what is on {port} answers, but not like the provisioning firmware")]
     Foreign {
         /// The port.
         port: String,
@@ -137,7 +137,7 @@ pub enum Error {
     },
     /// The first page of the Wi-Fi module's flash is another one than before.
     #[error(
-        "the boot sector of the Wi-Fi module on {port} was damaged: a command was garbled on its way and carried out there"
+        "the boot sector of the Wi-Fi module on {port} was damaged: a command was garbled on the link and executed there"
     )]
     BootSector {
         /// The port.

@@ -70,7 +70,7 @@ pub enum Trouble {
     #[error("a record begins with a colon")]
     Colon,
     /// Something else than pairs of hex digits.
-    #[error("something else than pairs of hex digits")]
+    #[error("there are other characters than pairs of hex digits")]
     Digits,
     /// Shorter or longer than it says.
     #[error("the record says {said} bytes of data and has {found}")]
@@ -101,7 +101,7 @@ pub enum Trouble {
     #[error("another byte than before at address {0:#08x}")]
     Twice(u32),
     /// An address that 32 bits do not hold.
-    #[error("the data runs over the end of the address space")]
+    #[error("the data extends past the end of the address space")]
     Overflow,
     /// Something after the end record.
     #[error("there is something after the end record")]
@@ -308,14 +308,14 @@ mod tests {
         insta::assert_snapshot!(table.join("\n"), @r"
         line 2: the checksum is 0xf6 and should be 0xf5
         line 2: a record begins with a colon
-        line 2: something else than pairs of hex digits
+        line 2: there are other characters than pairs of hex digits
         line 2: the record says 2 bytes of data and has 0
         line 2: the record is cut short
         line 2: there is no record type 0x07
         line 2: a record of type 0x04 cannot have this length
         line 4: another byte than before at address 0x000007
         line 3: there is something after the end record
-        line 2: the data runs over the end of the address space
+        line 2: the data extends past the end of the address space
         the file ends after line 1 without an end record
         there is no content in the file
         the file ends after line 0 without an end record

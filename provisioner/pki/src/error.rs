@@ -88,7 +88,7 @@ pub enum Error {
     #[error("the certificate signing request is not signed by the key in it")]
     Request,
     /// The operating system has no random numbers.
-    #[error("this machine gave no random numbers")]
+    #[error("the operating system provides no random numbers")]
     Random,
     /// Signing failed.
     #[error("cannot sign: {0}")]

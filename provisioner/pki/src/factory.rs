@@ -63,7 +63,7 @@ pub enum Error {
         source_id: u8,
     },
     /// Dates that no calendar has.
-    #[error("a factory certificate has dates that no calendar has")]
+    #[error("a factory certificate has a date that does not exist")]
     Dates,
     /// The rebuilt certificate does not say what the compressed one says.
     #[error("a factory certificate cannot be rebuilt")]

@@ -112,7 +112,7 @@ impl BenchAccount {
         variables
     }
 
-    /// The event of a board that nobody has seen before.
+    /// The event of a new board.
     pub(crate) fn event(&self) -> String {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "board");

@@ -79,7 +79,7 @@ impl Function {
         Self { program, child, api, started }
     }
 
-    /// Hands an event over and tells how long it took until the answer was there, and the answer.
+    /// Sends an event; returns the time until the answer, and the answer.
     pub(crate) async fn invoke(&mut self, account: &BenchAccount) -> (Duration, String) {
         let payload = match self.program {
             program if program.is_echo() => "{}".to_owned(),

@@ -89,7 +89,7 @@ impl Programs {
         all
     }
 
-    /// The program, with an environment that has nothing but what tells it from others.
+    /// The program, with an environment that has only the variables that select it.
     pub(crate) fn command(&self, program: Program) -> Command {
         let mut command = Command::new(match program {
             Program::Echo | Program::EchoAfterCall => self.release.join("echo"),

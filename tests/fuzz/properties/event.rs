@@ -1,4 +1,4 @@
-//! The registration event: whatever comes is an event with ids as AWS writes them, or a refusal.
+//! The registration event: any bytes are an event with ids as AWS writes them, or a refusal.
 
 use jitr::event::{Event, is_certificate_id};
 

@@ -1,4 +1,4 @@
-//! Factory certificates rebuilt from whatever is in the slots of a secure element.
+//! Factory certificates rebuilt from arbitrary bytes in the slots of a secure element.
 
 use device_pki::factory::compressed::{Compressed, SIZE};
 use device_pki::factory::profile::Profile;

@@ -1,4 +1,4 @@
-//! Firmware files that users bring: what is read fits what is said of it, whatever the bytes.
+//! Firmware files of users: for any bytes, what is read is consistent.
 
 use iot_kit::intel_hex::Image;
 use iot_kit::kits::Target;

@@ -37,7 +37,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The last byte of the secure element's serial number tells the profiles apart.
+    /// The last byte of the secure element's serial number says which profile it is.
     pub(super) fn last_serial_byte(self) -> u8 {
         match self {
             Self::Mah1h => 0xFE,
@@ -85,7 +85,7 @@ impl Profile {
         }
     }
 
-    /// Years a signer is valid for; 0 is for ever.
+    /// Years a signer is valid for; 0: no end.
     fn signer_years(self) -> u8 {
         match self {
             Self::Mah1h => 10,

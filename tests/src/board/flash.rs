@@ -10,7 +10,7 @@ pub const SECTOR: usize = 4096;
 pub const PAGE: usize = 256;
 /// The module's own firmware: what starts it, and what runs it. Without the first sector it does not start any more.
 pub const BOOT: usize = 0;
-/// Where the factory put the root certificates; one sector that nobody is to touch.
+/// Where the factory put the root certificates; one sector that must not change.
 pub const ROOT_CERTIFICATES: usize = 0x4000;
 
 /// The flash of one board.

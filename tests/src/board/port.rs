@@ -26,7 +26,7 @@ impl Port {
     /// Opens a new pseudo terminal in raw mode.
     pub(super) fn open() -> io::Result<Self> {
         let board = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-        // Not inherited by the programs a test starts: they would keep an unplugged port alive.
+        // Not inherited by the programs a test starts: they would keep an unplugged port open.
         fcntl_setfd(&board, FdFlags::CLOEXEC)?;
         grantpt(&board)?;
         unlockpt(&board)?;
@@ -78,7 +78,7 @@ impl Port {
         }
     }
 
-    /// Gives bytes to the host. There is no flow control: what nobody takes is lost.
+    /// Gives bytes to the host. There is no flow control: what is not read is lost.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.watch.users == 0 {
             return Ok(());
@@ -90,7 +90,7 @@ impl Port {
     }
 }
 
-/// Counting the programs that have the port open: Linux tells who opens and closes a file.
+/// Counting the programs that have the port open: inotify reports when a file is opened and closed.
 #[cfg(target_os = "linux")]
 mod watch {
     use std::io;

@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) statistics: Statistics,
 }
 
-/// What the handle tells the thread.
+/// What the handle sends to the thread.
 pub(super) enum Control {
     /// End.
     Stop,
@@ -91,7 +91,7 @@ impl Runner {
         Self { state, times, wire, port: Some(port), controls, wake, queues }
     }
 
-    /// Runs until told to stop.
+    /// Runs until it is stopped.
     pub(super) fn run(mut self) {
         if let Err(error) = self.serve() {
             tracing::error!(%error, "the simulated board has failed");

@@ -1,4 +1,4 @@
-//! What went over the wire, so that the least time it could have taken can be told.
+//! What went over the wire, to calculate the least time that it takes.
 
 use std::time::{Duration, Instant};
 

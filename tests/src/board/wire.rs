@@ -8,7 +8,7 @@ use super::firmware::Work;
 const BAUD: u64 = 115_200;
 /// 8 data bits, start and stop bit.
 const BITS_A_BYTE: u64 = 10;
-/// Bytes handed over at once, 1.4 ms of wire: fine enough that nobody can tell, coarse enough that waking up costs nothing.
+/// Bytes that are passed on at once, 1.4 ms of wire: short enough to behave like single bytes, long enough to wake up seldom.
 const CHUNK: usize = 16;
 
 /// How long the device works on what takes time.

@@ -11,7 +11,7 @@ const POLICY: &str = "zt_policy";
 /// What one more board costs when the function is warm: see the design of the registration workflow.
 const WARM_CALLS: usize = 5;
 
-/// Waits for the end of the board's registration and looks at the account; also tells what calls it took.
+/// Waits for the end of the board's registration and looks at the account; also returns the calls that it took.
 async fn registered(story: &mut Story, index: usize) -> Result<CallCount, StoryError> {
     let outcome = story.invocation(FUNCTION).await?;
     if let Err(error) = outcome {

@@ -1,4 +1,4 @@
-//! The story: its stage, its steps in their order, and what they share.
+//! The demo: its environment, its steps in their order, and what they share.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -103,7 +103,7 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Sets the stage: programs, home folder, testbed, boards.
+    /// Prepares programs, home folder, testbed and boards.
     pub(super) async fn begin(arguments: &Arguments) -> Result<Self, StoryError> {
         let programs = Programs::beside_the_testbed()?;
         let (home, temporary) = home_folder(arguments.keep.as_ref())?;
@@ -246,7 +246,7 @@ fn plug_in(baud: Baud) -> Result<Participant, StoryError> {
 /// What a step does; what was seen, or what went wrong.
 type Act<'a> = Pin<Box<dyn Future<Output = Result<String, StoryError>> + 'a>>;
 
-/// A step of the story.
+/// A step of the demo.
 pub(super) struct Step {
     pub(super) heading: Heading,
     /// What should be seen, in case it is not.
@@ -254,11 +254,11 @@ pub(super) struct Step {
     pub(super) run: for<'a> fn(&'a mut Story) -> Act<'a>,
 }
 
-/// The board of the story, and the one that finds everything prepared.
+/// The first board, and the second one, for which account and function are ready.
 const FIRST: usize = 0;
 const SECOND: usize = 1;
 
-/// The story, in its order.
+/// The steps, in their order.
 pub(super) const STEPS: &[Step] = &[
     Step {
         heading: Heading { name: "ca", actor: Actor::Laptop, title: "makes its certificate authority" },

@@ -1,4 +1,4 @@
-//! Somebody with a CA that carries the name, and even the key identifier, of the user's.
+//! A device of a CA with the name, and even the key identifier, of the user's CA.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ pub enum Output {
     Json,
 }
 
-/// Who does something in the story.
+/// Who does something in the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
@@ -26,7 +26,7 @@ pub enum Actor {
     Board,
     /// AWS, or what stands in for it.
     Cloud,
-    /// Somebody who should not get in.
+    /// A device that must not be let in.
     Stranger,
 }
 

@@ -41,7 +41,7 @@ impl Pattern {
         Ok(Self { der, key_at, key_size: point.len() })
     }
 
-    /// The certificate, DER, of a key that nobody has.
+    /// The certificate, DER, of a made-up key.
     pub(super) fn certificate(&self, chance: &mut fastrand::Rng) -> Vec<u8> {
         let mut der = self.der.clone();
         // The first byte says that the point is not compressed.
@@ -112,7 +112,7 @@ impl Topic {
             let (publish, event) = (self.publish.clone(), event.clone());
             tokio::spawn(async move {
                 sleep(delay).await;
-                // Nobody listens any more when the simulation is over.
+                // The receiver is gone when the simulation is over.
                 let _ = publish.send(event);
             });
         }

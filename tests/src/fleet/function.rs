@@ -28,7 +28,7 @@ pub struct Counts {
     pub environments: u64,
     /// Invocations, repetitions included.
     pub invocations: u64,
-    /// Invocations in which the process died.
+    /// Invocations in which the process crashed.
     pub crashes: u64,
     /// Events that no call was made for, because another said the same.
     pub duplicates: u64,
@@ -51,7 +51,7 @@ pub(super) enum Invoked {
     Answer(Answer),
     /// It failed; the environment lives.
     Failed,
-    /// The process died, and the environment with it.
+    /// The process crashed, and the environment is gone.
     Crashed,
 }
 

@@ -1,4 +1,4 @@
-//! The queue (Amazon SQS, standard) and the event source mapping that hands its messages to the function.
+//! The queue (Amazon SQS, standard) and the event source mapping that sends its messages to the function.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -57,7 +57,7 @@ pub struct Handle {
     pub address: SocketAddr,
     /// Takes what the runtime is to work on.
     pub work: mpsc::Sender<Work>,
-    /// Tells how far the runtime has come.
+    /// Sends the state of the runtime.
     pub phase: watch::Receiver<Phase>,
     server: tokio::task::JoinHandle<()>,
 }

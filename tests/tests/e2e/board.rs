@@ -1,6 +1,6 @@
-//! One board on one port through the real provisioner: what is on the board and on the laptop afterwards, whatever happens.
+//! One board on one port through the real provisioner: what is on the board and on the laptop afterwards, after every fault.
 
-// The kernel tells of changes of files, at which the tool is killed.
+// The tool is killed at changes of files, which inotify reports.
 #[cfg(target_os = "linux")]
 mod matrix;
 mod trouble;

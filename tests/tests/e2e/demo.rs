@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Every step of the story, in its order.
+/// Every step of the demo, in its order.
 const STEPS: [&str; 13] = [
     "ca",
     "setup",
@@ -48,7 +48,7 @@ fn every_step_of_the_demo_happens() {
     assert!(complaint.contains("is not empty"), "{complaint}");
 }
 
-/// Plays the story with the certificate authority's keys in `backend`, and gives what was seen of them.
+/// Runs the demo with the certificate authority's keys in `backend`, and returns what was seen of them.
 fn played_with(backend: &str) -> String {
     let output = testbed(&["--baud", "fast", "--output", "json", "--signer", backend]);
     let stdout = std::str::from_utf8(&output.stdout).unwrap();

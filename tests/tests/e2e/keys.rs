@@ -153,7 +153,7 @@ fn the_root_goes_offline_and_everything_else_works_without_it() {
     let folder = medium.path().to_str().unwrap();
     let key = std::fs::read(laptop.folder().join("root-ca.key")).unwrap();
     let unsure = laptop.run(&["ca", "export-root", folder], &[]);
-    assert_eq!(unsure.code, 5, "nobody said yes: {unsure}");
+    assert_eq!(unsure.code, 5, "not confirmed: {unsure}");
     assert!(laptop.folder().join("root-ca.key").is_file());
     let inside = laptop.run(&["ca", "export-root", laptop.folder().to_str().unwrap(), "--yes"], &[]);
     assert_eq!(inside.code, 2, "{inside}");

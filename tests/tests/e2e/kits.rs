@@ -88,7 +88,7 @@ fn a_cellular_kit_is_known_by_its_firmware_too_and_declined_in_a_sentence() {
         let outcome = laptop.run(&[arguments, &["-P", port, "-s", SERIAL]].concat(), &[]);
         assert_eq!(outcome.code, 3, "{outcome}");
         let sentence = format!(
-            "error: the AVR-IoT Cellular Mini on {port} goes online by its modem, and only kits with a Wi-Fi module \
+            "error: the AVR-IoT Cellular Mini on {port} connects by a cellular modem, and only kits with a Wi-Fi module \
              can be provisioned\nhelp: "
         );
         assert!(outcome.stderr.contains(&sentence), "{outcome}");

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A computer nobody has used before.
+/// A computer without a home folder.
 pub(crate) struct Laptop {
     home: TempDir,
 }

@@ -1,4 +1,4 @@
-//! Many boards at one station: side by side, as they are plugged in, and each of them accounted for whatever happens.
+//! Many boards at one station: side by side, as they are plugged in, and each of them in the ledger after every fault.
 
 mod watch;
 

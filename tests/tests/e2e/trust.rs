@@ -1,4 +1,4 @@
-//! Signers, revocation lists and the audit log on one computer: whatever is interrupted, tampered with, or done twice at once.
+//! Signers, revocation lists and the audit log on one computer: after interruptions, tampering, and two runs at once.
 
 use std::collections::BTreeSet;
 use std::fs::File;

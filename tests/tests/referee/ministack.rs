@@ -1,4 +1,4 @@
-//! The whole story on ministack: its registry, its rule engine, its device gateway and its Lambda run the real pieces.
+//! The demo on ministack: the programs run on its registry, rule engine, device gateway and Lambda.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -79,7 +79,7 @@ pub(super) async fn break_link(stage: &Stage, what: &str, signer: &str) {
         "device policy refuses to connect" => {
             iot.create_policy().policy_name(POLICY).policy_document(REFUSING).send().await.unwrap();
         }
-        other => panic!("nobody knows how to break: {other}"),
+        other => panic!("unknown: {other}"),
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn restore(stage: &Stage, what: &str) {
         "device policy refuses to connect" => {
             stage.iot().delete_policy().policy_name(POLICY).send().await.unwrap();
         }
-        other => panic!("nobody knows how to restore: {other}"),
+        other => panic!("unknown: {other}"),
     }
 }
 

@@ -17,7 +17,7 @@ async fn status(stage: &Stage, certificate: &str) -> String {
     described.certificate_description().unwrap().status().unwrap().as_str().to_owned()
 }
 
-/// Asserts that the CA is active and registers devices, or neither, as far as the stand-in tells.
+/// Asserts that the CA is active and registers devices, or neither, as far as the stand-in shows it.
 async fn assert_ca(stage: &Stage, id: &str, on: bool) {
     let described = stage.iot().describe_ca_certificate().certificate_id(id).send().await.unwrap();
     let ca = described.certificate_description().unwrap();
@@ -131,7 +131,7 @@ async fn a_device_is_revoked(stage: &Stage, gateway: &Endpoint, device: &Provisi
     stage.ends(5, &["revoke", &device.thing]);
     let planned = stage.ends(0, &["revoke", &device.thing, "--dry-run"]);
     assert_eq!(planned.values("account"), ["revoke"], "{}", planned.said);
-    assert_eq!(status(stage, &device.certificate).await, "ACTIVE", "nobody said yes");
+    assert_eq!(status(stage, &device.certificate).await, "ACTIVE", "not confirmed");
     stage.ends(0, &["revoke", &device.thing, "--reason", "key-compromise", "--yes"]);
     assert_eq!(status(stage, &device.certificate).await, "REVOKED");
     let principals = stage.iot().list_thing_principals().thing_name(&device.thing).send().await.unwrap();
@@ -148,7 +148,7 @@ async fn a_device_is_revoked(stage: &Stage, gateway: &Endpoint, device: &Provisi
     assert_eq!(listed.values("certificate_id"), [&*device.certificate], "{}", listed.said);
     assert_eq!(listed.lines[0]["differences"], serde_json::json!([]), "{}", listed.said);
 
-    // Somebody with the console revokes without this tool, and keeps the thing: the next run does what is missing.
+    // A user of the console revokes without this tool and keeps the thing: the next run does what is missing.
     let revoke = stage.iot().update_certificate().certificate_id(&newer.certificate);
     revoke.new_status(CertificateStatus::Revoked).send().await.unwrap();
     let differing = stage.ends(0, &["certificates", "--differences"]);

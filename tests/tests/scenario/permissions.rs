@@ -87,7 +87,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     iam.attach_role_policy().role_name(ROLE).policy_arn(arn).send().await.unwrap();
     stage.ends(4, &["doctor"]);
 
-    // The function works with a policy that nobody has tagged, and a rule of ours leads to a function of others.
+    // The function works with a policy without a tag, and a rule of ours invokes a function of others.
     iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();
     configure(&lambda, &[("ZT_POLICY_NAME", "untagged"), ("THING_TYPE", OWN)]).await;
     others_deploy(stage, &package).await;

@@ -1,4 +1,4 @@
-//! The life of an account from set-up to teardown, played on whatever answers as AWS: every link is broken in turn, named by
+//! The life of an account from set-up to teardown, on any stand-in of AWS: every link is broken in turn, named by
 //! `doctor`, repaired, and in the end nothing of ours is left and everything of others is.
 //!
 //! What a stand-in does not implement is given by name and printed; nothing is left out in silence.
@@ -24,7 +24,7 @@ const RULE: &str = "ForwardSignedButUnknownDevices";
 const ROLE: &str = "JITR-role";
 const THING_TYPE: &str = "microchip-zero-touch-kit";
 const POLICY: &str = "zt_policy";
-/// Name of everything that somebody else made.
+/// Name of everything that another owner made.
 const OTHERS: &str = "others";
 const REFUSING: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Publish","Resource":"*"}]}"#;

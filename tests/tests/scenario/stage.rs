@@ -181,7 +181,7 @@ impl Stage {
         run.lines.into_iter().find(|line| line["link"] == link).expect(&run.said)
     }
 
-    /// The calls that each command made, if somebody wrote them down.
+    /// The calls that each command made, if they were recorded.
     pub(super) fn calls(&self) -> Option<BTreeMap<String, BTreeSet<String>>> {
         self.journal.as_ref()?;
         Some(self.calls.lock().unwrap().clone())

@@ -103,7 +103,7 @@ pub(super) fn permission(
         permission::Step::Leave => Vec::new(),
         permission::Step::Add => {
             vec![format!(
-                "the function does not let rule {} of account {} in",
+                "the function does not let rule {} of account {} invoke it",
                 wanted.statement, wanted.account
             )]
         }

@@ -35,7 +35,7 @@ pub enum Error {
         name: String,
     },
     /// Lambda may not take the role.
-    #[error("Lambda cannot take the role {role}")]
+    #[error("AWS Lambda cannot assume the role {role}")]
     RoleUnusable {
         /// Its ARN.
         role: String,
@@ -65,13 +65,13 @@ pub enum Error {
         source: Box<AccountError>,
     },
     /// The policy that the role needs cannot be made up.
-    #[error("the policy of the function's role cannot be made up")]
+    #[error("the policy of the function's role cannot be built")]
     RolePolicy {
         /// Why.
         source: serde_json::Error,
     },
     /// The policy that devices get cannot be made up.
-    #[error("the policy that devices get cannot be made up")]
+    #[error("the policy of the devices cannot be built")]
     DevicePolicy {
         /// Why.
         source: jitr::policy::PolicyError,

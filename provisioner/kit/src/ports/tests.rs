@@ -90,7 +90,7 @@ fn a_cellular_kit_is_recognised_and_declined() {
     let mut kits = two();
     name_by_disk(&mut kits, &[KitInfo::parse(b"AVR-IoT Cellular Mini, MCHP3261021800001234")]);
     let error = choose(&kits, None, Some("1234")).unwrap_err();
-    insta::assert_snapshot!(error, @"the AVR-IoT Cellular Mini on /dev/ttyACM0 goes online by its modem, and only kits with a Wi-Fi module can be provisioned");
+    insta::assert_snapshot!(error, @"the AVR-IoT Cellular Mini on /dev/ttyACM0 connects by a cellular modem, and only kits with a Wi-Fi module can be provisioned");
 }
 
 #[test]

@@ -65,13 +65,13 @@ pub enum Error {
         uri: Uri,
     },
     /// More than one token is what the URI says.
-    #[error("several tokens are meant by {uri}")]
+    #[error("{uri} matches several tokens")]
     SeveralTokens {
         /// The key.
         uri: Uri,
     },
     /// More than one key is what the URI says.
-    #[error("several keys are meant by {uri}")]
+    #[error("{uri} matches several keys")]
     SeveralKeys {
         /// The key.
         uri: Uri,
@@ -129,7 +129,7 @@ pub enum Error {
     #[error(transparent)]
     Aws(Cause),
     /// The operating system gave no event queue.
-    #[error("cannot start the way to AWS KMS")]
+    #[error("cannot set up the client of AWS KMS")]
     NoRuntime {
         /// What it said.
         #[source]

@@ -82,7 +82,7 @@ fn what_was_done_to_a_log_is_told_with_the_line() {
       line 2 is no entry: it was changed, or is no line of this log
     lines 2 and 3 exchanged
       entry 2 is missing before line 2
-      line 3 has the number 2, and 4 was expected: lines were doubled or put in another order
+      line 3 has the number 2, and 4 was expected: lines were duplicated or reordered
       entry 3 is missing before line 4
     the last line changed
       line 5 was changed: its hash is not the one that audit.head holds

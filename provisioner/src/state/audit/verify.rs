@@ -34,7 +34,7 @@ pub enum Finding {
     },
     /// A line whose number was there before.
     #[error(
-        "line {line} has the number {number}, and {expected} was expected: lines were doubled or put in another order"
+        "line {line} has the number {number}, and {expected} was expected: lines were duplicated or reordered"
     )]
     OutOfOrder {
         /// The line.
@@ -45,7 +45,7 @@ pub enum Finding {
         expected: u64,
     },
     /// The hash that was kept elsewhere is of no line.
-    #[error("no line has the hash {sha256}: the log was written anew since")]
+    #[error("no line has the hash {sha256}: the log was replaced since")]
     Rewritten {
         /// As given.
         sha256: String,

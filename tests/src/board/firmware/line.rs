@@ -1,4 +1,4 @@
-//! The firmware's line buffer: bytes become lines and blobs, whatever sends them.
+//! The firmware's line buffer: bytes become lines and blobs, from any sender.
 
 /// Characters of the line buffer, the line end included.
 const LINE_MAX: usize = 128;
@@ -17,7 +17,7 @@ pub struct Line {
 enum State {
     #[default]
     Collect,
-    /// The buffer was filled by a line and its end: the next byte overruns it, whatever it is.
+    /// The buffer was filled by a line and its end: any next byte overruns it.
     Full,
     /// Everything up to a line end is dropped.
     Drop,

@@ -132,7 +132,7 @@ async fn a_teardown_that_is_stopped_anywhere_is_finished_by_the_next_run() {
     let account = Account::with(Options { delays, interceptor, ..Options::default() }).await;
     let (stage, package) = stage(&account).await;
     stage.ends(0, &["setup", "--lambda-zip", &package]);
-    // Certificates without a CA: half removed, nothing in the account tells whose they were.
+    // Certificates without a CA: half removed, nothing in the account shows whose they were.
     let certificates = stage.file("certificates");
     std::fs::create_dir(&certificates).unwrap();
     let ca = Ca::new("Vendor");

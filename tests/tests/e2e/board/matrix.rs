@@ -24,9 +24,9 @@ static ALONE: Mutex<()> = Mutex::new(());
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     exit: String,
-    /// The next step that the user is told.
+    /// The next step in the message.
     help: String,
-    /// What the user is told to have happened.
+    /// The cause in the message.
     message: String,
 }
 
@@ -203,7 +203,7 @@ fn assert_next_run_completes(laptop: &Laptop, board: &SimulatedBoard, title: &st
     assert_provisioned(board, laptop, &board.ecc_serial());
 }
 
-/// What makes a run do everything, whatever board and laptop hold.
+/// Arguments with which a run does every step, for any state of board and laptop.
 fn forced(board: &SimulatedBoard) -> Vec<&str> {
     let port = board.path().to_str().unwrap();
     vec!["provision", "--method", "jitr", "--endpoint", ENDPOINT, "--port", port, "--force"]
@@ -271,7 +271,7 @@ fn killed_at_changes_of_authorities(board: &SimulatedBoard, title: &str) -> Vec<
     killed.iter().map(Seen::new).collect()
 }
 
-/// What a killed run was writing is swept away by the next one. A file that it had only just made has no content yet, and
+/// The temporary files of a killed run are removed by the next one. A file that it had only just made has no content yet, and
 /// is left until it is old; here it is removed, because it would hide what later runs leave.
 fn assert_no_leftover_with_content(laptop: &Laptop) {
     for (path, content) in laptop.files() {

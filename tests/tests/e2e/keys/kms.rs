@@ -10,7 +10,7 @@ use testbed::{Options, Testbed};
 
 use crate::laptop::{Laptop, Outcome};
 
-/// Denies `kms:Sign` while it is told to.
+/// Denies `kms:Sign` while the flag is set.
 #[derive(Clone, Default)]
 struct Deny(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! The private keys and their passphrase are nowhere but in the key files, whatever the program writes.
+//! The private keys and their passphrase are only in the key files, in everything that the program writes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -94,7 +94,7 @@ async fn no_key_and_no_passphrase_is_in_anything_the_program_writes() {
         "{}",
         written.iter().map(|(_, o)| o.to_string()).collect::<String>()
     );
-    // What goes wrong must not tell either.
+    // Errors must not contain them either.
     std::fs::write(laptop.folder().join("half.key"), "").unwrap();
     let broken = laptop.folder().join("signer-ca.key");
     let text = std::fs::read_to_string(&broken).unwrap();

@@ -157,7 +157,7 @@ fn a_key_that_was_there_before_is_used() {
     assert_eq!(recorded.trim(), uri);
     stage.import("P-256", "mine", "0c");
     let several = stage.sign(None);
-    assert!(several.stderr.contains("several keys are meant"), "{several}");
+    assert!(several.stderr.contains("matches several keys"), "{several}");
 }
 
 #[test]

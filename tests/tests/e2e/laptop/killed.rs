@@ -1,4 +1,4 @@
-//! Runs of the provisioner that are killed at every change of a file, one after the other. The kernel tells of changes.
+//! Runs of the provisioner that are killed at every change of a file, one after the other. inotify reports the changes.
 
 use std::process::Child;
 
@@ -31,7 +31,7 @@ pub(crate) fn killed_at_changes(
     killed
 }
 
-/// Changes of files in a laptop's folder and the folders below it, as the kernel tells them.
+/// Changes of files in a laptop's folder and the folders below it, as inotify reports them.
 struct Changes(std::os::fd::OwnedFd);
 
 impl Changes {

@@ -1,4 +1,4 @@
-//! Boards that come and go, and runs that are interrupted or killed while boards are in hand.
+//! Boards that are plugged in and unplugged, and runs that are interrupted or killed while boards are at work.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -174,7 +174,7 @@ fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
             (&"provisioned".into(), &board["certificate_id"])
         );
     }
-    // A board that shows green is in the ledger too, if nobody was told.
+    // A board that shows green is in the ledger, even if nothing was printed.
     let green = bench.boards.iter().filter(|board| board.led("CONN") == Some(true)).count();
     assert!(entries.len() >= green);
 

@@ -78,7 +78,7 @@ pub enum Malformed {
     )]
     NoModule,
     /// Nothing says which key.
-    #[error("neither object nor id says which key")]
+    #[error("`object` or `id` is needed to name a key")]
     NoKey,
 }
 

@@ -1,5 +1,5 @@
 //! The fault matrix of the other methods. They differ in where the certificates come from and in what follows on the board's
-//! work; the faults of the link itself strike code that all of them share. `custom` is another word for `jitr`.
+//! work; the faults of the link itself strike code that all of them share. `custom` is an alias of `jitr`.
 
 use tokio::runtime::Handle;
 
@@ -11,7 +11,7 @@ use testbed::faults::{Effect, Progress};
 /// A way to provision a board, or to prepare it.
 struct Method<'a> {
     name: &'static str,
-    /// Whether a certificate authority is at hand.
+    /// Whether there is a certificate authority.
     ca: bool,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
@@ -37,7 +37,7 @@ impl Method<'_> {
         if self.ca { Laptop::with_ca() } else { Laptop::new() }
     }
 
-    /// Everything is done, whatever board and laptop hold.
+    /// Every step is done, for any state of board and laptop.
     fn forced<'a>(&'a self, board: &'a SimulatedBoard) -> Vec<&'a str> {
         let arguments = ["provision", "--port", board.path().to_str().unwrap(), "--force"];
         arguments.into_iter().chain(self.arguments.iter().map(String::as_str)).collect()
