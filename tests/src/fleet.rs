@@ -33,7 +33,7 @@ pub use report::Report;
 pub enum Shape {
     /// The rule invokes the function, asynchronously, event by event.
     Rule,
-    /// The rule puts events into a queue; AWS Lambda hands them over in batches.
+    /// The rule puts events into a queue; AWS Lambda reads them in batches.
     Queue,
 }
 
@@ -54,7 +54,7 @@ pub struct Options {
     pub devices: usize,
     /// They are all switched on within this time.
     pub switched_on_within: Duration,
-    /// Seed of everything that is left to chance.
+    /// Seed of the random numbers.
     pub seed: u64,
     /// How events get to the function.
     pub shape: Shape,

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 /// A local AWS IoT Core and simulated boards.
 ///
-/// Without a command: shows a board on its way into an account, as a timeline, and ends with 0 only if every step happened.
+/// Without a command: shows the registration of a new board as a timeline, and ends with 0 only if every step happened.
 #[derive(Debug, Parser)]
 #[command(name = "testbed", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keep an account and boards running for use by hand, until SIGTERM or ctrl-C
+    /// Run an account and boards for use by hand, until SIGTERM or Ctrl-C
     ///
     /// First prints one line of JSON on stdout that says where everything is; logs to stderr what happens.
     Serve(serve::Arguments),

@@ -21,7 +21,7 @@ mod ready;
 /// The options of `testbed serve`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// Put function, rule and permission in place; otherwise the account is empty
+    /// Create function, rule and permission; otherwise the account is empty
     #[arg(long)]
     pub ready: bool,
     /// Port of the AWS APIs over HTTP; 0 takes a free one

@@ -11,7 +11,7 @@ pub struct Arguments {
     /// Devices that are switched on within a minute.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     devices: u32,
-    /// Seed of everything that is left to chance.
+    /// Seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How events get to the function; both if not given.
@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Environments that work on the queue at the same time.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1000))]
     maximum_concurrency: Option<u32>,
-    /// Seconds for which a message that was handed over cannot be seen.
+    /// Seconds for which a message is invisible after it was read.
     #[arg(long)]
     visibility_timeout: Option<u64>,
 }
