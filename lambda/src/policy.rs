@@ -136,7 +136,7 @@ mod tests {
         Scope { partition: "aws".into(), region: "us-east-2".into(), account: "420230807713".into() }
     }
 
-    /// The published example, written out again so that a change of the template cannot pass unseen.
+    /// The published example, as a copy, so that a test notices a change of the template.
     fn published_example() -> Value {
         let arn = |resource: &str| format!("arn:aws:iot:us-east-2:420230807713:{resource}");
         let name = "${iot:Connection.Thing.ThingName}";

@@ -7,8 +7,8 @@
 //!
 //! What AWS IoT cannot exclude: `UpdateCertificate` takes no condition, so a certificate that an operator revokes
 //! between the first call and the last one is made ACTIVE all the same. The window is the time of one registration.
-//! Asking once more right before would halve the devices that an account can register in a given time, and only narrow
-//! the window; so it is not done. What holds without exception: only what `DescribeCertificate` answered is
+//! A second `DescribeCertificate` before it would halve the devices that an account can register in a given time, and only
+//! narrow the window; so it is not made. Without exception, only what `DescribeCertificate` answered is
 //! PENDING_ACTIVATION is activated (`docs/refusals.md`, "The one window").
 
 mod policy;

@@ -1,4 +1,4 @@
-//! The demo: from no CA to a board that is let in, shown as a timeline.
+//! The demo: from no CA to a registered board, shown as a timeline.
 
 mod account;
 mod board;

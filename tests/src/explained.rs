@@ -1,4 +1,4 @@
-//! Errors in words.
+//! Texts of errors with their causes.
 
 /// An error with its causes, on one line; a cause that the text before it names already is not repeated.
 #[must_use]

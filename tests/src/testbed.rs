@@ -1,4 +1,4 @@
-//! The whole testbed, started and stopped as one.
+//! The testbed, started and stopped as a whole.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};

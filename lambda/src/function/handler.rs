@@ -49,7 +49,7 @@ pub struct Invocation<'a> {
     pub sampled: bool,
 }
 
-/// What an invocation came to.
+/// The results of an invocation.
 #[derive(Debug)]
 pub struct Handled {
     /// The answer to AWS Lambda.
@@ -248,7 +248,7 @@ impl Seen {
     }
 }
 
-/// What became of one record of a batch.
+/// The result of one record of a batch.
 enum Progress {
     /// The certificate was seen ACTIVE after the event.
     Duplicate,

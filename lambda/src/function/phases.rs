@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::registry::Operation;
 use crate::registry::record::RecordedCall;
 
-/// The phases that a registration came to, waiting and repetitions included.
+/// The phases that a registration reached, waiting and repetitions included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Phases {
     /// Until AWS IoT has answered what the certificate is.

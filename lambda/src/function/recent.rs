@@ -1,4 +1,4 @@
-//! What an environment remembers of the certificates it has seen ACTIVE, so that their late events cost nothing.
+//! What an environment remembers of the certificates it has seen ACTIVE, so that their late events cause no call.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

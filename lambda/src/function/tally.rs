@@ -1,4 +1,4 @@
-//! What an invocation came to, in numbers.
+//! The results of an invocation, as numbers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::decision::{Decision, Failure};
 use super::phases::Phases;
 
-/// What an invocation came to, in numbers.
+/// The results of an invocation, as numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Certificates that were activated.
@@ -25,7 +25,7 @@ pub struct Tally {
     pub throttled: u64,
     /// How long each event took that was decided or failed.
     pub durations: Vec<Duration>,
-    /// How long it took to learn what the certificate is, of each event that came to that.
+    /// How long it took to describe the certificate, of each event that got so far.
     pub describing: Vec<Duration>,
     /// How long it took from there to attach thing and policy.
     pub attaching: Vec<Duration>,

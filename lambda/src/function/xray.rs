@@ -1,4 +1,4 @@
-//! AWS X-Ray: what an invocation made of its events, call by call, as subsegments of the function's segment
+//! AWS X-Ray: the events of an invocation, call by call, as subsegments of the function's segment
 //! (AWS X-Ray Developer Guide, "X-Ray segment documents" and "Sending segment documents to the X-Ray daemon").
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -99,7 +99,7 @@ impl Tracer {
         }
     }
 
-    /// Sends what became of events. `now` and `wall_clock` are the same moment.
+    /// Sends the results of events. `now` and `wall_clock` are the same moment.
     pub(super) fn send(&self, trace: &Trace, traced: &[Traced], now: Instant, wall_clock: SystemTime) {
         let clock = Clock { now, wall_clock };
         for traced in traced {

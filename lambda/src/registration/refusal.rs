@@ -1,4 +1,4 @@
-//! Why a certificate is not registered: refused for good, or failed for now.
+//! Why a certificate is not registered: refused, or failed and to be repeated.
 
 use crate::policy::PolicyError;
 use crate::registry::{CertificateStatus, RegistryError};

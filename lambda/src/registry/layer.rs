@@ -1,4 +1,4 @@
-//! Something that comes around every call of another registry: retries, a quota. Here is the one list of the calls.
+//! A layer around every call of another registry, such as retries or a quota. This is the one list of the calls.
 
 use std::future::Future;
 

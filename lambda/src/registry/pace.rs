@@ -1,4 +1,4 @@
-//! The pace of one operation: as fast as AWS IoT answers, and as slow as it says.
+//! The rate of the calls of one operation, adapted to what AWS IoT accepts and throttles.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Upper bound of any pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// A registry whose transient errors are asked again for as long as there is time.
+/// A registry that repeats calls after transient errors for as long as there is time.
 ///
 /// Throttling is the normal case when many devices come on line at once. What AWS IoT refuses for good is returned at
 /// once, and so is a transient error when the next attempt would come after the deadline: then AWS Lambda's retry or the
@@ -42,7 +42,7 @@ impl<R: Registry> Retrying<R> {
         Self { registry, state: Mutex::new(State { deadline: None, paces, throttled: 0 }) }
     }
 
-    /// Sets the time until which calls are asked again. An environment works on one invocation at a time, so the
+    /// Sets the time until which calls are repeated. An environment works on one invocation at a time, so the
     /// deadline is that of the environment.
     pub fn set_deadline(&self, deadline: Instant) {
         self.state().deadline = Some(deadline);

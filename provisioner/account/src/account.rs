@@ -1,4 +1,4 @@
-//! Which account, which Region, which credentials: from the standard places, checked before the first call.
+//! Account, Region and credentials, from the standard places, checked before the first call.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Every call to AWS in the log: which, how long it took, how it ended. Never what was sent.
+//! Logs every call to AWS: its name, duration and result. Never what was sent.
 
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
-//! The chain that a first connection takes, looked at link by link: what is there, whether it is right, how to repair it.
+//! The links of a first connection, checked one by one: what exists, whether it is right, how to repair it.
 //!
-//! Each link is read by itself, so that one that cannot be read hides no other. What is right is decided by the same
-//! functions that `setup` decides with.
+//! Each link is read by itself, so that one that cannot be read hides no other. `setup` decides with the same functions what
+//! is right.
 
 use jitr::registration::{Registration, Settings as RegistrationSettings};
 use jitr::registry::Registry;
@@ -28,7 +28,7 @@ const NAMESAKES: usize = 20;
 /// A chain that lets no device in.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// At least one link is wrong or could not be looked at.
+    /// At least one link is wrong or could not be read.
     #[error("a device could not connect now: {wrong} of {} failed the check", counted(*links, "link"))]
     Broken {
         /// Links that are wrong or not known.
@@ -41,14 +41,14 @@ pub enum Error {
     Registration(#[from] Box<jitr::registration::Error>),
 }
 
-/// What is looked at.
+/// What is checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The signer CA on this computer, if there is one.
     pub signer: Option<&'a Certificate>,
     /// The names of the links.
     pub settings: &'a Settings,
-    /// Whether devices register by themselves; if not, only what registered ones need is looked at.
+    /// Whether devices register by themselves; if not, only what registered devices need is checked.
     pub just_in_time: bool,
     /// A device to look at besides.
     pub device: Option<&'a Device>,
@@ -93,7 +93,7 @@ impl Diagnosis {
     }
 }
 
-/// Looks at every link. Changes nothing.
+/// Checks every link. Changes nothing.
 ///
 /// # Errors
 /// Only if the default settings of the workflow are no settings: a fault of the program.
@@ -290,7 +290,7 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
     }
 }
 
-/// Where events go that the function gave back for good, and how many wait there if that is a queue.
+/// Where events go that failed for good, and how many wait there if that is a queue.
 async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, AccountError> {
     let Some(destination) = queue::destination(account, function).await? else { return Ok(None) };
     let waiting = match Queue::find(account, &destination).await? {

@@ -1,13 +1,12 @@
-//! An AWS account for IoT boards that register themselves: how it is reached, set up, examined, used and taken down.
+//! An AWS account for IoT boards that register themselves: connection, set-up, diagnosis, registration, and teardown.
 //!
 //! Start from [`Account::load`], which finds Region and credentials in the standard places. What changes the account comes
-//! in two steps, a plan that only looks and the same plan carried out: [`setup::Plan`], [`rotate::Plan`],
-//! [`teardown::Plan`]. [`doctor::examine`] looks at every link between a board's first connection and its registration.
-//! [`register`] puts certificates into the account one by one, [`replay`] finishes registrations that got stuck,
+//! in two steps: a plan that only reads, then the execution of this plan: [`setup::Plan`], [`rotate::Plan`],
+//! [`teardown::Plan`]. [`doctor::examine`] checks every link between a board's first connection and its registration.
+//! [`register`] puts certificates into the account one by one, [`replay`] finishes incomplete registrations,
 //! [`revoke`] revokes devices and signer CAs.
 //!
-//! Nothing here prints, asks, or knows the files of a home folder: what is written down goes to a path that the caller
-//! names.
+//! Nothing here prints, asks, or knows the files of a home folder. Journals are written to paths that the caller names.
 //!
 //! ```no_run
 //! use iot_account::{Account, endpoint, setup};

@@ -1,4 +1,4 @@
-//! Registrations that did not finish, started again: the event that AWS sent when the device connected is made once more.
+//! Repeats incomplete registrations: sends the event again that AWS sent when the device connected.
 
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
@@ -121,7 +121,7 @@ pub enum Job {
     Recorded {
         /// Where: file and number, or id of the message.
         source: String,
-        /// The event, not looked at yet.
+        /// The event, not parsed yet.
         event: Value,
     },
 }

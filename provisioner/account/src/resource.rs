@@ -1,10 +1,10 @@
-//! What a first connection needs of the account, and what registering leaves in it: one name each.
+//! What a first connection needs in the account, and what a registration creates in it: one name each.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A part of the account that is set up, looked at or taken down.
+/// A part of the account that is set up, checked or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {

@@ -21,7 +21,7 @@ pub enum Error {
         /// As given.
         name: String,
     },
-    /// AWS IoT changes no certificate that is between two accounts.
+    /// AWS IoT changes no certificate that is in transfer to another account.
     #[error("the certificate {id} is being transferred to another account")]
     InTransfer {
         /// Its id.

@@ -1,4 +1,4 @@
-//! Setting the account up for just-in-time registration: first a plan, then the same plan carried out.
+//! Sets the account up for just-in-time registration: first a plan, then its execution.
 //!
 //! A first connection takes a chain of links: signer CA → topic rule → permission → function → role. Each file here is
 //! one link: what the account has (`find`), what is to be done about it (`decide`, without I/O), and doing it (`apply`).
@@ -107,7 +107,7 @@ struct RolePlan {
 }
 
 impl Plan {
-    /// Looks at every link at once and decides what is to be done. Changes nothing.
+    /// Reads all links side by side and decides what is to be done. Changes nothing.
     ///
     /// `signer` may be missing only where the plan is not carried out.
     ///

@@ -30,7 +30,7 @@ use crate::{Account, Error as AccountError, Resource, endpoint};
 /// Calls at the same time where many resources are asked for their tags.
 const SIDE_BY_SIDE: usize = 8;
 
-/// Why an account is not taken down.
+/// Why a teardown fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something has to wait.
@@ -125,7 +125,7 @@ struct Inventory {
     roles: Vec<String>,
     policies: Vec<(PolicyName, Maker)>,
     thing_types: Vec<(ThingTypeName, Maker)>,
-    /// Function and statement that let a rule of ours in, where the function is not ours.
+    /// Function and statement that let a rule of ours invoke a function that is not ours.
     permissions: Vec<(String, String)>,
     /// Ids of the certificates that CAs of ours signed, or that were registered without one.
     certificates: Vec<String>,

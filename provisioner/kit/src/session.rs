@@ -56,7 +56,7 @@ impl Transport for Box<dyn SerialPort> {
     }
 }
 
-/// What has gone over the wire so far.
+/// The bytes sent and received so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Traffic {
     /// Requests.
@@ -120,7 +120,7 @@ impl Session {
         &self.port
     }
 
-    /// What has gone over the wire so far.
+    /// The bytes sent and received so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }

@@ -220,7 +220,7 @@ impl Keys {
         *self.opened() = Opened::default();
     }
 
-    /// Makes a new key behind `uri`, where none may be; a file is encrypted if `encrypt` says so. Gives the URI of the key.
+    /// Makes a new key at `uri`, where there must be none; a file is encrypted if `encrypt` is set. Returns the URI of the key.
     ///
     /// # Errors
     /// As [`Keys::open`]; [`Error::PassphrasesDiffer`], [`Error::ShortPassphrase`], [`Error::NoPassphrase`].

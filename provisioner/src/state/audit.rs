@@ -103,7 +103,7 @@ impl Log {
     /// [`Error`]: the log is as it was before, and the document must not be released.
     pub fn record(&self, key_id: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
         let make = |last: Option<&[u8]>| {
-            // A log whose end was taken away goes on with the number that it should have: the gap stays visible.
+            // A log whose end was removed continues with the number that it should have: the gap stays visible.
             let last = last.map(end_at).into_iter().chain(self.read_head()?).max_by_key(|head| head.number);
             let last = last.unwrap_or_else(|| Head { number: 0, sha256: NOTHING.to_owned() });
             Ok(serde_json::to_vec(&Entry {

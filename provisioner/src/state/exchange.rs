@@ -26,7 +26,7 @@ pub fn next(home: &Home) -> Home {
     Home::at(home.file(RETIRED).join(NEXT))
 }
 
-/// Whether an exchange of files was interrupted, or is going on.
+/// Whether an exchange of files is under way or was interrupted.
 pub fn is_under_way(home: &Home) -> bool {
     next(home).file(EXCHANGE).exists()
 }

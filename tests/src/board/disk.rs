@@ -14,7 +14,7 @@ use super::kit::Kit;
 
 const KIT_INFO: &str = "KIT-INFO.TXT";
 const STATUS: &str = "STATUS.TXT";
-/// How often the folder is looked at.
+/// How often the folder is read.
 const POLL: Duration = Duration::from_millis(5);
 
 /// A disk that is plugged in. Dropping it unplugs it.
@@ -98,7 +98,7 @@ struct Debugger {
 impl Debugger {
     fn run(&self) {
         while !self.stop.load(Ordering::Relaxed) {
-            // A folder that has gone is a disk that has gone; there is nothing to do until it is back.
+            // A removed folder is a removed disk; there is nothing to do until it is back.
             let _ = self.look();
             thread::sleep(POLL);
         }

@@ -1,7 +1,7 @@
 //! The pseudo terminal that stands in for the board's serial port.
 //!
 //! Programs open and close the port one after another, so the board keeps the far side open itself; otherwise a hang-up would
-//! end it. That hides what a serial driver does at the last close, so it is done here: unread bytes are thrown away, and an
+//! end it. That hides what a serial driver does at the last close, so it is done here: unread bytes are discarded, and an
 //! exclusive mode left behind by a program that was killed is lifted.
 
 use std::fs::File;

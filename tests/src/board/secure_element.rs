@@ -139,7 +139,7 @@ impl SecureElement {
         Ok(())
     }
 
-    /// Locks a slot for good. One that is locked stays so.
+    /// Locks a slot. This cannot be undone.
     ///
     /// # Errors
     /// [`Refusal::Parameter`].

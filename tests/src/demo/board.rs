@@ -1,4 +1,4 @@
-//! What the board does: it connects, talks, and tries what it may not.
+//! What the board does: it connects, exchanges messages, and tries what the policy denies.
 
 use std::time::Duration;
 

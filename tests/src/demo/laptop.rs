@@ -1,4 +1,4 @@
-//! What the user does: the provisioner's commands, and a look at what they left behind.
+//! What the user does: the provisioner's commands, and a check of their results.
 
 use std::fs;
 use std::path::Path;

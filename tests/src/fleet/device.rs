@@ -1,4 +1,4 @@
-//! The devices: switched on, turned away, back again until they are let in. And the topic their events go to.
+//! The devices: switched on, disconnected, and connecting again until they are registered. And the topic of their events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a simulation came to.
+//! The results of a simulation.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::registry::{Calls, Registry};
 use super::{Options, Shape, device, function};
 use crate::iot_core::quota::default_rate;
 
-/// What a simulation came to.
+/// The results of a simulation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// How events got to the function.

@@ -1,4 +1,4 @@
-//! Invocations: at once, or as events with Lambda's retries and what becomes of those that are given up.
+//! Invocations: synchronous, or as events with AWS Lambda's retries and the place of events that failed for good.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A testbed, and AWS's own SDK as its judge.
+//! The testbed, tested with AWS's own SDK.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;

@@ -1,4 +1,4 @@
-//! The account's whole life, played on the testbed with the real programs.
+//! The life of an account, on the testbed with the real programs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Keys as a user protects them: passphrases from everywhere, and what is said when they are wrong or the disk is full.
+//! Keys as a user protects them: passphrases from every source, and messages when they are wrong or the disk is full.
 
 use std::io::Write;
 use std::process::Stdio;

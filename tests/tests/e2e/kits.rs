@@ -1,4 +1,4 @@
-//! What kits bring along: factory certificates in the secure element, and the disk that programs the microcontroller.
+//! What kits have: factory certificates in the secure element, and the disk that programs the microcontroller.
 
 use std::path::PathBuf;
 

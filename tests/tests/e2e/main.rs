@@ -3,6 +3,7 @@
 
 mod account;
 mod account_life;
+mod batch;
 mod board;
 mod control_plane;
 mod corpus;
@@ -13,7 +14,6 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
-mod line;
 mod register;
 mod serve;
 mod terminal;

@@ -1,4 +1,4 @@
-//! Keys in KMS, as ministack and moto play it.
+//! Keys in KMS, on ministack and moto.
 
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};

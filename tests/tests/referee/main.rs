@@ -1,4 +1,4 @@
-//! The referees: AWS stand-ins that this project did not write judge the real programs. Nothing of the local AWS IoT Core
+//! The referees: the programs run against AWS stand-ins that this project did not write. Nothing of the local AWS IoT Core
 //! takes part; the simulated board stands in for a board, since there is none on a build machine.
 //!
 //! `REFEREES=required` makes a missing referee a failure. Without it, a test whose referee is not installed says so.

@@ -1,4 +1,4 @@
-//! The account's whole life, judged by ministack and moto as far as they implement it.
+//! The life of an account, on ministack and moto as far as they implement it.
 
 use crate::server::Server;
 

@@ -1,4 +1,4 @@
-//! `infra/template.yaml`, really deployed by a referee's CloudFormation, and judged by the programs that meet it there.
+//! `infra/template.yaml`, deployed by a referee's CloudFormation, and used by the programs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

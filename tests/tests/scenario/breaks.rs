@@ -1,4 +1,4 @@
-//! Every link of the chain, broken as an operator or a mishap would.
+//! Every link of the chain, broken as an operator could break it.
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, RegistrationConfig};
 use aws_sdk_lambda::types::Environment;

@@ -1,4 +1,4 @@
-//! The queue of failed events: `doctor` counts what waits there, `replay` works it off.
+//! The queue of failed events: `doctor` counts its messages, `replay` processes them.
 
 use std::collections::HashMap;
 

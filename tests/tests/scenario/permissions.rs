@@ -1,5 +1,5 @@
 //! The document on permissions and the calls that the commands really made say the same. What needs special circumstances
-//! is played here.
+//! is arranged here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

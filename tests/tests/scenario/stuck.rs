@@ -1,4 +1,4 @@
-//! A board whose registration got stuck, and everything that helps it.
+//! A board with an incomplete registration, and the commands that repair it.
 
 use std::sync::Arc;
 

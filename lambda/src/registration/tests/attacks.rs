@@ -1,4 +1,4 @@
-//! Attacks and accidents: each test's name is the rule that it checks.
+//! Attacks and operating errors: each test's name is the rule that it checks.
 
 use super::*;
 use crate::registry::memory::Account;

@@ -1,4 +1,4 @@
-//! What is asked again, for how long, and what is not.
+//! Which calls are repeated, for how long, and which are not.
 
 use super::*;
 use crate::fixture::{Fixture, LATENCY};

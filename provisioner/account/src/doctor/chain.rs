@@ -212,7 +212,7 @@ pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
     }
 }
 
-/// Where events go that the function gave back for good.
+/// Where events go that failed for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FailedEvents {
     /// ARN.
@@ -221,7 +221,7 @@ pub(super) struct FailedEvents {
     pub(super) waiting: Option<u64>,
 }
 
-/// What has become of events that failed for good.
+/// Events that failed for good.
 pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Finding {
     let Some(FailedEvents { destination, waiting }) = failed else {
         let found = "the function has no on-failure destination: an event that failed for good is lost";

@@ -13,7 +13,7 @@ use crate::{Account, Error as AccountError, Resource, certificates};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
-/// A device whose way in is looked at.
+/// A device whose registration is checked.
 #[derive(Clone, Debug)]
 pub enum Device {
     /// By the files that provisioning left.

@@ -16,7 +16,7 @@ pub enum Verdict {
     Notable,
     /// It does not: no device gets through here.
     Wrong,
-    /// It could not be looked at.
+    /// It could not be read.
     Unknown,
 }
 
@@ -107,14 +107,14 @@ impl Finding {
         }
     }
 
-    /// A link that could not be looked at, and why.
+    /// A link that could not be read, and why.
     pub(super) fn unread(link: Resource, name: impl Into<String>, error: AccountError) -> Self {
         let mut found = vec![error.to_string()];
         found.extend(error.answer().map(ToString::to_string));
         Self::new(link, name, Verdict::Unknown, found).remedy(Remedy::Cause(Arc::new(error)))
     }
 
-    /// A link that is not looked at, because an earlier one is missing.
+    /// A link that is not checked, because an earlier one is missing.
     pub(super) fn skipped(link: Resource, name: impl Into<String>, why: &str) -> Self {
         Self::new(link, name, Verdict::Unknown, vec![why.to_owned()])
     }

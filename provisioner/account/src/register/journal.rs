@@ -1,4 +1,4 @@
-//! What has been registered, one JSON object a line: an interrupted run goes on where it stopped.
+//! What has been registered, one JSON object a line: an interrupted run continues where it stopped.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How events get from the topic rule to the function: by invocation, or through a queue that the function takes them from.
+//! How events get from the topic rule to the function: by invocation, or through a queue.
 
 use std::fmt;
 

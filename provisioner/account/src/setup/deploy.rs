@@ -1,4 +1,4 @@
-//! Finding, making and changing the function, and waiting until it can be invoked.
+//! Finds, creates and changes the function, and waits until it can be invoked.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Why the account cannot be set up, beyond what a single call ends in.
+//! Why the account cannot be set up, beside errors of single calls.
 
 use super::package;
 use crate::Error as AccountError;

@@ -1,4 +1,4 @@
-//! What keeps an account from being set up or taken down: one clear message each, and the next run goes on from there.
+//! What keeps an account from being set up or taken down: one clear message each, and the next run continues.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};

@@ -1,4 +1,4 @@
-//! Boards that cannot be had: each run ends in one message with the next step, the right exit code, and nothing half done.
+//! Boards that cannot be used: each run ends in one message with the next step, the right exit code, and nothing half done.
 
 use super::*;
 

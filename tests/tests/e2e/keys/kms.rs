@@ -1,4 +1,4 @@
-//! Keys in KMS: made there, and what is said when one is disabled, unknown, or may not be used.
+//! Keys in KMS: made there, and messages when one is disabled, unknown, or not allowed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

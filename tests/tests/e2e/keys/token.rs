@@ -1,4 +1,4 @@
-//! Keys in a token, SoftHSM 2: made there, found there, and what is said when the token is away, locked or wrong.
+//! Keys in a token, SoftHSM 2: made there, found there, and messages when the token is missing, locked or wrong.
 
 use std::io::Write;
 
