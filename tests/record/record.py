@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records the provisioner's terminal with simulated boards and writes it as animated SVG.
+"""Records the terminal of the provisioner with simulated boards, as animated SVG.
 
     cargo build --bins && pip install pyte==0.8.2 && python3 tests/record/record.py
 
@@ -163,7 +163,7 @@ def main():
         boards = json.loads(serve.stdout.readline())["boards"]
         with tempfile.TemporaryDirectory() as folder:
             environment = {"HOME": folder, "TERM": "xterm-256color", "MICROCHIP_IOT_STATION": "bench-1"}
-            # Paths that tell nothing of the machine that recorded.
+            # No paths of the machine that records.
             environment["MICROCHIP_IOT_HOME"] = os.path.join(folder, "home")
             subprocess.run([PROGRAMS / "provisioner", "ca", "create"], env=environment, check=True, capture_output=True)
             for name, recording in [
