@@ -1,9 +1,11 @@
 //! The demo, run as a user runs it.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Every step of the demo, in its order.
 const STEPS: [&str; 13] = [
@@ -82,12 +84,20 @@ fn the_demo_happens_with_keys_in_a_token() {
 
 #[test]
 fn without_the_programs_beside_it_the_demo_says_how_to_build_them() {
-    let alone = tempfile::tempdir().unwrap();
-    let copy = alone.path().join("testbed");
-    std::fs::copy(env!("CARGO_BIN_EXE_testbed"), &copy).unwrap();
-    let output = Command::new(&copy).output().unwrap();
+    let (_folder, alone) = testbed_alone();
+    let output = Command::new(alone).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains("there is no provisioner beside the testbed"), "{complaint}");
     assert!(complaint.contains("cargo build --bins"), "{complaint}");
+}
+
+/// The program in a folder without the others. It is a link: a file that was just written cannot be executed while another
+/// test starts a program (`ETXTBSY`).
+pub(crate) fn testbed_alone() -> (TempDir, PathBuf) {
+    let program = Path::new(env!("CARGO_BIN_EXE_testbed"));
+    let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+    let alone = folder.path().join("testbed");
+    std::fs::hard_link(program, &alone).unwrap();
+    (folder, alone)
 }

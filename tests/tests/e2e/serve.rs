@@ -14,6 +14,7 @@ use testbed::device::{Credentials, Device, Endpoint};
 
 use crate::account::{Ca, register, sdk_config};
 use crate::account_life::scenario::Stage;
+use crate::demo::testbed_alone;
 
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 
@@ -64,9 +65,7 @@ fn function_is_built() {
 
 #[test]
 fn without_the_function_it_says_how_to_build_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let alone = folder.path().join("testbed");
-    std::fs::copy(TESTBED, &alone).unwrap();
+    let (_folder, alone) = testbed_alone();
     let output = Command::new(alone).arg("serve").output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     let said = String::from_utf8(output.stderr).unwrap();
