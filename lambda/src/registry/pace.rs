@@ -23,9 +23,9 @@ const ONE_SIGN: Duration = Duration::from_secs(1);
 /// The pace of one operation.
 ///
 /// The account's quota is shared with others that cannot be seen. So the rate is found as TCP finds it:
-/// each accepted call adds a little, each throttled one takes a tenth. Calls wait for their slot instead of being made
-/// without success, and the quota stays used up. Without a quota ([`Pace::default`], as in one environment of the function) there is
-/// no pace at all until AWS IoT throttles for the first time.
+/// each accepted call adds a little, each throttled one takes a tenth. Calls wait for their slot instead of being throttled, and the
+/// quota stays used up. Without a quota ([`Pace::default`], as in one environment of the function) there is no pace at all until
+/// AWS IoT throttles for the first time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pace {
     /// The fastest rate, calls a second, where a quota is known.

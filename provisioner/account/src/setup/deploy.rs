@@ -135,8 +135,8 @@ fn environment(variables: &Variables) -> Environment {
 
 /// Waits until the function is neither being made nor being updated.
 ///
-/// The waiters of aws-sdk-lambda 1.156 have fixed delays: those that call `GetFunctionConfiguration` begin with 5 s, and the newer
-/// ones with 1 s and the additional permission `lambda:GetFunction`.
+/// The waiters of aws-sdk-lambda 1.156 are not used, because their delays are fixed: those that call `GetFunctionConfiguration`
+/// begin with 5 s, and the newer ones with 1 s and the additional permission `lambda:GetFunction`.
 async fn settled(account: &Account, function: &str) -> Result<(), AccountError> {
     let mut waiting = Waiting::start();
     loop {

@@ -116,8 +116,8 @@ impl Session {
         Ok(())
     }
 
-    /// Completes a line or blob that the firmware waits for with filler; false if no firmware answers. A board that starts is waited for
-    /// instead.
+    /// Completes a line or blob that the firmware waits for with filler; false if no firmware answers. Waits for a board that
+    /// starts instead.
     fn fill(&mut self, seen: &mut Seen) -> io::Result<bool> {
         let begin = Instant::now();
         if !self.starting {
