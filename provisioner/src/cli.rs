@@ -26,6 +26,7 @@ pub mod legacy;
 mod logging;
 mod next_step;
 pub mod passphrase;
+mod plan;
 mod prompt;
 mod provision;
 mod register;

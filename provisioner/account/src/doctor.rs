@@ -6,6 +6,7 @@
 use jitr::registration::{Registration, Settings as RegistrationSettings};
 use jitr::registry::Registry;
 use jitr::scope::Scope;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 mod chain;
@@ -300,39 +301,56 @@ async fn failed_events(account: &Account, function: &str) -> Result<Option<Faile
     Ok(Some(FailedEvents { destination, waiting }))
 }
 
-/// Repairs what `setup` does not know: a deprecated thing type, and the registration of `device`. Says what was done.
-///
-/// # Errors
-/// Errors of the calls.
-pub async fn mend(
-    account: &Account,
-    diagnosis: &Diagnosis,
-    device: Option<&Device>,
-) -> Result<Vec<String>, AccountError> {
-    let mut done = Vec::new();
+/// A repair that `setup` does not know.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Repair {
+    /// The thing type was deprecated; it is taken into use again.
+    ReviveThingType {
+        /// Its name.
+        thing_type: String,
+    },
+    /// The certificate of the device is registered.
+    Register {
+        /// Its id.
+        certificate_id: String,
+    },
+}
+
+/// What can be repaired besides what `setup` knows: a deprecated thing type, and the registration of `device`.
+pub fn repairs(diagnosis: &Diagnosis, device: Option<&Device>) -> Vec<Repair> {
+    let mut repairs = Vec::new();
     if diagnosis.is_repairable(&[Resource::ThingType]) {
-        let name = diagnosis.registration.thing_type.as_str();
-        let request = account.iot().deprecate_thing_type().thing_type_name(name).undo_deprecate(true);
-        request.send().await.map_err(account.failed("iot:DeprecateThingType"))?;
-        done.push(format!("thing type {name} is in use again"));
+        let thing_type = diagnosis.registration.thing_type.to_string();
+        repairs.push(Repair::ReviveThingType { thing_type });
     }
     let device_links = [Resource::Certificate, Resource::AttachedPolicy, Resource::Thing];
     if device.is_some() && diagnosis.is_repairable(&device_links) {
-        let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
-        let certificates = diagnosis
-            .findings
-            .iter()
-            .filter(|f| f.link == Resource::Certificate && (f.mendable || f.lets_through()));
-        for finding in certificates {
-            let registered = workflow
-                .register_certificate(&finding.name)
-                .await
-                .map_err(|error| Error::Registration(Box::new(error)))?;
-            done.push(format!(
-                "certificate {} is registered for thing {}",
-                finding.name, registered.thing_name
-            ));
+        let certificates = diagnosis.findings.iter();
+        let certificates =
+            certificates.filter(|f| f.link == Resource::Certificate && (f.mendable || f.lets_through()));
+        repairs.extend(certificates.map(|finding| Repair::Register { certificate_id: finding.name.clone() }));
+    }
+    repairs
+}
+
+impl Repair {
+    /// Does it.
+    ///
+    /// # Errors
+    /// Whatever the calls end in.
+    pub async fn carry_out(&self, account: &Account, diagnosis: &Diagnosis) -> Result<(), AccountError> {
+        match self {
+            Self::ReviveThingType { thing_type } => {
+                let request = account.iot().deprecate_thing_type().thing_type_name(thing_type);
+                let answer = request.undo_deprecate(true).send().await;
+                answer.map(drop).map_err(account.failed("iot:DeprecateThingType"))
+            }
+            Self::Register { certificate_id } => {
+                let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
+                let registered = workflow.register_certificate(certificate_id).await;
+                Ok(registered.map(drop).map_err(|error| Error::Registration(Box::new(error)))?)
+            }
         }
     }
-    Ok(done)
 }

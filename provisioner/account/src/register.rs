@@ -3,10 +3,10 @@
 
 use aws_sdk_iot::types::CertificateStatus;
 use futures::{StreamExt, stream};
-use jitr::policy::PolicyError;
-use jitr::registration::{PolicyState, Registration, Settings};
+use jitr::policy::{PolicyDocument, PolicyError};
+use jitr::registration::{PolicyState, Refusal, Registration, Settings};
 use jitr::registry::aws::AwsRegistry;
-use jitr::registry::{ErrorKind, Registry, RegistryError};
+use jitr::registry::{CertificateStatus as Status, ErrorKind, Registry, RegistryError};
 use jitr::scope::Scope;
 use jitr::thing_name::{ThingName, ThingNameError};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub use quota::Quota;
 use self::quota::{Paced, REGISTER};
 use crate::counted;
 use crate::registrar::ended;
-use crate::setup::{Link, TOOL};
+use crate::setup::{Action, Link, TOOL};
 use crate::{Account, Error as AccountError, Outcome, Resource};
 use device_pki::Certificate;
 
@@ -90,6 +90,15 @@ pub struct Row {
     pub reason: String,
 }
 
+/// What certificates are registered with, as the account has it.
+#[derive(Clone, Debug)]
+pub struct Prerequisites {
+    /// The policy and the thing type: there, or to be created.
+    pub links: [Link; 2],
+    /// The document that the policy is created with.
+    document: PolicyDocument,
+}
+
 /// Registers certificates, with what it has learnt about the account.
 #[derive(Debug)]
 pub struct Registrar {
@@ -116,34 +125,22 @@ impl Registrar {
         ThingName::from_certificate_der(certificate.der(), self.settings.thing_name_source)
     }
 
-    /// Makes the policy and the thing type, if they are missing. Says which were made, or would be in a dry run.
+    /// Looks for the policy and the thing type.
     ///
     /// # Errors
     /// [`Error::Policy`] for a document that is too long, before any call; [`Error::Prepare`].
-    pub async fn prepare(&self, scope: &Scope, dry_run: bool) -> Result<[Link; 2], Error> {
+    pub async fn look(&self, scope: &Scope) -> Result<Prerequisites, Error> {
         let (settings, registry) = (&self.settings, self.workflow.registry());
         let document = settings
             .policy_template
             .fill(scope)
             .map_err(|source| Error::Policy { document: format!("of {}", settings.policy), source })?;
         let policy = self.workflow.warm_up().await?;
-        if policy == PolicyState::Missing && !dry_run {
-            match registry.create_policy(&settings.policy, &document).await {
-                Err(error) if error.kind == ErrorKind::AlreadyExists => {}
-                created => created?,
-            }
-        }
         let thing_type = match registry.describe_thing_type(&settings.thing_type).await {
             Err(error) if error.kind == ErrorKind::NotFound => None,
             described => Some(described?),
         };
-        if thing_type.is_none() && !dry_run {
-            registry.create_thing_type(&settings.thing_type).await?;
-        }
         let exists = (policy != PolicyState::Missing, thing_type.is_some());
-        if exists != (true, true) && !dry_run {
-            self.workflow.warm_up().await?;
-        }
         let mut links = [
             Link::new(Resource::DevicePolicy, settings.policy.as_str(), exists.0, Vec::new()),
             Link::new(Resource::ThingType, settings.thing_type.as_str(), exists.1, Vec::new()),
@@ -154,7 +151,50 @@ impl Registrar {
         if thing_type.is_some_and(|found| found.deprecated) {
             links[1].details.push("is deprecated: no new thing can have it".to_owned());
         }
-        Ok(links)
+        Ok(Prerequisites { links, document })
+    }
+
+    /// Makes the policy and the thing type where the look found none.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`].
+    pub async fn prepare(&self, found: &Prerequisites) -> Result<(), Error> {
+        let (settings, registry) = (&self.settings, self.workflow.registry());
+        let [policy, thing_type] = found.links.each_ref().map(|link| link.action == Action::Create);
+        if policy {
+            match registry.create_policy(&settings.policy, &found.document).await {
+                Err(error) if error.kind == ErrorKind::AlreadyExists => {}
+                created => created?,
+            }
+        }
+        if thing_type {
+            registry.create_thing_type(&settings.thing_type).await?;
+        }
+        if policy || thing_type {
+            self.workflow.warm_up().await?;
+        }
+        Ok(())
+    }
+
+    /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where
+    /// nothing stands in the way.
+    ///
+    /// # Errors
+    /// Whatever `iot:DescribeCertificate` ends in.
+    pub async fn obstacle(&self, certificate: &Certificate) -> Result<Option<String>, AccountError> {
+        if let Err(error) = self.thing_name(certificate) {
+            return Ok(Some(error.to_string()));
+        }
+        let id = &certificate.facts().fingerprint;
+        let found = self.workflow.registry().describe_certificate(id).await;
+        Ok(match found {
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            Err(error) => return Err(AccountError::Register(Error::Prepare(error))),
+            Ok(found) => match found.status {
+                Status::Active | Status::PendingActivation | Status::Inactive => None,
+                status => Some(Refusal::Status(status).to_string()),
+            },
+        })
     }
 
     /// Registers certificates side by side and calls `done` for each; it is in the journal before that.

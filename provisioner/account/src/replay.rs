@@ -58,8 +58,6 @@ pub struct Filter {
     pub ca: Option<String>,
     /// Only those that have waited for at least this time.
     pub age: Option<Duration>,
-    /// Only these, with any status.
-    pub ids: Vec<String>,
 }
 
 /// A certificate that waits for its registration.
@@ -80,10 +78,6 @@ pub async fn pending(
     filter: &Filter,
     now: OffsetDateTime,
 ) -> Result<Vec<Pending>, AccountError> {
-    if !filter.ids.is_empty() {
-        let named = filter.ids.iter().map(|id| Pending { certificate_id: id.clone(), since: None });
-        return Ok(named.collect());
-    }
     let iot = account.iot();
     let all = match &filter.ca {
         Some(ca) => {
@@ -176,6 +170,64 @@ impl Route {
         let settings: Settings = jitr::config::settings(variable).map_err(Error::Settings)?;
         Ok(Self::Local(Box::new(Registration::new(account.registry(), settings))))
     }
+
+    /// Whether there is such a function.
+    ///
+    /// # Errors
+    /// [`crate::setup::Error::NoFunction`], and whatever asking for it ends in.
+    pub async fn check(&self, account: &Account) -> Result<(), AccountError> {
+        let Self::Function(name) = self else { return Ok(()) };
+        match deploy::find(account, name).await? {
+            Some(_) => Ok(()),
+            None => Err(crate::setup::Error::NoFunction { name: name.clone() }.into()),
+        }
+    }
+}
+
+/// An event that can be sent.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    event: Event,
+    payload: Value,
+}
+
+impl Ready {
+    /// The certificate.
+    pub fn certificate_id(&self) -> &str {
+        &self.event.certificate_id
+    }
+}
+
+/// Makes the event of a job, or says why there is none to send.
+///
+/// # Errors
+/// What concerns all jobs: credentials, permissions, the way to AWS.
+pub async fn look(account: &Account, scope: &Scope, job: &Job) -> Result<Result<Ready, Row>, AccountError> {
+    let refused =
+        |source: &str, reason: &dyn ToString| Ok(Err(Row::bad(source, Outcome::Refused, reason.to_string())));
+    let (source, payload) = match job {
+        Job::Recorded { source, event } => (source, event.clone()),
+        Job::Certificate(id) => match certificates::describe(account, id).await? {
+            None => return refused(id, &"there is no such certificate in this account"),
+            Some(found) => match found.ca_certificate_id.filter(|ca| !ca.is_empty()) {
+                None => return refused(id, &"no CA of this account signed it, so AWS sends no event"),
+                Some(ca) => (id, event(id, &ca, &scope.account, OffsetDateTime::now_utc())),
+            },
+        },
+    };
+    match Event::from_value(&payload) {
+        Ok(event) => Ok(Ok(Ready { event, payload })),
+        Err(error) => refused(source, &error),
+    }
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug)]
+pub enum Planned {
+    /// The event of a certificate that waits; it is looked at when its turn comes.
+    Waiting(Pending),
+    /// Looked at already.
+    Looked(Result<Ready, Row>),
 }
 
 /// Sends events one after the other, at most `rate` a second, and calls `done` for each.
@@ -186,50 +238,42 @@ pub async fn replay(
     account: &Account,
     scope: &Scope,
     route: &Route,
-    jobs: &[Job],
+    planned: Vec<Planned>,
     rate: f64,
     mut done: impl FnMut(&Row),
 ) -> Result<(), AccountError> {
     let turns = Turns::new(rate);
-    let mut failed = 0;
-    for job in jobs {
+    let (total, mut failed) = (planned.len(), 0);
+    for planned in planned {
         turns.turn().await;
-        let row = one(account, scope, route, job).await?;
+        let ready = match planned {
+            Planned::Looked(looked) => looked,
+            Planned::Waiting(pending) => {
+                look(account, scope, &Job::Certificate(pending.certificate_id)).await?
+            }
+        };
+        let row = match ready {
+            Ok(ready) => send(account, route, &ready).await?,
+            Err(row) => row,
+        };
         failed += usize::from(!row.is_good());
         done(&row);
     }
-    all_good(failed, jobs.len())
+    all_good(failed, total)
 }
 
-fn all_good(failed: usize, total: usize) -> Result<(), AccountError> {
+/// # Errors
+/// [`Error::Incomplete`] if any failed.
+pub fn all_good(failed: usize, total: usize) -> Result<(), AccountError> {
     if failed > 0 { Err(Error::Incomplete { failed, total }.into()) } else { Ok(()) }
 }
 
-async fn one(account: &Account, scope: &Scope, route: &Route, job: &Job) -> Result<Row, AccountError> {
-    let payload = match job {
-        Job::Recorded { event, .. } => event.clone(),
-        Job::Certificate(id) => match certificates::describe(account, id).await? {
-            None => {
-                return Ok(Row::bad(id, Outcome::Refused, "there is no such certificate in this account"));
-            }
-            Some(found) => match found.ca_certificate_id.filter(|ca| !ca.is_empty()) {
-                None => {
-                    let reason = "no CA of this account signed it, so AWS sends no event";
-                    return Ok(Row::bad(id, Outcome::Refused, reason));
-                }
-                Some(ca) => event(id, &ca, &scope.account, OffsetDateTime::now_utc()),
-            },
-        },
-    };
-    let event = match (Event::from_value(&payload), job) {
-        (Ok(event), _) => event,
-        (Err(error), Job::Recorded { source, .. }) => return Ok(Row::bad(source, Outcome::Refused, error)),
-        (Err(error), Job::Certificate(id)) => return Ok(Row::bad(id, Outcome::Refused, error)),
-    };
+async fn send(account: &Account, route: &Route, ready: &Ready) -> Result<Row, AccountError> {
+    let Ready { event, payload } = ready;
     let id = event.certificate_id.as_str();
     match route {
-        Route::Function(function) => invoke(account, function, id, &payload).await,
-        Route::Local(workflow) => Ok(match ended(workflow.register_event(&event).await) {
+        Route::Function(function) => invoke(account, function, id, payload).await,
+        Route::Local(workflow) => Ok(match ended(workflow.register_event(event).await) {
             (outcome, Ok(thing_name)) => Row::good(id, outcome, Some(thing_name)),
             (outcome, Err(reason)) => Row::bad(id, outcome, reason),
         }),

@@ -1,5 +1,6 @@
 //! A new signer CA in the account: known to it before any board has a certificate of it.
 
+use super::setup::function::Deployed;
 use super::setup::{self, SignerCa, deploy, function, signer_ca};
 use super::{Account, Error};
 
@@ -10,37 +11,61 @@ pub use super::setup::Settings;
 pub struct Plan {
     settings: Settings,
     signer: signer_ca::Step,
-    function: Option<function::Step>,
+    function: Option<Deployed>,
     sni_only: bool,
 }
 
 impl Plan {
-    /// Looks at the account. The new signer is shared with other accounts (`SNI_ONLY`) if the signer `old`, a certificate
-    /// id, is. The function matters only where it has a list of the CAs that it accepts.
+    /// Looks at the account. `signer` is the certificate id of the new signer, where it is made already. It is shared with
+    /// other accounts (`SNI_ONLY`) if the signer `old`, a certificate id, is. The function matters only where it has a
+    /// list of the CAs that it accepts.
     ///
     /// # Errors
     /// Errors of the calls.
     pub async fn make(
         account: &Account,
-        signer: &SignerCa<'_>,
+        signer: Option<&str>,
         old: &str,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let (registered, before, deployed) = tokio::try_join!(
-            signer_ca::find(account, signer.id),
+        let registered = async {
+            match signer {
+                Some(signer) => signer_ca::find(account, signer).await,
+                None => Ok(None),
+            }
+        };
+        let (registered, before, function) = tokio::try_join!(
+            registered,
             signer_ca::find(account, old),
             deploy::find(account, &settings.function),
         )?;
-        let function = match deployed {
-            Some(deployed) => Some(function::decide(Some(&deployed), &settings, None, Some(signer.id))?),
-            None => None,
-        };
-        Ok(Self {
+        let plan = Self {
             settings,
             signer: signer_ca::decide(registered),
             function,
             sni_only: before.is_some_and(|before| before.sni_only),
-        })
+        };
+        plan.function_step(signer)?;
+        Ok(plan)
+    }
+
+    /// What is done about the function; any CA that it does not know changes it in the same way.
+    fn function_step(&self, signer: Option<&str>) -> Result<Option<function::Step>, Error> {
+        const UNKNOWN: &str = "the new CA";
+        let decide = |deployed| {
+            function::decide(Some(deployed), &self.settings, None, Some(signer.unwrap_or(UNKNOWN)))
+        };
+        Ok(self.function.as_ref().map(decide).transpose()?)
+    }
+
+    /// What is done, in this order: the function accepts the CA before the account does.
+    ///
+    /// # Errors
+    /// What is wrong with the function.
+    pub fn links(&self, signer: Option<&str>) -> Result<Vec<setup::Link>, Error> {
+        let function = self.function_step(signer)?.map(|step| step.link(&self.settings.function));
+        let signer = self.signer.link(signer.unwrap_or("not made yet"), self.sni_only);
+        Ok(function.into_iter().chain([signer]).collect())
     }
 
     /// Whether carrying it out needs a verification certificate.
@@ -48,7 +73,7 @@ impl Plan {
         self.signer == signer_ca::Step::Register && !self.sni_only
     }
 
-    /// Does it: the function accepts the CA before the account does. Returns what was changed.
+    /// Does it.
     ///
     /// # Errors
     /// Errors of the calls; the next run continues from there.
@@ -57,14 +82,10 @@ impl Plan {
         account: &Account,
         signer: &SignerCa<'_>,
         verification: Option<&str>,
-    ) -> Result<Vec<setup::Link>, Error> {
-        let mut links = Vec::new();
-        if let Some(function) = &self.function {
+    ) -> Result<(), Error> {
+        if let Some(function) = self.function_step(Some(signer.id))? {
             function.apply(account, &self.settings.function, Some(signer.id), false).await?;
-            links.push(function.link(&self.settings.function));
         }
-        self.signer.apply(account, signer, verification).await?;
-        links.push(self.signer.link(signer.id, self.sni_only));
-        Ok(links)
+        self.signer.apply(account, signer, verification).await
     }
 }

@@ -51,6 +51,69 @@ pub fn lock_shared(path: &Path) -> Result<Lock, Error> {
     take_within(path, lock::PATIENCE, File::try_lock_shared)
 }
 
+/// Removes what killed runs have left in a folder. What cannot be removed stays.
+pub fn sweep(path: &Path) {
+    leftovers::sweep(path);
+}
+
+/// As [`lock`], for a look that is to change nothing: the folder and its lock file are not made. `None` where nobody has
+/// locked the folder before.
+///
+/// # Errors
+/// As [`lock`].
+pub fn lock_existing(path: &Path) -> Result<Option<Lock>, Error> {
+    take_existing(path, File::try_lock)
+}
+
+/// As [`lock_shared`], for a look that is to change nothing, see [`lock_existing`].
+///
+/// # Errors
+/// As [`lock`].
+pub fn lock_shared_existing(path: &Path) -> Result<Option<Lock>, Error> {
+    take_existing(path, File::try_lock_shared)
+}
+
+fn take_existing(folder: &Path, take: lock::TryLock) -> Result<Option<Lock>, Error> {
+    let path = folder.join(".lock");
+    if is_symlink(&path) {
+        return Err(Error::Symlink { path });
+    }
+    match File::open(&path) {
+        Ok(file) => wait(folder, &path, file, lock::PATIENCE, take).map(Some),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(Error::io("open", &path, e)),
+    }
+}
+
+fn wait(
+    folder: &Path,
+    path: &Path,
+    file: File,
+    patience: std::time::Duration,
+    take: lock::TryLock,
+) -> Result<Lock, Error> {
+    match lock::wait(&file, folder, patience, take) {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Busy { path: folder.to_owned() }),
+        Err(e) => Err(Error::io("lock", path, e)),
+    }
+}
+
+/// Whether [`create`] can make the folder, or whether files can be made in the one that is there. Nothing is changed.
+///
+/// # Errors
+/// [`Error::Io`] with what stands in the way.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let there = path.ancestors().find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let there = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Err(Error::io("create", path, io::ErrorKind::NotADirectory.into()));
+    }
+    // A nameless file, or one that is removed at once, is what tells for all kinds of file systems and permissions.
+    let probe = tempfile::tempfile_in(there);
+    probe.map(drop).map_err(|e| Error::io("write in", there, e))
+}
+
 pub(crate) fn take_within(
     folder: &Path,
     patience: std::time::Duration,
@@ -67,14 +130,9 @@ pub(crate) fn take_within(
         .write(true)
         .open(&path)
         .map_err(|e| Error::io("open", &path, e))?;
-    match lock::wait(&file, folder, patience, take) {
-        Ok(()) => {
-            leftovers::sweep(folder);
-            Ok(Lock { _file: file })
-        }
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Busy { path: folder.to_owned() }),
-        Err(e) => Err(Error::io("lock", &path, e)),
-    }
+    let lock = wait(folder, &path, file, patience, take)?;
+    leftovers::sweep(folder);
+    Ok(lock)
 }
 
 fn make(path: &Path) -> Result<(), Error> {

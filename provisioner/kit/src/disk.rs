@@ -173,13 +173,21 @@ impl Disk {
         &self.info
     }
 
+    /// Whether the firmware suits the kit's microcontroller.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTarget`], [`Error::Image`].
+    pub fn check(&self, firmware: &Firmware) -> Result<(), Error> {
+        firmware.check_for(self.info.target.ok_or(Error::UnknownTarget)?)
+    }
+
     /// Programs the microcontroller and waits until the debugger has said how it went and its disk is back.
     ///
     /// # Errors
     /// [`Error::UnknownTarget`], [`Error::Image`] before anything is written; [`Error::Write`], [`Error::Failed`],
     /// [`Error::NoOutcome`].
     pub fn program(&self, firmware: &Firmware) -> Result<(), Error> {
-        firmware.check_for(self.info.target.ok_or(Error::UnknownTarget)?)?;
+        self.check(firmware)?;
         self.copy(IMAGE, &firmware.bytes)?;
         let deadline = Instant::now() + PROGRAMMING;
         // The disk comes back without the copy: it was never a file, but a stream of sectors.
@@ -236,6 +244,11 @@ impl Firmware {
         Ok(Self { path: path.to_owned(), bytes, image })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Bytes of content.
     pub fn size(&self) -> usize {
         self.image.size()
@@ -245,7 +258,7 @@ impl Firmware {
     ///
     /// # Errors
     /// [`Error::Image`].
-    pub fn check_for(&self, target: Target) -> Result<(), Error> {
+    fn check_for(&self, target: Target) -> Result<(), Error> {
         self.image.check_for(target).map_err(|source| Error::Image { path: self.path.clone(), source })
     }
 }

@@ -1,24 +1,28 @@
 //! Many boards from the command line: which, at which station, what is shown meanwhile and at the end.
 
 mod display;
+mod failures;
 mod table;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::{Serialize, Serializer};
 use tokio::task;
 
 use super::context::joined;
+use super::plan::{self, Line, Plan};
 use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output};
 use crate::cli::Error;
 use crate::work::fleet::{self, Fleet};
 use crate::work::label::{self, Labels};
-use crate::work::provision::Report;
-use crate::work::station::{Settings, Station};
+use crate::work::provision::{self, Outcome, Preview, Report};
+use crate::work::station::{Patience, Settings, Station};
 use display::Display;
+use failures::{Failures, Trouble};
 use iot_kit::{Kit, ports};
 
 /// Which boards.
@@ -121,11 +125,75 @@ impl StationOptions {
 /// A board that is done, as programs read it.
 #[derive(Serialize)]
 pub(super) struct Done<'a> {
+    action: &'static str,
     #[serde(flatten)]
-    pub(super) report: &'a Report,
+    report: &'a Report,
     /// Why it has no label.
     #[serde(rename = "label_error", skip_serializing_if = "Option::is_none", serialize_with = "as_cause")]
-    pub(super) label: Option<&'a label::Error>,
+    label: Option<&'a label::Error>,
+    done: bool,
+}
+
+impl<'a> Done<'a> {
+    pub(super) fn new(report: &'a Report, label: Option<&'a label::Error>) -> Self {
+        Self { action: action(report.outcome), report, label, done: true }
+    }
+}
+
+/// What is done about a board that ends so.
+fn action(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Provisioned => "provision",
+        Outcome::Unchanged => "leave",
+    }
+}
+
+/// The line of a plan for one board.
+pub(super) fn line(board: &Preview) -> Line {
+    let Preview { outcome, port, thing_name, certificate_id, endpoint, folder, .. } = board;
+    let name = board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial);
+    let head = match outcome {
+        Outcome::Provisioned => format!("would provision {name} on {port}"),
+        Outcome::Unchanged => format!("already provisioned: {name} on {port}, would be left unchanged"),
+    };
+    let certificate = match certificate_id {
+        Some(id) => format!("{id} (kept)"),
+        None => "a new one".to_owned(),
+    };
+    let text = format!(
+        "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
+         files        {}",
+        folder.display()
+    );
+    Line::new(action(*outcome), text, board)
+}
+
+/// The line for a board that cannot be looked at before its firmware is there.
+pub(super) fn unseen(kit: &Kit) -> Line {
+    let text = format!("would provision the board {kit}, after a look at it once its firmware is there");
+    Line::new("provision", text, &Named::of(kit))
+}
+
+/// A board, by what is known without asking it.
+#[derive(Serialize)]
+struct Named<'a> {
+    port: &'a str,
+    usb_serial: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn of(kit: &'a Kit) -> Self {
+        Self { port: &kit.port, usb_serial: kit.serial.as_deref() }
+    }
+}
+
+/// A board that the plan refuses.
+#[derive(Serialize)]
+struct Refused<'a> {
+    #[serde(flatten)]
+    board: Named<'a>,
+    #[serde(flatten)]
+    trouble: Trouble,
 }
 
 fn as_cause<S: Serializer>(error: &Option<&label::Error>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -140,8 +208,8 @@ pub(super) fn cause(error: &label::Error) -> String {
     }
 }
 
-/// Provisions many boards, shows how it goes, and sums up at the end. Interrupted once it finishes the boards in hand;
-/// twice, it ends.
+/// Provisions many boards, shows how it goes, and sums up at the end. The first interrupt finishes the boards under way;
+/// the second ends the run.
 ///
 /// # Errors
 /// [`fleet::Error`], or [`Error::Boards`] unless every board is done; before the first board, those of the account and the home.
@@ -151,36 +219,81 @@ pub(super) async fn run(
     order: Order,
     station: StationOptions,
 ) -> Result<(), Error> {
-    if context.global.dry_run {
-        match &boards {
-            fleet::Boards::Given(kits) => {
-                kits.iter().for_each(|kit| context.note(format_args!("would provision the board {kit}")));
-            }
-            fleet::Boards::Arriving => context.note("would provision every board that is plugged in"),
-        }
-        return Ok(());
-    }
     // Once for all, and before the first board: what is wrong with the account is told once, and no board is touched.
     let endpoint = {
         let _progress = context.progress("Asking for the endpoint");
         fetch_endpoint(context.clone(), order.endpoint.clone()).await?
     };
+    provision::check_endpoint(&endpoint)?;
     let station = Station::open(&context.home, &context.keys, station.settings(&order))?;
-    let fleet = Fleet::new(station, endpoint);
-    let signals = task::spawn(pass_on_signals(fleet.interrupter()));
-    let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {
-        true => Output::Human,
-        false => Output::Json,
-    });
-    let mut display = Display::new(context.clone(), form, &boards);
-    let work = task::spawn_blocking(move || {
-        let (summary, result) = fleet.run(boards, &mut |event| display.show(event));
-        let failed = display.sum_up(&summary);
-        result.map_err(Error::from).and(failed)
-    });
-    let result = work.await;
-    signals.abort();
-    joined(result)
+    plan::run(context, Batch { boards, station, endpoint, refused: Failures::default() }).await.map(drop)
+}
+
+/// Boards that are provisioned side by side. Each is looked at when its turn comes.
+struct Batch {
+    boards: fleet::Boards,
+    station: Arc<Station>,
+    endpoint: String,
+    refused: Failures,
+}
+
+impl Plan for Batch {
+    type Done = ();
+
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
+        let kits = match &self.boards {
+            fleet::Boards::Given(kits) => kits.clone(),
+            fleet::Boards::Arriving => {
+                context.note("boards that are plugged in later are provisioned when they come");
+                ports::plugged_in()?
+            }
+        };
+        let _progress = context.progress("looking at the boards");
+        let looks = kits.into_iter().map(|kit| {
+            let (station, endpoint) = (Arc::clone(&self.station), self.endpoint.clone());
+            task::spawn_blocking(move || {
+                station.look(&kit, Patience::None, Box::new(|| Ok(endpoint)), &mut |_| {})
+            })
+        });
+        let looks: Vec<_> = looks.collect();
+        let mut lines = Vec::new();
+        for look in looks {
+            let look = joined(look.await);
+            lines.push(match look.preview() {
+                Ok(preview) => line(&preview),
+                Err(error) => {
+                    let trouble = self.refused.add(error);
+                    let text = format!("would fail: {}\n  {trouble}", look.kit());
+                    Line::new("refuse", text, &Refused { board: Named::of(look.kit()), trouble })
+                }
+            });
+            self.refused.all += 1;
+        }
+        Ok(lines)
+    }
+
+    fn refused(self) -> Result<(), Error> {
+        self.refused.verdict()
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { boards, station, endpoint, .. } = self;
+        let fleet = Fleet::new(station, endpoint);
+        let signals = task::spawn(pass_on_signals(fleet.interrupter()));
+        let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {
+            true => Output::Human,
+            false => Output::Json,
+        });
+        let mut display = Display::new(context.clone(), form, &boards);
+        let work = task::spawn_blocking(move || {
+            let (summary, result) = fleet.run(boards, &mut |event| display.show(event));
+            let failed = display.sum_up(&summary);
+            result.map_err(Error::from).and(failed)
+        });
+        let result = work.await;
+        signals.abort();
+        joined(result)
+    }
 }
 
 /// Ctrl-C, and what ends a service.

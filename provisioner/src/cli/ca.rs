@@ -13,12 +13,15 @@ pub(super) mod retired;
 mod rotate;
 
 use super::Context;
+use super::plan::{self, Line, Plan};
 use crate::cli::Error;
 use crate::state::store::Role;
 use crate::state::{authorities, store};
-use crate::work::{create as creation, export};
+use crate::work::create::{self as creation, Action};
+use crate::work::export::Export;
 use device_pki::Certificate;
-use device_pki::key::Uri;
+use device_pki::key::{Passphrase, Uri};
+use durable_files::folder::Lock;
 use iot_account::counted;
 
 /// What to do with the certificate authorities.
@@ -78,33 +81,22 @@ pub struct Names {
 /// Those of [`store`].
 pub async fn run(command: &Command, context: &Context) -> Result<(), Error> {
     match command {
-        Command::Create(names) => create(names, context),
+        Command::Create(names) => create(names, context).await,
         Command::Show => show(context),
         Command::Rotate(arguments) => rotate::run(arguments, context).await,
-        Command::Crl(arguments) => crl::run(arguments, context),
-        Command::Encrypt { new_password_file } => encrypt(new_password_file.as_deref(), context),
-        Command::ExportRoot { folder } => export_root(folder, context),
+        Command::Crl(arguments) => crl::run(arguments, context).await,
+        Command::Encrypt { new_password_file } => encrypt(new_password_file.as_deref(), context).await,
+        Command::ExportRoot { folder } => export_root(folder, context).await,
     }
 }
 
-fn create(names: &Names, context: &Context) -> Result<(), Error> {
+async fn create(names: &Names, context: &Context) -> Result<(), Error> {
     let chain = creation::Names::new(&names.org, names.root_cn.as_deref(), names.signer_cn.as_deref())?;
     if [&names.root_key, &names.signer_key].into_iter().flatten().any(Uri::holds_a_pin) {
         context.note(
             "warning: other users can see a PIN on the command line in the list of processes; \
              use pin-source, MICROCHIP_IOT_PASSPHRASE or the prompt",
         );
-    }
-    let now = OffsetDateTime::now_utc();
-    if context.global.dry_run {
-        let there = store::load(&context.home, &context.keys, now);
-        let what = match (&there, names.force) {
-            (Ok(_), false) => "nothing to do: the certificate authority is there and valid",
-            (Ok(_), true) => "would make a new certificate authority and keep the old one aside",
-            (Err(_), _) => "would make a certificate authority",
-        };
-        context.note(format_args!("{what} ({})", context.home.root().display()));
-        return Ok(());
     }
     let order = creation::Order {
         names: chain,
@@ -113,17 +105,44 @@ fn create(names: &Names, context: &Context) -> Result<(), Error> {
         encrypt: names.encrypt,
         force: names.force,
     };
-    let created = creation::create(&context.home, &context.keys, &order, now)?;
-    for name in &created.set_aside {
-        context.note(format_args!("kept the old file as {name}"));
+    let plan = creation::Plan::make(&context.home, &context.keys, order, OffsetDateTime::now_utc())?;
+    plan::run(context, plan).await.map(drop)
+}
+
+impl Plan for creation::Plan {
+    type Done = ();
+
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
+        let home = context.home.root().display();
+        let steps = self.steps().iter().map(|(action, name)| match action {
+            Action::SetAside => {
+                Line::new("set_aside", format_args!("would rename {name} in {home}"), &Named { name })
+            }
+            Action::Create => Line::new("create", format_args!("would make {name}"), &Named { name }),
+            Action::Leave => Line::new("leave", format_args!("is there: {name}"), &Named { name }),
+        });
+        Ok(steps.collect())
     }
-    let home = context.home.root().display().to_string();
-    let said = match created.made.as_slice() {
-        [] => format!("unchanged: the certificate authority in {home} is valid"),
-        made => format!("made {} in {home}", made.join(", ")),
-    };
-    context.result(said, &Done { home, created });
-    Ok(())
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let created = self.carry_out(&context.home, &context.keys, OffsetDateTime::now_utc())?;
+        for name in &created.set_aside {
+            context.note(format_args!("kept the old file as {name}"));
+        }
+        let home = context.home.root().display().to_string();
+        let (action, text) = match created.made.as_slice() {
+            [] => ("leave", format!("unchanged: the certificate authority in {home} is valid")),
+            made => ("create", format!("made {} in {home}", made.join(", "))),
+        };
+        plan::tell(context, action, text, &Done { home, created });
+        Ok(())
+    }
+}
+
+/// A key or a file, in the line of a plan.
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -135,8 +154,8 @@ struct Done {
 
 /// Encrypts the key files of the home, those of retired signers too: they sign revocation lists. What is encrypted already
 /// gets the new passphrase as well.
-fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Error> {
-    let _lock = context.home.lock()?;
+async fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Error> {
+    let lock = context.home.lock_existing()?;
     let signers = authorities::all(&context.home)?;
     let retired = signers.iter().filter(|signer| !signer.current);
     let mut files: Vec<_> = retired.map(|signer| signer.folder.file(Role::Signer.key_file())).collect();
@@ -148,37 +167,82 @@ fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<(), Er
             "keys in a token or in AWS KMS are protected there",
         ));
     }
-    let in_home =
-        |file: &PathBuf| file.strip_prefix(context.home.root()).unwrap_or(file).display().to_string();
-    let names = files.iter().map(in_home).collect::<Vec<_>>().join(", ");
-    if context.global.dry_run {
-        context.note(format_args!("would encrypt {names}"));
-        return Ok(());
+    // What a wrong passphrase stops, it stops before the first file.
+    for file in &files {
+        context.keys.open(&Uri::File(file.clone()))?;
     }
     let new = new_password_file.map(super::passphrase::first_line).transpose()?;
-    context.keys.encrypt(&files, new)?;
-    context.result(format_args!("encrypted {names}"), &serde_json::json!({ "encrypted": files }));
-    Ok(())
+    plan::run(context, Encrypt { files, new, lock }).await.map(drop)
 }
 
-fn export_root(folder: &Path, context: &Context) -> Result<(), Error> {
-    let _lock = context.home.lock()?;
-    if context.global.dry_run {
-        context.note(format_args!("would move the root's key to {}", folder.display()));
-        return Ok(());
+/// Key files that get a new passphrase.
+struct Encrypt {
+    files: Vec<PathBuf>,
+    new: Option<Passphrase>,
+    lock: Option<Lock>,
+}
+
+#[derive(Serialize)]
+struct KeyFile<'a> {
+    file: &'a Path,
+}
+
+impl Plan for Encrypt {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let line = |file: &PathBuf| {
+            Line::new("encrypt", format_args!("would encrypt {}", file.display()), &KeyFile { file })
+        };
+        Ok(self.files.iter().map(line).collect())
     }
-    let copy = export::copy_root(&context.home, folder)?;
-    context.confirm(&format!(
-        "The root's key has been copied to {} and read back. It will be removed from {}; \
-         without the copy, no signer can be made for this root any more.",
-        copy.key.display(),
-        context.home.root().display(),
-    ))?;
-    export::remove_root(&context.home)?;
-    let said =
-        format!("the root's key is at {} alone; keep a second copy of it elsewhere", copy.key.display());
-    context.result(said, &copy);
-    Ok(())
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let _lock = context.home.locked(self.lock)?;
+        context.keys.encrypt(&self.files, self.new)?;
+        for file in &self.files {
+            plan::tell(context, "encrypt", format_args!("encrypted {}", file.display()), &KeyFile { file });
+        }
+        Ok(())
+    }
+}
+
+/// The root's key, which is taken out of the home.
+struct ExportRoot {
+    export: Export,
+    lock: Option<Lock>,
+}
+
+async fn export_root(folder: &Path, context: &Context) -> Result<(), Error> {
+    let lock = context.home.lock_existing()?;
+    let export = Export::plan(&context.home, folder)?;
+    plan::run(context, ExportRoot { export, lock }).await.map(drop)
+}
+
+impl Plan for ExportRoot {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let text = format!("would move the root's key to {}", self.export.key.display());
+        Ok(vec![Line::new("export", text, &self.export)])
+    }
+
+    fn question(&self) -> Option<String> {
+        Some(format!(
+            "The root's key will be copied to {}, read back, and removed from the home folder. \
+             Without the copy, no signer can be made for this root any more.",
+            self.export.key.display(),
+        ))
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let _lock = context.home.locked(self.lock)?;
+        self.export.carry_out(&context.home)?;
+        let place = self.export.key.display();
+        let text = format!("the root's key is at {place} alone; keep a second copy of it elsewhere");
+        plan::tell(context, "export", text, &self.export);
+        Ok(())
+    }
 }
 
 fn show(context: &Context) -> Result<(), Error> {

@@ -10,12 +10,14 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::next_step::{next_step, remedy};
+use super::plan::{self, Line, Plan};
+use super::setup::SetUp;
 use super::{Context, Error, setup};
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::store;
 use device_pki::{Certificate, Chain};
-use iot_account::Resource;
-use iot_account::doctor::{self, Device, Diagnosis, Finding, Subject, Verdict};
+use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Subject, Verdict};
+use iot_account::{Account, Resource};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -60,12 +62,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     if arguments.repair {
         if let (true, Ok(chain)) = (diagnosis.is_mended_by_setup(), &chain) {
             progress.step("repairing the account");
-            setup::set_up(context, &account, Some(chain), &settings).await?;
+            let plan = SetUp::look(context, account.clone(), Some(chain), &settings).await?;
+            plan::run(context, plan).await?;
         }
-        if !context.global.dry_run {
-            for done in doctor::mend(&account, &diagnosis, device.as_ref()).await? {
-                context.note(format_args!("repaired: {done}"));
-            }
+        let repairs = doctor::repairs(&diagnosis, device.as_ref());
+        let repaired = plan::run(context, Repairs { account: &account, diagnosis: &diagnosis, repairs });
+        if repaired.await?.is_some() {
             progress.step("looking at the account again");
             diagnosis = doctor::examine(&account, &subject).await?;
         }
@@ -79,6 +81,52 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     show(context, &diagnosis, no_chain.as_ref());
     diagnosis.verdict().map_err(iot_account::Error::Doctor)?;
     Ok(())
+}
+
+/// What is repaired besides what `setup` knows.
+struct Repairs<'a> {
+    account: &'a Account,
+    diagnosis: &'a Diagnosis,
+    repairs: Vec<Repair>,
+}
+
+impl Plan for Repairs<'_> {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(self
+            .repairs
+            .iter()
+            .map(|repair| Line::plain(says(repair, false), &Done { repair, done: false }))
+            .collect())
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        for repair in &self.repairs {
+            repair.carry_out(self.account, self.diagnosis).await?;
+            context.result(says(repair, true), &Done { repair, done: true });
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    #[serde(flatten)]
+    repair: &'a Repair,
+    done: bool,
+}
+
+fn says(repair: &Repair, done: bool) -> String {
+    let (would, done) = if done { ("", "repaired") } else { ("would be ", "would repair") };
+    match repair {
+        Repair::ReviveThingType { thing_type } => {
+            format!("{done}: thing type {thing_type} {would}in use again")
+        }
+        Repair::Register { certificate_id } => {
+            format!("{done}: certificate {certificate_id} {would}registered")
+        }
+    }
 }
 
 /// The board or thing that is meant.

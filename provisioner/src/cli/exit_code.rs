@@ -210,7 +210,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
 fn provision(error: &provision::Error) -> ExitCode {
     use provision::Error as E;
     match error {
-        E::Endpoint { .. } => ExitCode::Usage,
+        E::Endpoint { .. } | E::NoChain => ExitCode::Usage,
         E::Store(_) | E::Inconsistent | E::NoSigner { .. } | E::NotValidNow { .. } => ExitCode::Failed,
         E::ReadBack { .. } | E::Factory(_) => ExitCode::Board,
         E::ForeignKey { .. } => ExitCode::Refused,

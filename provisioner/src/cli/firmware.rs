@@ -1,14 +1,19 @@
 //! Firmware and Wi-Fi credentials: provisioning firmware before the certificates, application and credentials after them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use device_pki::key::Passphrase;
+use serde::Serialize;
+use serialport::SerialPort;
 use tokio::task;
 
 use super::context::joined;
+use super::plan::Line;
 use super::{Context, Error, prompt};
+use iot_account::counted;
 use iot_kit::disk::{self, Disk, Firmware};
 use iot_kit::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
 use iot_kit::{Kit, ports};
@@ -119,11 +124,158 @@ fn secret_in(file: &Path) -> Result<String, Error> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
+/// A program for a kit, and the disk that takes it.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    firmware: Firmware,
+    disk: DiskOption,
+}
+
+/// What is programmed into which kit.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct About {
+    pub(super) port: String,
+    usb_serial: Option<String>,
+    file: PathBuf,
+    bytes: usize,
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, usb_serial, file, bytes } = self;
+        let kit = usb_serial.as_ref().unwrap_or(port);
+        write!(f, "{kit} with {} ({})", file.display(), counted(*bytes, "byte"))
+    }
+}
+
+impl Program {
+    /// Whether the kit's disk is there and takes it.
+    fn check(&self, kit: &Kit) -> Result<(), iot_kit::Error> {
+        Ok(self.disk.of(kit)?.check(&self.firmware)?)
+    }
+
+    pub(super) fn about(&self, kit: &Kit) -> About {
+        let (file, bytes) = (self.firmware.path().to_owned(), self.firmware.size());
+        About { port: kit.port.clone(), usb_serial: kit.serial.clone(), file, bytes }
+    }
+
+    pub(super) fn line(&self, kit: &Kit) -> Line {
+        let about = self.about(kit);
+        Line::new("program", format_args!("would program {about}"), &about)
+    }
+
+    /// Programs the kit through its disk, waits until both disk and port are back, and says where the kit is then.
+    ///
+    /// # Errors
+    /// Those of the kit's disk.
+    pub(super) async fn carry_out(self, context: &Context, kit: Kit) -> Result<Kit, Error> {
+        blocking(context, "Programming", move || {
+            self.disk.of(&kit)?.program(&self.firmware)?;
+            ports::wait_for(&kit)
+        })
+        .await
+    }
+}
+
+impl DiskOption {
+    fn of(&self, kit: &Kit) -> Result<Disk, iot_kit::Error> {
+        Ok(Disk::of(kit.serial.as_deref(), self.disk.as_deref())?)
+    }
+
+    /// A program for the kit through this disk.
+    ///
+    /// # Errors
+    /// There is no disk, or the firmware does not suit the kit.
+    pub(super) fn program(&self, firmware: Firmware, kit: &Kit) -> Result<Program, iot_kit::Error> {
+        let program = Program { firmware, disk: self.clone() };
+        program.check(kit)?;
+        Ok(program)
+    }
+
+    /// The way that Wi-Fi credentials take: through the kit's disk where there is one, else by the application's console,
+    /// whose port is opened.
+    ///
+    /// # Errors
+    /// Those of the disk and of the port.
+    pub(super) fn route(&self, kit: &Kit) -> Result<Route, iot_kit::Error> {
+        match self.of(kit) {
+            Ok(disk) => Ok(Route::Disk(disk)),
+            Err(iot_kit::Error::Disk(disk::Error::NoDisk { .. })) => {
+                Ok(Route::Console(ports::open_at(&kit.port, CONSOLE_BAUD_RATE)?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Where credentials are written to.
+pub(super) enum Route {
+    Disk(Disk),
+    Console(Box<dyn SerialPort>),
+}
+
+impl Route {
+    pub(super) fn way(&self) -> Way {
+        match self {
+            Self::Disk(_) => Way::Disk,
+            Self::Console(_) => Way::Console,
+        }
+    }
+
+    /// Gives the application Wi-Fi credentials.
+    ///
+    /// # Errors
+    /// Those of the kit's disk and of the application's console.
+    pub(super) async fn send(
+        self,
+        context: &Context,
+        credentials: Credentials,
+        port: String,
+    ) -> Result<(), Error> {
+        blocking(context, "Setting the Wi-Fi credentials", move || match self {
+            Self::Disk(disk) => Ok(disk.send_wifi(&credentials)?),
+            Self::Console(mut console) => Ok(credentials.send(&mut console, &port)?),
+        })
+        .await
+    }
+}
+
+/// By which way credentials go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Way {
+    /// The kit's disk; the debugger types them into the console, and no answer comes back.
+    Disk,
+    /// The application's console, which confirms them.
+    Console,
+}
+
+/// The Wi-Fi network of a board, and by which way it is set. The passphrase is not in it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Network {
+    pub(super) port: String,
+    pub(super) ssid: String,
+    /// `None` where it is found out on the way.
+    pub(super) way: Option<Way>,
+}
+
+impl Network {
+    pub(super) fn line(&self) -> Line {
+        let Self { port, ssid, way } = self;
+        let way = match way {
+            Some(Way::Disk) => " through the kit's disk",
+            Some(Way::Console) => " by the application's console",
+            None => "",
+        };
+        Line::new("set_wifi", format_args!("would set the Wi-Fi network {ssid} on {port}{way}"), self)
+    }
+}
+
 /// Firmware and credentials to put into a board: read and checked.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    before: Option<Firmware>,
-    after: Option<Firmware>,
+    before: Option<Program>,
+    after: Option<Program>,
     wifi: Option<Credentials>,
     disk: DiskOption,
 }
@@ -146,8 +298,9 @@ impl FirmwareAndWifi {
     /// # Errors
     /// A file cannot be read or is no image; see [`Wifi::credentials`].
     pub(super) fn prepare(&self, context: &Context) -> Result<Prepared, Error> {
-        let read = |path: &Option<PathBuf>| {
-            path.as_deref().map(Firmware::read).transpose().map_err(iot_kit::Error::from)
+        let read = |path: &Option<PathBuf>| -> Result<Option<Program>, iot_kit::Error> {
+            let firmware = path.as_deref().map(Firmware::read).transpose()?;
+            Ok(firmware.map(|firmware| Program { firmware, disk: self.disk.clone() }))
         };
         Ok(Prepared {
             before: read(&self.provision_firmware)?,
@@ -175,18 +328,27 @@ impl Prepared {
         }
     }
 
-    /// Whether both images fit the kit; known only with its disk.
+    /// Whether the kit's disk takes both programs.
     ///
     /// # Errors
-    /// There is no disk, or an image does not suit the kit.
+    /// There is no disk, or a program does not suit the kit.
     pub(super) fn check_for(&self, kit: &Kit) -> Result<(), Error> {
-        for firmware in self.before.iter().chain(&self.after) {
-            let disk = self.disk.of(kit)?;
-            if let Some(target) = disk.info().target {
-                firmware.check_for(target).map_err(iot_kit::Error::from)?;
-            }
-        }
-        Ok(())
+        Ok(self.before.iter().chain(&self.after).try_for_each(|program| program.check(kit))?)
+    }
+
+    /// Whether the firmware that answers is put in first.
+    pub(super) fn is_programmed_before(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// The lines before and after the certificates'.
+    pub(super) fn lines(&self, kit: &Kit) -> (Option<Line>, Vec<Line>) {
+        let line = |program: &Program| program.line(kit);
+        let wifi = self.wifi.as_ref().map(|credentials| {
+            let (port, ssid) = (kit.port.clone(), credentials.ssid().to_owned());
+            Network { port, ssid, way: None }.line()
+        });
+        (self.before.as_ref().map(line), self.after.as_ref().map(line).into_iter().chain(wifi).collect())
     }
 
     /// Puts the provisioning firmware in, if one is given, and says where the kit is then.
@@ -195,9 +357,9 @@ impl Prepared {
     /// Those of the kit's disk.
     pub(super) async fn before(&self, context: &Context, kit: Kit) -> Result<Kit, Error> {
         let kit = match &self.before {
-            Some(firmware) => {
+            Some(program) => {
                 self.announce(context, 1, "Provisioning firmware");
-                self.disk.clone().program(context, firmware.clone(), kit).await?
+                program.clone().carry_out(context, kit).await?
             }
             None => kit,
         };
@@ -211,71 +373,19 @@ impl Prepared {
     /// Those of the kit's disk and of the application's console.
     pub(super) async fn after(&self, context: &Context, mut kit: Kit) -> Result<(), Error> {
         let mut step = 1 + usize::from(self.before.is_some());
-        if let Some(firmware) = &self.after {
+        if let Some(program) = &self.after {
             step += 1;
             self.announce(context, step, "Application");
-            kit = self.disk.clone().program(context, firmware.clone(), kit).await?;
+            kit = program.clone().carry_out(context, kit).await?;
         }
         if let Some(credentials) = &self.wifi {
             step += 1;
             self.announce(context, step, "Wi-Fi");
-            self.disk.clone().send_wifi(context, credentials.clone(), kit).await?;
+            let route = self.disk.route(&kit)?;
+            route.send(context, credentials.clone(), kit.port).await?;
         }
         Ok(())
     }
-}
-
-impl DiskOption {
-    fn of(&self, kit: &Kit) -> Result<Disk, iot_kit::Error> {
-        Ok(Disk::of(kit.serial.as_deref(), self.disk.as_deref())?)
-    }
-
-    /// Programs the kit through its disk, waits until both disk and port are back, and says where the kit is then.
-    ///
-    /// # Errors
-    /// Those of the kit's disk.
-    pub(super) async fn program(self, context: &Context, firmware: Firmware, kit: Kit) -> Result<Kit, Error> {
-        blocking(context, "Programming", move || {
-            self.of(&kit)?.program(&firmware)?;
-            ports::wait_for(&kit)
-        })
-        .await
-    }
-
-    /// Gives the application Wi-Fi credentials: through the kit's disk where there is one, else by its console.
-    ///
-    /// # Errors
-    /// Those of the kit's disk and of the application's console.
-    pub(super) async fn send_wifi(
-        self,
-        context: &Context,
-        credentials: Credentials,
-        kit: Kit,
-    ) -> Result<Way, Error> {
-        blocking(context, "Setting the Wi-Fi credentials", move || match self.of(&kit) {
-            Ok(disk) => {
-                disk.send_wifi(&credentials)?;
-                Ok(Way::Disk)
-            }
-            Err(iot_kit::Error::Disk(disk::Error::NoDisk { .. })) => {
-                let mut console = ports::open_at(&kit.port, CONSOLE_BAUD_RATE)?;
-                credentials.send(&mut console, &kit.port)?;
-                Ok(Way::Console)
-            }
-            Err(error) => Err(error),
-        })
-        .await
-    }
-}
-
-/// By which way credentials went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Way {
-    /// The kit's disk; the debugger types them into the console, and no answer comes back.
-    Disk,
-    /// The application's console, which confirmed them.
-    Console,
 }
 
 /// Work with a kit, which blocks; `what` is shown if it takes long.

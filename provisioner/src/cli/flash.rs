@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::firmware::DiskOption;
+use super::firmware::{DiskOption, Program};
+use super::plan::{self, Line, Plan};
 use super::{Context, provision::Choice};
 use crate::cli::Error;
-use iot_account::counted;
+use iot_kit::Kit;
 use iot_kit::disk::Firmware;
 
 /// Arguments of `flash`.
@@ -30,26 +30,27 @@ pub struct Arguments {
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let firmware = Firmware::read(&arguments.file).map_err(iot_kit::Error::from)?;
     let kit = arguments.choice.kit(context)?;
-    if context.global.dry_run {
-        context.note(format_args!("would put {} into {kit}", arguments.file.display()));
-        return Ok(());
-    }
-    let bytes = firmware.size();
-    let kit = arguments.disk.program(context, firmware, kit).await?;
-    let done = Done { port: kit.port, usb_serial: kit.serial, file: arguments.file, bytes };
-    let Done { file, bytes, .. } = &done;
-    let kit = done.usb_serial.as_ref().unwrap_or(&done.port);
-    context.result(
-        format_args!("programmed {kit} with {} ({})", file.display(), counted(*bytes, "byte")),
-        &done,
-    );
-    Ok(())
+    let flash = Flash { program: arguments.disk.program(firmware, &kit)?, kit };
+    plan::run(context, flash).await.map(drop)
 }
 
-#[derive(Serialize)]
-struct Done {
-    port: String,
-    usb_serial: Option<String>,
-    file: PathBuf,
-    bytes: usize,
+struct Flash {
+    program: Program,
+    kit: Kit,
+}
+
+impl Plan for Flash {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(vec![self.program.line(&self.kit)])
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { program, kit } = self;
+        let mut about = program.about(&kit);
+        about.port = program.carry_out(context, kit).await?.port;
+        plan::tell(context, "program", format_args!("programmed {about}"), &about);
+        Ok(())
+    }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
+use super::plan;
 use super::provision::Order;
+use super::setup::{SetUp, SetUpMar};
 use super::{Context, Error, batch, firmware, provision, setup};
 use crate::state::{self, store};
 use crate::work::create;
@@ -152,60 +154,54 @@ fn is_single_dash(text: &str) -> bool {
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     let method = flags.check()?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
+    let options = batch::StationOptions::default();
     if method == Method::Sandbox {
         let prepared = flags.extras.prepare(context)?;
-        let order = provision::sandbox(context, None, flags.force, flags.lock_slots)?;
-        let (kit, station) = (choice.kit(context)?, batch::StationOptions::default());
-        return provision::all_steps(context, kit, order, station, &prepared).await;
+        let order = provision::sandbox(None, flags.force, flags.lock_slots);
+        let kit = choice.kit(context)?;
+        return provision::all_steps(context, kit, order, options, prepared).await;
     }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
     let prepared = flags.extras.prepare(context)?;
     let account = context.account().await?;
-    let kit = (!context.global.dry_run).then(|| choice.kit(context)).transpose()?;
-    if let Some(kit) = &kit {
-        prepared.check_for(kit)?;
-    }
-    let chain = chain(context)?;
+    let kit = choice.kit(context)?;
+    prepared.check_for(&kit)?;
+    let chain = chain(context).await?;
     if let Some(chain) = &chain {
         super::ca::retired::notice(context, chain.signer(), OffsetDateTime::now_utc());
     }
+    let has_chain = chain.is_some();
     let (endpoint, register) = match method {
         Method::Mar => {
-            let endpoint = setup::set_up_mar(context, &account, &flags.account).await?;
+            let plan = SetUpMar::look(account, &flags.account).await?;
+            let endpoint = plan.endpoint.clone();
+            plan::run(context, plan).await?;
             (endpoint, Some(Box::new(flags.account.registration()?)))
         }
-        _ => (setup::set_up(context, &account, chain.as_ref(), &settings).await?, None),
+        _ => {
+            let plan = SetUp::look(context, account, chain.as_ref(), &settings).await?;
+            let endpoint = plan.endpoint();
+            plan::run(context, plan).await?;
+            (endpoint, None)
+        }
     };
-    match kit {
-        Some(kit) => {
-            let (origin, endpoint, force) = (Origin::Chain(()), Some(endpoint), flags.force);
-            let order = Order { method, origin, endpoint, force, register };
-            provision::all_steps(context, kit, order, batch::StationOptions::default(), &prepared).await
-        }
-        None => {
-            context.note("would provision the board that is plugged in");
-            Ok(())
-        }
-    }
+    let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
+    let order = Order { method, origin, endpoint: Some(endpoint), force: flags.force, register };
+    provision::all_steps(context, kit, order, options, prepared).await
 }
 
-/// The certificate authority, made if there is none yet; `None` in a dry run that would make one.
-fn chain(context: &Context) -> Result<Option<Chain>, Error> {
+/// The certificate authority, made if there is none yet. `None` where it is not made because only plans are shown.
+async fn chain(context: &Context) -> Result<Option<Chain>, Error> {
     let now = OffsetDateTime::now_utc();
     match store::load(&context.home, &context.keys, now) {
-        Err(state::Error::Missing { folder }) if context.global.dry_run => {
-            context.note(format_args!("would make a certificate authority in {}", folder.display()));
-            Ok(None)
-        }
-        Err(state::Error::Missing { .. } | state::Error::Incomplete { .. }) if !context.global.dry_run => {
+        Err(state::Error::Missing { .. } | state::Error::Incomplete { .. }) => {
             let names = create::Names::new(create::DEFAULT_ORGANISATION, None, None)?;
-            let order = create::Order::new(names);
-            let created = create::create(&context.home, &context.keys, &order, now)?;
-            let folder = context.home.root().display();
-            context
-                .note(format_args!("made a certificate authority in {folder}: {}", created.made.join(", ")));
-            Ok(Some(store::load(&context.home, &context.keys, now)?))
+            let plan = create::Plan::make(&context.home, &context.keys, create::Order::new(names), now)?;
+            match plan::run(context, plan).await? {
+                Some(()) => Ok(Some(store::load(&context.home, &context.keys, now)?)),
+                None => Ok(None),
+            }
         }
         found => Ok(Some(found?)),
     }

@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jitr::registration::Settings as Registration;
 use time::OffsetDateTime;
-use tokio::task;
 
+mod one_board;
+
+use self::one_board::OneBoard;
 use super::batch::StationOptions;
-use super::context::joined;
 use super::firmware::{self, Prepared};
-use super::{Context, batch, register, setup};
+use super::plan::{self, Line, Plan};
+use super::{Context, batch, setup};
 use crate::cli::Error;
 use crate::state::home::Home;
 use crate::state::store;
+use crate::work::create;
 use crate::work::provision::{self, Method, Origin, Outcome, Report, Request, SignedElsewhere, Step};
-use crate::work::station::{Attempt, Patience, Station};
-use crate::work::{self, create};
 use device_pki::Certificate;
 use iot_kit::{Kit, Session, ports};
 
@@ -108,13 +109,13 @@ pub(super) struct Order {
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.csr_only {
-        return request(context, &arguments.boards.single(context)?, arguments.org);
+        return request(context, &arguments.boards.single(context)?, arguments.org).await;
     }
     let prepared = arguments.extras.prepare(context)?;
     let order = arguments.order(context)?;
     let Arguments { boards, station, .. } = arguments;
     match (boards.are_many(), &order.origin) {
-        (false, _) => all_steps(context, boards.single(context)?, order, station, &prepared).await,
+        (false, _) => all_steps(context, boards.single(context)?, order, station, prepared).await,
         (true, Origin::Elsewhere(_)) => Err(batch::one_only()),
         (true, _) if order.register.is_some() => Err(Error::usage(
             "-m mar takes one board",
@@ -137,16 +138,10 @@ pub(super) async fn all_steps(
     kit: Kit,
     order: Order,
     station: StationOptions,
-    prepared: &Prepared,
+    prepared: Prepared,
 ) -> Result<(), Error> {
-    if context.global.dry_run {
-        context.note(format_args!("would provision the board {kit}"));
-        return Ok(());
-    }
-    prepared.check_for(&kit)?;
-    let kit = prepared.before(context, kit).await?;
-    one(context, kit.clone(), order, station).await?;
-    prepared.after(context, kit).await
+    let board = OneBoard::look(context, kit, order, station, prepared).await?;
+    plan::run(context, board).await.map(drop)
 }
 
 impl Arguments {
@@ -163,7 +158,7 @@ impl Arguments {
                 ));
             }
             (Method::Sandbox, None) => {
-                return sandbox(context, self.endpoint.clone(), self.force, self.lock_slots);
+                return Ok(sandbox(self.endpoint.clone(), self.force, self.lock_slots));
             }
             _ if self.lock_slots => {
                 return Err(Error::usage(
@@ -198,24 +193,10 @@ impl Arguments {
 }
 
 /// The order for the vendor's public account: no AWS account of the user's is asked for anything.
-///
-/// # Errors
-/// Slots are to be locked and the user does not say yes to that.
-pub(super) fn sandbox(
-    context: &Context,
-    endpoint: Option<String>,
-    force: bool,
-    lock_slots: bool,
-) -> Result<Order, Error> {
-    if lock_slots && !context.global.dry_run {
-        context.confirm(
-            "Slots 10, 11 and 12 of the secure element will be locked. This is for ever: \
-             nothing and nobody can unlock them.",
-        )?;
-    }
+pub(super) fn sandbox(endpoint: Option<String>, force: bool, lock_slots: bool) -> Order {
     let endpoint = Some(endpoint.unwrap_or_else(|| iot_account::SANDBOX_ENDPOINT.to_owned()));
     let origin = Origin::Factory { lock_slots };
-    Ok(Order { method: Method::Sandbox, origin, endpoint, force, register: None })
+    Order { method: Method::Sandbox, origin, endpoint, force, register: None }
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.
@@ -243,11 +224,7 @@ fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<S
 }
 
 /// `--csr-only`: has the board sign a request and says where it is.
-fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result<(), Error> {
-    if context.global.dry_run {
-        context.note(format_args!("would have the board {kit} sign a request"));
-        return Ok(());
-    }
+async fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result<(), Error> {
     let own = || -> Result<Option<String>, Error> {
         let signer = durable_files::read(&context.home.file(store::SIGNER_CERTIFICATE))?;
         Ok(signer
@@ -259,43 +236,22 @@ fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result
         None => own()?.unwrap_or_else(|| create::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
-    let request = provision::request(&mut session, kit, &organisation, &context.home)?;
-    context.show(&request);
-    Ok(())
+    let request = Request::sign(&mut session, kit, &organisation, &context.home)?;
+    plan::run(context, request).await.map(drop)
 }
 
-/// Provisions a board and prints what was done. Without an endpoint the account's is fetched meanwhile.
-///
-/// # Errors
-/// As [`run`].
-async fn one(context: &Context, kit: Kit, order: Order, station: StationOptions) -> Result<(), Error> {
-    let settings = station.settings(&order);
-    let register = order.register;
-    let fetch = task::spawn(fetch_endpoint(context.clone(), order.endpoint));
-    let runtime = tokio::runtime::Handle::current();
-    let progress = context.progress("Provisioning");
-    let context_of_thread = context.clone();
-    let work = task::spawn_blocking(move || {
-        let endpoint = move || -> Result<String, work::Error> { Ok(joined(runtime.block_on(fetch))?) };
-        let station = Station::open(&context_of_thread.home, &context_of_thread.keys, settings)?;
-        Ok(station.attempt(&kit, Patience::None, Box::new(endpoint), &mut |step| {
-            if let Step::Identified(serial) = &step {
-                let text = format!("board {kit}, secure element {serial}");
-                progress.aside(|| context_of_thread.note(text));
-            }
-            progress.step(says(&step));
-        }))
-    });
-    let attempt: Result<Attempt, work::Error> = joined(work.await);
-    let Attempt { result, label, .. } = attempt?;
-    let report = result?;
-    if let Some(error) = &label {
-        context.note(format_args!("the board is done, but {}", batch::cause(error)));
+impl Plan for Request {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let text = format!("would keep a request of the board {} in {}", self.board(), self.file.display());
+        Ok(vec![Line::new("request", text, &self)])
     }
-    context.result(&report, &batch::Done { report: &report, label: label.as_ref() });
-    match register {
-        Some(registration) => register::board(context, &report.folder, *registration).await,
-        None => Ok(()),
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        self.keep(&context.home)?;
+        plan::tell(context, "request", &self, &self);
+        Ok(())
     }
 }
 
@@ -352,8 +308,7 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let board = self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial);
-        writeln!(f, "{board} on {} signed a request", self.port)?;
+        writeln!(f, "{} on {} signed a request", self.board(), self.port)?;
         writeln!(f, "  thing        {}", self.thing_name)?;
         writeln!(f, "  request      {}", self.file.display())?;
         write!(f, "  next         have it signed, then: provisioner provision --certificate FILE")

@@ -1,5 +1,6 @@
 //! `register`: certificates that are on disk, put into the account and registered (multi-account registration).
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -9,13 +10,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings;
-use jitr::thing_name::ThingNameSource;
+use jitr::thing_name::{ThingName, ThingNameSource};
+use serde::Serialize;
 
-use super::{Context, Error};
+use super::plan::{self, Line, Plan};
+use super::{Context, Error, setup};
 use crate::state::board::CERTIFICATE;
 use iot_account::Outcome;
-use iot_account::register::{self, Candidate, Journal, Quota, Registrar, Row};
-use iot_account::setup::{self, Action};
+use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
+use iot_account::setup::{Action, Link, defaults};
 
 mod results;
 mod sources;
@@ -98,7 +101,7 @@ impl Options {
     /// A policy document that is missing or is none.
     pub(super) fn settings(&self) -> Result<Settings, Error> {
         let names = (self.policy.as_ref(), self.thing_type.as_ref());
-        let mut settings = setup::defaults()?.with_names(names.0, names.1);
+        let mut settings = defaults()?.with_names(names.0, names.1);
         if let Some(path) = &self.policy_document {
             let Some(bytes) = durable_files::read(path)? else {
                 return Err(Error::usage(
@@ -127,49 +130,143 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let account = context.account().await?;
     let registrar = Registrar::new(&account, settings.clone(), &arguments.quota);
-    let total = candidates.len() + unusable.len();
     let scope = account.scope().await?;
-    let dry = context.global.dry_run;
-    for link in registrar.prepare(&scope, dry).await.map_err(iot_account::Error::Register)? {
-        if link.action == Action::Create || !link.details.is_empty() {
-            context.note(link.line(!dry));
+    let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+    let results = arguments.result.clone();
+    Results::check(&results)?;
+    let (target, again) = (register::target(&scope, &settings), arguments.again);
+    let plan = Register { registrar, found, candidates, unusable, target, again, results, refused: 0 };
+    plan::run(context, plan).await.map(drop)
+}
+
+/// Certificates to be registered.
+struct Register {
+    registrar: Registrar,
+    found: Prerequisites,
+    candidates: Vec<Candidate>,
+    /// Files without a certificate that can be registered.
+    unusable: Vec<Row>,
+    target: String,
+    again: bool,
+    results: Vec<PathBuf>,
+    /// Refusals among the lines.
+    refused: usize,
+}
+
+/// The line of a plan for one certificate.
+#[derive(Serialize)]
+struct Planned<'a> {
+    source: &'a str,
+    certificate_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thing_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl Planned<'_> {
+    fn line(&self) -> Line {
+        let Self { source, thing_name, reason, .. } = self;
+        match (reason, thing_name) {
+            (Some(reason), _) => Line::new("refuse", format_args!("would refuse   {source}: {reason}"), self),
+            (None, thing) => {
+                let text = format!("would register {source} as {}", thing.unwrap_or_default());
+                Line::new("register", text, self)
+            }
         }
     }
-    if dry {
-        return dry_run(context, &registrar, candidates, &unusable);
+}
+
+impl Register {
+    /// The links that are created, or of which there is something to say.
+    fn notable(&self) -> impl Iterator<Item = &Link> {
+        self.found.links.iter().filter(|link| link.action == Action::Create || !link.details.is_empty())
     }
-    context.home.create()?;
-    let mut results = Results::create(&arguments.result)?;
-    let target = register::target(&scope, &settings);
-    let mut journal =
-        Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
-    if arguments.again {
-        journal.forget();
-    }
-    let bar = bar(total);
-    let mut failure = None;
-    let mut tell = |row: &Row| {
-        bar.inc(1);
-        if let Err(error) = results.add(row) {
-            failure.get_or_insert(error);
+
+    fn incomplete(failed: usize, total: usize) -> Result<(), Error> {
+        match failed {
+            0 => Ok(()),
+            _ => Err(iot_account::Error::Register(register::Error::Incomplete { failed, total }).into()),
         }
-        bar.suspend(|| context.result(line(row), row));
-    };
-    unusable.iter().for_each(&mut tell);
-    let registered = registrar.register(candidates, &mut journal, &mut tell).await;
-    bar.finish_and_clear();
-    if let Some(error) = failure {
-        return Err(error.into());
     }
-    let failed = match registered {
-        Ok(()) => 0,
-        Err(register::Error::Incomplete { failed, .. }) => failed,
-        Err(error) => return Err(iot_account::Error::Register(error).into()),
-    } + unusable.len();
-    context.note(format_args!("registered: {} of {}", total - failed, counted(total, "certificate")));
-    match failed {
-        0 => Ok(()),
-        _ => Err(iot_account::Error::Register(register::Error::Incomplete { failed, total }).into()),
+
+    fn total(&self) -> usize {
+        self.candidates.len() + self.unusable.len()
+    }
+}
+
+impl Plan for Register {
+    type Done = ();
+
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
+        let before = match self.again {
+            true => HashMap::new(),
+            false => Journal::peek(&context.home.file(JOURNAL), &self.target)
+                .map_err(iot_account::Error::Register)?,
+        };
+        let mut lines: Vec<Line> = self.notable().map(setup::line).collect();
+        let progress = context.progress("looking at the certificates");
+        for (count, Candidate { source, certificate }) in self.candidates.iter().enumerate() {
+            progress.step(format!("looking at the certificates: {count} of {}", self.candidates.len()));
+            let certificate_id = certificate.facts().fingerprint.as_str();
+            if let Some(thing_name) = before.get(certificate_id) {
+                let (thing_name, reason) = (Some(thing_name.as_str()), None);
+                let about = Planned { source, certificate_id, thing_name, reason };
+                lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
+                continue;
+            }
+            let obstacle = self.registrar.obstacle(certificate).await?;
+            self.refused += usize::from(obstacle.is_some());
+            let name = self.registrar.thing_name(certificate).ok();
+            let (thing_name, reason) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
+            lines.push(Planned { source, certificate_id, thing_name, reason }.line());
+        }
+        for Row { source, certificate_id, reason, .. } in &self.unusable {
+            self.refused += 1;
+            let reason = Some(reason.as_str());
+            lines.push(Planned { source, certificate_id, thing_name: None, reason }.line());
+        }
+        Ok(lines)
+    }
+
+    fn refused(self) -> Result<(), Error> {
+        Self::incomplete(self.refused, self.total())
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        self.registrar.prepare(&self.found).await.map_err(iot_account::Error::Register)?;
+        self.notable().for_each(|link| context.note(link.line(true)));
+        let total = self.total();
+        let Self { registrar, candidates, unusable, target, again, results, .. } = self;
+        context.home.create()?;
+        let mut results = Results::create(&results)?;
+        let mut journal =
+            Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
+        if again {
+            journal.forget();
+        }
+        let bar = bar(total);
+        let mut failure = None;
+        let mut tell = |row: &Row| {
+            bar.inc(1);
+            if let Err(error) = results.add(row) {
+                failure.get_or_insert(error);
+            }
+            bar.suspend(|| tell(context, row));
+        };
+        unusable.iter().for_each(&mut tell);
+        let registered = registrar.register(candidates, &mut journal, &mut tell).await;
+        bar.finish_and_clear();
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        let failed = match registered {
+            Ok(()) => 0,
+            Err(register::Error::Incomplete { failed, .. }) => failed,
+            Err(error) => return Err(iot_account::Error::Register(error).into()),
+        } + unusable.len();
+        context.note(format_args!("registered: {} of {}", total - failed, counted(total, "certificate")));
+        Self::incomplete(failed, total)
     }
 }
 
@@ -181,39 +278,26 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     let account = context.account().await?;
     let scope = account.scope().await?;
     let registrar = Registrar::new(&account, settings.clone(), &[]);
-    registrar.prepare(&scope, false).await.map_err(iot_account::Error::Register)?;
+    let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+    registrar.prepare(&found).await.map_err(iot_account::Error::Register)?;
     let target = register::target(&scope, &settings);
     let mut journal =
         Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
     // One board is quickly looked at again, and the account may have changed since.
     journal.forget();
     let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[])?;
-    let registered = registrar.register(candidates, &mut journal, |row| context.result(line(row), row)).await;
+    let registered = registrar.register(candidates, &mut journal, |row| tell(context, row)).await;
     Ok(registered.map_err(iot_account::Error::Register)?)
 }
 
-/// Says which certificates would be registered as which thing.
-fn dry_run(
-    context: &Context,
-    registrar: &Registrar,
-    candidates: Vec<Candidate>,
-    unusable: &[Row],
-) -> Result<(), Error> {
-    for Candidate { source, certificate } in candidates {
-        let id = &certificate.facts().fingerprint;
-        match registrar.thing_name(&certificate) {
-            Ok(thing) => context.result(
-                format_args!("would register {source} as {thing}"),
-                &serde_json::json!({"source": source, "certificate_id": id, "thing_name": thing.as_str(), "outcome": "would_register"}),
-            ),
-            Err(error) => context.result(
-                format_args!("would refuse   {source}: {error}"),
-                &serde_json::json!({"source": source, "certificate_id": id, "outcome": "would_refuse", "reason": error.to_string()}),
-            ),
-        }
+/// Tells how it ended for one certificate.
+fn tell(context: &Context, row: &Row) {
+    match row.outcome {
+        Outcome::Registered | Outcome::Repaired => plan::tell(context, "register", line(row), row),
+        Outcome::DoneBefore => plan::tell(context, "leave", line(row), row),
+        Outcome::Refused => plan::tell_undone(context, "refuse", line(row), row),
+        Outcome::Failed => plan::tell_undone(context, "register", line(row), row),
     }
-    unusable.iter().for_each(|row| context.result(line(row), row));
-    Ok(())
 }
 
 fn line(row: &Row) -> String {

@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jitr::event::is_certificate_id;
+use jitr::scope::Scope;
+use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use super::context::Progress;
+use super::plan::{self, Line, Plan};
 use super::{Context, Error};
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
-use iot_account::replay::{self, Filter, Job, Route, Row};
-use iot_account::{Account, Outcome, setup};
+use iot_account::replay::{self, Filter, Job, Planned, Route, Row};
+use iot_account::{Account, Outcome, Queue, setup};
 
 /// Events a second unless the user says another: half of what the account's default quotas allow, so that boards that
 /// connect meanwhile are registered, too.
@@ -60,95 +64,161 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let recorded = arguments.events.as_deref().map(read).transpose()?;
     let account = context.account().await?;
     let function = arguments.function.as_deref().unwrap_or(setup::FUNCTION);
+    let rate = arguments.rate;
+    let route = match arguments.local {
+        true => Route::local(&account, function).await?,
+        false => Route::Function(function.to_owned()),
+    };
     if let Some(queue) = &arguments.queue {
-        return run_queue(arguments, context, &account, function, queue.as_deref()).await;
+        let progress = context.progress("looking into the queue");
+        let queue = replay::queue(&account, function, queue.as_deref()).await?;
+        let waiting = queue.depth(&account).await?;
+        let scope = account.scope().await?;
+        let plan = ReplayQueue { account, scope, route, rate, queue, waiting, progress };
+        return plan::run(context, plan).await.map(drop);
     }
     let progress = context.progress("looking for certificates that wait");
     let scope = account.scope().await?;
-    let filter = Filter { ca: arguments.ca.clone(), age: arguments.age, ids: arguments.ids.clone() };
-    let jobs = match recorded {
-        Some(jobs) => jobs,
-        None => {
-            let pending = replay::pending(&account, &filter, OffsetDateTime::now_utc()).await?;
-            if context.global.dry_run {
-                for found in &pending {
-                    let since =
-                        found.since.map_or_else(String::new, |since| format!(" since {}", rfc3339(since)));
-                    context.result(
-                        format_args!("would send the event of {}{since}", found.certificate_id),
-                        &serde_json::json!({
-                            "certificate_id": found.certificate_id,
-                            "since": found.since.map(rfc3339),
-                            "outcome": "would_send",
-                        }),
-                    );
-                }
+    let named = || arguments.ids.iter().map(|id| Job::Certificate(id.clone())).collect();
+    let jobs: Option<Vec<Job>> = recorded.or_else(|| (!arguments.ids.is_empty()).then(named));
+    let planned = match jobs {
+        Some(jobs) => {
+            let mut planned = Vec::new();
+            for job in &jobs {
+                planned.push(Planned::Looked(replay::look(&account, &scope, job).await?));
             }
-            pending.into_iter().map(|found| Job::Certificate(found.certificate_id)).collect()
+            planned
+        }
+        None => {
+            let filter = Filter { ca: arguments.ca.clone(), age: arguments.age };
+            let pending = replay::pending(&account, &filter, OffsetDateTime::now_utc()).await?;
+            pending.into_iter().map(Planned::Waiting).collect()
         }
     };
-    if jobs.is_empty() {
+    if planned.is_empty() {
         context.note("no certificate waits for its registration");
         return Ok(());
     }
-    if context.global.dry_run {
-        context.note(format_args!("would send {}", counted(jobs.len(), "event")));
-        return Ok(());
-    }
-    let route = route(arguments, &account, function).await?;
-    let mut count = 0;
-    replay::replay(&account, &scope, &route, &jobs, arguments.rate, |row| {
-        count += 1;
-        progress.step(format!("{count} of {}", counted(jobs.len(), "event")));
-        context.result(line(row), row);
-    })
-    .await?;
-    Ok(())
+    plan::run(context, Replay { account, scope, route, rate, planned, progress }).await.map(drop)
 }
 
-async fn route(
-    arguments: &Arguments,
-    account: &Account,
-    function: &str,
-) -> Result<Route, iot_account::Error> {
-    match arguments.local {
-        true => Route::local(account, function).await,
-        false => Ok(Route::Function(function.to_owned())),
+/// Events to be sent.
+struct Replay {
+    account: Account,
+    scope: Scope,
+    route: Route,
+    rate: f64,
+    planned: Vec<Planned>,
+    progress: Progress,
+}
+
+/// The line of a plan for one certificate.
+#[derive(Serialize)]
+struct About<'a> {
+    certificate_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+impl Plan for Replay {
+    type Done = ();
+
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
+        self.route.check(&self.account).await?;
+        let lines = self.planned.iter().map(|planned| {
+            let (certificate_id, since) = match planned {
+                Planned::Looked(Err(row)) => {
+                    let reason = row.reason.as_deref().unwrap_or_default();
+                    let text = format!("would refuse {}: {reason}", row.certificate_id);
+                    return Line::new("refuse", text, row);
+                }
+                Planned::Looked(Ok(ready)) => (ready.certificate_id(), None),
+                Planned::Waiting(pending) => (pending.certificate_id.as_str(), pending.since.map(rfc3339)),
+            };
+            let waited = since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
+            let text = format!("would send the event of {certificate_id}{waited}");
+            Line::new("send", text, &About { certificate_id, since })
+        });
+        context.note(format_args!("would send {}", counted(self.planned.len() - self.refusals(), "event")));
+        Ok(lines.collect())
+    }
+
+    fn refused(self) -> Result<(), Error> {
+        Ok(replay::all_good(self.refusals(), self.planned.len())?)
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { account, scope, route, rate, planned, progress } = self;
+        let (mut count, all) = (0, counted(planned.len(), "event"));
+        let done = |row: &Row| {
+            count += 1;
+            progress.step(format!("{count} of {all}"));
+            tell(context, row);
+        };
+        Ok(replay::replay(&account, &scope, &route, planned, rate, done).await?)
     }
 }
 
-/// Works a queue of failed events off.
-async fn run_queue(
-    arguments: &Arguments,
-    context: &Context,
-    account: &Account,
-    function: &str,
-    queue: Option<&str>,
-) -> Result<(), Error> {
-    let progress = context.progress("looking into the queue");
-    let queue = replay::queue(account, function, queue).await?;
-    let waiting = queue.depth(account).await?;
-    if context.global.dry_run {
-        context.result(
-            format_args!("would send the events in queue {} (about {waiting})", queue.name),
-            &serde_json::json!({"queue": queue.name, "events": waiting, "outcome": "would_send"}),
-        );
-        return Ok(());
+impl Replay {
+    fn refusals(&self) -> usize {
+        self.planned.iter().filter(|planned| matches!(planned, Planned::Looked(Err(_)))).count()
     }
-    let scope = account.scope().await?;
-    let route = route(arguments, account, function).await?;
-    let mut count = 0;
-    replay::replay_queue(account, &scope, &route, &queue, arguments.rate, |row| {
-        count += 1;
-        progress.step(format!("{count} of about {}", counted(waiting, "event")));
-        context.result(line(row), row);
-    })
-    .await?;
-    drop(progress);
-    if count == 0 {
-        context.note(format_args!("no event waits in queue {}", queue.name));
+}
+
+/// A queue of failed events to be worked off.
+struct ReplayQueue {
+    account: Account,
+    scope: Scope,
+    route: Route,
+    rate: f64,
+    queue: Queue,
+    waiting: u64,
+    progress: Progress,
+}
+
+#[derive(Serialize)]
+struct Waiting<'a> {
+    queue: &'a str,
+    /// About so many.
+    events: u64,
+}
+
+impl Plan for ReplayQueue {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        self.route.check(&self.account).await?;
+        let (queue, events) = (self.queue.name.as_str(), self.waiting);
+        let text = format!("would send the events in queue {queue} (about {events})");
+        Ok(vec![Line::new("send", text, &Waiting { queue, events })])
     }
-    Ok(())
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { account, scope, route, rate, queue, waiting, progress } = self;
+        let mut count = 0;
+        let done = |row: &Row| {
+            count += 1;
+            progress.step(format!("{count} of about {}", counted(waiting, "event")));
+            tell(context, row);
+        };
+        replay::replay_queue(&account, &scope, &route, &queue, rate, done).await?;
+        drop(progress);
+        if count == 0 {
+            context.note(format_args!("no event waits in queue {}", queue.name));
+        }
+        Ok(())
+    }
+}
+
+/// Tells how it ended for one event.
+fn tell(context: &Context, row: &Row) {
+    match row.outcome {
+        Outcome::Refused => plan::tell_undone(context, "refuse", line(row), row),
+        Outcome::Failed => plan::tell_undone(context, "send", line(row), row),
+        Outcome::Registered | Outcome::Repaired | Outcome::DoneBefore => {
+            plan::tell(context, "send", line(row), row);
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<Job>, Error> {

@@ -1,7 +1,6 @@
 //! `revoke`: a device certificate is revoked; in a file of its own, a signer CA.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::Path;
 
 use clap::Args;
@@ -12,6 +11,7 @@ use time::OffsetDateTime;
 mod signer;
 
 use super::Context;
+use super::plan::{self, Line, Plan};
 use crate::cli::Error;
 use crate::state::audit;
 use crate::state::authorities::{self, Authority};
@@ -21,6 +21,7 @@ use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::revocation::Reason;
 use device_pki::{Certificate, Chain};
+use durable_files::folder::Lock;
 use iot_account::Account;
 use iot_account::revoke::{self as account_revoke, Device, SignerState, certificates_of};
 
@@ -74,8 +75,8 @@ fn reasons() -> impl TypedValueParser<Value = Reason> {
         .map(|name| Reason::ALL.into_iter().find(|reason| reason.name() == name).unwrap_or_default())
 }
 
-/// What is to be done about one device.
-struct Plan {
+/// What is to be done about one certificate.
+struct Target {
     device: Device,
     /// The signer that issued it, and its key, if it is in this home and can sign lists.
     signer: Option<(Authority, Chain)>,
@@ -87,38 +88,61 @@ struct Plan {
     keep_thing: bool,
 }
 
+/// What is done in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum InAccount {
+    /// It is REVOKED already.
+    Leave,
+    /// It becomes REVOKED.
+    Revoke,
+    /// The account does not know it: it is registered as REVOKED.
+    RegisterAsRevoked,
+    /// The account does not know it, and it cannot be registered.
+    Unknown,
+}
+
+/// What is done about the signer's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum OnList {
+    /// It is on the list already.
+    Leave,
+    /// It is put on the list.
+    Add,
+    /// The signer's key is not in this home.
+    None,
+}
+
 /// One line of the plan, or of what was done.
 #[derive(Serialize)]
 struct Row<'a> {
     certificate_id: &'a str,
     /// What the account has.
     status: Option<&'a str>,
-    /// `revoke`, `register_as_revoked`, `leave`, or `unknown` where it cannot be registered.
-    account: &'static str,
+    account: InAccount,
     /// Things that it is detached from.
     detached: &'a [String],
-    /// `add`, `leave`, or `none` where the signer's key is not in this home.
-    list: &'static str,
+    list: OnList,
     signer: Option<&'a str>,
     reason: Reason,
-    done: bool,
 }
 
-impl Plan {
-    fn account(&self) -> &'static str {
+impl Target {
+    fn in_account(&self) -> InAccount {
         match (&self.device.status, &self.register_with) {
-            (Some(_), _) if self.device.is_revoked() => "leave",
-            (Some(_), _) => "revoke",
-            (None, Some(_)) => "register_as_revoked",
-            (None, None) => "unknown",
+            (Some(_), _) if self.device.is_revoked() => InAccount::Leave,
+            (Some(_), _) => InAccount::Revoke,
+            (None, Some(_)) => InAccount::RegisterAsRevoked,
+            (None, None) => InAccount::Unknown,
         }
     }
 
-    fn list(&self) -> &'static str {
+    fn on_list(&self) -> OnList {
         match (&self.signer, &self.serial_number) {
-            (Some(_), _) if self.is_listed => "leave",
-            (Some(_), Some(_)) => "add",
-            _ => "none",
+            (Some(_), _) if self.is_listed => OnList::Leave,
+            (Some(_), Some(_)) => OnList::Add,
+            _ => OnList::None,
         }
     }
 
@@ -126,86 +150,114 @@ impl Plan {
         if self.keep_thing { &[] } else { &self.device.things }
     }
 
-    fn row(&self, reason: Reason, done: bool) -> Row<'_> {
+    fn row(&self, reason: Reason) -> Row<'_> {
         Row {
             certificate_id: &self.device.certificate_id,
             status: self.device.status.as_deref(),
-            account: self.account(),
+            account: self.in_account(),
             detached: self.detached(),
-            list: self.list(),
+            list: self.on_list(),
             signer: self.signer.as_ref().map(|(authority, _)| authority.key_id()),
             reason,
-            done,
         }
     }
 
     /// Whether there is nothing left to do.
     fn is_done(&self) -> bool {
-        self.account() != "revoke"
-            && self.account() != "register_as_revoked"
-            && self.list() != "add"
+        matches!(self.in_account(), InAccount::Leave | InAccount::Unknown)
+            && self.on_list() != OnList::Add
             && self.detached().is_empty()
+    }
+
+    fn action(&self) -> &'static str {
+        if self.is_done() { "leave" } else { "revoke" }
     }
 }
 
-impl fmt::Display for Row<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let would = if self.done { "" } else { "would be " };
+impl Row<'_> {
+    fn text(&self, done: bool) -> String {
+        let would = if done { "" } else { "would be " };
         let status = self.status.unwrap_or("not in the account");
-        write!(f, "certificate {}", self.certificate_id)?;
-        match self.account {
-            "revoke" => write!(f, "\n  account  {status}, {would}REVOKED")?,
-            "register_as_revoked" => write!(f, "\n  account  {status}, {would}registered as REVOKED")?,
-            "leave" => write!(f, "\n  account  REVOKED already")?,
-            _ => write!(f, "\n  account  {status}")?,
-        }
-        for thing in self.detached {
-            write!(f, "\n  thing    {would}detached from {thing}")?;
-        }
+        let account = match self.account {
+            InAccount::Revoke => format!("{status}, {would}REVOKED"),
+            InAccount::RegisterAsRevoked => format!("{status}, {would}registered as REVOKED"),
+            InAccount::Leave => "REVOKED already".to_owned(),
+            InAccount::Unknown => status.to_owned(),
+        };
+        let things: String =
+            self.detached.iter().map(|thing| format!("\n  thing    {would}detached from {thing}")).collect();
         let signer = self.signer.and_then(|signer| signer.get(..8)).unwrap_or_default();
-        match self.list {
-            "add" => write!(f, "\n  list     {would}put on the list of the signer {signer}"),
-            "leave" => write!(f, "\n  list     on the list of the signer {signer} already"),
-            _ => write!(f, "\n  list     none: its signer, or the signer's key, is not in this home folder"),
-        }
+        let list = match self.list {
+            OnList::Add => format!("{would}put on the list of the signer {signer}"),
+            OnList::Leave => format!("on the list of the signer {signer} already"),
+            OnList::None => "none: its signer, or the signer's key, is not in this home folder".to_owned(),
+        };
+        format!("certificate {}\n  account  {account}{things}\n  list     {list}", self.certificate_id)
     }
 }
 
 async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) -> Result<(), Error> {
     let account = if arguments.list_only { None } else { Some(context.account().await?) };
-    let _use = if context.home.root().is_dir() { Some(context.home.lock_shared()?) } else { None };
-    let plans = plan(arguments, name, context, account.as_ref()).await?;
-    let show = |plan: &Plan, done| context.show(&plan.row(arguments.reason, done));
-    if plans.iter().all(Plan::is_done) {
-        plans.iter().for_each(|plan| show(plan, true));
-        context.note("nothing to do: it is revoked already");
-        return Ok(());
+    let lock = context.home.lock_shared_existing()?;
+    let targets = targets(arguments, name, context, account.as_ref()).await?;
+    plan::run(context, Revoke { targets, account, reason: arguments.reason, _lock: lock }).await.map(drop)
+}
+
+/// Certificates to be revoked.
+struct Revoke {
+    targets: Vec<Target>,
+    account: Option<Account>,
+    reason: Reason,
+    _lock: Option<Lock>,
+}
+
+impl Revoke {
+    fn is_done(&self) -> bool {
+        self.targets.iter().all(Target::is_done)
     }
-    if context.global.dry_run {
-        plans.iter().for_each(|plan| show(plan, false));
-        return Ok(());
+}
+
+impl Plan for Revoke {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let line = |target: &Target| {
+            let row = target.row(self.reason);
+            Line::new(target.action(), row.text(false), &row)
+        };
+        Ok(self.targets.iter().map(line).collect())
     }
-    if !context.global.yes {
-        plans.iter().for_each(|plan| context.note(plan.row(arguments.reason, false)));
-        context.confirm("A revoked certificate is not let in again; the board needs a new one.")?;
+
+    fn question(&self) -> Option<String> {
+        let question = "A revoked certificate is not let in again; the board needs a new one.";
+        (!self.is_done()).then(|| question.to_owned())
     }
-    for plan in &plans {
-        if let Some(account) = &account {
-            // What stops the device comes first.
-            plan.device.revoke(account, plan.register_with.as_deref()).await?;
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        if self.is_done() {
+            context.note("nothing to do: it is revoked already");
         }
-        enter(arguments, context, plan)?;
-        if let (Some(account), false) = (&account, plan.keep_thing) {
-            plan.device.detach(account).await?;
+        for target in &self.targets {
+            if let Some(account) = &self.account {
+                // What stops the device comes first.
+                target.device.revoke(account, target.register_with.as_deref()).await?;
+            }
+            if !target.is_done() {
+                enter(self.reason, context, target)?;
+            }
+            if let (Some(account), false) = (&self.account, target.keep_thing) {
+                target.device.detach(account).await?;
+            }
+            let row = target.row(self.reason);
+            plan::tell(context, target.action(), row.text(true), &row);
         }
-        show(plan, true);
+        Ok(())
     }
-    Ok(())
 }
 
 /// Notes the revocation, and writes the signer's list.
-fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), Error> {
-    let (Some((authority, chain)), Some(serial_number)) = (&plan.signer, &plan.serial_number) else {
+fn enter(reason: Reason, context: &Context, target: &Target) -> Result<(), Error> {
+    let (Some((authority, chain)), Some(serial_number)) = (&target.signer, &target.serial_number) else {
         return Ok(());
     };
     let now = OffsetDateTime::now_utc();
@@ -215,8 +267,8 @@ fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), Er
         records.add(&Revocation {
             when: state::now(),
             serial_number: serial_number.clone(),
-            certificate_id: plan.device.certificate_id.clone(),
-            reason: arguments.reason,
+            certificate_id: target.device.certificate_id.clone(),
+            reason,
         })?;
     }
     let folder = crl::folder(&context.home);
@@ -225,17 +277,17 @@ fn enter(arguments: &Arguments, context: &Context, plan: &Plan) -> Result<(), Er
 }
 
 /// Looks at everything that the name means, and opens the keys that are needed.
-async fn plan(
+async fn targets(
     arguments: &Arguments,
     name: &str,
     context: &Context,
     account: Option<&Account>,
-) -> Result<Vec<Plan>, Error> {
+) -> Result<Vec<Target>, Error> {
     let now = OffsetDateTime::now_utc();
     let authorities = authorities::all(&context.home)?;
     let disk = inventory::on_disk(&context.home)?;
     let log = audit::Log::of(&context.home).entries()?;
-    let mut plans = Vec::new();
+    let mut targets = Vec::new();
     for (certificate_id, certificate) in candidates(name, &disk, account).await? {
         let device = match account {
             Some(account) => Device::look(account, &certificate_id, certificate).await?,
@@ -278,9 +330,9 @@ async fn plan(
             _ => false,
         };
         let keep_thing = arguments.keep_thing;
-        plans.push(Plan { device, signer, serial_number, register_with, is_listed: listed, keep_thing });
+        targets.push(Target { device, signer, serial_number, register_with, is_listed: listed, keep_thing });
     }
-    Ok(plans)
+    Ok(targets)
 }
 
 /// The signer with its key, opened, so that whatever the key needs is asked before anything is done. A signer that has

@@ -1,5 +1,6 @@
 //! `setup`: the account, made ready for boards to register by themselves.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -9,13 +10,15 @@ use jitr::scope::{Arn, Scope};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::context::Progress;
+use super::plan::{self, Line, Plan};
 use super::{Context, Error};
 use crate::state::home::Home;
-use crate::state::store;
+use crate::state::{self, store};
 use device_pki::Chain;
 use iot_account::Account;
-use iot_account::register::Registrar;
-use iot_account::setup::{self, Link, Package, Plan, Settings, SignerCa};
+use iot_account::register::{Prerequisites, Registrar};
+use iot_account::setup::{self, Link, Package, Settings, SignerCa};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -119,9 +122,17 @@ struct Place<'a> {
     endpoint: &'a str,
 }
 
-fn show_place(context: &Context, Scope { account, region, .. }: &Scope, endpoint: &str) {
-    let line = format!("account {account} in {region}: boards connect to {endpoint}");
-    context.result(line, &Place { account, region, endpoint });
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, region, endpoint } = self;
+        write!(f, "account {account} in {region}: boards connect to {endpoint}")
+    }
+}
+
+impl<'a> Place<'a> {
+    fn of(Scope { account, region, .. }: &'a Scope, endpoint: &'a str) -> Self {
+        Self { account, region, endpoint }
+    }
 }
 
 /// One link of the plan, and whether it was carried out.
@@ -132,72 +143,130 @@ struct Outcome<'a> {
     done: bool,
 }
 
+/// The line of a plan for a link.
+pub(super) fn line(link: &Link) -> Line {
+    Line::plain(link.line(false), &Outcome { link, done: false })
+}
+
+/// Tells what was done about a link.
+fn tell(context: &Context, link: &Link) {
+    context.result(link.line(true), &Outcome { link, done: true });
+}
+
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     if arguments.method == Method::Mar {
         let account = context.account().await?;
-        set_up_mar(context, &account, &arguments.options).await?;
-        return Ok(());
+        let plan = SetUpMar::look(account, &arguments.options).await?;
+        return plan::run(context, plan).await.map(drop);
     }
     let settings = arguments.options.settings()?;
     let account = context.account().await?;
     let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
-    set_up(context, &account, Some(&chain), &settings).await?;
-    Ok(())
+    let plan = SetUp::look(context, account, Some(&chain), &settings).await?;
+    plan::run(context, plan).await.map(drop)
 }
 
-/// Makes what certificates get in multi-account registration: there is no function, no rule and no CA in the account.
-/// Returns the endpoint that boards connect to.
-///
-/// # Errors
-/// Flags that have no meaning here; what the calls end in.
-pub(super) async fn set_up_mar(
-    context: &Context,
-    account: &Account,
-    options: &Options,
-) -> Result<String, Error> {
-    if options.is_for_jitr() {
-        return Err(Error::usage(
-            "function, role, rule and CA are for just-in-time registration; multi-account registration has none",
-            "leave --lambda-zip, --function, --role-arn, --rule-name and --sni-only out, or give --method jitr",
-        ));
-    }
-    let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(account))?;
-    show_place(context, &scope, &endpoint);
-    let registrar = Registrar::new(account, options.registration()?, &[]);
-    let dry_run = context.global.dry_run;
-    for link in registrar.prepare(&scope, dry_run).await.map_err(iot_account::Error::Register)? {
-        context.result(link.line(!dry_run), &Outcome { link: &link, done: !dry_run });
-    }
-    Ok(endpoint)
+/// What certificates get in multi-account registration: there is no function, no rule and no CA in the account.
+pub(super) struct SetUpMar {
+    registrar: Registrar,
+    found: Prerequisites,
+    scope: Scope,
+    /// Host that boards connect to.
+    pub(super) endpoint: String,
 }
 
-/// Makes the plan, shows it, and carries it out unless this is a dry run. Returns the endpoint that boards connect to.
-///
-/// `chain` may be missing in a dry run only; without one nothing is carried out.
-pub(super) async fn set_up(
-    context: &Context,
-    account: &Account,
-    chain: Option<&Chain>,
-    settings: &Settings,
-) -> Result<String, Error> {
-    let progress = context.progress("looking at the account");
-    let signer =
-        chain.map(|chain| SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() });
-    let plan = Plan::make(account, signer.as_ref(), settings).await?;
-    show_place(context, &plan.scope, &plan.endpoint);
-    let show = |link: &Link, done| context.result(link.line(done), &Outcome { link, done });
-    match (chain, &signer) {
-        (Some(chain), Some(signer)) if !context.global.dry_run => {
-            progress.step("setting the account up");
-            let verification = match plan.needs_verification() {
-                true => Some(verification_certificate(account, chain, &context.home).await?),
-                false => None,
-            };
-            plan.apply(account, signer, verification.as_deref(), |link| show(&link, true)).await?;
+impl SetUpMar {
+    /// Looks at the account.
+    ///
+    /// # Errors
+    /// Flags that have no meaning here; what the calls end in.
+    pub(super) async fn look(account: Account, options: &Options) -> Result<Self, Error> {
+        if options.is_for_jitr() {
+            return Err(Error::usage(
+                "function, role, rule and CA are for just-in-time registration; multi-account registration has none",
+                "leave --lambda-zip, --function, --role-arn, --rule-name and --sni-only out, or give --method jitr",
+            ));
         }
-        _ => plan.links().iter().for_each(|link| show(link, false)),
+        let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(&account))?;
+        let registrar = Registrar::new(&account, options.registration()?, &[]);
+        let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+        Ok(Self { registrar, found, scope, endpoint })
     }
-    Ok(plan.endpoint)
+}
+
+impl Plan for SetUpMar {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let place = Place::of(&self.scope, &self.endpoint);
+        Ok([Line::plain(&place, &place)].into_iter().chain(self.found.links.iter().map(line)).collect())
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        context.show(&Place::of(&self.scope, &self.endpoint));
+        self.registrar.prepare(&self.found).await.map_err(iot_account::Error::Register)?;
+        self.found.links.iter().for_each(|link| tell(context, link));
+        Ok(())
+    }
+}
+
+/// The account, made ready for just-in-time registration.
+pub(super) struct SetUp<'a> {
+    account: Account,
+    /// `None` where it is made before the plan is carried out.
+    chain: Option<&'a Chain>,
+    plan: setup::Plan,
+    progress: Progress,
+}
+
+impl<'a> SetUp<'a> {
+    /// Looks at the account. Without a chain, this is the plan for one that is not made yet.
+    ///
+    /// # Errors
+    /// As [`setup::Plan::make`].
+    pub(super) async fn look(
+        context: &Context,
+        account: Account,
+        chain: Option<&'a Chain>,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        let progress = context.progress("looking at the account");
+        let plan = setup::Plan::make(&account, chain.map(signer_ca).as_ref(), settings).await?;
+        Ok(Self { account, chain, plan, progress })
+    }
+
+    /// Host that boards connect to.
+    pub(super) fn endpoint(&self) -> String {
+        self.plan.endpoint.clone()
+    }
+}
+
+impl Plan for SetUp<'_> {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let place = Place::of(&self.plan.scope, &self.plan.endpoint);
+        Ok([Line::plain(&place, &place)].into_iter().chain(self.plan.links().iter().map(line)).collect())
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { account, chain, plan, progress } = self;
+        context.show(&Place::of(&plan.scope, &plan.endpoint));
+        let Some(chain) = chain else {
+            return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
+        };
+        progress.step("setting the account up");
+        let verification = match plan.needs_verification() {
+            true => Some(verification_certificate(&account, chain, &context.home).await?),
+            false => None,
+        };
+        let (signer, verification) = (signer_ca(chain), verification.as_deref());
+        Ok(plan.apply(&account, &signer, verification, |link| tell(context, &link)).await?)
+    }
+}
+
+fn signer_ca(chain: &Chain) -> SignerCa<'_> {
+    SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() }
 }
 
 /// The certificate that proves to AWS that the signer's key is here, PEM; kept in the folder `home`, too.

@@ -5,11 +5,12 @@ use jitr::scope::Scope;
 use serde::Serialize;
 
 use super::Context;
+use super::plan::{self, Line, Plan};
 use super::register::JOURNAL;
 use crate::cli::Error;
-use iot_account::Resource;
 use iot_account::register::Journal;
-use iot_account::teardown::{Item, Keep, Outcome, Plan};
+use iot_account::teardown::{self, Item, Keep, Outcome};
+use iot_account::{Account, Resource};
 
 /// Arguments of `teardown`.
 #[derive(Debug, Args)]
@@ -32,55 +33,79 @@ pub struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct Ended<'a> {
     #[serde(flatten)]
     item: &'a Item,
     #[serde(flatten)]
-    outcome: Option<&'a Outcome>,
-    done: bool,
+    outcome: &'a Outcome,
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let account = context.account().await?;
-    let progress = context.progress("looking for what was made");
     let keep = Keep { devices: arguments.keep_devices, cas: arguments.keep_ca };
-    let plan = Plan::make(&account, context.home.root(), keep).await?;
-    drop(progress);
-    let place = format!("account {} in {}", plan.scope.account, plan.scope.region);
+    let plan = {
+        let _progress = context.progress("looking for what was made");
+        teardown::Plan::make(&account, context.home.root(), keep).await?
+    };
     if plan.is_empty() {
-        context.note(format_args!("{place}: nothing here was made by this tool"));
+        context.note(format_args!("{}: nothing here was made by this tool", place(&plan.scope)));
         return Ok(());
     }
-    if context.global.dry_run {
-        plan.items().for_each(|item| {
-            context
-                .result(line("would be removed", item, item.note), &Row { item, outcome: None, done: false });
+    plan::run(context, TearDown { account, plan }).await.map(drop)
+}
+
+fn place(scope: &Scope) -> String {
+    format!("account {} in {}", scope.account, scope.region)
+}
+
+struct TearDown {
+    account: Account,
+    plan: teardown::Plan,
+}
+
+impl Plan for TearDown {
+    type Done = ();
+
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
+        context.note(format_args!("{}:", place(&self.plan.scope)));
+        let items = self.plan.items();
+        Ok(items.map(|item| Line::new("remove", line("would be removed", item, item.note), item)).collect())
+    }
+
+    fn question(&self) -> Option<String> {
+        Some("All this will be removed from the account.".to_owned())
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { account, plan } = self;
+        let progress = context.progress("removing");
+        let mut removed = Vec::new();
+        let applied = plan.apply(&account, context.home.root(), |item, outcome| {
+            if item.kind == Resource::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
+                removed.push(item.name.clone());
+            }
+            progress.step(format!("removing {} {}", item.kind, item.name));
+            tell(context, item, outcome);
         });
-        return Ok(());
+        let applied = applied.await;
+        forget(context, &plan.scope, &removed)?;
+        Ok(applied?)
     }
-    if !context.global.yes {
-        context.note(format_args!("{place}:"));
-        plan.items().for_each(|item| context.note(line("would be removed", item, item.note)));
-        context.confirm("All this will be removed from the account.")?;
-    }
-    let progress = context.progress("removing");
-    let mut removed = Vec::new();
-    let applied = plan.apply(&account, context.home.root(), |item, outcome| {
-        if item.kind == Resource::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
-            removed.push(item.name.clone());
+}
+
+/// Tells what became of an entry.
+fn tell(context: &Context, item: &Item, outcome: &Outcome) {
+    let about = Ended { item, outcome };
+    match outcome {
+        Outcome::Removed => plan::tell(context, "remove", line("removed", item, None), &about),
+        Outcome::Gone => plan::tell(context, "remove", line("gone already", item, None), &about),
+        Outcome::Kept(reason) => {
+            plan::tell_undone(context, "leave", line("left as it is", item, Some(reason)), &about);
         }
-        progress.step(format!("removing {} {}", item.kind, item.name));
-        let (verb, reason) = match outcome {
-            Outcome::Removed => ("removed", None),
-            Outcome::Gone => ("gone already", None),
-            Outcome::Kept(reason) => ("left as it is", Some(reason.as_str())),
-            Outcome::Waiting(reason) => ("has to wait", Some(reason.as_str())),
-        };
-        context.result(line(verb, item, reason), &Row { item, outcome: Some(outcome), done: true });
-    });
-    let applied = applied.await;
-    forget(context, &plan.scope, &removed)?;
-    Ok(applied?)
+        Outcome::Waiting(reason) => {
+            plan::tell_undone(context, "remove", line("has to wait", item, Some(reason)), &about);
+        }
+    }
 }
 
 /// Has `register` know that certificates are not registered any more.

@@ -1,11 +1,12 @@
 //! `wifi`: gives the application on a board the name and the passphrase of a Wi-Fi network.
 
 use clap::Args;
-use serde::Serialize;
 
-use super::firmware::{DiskOption, Way, Wifi};
+use super::firmware::{DiskOption, Network, Route, Way, Wifi};
+use super::plan::{self, Line, Plan};
 use super::{Context, provision::Choice};
 use crate::cli::Error;
+use iot_kit::wifi::Credentials;
 
 /// Arguments of `wifi`. The passphrase comes from a file, from the environment or from a prompt.
 #[derive(Debug, Args)]
@@ -28,25 +29,34 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
         return Err(Error::usage("no network is named", "name it with --ssid NAME"));
     };
     let kit = arguments.choice.kit(context)?;
-    let ssid = credentials.ssid().to_owned();
-    if context.global.dry_run {
-        context.note(format_args!("would set the network {ssid} on {kit}"));
-        return Ok(());
-    }
-    let port = kit.port.clone();
-    let way = arguments.disk.send_wifi(context, credentials, kit).await?;
-    let how = match way {
-        Way::Disk => "handed to the kit's disk",
-        Way::Console => "confirmed by the application",
-    };
-    let said = format!("Wi-Fi network {ssid} on {port}: {how}");
-    context.result(said, &Done { port, ssid, way });
-    Ok(())
+    let route = arguments.disk.route(&kit)?;
+    let (port, ssid) = (kit.port, credentials.ssid().to_owned());
+    let network = Network { port, ssid, way: Some(route.way()) };
+    plan::run(context, SetWifi { network, credentials, route }).await.map(drop)
 }
 
-#[derive(Serialize)]
-struct Done {
-    port: String,
-    ssid: String,
-    way: Way,
+struct SetWifi {
+    network: Network,
+    credentials: Credentials,
+    route: Route,
+}
+
+impl Plan for SetWifi {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(vec![self.network.line()])
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { network, credentials, route } = self;
+        let how = match route.way() {
+            Way::Disk => "handed to the kit's disk",
+            Way::Console => "confirmed by the application",
+        };
+        route.send(context, credentials, network.port.clone()).await?;
+        let text = format!("Wi-Fi network {} on {}: {how}", network.ssid, network.port);
+        plan::tell(context, "set_wifi", text, &network);
+        Ok(())
+    }
 }

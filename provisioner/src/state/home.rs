@@ -31,24 +31,26 @@ impl Home {
         self.root.join(name)
     }
 
-    /// The folder of one board, named by its USB serial number, or by its ECC serial where it has none.
-    pub fn board(&self, serial: &str) -> PathBuf {
-        self.root.join(serial)
-    }
-
-    /// Makes the folder of one board, see [`Home::board`], and the home above it.
+    /// The folder of one board, named by its USB serial number, or by its secure element's where it has none.
     ///
     /// # Errors
-    /// [`Error::FolderName`] for a name that would lead out of the home; [`Error::File`].
-    pub fn create_board(&self, serial: &str) -> Result<PathBuf, Error> {
+    /// [`Error::FolderName`] for a name that would lead out of the home.
+    pub fn board(&self, serial: &str) -> Result<PathBuf, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if serial.is_empty() || serial.len() > 64 || serial.starts_with('.') || !serial.chars().all(plain) {
             return Err(Error::FolderName { name: serial.to_owned() });
         }
+        Ok(self.root.join(serial))
+    }
+
+    /// Makes a folder in the home, see [`Home::board`], and the home above it. Removes what killed runs have left.
+    ///
+    /// # Errors
+    /// [`durable_files::Error::Io`].
+    pub fn create_inside(&self, folder: &Path) -> Result<(), durable_files::Error> {
         self.create()?;
-        let folder = self.board(serial);
-        folder::create_inside(&folder)?;
-        Ok(folder)
+        folder::sweep(&self.root);
+        folder::create_inside(folder)
     }
 
     /// Makes the home folder, for its owner alone (0700), and closes one that others could enter.
@@ -74,6 +76,31 @@ impl Home {
     pub fn lock_shared(&self) -> Result<Lock, durable_files::Error> {
         folder::lock_shared(&self.root)
     }
+
+    /// As [`Home::lock`], for a look that changes nothing. `None` where nothing in the home was locked before.
+    ///
+    /// # Errors
+    /// As [`folder::lock`].
+    pub fn lock_existing(&self) -> Result<Option<Lock>, durable_files::Error> {
+        folder::lock_existing(&self.root)
+    }
+
+    /// The lock that a look has taken, or else a new one: to carry out what was looked at.
+    ///
+    /// # Errors
+    /// As [`folder::lock`].
+    pub fn locked(&self, lock: Option<Lock>) -> Result<Lock, durable_files::Error> {
+        folder::sweep(&self.root);
+        lock.map_or_else(|| self.lock(), Ok)
+    }
+
+    /// As [`Home::lock_shared`], for a look that changes nothing. `None` where nothing in the home was locked before.
+    ///
+    /// # Errors
+    /// As [`folder::lock`].
+    pub fn lock_shared_existing(&self) -> Result<Option<Lock>, durable_files::Error> {
+        folder::lock_shared_existing(&self.root)
+    }
 }
 
 #[cfg(test)]
@@ -85,8 +112,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("home"));
         for name in ["", "..", "../x", "a/b", ".hidden", "a\\b", "a\nb"] {
-            assert!(matches!(home.create_board(name), Err(Error::FolderName { .. })), "{name:?}");
+            assert!(matches!(home.board(name), Err(Error::FolderName { .. })), "{name:?}");
         }
-        assert!(home.create_board("MCHP3261021800001234").unwrap().is_dir());
+        let board = home.board("MCHP3261021800001234").unwrap();
+        home.create_inside(&board).unwrap();
+        assert!(board.is_dir());
     }
 }

@@ -99,8 +99,8 @@ pub struct SignerRevocation {
 /// [`Error::SignerRevoked`], [`Error::Rotating`], [`Error::Missing`], [`Error::Incomplete`], [`device_pki::Error::Malformed`], [`device_pki::key::Error`], whatever [`Chain::new`]
 /// finds; [`durable_files::Error::Exposed`] for a key that others can read.
 pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
-    // The lock keeps other runs from changing the signer. Without a signer there is no lock: it would create the folder.
-    let _lock = if exists(home, SIGNER_CERTIFICATE) { Some(home.lock_shared()?) } else { None };
+    // Nobody changes the signer meanwhile. Nothing is made for the sake of a lock.
+    let _lock = home.lock_shared_existing()?;
     current(home, keys, now)
 }
 

@@ -4,6 +4,7 @@ use device_pki::Issuer;
 use device_pki::key::{Keys, Uri};
 use device_pki::{Chain, Purpose, Signer, certificate, profile};
 use durable_files::Access;
+use durable_files::folder::{self, Lock};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -46,7 +47,7 @@ impl Names {
     }
 }
 
-/// What [`create`] did.
+/// What [`Plan::carry_out`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Created {
     /// Files that were made, in order. Empty if a valid chain was there already.
@@ -94,33 +95,131 @@ pub(super) struct KeyOrder<'a> {
     pub(super) encrypt: bool,
 }
 
-/// Makes root and signer CA, or finishes what an interrupted run began. A chain that is there and valid stays as it is.
-/// With `force` everything is made anew, and the old files keep their bytes under a name with the time.
-///
-/// # Errors
-/// Whatever is wrong with a chain that is there ([`Chain::new`]); [`crate::state::Error::Incomplete`] where files are missing that
-/// an interrupted run would have left; [`AuthorityError::OtherKey`], [`AuthorityError::NotEncrypted`] where what is there is not what
-/// is ordered; [`durable_files::Error`], [`device_pki::key::Error`].
-pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> Result<Created, Error> {
-    let _lock = home.lock()?;
-    let mut created = Created::default();
-    if order.force {
+/// What becomes of a key or a file of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It keeps its bytes under a name with the time.
+    SetAside,
+    /// It is made.
+    Create,
+    /// It is there and used.
+    Leave,
+}
+
+/// What is to be made, and what is there. Making the plan changes nothing.
+#[derive(Debug)]
+pub struct Plan {
+    order: Order,
+    /// The files that are there.
+    there: Vec<&'static str>,
+    /// In the order in which they are made: keys by their URI, certificates by their file.
+    steps: Vec<(Action, String)>,
+    /// `None` where there is no home folder yet.
+    lock: Option<Lock>,
+}
+
+impl Plan {
+    /// Looks at what is there: a valid chain stays as it is, and what an interrupted run began is finished. With `force`
+    /// everything is made anew. Keys that are there already are opened.
+    ///
+    /// # Errors
+    /// Whatever is wrong with a chain that is there ([`Chain::new`]); [`crate::state::Error::Incomplete`] where files are missing
+    /// that an interrupted run would have left; [`AuthorityError::OtherKey`], [`AuthorityError::NotEncrypted`] where what is there is
+    /// not what is ordered; [`durable_files::Error`], [`device_pki::key::Error`].
+    pub fn make(home: &Home, keys: &Keys, order: Order, now: OffsetDateTime) -> Result<Self, Error> {
+        let lock = home.lock_existing()?;
         // Last made, first aside: if this is interrupted, what remains is still a beginning.
-        let stamp = now
-            .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
-            .unwrap_or_else(|_| now.unix_timestamp().to_string());
-        for file in FILES.iter().rev().filter(|f| exists(home, f)) {
-            let aside = durable_files::set_aside(&home.file(file), &stamp)?;
-            created.set_aside.extend(aside.file_name().map(|n| n.to_string_lossy().into_owned()));
+        let there = files(home);
+        let set_aside = there.iter().filter(|_| order.force);
+        let mut steps: Vec<_> = set_aside.map(|file| (Action::SetAside, (*file).to_owned())).collect();
+        let stays = |file: &str| !order.force && exists(home, file);
+        if !order.force {
+            check_there(home, keys, &order, now)?;
         }
-        keys.close();
+        if !stays(SIGNER_CERTIFICATE) {
+            folder::check_writable(home.root())?;
+        }
+        for role in [Role::Root, Role::Signer] {
+            let usual = Uri::File(home.file(role.key_file()));
+            let place = match order.key(role).place {
+                Some(place) => place.clone(),
+                None if order.force => usual.clone(),
+                None => store::key_uri(home, role)?,
+            };
+            // A certificate that is there was checked with its key, which may be offline.
+            let certificate = stays(role.certificate_file());
+            let is_aside = order.force && is_usual_place(home, role, &place);
+            let key = certificate || !is_aside && keys.open(&place)?.is_some();
+            let action = |there| if there { Action::Leave } else { Action::Create };
+            steps.push((action(key), place.to_string()));
+            steps.push((action(certificate), role.certificate_file().to_owned()));
+        }
+        Ok(Self { order, there, steps, lock })
     }
+
+    /// What is done about each key and file, in order.
+    pub fn steps(&self) -> &[(Action, String)] {
+        &self.steps
+    }
+
+    /// Makes root and signer CA.
+    ///
+    /// # Errors
+    /// As [`Plan::make`]; [`durable_files::Error::Busy`] if another run has begun a chain meanwhile.
+    pub fn carry_out(self, home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Created, Error> {
+        let Self { order, there, steps, lock } = self;
+        let mut created = Created::default();
+        if steps.iter().all(|(action, _)| *action == Action::Leave) {
+            folder::sweep(home.root());
+            return Ok(created);
+        }
+        let _lock = home.locked(lock)?;
+        // Without a lock until now, another run may have begun a chain.
+        if files(home) != there {
+            return Err(durable_files::Error::Busy { path: home.root().to_owned() }.into());
+        }
+        if order.force {
+            let stamp = now
+                .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+                .unwrap_or_else(|_| now.unix_timestamp().to_string());
+            for file in there {
+                let aside = durable_files::set_aside(&home.file(file), &stamp)?;
+                created.set_aside.extend(aside.file_name().map(|n| n.to_string_lossy().into_owned()));
+            }
+            keys.close();
+        }
+        let root_key = key(home, keys, order.key(Role::Root), Role::Root, &mut created)?;
+        let root = match store::certificate(home, ROOT_CERTIFICATE)? {
+            Some(root) => root,
+            None => {
+                let params = profile::root(&order.names.root, root_key.open()?.public(), now)?;
+                let root = root_key.self_signed(Purpose::RootCertificate, &params)?;
+                keep(home, ROOT_CERTIFICATE, &root.to_pem(), &mut created)?;
+                root
+            }
+        };
+        // Of the right key, whether it was made now or was there.
+        let root_key = store::key_of(home, keys, Role::Root, &root)?;
+
+        let issuer = Issuer { certificate: &root, key: &root_key };
+        signer(home, keys, order.key(Role::Signer), &order.names.signer, issuer, now, &mut created)?;
+        Ok(created)
+    }
+}
+
+/// The files of a chain that are there, the last made first.
+fn files(home: &Home) -> Vec<&'static str> {
+    FILES.iter().rev().copied().filter(|file| exists(home, file)).collect()
+}
+
+/// Whether what is there is as it is ordered, and whole or the beginning that an interrupted run leaves.
+fn check_there(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> Result<(), Error> {
     for role in [Role::Root, Role::Signer] {
         check_key_there(home, keys, order, role)?;
     }
     if exists(home, SIGNER_CERTIFICATE) {
         store::current(home, keys, now)?;
-        return Ok(created);
+        return Ok(());
     }
     let stages = [
         has_key(home, Role::Root),
@@ -131,26 +230,7 @@ pub fn create(home: &Home, keys: &Keys, order: &Order, now: OffsetDateTime) -> R
         exists(home, VERIFICATION_CERTIFICATE),
     ];
     let interrupted = stages.iter().skip_while(|there| **there).all(|there| !there);
-    if !interrupted {
-        return Err(incomplete(home).into());
-    }
-
-    let root_key = key(home, keys, order.key(Role::Root), Role::Root, &mut created)?;
-    let root = match store::certificate(home, ROOT_CERTIFICATE)? {
-        Some(root) => root,
-        None => {
-            let params = profile::root(&order.names.root, root_key.open()?.public(), now)?;
-            let root = root_key.self_signed(Purpose::RootCertificate, &params)?;
-            keep(home, ROOT_CERTIFICATE, &root.to_pem(), &mut created)?;
-            root
-        }
-    };
-    // Of the right key, whether it was made now or was there.
-    let root_key = store::key_of(home, keys, Role::Root, &root)?;
-
-    let issuer = Issuer { certificate: &root, key: &root_key };
-    signer(home, keys, order.key(Role::Signer), &order.names.signer, issuer, now, &mut created)?;
-    Ok(created)
+    if interrupted { Ok(()) } else { Err(incomplete(home).into()) }
 }
 
 /// Makes a signer CA under `root`, whose key comes with it, or finishes what an interrupted run began. Its own key is where

@@ -111,9 +111,9 @@ struct Run {
 
 impl Fleet {
     /// Boards that connect to `endpoint`.
-    pub fn new(station: Station, endpoint: String) -> Self {
+    pub fn new(station: Arc<Station>, endpoint: String) -> Self {
         let (sender, messages) = channel();
-        Self { station: Arc::new(station), endpoint, messages, sender }
+        Self { station, endpoint, messages, sender }
     }
 
     /// What ends it early.

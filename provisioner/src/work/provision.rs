@@ -3,35 +3,39 @@
 use std::path::PathBuf;
 use std::thread;
 
-use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, factory, point_of, profile};
+use device_pki::{Chain, PUBLIC_KEY_SIZE, factory, point_of};
 use durable_files::{Access, Staged};
 use iot_kit::command::{Command, FLASH_PAGE, Led};
-use iot_kit::flash::{self, Flash};
+use iot_kit::flash::Flash;
 use iot_kit::session::Traffic;
 use iot_kit::wifi_module::BootSector;
-use iot_kit::{Kit, Session, secure_element, store, wifi_module};
+use iot_kit::{Kit, Session, secure_element, wifi_module};
 use jitr::thing_name::ThingName;
 use serde::Serialize;
 use tracing::debug;
 
-use crate::state::board::{REQUEST, THING_NAME};
+use crate::state::board::THING_NAME;
 use crate::state::home::Home;
 use crate::work;
 
 mod error;
 mod factory_slots;
 mod method;
+mod request;
 mod source;
 
 pub use error::Error;
 pub(super) use factory_slots::read as read_factory;
 pub use method::Method;
+pub use request::Request;
+use source::Planned;
 pub use source::{Origin, SignedElsewhere};
 
 /// How often the flash is erased and written until it reads back right.
 const WRITE_ATTEMPTS: usize = 2;
 
 /// What to do with one board.
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The board.
     pub kit: &'a Kit,
@@ -41,8 +45,60 @@ pub struct Job<'a> {
     pub home: &'a Home,
     /// Make a new certificate and write it even if the board holds a right one.
     pub force: bool,
-    /// Says the account's endpoint; called late, so that it can be fetched meanwhile.
-    pub endpoint: Box<dyn FnOnce() -> Result<String, work::Error> + 'a>,
+}
+
+/// Says the account's endpoint. Called late, so that it can be fetched meanwhile.
+pub type EndpointSource<'a> = Box<dyn FnOnce() -> Result<String, work::Error> + 'a>;
+
+/// What a board is to hold, and what is done for that. Making it changes neither the board nor the disk.
+pub struct Plan {
+    board: Identity,
+    folder: PathBuf,
+    endpoint: String,
+    planned: Planned,
+    /// [`Outcome::Unchanged`] where the board holds the right bytes.
+    outcome: Outcome,
+}
+
+impl Plan {
+    /// What the board is going to have, and what is to be done.
+    pub fn preview(&self, kit: &Kit) -> Preview {
+        Preview {
+            outcome: self.outcome,
+            port: kit.port.clone(),
+            usb_serial: kit.serial.clone(),
+            secure_element_serial: self.board.serial.clone(),
+            thing_name: self.board.thing_name(),
+            certificate_id: match &self.planned {
+                Planned::There(obtained) => Some(obtained.device.facts().fingerprint.clone()),
+                Planned::Requested { .. } => None,
+            },
+            endpoint: self.endpoint.clone(),
+            folder: self.folder.clone(),
+        }
+    }
+}
+
+/// One board's part of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// How it ends if nothing fails.
+    #[serde(skip)]
+    pub outcome: Outcome,
+    /// The serial port.
+    pub port: String,
+    /// USB serial number, where known.
+    pub usb_serial: Option<String>,
+    /// Serial number of the secure element.
+    pub secure_element_serial: String,
+    /// Thing name and MQTT client id.
+    pub thing_name: String,
+    /// SHA-256 of the DER certificate; `None` for a certificate that is not issued yet.
+    pub certificate_id: Option<String>,
+    /// The endpoint that the board will connect to.
+    pub endpoint: String,
+    /// Folder with the board's files.
+    pub folder: PathBuf,
 }
 
 /// Where a run is.
@@ -131,69 +187,58 @@ impl Identity {
     }
 }
 
-/// A certificate signing request made on a board.
-#[derive(Clone, Debug, Serialize)]
-pub struct Request {
-    /// The serial port.
-    pub port: String,
-    /// USB serial number, where known.
-    pub usb_serial: Option<String>,
-    /// Serial number of the secure element.
-    pub secure_element_serial: String,
-    /// Thing name and MQTT client id that the board will have.
-    pub thing_name: String,
-    /// The request's file, PEM.
-    pub file: PathBuf,
-}
-
-/// Has the secure element sign a request for a certificate, keeps it in the board's folder, and does nothing else.
+/// Looks at a board that answers and decides what is to be done. Calls `observe` at each step. A board that needs a new
+/// certificate signs the request for it; nothing is issued, and nothing is written to the board or the disk.
 ///
 /// # Errors
-/// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`].
-pub fn request(
+/// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`], [`Error`], and whatever the endpoint's source says.
+pub fn look(
     session: &mut Session,
-    kit: &Kit,
-    organisation: &str,
-    home: &Home,
-) -> Result<Request, work::Error> {
-    let board = Identity::read(session)?;
-    let name = profile::device_name(organisation, &board.serial)?;
-    let pem = source::sign_request(session, &name, &board)?.pem()?;
-    let file = home.create_board(kit.serial.as_deref().unwrap_or(&board.serial))?.join(REQUEST);
-    durable_files::write(&file, pem.as_bytes(), Access::Public)?;
-    Ok(Request {
-        port: session.port().to_owned(),
-        usb_serial: kit.serial.clone(),
-        thing_name: board.thing_name(),
-        secure_element_serial: board.serial,
-        file,
-    })
+    job: Job<'_>,
+    endpoint: EndpointSource<'_>,
+    observe: &mut dyn FnMut(Step),
+) -> Result<Plan, work::Error> {
+    let serial = secure_element::serial(session)?;
+    observe(Step::Identified(serial.clone()));
+    let point = point_of(&secure_element::public_key(session)?);
+    let board = Identity { serial, point };
+    let folder = job.home.board(job.kit.serial.as_deref().unwrap_or(&board.serial))?;
+    let planned = source::plan(session, job, &board, &folder, observe)?;
+    let endpoint = endpoint()?;
+    check_endpoint(&endpoint)?;
+    let mut outcome = Outcome::Provisioned;
+    if let Planned::There(obtained) = &planned {
+        let content = obtained.content(&board.thing_name(), &endpoint)?;
+        if !job.force {
+            observe(Step::Compare);
+            if wifi_module::first_difference(session, &content)?.is_none() {
+                outcome = Outcome::Unchanged;
+            }
+        }
+    }
+    Ok(Plan { board, folder, endpoint, planned, outcome })
 }
 
-/// Provisions a board that answers and calls `observe` at each step. How it ended is for [`show`] to say on the board;
-/// the report's duration is left zero.
+/// Carries a plan out on the board that it was made for. How it ended is for [`show`] to say on the board; the report's
+/// traffic and duration are left zero.
 ///
 /// Until certificate, names and layout are complete and checked, nothing on the board is erased. A run that is cut
 /// short at any point is completed by the next one.
 ///
 /// # Errors
-/// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`], [`Error`], and whatever the endpoint's source says.
-pub fn provision(
+/// As [`look`].
+pub fn carry_out(
     session: &mut Session,
     job: Job<'_>,
+    plan: Plan,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, work::Error> {
-    let serial = secure_element::serial(session)?;
-    observe(Step::Identified(serial.clone()));
+    let Plan { board, folder, endpoint, planned, outcome } = plan;
     light(session, &[(Led::Data, true)]);
-    let point = point_of(&secure_element::public_key(session)?);
-    let board = Identity { serial, point };
     let thing_name = board.thing_name();
-    let folder = job.home.create_board(job.kit.serial.as_deref().unwrap_or(&board.serial))?;
-    let obtained = source::obtain(session, &job, &board, &folder, observe)?;
-    let endpoint = (job.endpoint)()?;
-    let content = content(&obtained.device, &obtained.signer, &thing_name, &endpoint)?;
-
+    let obtained = planned.obtain(job.origin, &board)?;
+    let content = obtained.content(&thing_name, &endpoint)?;
+    job.home.create_inside(&folder)?;
     let mut files = Vec::new();
     for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
         let path = folder.join(name);
@@ -201,18 +246,10 @@ pub fn provision(
             files.push(durable_files::stage(&path, text.as_bytes(), Access::Public)?);
         }
     }
-
-    let compare = obtained.reused && !job.force;
-    if compare {
-        observe(Step::Compare);
+    match outcome {
+        Outcome::Unchanged => commit(files)?,
+        Outcome::Provisioned => put(session, &content, files, observe)?,
     }
-    let outcome = if compare && wifi_module::first_difference(session, &content)?.is_none() {
-        commit(files)?;
-        Outcome::Unchanged
-    } else {
-        put(session, &content, files, observe)?;
-        Outcome::Provisioned
-    };
     let lock_slots = matches!(job.origin, Origin::Factory { lock_slots: true });
     if lock_slots {
         observe(Step::LockSlots);
@@ -229,7 +266,7 @@ pub fn provision(
         endpoint,
         slots_locked: lock_slots,
         folder,
-        traffic: session.traffic(),
+        traffic: Traffic::default(),
         seconds: 0.0,
     })
 }
@@ -246,25 +283,6 @@ pub fn show(session: &mut Session, result: &Result<Report, work::Error>) {
     if !port_is_gone {
         light(session, &[(Led::Data, false), (Led::Error, !good), (Led::Connection, good)]);
     }
-}
-
-/// What the flash is to hold, checked by reading it back from the layout.
-fn content(
-    certificate: &Certificate,
-    signer: &Certificate,
-    thing_name: &str,
-    endpoint: &str,
-) -> Result<Flash, Error> {
-    check_endpoint(endpoint)?;
-    let certificates = [certificate, signer].map(|c| (c.facts().serial_number.as_str(), c.der()));
-    let files = store::device_files(&certificates);
-    let mut flash = store::build(&files)?;
-    if store::read(&flash.image(flash::CLIENT_STORE, store::SIZE_MAX))? != files {
-        return Err(Error::Inconsistent);
-    }
-    flash.put_text(flash::ENDPOINT, endpoint);
-    flash.put_text(flash::THING_NAME, thing_name);
-    Ok(flash)
 }
 
 /// Whether this is a host name that fits in its page.

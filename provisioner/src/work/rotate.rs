@@ -7,9 +7,9 @@
 use std::fs;
 
 use device_pki::key::{Keys, Uri};
-use device_pki::{Chain, Issuer, profile};
+use device_pki::{Certificate, Chain, Issuer, Signer, profile};
 use durable_files::Access;
-use durable_files::folder::Lock;
+use durable_files::folder::{self, Lock};
 use time::OffsetDateTime;
 
 use super::create::{self, KeyOrder};
@@ -29,31 +29,70 @@ const FILES: [&str; 6] = [
     store::SIGNER_CERTIFICATE,
 ];
 
-/// A rotation under way. Holds the home folder.
+/// A rotation. Holds the home folder.
 #[derive(Debug)]
 pub struct Rotation {
     home: Home,
     next: Home,
     old: Authority,
-    _lock: Lock,
+    lock: Option<Lock>,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Found {
+    /// An interrupted run had come as far as to exchange the files.
+    Interrupted(Interrupted),
+    /// A rotation, to be begun or gone on with.
+    Rotation(Box<Rotation>),
+}
+
+/// An exchange of the files that was interrupted.
+#[derive(Debug)]
+pub struct Interrupted {
+    home: Home,
+    _lock: Option<Lock>,
+}
+
+impl Interrupted {
+    /// Exchanges the rest of the files.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`]; the next run goes on from there.
+    pub fn finish(self, keys: &Keys) -> Result<(), Error> {
+        move_files(&self.home, &exchange::next(&self.home), keys)
+    }
+}
+
+/// The key of a new signer that is not made yet, and the root that signs its certificate.
+#[derive(Debug)]
+pub struct NextKey {
+    /// Where it is ordered to be, where that is not the usual place.
+    ordered: Option<Uri>,
+    /// Where it is or is to be.
+    pub place: Uri,
+    /// Whether it is there.
+    pub is_there: bool,
+    encrypt: bool,
+    root: Certificate,
+    root_key: Signer,
 }
 
 impl Rotation {
-    /// Begins, or goes on with what was interrupted. If an interrupted run had come as far as to exchange the files, that
-    /// is finished and there is nothing more to do: `None`.
+    /// Looks at what is there. Changes nothing.
     ///
     /// # Errors
     /// [`crate::state::Error::Missing`] where there is no signer; [`durable_files::Error`].
-    pub fn begin(home: &Home, keys: &Keys) -> Result<Option<Self>, Error> {
-        let lock = home.lock()?;
+    pub fn look(home: &Home) -> Result<Found, Error> {
+        let lock = home.lock_existing()?;
         let next = exchange::next(home);
         if exchange::is_under_way(home) {
-            move_files(home, &next, keys)?;
-            return Ok(None);
+            return Ok(Found::Interrupted(Interrupted { home: home.clone(), _lock: lock }));
         }
         let old = authorities::all(home)?.into_iter().find(|authority| authority.current);
         let old = old.ok_or_else(|| store::incomplete(home))?;
-        Ok(Some(Self { home: home.clone(), next, old, _lock: lock }))
+        folder::check_writable(home.root())?;
+        Ok(Found::Rotation(Box::new(Self { home: home.clone(), next, old, lock })))
     }
 
     /// The signer that is to be retired.
@@ -66,37 +105,57 @@ impl Rotation {
         store::exists(&self.next, store::SIGNER_CERTIFICATE)
     }
 
-    /// Makes the new signer, unless an interrupted run has. Its key is where `key` says, or in a file of the home if the old
-    /// one's is, encrypted if that is. The root's key is where `root_key` says, or where the home folder says.
+    /// Where the new signer's key is or is to be, and whether it is there. It is where `key` says, or in a file of the home
+    /// if the old one's is. The root's key, which is where `root_key` says or where the home folder says, has to be there.
+    /// `None` where an interrupted run has made the new signer.
     ///
     /// # Errors
     /// [`AuthorityError::NextKey`] if the old signer's key is kept elsewhere and `key` does not say where the new one's is to be;
-    /// [`AuthorityError::SameKey`]; [`crate::state::Error::RootOffline`] if the root's key is not there; as [`create::create`].
-    pub fn make(
+    /// [`AuthorityError::SameKey`]; [`crate::state::Error::RootOffline`] if the root's key is not there.
+    pub fn next_key(
         &self,
         keys: &Keys,
-        name: &profile::Name,
         key: Option<&Uri>,
         root_key: Option<&Uri>,
+    ) -> Result<Option<NextKey>, Error> {
+        if self.is_made() {
+            return Ok(None);
+        }
+        let old = store::key_uri(&self.home, Role::Signer)?;
+        let recorded = store::exists(&self.next, Role::Signer.uri_file());
+        let usual_place = |uri: &&Uri| create::is_usual_place(&self.home, Role::Signer, uri);
+        let (chosen, key) = (key.is_some(), key.filter(|uri| !usual_place(uri)));
+        if !chosen && !recorded && store::exists(&self.home, Role::Signer.uri_file()) {
+            return Err(AuthorityError::NextKey { there: old }.into());
+        }
+        let place = key.map_or_else(|| store::key_uri(&self.next, Role::Signer), |key| Ok(key.clone()))?;
+        let there = keys.open(&place)?;
+        if there.as_ref().is_some_and(|key| self.old.certificate.point() == Some(key.public().0)) {
+            return Err(AuthorityError::SameKey { uri: place }.into());
+        }
+        // Without it nothing is begun.
+        let (root, root_key) = store::root(&self.home, keys, root_key)?;
+        // A key that was protected by a passphrase is not followed by one that is not.
+        let encrypt = old.is_file() && !keys.is_in_the_clear(&old)?;
+        let (ordered, is_there) = (key.cloned(), there.is_some());
+        Ok(Some(NextKey { ordered, place, is_there, encrypt, root, root_key }))
+    }
+
+    /// Makes the new signer with the key that [`Rotation::next_key`] found, unless an interrupted run has made it.
+    ///
+    /// # Errors
+    /// As [`create::Plan::carry_out`].
+    pub fn make(
+        &mut self,
+        keys: &Keys,
+        name: &profile::Name,
+        key: Option<NextKey>,
         now: OffsetDateTime,
     ) -> Result<Chain, Error> {
-        if !self.is_made() {
-            let old = store::key_uri(&self.home, Role::Signer)?;
-            let recorded = store::exists(&self.next, Role::Signer.uri_file());
-            let usual_place = |uri: &&Uri| create::is_usual_place(&self.home, Role::Signer, uri);
-            let (chosen, key) = (key.is_some(), key.filter(|uri| !usual_place(uri)));
-            if !chosen && !recorded && store::exists(&self.home, Role::Signer.uri_file()) {
-                return Err(AuthorityError::NextKey { there: old }.into());
-            }
-            let place =
-                key.map_or_else(|| store::key_uri(&self.next, Role::Signer), |key| Ok(key.clone()))?;
-            if keys.open(&place)?.is_some_and(|key| self.old.certificate.point() == Some(key.public().0)) {
-                return Err(AuthorityError::SameKey { uri: place }.into());
-            }
-            // Without it nothing is begun.
-            let (root, root_key) = store::root(&self.home, keys, root_key)?;
+        self.lock = Some(self.home.locked(self.lock.take())?);
+        if let Some(NextKey { ordered, encrypt, root, root_key, .. }) = key {
             self.next.create()?;
-            if let Some(key) = key {
+            if let Some(key) = ordered {
                 let uri_file = self.next.file(Role::Signer.uri_file());
                 durable_files::write(&uri_file, format!("{key}\n").as_bytes(), Access::Public)?;
             }
@@ -105,13 +164,19 @@ impl Rotation {
                 root.to_pem().as_bytes(),
                 Access::Public,
             )?;
-            // A key that was protected by a passphrase is not followed by one that is not.
-            let encrypt = old.is_file() && !keys.is_in_the_clear(&old)?;
             let (root, made) =
                 (Issuer { certificate: &root, key: &root_key }, &mut create::Created::default());
             create::signer(&self.next, keys, KeyOrder { place: None, encrypt }, name, root, now, made)?;
         }
         Ok(store::read(&self.next, keys, now)?)
+    }
+
+    /// The certificate of the new signer, if an interrupted run has made it.
+    ///
+    /// # Errors
+    /// Of reading it.
+    pub fn made(&self) -> Result<Option<Certificate>, Error> {
+        Ok(store::certificate(&self.next, store::SIGNER_CERTIFICATE)?)
     }
 
     /// The folder where the new signer is until it is in place.

@@ -1,5 +1,6 @@
 //! A station: one board is provisioned, entered in the ledger, shown its result, and gets its label, in this order.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use serialport::SerialPort;
 use time::OffsetDateTime;
 
 use super::label::{self, Labels};
-use super::provision::{self, Job, Method, Origin, Outcome, Report, Step};
+use super::provision::{self, EndpointSource, Job, Method, Origin, Outcome, Preview, Report, Step};
 use super::{Error, chain, inspection};
 use crate::state::home::Home;
 use crate::state::ledger::{Ending, Entry, Ledger};
@@ -27,7 +28,8 @@ pub struct Station {
     ledger: Ledger,
     force: bool,
     labels: Labels,
-    _lock: Lock,
+    /// `None` where there is no home folder yet.
+    lock: Option<Lock>,
 }
 
 /// How boards are provisioned at a station.
@@ -76,75 +78,75 @@ const RETRY: Duration = Duration::from_millis(50);
 
 impl Station {
     /// Loads the certificate authority where it is needed, and keeps others from changing it as long as the station is there.
+    /// Changes nothing.
     ///
     /// # Errors
     /// [`device_pki::Error`], [`durable_files::Error`].
-    pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Self, Error> {
-        let lock = home.lock_shared()?;
+    pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Arc<Self>, Error> {
+        let lock = home.lock_shared_existing()?;
         let Settings { name, method, origin, force, labels } = settings;
         let origin = match origin {
             Origin::Chain(()) => Origin::Chain(store::load(home, keys, OffsetDateTime::now_utc())?),
+            Origin::NoChain => Origin::NoChain,
             Origin::Elsewhere(signed) => Origin::Elsewhere(signed),
             Origin::Factory { lock_slots } => Origin::Factory { lock_slots },
         };
         gather_entropy_beside();
         let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
         let (home, ledger) = (home.clone(), Ledger::of(home));
-        Ok(Self { name, home, method, origin, ledger, force, labels, _lock: lock })
+        Ok(Arc::new(Self { name, home, method, origin, ledger, force, labels, lock }))
     }
 
-    /// Provisions the board on the kit's port. The result is in the ledger before the board or anybody else is told.
-    pub fn attempt(
-        &self,
+    /// Opens the kit's port and makes the plan for the board on it. Nothing is changed: not the board, not the disk.
+    pub fn look(
+        self: &Arc<Self>,
         kit: &Kit,
         patience: Patience,
-        endpoint: Box<dyn FnOnce() -> Result<String, Error> + '_>,
+        endpoint: EndpointSource<'_>,
         observe: &mut dyn FnMut(Step),
-    ) -> Attempt {
+    ) -> Look {
         let started = Instant::now();
-        let mut identified = None;
+        let mut secure_element_serial = None;
         observe(Step::Open);
-        let (mut session, mut result) = match open(&kit.port, patience)
-            .and_then(|port| Session::start(port, kit))
-        {
+        let plan = match open(&kit.port, patience).and_then(|port| Session::start(port, kit)) {
             Ok(mut session) => {
-                let job = Job { kit, origin: &self.origin, home: &self.home, force: self.force, endpoint };
-                let result = provision::provision(&mut session, job, &mut |step| {
+                let made = provision::look(&mut session, self.job(kit), endpoint, &mut |step| {
                     if let Step::Identified(serial) = &step {
-                        identified = Some(serial.clone());
+                        secure_element_serial = Some(serial.clone());
                     }
                     observe(step);
                 });
-                let result = result.map_err(|error| match error {
-                    Error::Kit(error) => inspection::explained(&mut session, error).into(),
-                    error => error,
-                });
-                (Some(session), result)
+                match made {
+                    Ok(plan) => Ok((session, plan)),
+                    Err(error) => {
+                        let error = explained(&mut session, error);
+                        Err((Some(session), error))
+                    }
+                }
             }
-            Err(error) => (None, Err(error.into())),
+            Err(error) => Err((None, error.into())),
         };
-        let duration = started.elapsed();
-        let entry = self.entry(kit, identified.as_deref(), &result, duration);
-        if let Err(error) = self.ledger.append(&entry) {
-            result = result.and(Err(error.into()));
-        }
-        if let Some(session) = &mut session {
-            provision::show(session, &result);
-            if let Ok(report) = &mut result {
-                report.traffic = session.traffic();
-                report.seconds = duration.as_secs_f64();
-            }
-        }
-        // The port is free before the label is made: the next program may want it.
-        drop(session);
-        let label = match &result {
-            Ok(report) if self.labels.command.is_some() || self.labels.folder.is_some() => {
-                observe(Step::Label);
-                self.labels.make(report).err()
-            }
-            _ => None,
-        };
-        Attempt { kit: kit.clone(), secure_element_serial: identified, result, label, duration }
+        Look { station: Arc::clone(self), kit: kit.clone(), started, secure_element_serial, plan }
+    }
+
+    /// Provisions the board on the kit's port: makes the plan and carries it out.
+    pub fn attempt(
+        self: &Arc<Self>,
+        kit: &Kit,
+        patience: Patience,
+        endpoint: EndpointSource<'_>,
+        observe: &mut dyn FnMut(Step),
+    ) -> Attempt {
+        self.look(kit, patience, endpoint, observe).carry_out(observe)
+    }
+
+    /// A lock for one board, where the station has none: the home folder is made now.
+    fn held(&self) -> Result<Option<Lock>, Error> {
+        Ok(if self.lock.is_some() { None } else { Some(self.home.lock_shared()?) })
+    }
+
+    fn job<'a>(&'a self, kit: &'a Kit) -> Job<'a> {
+        Job { kit, origin: &self.origin, home: &self.home, force: self.force }
     }
 
     fn entry(
@@ -172,6 +174,85 @@ impl Station {
             error: result.as_ref().err().map(|error| chain(error).join(": ")),
             seconds: (duration.as_secs_f64() * 1000.0).round() / 1000.0,
         }
+    }
+}
+
+/// A board with the plan for it, or with the reason why there is none. Its port stays open.
+pub struct Look {
+    station: Arc<Station>,
+    kit: Kit,
+    started: Instant,
+    secure_element_serial: Option<String>,
+    plan: Result<(Session, provision::Plan), (Option<Session>, Error)>,
+}
+
+impl Look {
+    /// The board.
+    pub fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    /// What the board is going to have.
+    ///
+    /// # Errors
+    /// Why the board cannot be provisioned.
+    pub fn preview(&self) -> Result<Preview, &Error> {
+        let (_, plan) = self.plan.as_ref().map_err(|(_, error)| error)?;
+        Ok(plan.preview(&self.kit))
+    }
+
+    /// Why the board cannot be provisioned.
+    ///
+    /// # Errors
+    /// As [`Look::preview`].
+    pub fn refused(self) -> Result<(), Error> {
+        self.plan.map(drop).map_err(|(_, error)| error)
+    }
+
+    /// Carries the plan out. The result, a refusal too, is in the ledger before the board or anybody else is told.
+    pub fn carry_out(self, observe: &mut dyn FnMut(Step)) -> Attempt {
+        let Self { station, kit, started, secure_element_serial, plan } = self;
+        let (mut session, mut result) = match plan {
+            Ok((mut session, plan)) => {
+                let done = station
+                    .held()
+                    .and_then(|_lock| provision::carry_out(&mut session, station.job(&kit), plan, observe))
+                    .map_err(|error| explained(&mut session, error));
+                (Some(session), done)
+            }
+            Err((session, error)) => (session, Err(error)),
+        };
+        let duration = started.elapsed();
+        let entry = station.entry(&kit, secure_element_serial.as_deref(), &result, duration);
+        if let Err(error) = station.ledger.append(&entry) {
+            result = result.and(Err(error.into()));
+        }
+        if let Some(session) = &mut session {
+            provision::show(session, &result);
+            if let Ok(report) = &mut result {
+                report.traffic = session.traffic();
+                report.seconds = duration.as_secs_f64();
+            }
+        }
+        // The port is free before the label is made: the next program may want it.
+        drop(session);
+        let labels = &station.labels;
+        let label = match &result {
+            Ok(report) if labels.command.is_some() || labels.folder.is_some() => {
+                observe(Step::Label);
+                labels.make(report).err()
+            }
+            _ => None,
+        };
+        Attempt { kit, secure_element_serial, result, label, duration }
+    }
+}
+
+/// The error, with what the board says of itself where that explains it.
+fn explained(session: &mut Session, error: Error) -> Error {
+    match error {
+        Error::Kit(error) => inspection::explained(session, error).into(),
+        error => error,
     }
 }
 

@@ -9,11 +9,11 @@ use testbed::wait;
 use crate::laptop::{Laptop, Outcome};
 
 const VENDOR_ENDPOINT: &str = "a1gqt8sttiign3.iot.us-east-2.amazonaws.com";
-const SERIAL: &str = "MCHP3261021800001234";
+pub(crate) const SERIAL: &str = "MCHP3261021800001234";
 /// A vector table of an AVR.
-const AVR: &str = ":080000000C945C000C947700E5\n:00000001FF\n";
+pub(crate) const AVR: &str = ":080000000C945C000C947700E5\n:00000001FF\n";
 /// A vector table of a SAM D21.
-const SAM: &str = ":0800000000800020B512000091\n:00000001FF\n";
+pub(crate) const SAM: &str = ":0800000000800020B512000091\n:00000001FF\n";
 
 fn board(factory: Profile) -> SimulatedBoard {
     SimulatedBoard::start(Options { factory, ..Options::instant(40) }).unwrap()

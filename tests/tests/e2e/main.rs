@@ -14,6 +14,7 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+mod plans;
 mod register;
 mod serve;
 mod terminal;

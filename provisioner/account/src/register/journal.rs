@@ -45,21 +45,18 @@ impl Journal {
             durable_files::Error::Busy { path } => Error::Busy { path },
             error => Error::File(error),
         })?;
-        let text = log.read()?;
-        let entries = lines(&text).filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
-        let mut done = HashMap::new();
-        for entry in entries {
-            match entry {
-                Entry::Registered { target: of, certificate_id, thing_name } if of == target => {
-                    done.insert(certificate_id, thing_name);
-                }
-                Entry::Removed { removed_from, certificate_id } if target.starts_with(&removed_from) => {
-                    done.remove(&certificate_id);
-                }
-                Entry::Registered { .. } | Entry::Removed { .. } => {}
-            }
-        }
+        let done = registered(&log.read()?, &target);
         Ok(Self { log, target, done })
+    }
+
+    /// The thing names of the certificates that the journal at `path` has as registered for `target`, by certificate id.
+    /// Nothing is held or made; without a file there are none.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn peek(path: &Path, target: &str) -> Result<HashMap<String, String>, Error> {
+        let text = durable_files::read(path)?.unwrap_or_default();
+        Ok(registered(&text, target))
     }
 
     /// Counts nothing as registered, for a run that looks at everything again. What is written stays.
@@ -101,6 +98,22 @@ impl Journal {
         let line = serde_json::to_vec(entry).map_err(|source| Error::Entry { source })?;
         Ok(self.log.append(line)?)
     }
+}
+
+fn registered(text: &[u8], target: &str) -> HashMap<String, String> {
+    let mut done = HashMap::new();
+    for entry in lines(text).filter_map(|line| serde_json::from_slice::<Entry>(line).ok()) {
+        match entry {
+            Entry::Registered { target: of, certificate_id, thing_name } if of == target => {
+                done.insert(certificate_id, thing_name);
+            }
+            Entry::Removed { removed_from, certificate_id } if target.starts_with(&removed_from) => {
+                done.remove(&certificate_id);
+            }
+            Entry::Registered { .. } | Entry::Removed { .. } => {}
+        }
+    }
+    done
 }
 
 #[cfg(test)]

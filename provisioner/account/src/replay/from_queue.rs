@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jitr::scope::Scope;
 
-use super::{Error, Job, Route, Row, all_good, one, recorded};
+use super::{Error, Job, Route, Row, all_good, look, recorded, send};
 use crate::queue::{self, BATCH};
 use crate::turns::Turns;
 use crate::{Account, Error as AccountError, Queue};
@@ -83,7 +83,10 @@ async fn work_off(
             turns.turn().await;
             total += 1;
             let job = Job::Recorded { source: id.clone(), event: recorded::of_message(&body) };
-            let row = one(account, scope, route, &job).await?;
+            let row = match look(account, scope, &job).await? {
+                Ok(ready) => send(account, route, &ready).await?,
+                Err(row) => row,
+            };
             if row.is_good()
                 && let Some(receipt) = taken.get(&id)
             {

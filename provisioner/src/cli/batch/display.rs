@@ -1,6 +1,5 @@
 //! What is shown of many boards: a live table on a terminal, a line a board elsewhere, and the summary.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,11 +7,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::Done;
+use super::failures::{Failures, Trouble};
 use super::table::Table;
-use crate::cli::exit_code::{ExitCode, work as exit_code};
-use crate::cli::next_step::work as next_step;
 use crate::cli::{Context, Error, Output};
-use crate::work::chain;
 use crate::work::fleet::{Boards, Event, Summary};
 use crate::work::provision::Outcome;
 use crate::work::station::Attempt;
@@ -25,8 +22,7 @@ pub(super) struct Display {
     started: Instant,
     /// Boards that failed, and why.
     failed: Vec<String>,
-    /// What the failures end the process with.
-    code: Option<ExitCode>,
+    failures: Failures,
 }
 
 /// A board whose work has ended, as programs read it.
@@ -39,25 +35,24 @@ enum Ended<'a> {
         port: &'a str,
         usb_serial: Option<&'a str>,
         secure_element_serial: Option<&'a str>,
-        error: String,
-        help: Cow<'static, str>,
-        exit_code: u8,
+        #[serde(flatten)]
+        trouble: Trouble,
         seconds: f64,
+        done: bool,
     },
 }
 
 fn ended(attempt: &Attempt) -> Ended<'_> {
     match &attempt.result {
-        Ok(report) => Ended::Done(Done { report, label: attempt.label.as_ref() }),
+        Ok(report) => Ended::Done(Done::new(report, attempt.label.as_ref())),
         Err(error) => Ended::Failed {
             outcome: "failed",
             port: &attempt.kit.port,
             usb_serial: attempt.kit.serial.as_deref(),
             secure_element_serial: attempt.secure_element_serial.as_deref(),
-            error: chain(error).join(": "),
-            help: next_step(error),
-            exit_code: exit_code(error) as u8,
+            trouble: Trouble::of(error),
             seconds: attempt.duration.as_secs_f64(),
+            done: false,
         },
     }
 }
@@ -67,7 +62,7 @@ fn ending(attempt: &Attempt) -> String {
     let (port, seconds) = (&attempt.kit.port, attempt.duration.as_secs_f64());
     let rest = match &attempt.result {
         Ok(report) => format!("  {}", report.thing_name),
-        Err(error) => format!("\n  {}\n  help: {}", chain(error).join(": "), next_step(error)),
+        Err(error) => format!("\n  {}", Trouble::of(error)),
     };
     let label = attempt.label.as_ref().map(|label| format!("\n  done, but {}", super::cause(label)));
     let (word, name, label) = (word(attempt), name(attempt), label.unwrap_or_default());
@@ -119,7 +114,8 @@ impl Display {
         // With JSON on the same terminal the two would overwrite each other.
         let shared = form == Output::Json && std::io::stdout().is_terminal();
         let table = (std::io::stderr().is_terminal() && !shared).then(Table::new);
-        let display = Self { context, table, started: Instant::now(), failed: Vec::new(), code: None };
+        let (started, failed, failures) = (Instant::now(), Vec::new(), Failures::default());
+        let display = Self { context, table, started, failed, failures };
         if matches!(boards, Boards::Arriving) {
             display.say(
                 "plug in a board; green: done, red: failed; Ctrl-C finishes the boards in hand and ends",
@@ -149,9 +145,8 @@ impl Display {
             self.context.result(&ending, &ended(attempt));
         }
         if let Err(error) = &attempt.result {
-            let (code, reason) = (exit_code(error), chain(error).join(": "));
-            self.code = Some(self.code.filter(|other| *other != code).map_or(code, |_| ExitCode::Failed));
-            self.failed.push(format!("{}  {}  {reason}", attempt.kit.port, name(attempt)));
+            let trouble = self.failures.add(error);
+            self.failed.push(format!("{}  {}  {}", attempt.kit.port, name(attempt), trouble.error));
         }
         // The table says how it ended; why it failed has no room in it.
         if self.table.is_some() && (attempt.result.is_err() || attempt.label.is_some()) {
@@ -164,15 +159,15 @@ impl Display {
     /// # Errors
     /// [`Error::Boards`] if any failed.
     pub(super) fn sum_up(self, summary: &Summary) -> Result<(), Error> {
-        let Self { context, table, started, failed, code } = self;
+        let Self { context, table, started, failed, mut failures } = self;
         if let Some(table) = table {
             table.leave();
         }
         let elapsed = started.elapsed();
         let total = Total { summary, seconds: elapsed.as_secs_f64() };
         context.result(sum(summary, &failed, elapsed), &total);
-        let all = summary.provisioned + summary.unchanged + summary.failed;
-        code.map_or(Ok(()), |exit_code| Err(Error::Boards { failed: summary.failed, all, exit_code }))
+        failures.all = summary.provisioned + summary.unchanged + summary.failed;
+        failures.verdict()
     }
 
     fn say(&self, text: impl fmt::Display) {

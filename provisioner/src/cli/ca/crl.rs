@@ -9,13 +9,15 @@ use time::OffsetDateTime;
 
 use crate::cli::Context;
 use crate::cli::Error;
-use crate::state::authorities::Authority;
+use crate::cli::plan::{self, Line, Plan};
+use crate::state::authorities::{Authority, SignerRevocation};
 use crate::state::{authorities, revocations as crl, store};
 use crate::work::revocation::Publication;
 use crate::{state, work};
-use device_pki::Issuer;
 use device_pki::certificate::rfc3339;
 use device_pki::key::Uri;
+use device_pki::{Certificate, Chain, Issuer, Signer};
+use durable_files::folder::Lock;
 
 /// Arguments of `ca crl`.
 #[derive(Debug, Args)]
@@ -38,14 +40,13 @@ pub struct Arguments {
     root_key: Option<Uri>,
 }
 
-/// A list, written or planned.
+/// A list that was written.
 #[derive(Serialize)]
 struct Written {
     #[serde(flatten)]
     list: crl::List,
     /// `signer` or `root`.
     issuer: &'static str,
-    done: bool,
 }
 
 impl fmt::Display for Written {
@@ -61,73 +62,168 @@ impl fmt::Display for Written {
     }
 }
 
-pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+/// The lists of every signer CA, and of the root.
+struct Crl {
+    folder: PathBuf,
+    days: u16,
+    now: OffsetDateTime,
+    /// Signers that can still sign, with their keys.
+    signers: Vec<(Authority, Chain)>,
+    /// Key identifiers of signers that have ended.
+    ended: Vec<String>,
+    root: Root,
+    _lock: Option<Lock>,
+}
+
+/// The root's list of revoked signers.
+enum Root {
+    /// There is nothing for it to say.
+    NotNeeded,
+    /// The root's key is not here, but there.
+    Offline { uri: String },
+    /// It is written.
+    Write { certificate: Box<Certificate>, key: Box<Signer>, revoked: Vec<(Authority, SignerRevocation)> },
+}
+
+/// A list in a plan.
+#[derive(Serialize)]
+struct Planned<'a> {
+    issuer: &'static str,
+    key_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let now = OffsetDateTime::now_utc();
+    let lock = context.home.lock_shared_existing()?;
     let folder = arguments.dir.clone().unwrap_or_else(|| crl::folder(&context.home));
-    let _use = if context.home.root().is_dir() { Some(context.home.lock_shared()?) } else { None };
     let authorities = authorities::all(&context.home)?;
     if authorities.is_empty() {
         // Says what is missing.
         store::load(&context.home, &context.keys, now)?;
     }
-    let _lock = if context.global.dry_run { None } else { Some(crl::lock(&context.home)?) };
-    let publication = Publication { home: &context.home, folder: &folder, days: arguments.days, now };
-    for authority in &authorities {
-        let key_id = authority.key_id();
-        if context.global.dry_run {
-            let revoked = crl::Records::of(&context.home, key_id).read()?.len();
-            context.note(format_args!("would write a list of {revoked} revoked for the signer {key_id}"));
-            continue;
-        }
-        let list = authority
+    let root = root(arguments, context, &authorities)?;
+    let (mut signers, mut ended) = (Vec::new(), Vec::new());
+    for authority in authorities {
+        let opened = authority
             .chain(&context.keys, now)
             .map_err(work::Error::from)
-            .and_then(|chain| publication.of_signer(authority, &chain));
-        match list {
-            Ok(list) => {
-                context.show(&Written { list, issuer: "signer", done: true });
-            }
+            .and_then(|chain| Ok(chain.key().open().map(|_| chain)?));
+        match opened {
+            Ok(chain) => signers.push((authority, chain)),
             // Its certificates are past their signer's end: nobody accepts them, on a list or not.
             Err(work::Error::Pki(device_pki::Error::NotValidNow { .. }))
                 if authority.left(now).is_negative() =>
             {
-                context.note(format_args!("the signer {key_id} has ended; it gets no list any more"));
+                ended.push(authority.key_id().to_owned());
             }
             Err(error) => return Err(error.into()),
         }
     }
-    root(arguments, context, authorities, publication)
+    durable_files::folder::check_writable(&folder)?;
+    let plan = Crl { folder, days: arguments.days, now, signers, ended, root, _lock: lock };
+    plan::run(context, plan).await.map(drop)
 }
 
-/// Writes the root's list, if a signer was revoked or somebody says where the root's key is.
-fn root(
-    arguments: &Arguments,
-    context: &Context,
-    authorities: Vec<Authority>,
-    publication: Publication<'_>,
-) -> Result<(), Error> {
+/// The root's list is written if a signer was revoked or somebody says where the root's key is.
+fn root(arguments: &Arguments, context: &Context, authorities: &[Authority]) -> Result<Root, Error> {
     let mut revoked = Vec::new();
     for authority in authorities {
-        revoked.extend(authority.revocation()?.map(|revoked| (authority, revoked)));
+        revoked.extend(authority.revocation()?.map(|revoked| (authority.clone(), revoked)));
     }
     if revoked.is_empty() && arguments.root_key.is_none() {
-        return Ok(());
+        return Ok(Root::NotNeeded);
     }
-    if context.global.dry_run {
-        context.note(format_args!("would write a list of {} revoked for the root", revoked.len()));
-        return Ok(());
-    }
-    let (root, key) = match store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
+    match store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
         Err(state::Error::RootOffline { uri }) if arguments.root_key.is_none() => {
-            context.note(format_args!(
-                "the root's list of revoked signers is left as it was: the root's key is not here ({uri}); \
-                 bring it back and give it with --root-key"
-            ));
-            return Ok(());
+            Ok(Root::Offline { uri: uri.to_string() })
         }
-        found => found?,
-    };
-    let list = publication.of_root(Issuer { certificate: &root, key: &key }, &revoked)?;
-    context.show(&Written { list, issuer: "root", done: true });
-    Ok(())
+        found => {
+            let (certificate, key) = found?;
+            Ok(Root::Write { certificate: Box::new(certificate), key: Box::new(key), revoked })
+        }
+    }
+}
+
+impl Crl {
+    fn line(&self, issuer: &'static str, key_id: &str, revoked: usize) -> Line {
+        let file = crl::file(&self.folder, key_id, "crl");
+        let text = format!(
+            "would write the list of the {issuer} {key_id} with {revoked} revoked: {}",
+            file.display()
+        );
+        let (revoked, file) = (Some(revoked), Some(file));
+        Line::new("write", text, &Planned { issuer, key_id, revoked, file, reason: None })
+    }
+}
+
+/// A list that is not written, and why.
+fn left(issuer: &'static str, key_id: &str, reason: &str) -> Line {
+    let text = format!("the list of the {issuer} {key_id} is left as it is: {reason}");
+    let reason = Some(reason.to_owned());
+    Line::new("leave", text, &Planned { issuer, key_id, revoked: None, file: None, reason })
+}
+
+fn offline(uri: &str) -> String {
+    format!("the root's key is not here ({uri}); bring it back and give it with --root-key")
+}
+
+impl Plan for Crl {
+    type Done = ();
+
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
+        let mut lines = Vec::new();
+        for (authority, _) in &self.signers {
+            let revoked = crl::Records::of(&context.home, authority.key_id()).read()?.len();
+            lines.push(self.line("signer", authority.key_id(), revoked));
+        }
+        lines.extend(self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has ended")));
+        match &self.root {
+            Root::NotNeeded => {}
+            Root::Offline { uri } => {
+                let root = store::certificate(&context.home, store::ROOT_CERTIFICATE)?;
+                let key_id = root.and_then(|root| root.facts().subject_key_identifier.clone());
+                lines.push(left("root", &key_id.unwrap_or_default(), &offline(uri)));
+            }
+            Root::Write { certificate, revoked, .. } => {
+                let key_id = certificate.facts().subject_key_identifier.as_deref().unwrap_or_default();
+                lines.push(self.line("root", key_id, revoked.len()));
+            }
+        }
+        Ok(lines)
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let _lock = crl::lock(&context.home)?;
+        let Self { folder, days, now, .. } = &self;
+        let publication = Publication { home: &context.home, folder, days: *days, now: *now };
+        let tell = |list, issuer| {
+            let written = Written { list, issuer };
+            plan::tell(context, "write", &written, &written);
+        };
+        for (authority, chain) in &self.signers {
+            tell(publication.of_signer(authority, chain)?, "signer");
+        }
+        for key_id in &self.ended {
+            context.note(format_args!("the signer {key_id} has ended; it gets no list any more"));
+        }
+        match &self.root {
+            Root::NotNeeded => {}
+            Root::Offline { uri } => {
+                context.note(format_args!(
+                    "the root's list of revoked signers is left as it is: {}",
+                    offline(uri)
+                ));
+            }
+            Root::Write { certificate, key, revoked } => {
+                tell(publication.of_root(Issuer { certificate, key }, revoked)?, "root");
+            }
+        }
+        Ok(())
+    }
 }

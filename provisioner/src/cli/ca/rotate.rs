@@ -6,19 +6,19 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::cli::setup::verification_certificate;
+use crate::cli::plan::{self, Line, Plan};
+use crate::cli::setup::{self, verification_certificate};
 use crate::cli::{Context, Error};
 use crate::state::authorities::{self, Authority};
-use crate::state::store;
 use crate::work::inventory::{self, Sources};
-use crate::work::rotate::{Rotation, default_name};
+use crate::work::rotate::{Found, Interrupted, NextKey, Rotation, default_name};
 use device_pki::key::Uri;
-use device_pki::{Chain, profile};
+use device_pki::{Certificate, Chain, profile};
 use iot_account::Account;
 use iot_account::certificates::{Tally, of_ca};
 use iot_account::counted;
-use iot_account::rotate::{Plan, Settings};
-use iot_account::setup::{self, SignerCa};
+use iot_account::rotate::{Plan as InAccount, Settings};
+use iot_account::setup::{FUNCTION, SignerCa};
 
 /// Arguments of `ca rotate`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_name = "URI")]
     root_key: Option<Uri>,
     /// The function that registers boards; the new CA is added to its list of accepted CAs, if there is one
-    #[arg(long, default_value = setup::FUNCTION, value_name = "NAME|ARN", value_parser = crate::cli::setup::function_name)]
+    #[arg(long, default_value = FUNCTION, value_name = "NAME|ARN", value_parser = crate::cli::setup::function_name)]
     function: String,
     /// Leave the account as it is; `provisioner setup` registers the new signer later
     #[arg(long)]
@@ -71,57 +71,124 @@ struct Dependents<'a> {
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let now = OffsetDateTime::now_utc();
-    if context.global.dry_run {
-        return plan(arguments, context);
-    }
     let account = match arguments.no_register {
         true => None,
         false => Some(context.account().await?),
     };
-    match Rotation::begin(&context.home, &context.keys)? {
-        None => context.note("an interrupted rotation is finished"),
-        Some(rotation) => rotate(arguments, context, account.as_ref(), rotation, now).await?,
-    }
-    finished(context, account.as_ref()).await
-}
-
-/// Says what would be done.
-fn plan(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    let old = authorities::all(&context.home)?.into_iter().find(|authority| authority.current);
-    let Some(old) = old else {
-        store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
-        return Ok(());
+    let rotation = match Rotation::look(&context.home)? {
+        Found::Interrupted(interrupted) => {
+            return plan::run(context, Finish { interrupted, account }).await.map(drop);
+        }
+        Found::Rotation(rotation) => rotation,
     };
-    context.note("would make a new signer CA under the same root");
-    if !arguments.no_register {
-        context.note("would register it in the account, active and registering boards");
-    }
-    context.note(format_args!("would retire the signer {}, and leave it valid", old.key_id()));
-    Ok(())
-}
-
-async fn rotate(
-    arguments: &Arguments,
-    context: &Context,
-    account: Option<&Account>,
-    rotation: Rotation,
-    now: OffsetDateTime,
-) -> Result<(), Error> {
     let organisation = rotation.old().certificate.facts().organisation.clone();
     let name = match &arguments.signer_cn {
         Some(name) => profile::Name::new(&organisation, name)?,
         None => default_name(&organisation, now)?,
     };
-    if rotation.is_made() {
-        context.note("going on with the signer CA that an interrupted run has made");
+    let key = rotation.next_key(&context.keys, arguments.signer_key.as_ref(), arguments.root_key.as_ref())?;
+    let made = rotation.made()?;
+    let in_account = match &account {
+        Some(account) => {
+            let progress = context.progress("looking at the account");
+            let settings = Settings { function: arguments.function.clone(), ..Settings::default() };
+            let id = made.as_ref().map(|made| made.facts().fingerprint.as_str());
+            let plan = InAccount::make(account, id, rotation.old().certificate_id(), settings).await?;
+            drop(progress);
+            Some((account.clone(), plan))
+        }
+        None => None,
+    };
+    plan::run(context, Rotate { rotation, name, key, made, in_account, now }).await.map(drop)
+}
+
+/// An interrupted exchange, to be finished.
+struct Finish {
+    interrupted: Interrupted,
+    account: Option<Account>,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+impl Plan for Finish {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(vec![Line::new("finish", "would finish an interrupted rotation", &Nothing {})])
     }
-    let (key, root_key) = (arguments.signer_key.as_ref(), arguments.root_key.as_ref());
-    let next = rotation.make(&context.keys, &name, key, root_key, now)?;
-    if let Some(account) = account {
-        let settings = Settings { function: arguments.function.clone(), ..Settings::default() };
-        register(context, account, &rotation, &next, settings).await?;
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        self.interrupted.finish(&context.keys)?;
+        context.note("an interrupted rotation is finished");
+        finished(context, self.account.as_ref()).await
     }
-    Ok(rotation.finish(&context.keys)?)
+}
+
+/// A new signer CA, and the old one retired.
+struct Rotate {
+    rotation: Box<Rotation>,
+    name: profile::Name,
+    key: Option<NextKey>,
+    /// The new signer, where an interrupted run has made it.
+    made: Option<Certificate>,
+    in_account: Option<(Account, InAccount)>,
+    now: OffsetDateTime,
+}
+
+/// A key or a signer CA, in the line of a plan.
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+impl Plan for Rotate {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let mut lines = Vec::new();
+        if let Some(key) = &self.key {
+            let place = key.place.to_string();
+            let named = Named { name: &place };
+            lines.push(match key.is_there {
+                true => Line::new("leave", format_args!("is there: {place}"), &named),
+                false => Line::new("create", format_args!("would make {place}"), &named),
+            });
+        }
+        lines.push(match &self.made {
+            Some(made) => {
+                let name = &made.facts().subject;
+                let text = format!("an interrupted run has made the signer CA {name}");
+                Line::new("leave", text, &Named { name })
+            }
+            None => {
+                let name = &self.name.common_name;
+                let text = format!("would make the signer CA {name} under the same root");
+                Line::new("create", text, &Named { name })
+            }
+        });
+        if let Some((_, plan)) = &self.in_account {
+            let id = self.made.as_ref().map(|made| made.facts().fingerprint.as_str());
+            lines.extend(plan.links(id)?.iter().map(setup::line));
+        }
+        let old = self.rotation.old().key_id();
+        let text = format!("would retire the signer {old}, and leave it valid");
+        lines.push(Line::new("retire", text, &Named { name: old }));
+        Ok(lines)
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { mut rotation, name, key, made, in_account, now } = self;
+        if made.is_some() {
+            context.note("going on with the signer CA that an interrupted run has made");
+        }
+        let next = rotation.make(&context.keys, &name, key, now)?;
+        if let Some((account, plan)) = &in_account {
+            register(context, account, &rotation, &next, plan).await?;
+        }
+        rotation.finish(&context.keys)?;
+        finished(context, in_account.as_ref().map(|(account, _)| account)).await
+    }
 }
 
 async fn register(
@@ -129,18 +196,16 @@ async fn register(
     account: &Account,
     rotation: &Rotation,
     next: &Chain,
-    settings: Settings,
+    plan: &InAccount,
 ) -> Result<(), Error> {
-    let progress = context.progress("registering the new signer CA");
+    let _progress = context.progress("registering the new signer CA");
     let signer = SignerCa { id: &next.signer().facts().fingerprint, pem: next.signer().to_pem() };
-    let plan = Plan::make(account, &signer, rotation.old().certificate_id(), settings).await?;
     let verification = match plan.needs_verification() {
         true => Some(verification_certificate(account, next, rotation.next()).await?),
         false => None,
     };
-    let links = plan.apply(account, &signer, verification.as_deref()).await?;
-    drop(progress);
-    links.iter().for_each(|link| context.note(link.line(true)));
+    plan.apply(account, &signer, verification.as_deref()).await?;
+    plan.links(Some(signer.id))?.iter().for_each(|link| context.note(link.line(true)));
     Ok(())
 }
 

@@ -41,6 +41,7 @@ fn provision(error: &provision::Error) -> Text {
         E::NotValidNow { .. } => "check this machine's clock; if it is right, have the certificate issued anew".into(),
         E::ForeignKey { .. } => "make a request on this board and have that one signed: provisioner provision --csr-only".into(),
         E::Inconsistent => "run again; if it happens again, please report it".into(),
+        E::NoChain => "make one with: provisioner ca create".into(),
     }
 }
 

@@ -17,6 +17,26 @@ struct ResultFile {
 }
 
 impl Results {
+    /// Whether files can be made at `paths`. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`durable_files::Error::Io`].
+    pub(super) fn check(paths: &[PathBuf]) -> Result<(), durable_files::Error> {
+        for path in paths {
+            if path.is_dir() {
+                let source = io::ErrorKind::IsADirectory.into();
+                return Err(durable_files::Error::io("write", path, source));
+            }
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(std::path::Path::new("."));
+            if !folder.is_dir() {
+                let source = io::ErrorKind::NotFound.into();
+                return Err(durable_files::Error::io("write", path, source));
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the files at `paths`; what was there is overwritten.
     ///
     /// # Errors

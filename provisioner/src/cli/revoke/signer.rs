@@ -1,40 +1,61 @@
 //! `revoke --signer`: the account lets in no new device of a signer CA, and nothing is signed with it here by mistake.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::Error;
+use crate::cli::plan::{self, Line, Plan};
 use crate::state;
-use crate::state::authorities::{self, SignerRevocation};
+use crate::state::authorities::{self, Authority, SignerRevocation};
 use device_pki::revocation::Reason;
+use iot_account::Account;
+use iot_account::certificates::Tally;
 use iot_account::revoke::SignerState;
+
+/// A signer CA to be revoked.
+struct RevokeSigner {
+    authority: Authority,
+    account: Account,
+    state: SignerState,
+    is_noted: bool,
+    reason: Reason,
+}
 
 /// What is done about a signer CA.
 #[derive(Serialize)]
-struct SignerRow<'a> {
+struct Row<'a> {
     signer: &'a str,
     certificate_id: &'a str,
     registered: bool,
-    /// `switch_off` or `leave`.
-    account: &'static str,
+    account: InAccount,
     /// Certificates that were registered with it: they stay as they are.
-    certificates: &'a iot_account::certificates::Tally,
-    done: bool,
+    certificates: &'a Tally,
+    reason: Reason,
 }
 
-impl fmt::Display for SignerRow<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let would = if self.done { "" } else { "would be " };
-        write!(f, "signer {}", self.signer)?;
-        match (self.registered, self.account) {
-            (false, _) => write!(f, "\n  account  does not know it")?,
-            (true, "leave") => write!(f, "\n  account  INACTIVE already, and registers no board")?,
-            (true, _) => write!(f, "\n  account  {would}INACTIVE, auto-registration {would}off")?,
-        }
-        write!(f, "\n  here     {would}noted: the key no longer signs certificates")?;
-        write!(f, "\n  devices  stay as they are: {}", self.certificates)
+/// What is done in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum InAccount {
+    /// It registers no board.
+    Leave,
+    /// It becomes INACTIVE, and auto-registration goes off.
+    SwitchOff,
+}
+
+impl Row<'_> {
+    fn text(&self, done: bool) -> String {
+        let would = if done { "" } else { "would be " };
+        let account = match (self.registered, self.account) {
+            (false, _) => "does not know it".to_owned(),
+            (true, InAccount::Leave) => "INACTIVE already, and registers no board".to_owned(),
+            (true, InAccount::SwitchOff) => format!("{would}INACTIVE, auto-registration {would}off"),
+        };
+        format!(
+            "signer {}\n  account  {account}\n  here     {would}noted: the key no longer signs certificates\n  \
+             devices  stay as they are: {}",
+            self.signer, self.certificates
+        )
     }
 }
 
@@ -44,41 +65,64 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     let account = context.account().await?;
     let state = SignerState::look(&account, authority.certificate_id()).await?;
     let is_noted = authority.revocation()?.is_some();
-    let row = |done| SignerRow {
-        signer: authority.key_id(),
-        certificate_id: authority.certificate_id(),
-        registered: state.is_registered(),
-        account: if state.is_off() { "leave" } else { "switch_off" },
-        certificates: &state.certificates,
-        done,
-    };
-    if state.is_off() && is_noted {
-        context.show(&row(true));
-        context.note("nothing to do: it is revoked already");
-        return Ok(());
+    plan::run(context, RevokeSigner { authority, account, state, is_noted, reason }).await.map(drop)
+}
+
+impl RevokeSigner {
+    fn row(&self) -> Row<'_> {
+        Row {
+            signer: self.authority.key_id(),
+            certificate_id: self.authority.certificate_id(),
+            registered: self.state.is_registered(),
+            account: if self.state.is_off() { InAccount::Leave } else { InAccount::SwitchOff },
+            certificates: &self.state.certificates,
+            reason: self.reason,
+        }
     }
-    if context.global.dry_run {
-        context.show(&row(false));
-        return Ok(());
+
+    fn is_done(&self) -> bool {
+        self.state.is_off() && self.is_noted
     }
-    if !context.global.yes {
-        context.note(row(false));
-        context.confirm("No new board of this signer will be let in.")?;
+
+    fn action(&self) -> &'static str {
+        if self.is_done() { "leave" } else { "revoke" }
     }
-    state.switch_off(&account, authority.certificate_id()).await?;
-    if !is_noted {
-        authority.revoke(&SignerRevocation { when: state::now(), reason })?;
+}
+
+impl Plan for RevokeSigner {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let row = self.row();
+        Ok(vec![Line::new(self.action(), row.text(false), &row)])
     }
-    context.show(&row(true));
-    context.note("put it on the root's revocation list with: provisioner ca crl");
-    if authority.current {
-        context.note("make the next signer CA with: provisioner ca rotate");
+
+    fn question(&self) -> Option<String> {
+        (!self.is_done()).then(|| "No new board of this signer will be let in.".to_owned())
     }
-    if state.certificates.with("ACTIVE") > 0 {
-        context.note(format_args!(
-            "its devices are still let in; list them with: provisioner certificates --signer {}",
-            &authority.key_id()[..8]
-        ));
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let (id, reason) = (self.authority.certificate_id(), self.reason);
+        self.state.switch_off(&self.account, id).await?;
+        if !self.is_noted {
+            self.authority.revoke(&SignerRevocation { when: state::now(), reason })?;
+        }
+        let row = self.row();
+        plan::tell(context, self.action(), row.text(true), &row);
+        if self.is_done() {
+            context.note("nothing to do: it is revoked already");
+            return Ok(());
+        }
+        context.note("put it on the root's revocation list with: provisioner ca crl");
+        if self.authority.current {
+            context.note("make the next signer CA with: provisioner ca rotate");
+        }
+        if self.state.certificates.with("ACTIVE") > 0 {
+            context.note(format_args!(
+                "its devices are still let in; list them with: provisioner certificates --signer {}",
+                &self.authority.key_id()[..8]
+            ));
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -28,8 +28,12 @@ fn home() -> (tempfile::TempDir, Home) {
     (folder, home)
 }
 
+fn made(home: &Home, keys: &Keys, order: Order) -> Result<Created, Error> {
+    Plan::make(home, keys, order, NOW)?.carry_out(home, keys, NOW)
+}
+
 fn create(home: &Home, mark: &str, force: bool) -> Result<Created, Error> {
-    super::create(home, &Keys::new(()), &order(mark, force), NOW)
+    made(home, &Keys::new(()), order(mark, force))
 }
 
 fn load(home: &Home, now: OffsetDateTime) -> Result<Chain, Error> {
@@ -332,7 +336,7 @@ fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
     let (_guard, home) = home();
     let notes = std::sync::Arc::new(Notes::default());
     let keys = Keys::new(Noting(std::sync::Arc::clone(&notes)));
-    super::create(&home, &keys, &order("Test", false), NOW).unwrap();
+    made(&home, &keys, order("Test", false)).unwrap();
     let chain = store::load(&home, &keys, NOW).unwrap();
     let (device, _) = issue_device(&chain);
     let verification = verification_certificate(&chain, "c0de", NOW).unwrap();
@@ -353,9 +357,6 @@ fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
     );
     notes.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(matches!(ca_error(verification_certificate(&chain, "c0de", NOW)), Error::Pki(Pki::Withheld(_))));
-    assert!(matches!(
-        ca_error(super::create(&home, &keys, &order("New", true), NOW)),
-        Error::Pki(Pki::Withheld(_))
-    ));
+    assert!(matches!(ca_error(made(&home, &keys, order("New", true))), Error::Pki(Pki::Withheld(_))));
     assert!(!home.file("root-ca.crt").exists(), "a certificate that was not noted is not written");
 }

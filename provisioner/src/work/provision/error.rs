@@ -62,4 +62,7 @@ pub enum Error {
         "the new certificate does not belong to the board's key and the signer; nothing was written to the board"
     )]
     Inconsistent,
+    /// A plan that was made to be shown only.
+    #[error("there is no signer CA yet to issue the certificate")]
+    NoChain,
 }

@@ -5,19 +5,23 @@ use std::path::Path;
 use aws_lc_rs::digest;
 use device_pki::key::PublicKey;
 use device_pki::{Certificate, Chain, ecdsa_sig_value, profile, signing};
-use iot_kit::{Session, secure_element};
+use iot_kit::flash::{self, Flash};
+use iot_kit::{Session, secure_element, store};
 use rcgen::{CertificateSigningRequest, CertificateSigningRequestParams};
 use time::OffsetDateTime;
 
 use super::{Error, Identity, Job, Step, factory_slots};
 use crate::state::board::{CERTIFICATE, FACTORY_CERTIFICATE, FACTORY_SIGNER, REQUEST};
 use crate::work;
+use crate::work::create::DEFAULT_ORGANISATION;
 
 /// Where boards' certificates come from; `C` is what is known of the chain on this computer.
 #[derive(Clone, Debug)]
 pub enum Origin<C = ()> {
     /// The signer CA on this computer signs one, unless the one it signed before still fits.
     Chain(C),
+    /// As [`Origin::Chain`], where the chain is not made yet: for a plan that is shown only.
+    NoChain,
     /// It was signed elsewhere; it is for one board.
     Elsewhere(Box<SignedElsewhere>),
     /// The secure element came with one.
@@ -66,43 +70,105 @@ impl SignedElsewhere {
 /// The certificates for one board.
 pub(super) struct Obtained {
     pub(super) device: Certificate,
-    pub(super) signer: Certificate,
+    signer: Certificate,
     /// Whether the device's certificate existed before this run.
     pub(super) reused: bool,
     /// What is to be kept in the board's folder: name and content.
     pub(super) files: Vec<(&'static str, String)>,
 }
 
-/// Gets the certificates for a board, whatever their origin, and checks that they are its.
-pub(super) fn obtain(
+impl Obtained {
+    /// What the flash is to hold, checked by reading it back from the layout. `endpoint` fits in its page
+    /// ([`super::check_endpoint`]).
+    pub(super) fn content(&self, thing_name: &str, endpoint: &str) -> Result<Flash, Error> {
+        let certificates = [&self.device, &self.signer].map(|c| (c.facts().serial_number.as_str(), c.der()));
+        let files = store::device_files(&certificates);
+        let mut flash = store::build(&files)?;
+        if store::read(&flash.image(flash::CLIENT_STORE, store::SIZE_MAX))? != files {
+            return Err(Error::Inconsistent);
+        }
+        flash.put_text(flash::ENDPOINT, endpoint);
+        flash.put_text(flash::THING_NAME, thing_name);
+        Ok(flash)
+    }
+}
+
+/// Where one board's certificates are, or what they are made from.
+pub(super) enum Planned {
+    /// They are there.
+    There(Box<Obtained>),
+    /// The board has signed this request, and the chain is to issue a certificate for it.
+    Requested {
+        /// The subject.
+        name: profile::Name,
+        /// The request.
+        request: Box<CertificateSigningRequest>,
+    },
+}
+
+impl Planned {
+    /// The certificates; one that was requested is issued now.
+    ///
+    /// # Errors
+    /// [`device_pki::Error`]; [`Error::Inconsistent`].
+    pub(super) fn obtain(self, origin: &Origin<Chain>, board: &Identity) -> Result<Obtained, work::Error> {
+        let (name, request) = match self {
+            Self::There(obtained) => return Ok(*obtained),
+            Self::Requested { name, request } => (name, request),
+        };
+        let Origin::Chain(chain) = origin else { return Err(Error::NoChain.into()) };
+        let now = OffsetDateTime::now_utc();
+        let device = chain.issue_device(request.der(), &name, now)?;
+        if !belongs(&device, chain, board, now) {
+            return Err(Error::Inconsistent.into());
+        }
+        let files = vec![(REQUEST, request.pem()?), (CERTIFICATE, device.to_pem())];
+        Ok(Obtained { device, signer: chain.signer().clone(), reused: false, files })
+    }
+}
+
+/// Finds a board's certificates, whatever their origin, and checks that they are its; where there is none yet, has the
+/// board sign a request.
+pub(super) fn plan(
     session: &mut Session,
-    job: &Job<'_>,
+    job: Job<'_>,
     board: &Identity,
     folder: &Path,
     observe: &mut dyn FnMut(Step),
-) -> Result<Obtained, work::Error> {
-    match job.origin {
-        Origin::Chain(chain) => from_chain(session, chain, job.force, board, folder, observe),
+) -> Result<Planned, work::Error> {
+    let there = match job.origin {
+        Origin::Chain(chain) => return from_chain(session, chain, job.force, board, folder, observe),
+        Origin::NoChain => {
+            let name = profile::device_name(DEFAULT_ORGANISATION, &board.serial)?;
+            return requested(session, name, board, observe);
+        }
         Origin::Elsewhere(signed) => {
             if signed.device.point() != Some(board.point) {
                 let subject = signed.device.facts().subject.clone();
                 return Err(Error::ForeignKey { subject, serial: board.serial.clone() }.into());
             }
-            Ok(Obtained {
+            Obtained {
                 device: signed.device.clone(),
                 signer: signed.signer.clone(),
                 reused: true,
                 files: vec![(CERTIFICATE, signed.device.to_pem())],
-            })
+            }
         }
         Origin::Factory { .. } => {
             observe(Step::ReadFactory);
             let found = factory_slots::read(session, board)?.map_err(Error::Factory)?;
             let files =
                 vec![(FACTORY_CERTIFICATE, found.device.to_pem()), (FACTORY_SIGNER, found.signer.to_pem())];
-            Ok(Obtained { device: found.device, signer: found.signer, reused: true, files })
+            Obtained { device: found.device, signer: found.signer, reused: true, files }
         }
-    }
+    };
+    Ok(Planned::There(Box::new(there)))
+}
+
+fn belongs(certificate: &Certificate, chain: &Chain, board: &Identity, now: OffsetDateTime) -> bool {
+    certificate.point() == Some(board.point)
+        && certificate.is_signed_by(chain.signer())
+        && certificate.is_valid_at(now)
 }
 
 fn from_chain(
@@ -112,29 +178,28 @@ fn from_chain(
     board: &Identity,
     folder: &Path,
     observe: &mut dyn FnMut(Step),
-) -> Result<Obtained, work::Error> {
+) -> Result<Planned, work::Error> {
     let now = OffsetDateTime::now_utc();
     let signer = chain.signer().clone();
     let name = profile::device_name(&signer.facts().organisation, &board.serial)?;
-    let belongs = |certificate: &Certificate| {
-        certificate.point() == Some(board.point)
-            && certificate.is_signed_by(chain.signer())
-            && certificate.is_valid_at(now)
-    };
     let existing = durable_files::read(&folder.join(CERTIFICATE))?
         .and_then(|pem| Certificate::from_pem(&pem).ok())
-        .filter(|certificate| !force && belongs(certificate));
+        .filter(|certificate| !force && belongs(certificate, chain, board, now));
     if let Some(device) = existing {
-        return Ok(Obtained { device, signer, reused: true, files: Vec::new() });
+        return Ok(Planned::There(Box::new(Obtained { device, signer, reused: true, files: Vec::new() })));
     }
+    requested(session, name, board, observe)
+}
+
+fn requested(
+    session: &mut Session,
+    name: profile::Name,
+    board: &Identity,
+    observe: &mut dyn FnMut(Step),
+) -> Result<Planned, work::Error> {
     observe(Step::Sign);
-    let request = sign_request(session, &name, board)?;
-    let device = chain.issue_device(request.der(), &name, now)?;
-    if !belongs(&device) {
-        return Err(Error::Inconsistent.into());
-    }
-    let files = vec![(REQUEST, request.pem()?), (CERTIFICATE, device.to_pem())];
-    Ok(Obtained { device, signer, reused: false, files })
+    let request = Box::new(sign_request(session, &name, board)?);
+    Ok(Planned::Requested { name, request })
 }
 
 /// A certificate signing request, signed on the board and verified. One that was damaged on the way is asked for once

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::state::board::CERTIFICATE;
+use crate::state::board::{CERTIFICATE, REQUEST};
 use crate::state::store as ca_store;
 use crate::work::inspection::inspect;
 use device_pki::key::Keys;
+use device_pki::{Certificate, profile};
 use fixture::{Board, Laptop};
+use iot_kit::store;
 
 const SERIAL: &str = "0123AABBCCDDEEFFEE";
 const ENDPOINT: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
@@ -69,9 +71,9 @@ fn one_board_costs_this_many_commands_and_bytes() {
     }
     insta::assert_snapshot!(log(&used).join("\n"), @r"
     MC+ECC+SERIAL
-    MC+SETLED=DATA,ON
     MC+ECC+GENPUBKEY
     MC+ECC+SIGNDIGEST=64,64
+    MC+SETLED=DATA,ON
     MC+WINC+READ=20480
     MC+WINC+READ=0
     MC+WINC+ERASE=20480
@@ -137,7 +139,7 @@ fn a_certificate_of_another_key_or_another_signer_is_not_used_again() {
     laptop.make_chain(true);
     let other_signer = laptop.provision(&board).unwrap();
     assert!(!other_signer.certificate_reused);
-    std::fs::write(laptop.home.board("MCHP1").join(CERTIFICATE), "garbage").unwrap();
+    std::fs::write(laptop.home.board("MCHP1").unwrap().join(CERTIFICATE), "garbage").unwrap();
     assert!(!laptop.provision(&board).unwrap().certificate_reused);
 }
 
@@ -257,7 +259,7 @@ fn inspecting_shows_what_provisioning_wrote_and_changes_nothing() {
 #[test]
 fn a_board_whose_folder_cannot_be_written_is_not_touched() {
     let (laptop, board) = (Laptop::new(), Board::new(1));
-    std::fs::write(laptop.home.board("MCHP1"), "in the way").unwrap();
+    std::fs::write(laptop.home.board("MCHP1").unwrap(), "in the way").unwrap();
     let error = laptop.provision(&board).unwrap_err();
     assert!(matches!(error, work::Error::File(durable_files::Error::Io { .. })), "{error}");
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
@@ -273,7 +275,8 @@ fn sign_elsewhere(signing: &Laptop, request: &str) -> Certificate {
 #[test]
 fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belongs_to() {
     let (laptop, server, board) = (Laptop::new(), Laptop::new(), Board::new(1));
-    let made = request(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home).unwrap();
+    let made = Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home).unwrap();
+    made.keep(&laptop.home).unwrap();
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5), "a request changes nothing on the board");
     let device = sign_elsewhere(&server, &std::fs::read_to_string(&made.file).unwrap());
 

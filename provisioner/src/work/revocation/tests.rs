@@ -39,7 +39,10 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let (home, keys) = (Home::at(folder.path()), Keys::new(()));
         let names = create::Names::new("Zero Touch", None, None).unwrap();
-        create::create(&home, &keys, &create::Order::new(names), now).unwrap();
+        let order = create::Order::new(names);
+        create::Plan::make(&home, &keys, order, now)
+            .and_then(|plan| plan.carry_out(&home, &keys, now))
+            .unwrap();
         let chain = store::load(&home, &keys, now).unwrap();
         let authority = authorities::all(&home).unwrap().remove(0);
         let fixture = Self { folder, home, chain, authority, now };

@@ -24,17 +24,36 @@ fn home() -> (tempfile::TempDir, Home, Keys) {
     let folder = tempfile::tempdir().unwrap();
     let (home, keys) = (Home::at(folder.path()), Keys::new(()));
     let names = create::Names::new("Zero Touch", None, None).unwrap();
-    create::create(&home, &keys, &create::Order::new(names), NOW).unwrap();
+    let order = create::Order::new(names);
+    create::Plan::make(&home, &keys, order, NOW).and_then(|plan| plan.carry_out(&home, &keys, NOW)).unwrap();
     (folder, home, keys)
 }
 
-fn make(rotation: &Rotation, keys: &Keys) -> Result<Chain, Error> {
-    rotation.make(keys, &default_name("Zero Touch", NOW).unwrap(), None, None, NOW)
+fn begin(home: &Home) -> Rotation {
+    match Rotation::look(home).unwrap() {
+        Found::Rotation(rotation) => *rotation,
+        Found::Interrupted(_) => panic!("the exchange is under way"),
+    }
+}
+
+fn make_with(
+    rotation: &mut Rotation,
+    keys: &Keys,
+    name: &profile::Name,
+    key: Option<&Uri>,
+    root_key: Option<&Uri>,
+) -> Result<Chain, Error> {
+    let key = rotation.next_key(keys, key, root_key)?;
+    rotation.make(keys, name, key, NOW)
+}
+
+fn make(rotation: &mut Rotation, keys: &Keys) -> Result<Chain, Error> {
+    make_with(rotation, keys, &default_name("Zero Touch", NOW).unwrap(), None, None)
 }
 
 fn rotate(home: &Home, keys: &Keys) {
-    let rotation = Rotation::begin(home, keys).unwrap().unwrap();
-    make(&rotation, keys).unwrap();
+    let mut rotation = begin(home);
+    make(&mut rotation, keys).unwrap();
     rotation.finish(keys).unwrap();
 }
 
@@ -96,14 +115,14 @@ fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done
     fs::rename(home.file(store::ROOT_KEY), &elsewhere).unwrap();
     let keys_of_next_run = Keys::new(());
     drop(keys);
-    let rotation = Rotation::begin(&home, &keys_of_next_run).unwrap().unwrap();
+    let mut rotation = begin(&home);
     let before = files(&home);
-    let error = make(&rotation, &keys_of_next_run).unwrap_err();
+    let error = make(&mut rotation, &keys_of_next_run).unwrap_err();
     assert!(matches!(error, Error::State(State::RootOffline { .. })), "{error}");
     assert_eq!(files(&home), before);
     let name = default_name("Zero Touch", NOW).unwrap();
     let given = Uri::File(elsewhere);
-    rotation.make(&keys_of_next_run, &name, None, Some(&given), NOW).unwrap();
+    make_with(&mut rotation, &keys_of_next_run, &name, None, Some(&given)).unwrap();
     rotation.finish(&keys_of_next_run).unwrap();
     assert_eq!(authorities::all(&home).unwrap().len(), 2);
 }
@@ -129,10 +148,10 @@ fn the_old_signers_key_is_not_taken_for_the_new_one() {
     let (folder, home, keys) = home();
     let copy = folder.path().join("copy.key");
     durable_files::write(&copy, &fs::read(home.file(store::SIGNER_KEY)).unwrap(), Access::Secret).unwrap();
-    let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+    let mut rotation = begin(&home);
     let before = files(&home);
     let name = default_name("Zero Touch", NOW).unwrap();
-    let error = rotation.make(&keys, &name, Some(&Uri::File(copy)), None, NOW).unwrap_err();
+    let error = make_with(&mut rotation, &keys, &name, Some(&Uri::File(copy)), None).unwrap_err();
     assert!(matches!(error, Error::Authority(AuthorityError::SameKey { .. })), "{error}");
     assert_eq!(files(&home), before);
 }
@@ -147,8 +166,8 @@ fn a_key_comes_back_to_the_home_from_elsewhere_and_stays_there() {
     let name = default_name("Zero Touch", NOW).unwrap();
     for _ in 0..2 {
         let keys = Keys::new(());
-        let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
-        rotation.make(&keys, &name, Some(&usual), None, NOW).unwrap();
+        let mut rotation = begin(&home);
+        make_with(&mut rotation, &keys, &name, Some(&usual), None).unwrap();
         rotation.finish(&keys).unwrap();
         assert!(!home.file(store::SIGNER_KEY_URI).exists());
     }
@@ -162,10 +181,10 @@ fn a_key_comes_back_to_the_home_from_elsewhere_and_stays_there() {
 fn the_key_of_another_root_is_refused() {
     let (_folder, home, keys) = home();
     let (_other, other_home, _) = self::home();
-    let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
+    let mut rotation = begin(&home);
     let other = Uri::File(other_home.file(store::ROOT_KEY));
     let name = default_name("Zero Touch", NOW).unwrap();
-    let error = rotation.make(&keys, &name, None, Some(&other), NOW).unwrap_err();
+    let error = make_with(&mut rotation, &keys, &name, None, Some(&other)).unwrap_err();
     assert!(matches!(error, Error::Pki(device_pki::Error::KeyMismatch { .. })), "{error}");
 }
 
@@ -175,8 +194,8 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
         let (_folder, home, keys) = home();
         let old = current(&home);
         fs::write(home.file(store::VERIFICATION_CERTIFICATE), "of the old one").unwrap();
-        let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
-        let new = make(&rotation, &keys).unwrap().signer().clone();
+        let mut rotation = begin(&home);
+        let new = make(&mut rotation, &keys).unwrap().signer().clone();
         // As `finish` leaves it when it is killed after so many files.
         let (next, kept) = (rotation.next.clone(), home.file("kept"));
         copy_all(&next, &kept);
@@ -200,7 +219,8 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
         let keys = Keys::new(());
         let refused = store::load(&home, &keys, NOW).unwrap_err();
         assert!(matches!(refused, State::Rotating { .. }), "{moved}: {refused}");
-        assert!(Rotation::begin(&home, &keys).unwrap().is_none(), "{moved}");
+        let Found::Interrupted(interrupted) = Rotation::look(&home).unwrap() else { panic!("{moved}") };
+        interrupted.finish(&keys).unwrap();
         assert_eq!(store::load(&home, &keys, NOW).unwrap().signer(), &new, "{moved}");
         assert!(!home.file(store::VERIFICATION_CERTIFICATE).exists(), "{moved}");
         let retired: Vec<_> = authorities::all(&home).unwrap().into_iter().skip(1).collect();
@@ -220,12 +240,12 @@ fn copy_all(from: &Home, to: &std::path::Path) {
 #[test]
 fn a_signer_that_was_made_and_not_yet_put_in_place_is_used_by_the_next_run() {
     let (_folder, home, keys) = home();
-    let rotation = Rotation::begin(&home, &keys).unwrap().unwrap();
-    let made = make(&rotation, &keys).unwrap().signer().clone();
+    let mut rotation = begin(&home);
+    let made = make(&mut rotation, &keys).unwrap().signer().clone();
     drop(rotation);
-    let rotation = Rotation::begin(&home, &Keys::new(())).unwrap().unwrap();
+    let mut rotation = begin(&home);
     assert!(rotation.is_made());
-    assert_eq!(make(&rotation, &keys).unwrap().signer(), &made);
+    assert_eq!(make(&mut rotation, &keys).unwrap().signer(), &made);
 }
 
 #[test]

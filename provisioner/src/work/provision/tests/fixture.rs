@@ -127,7 +127,9 @@ impl Laptop {
     pub(super) fn make_chain(&self, force: bool) {
         let names = create::Names::new(create::DEFAULT_ORGANISATION, None, None).unwrap();
         let order = create::Order { force, ..create::Order::new(names) };
-        create::create(&self.home, &Keys::new(()), &order, OffsetDateTime::now_utc()).unwrap();
+        let (keys, now) = (Keys::new(()), OffsetDateTime::now_utc());
+        let plan = create::Plan::make(&self.home, &keys, order, now).unwrap();
+        plan.carry_out(&self.home, &keys, now).unwrap();
     }
 
     pub(super) fn connect(board: &Arc<Mutex<Board>>) -> Session {
@@ -155,9 +157,9 @@ impl Laptop {
         board.lock().unwrap().log.clear();
         let mut session = Self::connect(board);
         let endpoint = endpoint.to_owned();
-        let job =
-            Job { kit: &self.kit, origin, home: &self.home, force, endpoint: Box::new(|| Ok(endpoint)) };
-        let mut result = provision(&mut session, job, &mut |_| {});
+        let job = Job { kit: &self.kit, origin, home: &self.home, force };
+        let mut result = look(&mut session, job, Box::new(|| Ok(endpoint)), &mut |_| {})
+            .and_then(|plan| carry_out(&mut session, job, plan, &mut |_| {}));
         show(&mut session, &result);
         if let Ok(report) = &mut result {
             report.traffic = session.traffic();
@@ -174,6 +176,6 @@ impl Laptop {
     }
 
     pub(super) fn file(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(self.home.board("MCHP1").join(name)).ok()
+        std::fs::read_to_string(self.home.board("MCHP1").unwrap().join(name)).ok()
     }
 }

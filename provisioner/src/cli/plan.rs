@@ -1,0 +1,103 @@
+//! A plan: what a command found and what it will do. It is shown, confirmed and carried out here, and nowhere else.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Context, Error};
+
+/// One line of a plan: text for people, an object for programs.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    text: String,
+    object: Value,
+}
+
+/// What a line is about, with what will be or was done about it.
+#[derive(Serialize)]
+struct Act<'a, T: Serialize> {
+    action: &'static str,
+    #[serde(flatten)]
+    about: &'a T,
+    done: bool,
+}
+
+/// Tells what was done about `about`, in the form of the plan's line.
+pub(super) fn tell(context: &Context, action: &'static str, text: impl Display, about: &impl Serialize) {
+    context.result(text, &Act { action, about, done: true });
+}
+
+impl Line {
+    /// A line on `about`, which is an object. `action` is what will be done: a verb of the command's schema.
+    pub(super) fn new(action: &'static str, text: impl Display, about: &impl Serialize) -> Self {
+        Self::plain(text, &Act { action, about, done: false })
+    }
+
+    /// A line whose object says itself what will be done, or that nothing is done about it.
+    pub(super) fn plain(text: impl Display, object: &impl Serialize) -> Self {
+        Self { text: text.to_string(), object: serde_json::to_value(object).unwrap_or_default() }
+    }
+}
+
+/// Tells that something was not done about `about`, which says why.
+pub(super) fn tell_undone(
+    context: &Context,
+    action: &'static str,
+    text: impl Display,
+    about: &impl Serialize,
+) {
+    context.result(text, &Act { action, about, done: false });
+}
+
+/// What a command is going to do. Making it changes nothing, and fails as carrying it out would.
+pub(super) trait Plan: Sized {
+    /// What carrying it out gives.
+    type Done;
+
+    /// What there is and what becomes of it, in the order in which it is carried out. A plan that learns of something
+    /// only on the way looks at it here.
+    ///
+    /// # Errors
+    /// What the look ends in; carrying it out would end in the same.
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error>;
+
+    /// What cannot be undone and needs a yes, as a whole sentence. The lines are shown before it is asked.
+    fn question(&self) -> Option<String> {
+        None
+    }
+
+    /// How carrying it out would end because of what the plan refuses.
+    ///
+    /// # Errors
+    /// With the number of refusals, where the plan has several lines.
+    fn refused(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Does what the lines say.
+    ///
+    /// # Errors
+    /// What went wrong. What is done stays done, and the next plan goes on from there.
+    async fn carry_out(self, context: &Context) -> Result<Self::Done, Error>;
+}
+
+/// Carries a plan out, after a yes where it needs one. In a dry run it is shown instead, and nothing is done: `None`.
+///
+/// # Errors
+/// [`Error::Unconfirmed`], [`Error::Declined`]; as [`Plan::carry_out`]; in a dry run as [`Plan::refused`].
+pub(super) async fn run<P: Plan>(context: &Context, mut plan: P) -> Result<Option<P::Done>, Error> {
+    if context.global.dry_run {
+        for Line { text, object } in plan.lines(context).await? {
+            context.result(text, &object);
+        }
+        return plan.refused().map(|()| None);
+    }
+    if let (Some(question), false) = (plan.question(), context.global.yes) {
+        for line in plan.lines(context).await? {
+            context.note(line.text);
+        }
+        context.confirm(&question)?;
+    }
+    plan.carry_out(context).await.map(Some)
+}

@@ -1,0 +1,121 @@
+//! One board: firmware, certificates, application and Wi-Fi, as one plan.
+
+use std::sync::Arc;
+
+use jitr::registration::Settings as Registration;
+use tokio::task::{self, JoinHandle};
+
+use super::{Order, fetch_endpoint, says};
+use crate::cli::batch::{self, StationOptions};
+use crate::cli::context::{Progress, joined};
+use crate::cli::firmware::Prepared;
+use crate::cli::plan::{Line, Plan};
+use crate::cli::{Context, Error, register};
+use crate::work::provision::{Origin, Step};
+use crate::work::station::{Attempt, Look, Patience, Station};
+use iot_kit::Kit;
+
+/// What is done with one board.
+pub(super) struct OneBoard {
+    kit: Kit,
+    prepared: Prepared,
+    origin: Origin,
+    register: Option<Box<Registration>>,
+    station: Arc<Station>,
+    /// Asked for beside what the board does.
+    endpoint: JoinHandle<Result<String, iot_account::Error>>,
+    progress: Progress,
+    /// `None` where the board's firmware is put in first.
+    look: Option<Look>,
+}
+
+impl OneBoard {
+    /// Looks at the board, unless another firmware is put in first.
+    pub(super) async fn look(
+        context: &Context,
+        kit: Kit,
+        order: Order,
+        options: StationOptions,
+        prepared: Prepared,
+    ) -> Result<Self, Error> {
+        prepared.check_for(&kit)?;
+        let station = Station::open(&context.home, &context.keys, options.settings(&order))?;
+        let Order { origin, endpoint, register, .. } = order;
+        let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
+        let progress = context.progress("Provisioning");
+        let mut board = Self { kit, prepared, origin, register, station, endpoint, progress, look: None };
+        if !board.prepared.is_programmed_before() {
+            board = board.at_the_board(context).await;
+        }
+        Ok(board)
+    }
+
+    /// Makes the plan for the board that is on the kit's port now.
+    async fn at_the_board(self, context: &Context) -> Self {
+        let (runtime, context) = (tokio::runtime::Handle::current(), context.clone());
+        let look = task::spawn_blocking(move || {
+            let Self { mut endpoint, .. } = self;
+            let source = Box::new(|| Ok(joined(runtime.block_on(&mut endpoint))?));
+            let look = self.station.look(&self.kit, Patience::None, source, &mut |step| {
+                if let Step::Identified(serial) = &step {
+                    let text = format!("board {}, secure element {serial}", self.kit);
+                    self.progress.aside(|| context.note(text));
+                }
+                self.progress.step(says(&step));
+            });
+            Self { look: Some(look), endpoint, ..self }
+        });
+        joined(look.await)
+    }
+}
+
+impl Plan for OneBoard {
+    type Done = ();
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let (before, after) = self.prepared.lines(&self.kit);
+        let certificates = match self.look.as_ref().map(Look::preview) {
+            Some(Ok(preview)) => Some(batch::line(&preview)),
+            // The refusal is what it ends with.
+            Some(Err(_)) => None,
+            None => Some(batch::unseen(&self.kit)),
+        };
+        Ok(before.into_iter().chain(certificates).chain(after).collect())
+    }
+
+    fn question(&self) -> Option<String> {
+        let refused = self.look.as_ref().is_some_and(|look| look.preview().is_err());
+        let locks = matches!(self.origin, Origin::Factory { lock_slots: true }) && !refused;
+        locks.then(|| {
+            "Slots 10, 11 and 12 of the secure element will be locked. This is for ever: \
+             nothing and nobody can unlock them."
+                .to_owned()
+        })
+    }
+
+    fn refused(self) -> Result<(), Error> {
+        Ok(self.look.map_or(Ok(()), Look::refused)?)
+    }
+
+    async fn carry_out(mut self, context: &Context) -> Result<(), Error> {
+        self.kit = self.prepared.before(context, self.kit).await?;
+        if self.look.is_none() {
+            self = self.at_the_board(context).await;
+        }
+        let Self { kit, prepared, register, progress, look, .. } = self;
+        let work = task::spawn_blocking(move || {
+            look.map(|look| look.carry_out(&mut |step| progress.step(says(&step))))
+        });
+        if let Some(Attempt { result, label, .. }) = joined(work.await) {
+            let report = result?;
+            if let Some(error) = &label {
+                context.note(format_args!("the board is done, but {}", batch::cause(error)));
+            }
+            context.result(&report, &batch::Done::new(&report, label.as_ref()));
+            if let Some(registration) = register {
+                register::board(context, &report.folder, *registration).await?;
+            }
+        }
+        prepared.after(context, kit).await
+    }
+}
