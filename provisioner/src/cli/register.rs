@@ -217,7 +217,7 @@ impl Plan for Register {
             }
             let obstacle = self.registrar.obstacle(certificate).await?;
             self.refused += usize::from(obstacle.is_some());
-            let name = self.registrar.thing_name(certificate).ok();
+            let name = self.registrar.thing_name(certificate).ok().filter(|_| obstacle.is_none());
             let (thing_name, reason) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
             lines.push(Planned { source, certificate_id, thing_name, reason }.line());
         }

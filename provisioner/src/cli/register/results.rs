@@ -1,8 +1,8 @@
 //! The result files: one row a certificate, written as it comes, as CSV (RFC 4180) or JSON lines.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use iot_account::register::Row;
 
@@ -23,16 +23,10 @@ impl Results {
     /// [`durable_files::Error::Io`].
     pub(super) fn check(paths: &[PathBuf]) -> Result<(), durable_files::Error> {
         for path in paths {
-            if path.is_dir() {
-                let source = io::ErrorKind::IsADirectory.into();
-                return Err(durable_files::Error::io("write", path, source));
-            }
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(std::path::Path::new("."));
-            if !folder.is_dir() {
-                let source = io::ErrorKind::NotFound.into();
-                return Err(durable_files::Error::io("write", path, source));
-            }
+            let there = fs::read_dir(folder.unwrap_or(Path::new("."))).map(drop);
+            let free = if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) };
+            there.and(free).map_err(|source| durable_files::Error::io("write", path, source))?;
         }
         Ok(())
     }
