@@ -79,11 +79,11 @@ impl Diagnosis {
     }
 
     fn is_repairable(&self, links: &[Resource]) -> bool {
-        self.findings.iter().any(|finding| finding.mendable && links.contains(&finding.link))
+        self.findings.iter().any(|finding| finding.repairable && links.contains(&finding.link))
     }
 
     /// Whether carrying out the plan of `setup` repairs something.
-    pub fn is_mended_by_setup(&self) -> bool {
+    pub fn is_repaired_by_setup(&self) -> bool {
         self.is_repairable(&[
             Resource::SignerCa,
             Resource::TopicRule,
@@ -206,7 +206,7 @@ async fn look_at_chain(
         findings
             .iter_mut()
             .filter(|finding| depends.contains(&finding.link))
-            .for_each(|finding| finding.mendable = false);
+            .for_each(|finding| finding.repairable = false);
     }
     (findings, registration)
 }
@@ -328,7 +328,7 @@ pub fn repairs(diagnosis: &Diagnosis, device: Option<&Device>) -> Vec<Repair> {
     if device.is_some() && diagnosis.is_repairable(&device_links) {
         let certificates = diagnosis.findings.iter();
         let certificates =
-            certificates.filter(|f| f.link == Resource::Certificate && (f.mendable || f.lets_through()));
+            certificates.filter(|f| f.link == Resource::Certificate && (f.repairable || f.lets_through()));
         repairs.extend(certificates.map(|finding| Repair::Register { certificate_id: finding.name.clone() }));
     }
     repairs

@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
     if arguments.repair {
-        if let (true, Ok(chain)) = (diagnosis.is_mended_by_setup(), &chain) {
+        if let (true, Ok(chain)) = (diagnosis.is_repaired_by_setup(), &chain) {
             progress.step("repairing the account");
             let plan = SetUp::look(context, account.clone(), Some(chain), &settings).await?;
             plan::run(context, plan).await?;
@@ -158,9 +158,9 @@ fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
             (Some(error), Resource::SignerCa) => Some(next_step(error)),
             _ => finding.remedy.as_ref().map(remedy),
         };
-        let Finding { link, name, verdict, found, mendable, .. } = finding;
-        let (mendable, last) = (*mendable, index == last);
-        context.show(&Branch { link, name, verdict, found, help, mendable, last });
+        let Finding { link, name, verdict, found, repairable, .. } = finding;
+        let (repairable, last) = (*repairable, index == last);
+        context.show(&Branch { link, name, verdict, found, help, repairable, last });
     }
 }
 
@@ -173,7 +173,7 @@ struct Branch<'a> {
     found: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<Cow<'static, str>>,
-    mendable: bool,
+    repairable: bool,
     #[serde(skip)]
     last: bool,
 }
@@ -184,7 +184,7 @@ const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 impl fmt::Display for Branch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { link, name, verdict, found, help, mendable, last } = self;
+        let Self { link, name, verdict, found, help, repairable, last } = self;
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
@@ -196,7 +196,7 @@ impl fmt::Display for Branch<'_> {
         if !found.is_empty() {
             write!(f, ": {}", found.join("; "))?;
         }
-        match (verdict, help, mendable) {
+        match (verdict, help, repairable) {
             (Verdict::Right, ..) => Ok(()),
             (_, Some(help), _) => write!(f, " → {help}"),
             (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --repair"),

@@ -23,6 +23,13 @@ struct Desk {
     boards: Vec<SimulatedBoard>,
 }
 
+/// What a plan must not change.
+#[derive(PartialEq)]
+struct State {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    flash: Vec<Vec<u8>>,
+}
+
 /// Every file below a folder, with its content.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
@@ -52,10 +59,12 @@ impl Desk {
         self.boards[board].path().display().to_string()
     }
 
-    /// What a plan must not change: the home folder and the boards.
-    fn state(&self) -> (Vec<(PathBuf, Vec<u8>)>, Vec<Vec<u8>>) {
-        let flash = self.boards.iter().map(SimulatedBoard::flash).collect();
-        (files(&self.stage.file("")), flash)
+    /// The home folder and the boards.
+    fn state(&self) -> State {
+        State {
+            files: files(&self.stage.file("")),
+            flash: self.boards.iter().map(SimulatedBoard::flash).collect(),
+        }
     }
 
     /// The plan of a command, which changes nothing.

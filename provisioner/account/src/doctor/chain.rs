@@ -275,7 +275,7 @@ mod tests {
             (signer_ca::Registered { template: true, ..RIGHT }, "no event"),
         ] {
             let finding = found(registered);
-            assert_eq!((finding.verdict, finding.mendable), (Verdict::Wrong, true));
+            assert_eq!((finding.verdict, finding.repairable), (Verdict::Wrong, true));
             assert!(finding.found[0].contains(says), "{finding:?}");
         }
     }
@@ -284,7 +284,7 @@ mod tests {
     fn a_signer_that_expired_cannot_be_repaired_and_one_that_soon_will_is_worth_a_note() {
         let at = |now| signer(&certificate(), Some(RIGHT), &[], now);
         let expired = at(in_year(2031));
-        assert_eq!((expired.verdict, expired.mendable), (Verdict::Wrong, false));
+        assert_eq!((expired.verdict, expired.repairable), (Verdict::Wrong, false));
         assert_eq!(at(rcgen::date_time_ymd(2029, 12, 1)).verdict, Verdict::Notable);
     }
 
@@ -292,7 +292,7 @@ mod tests {
     fn a_signer_that_is_not_registered_is_told_from_its_namesakes() {
         let other = |same_key| Namesake { id: "2e".into(), same_key };
         let finding = signer(&certificate(), None, &[other(true), other(false)], in_year(2026));
-        assert!(finding.mendable);
+        assert!(finding.repairable);
         assert!(
             finding.found[1].contains("its key") && finding.found[2].contains("another key"),
             "{finding:?}"
@@ -336,10 +336,10 @@ mod tests {
     #[test]
     fn a_missing_function_is_deployed_and_a_missing_rule_made() {
         let (finding, registration) = function(None, &Settings::default(), None);
-        assert!(!finding.mendable && matches!(finding.remedy, Some(Remedy::Deploy)));
+        assert!(!finding.repairable && matches!(finding.remedy, Some(Remedy::Deploy)));
         assert!(registration.is_none());
         let rule = topic_rule("R", None, "arn:f", None).unwrap();
-        assert_eq!((rule.verdict, rule.mendable), (Verdict::Wrong, true));
+        assert_eq!((rule.verdict, rule.repairable), (Verdict::Wrong, true));
         let foreign =
             topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), "arn:f", None).unwrap();
         assert!(foreign.found[0].contains("SELECT 1"), "{foreign:?}");

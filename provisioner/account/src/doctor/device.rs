@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(policies(&with(&["zt_policy", "x"]), &wanted, "1f").verdict, Verdict::Right);
         assert_eq!(policies(&with(&["x"]), &wanted, "1f").verdict, Verdict::Notable);
         let bare = policies(&with(&[]), &wanted, "1f");
-        assert_eq!((bare.verdict, bare.mendable), (Verdict::Wrong, true));
+        assert_eq!((bare.verdict, bare.repairable), (Verdict::Wrong, true));
     }
 
     #[test]
@@ -224,8 +224,8 @@ mod tests {
         assert_eq!(thing("t", Some("t"), Some(&active)).verdict, Verdict::Right);
         assert_eq!(thing("t", None, None).verdict, Verdict::Right);
         let renamed = thing("t", Some("u"), Some(&active));
-        assert!(!renamed.mendable && renamed.found[0].contains("calls itself u"), "{renamed:?}");
+        assert!(!renamed.repairable && renamed.found[0].contains("calls itself u"), "{renamed:?}");
         let loose = thing("u", None, Some(&active));
-        assert!(loose.mendable && loose.found[0].contains("attached to t"), "{loose:?}");
+        assert!(loose.repairable && loose.found[0].contains("attached to t"), "{loose:?}");
     }
 }

@@ -76,12 +76,12 @@ pub struct Finding {
     /// The next step, where there is one.
     pub remedy: Option<Remedy>,
     /// Whether [`mend`](super::mend) or setting up repairs it.
-    pub mendable: bool,
+    pub repairable: bool,
 }
 
 impl Finding {
     fn new(link: Resource, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
-        Self { link, name: name.into(), verdict, found, remedy: None, mendable: false }
+        Self { link, name: name.into(), verdict, found, remedy: None, repairable: false }
     }
 
     /// A link that does its part; `found` may say how.
@@ -128,7 +128,7 @@ impl Finding {
     /// Repaired by `--repair`.
     #[must_use]
     pub(super) fn repairable(self) -> Self {
-        Self { mendable: true, ..self }
+        Self { repairable: true, ..self }
     }
 
     /// Whether a registration passes this link, as far as the account shows.
