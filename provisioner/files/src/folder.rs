@@ -111,7 +111,8 @@ pub fn check_writable(path: &Path) -> Result<(), Error> {
     }
     // A nameless file, or one that is removed at once, is what tells for all kinds of file systems and permissions.
     let probe = tempfile::tempfile_in(there);
-    probe.map(drop).map_err(|e| Error::io("write in", there, e))
+    let action = if there == path { "write in" } else { "create" };
+    probe.map(drop).map_err(|e| Error::io(action, path, e))
 }
 
 pub(crate) fn take_within(
