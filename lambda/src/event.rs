@@ -53,14 +53,14 @@ pub enum EventError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// A field holds something else.
+    /// A field has another type or form.
     #[error("the event's {field:?} is {found}; {expected} is expected")]
     Invalid {
         /// Name of the field.
         field: &'static str,
         /// What it should hold.
         expected: &'static str,
-        /// What it holds, shortened.
+        /// Its value, shortened.
         found: String,
     },
 }

@@ -75,7 +75,7 @@ pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
     }
 }
 
-/// What invocations are answered with and told to.
+/// What answers invocations and traces them.
 struct Function {
     handler: Handler<AwsRegistry>,
     tracer: Option<Tracer>,

@@ -1,4 +1,4 @@
-//! The IAM side of the function: what its role may do, and who may take the role.
+//! IAM policies of the function's role: its permissions, and who may assume it.
 
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ pub fn lambda_role_policy(scope: &Scope, settings: &RoleSettings<'_>) -> Result<
     Ok(document)
 }
 
-/// The trust policy of the function's role: AWS Lambda may take it.
+/// The trust policy of the function's role: AWS Lambda may assume it.
 pub fn lambda_trust_policy() -> Value {
     serde_json::json!({
         "Version": "2012-10-17",

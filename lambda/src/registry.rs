@@ -169,13 +169,13 @@ pub enum ErrorKind {
     LimitExceeded,
     /// `CertificateStateException`: the certificate's state does not allow it.
     CertificateState,
-    /// `InvalidRequestException`, `MalformedPolicyException`: AWS will not take it however often it is asked.
+    /// `InvalidRequestException`, `MalformedPolicyException`: AWS refuses every repetition.
     Invalid,
     /// Credentials or permissions do not suffice.
     Denied,
     /// `ThrottlingException`: the account's rate is used up for the moment.
     Throttled,
-    /// AWS did not answer, or answered with a fault of its own.
+    /// AWS did not answer, or answered with a server error.
     Unavailable,
     /// Anything else.
     Other,

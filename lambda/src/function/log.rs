@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The variable that sets the level.
 pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
 
-/// Starts logging. `RUST_LOG` (a level, or levels by target) goes before `LOG_LEVEL`, and that before
+/// Starts logging. `RUST_LOG` (a level, or levels by target) overrides `LOG_LEVEL`, which overrides
 /// `AWS_LAMBDA_LOG_LEVEL`, which AWS Lambda sets from the function's logging configuration; without any it is `info`.
 pub(super) fn init(variables: impl Fn(&str) -> Option<String>) {
     let (targets, unusable) = targets(variables);

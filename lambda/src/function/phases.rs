@@ -46,7 +46,7 @@ fn attaches(operation: Operation) -> bool {
         | Operation::ListThingPrincipals
         | Operation::CreatePolicy
         | Operation::AttachPolicy => true,
-        // Asked beside DescribeCertificate.
+        // Called beside DescribeCertificate.
         Operation::GetPolicy | Operation::DescribeThingType => false,
         Operation::DescribeCertificate | Operation::UpdateCertificate => false,
     }

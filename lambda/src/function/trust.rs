@@ -18,7 +18,7 @@ pub(super) const PROVIDER: Provider = Provider::Rustls(CryptoMode::AwsLc);
 /// The root certificates that a server's certificate has to lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// None: nothing goes over TLS.
+    /// None: there is no TLS.
     Nobody,
     /// Amazon's.
     Amazon,

@@ -33,7 +33,7 @@ impl AwsRegistry {
         Self { client, tool }
     }
 
-    /// The tag goes along with the creation and costs no call; it needs the permission `iot:TagResource`.
+    /// The tag is part of the creation and needs no call; it needs the permission `iot:TagResource`.
     fn tags(&self) -> Option<Vec<Tag>> {
         // Building fails only without a key.
         Tag::builder().key(CREATED_BY).value(self.tool).build().ok().map(|tag| vec![tag])

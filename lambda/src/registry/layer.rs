@@ -25,7 +25,7 @@ pub trait Layer: Send + Sync {
     ) -> impl Future<Output = Result<T>> + Send;
 }
 
-/// Passes each call on, with what comes around it.
+/// Passes each call on through the layer.
 macro_rules! pass_on {
     ($($operation:ident: $call:ident($($name:ident: $type:ty),+) -> $answer:ty;)+) => {
         impl<L: Layer> Registry for L {

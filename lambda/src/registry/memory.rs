@@ -68,7 +68,7 @@ pub enum Fault {
     None,
     /// It fails and changes nothing.
     Error(ErrorKind),
-    /// It takes effect, but the answer is lost and an error comes back.
+    /// It takes effect, but the answer is lost and an error is returned.
     ErrorAfter(ErrorKind),
     /// The caller crashes before the call is made.
     CrashBefore,
@@ -219,7 +219,7 @@ impl MemoryRegistry {
         self.inner().activations.clone()
     }
 
-    /// Runs a caller until it ends or until a fault crashes this environment; then it is dropped where it stands.
+    /// Runs a caller until it ends or until a fault crashes this environment; then it is dropped.
     pub async fn run<F: Future>(&self, caller: F) -> Option<F::Output> {
         tokio::select! {
             biased;

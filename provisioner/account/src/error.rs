@@ -99,7 +99,7 @@ pub enum Error {
         /// What AWS said.
         source: Answer,
     },
-    /// AWS refused for a reason of its own.
+    /// AWS refused for another reason.
     #[error("{action} failed")]
     Call {
         /// The call.
@@ -157,7 +157,7 @@ pub enum Error {
 pub struct Answer {
     /// Such as `ThrottlingException`; empty if there is none.
     pub code: String,
-    /// The sentence that comes with it; empty if there is none.
+    /// AWS's message; empty if there is none.
     pub message: String,
     /// HTTP status.
     pub status: u16,

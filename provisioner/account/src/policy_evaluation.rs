@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Whether the documents together allow `action` on `resource`.
 ///
 /// A permission under a condition counts as none, because nothing here knows whether the condition will hold. A `*` in
-/// `resource` stands for itself: a statement has to cover it with a `*` of its own.
+/// A `*` in `resource` is literal: a statement matches it only with its own `*`.
 pub(super) fn allows(documents: &[Value], action: &str, resource: &str) -> bool {
     let matching = |effect: &str| {
         documents.iter().flat_map(|document| items(&document["Statement"])).any(|statement| {

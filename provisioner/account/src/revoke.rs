@@ -1,7 +1,7 @@
 //! Revoking devices and signer CAs in the account: first what there is, then what is to be done, then doing it.
 //!
 //! Every step can be repeated, and steps already done are left out, so that an interrupted run is finished by the
-//! next one. What stops the device at once comes first.
+//! next one. The step that stops the device is the first one.
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
 

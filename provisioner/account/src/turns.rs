@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Attempts for one call. Throttling is normal here, and each attempt waits for its turn.
 const ATTEMPTS: u32 = 12;
-/// A turn is waited for however late it comes.
+/// There is no limit on the time until a turn.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The turns of the callers of one API.

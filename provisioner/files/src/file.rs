@@ -68,7 +68,7 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     stage(path, bytes, access)?.commit()
 }
 
-/// A file that is written under another name beside its destination. Dropping it takes it away again.
+/// A file that is written under another name beside its destination. Dropping it deletes it.
 #[derive(Debug)]
 pub struct Staged {
     file: NamedTempFile,

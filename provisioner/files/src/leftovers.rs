@@ -15,7 +15,7 @@ pub(crate) const RANDOM: usize = 6;
 /// A file without content may have been made this moment, its writer about to lock it.
 const BEING_MADE: Duration = Duration::from_secs(60);
 
-/// Removes them from one folder. A file whose writer lives is left: the writer holds a lock on it from before its first
+/// Removes them from one folder. The file of a running process is kept: its writer holds a lock on it from before its first
 /// byte on, and the system gives that lock back when the writer ends, however it ends.
 ///
 /// What cannot be read, locked or removed stays. No run fails for it.

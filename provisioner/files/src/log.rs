@@ -65,7 +65,7 @@ impl Log {
                 }
                 then(line)
             });
-            // The lock goes with the file.
+            // Closing the file releases the lock.
             drop(file);
             written
         };

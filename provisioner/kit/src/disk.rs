@@ -22,7 +22,7 @@ const IMAGE: &str = "FIRMWARE.HEX";
 /// The file that carries Wi-Fi credentials to the application.
 const WIFI: &str = "WIFI.CFG";
 
-/// A debugger programs the largest target in some 20 seconds; then its disk comes back.
+/// A debugger programs the largest target in about 20 seconds; then its disk appears again.
 const PROGRAMMING: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has come back.
 const POLL: Duration = Duration::from_millis(100);
@@ -190,7 +190,7 @@ impl Disk {
         self.check(firmware)?;
         self.copy(IMAGE, &firmware.bytes)?;
         let deadline = Instant::now() + PROGRAMMING;
-        // The disk comes back without the copy: it was never a file, but a stream of sectors.
+        // The disk appears again without the copy: the debugger takes the sectors and keeps no file.
         loop {
             let back = self.folder.join(KIT_INFO).exists() && !self.folder.join(IMAGE).exists();
             let status = fs::read(self.folder.join(STATUS)).ok().filter(|_| back);

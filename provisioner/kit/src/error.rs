@@ -83,7 +83,7 @@ pub enum Error {
         #[source]
         source: serialport::Error,
     },
-    /// Nothing came back.
+    /// There was no reply.
     #[error("the board on {port} does not answer")]
     Silent {
         /// The port.
@@ -95,7 +95,7 @@ pub enum Error {
         /// The port.
         port: String,
     },
-    /// Something came back that is not the protocol.
+    /// The reply does not follow the protocol.
     #[error("what is on {port} answers, but not like the provisioning firmware")]
     Foreign {
         /// The port.

@@ -28,13 +28,13 @@ struct Entry {
     firmware: &'static str,
     /// The microcontroller.
     target: Target,
-    /// How it goes online.
+    /// How it connects to the network.
     radio: Radio,
     /// LEDs that `MC+SETLED` knows.
     leds: &'static [&'static str],
 }
 
-/// How a kit goes online.
+/// How a kit connects to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Radio {
     /// By a WINC1510, whose flash holds the certificates.
@@ -118,7 +118,7 @@ impl Model {
         self.0.target
     }
 
-    /// How it goes online.
+    /// How it connects to the network.
     pub fn radio(self) -> Radio {
         self.0.radio
     }

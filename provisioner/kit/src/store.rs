@@ -37,7 +37,7 @@ pub enum Error {
     /// More than [`FILES_MAX`] files.
     #[error("{0} files do not fit in the table of {FILES_MAX}")]
     Count(usize),
-    /// A name that is empty, too long or holds a NUL.
+    /// A name that is empty, too long or has a NUL.
     #[error("\"{}\" cannot name a file", .0.escape_debug())]
     Name(String),
     /// The store would run into the names behind it.

@@ -5,7 +5,7 @@
 //! document itself. A document whose line is not on the disk is not released.
 //!
 //! A person who can write to the home folder can replace the whole chain. Only the hash of a line shows that, if it
-//! is kept elsewhere: `audit verify` prints it, and takes it back with `--head`.
+//! is kept elsewhere: `audit verify` prints it, and compares it with `--head`.
 
 use std::io;
 use std::path::{Path, PathBuf};

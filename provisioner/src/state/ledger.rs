@@ -73,7 +73,7 @@ impl Ending {
     }
 }
 
-/// What a ledger holds.
+/// The content of a ledger.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contents {
     /// Every attempt, oldest first.

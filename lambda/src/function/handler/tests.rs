@@ -261,7 +261,7 @@ async fn a_queued_event_from_before_the_activation_costs_no_call_and_one_from_af
     assert_eq!(answer(&handler, again).await, json!({"batchItemFailures": []}));
     assert_eq!(fixture.registry.calls(), []);
 
-    // The operator deletes the certificate, and the device comes back.
+    // The operator deletes the certificate, and the device connects again.
     fixture.set_status(CertificateStatus::PendingActivation);
     let mut later = payload(&fixture, id);
     later["timestamp"] = json!(PUBLISHED + 3_600_000);
@@ -356,7 +356,7 @@ async fn sampled_invocations_are_traced_within_bounds_and_others_not_at_all() {
     let handled = handler.handle(batch(&records[..TRACED + 4]), invocation).await;
     assert_eq!((handled.traced.len(), handled.tally.registered as usize), (TRACED, TRACED + 4));
     let traced = &handled.traced[TRACED - 1];
-    // Beside one another in a batch, and yet each with the calls of its own.
+    // Events of a batch run side by side, and each has its own calls.
     assert_eq!(traced.calls.len(), 5, "{traced:?}");
     assert_eq!(handled.tally.activating.len(), TRACED + 4);
     invocation.sampled = false;

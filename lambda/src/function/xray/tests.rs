@@ -12,7 +12,7 @@ fn trace() -> Trace {
     Trace { root: ROOT.into(), parent: PARENT.into() }
 }
 
-/// A daemon that holds what it gets, and a tracer for it.
+/// A daemon that keeps what it receives, and a tracer for it.
 fn daemon() -> (UdpSocket, Tracer) {
     let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
     daemon.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

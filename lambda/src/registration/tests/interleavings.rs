@@ -158,7 +158,7 @@ proptest! {
                 check(&activation, &meddlings);
             }
 
-            // Errors end, the operator puts the thing type back into service, and the event comes once more.
+            // Errors end, the operator undeprecates the thing type, and the event is delivered once more.
             fixture.registry.reset();
             fixture.registry.account(|account| {
                 account.thing_types.values_mut().for_each(|t| *t = ThingType { deprecated: false });

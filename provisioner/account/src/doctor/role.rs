@@ -1,4 +1,4 @@
-//! The role of the function: whether Lambda may take it, and whether it allows every call that the function makes.
+//! The role of the function: whether AWS Lambda may assume it, and whether it allows every call that the function makes.
 
 use jitr::scope::Scope;
 use serde_json::Value;

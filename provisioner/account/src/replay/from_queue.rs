@@ -44,7 +44,7 @@ pub async fn replay_queue(
     let mut taken = BTreeMap::new();
     let worked_off = work_off(account, scope, route, queue, rate, &mut taken, &mut done).await;
     for receipt in taken.values() {
-        // One that is not given back comes back by itself, only later.
+        // A message that is not returned becomes visible later by itself.
         if let Err(error) = queue.give_back(account, receipt).await {
             tracing::warn!(%error, queue = queue.name, "a message stays hidden for some minutes");
         }
@@ -53,7 +53,7 @@ pub async fn replay_queue(
     all_good(taken.len(), total)
 }
 
-/// Works the queue off until nothing new comes, and says how many messages there were.
+/// Processes the queue until there are no new messages, and returns their number.
 async fn work_off(
     account: &Account,
     scope: &Scope,

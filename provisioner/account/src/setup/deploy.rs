@@ -65,7 +65,7 @@ impl Step {
     }
 }
 
-/// Creates the function, trying again while the role is too new for Lambda to take it.
+/// Creates the function, trying again while the role is too new for AWS Lambda to assume it.
 async fn create(
     account: &Account,
     function: &str,

@@ -10,7 +10,7 @@ use super::package::Package;
 use super::{Error, Settings};
 use crate::Resource;
 
-/// Runtime of a function that is an executable of its own.
+/// Runtime of a function that is an executable.
 pub(crate) const RUNTIME: Runtime = Runtime::Providedal2023;
 /// Not used by the `provided` runtimes, yet required.
 pub(crate) const HANDLER: &str = "bootstrap";

@@ -1,4 +1,4 @@
-//! The role of the function: what it may do, and that Lambda may take it.
+//! The role of the function: its permissions, and that AWS Lambda may assume it.
 
 use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;

@@ -73,7 +73,7 @@ pub(crate) fn decide(
     if changes.is_empty() {
         return Ok(Step::Leave);
     }
-    // Replacing replaces everything, so what others added to the rule goes with it.
+    // `ReplaceTopicRule` replaces everything, so what others added is sent again.
     let mut actions: Vec<Action> = rule.actions().iter().filter(|a| a.lambda().is_none()).cloned().collect();
     if !fed {
         actions.push(invoke(function)?);

@@ -88,7 +88,7 @@ async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outc
     match account.found("iot:ListThings", things.next().await.transpose())? {
         Some(None) => {}
         Some(Some(_)) => return Ok(Outcome::Kept("other things have it".to_owned())),
-        // Some stand-ins answer so for a type that is gone.
+        // Some stand-ins answer this for a type that does not exist.
         None => return Ok(Outcome::Gone),
     }
     let arn = scope.arn(format_args!("thingtype/{name}"));
@@ -108,7 +108,7 @@ async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outc
     }
 }
 
-/// A role goes after its policies.
+/// A role is removed after its policies.
 async fn remove_role(account: &Account, name: &str) -> Result<Outcome, AccountError> {
     let iam = account.iam();
     let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();

@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// Passes over what comes until nothing has come for `quiet`; says whether anything has.
+    /// Discards received bytes until there are none for `quiet`; returns whether there were any.
     fn pass_over(&mut self, quiet: Duration) -> io::Result<bool> {
         let limit = Instant::now() + NOISE;
         let mut heard = false;

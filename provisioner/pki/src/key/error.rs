@@ -135,7 +135,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A signature that its own key does not verify.
+    /// A signature that the key's public key does not verify.
     #[error("{uri} made a signature that is not valid")]
     WrongSignature {
         /// The key.

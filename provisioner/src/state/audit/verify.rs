@@ -1,4 +1,4 @@
-//! Whether the chain of the audit log holds. Pure.
+//! Verifies the chain of the audit log. No I/O.
 
 use serde::Serialize;
 

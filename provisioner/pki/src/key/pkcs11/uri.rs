@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 
 use crate::key::Passphrase;
 
-/// What RFC 7512, section 2.3, lets stand as it is in values.
+/// Characters that values have unescaped (RFC 7512, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
