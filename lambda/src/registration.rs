@@ -197,7 +197,8 @@ impl<R: Registry> Registration<R> {
     async fn registered(&self, request: &Request<'_>) -> Result<Registered, Error> {
         let (description, policy, ()) = join3(
             self.registry.describe_certificate(request.certificate_id),
-            // Known in a warm environment. Otherwise asked beside the other calls. If that fails, the creation of the thing shows it.
+            // Known in a warm environment. Otherwise read beside the other call. If that fails, attaching the policy shows
+            // whether it exists.
             async {
                 match self.knowledge.policy() {
                     Some(state) => Some(state),
