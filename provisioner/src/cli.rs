@@ -103,7 +103,7 @@ pub struct Global {
     /// Never ask; a question without an answer is an error
     #[arg(long, global = true)]
     pub non_interactive: bool,
-    /// Show what would be done and change nothing
+    /// Show the plan, end as the run would, and change nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
     /// How much to log to stderr
