@@ -16,7 +16,7 @@ use rcgen::{CertificateParams, KeyPair};
 use testbed::iot_core::control_plane::{Fault, Interceptor, Operation, Throttle, throttled};
 use testbed::iot_core::quota::default_rate;
 use testbed::journal::Journal;
-use testbed::{Options, Testbed, beside};
+use testbed::{Access, Options, Testbed, beside};
 
 const CERTIFICATES: usize = 2000;
 const KILLS: usize = 2;
@@ -66,7 +66,7 @@ fn main() {
     let mut running = Duration::ZERO;
     for part in 1..=KILLS {
         let begun = Instant::now();
-        let mut run = register(folder.path(), testbed.endpoint_url()).spawn().unwrap();
+        let mut run = register(folder.path(), testbed.access()).spawn().unwrap();
         while activated(testbed.journal()).len() < number * part / (KILLS + 1) {
             assert!(run.try_wait().unwrap().is_none(), "it ended before it could be killed");
             std::thread::sleep(Duration::from_millis(20));
@@ -81,7 +81,7 @@ fn main() {
         );
     }
     let begun = Instant::now();
-    let status = register(folder.path(), testbed.endpoint_url()).status().unwrap();
+    let status = register(folder.path(), testbed.access()).status().unwrap();
     running += begun.elapsed();
     assert!(status.success(), "the last run failed");
 
@@ -107,7 +107,7 @@ fn main() {
     assert!(rate / quota >= SHARE, "the rate is below {SHARE} of the quota");
 }
 
-fn register(folder: &Path, endpoint_url: &str) -> Command {
+fn register(folder: &Path, access: &Access) -> Command {
     let mut command =
         Command::new(beside::program("provisioner").expect("build the programs with this bench's profile"));
     command
@@ -116,10 +116,7 @@ fn register(folder: &Path, endpoint_url: &str) -> Command {
         .env_clear()
         .env("MICROCHIP_IOT_HOME", folder.join("home"))
         .env("HOME", folder)
-        .env("AWS_ENDPOINT_URL", endpoint_url)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .envs(access.environment())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command

@@ -79,7 +79,7 @@ impl fmt::Display for Happening {
             Self::Call(call) => {
                 let Call { service, operation, argument, .. } = call;
                 match &call.caller {
-                    Caller::User => write!(f, "call    {service} {operation} {argument}")?,
+                    Caller::User | Caller::Stranger => write!(f, "call    {service} {operation} {argument}")?,
                     Caller::Function(name) => {
                         write!(f, "call    {service} {operation} {argument} by {name}")?
                     }
@@ -135,6 +135,8 @@ pub enum Caller {
     User,
     /// Those that the Lambda host gave to this function.
     Function(String),
+    /// None that the account knows, or a signature that is wrong. The call is refused.
+    Stranger,
 }
 
 /// The journal of one testbed; clones write to the same one.

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::iot_core::account::{Account, Identity};
 use crate::journal::Journal;
+use crate::secret;
 
 mod environment;
 mod function;
@@ -101,6 +102,10 @@ struct Inner {
     account: Arc<Mutex<Account>>,
     journal: Journal,
     endpoint_url: OnceLock<String>,
+    /// First part of the path of every package.
+    code_prefix: String,
+    /// What the keys of the functions' roles are made of.
+    role_secret: String,
     functions: Mutex<BTreeMap<String, Function>>,
     runtime: Handle,
     revisions: std::sync::atomic::AtomicU64,
@@ -116,6 +121,8 @@ impl LambdaHost {
             account,
             journal,
             endpoint_url: OnceLock::new(),
+            code_prefix: secret::random(),
+            role_secret: secret::random(),
             functions: Mutex::default(),
             runtime,
             revisions: 0.into(),
@@ -205,6 +212,20 @@ impl LambdaHost {
     /// `GetFunction`; by name or ARN.
     pub fn function(&self, name: &str) -> Result<Function, Error> {
         self.functions().get(self.name_in(name)).cloned().ok_or_else(|| self.not_found(name))
+    }
+
+    /// Where the package of a function can be fetched without a signature (`Code.Location` of `GetFunction`): at a URL that
+    /// nobody guesses.
+    pub fn code_location(&self, function: &Function) -> String {
+        let endpoint = self.0.endpoint_url.get().map(String::as_str).unwrap_or_default();
+        format!("{endpoint}/{}/{}", self.0.code_prefix, function.name)
+    }
+
+    /// The package whose path this is, if it is one.
+    pub fn code_at(&self, path: &str) -> Option<Vec<u8>> {
+        let (prefix, name) = path.strip_prefix('/')?.split_once('/')?;
+        let found = (prefix == self.0.code_prefix).then(|| self.function(name))?;
+        found.ok()?.package.zip().ok()
     }
 
     /// `ListFunctions`.
@@ -356,6 +377,14 @@ impl LambdaHost {
     /// The function whose credentials have this access key id.
     pub fn function_with_access_key(&self, access_key_id: &str) -> Option<String> {
         self.functions().keys().find(|name| access_key_of(name) == access_key_id).cloned()
+    }
+}
+
+impl LambdaHost {
+    /// The secret access key and the session token that a function's environment gets. They hold as long as the testbed runs.
+    pub(crate) fn role_keys(&self, name: &str) -> (String, String) {
+        let derived = |what| hex::encode(Sha256::digest(format!("{} {what} {name}", self.0.role_secret)));
+        (derived("secret access key"), derived("session token"))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The stand-ins use neither the provisioner's nor the Lambda's code, so that a mistake there cannot hide behind the
 //! same mistake here. Only [`fleet`] and [`crashes`] run the Lambda's code: it is what is measured there.
 
+mod access;
 pub mod beside;
 pub mod board;
 pub mod certificate_store;
@@ -15,11 +16,13 @@ pub mod fleet;
 pub mod iot_core;
 pub mod journal;
 pub mod lambda_host;
+mod secret;
 pub mod serve;
 pub mod softhsm;
 mod testbed;
 mod uuid;
 pub mod wait;
 
+pub use access::Access;
 pub use explained::explained;
 pub use testbed::{Error, HOST, Options, Testbed};

@@ -16,11 +16,23 @@ use crate::lambda_host::{self, package_of};
 use crate::testbed::{HOST, Options, Testbed};
 use crate::wait::NotWithin;
 
+mod background;
 mod ready;
 
 /// The options of `testbed serve`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  eval \"$(testbed serve --env)\"
+      Start the testbed in the background; the AWS tools of this shell use it from then on.
+  kill \"$TESTBED_PID\"
+      Stop it.
+
+Each run has an access key of its own, which every request has to be signed with. Without --env it is in the first line.")]
 pub struct Arguments {
+    /// Keep serving in the background, and print the lines that a shell has to evaluate
+    #[arg(long)]
+    pub env: bool,
     /// Create function, rule and permission; otherwise the account is empty
     #[arg(long)]
     pub ready: bool,
@@ -54,6 +66,12 @@ pub enum Error {
     /// The function has not been built.
     #[error(transparent)]
     NoFunction(#[from] NotBeside),
+    /// The testbed in the background has ended.
+    #[error("the testbed did not start: {said}")]
+    NotServing {
+        /// What it said.
+        said: String,
+    },
     /// The operating system refused.
     #[error("cannot {action}")]
     Io {
@@ -90,6 +108,9 @@ fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {
 /// # Errors
 /// [`Error`] if it cannot start.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.env {
+        return background::start();
+    }
     let mut terminated = signal(SignalKind::terminate()).map_err(io("listen for SIGTERM"))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(io("listen for ctrl-C"))?;
 
@@ -119,6 +140,8 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     drop(zip);
     let line = json!({
         "endpoint_url": testbed.endpoint_url(),
+        "access_key_id": testbed.access().access_key_id,
+        "secret_access_key": testbed.access().secret_access_key,
         "mqtt_host": HOST,
         "mqtt_port": testbed.gateway().port(),
         "server_ca": server_ca,
@@ -126,6 +149,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "lambda": lambda,
         "region": arguments.region,
         "account": arguments.account,
+        "pid": std::process::id(),
     });
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(io("write to stdout"))?;

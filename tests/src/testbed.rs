@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::iot_core::account::{Account, Delays, Identity};
 use crate::iot_core::control_plane::{self, Counted, HttpsListener, Interceptor, Services};
 use crate::iot_core::gateway::{self, Gateway};
@@ -77,7 +78,7 @@ pub struct Testbed {
     journal: Journal,
     directory: Registration,
     gateway: Gateway,
-    endpoint_url: String,
+    access: Access,
     authority: Option<String>,
     connections: Arc<AtomicUsize>,
     tasks: [JoinHandle<()>; 3],
@@ -87,6 +88,7 @@ impl Testbed {
     /// Starts it, within a Tokio runtime.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let journal = Journal::default();
+        let region = options.identity.region.clone();
         let arn_prefix = options.identity.arn("iot", "").trim_end_matches(':').to_owned();
         let account = Arc::new(Mutex::new(Account::new(options.identity, HOST, options.delays)));
         let runtime = tokio::runtime::Handle::current();
@@ -100,7 +102,9 @@ impl Testbed {
         let (scheme, host) = if options.https { ("https", HOST) } else { ("http", "127.0.0.1") };
         let endpoint_url = format!("{scheme}://{host}:{port}");
         lambda.set_endpoint_url(&endpoint_url);
+        let access = Access::random(&endpoint_url, &region);
         let services = Services {
+            access: access.clone(),
             account: Arc::clone(&account),
             lambda: lambda.clone(),
             journal: journal.clone(),
@@ -132,7 +136,7 @@ impl Testbed {
             journal,
             directory,
             gateway,
-            endpoint_url,
+            access,
             authority,
             connections,
             tasks: [control_plane, publish, watch],
@@ -141,7 +145,12 @@ impl Testbed {
 
     /// What `AWS_ENDPOINT_URL` must be set to.
     pub fn endpoint_url(&self) -> &str {
-        &self.endpoint_url
+        &self.access.endpoint_url
+    }
+
+    /// The endpoint and the one access key of the account's user.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The CA that signed the control plane's certificate, PEM, if it speaks TLS.

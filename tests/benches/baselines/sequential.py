@@ -42,8 +42,10 @@ def register(event):
 
 
 def main():
-    runtime = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-    base = "/2018-06-01/runtime/invocation"
+    location = os.environ["AWS_LAMBDA_RUNTIME_API"].removeprefix("http://")
+    address, _, prefix = location.partition("/")
+    runtime = http.client.HTTPConnection(address)
+    base = f"/{prefix}/2018-06-01/runtime/invocation".replace("//", "/")
     while True:
         runtime.request("GET", f"{base}/next")
         invocation = runtime.getresponse()

@@ -12,7 +12,7 @@ use testbed::iot_core::account::{CertificateMode, RegisterAuthority};
 use testbed::iot_core::control_plane::{Fault, Interceptor, Operation};
 use testbed::iot_core::directory::{Directory, Peer, Verdict};
 use testbed::journal::{Call, Entry, Happening};
-use testbed::{Options, Testbed};
+use testbed::{Access, Options, Testbed};
 use tokio::sync::broadcast::Receiver;
 
 use crate::function::Function;
@@ -103,7 +103,8 @@ impl BenchAccount {
 
     /// What a function's environment says about this account.
     pub(crate) fn variables(&self, program: Program) -> Vec<(&'static str, String)> {
-        let mut variables = vec![("AWS_ENDPOINT_URL", self.testbed.endpoint_url().to_owned())];
+        let access = self.testbed.access().environment();
+        let mut variables: Vec<_> = access.map(|(name, value)| (name, value.to_owned())).into();
         if let Some(roots) = &self.roots {
             let file = if program == Program::Jitr { &roots.built_in } else { &roots.system };
             let path = file.path().to_string_lossy().into_owned();
@@ -133,8 +134,8 @@ impl BenchAccount {
         .to_string()
     }
 
-    pub(crate) fn endpoint_url(&self) -> &str {
-        self.testbed.endpoint_url()
+    pub(crate) fn access(&self) -> &Access {
+        self.testbed.access()
     }
 
     /// The stand-in's root certificate, in PEM.

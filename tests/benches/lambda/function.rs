@@ -50,14 +50,11 @@ impl Function {
                 ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
                 ("AWS_REGION", "us-east-1"),
                 ("AWS_DEFAULT_REGION", "us-east-1"),
-                ("AWS_ACCESS_KEY_ID", "ASIABENCH"),
-                ("AWS_SECRET_ACCESS_KEY", "bench"),
-                ("AWS_SESSION_TOKEN", "bench"),
                 ("PATH", PATH),
                 ("LANG", "en_US.UTF-8"),
             ])
             .envs(account.variables(program))
-            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .env("AWS_LAMBDA_RUNTIME_API", &api.location)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use baselines::Connection;
+use baselines::{Connection, Keys};
 
 use crate::account::BenchAccount;
 use crate::report::median;
@@ -20,7 +20,13 @@ pub(crate) struct RoundTrip {
 
 impl RoundTrip {
     pub(crate) fn measure(account: &BenchAccount) -> Self {
-        let mut connection = Connection::open(account.endpoint_url(), account.authority());
+        let access = account.access();
+        let keys = Keys {
+            endpoint_url: access.endpoint_url.clone(),
+            access_key_id: access.access_key_id.clone(),
+            secret_access_key: access.secret_access_key.clone(),
+        };
+        let mut connection = Connection::open(&keys, account.authority());
         let (mut calls, mut transports) = (Vec::new(), Vec::new());
         for _ in 0..CALLS {
             account.take_calls();

@@ -108,14 +108,8 @@ impl Story {
         let programs = Programs::beside_the_testbed()?;
         let (home, temporary) = home_folder(arguments.keep.as_ref())?;
         let options = testbed::Options { interceptor: Arc::new(Latency), ..testbed::Options::default() };
-        let region = options.identity.region.clone();
         let testbed = Testbed::start(options).await?;
-        let environment = vec![
-            ("AWS_ENDPOINT_URL", testbed.endpoint_url().to_owned()),
-            ("AWS_REGION", region),
-            ("AWS_ACCESS_KEY_ID", "testbed".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "testbed".to_owned()),
-        ];
+        let environment = testbed.access().environment().map(|(name, value)| (name, value.to_owned())).into();
         let laptop = Laptop { home, provisioner: programs.provisioner.clone(), environment };
         let gateway_events = testbed.gateway().events();
         let happenings = testbed.journal().follow();

@@ -1,7 +1,7 @@
 //! The control plane: AWS IoT, Lambda, IAM, STS, SQS and KMS over HTTP, in AWS's wire formats.
 //!
-//! Signatures are not checked. The credential scope in the `Authorization` header tells service and Region; a request without one is
-//! told apart by its path.
+//! Requests have to be signed with the key of the account's user, or with the keys of a function's role. The credential scope in the
+//! `Authorization` header tells service and Region.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::serve::Listener;
 
+use crate::access::Access;
 use crate::iot_core::account::Account;
 use crate::journal::{self, Caller, Happening, Journal};
 use crate::lambda_host::LambdaHost;
@@ -23,8 +24,10 @@ mod iot;
 mod kms;
 mod lambda;
 mod listener;
+mod origin;
 mod reply;
 mod request;
+mod signature;
 mod sqs;
 mod sts;
 mod throttle;
@@ -35,6 +38,7 @@ pub use listener::HttpsListener;
 pub use reply::ServiceError;
 use reply::{Protocol, Reply, respond};
 use request::{Call, Route, labels};
+use signature::Authorization;
 pub use throttle::{Throttle, throttled};
 
 /// The largest request: a deployment package in base64. Debug builds are far over Lambda's own limit of 50 MB.
@@ -43,6 +47,8 @@ const BODY_LIMIT: usize = 1024 * 1024 * 1024;
 /// What the calls work on.
 #[derive(Clone)]
 pub struct Services {
+    /// The key of the account's user.
+    pub access: Access,
     /// The account.
     pub account: Arc<Mutex<Account>>,
     /// Its functions.
@@ -69,55 +75,26 @@ where
     axum::serve(listener, router).await
 }
 
-/// What the credential scope says: access key id, Region, service.
-struct Scope<'a> {
-    access_key_id: &'a str,
-    region: &'a str,
-    service: &'a str,
-}
-
-/// Reads `AWS4-HMAC-SHA256 Credential=<access key>/<date>/<region>/<service>/aws4_request, …`.
-fn scope(authorization: &str) -> Option<Scope<'_>> {
-    let (_, rest) = authorization.split_once("Credential=")?;
-    let mut parts = rest.split([',', ' ']).next()?.split('/');
-    let access_key_id = parts.next()?;
-    let (_date, region, service) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Scope { access_key_id, region, service })
-}
-
-/// The service a request without a signature is for.
-fn service_by_path(parts: &Parts) -> &'static str {
-    let path = parts.uri.path();
-    if parts.headers.contains_key("x-amz-target") {
-        "sqs"
-    } else if path == "/" {
-        "iam"
-    } else if path.starts_with("/20") {
-        "lambda"
-    } else {
-        "iot"
-    }
-}
-
 async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
     let begun = Instant::now();
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let request_id = format!("{:032x}", since_epoch.as_nanos());
     let (parts, body) = request.into_parts();
+    if !origin::is_own(&parts) {
+        return status(StatusCode::FORBIDDEN);
+    }
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-        return Response::builder()
-            .status(StatusCode::PAYLOAD_TOO_LARGE)
-            .body(Body::empty())
-            .unwrap_or_default();
+        return status(StatusCode::PAYLOAD_TOO_LARGE);
     };
-    let authorization = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
-    let scope = authorization.and_then(scope);
-    let service = scope.as_ref().map_or_else(|| service_by_path(&parts), |scope| scope.service);
-    let caller = scope
-        .as_ref()
-        .and_then(|scope| services.lambda.function_with_access_key(scope.access_key_id))
-        .map_or(Caller::User, Caller::Function);
-    let dispatched = dispatch(&services, service, scope.as_ref(), &parts, body, &caller).await;
+    if let Some(package) = services.lambda.code_at(parts.uri.path()) {
+        return Response::new(Body::from(package));
+    }
+    let authorization = Authorization::of(&parts);
+    let service = authorization.as_ref().map_or("", |authorization| authorization.service);
+    let caller = signature::caller(&services, &parts, authorization.as_ref(), &body);
+    let region = authorization.as_ref().map(|authorization| authorization.region);
+    let dispatched = dispatch(&services, service, region, &parts, body, &caller).await;
+    let caller = caller.unwrap_or(Caller::Stranger);
     let Dispatched { service, protocol, operation, argument, outcome } = dispatched;
     let status = match &outcome {
         Ok(reply) => Ok(reply.status),
@@ -132,6 +109,12 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         outcome: status,
     }));
     respond(protocol, &request_id, outcome)
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
 
 struct Dispatched {
@@ -153,10 +136,10 @@ enum Handler {
 async fn dispatch(
     services: &Services,
     service: &str,
-    scope: Option<&Scope<'_>>,
+    region: Option<&str>,
     parts: &Parts,
     body: Bytes,
-    caller: &Caller,
+    caller: &Result<Caller, ServiceError>,
 ) -> Dispatched {
     let query = parts.uri.query().unwrap_or_default();
     let mut call = Call {
@@ -179,20 +162,28 @@ async fn dispatch(
             None => ("iam", Protocol::Query, named(iam::OPERATIONS, action.as_deref(), &mut call)),
         },
     };
-    let Some(handler) = handler else {
-        let asked = action.unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
-        let message = format!("the testbed does not implement {asked} of {service}");
-        return Dispatched {
-            service,
-            protocol,
-            operation: asked,
-            argument: String::new(),
-            outcome: Err(ServiceError::new("NotImplemented", 501, message)),
-        };
+    let known = match (caller, handler) {
+        (Err(error), _) => Err(error.clone()),
+        (Ok(caller), Some(handler)) => Ok((caller, handler)),
+        (Ok(_), None) => {
+            let asked = action.clone().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
+            let message = format!("the testbed does not implement {asked} of {service}");
+            Err(ServiceError::new("NotImplemented", 501, message))
+        }
+    };
+    let (caller, handler) = match known {
+        Ok(known) => known,
+        Err(error) => {
+            let operation = match call.operation {
+                "" => action.unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path())),
+                operation => operation.to_owned(),
+            };
+            return Dispatched { service, protocol, operation, argument: String::new(), outcome: Err(error) };
+        }
     };
     let argument = argument(&call, protocol);
     let operation = Operation { service, name: call.operation, argument: &argument, caller };
-    let outcome = match check_region(services, service, scope) {
+    let outcome = match check_region(services, service, region) {
         Err(error) => Err(error),
         Ok(()) => intercepted(services, &operation, run(services, handler, &call)).await,
     };
@@ -225,14 +216,12 @@ async fn run(services: &Services, handler: Handler, call: &Call) -> Result<Reply
 }
 
 /// A Region has an endpoint of its own, which refuses signatures for another one. IAM and STS belong to no Region.
-fn check_region(services: &Services, service: &str, scope: Option<&Scope<'_>>) -> Result<(), ServiceError> {
+fn check_region(services: &Services, service: &str, signed: Option<&str>) -> Result<(), ServiceError> {
     let region = services.account().identity().region.clone();
-    match scope {
-        Some(scope) if !matches!(service, "iam" | "sts") && scope.region != region => {
-            let message = format!(
-                "Credential should be scoped to a valid Region, not '{}'; this is {region}.",
-                scope.region
-            );
+    match signed {
+        Some(signed) if !matches!(service, "iam" | "sts") && signed != region => {
+            let message =
+                format!("Credential should be scoped to a valid Region, not '{signed}'; this is {region}.");
             Err(ServiceError::new("InvalidSignatureException", 403, message))
         }
         _ => Ok(()),

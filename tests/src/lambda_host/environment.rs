@@ -104,7 +104,7 @@ impl Environment {
             .current_dir(spec.package.root())
             .env_clear()
             .envs(spec.variables.iter().map(|(name, value)| (name, value)))
-            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .env("AWS_LAMBDA_RUNTIME_API", &api.location)
             .env("LAMBDA_TASK_ROOT", spec.package.root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -128,6 +128,7 @@ impl LambdaHost {
     fn spec(&self, function: &Function) -> Spec {
         let configuration = &function.configuration;
         let region = self.0.identity.region.as_str();
+        let (secret, token) = self.role_keys(&function.name);
         let set = [
             ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
@@ -138,8 +139,8 @@ impl LambdaHost {
             ("AWS_REGION", region.into()),
             ("AWS_DEFAULT_REGION", region.into()),
             ("AWS_ACCESS_KEY_ID", access_key_of(&function.name)),
-            ("AWS_SECRET_ACCESS_KEY", "the testbed checks no signatures".into()),
-            ("AWS_SESSION_TOKEN", "testbed".into()),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+            ("AWS_SESSION_TOKEN", token),
             ("_HANDLER", configuration.handler.clone()),
             ("LANG", "en_US.UTF-8".into()),
             ("TZ", ":UTC".into()),

@@ -1,12 +1,12 @@
 //! A deployment package: a zip file, unpacked where the function finds it.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::Error;
 
@@ -14,6 +14,8 @@ use super::Error;
 #[derive(Debug)]
 pub(super) struct Package {
     folder: TempDir,
+    /// The zip file as it came.
+    zip: NamedTempFile,
     /// Size of the zip file in bytes.
     pub(super) size: usize,
     /// SHA-256 of the zip file, base64.
@@ -32,12 +34,21 @@ impl Package {
             .tempdir()
             .map_err(|source| Error::Io { action: "create a folder for the function", source })?;
         archive.extract(folder.path()).map_err(invalid)?;
-        Ok(Self { folder, size: zip.len(), sha256: STANDARD.encode(Sha256::digest(zip)) })
+        let io = |source| Error::Io { action: "keep the function's package", source };
+        let mut file = NamedTempFile::with_prefix("testbed-package-").map_err(io)?;
+        file.write_all(zip).map_err(io)?;
+        Ok(Self { folder, zip: file, size: zip.len(), sha256: STANDARD.encode(Sha256::digest(zip)) })
     }
 
     /// `LAMBDA_TASK_ROOT`.
     pub(super) fn root(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The zip file.
+    pub(super) fn zip(&self) -> Result<Vec<u8>, Error> {
+        let io = |source| Error::Io { action: "read the function's package", source };
+        std::fs::read(self.zip.path()).map_err(io)
     }
 
     /// The program that runs the function.
@@ -55,6 +66,6 @@ pub fn package_of(executable: &Path) -> Result<Vec<u8>, Error> {
         .compression_method(zip::CompressionMethod::Stored)
         .unix_permissions(0o755);
     writer.start_file("bootstrap", options).map_err(|e| failed(e.into()))?;
-    std::io::Write::write_all(&mut writer, &program).map_err(failed)?;
+    writer.write_all(&program).map_err(failed)?;
     Ok(writer.finish().map_err(|e| failed(e.into()))?.into_inner())
 }

@@ -1,6 +1,5 @@
 //! The Lambda Runtime API (2018-06-01) of one execution environment.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +10,8 @@ use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
+
+use crate::secret;
 
 /// The function's answer, or its error as JSON text.
 pub type Answer = Result<Bytes, Bytes>;
@@ -53,8 +54,9 @@ struct Api {
 /// The host's end of it.
 #[derive(Debug)]
 pub struct Handle {
-    /// What `AWS_LAMBDA_RUNTIME_API` has to say.
-    pub address: SocketAddr,
+    /// What `AWS_LAMBDA_RUNTIME_API` has to say: a URL with a path that only the function knows. AWS gives host and port alone;
+    /// with a path, Rust's runtime takes nothing but a whole URL.
+    pub location: String,
     /// Takes what the runtime is to work on.
     pub work: mpsc::Sender<Work>,
     /// Sends the state of the runtime.
@@ -74,23 +76,25 @@ impl Drop for Handle {
 /// If there is no port.
 pub async fn serve(function_arn: String) -> std::io::Result<Handle> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
+    let prefix = secret::random();
+    let location = format!("http://{}/{prefix}", listener.local_addr()?);
     let (work, receiver) = mpsc::channel(1);
     let (phase, phase_receiver) = watch::channel(Phase::Starting);
     let api = Api { function_arn, work: AsyncMutex::new(receiver), in_flight: Mutex::new(None), phase };
-    let router = Router::new()
+    let runtime = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .layer(axum::extract::DefaultBodyLimit::max(PAYLOAD_LIMIT))
         .with_state(Arc::new(api));
+    let router = Router::new().nest(&format!("/{prefix}"), runtime);
     let server = tokio::spawn(async move {
         if let Err(e) = axum::serve(listener, router).await {
             tracing::warn!(error = %e, "runtime API stopped");
         }
     });
-    Ok(Handle { address, work, phase: phase_receiver, server })
+    Ok(Handle { location, work, phase: phase_receiver, server })
 }
 
 /// The largest answer a function may give: 6 MB.

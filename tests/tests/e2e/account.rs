@@ -6,7 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
     KeyUsagePurpose,
 };
-use testbed::{Options, Testbed};
+use testbed::{Access, Options, Testbed};
 
 /// A testbed and what the SDKs need to reach it.
 pub(crate) struct Account {
@@ -21,7 +21,7 @@ impl Account {
 
     pub(crate) async fn with(options: Options) -> Self {
         let testbed = Testbed::start(options).await.unwrap();
-        let config = sdk_config(testbed.endpoint_url(), "us-east-1").await;
+        let config = sdk_config(testbed.access()).await;
         Self { testbed, config }
     }
 
@@ -47,12 +47,13 @@ impl Account {
     }
 }
 
-/// The settings of a user who works with the AWS services at `endpoint_url`.
-pub(crate) async fn sdk_config(endpoint_url: &str, region: &str) -> SdkConfig {
+/// The settings of a user who has this access.
+pub(crate) async fn sdk_config(access: &Access) -> SdkConfig {
+    let keys = Credentials::new(&access.access_key_id, &access.secret_access_key, None, None, "test");
     aws_config::defaults(BehaviorVersion::latest())
-        .endpoint_url(endpoint_url)
-        .region(Region::new(region.to_owned()))
-        .credentials_provider(Credentials::for_tests())
+        .endpoint_url(&access.endpoint_url)
+        .region(Region::new(access.region.clone()))
+        .credentials_provider(keys)
         .retry_config(aws_config::retry::RetryConfig::disabled())
         .load()
         .await

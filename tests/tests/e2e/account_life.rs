@@ -19,6 +19,6 @@ async fn an_account_is_set_up_broken_repaired_replayed_and_taken_down() {
     let testbed = &account.testbed;
     let gateway = Endpoint::new(HOST, testbed.gateway().port(), testbed.gateway().server_ca_pem());
     let journal = Some(testbed.journal());
-    let stage = scenario::Stage::new("the testbed", testbed.endpoint_url(), &[], journal).await;
+    let stage = scenario::Stage::new("the testbed", testbed.access(), &[], journal).await;
     scenario::play(&stage, Some(gateway)).await;
 }

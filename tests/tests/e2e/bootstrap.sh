@@ -1,8 +1,10 @@
 #!/bin/bash
 # A function in bash: the payload tells what it does. It speaks the Lambda Runtime API over /dev/tcp.
-api=/2018-06-01/runtime
+location=${AWS_LAMBDA_RUNTIME_API#http://}
+address=${location%%/*}
+api=/${location#*/}/2018-06-01/runtime
 request() {
-    exec 3<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API%:*}/${AWS_LAMBDA_RUNTIME_API#*:}" || exit 1
+    exec 3<>"/dev/tcp/${address%:*}/${address#*:}" || exit 1
     printf '%s %s HTTP/1.1\r\nHost: runtime\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' "$1" "$2" "${#3}" "$3" >&3
     response=$(cat <&3)
     exec 3>&-

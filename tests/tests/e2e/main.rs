@@ -17,6 +17,7 @@ mod laptop;
 mod plans;
 mod register;
 mod serve;
+mod strangers;
 mod terminal;
 mod threat_model;
 mod trust;

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use testbed::Options;
 use testbed::beside;
 use testbed::iot_core::control_plane::Throttle;
 use testbed::wait;
+use testbed::{Access, Options};
 
 use crate::account::{Account, Ca};
 
@@ -17,23 +17,20 @@ const CERTIFICATES: usize = 240;
 const QUOTA: f64 = 60.0;
 
 /// The provisioner with its own home and the testbed as its AWS.
-fn provisioner(home: &Path, endpoint_url: &str) -> Command {
+fn provisioner(home: &Path, access: &Access) -> Command {
     let mut command = Command::new(beside::program("provisioner").unwrap());
     command
         .args(["--output", "json", "--non-interactive"])
         .env_clear()
         .env("HOME", home)
         .env("MICROCHIP_IOT_HOME", home)
-        .env("AWS_ENDPOINT_URL", endpoint_url)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .envs(access.environment())
         .stderr(Stdio::null());
     command
 }
 
-fn register(home: &Path, certificates: &Path, endpoint_url: &str) -> Command {
-    let mut command = provisioner(home, endpoint_url);
+fn register(home: &Path, certificates: &Path, access: &Access) -> Command {
+    let mut command = provisioner(home, access);
     command.arg("register").arg("--dir").arg(certificates).arg("--result").arg(home.join("result.csv"));
     for api in [
         "RegisterCertificateWithoutCA",
@@ -61,7 +58,7 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
         std::fs::write(certificates.join(format!("{number:04}.crt")), ca.issue(&format!("board {number}")))
             .unwrap();
     }
-    let url = account.testbed.endpoint_url().to_owned();
+    let access = account.testbed.access().clone();
     let succeeded = |operation: &str| {
         let calls = account.testbed.journal().calls();
         calls.iter().filter(|call| call.operation == operation && call.outcome.is_ok()).count()
@@ -69,7 +66,7 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
     let active = || succeeded("UpdateCertificate");
 
     for killed_after in [CERTIFICATES / 4, CERTIFICATES / 2] {
-        let mut run = register(&home, &certificates, &url).stdout(Stdio::null()).spawn().unwrap();
+        let mut run = register(&home, &certificates, &access).stdout(Stdio::null()).spawn().unwrap();
         wait::found("certificates enough", async || {
             assert!(run.try_wait().unwrap().is_none(), "it ended before it could be killed");
             (active() >= killed_after).then_some(())
@@ -80,7 +77,8 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
         run.wait().unwrap();
     }
     let begun = (Instant::now(), active());
-    let output = tokio::task::spawn_blocking(move || register(&home, &certificates, &url).output().unwrap());
+    let output =
+        tokio::task::spawn_blocking(move || register(&home, &certificates, &access).output().unwrap());
     let output = output.await.unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{lines}");
@@ -91,8 +89,8 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
 
     assert_eq!(succeeded("RegisterCertificateWithoutCA"), CERTIFICATES);
     let home = folder.path().join("home");
-    let url = account.testbed.endpoint_url().to_owned();
-    let doctor = move || provisioner(&home, &url).args(["doctor", "--method", "mar"]).output().unwrap();
+    let access = account.testbed.access().clone();
+    let doctor = move || provisioner(&home, &access).args(["doctor", "--method", "mar"]).output().unwrap();
     let doctor = tokio::task::spawn_blocking(doctor).await.unwrap();
     assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
     let result = std::fs::read_to_string(folder.path().join("home/result.csv")).unwrap();

@@ -10,6 +10,7 @@ use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
+use testbed::Access;
 use testbed::device::{Credentials, Device, Endpoint};
 
 use crate::account::{Ca, register, sdk_config};
@@ -40,6 +41,15 @@ impl Served {
 
     fn text(&self, field: &str) -> &str {
         self.line[field].as_str().unwrap()
+    }
+
+    fn access(&self) -> Access {
+        Access {
+            endpoint_url: self.text("endpoint_url").to_owned(),
+            region: self.text("region").to_owned(),
+            access_key_id: self.text("access_key_id").to_owned(),
+            secret_access_key: self.text("secret_access_key").to_owned(),
+        }
     }
 
     /// Ends it as a service is ended, and says whether it took that well.
@@ -86,7 +96,7 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
         assert!(std::path::Path::new(path).exists(), "{path}");
     }
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let config = sdk_config(served.text("endpoint_url"), "eu-central-1").await;
+        let config = sdk_config(&served.access()).await;
         let functions = aws_sdk_lambda::Client::new(&config).list_functions().send().await.unwrap();
         assert!(functions.functions().is_empty());
     });
@@ -95,11 +105,54 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
     assert!(!std::path::Path::new(&files).exists());
 }
 
+/// The one step for people: a shell that evaluates what is printed uses the testbed, which goes on in the background.
+#[test]
+fn a_shell_evaluates_what_env_prints_and_uses_the_testbed() {
+    function_is_built();
+    let home = tempfile::tempdir().unwrap();
+    let provisioner = std::path::Path::new(TESTBED).with_file_name("provisioner");
+    let script = format!(
+        "eval \"$('{TESTBED}' serve --ready --boards 2 --env)\" && '{}' doctor --output json; printf '%s\\n' \"$TESTBED_PID\" \"$TESTBED_BOARDS\" \"$TESTBED_LOG\" >&2",
+        provisioner.display()
+    );
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("MICROCHIP_IOT_HOME", home.path())
+        .env("AWS_PROFILE", "another")
+        .env("AWS_SESSION_TOKEN", "another")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().collect();
+    let [.., pid, boards, log] = lines[..] else { panic!("{stderr}") };
+    assert!(Command::new("kill").arg(pid).status().unwrap().success(), "{stderr}");
+    std::fs::remove_file(log).unwrap();
+    assert_eq!(boards.split(' ').count(), 2, "{boards}");
+    let found = String::from_utf8(output.stdout).unwrap();
+    let mut found = found.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let credentials = found.find(|line| line["link"] == "credentials").unwrap();
+    assert_eq!(
+        (&credentials["verdict"], &credentials["name"]),
+        (&"right".into(), &"account 123456789012".into())
+    );
+}
+
+#[test]
+fn what_keeps_it_from_serving_in_the_background_is_told() {
+    function_is_built();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = Command::new(TESTBED).args(["serve", "--env", "--http-port", &port]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(said.contains("did not start: cannot listen on 127.0.0.1"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_account_lacks_nothing_but_the_signer_ca() {
     function_is_built();
     let served = Served::start(&["--ready", "--boards", "0"]);
-    let stage = Stage::new("the testbed", served.text("endpoint_url"), &[], None).await;
+    let stage = Stage::new("the testbed", &served.access(), &[], None).await;
     stage.ends(0, &["ca", "create"]);
     let plan = stage.ends(0, &["setup", "--method", "jitr", "--function", "JITR"]);
     for line in &plan.lines {
@@ -118,7 +171,7 @@ async fn a_ready_account_lacks_nothing_but_the_signer_ca() {
 async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
     function_is_built();
     let served = Served::start(&["--ready", "--boards", "0"]);
-    let config = sdk_config(served.text("endpoint_url"), "us-east-1").await;
+    let config = sdk_config(&served.access()).await;
     let iot = aws_sdk_iot::Client::new(&config);
     let ca = Ca::new("Signer");
     register(&iot, &ca).await;

@@ -40,7 +40,7 @@ async fn the_aws_cli_shows_what_revoke_and_rotate_did() {
     }
     let url = ministack.url();
     let aws_iot = |arguments: &[&str]| aws_iot(&program, &url, arguments);
-    let user = Stage::new("ministack", &url, &[], None).await;
+    let user = Stage::new("ministack", &ministack.access(), &[], None).await;
     user.ends(0, &["ca", "create"]);
     user.ends(0, &["setup", "--lambda-zip", user.package().to_str().unwrap()]);
     let board = SimulatedBoard::start(Options { seed: None, ..Options::instant(0) }).unwrap();

@@ -24,7 +24,7 @@ async fn key(client: &aws_sdk_kms::Client, spec: KeySpec, usage: KeyUsageType) -
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_whose_keys_are_in_ministack_is_whole_and_signs_for_the_account() {
     let Some((ministack, _)) = Server::ministack() else { return };
-    let user = Stage::new("ministack", &ministack.url(), &[], None).await;
+    let user = Stage::new("ministack", &ministack.access(), &[], None).await;
     user.ends(0, &["ca", "create", "--root-key", "awskms:", "--signer-key", "awskms:"]);
     let shown = user.ends(0, &["ca", "show"]);
     assert!(shown.lines[0]["signer"]["issuer"].as_str().unwrap().contains("Root CA"), "{}", shown.said);
@@ -50,14 +50,14 @@ async fn keys_of_another_type_and_signatures_that_are_none_are_refused() {
         (KeySpec::Rsa2048, KeyUsageType::SignVerify),
         (KeySpec::SymmetricDefault, KeyUsageType::EncryptDecrypt),
     ] {
-        let user = Stage::new("moto", &moto.url(), &[], None).await;
+        let user = Stage::new("moto", &moto.access(), &[], None).await;
         let uri = format!("awskms:{}", key(&client, spec.clone(), usage).await);
         let refused = user.ends(1, &["ca", "create", "--root-key", &uri]);
         assert!(refused.said.contains("is not a P-256 key"), "{spec}: {}", refused.said);
         assert!(!user.file("root-ca.uri").exists() && !user.file("root-ca.crt").exists());
     }
     // moto hashes the digest once more, so what it signs is not what it was asked to sign.
-    let user = Stage::new("moto", &moto.url(), &[], None).await;
+    let user = Stage::new("moto", &moto.access(), &[], None).await;
     let wrong = user.ends(1, &["ca", "create", "--root-key", "awskms:"]);
     assert!(wrong.said.contains("made a signature that is not valid"), "{}", wrong.said);
     assert!(!user.file("root-ca.crt").exists(), "nothing was issued");

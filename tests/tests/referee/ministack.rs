@@ -13,10 +13,23 @@ use crate::server::Server;
 /// How long the board may try to get in: the first invocation of the function unpacks it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whoever reaches it can run programs.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_referees_listen_on_the_loopback_interface_alone() {
+    /// 127.0.0.1, in the kernel's byte order.
+    const LOOPBACK: &str = "0100007F";
+    let Some((ministack, mqtt)) = Server::ministack() else { return };
+    let Some(moto) = Server::moto() else { return };
+    for port in [ministack.port, mqtt, moto.port] {
+        assert_eq!(Server::listening(port), [LOOPBACK], "port {port}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_that_ministack_has_never_seen_becomes_a_registered_thing() {
     let Some((ministack, mqtt)) = Server::ministack() else { return };
-    let user = Stage::new("ministack", &ministack.url(), &[], None).await;
+    let user = Stage::new("ministack", &ministack.access(), &[], None).await;
 
     user.ends(0, &["ca", "create"]);
     user.ends(0, &["setup", "--method", "jitr", "--lambda-zip", user.package().to_str().unwrap()]);

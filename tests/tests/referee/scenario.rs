@@ -24,14 +24,14 @@ const MINISTACK: &[(&str, &str)] =
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_sees_an_account_set_up_broken_mended_and_taken_down() {
     let Some(moto) = Server::moto() else { return };
-    let stage = account_life::Stage::new("moto", &moto.url(), MOTO, None).await;
+    let stage = account_life::Stage::new("moto", &moto.access(), MOTO, None).await;
     account_life::play(&stage, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ministack_sees_an_account_set_up_broken_mended_and_taken_down() {
     let Some((ministack, mqtt)) = Server::ministack() else { return };
-    let stage = account_life::Stage::new("ministack", &ministack.url(), MINISTACK, None).await;
+    let stage = account_life::Stage::new("ministack", &ministack.access(), MINISTACK, None).await;
     let gateway = testbed::device::Endpoint::new("localhost", mqtt, ministack.get("/_ministack/iot/ca.pem"));
     account_life::play(&stage, Some(gateway)).await;
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use testbed::Access;
 
 use crate::scenario::account_life::stage::REGION;
 
@@ -29,12 +30,25 @@ default_user_config['iot'] = {'use_valid_cert': True}
 from moto.server import main
 main()";
 
+/// ministack, on the loopback interface alone: `BIND_HOST` is for its HTTP port, and its device gateway has no such setting.
+const MINISTACK: &str = "\
+import asyncio
+from ministack.app import main
+create_server = asyncio.base_events.BaseEventLoop.create_server
+def on_loopback(loop, protocol, host=None, *rest, **options):
+    host = '127.0.0.1' if host == '0.0.0.0' else host
+    return create_server(loop, protocol, host, *rest, **options)
+asyncio.base_events.BaseEventLoop.create_server = on_loopback
+main()";
+
 impl Server {
     /// Starts ministack; the port of its device gateway comes with it.
     pub(crate) fn ministack() -> Option<(Self, u16)> {
         let (http, mqtt) = (free_port(), free_port());
-        let server = Self::start("ministack", http, |command| {
+        let server = Self::start("python", http, |command| {
             command
+                .args(["-c", MINISTACK])
+                .env("BIND_HOST", "127.0.0.1")
                 .env("GATEWAY_PORT", http.to_string())
                 .env("IOT_MTLS_PORT", mqtt.to_string())
                 .env("MINISTACK_REGION", REGION)
@@ -83,10 +97,29 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// What its clients sign with; it does not look.
+    pub(crate) fn access(&self) -> Access {
+        Access::unchecked(&self.url(), REGION)
+    }
+
     /// The body of a GET request.
     pub(crate) fn get(&self, path: &str) -> String {
         let answer = self.try_get(path).unwrap();
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// Addresses that something listens on at `port` (proc_net_tcp(5)), as the kernel writes them.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn listening(port: u16) -> Vec<String> {
+        let tables =
+            ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        let sockets = tables.iter().flat_map(|table| table.lines().skip(1));
+        let suffix = format!(":{port:04X}");
+        let listening = sockets.filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [_, local, _, "0A", ..] => local.strip_suffix(suffix.as_str()).map(str::to_owned),
+            _ => None,
+        });
+        listening.collect()
     }
 
     /// All it has printed so far.

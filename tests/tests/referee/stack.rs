@@ -65,7 +65,7 @@ fn gap(referee: &str, stack: &Stack) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ministack_deploys_both_variants_of_the_template_and_setup_and_doctor_take_them_as_they_are() {
     let Some((ministack, _)) = Server::ministack() else { return };
-    let user = Stage::new("ministack", &ministack.url(), &[], None).await;
+    let user = Stage::new("ministack", &ministack.access(), &[], None).await;
     user.ends(0, &["ca", "create"]);
     let queue = ["Delivery=queue", "FunctionName=Queued", "RuleName=Queued"];
     for (function, rule, settings) in
@@ -85,7 +85,7 @@ async fn ministack_deploys_both_variants_of_the_template_and_setup_and_doctor_ta
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_deploys_what_it_implements_of_the_template() {
     let Some(moto) = Server::moto() else { return };
-    let user = Stage::new("moto", &moto.url(), &[], None).await;
+    let user = Stage::new("moto", &moto.access(), &[], None).await;
     // Without the queue, moto stumbles over AWS::NoValue in the list of a role's policies.
     let settings = ["Delivery=queue", "-AWS::IoT::TopicRule"];
     let stack = deploy(&moto, &user, "jitr", &settings);

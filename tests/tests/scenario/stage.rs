@@ -9,8 +9,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as Keys;
 use serde_json::Value;
 use tempfile::TempDir;
-use testbed::beside;
 use testbed::journal::{Caller, Journal};
+use testbed::{Access, beside};
 
 /// The Region that the stand-ins play.
 pub(crate) const REGION: &str = "us-east-1";
@@ -32,7 +32,7 @@ impl Run {
 /// An account on a stand-in, and a user of it.
 pub(crate) struct Stage {
     name: &'static str,
-    endpoint_url: String,
+    access: Access,
     home: TempDir,
     config: SdkConfig,
     /// What the stand-in does not implement: a step's name and why.
@@ -45,14 +45,15 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new(
         name: &'static str,
-        endpoint_url: &str,
+        access: &Access,
         lacks: &'static [(&'static str, &'static str)],
         journal: Option<&Journal>,
     ) -> Self {
+        let keys = Keys::new(&access.access_key_id, &access.secret_access_key, None, None, "test");
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .endpoint_url(endpoint_url)
+            .endpoint_url(&access.endpoint_url)
             .region(Region::new(REGION))
-            .credentials_provider(Keys::for_tests())
+            .credentials_provider(keys)
             .load()
             .await;
         for (step, reason) in lacks {
@@ -60,7 +61,7 @@ impl Stage {
         }
         Self {
             name,
-            endpoint_url: endpoint_url.to_owned(),
+            access: access.clone(),
             home: TempDir::new().unwrap(),
             config,
             lacks,
@@ -119,10 +120,7 @@ impl Stage {
             .env_clear()
             .env("MICROCHIP_IOT_HOME", home)
             .env("HOME", home)
-            .env("AWS_ENDPOINT_URL", &self.endpoint_url)
-            .env("AWS_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
+            .envs(self.access.environment());
         let before = self.journal.as_ref().map_or(0, |journal| journal.calls().len());
         // The stand-in may run on the same runtime.
         let output = tokio::task::block_in_place(|| command.output()).unwrap();

@@ -1,9 +1,14 @@
-//! The leanest client of AWS: bytes written to a socket and read from it, nothing signed, nothing parsed but the length.
+//! The leanest client of AWS: bytes written to a socket and read from it, signed once, nothing parsed but the length.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is a bench's result")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
 
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -11,29 +16,62 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// A call that an account answers in which a board has been registered before. The stand-in reads the service out of the
-/// credential scope and checks no signature.
-const REQUEST: &str = "GET /policies/zt_policy HTTP/1.1\r\n\
-    host: localhost\r\n\
-    authorization: AWS4-HMAC-SHA256 Credential=ASIABENCH/20260101/us-east-1/iot/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n";
+/// Path of a call that an account answers in which a board has been registered before.
+const PATH: &str = "/policies/zt_policy";
+
+/// Where an account is, and what requests to it are signed with.
+pub struct Keys {
+    /// `AWS_ENDPOINT_URL`.
+    pub endpoint_url: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: String,
+}
+
+impl Keys {
+    /// The request, signed once: the signature is good for a quarter of an hour.
+    fn request(&self) -> String {
+        let keys = Credentials::new(&self.access_key_id, &self.secret_access_key, None, None, "bench");
+        let identity = keys.into();
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name("iot")
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let url = format!("http://localhost{PATH}");
+        let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::empty()).unwrap();
+        let (signed, _) = sign(request, &params).unwrap().into_parts();
+        let headers = signed.headers().map(|(name, value)| format!("{name}: {value}\r\n"));
+        format!("GET {PATH} HTTP/1.1\r\nhost: localhost\r\n{}\r\n", headers.collect::<String>())
+    }
+}
 
 trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 /// A connection to a stand-in of AWS.
-pub struct Connection(Box<dyn Stream>);
+pub struct Connection {
+    stream: Box<dyn Stream>,
+    request: String,
+}
 
 impl Connection {
-    /// Opens one to `url`, over TLS if it says so: then `authority`, PEM, is the CA of its certificate.
+    /// Opens one to the account's endpoint, over TLS if it says so: then `authority`, PEM, is the CA of its certificate.
     ///
     /// # Panics
     /// If that fails.
-    pub fn open(url: &str, authority: Option<&[u8]>) -> Self {
-        let (scheme, address) = url.split_once("://").unwrap();
+    pub fn open(keys: &Keys, authority: Option<&[u8]>) -> Self {
+        let request = keys.request();
+        let (scheme, address) = keys.endpoint_url.split_once("://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         if scheme == "http" {
-            return Self(Box::new(stream));
+            return Self { stream: Box::new(stream), request };
         }
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.unwrap()).unwrap()).unwrap();
@@ -47,7 +85,7 @@ impl Connection {
         while connection.is_handshaking() {
             connection.complete_io(&mut stream).unwrap();
         }
-        Self(Box::new(StreamOwned::new(connection, stream)))
+        Self { stream: Box::new(StreamOwned::new(connection, stream)), request }
     }
 
     /// Calls `iot:GetPolicy` and waits for the whole answer.
@@ -55,11 +93,11 @@ impl Connection {
     /// # Panics
     /// If that fails.
     pub fn call(&mut self) {
-        self.0.write_all(REQUEST.as_bytes()).unwrap();
-        self.0.flush().unwrap();
+        self.stream.write_all(self.request.as_bytes()).unwrap();
+        self.stream.flush().unwrap();
         let (mut answer, mut buffer) = (Vec::new(), [0; 8192]);
         loop {
-            let read = self.0.read(&mut buffer).unwrap();
+            let read = self.stream.read(&mut buffer).unwrap();
             assert_ne!(read, 0, "the stand-in hung up");
             answer.extend_from_slice(&buffer[..read]);
             let text = String::from_utf8_lossy(&answer);

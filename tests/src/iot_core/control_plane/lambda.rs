@@ -208,7 +208,7 @@ fn get(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
     let function = lambda.function(call.name())?;
     Ok(Reply::json(json!({
         "Configuration": description(&function),
-        "Code": { "RepositoryType": "S3" },
+        "Code": { "RepositoryType": "S3", "Location": lambda.code_location(&function) },
         "Tags": (!function.tags.is_empty()).then_some(&function.tags),
         "Concurrency": function.reserved_concurrency.map(|n| json!({ "ReservedConcurrentExecutions": n })),
     })))

@@ -13,7 +13,7 @@ use super::scenario::Stage;
 use crate::account::{Account, Ca};
 
 async fn stage(account: &Account) -> (Stage, String) {
-    let stage = Stage::new("the testbed", account.testbed.endpoint_url(), &[], None).await;
+    let stage = Stage::new("the testbed", account.testbed.access(), &[], None).await;
     stage.ends(0, &["ca", "create"]);
     let package = stage.package().to_str().unwrap().to_owned();
     (stage, package)

@@ -39,17 +39,7 @@ impl Stage {
     }
 
     fn run(&self, arguments: &[&str]) -> Outcome {
-        tokio::task::block_in_place(|| {
-            self.laptop.run(
-                arguments,
-                &[
-                    ("AWS_ENDPOINT_URL", self.testbed.endpoint_url()),
-                    ("AWS_REGION", "us-east-1"),
-                    ("AWS_ACCESS_KEY_ID", "testbed"),
-                    ("AWS_SECRET_ACCESS_KEY", "testbed"),
-                ],
-            )
-        })
+        tokio::task::block_in_place(|| self.laptop.run(arguments, &self.testbed.access().environment()))
     }
 
     fn create(&self) -> Outcome {
@@ -150,9 +140,7 @@ async fn a_disabled_or_unknown_key_is_named_with_the_next_step() {
     assert_eq!(stage.laptop.files(), before);
     let other = Laptop::new();
     let unknown = tokio::task::block_in_place(|| {
-        let environment = [("AWS_ENDPOINT_URL", stage.testbed.endpoint_url()), ("AWS_REGION", "us-east-1")];
-        let credentials = [("AWS_ACCESS_KEY_ID", "testbed"), ("AWS_SECRET_ACCESS_KEY", "testbed")];
-        let environment = [environment, credentials].concat();
+        let environment = stage.testbed.access().environment();
         other.run(&["ca", "create", "--signer-key", "awskms:alias/unknown"], &environment)
     });
     insta::assert_snapshot!("unknown", unknown);

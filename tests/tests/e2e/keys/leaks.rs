@@ -63,14 +63,8 @@ async fn no_key_and_no_passphrase_is_in_anything_the_program_writes() {
     let zip = zip.to_str().unwrap();
 
     let run = |arguments: &[&str], passphrase: Option<&str>| {
-        let mut environment = vec![
-            ("AWS_ENDPOINT_URL", testbed.endpoint_url()),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "testbed"),
-            ("AWS_SECRET_ACCESS_KEY", "testbed"),
-            ("RUST_LOG", "trace"),
-            ("RUST_BACKTRACE", "full"),
-        ];
+        let mut environment = testbed.access().environment().to_vec();
+        environment.extend([("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")]);
         environment.extend(passphrase.map(|passphrase| (VARIABLE, passphrase)));
         let arguments = [arguments, &["--logging", "debug"]].concat();
         let outcome = tokio::task::block_in_place(|| laptop.run(&arguments, &environment));

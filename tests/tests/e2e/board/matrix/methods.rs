@@ -158,12 +158,8 @@ async fn the_other_methods_survive_a_lost_board_and_a_kill_at_every_file_write_t
         rcgen::CertificateSigningRequestParams::from_pem(&std::fs::read_to_string(request).unwrap()).unwrap();
         assert_eq!(CHANGES.map(|change| board.take_statistics().count(change)), [0, 0]);
     };
-    let aws = vec![
-        ("AWS_ENDPOINT_URL", account.testbed.endpoint_url().to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-    ];
+    let access = account.testbed.access();
+    let aws = access.environment().map(|(name, value)| (name, value.to_owned())).into();
     let endpoint = ["--endpoint", ENDPOINT];
     let methods = [
         Method {
