@@ -1,5 +1,6 @@
 //! The function's configuration: environment variables, read once at start. A bad value fails there, by name.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -60,6 +61,9 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// The folder with revocation lists.
+pub const CRL_DIR: &str = "CRL_DIR";
+
 /// Environment variables by name; unset and empty are the same, because a template leaves a parameter empty.
 struct Variables<F>(F);
 
@@ -85,7 +89,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 }
 
 /// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_GROUP`,
-/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `EXCLUSIVE_THING`.
+/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `CRL_OPTIONAL_CA_IDS`, `EXCLUSIVE_THING`.
 ///
 /// # Errors
 /// Names the variable and what is allowed.
@@ -111,14 +115,8 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
         }
     })?;
     settings.thing_name_source = source.unwrap_or_default();
-    let allowed = variables.parsed("ALLOWED_CA_IDS", |value| {
-        let ids = value.split([',', ' ', '\n']).filter(|id| !id.is_empty());
-        let id = |id: &str| is_certificate_id(id).then(|| id.to_ascii_lowercase());
-        ids.map(id)
-            .collect::<Option<_>>()
-            .ok_or("allowed are CA certificate ids, 64 hex digits each, separated by commas")
-    })?;
-    settings.allowed_ca_ids = allowed.unwrap_or_default();
+    settings.allowed_ca_ids = variables.parsed("ALLOWED_CA_IDS", ca_ids)?.unwrap_or_default();
+    settings.crl_optional_ca_ids = variables.parsed("CRL_OPTIONAL_CA_IDS", ca_ids)?.unwrap_or_default();
     let exclusive = variables.parsed("EXCLUSIVE_THING", |value| match value {
         "true" => Ok(Attachment::Exclusive),
         "false" => Ok(Attachment::Shared),
@@ -126,6 +124,14 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
     })?;
     settings.attachment = exclusive.unwrap_or(Attachment::Shared);
     Ok(settings)
+}
+
+/// Certificate ids of CAs, in lower case.
+fn ca_ids(value: &str) -> Result<BTreeSet<String>, &'static str> {
+    let ids = value.split([',', ' ', '\n']).filter(|id| !id.is_empty());
+    ids.map(|id| is_certificate_id(id).then(|| id.to_ascii_lowercase()))
+        .collect::<Option<_>>()
+        .ok_or("allowed are CA certificate ids, 64 hex digits each, separated by commas")
 }
 
 /// Where the CAs' revocation lists come from.
@@ -137,35 +143,49 @@ pub enum Lists {
     Published(Publication),
 }
 
-/// Reads `CRL_DIR`, a folder in the function's package, and the lists in it; with `CRL_URL` the CAs' certificates in it
-/// alone, because the lists are published there. None if neither is set.
+/// Reads `CRL_DIR`, a folder in the function's package with the CAs' certificates and lists. With `CRL_URL` the lists are
+/// published there, and those in the folder may be left out. None if neither is set.
 ///
 /// # Errors
 /// Names the variable and what is allowed.
 pub fn revocation(variables: impl Fn(&str) -> Option<String>) -> Result<Option<Lists>, ConfigError> {
-    const DIR: &str = "CRL_DIR";
+    revocation_in(variables, |folder, published| match published {
+        true => RevocationLists::read_cas(folder),
+        false => RevocationLists::read(folder),
+    })
+}
+
+/// As [`revocation`], where the folder is read by `read`: its name, and whether it may be without lists.
+///
+/// # Errors
+/// As [`revocation`].
+pub fn revocation_in<E: fmt::Display>(
+    variables: impl Fn(&str) -> Option<String>,
+    read: impl FnOnce(&Path, bool) -> Result<RevocationLists, E>,
+) -> Result<Option<Lists>, ConfigError> {
     let variables = Variables(variables);
-    let Some(url) = variables.parsed("CRL_URL", str::parse::<ListUrl>)? else {
-        let lists = variables.parsed(DIR, |folder| RevocationLists::read(Path::new(folder)))?;
-        return Ok(lists.map(Lists::Packaged));
-    };
-    let cas = variables.parsed(DIR, |folder| -> Result<_, String> {
-        let cas = CaCertificate::read_all(Path::new(folder)).map_err(|error| error.to_string())?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        let name = |ca: &&CaCertificate| {
-            ca.path().file_name().is_none_or(|name| !name.to_string_lossy().chars().all(plain))
-        };
-        match cas.iter().find(name) {
+    let url = variables.parsed("CRL_URL", str::parse::<ListUrl>)?;
+    let packaged = variables.parsed(CRL_DIR, |folder| -> Result<_, String> {
+        let lists = read(Path::new(folder), url.is_some()).map_err(|error| error.to_string())?;
+        match lists.cas().iter().find(|ca| url.is_some() && !is_part_of_url(ca)) {
             Some(ca) => Err(format!(
                 "the name of {} cannot be part of a URL; allowed are letters, digits and -._",
                 ca.path().display()
             )),
-            None => Ok(cas),
+            None => Ok(lists),
         }
     })?;
     let allowed = "with CRL_URL, a folder with the CAs' certificates (NAME.crt)";
-    let cas = cas.ok_or(ConfigError::Missing { name: DIR, allowed })?;
-    Ok(Some(Lists::Published(Publication { url, cas })))
+    Ok(match (url, packaged) {
+        (None, packaged) => packaged.map(Lists::Packaged),
+        (Some(url), Some(packaged)) => Some(Lists::Published(Publication { url, packaged })),
+        (Some(_), None) => return Err(ConfigError::Missing { name: CRL_DIR, allowed }),
+    })
+}
+
+fn is_part_of_url(ca: &CaCertificate) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    ca.path().file_name().is_some_and(|name| name.to_string_lossy().chars().all(plain))
 }
 
 /// Reads how AWS is reached, from the variables that AWS Lambda sets for every function.
@@ -226,6 +246,7 @@ mod tests {
             ("THING_GROUP", "line-1"),
             ("THING_NAME_SOURCE", "cn"),
             ("ALLOWED_CA_IDS", &format!("{a}, {b}")),
+            ("CRL_OPTIONAL_CA_IDS", &b),
             ("EXCLUSIVE_THING", "true"),
         ]))
         .unwrap();
@@ -234,6 +255,7 @@ mod tests {
         assert_eq!(read.thing_type.as_str(), "kit");
         assert_eq!(read.thing_group.unwrap().as_str(), "line-1");
         assert_eq!(read.thing_name_source, ThingNameSource::CommonName);
+        assert_eq!(read.crl_optional_ca_ids, [b.to_lowercase()].into());
         assert_eq!(read.allowed_ca_ids, [a, b.to_lowercase()].into());
         assert_eq!(read.attachment, Attachment::Exclusive);
     }
@@ -248,6 +270,7 @@ mod tests {
             ("THING_GROUP", "a/b"),
             ("THING_NAME_SOURCE", "SKI"),
             ("ALLOWED_CA_IDS", "abc"),
+            ("CRL_OPTIONAL_CA_IDS", "abc"),
             ("EXCLUSIVE_THING", "yes"),
         ]
         .map(|pair| settings(from(&[pair])).unwrap_err().to_string());

@@ -25,7 +25,7 @@ use crate::policy::{PolicyError, PolicyTemplate};
 use crate::registry::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Registry, RegistryError,
 };
-use crate::revocation::Revocation;
+use crate::revocation::{Answer, Revocation, Unavailable};
 use crate::scope::Scope;
 use crate::thing_name::{ThingName, ThingNameSource};
 
@@ -48,6 +48,8 @@ pub struct Settings {
     pub thing_name_source: ThingNameSource,
     /// The CAs whose certificates are registered, lower-case hex; any CA if empty.
     pub allowed_ca_ids: BTreeSet<String>,
+    /// The CAs that need no revocation list where lists are on, lower-case hex.
+    pub crl_optional_ca_ids: BTreeSet<String>,
     /// How the certificate is attached to its thing.
     pub attachment: Attachment,
 }
@@ -65,6 +67,7 @@ impl Settings {
             thing_group: None,
             thing_name_source: ThingNameSource::SubjectKeyIdentifier,
             allowed_ca_ids: BTreeSet::new(),
+            crl_optional_ca_ids: BTreeSet::new(),
             attachment: Attachment::Shared,
         })
     }
@@ -169,7 +172,7 @@ impl<R: Registry> Registration<R> {
             }
         };
         let learnt = join3(self.learn_policy(), self.learn_thing_type(), third);
-        let ((policy, (), ()), ()) = join(learnt, self.revocation.refresh()).boxed().await;
+        let ((policy, (), ()), ()) = join(learnt, self.revocation.warm_up()).boxed().await;
         policy
     }
 
@@ -195,7 +198,8 @@ impl<R: Registry> Registration<R> {
     }
 
     async fn registered(&self, request: &Request<'_>) -> Result<Registered, Error> {
-        let (description, policy, ()) = join3(
+        self.revocation.refresh();
+        let (description, policy) = join(
             self.registry.describe_certificate(request.certificate_id),
             // Known in a warm environment. Otherwise read beside the other call. If that fails, attaching the policy shows
             // whether it exists.
@@ -205,7 +209,6 @@ impl<R: Registry> Registration<R> {
                     None => self.learn_policy().await.ok(),
                 }
             },
-            self.revocation.refresh(),
         )
         .await;
         let description = match description {
@@ -214,9 +217,7 @@ impl<R: Registry> Registration<R> {
         };
         let scope = Scope::from_arn(&description.arn)?;
         self.check(request, &description, &scope)?;
-        if self.revocation.is_revoked(&description.pem)? {
-            return Err(Refusal::Revoked.into());
-        }
+        self.check_lists(&description).await?;
         let thing = ThingName::from_certificate_pem(&description.pem, self.settings.thing_name_source)
             .map_err(Refusal::from)?;
 
@@ -270,6 +271,19 @@ impl<R: Registry> Registration<R> {
             return Err(Refusal::Status(status));
         }
         Ok(())
+    }
+
+    /// Refuses what its CA has revoked. Where that cannot be known, the event has to come again.
+    async fn check_lists(&self, description: &CertificateDescription) -> Result<(), Error> {
+        let ca = &description.ca_certificate_id;
+        match self.revocation.look_up(&description.pem, ca.as_deref()).await? {
+            Answer::Good => Ok(()),
+            Answer::Revoked => Err(Refusal::Revoked.into()),
+            Answer::NoList => match ca {
+                Some(ca) if self.settings.crl_optional_ca_ids.contains(ca) => Ok(()),
+                ca => Err(Unavailable::NoList { ca: ca.clone() }.into()),
+            },
+        }
     }
 
     /// Creates the thing and attaches the certificate to it.

@@ -2,17 +2,19 @@
 //!
 //! Off by default. AWS IoT knows no revocation lists; it only knows what an operator told it about certificates that
 //! are registered. A list tells about the others: boards that were stolen or scrapped before they were switched on.
+//!
+//! Where lists are on, a CA without one lets nobody in: whoever keeps a list away must not gain by it.
 
 use std::path::{Path, PathBuf};
 
-use device_pki::revocation_list::{files, with_certificate};
+use device_pki::revocation_list::{X509Certificate, files, read, with_certificate};
 
 mod published;
 #[cfg(test)]
 mod tests;
 
 pub use device_pki::revocation_list::{CaCertificate, RevocationError, RevocationList};
-pub use published::{Fetched, ListError, ListUrl, Publication, PublishedLists, Source, Unavailable};
+pub use published::{Fetched, ListError, ListUrl, Publication, PublishedLists, Source};
 
 /// How it is found out whether a CA has revoked a certificate.
 #[derive(Debug, Default)]
@@ -26,34 +28,88 @@ pub enum Revocation {
     Published(PublishedLists),
 }
 
+/// What the lists say of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is on none.
+    Good,
+    /// It is on its CA's.
+    Revoked,
+    /// There is none of its CA.
+    NoList,
+}
+
+/// It is not known whether a certificate is revoked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The list is not to be had, or too old.
+    #[error("the revocation list {list} {problem}")]
+    List {
+        /// Where the list should be.
+        list: String,
+        /// What is wrong, for people.
+        problem: String,
+    },
+    /// Its CA has none.
+    #[error(
+        "there is no revocation list of the certificate's CA{}: CRL_DIR needs one, or CRL_OPTIONAL_CA_IDS the CA's id",
+        ca.as_ref().map(|ca| format!(" {ca}")).unwrap_or_default()
+    )]
+    NoList {
+        /// The CA's certificate id.
+        ca: Option<String>,
+    },
+}
+
 impl Revocation {
-    /// Gets what has to be asked for, beside other work. What that comes to, [`is_revoked`](Self::is_revoked) tells.
-    pub async fn refresh(&self) {
+    /// Gets what is needed before an event can be answered, and begins with the rest.
+    pub async fn warm_up(&self) {
         if let Self::Published(lists) = self {
-            lists.refresh().await;
+            lists.refresh();
+            lists.arrived().await;
         }
     }
 
-    /// Whether a certificate, PEM, is on its issuer's list. A certificate of a CA that no list is kept for is on none, and
-    /// so is one that cannot be read.
+    /// Begins to ask for what is no longer fresh. Nothing waits for it.
+    pub fn refresh(&self) {
+        if let Self::Published(lists) = self {
+            lists.refresh();
+        }
+    }
+
+    /// Whether a certificate, PEM, is on its CA's list. `ca` is the id of the CA's certificate, as AWS IoT knows it. A
+    /// certificate that cannot be read is on none.
     ///
     /// # Errors
-    /// If the list of its issuer is not to be had, or too old. It may be later.
-    pub fn is_revoked(&self, certificate_pem: &str) -> Result<bool, Unavailable> {
+    /// If the CA's list is not to be had, or too old. It may be later.
+    pub async fn look_up(&self, certificate_pem: &str, ca: Option<&str>) -> Result<Answer, Unavailable> {
         match self {
-            Self::Unchecked => Ok(false),
-            Self::Packaged(lists) => Ok(lists.contains(certificate_pem)),
-            Self::Published(lists) => lists.contains(certificate_pem),
+            Self::Unchecked => Ok(Answer::Good),
+            Self::Packaged(lists) => Ok(lists.look_up(certificate_pem, ca)),
+            Self::Published(lists) => lists.look_up(certificate_pem, ca).await,
         }
     }
 }
 
-/// The lists of a folder.
+/// The CA that has issued a certificate: the one that AWS IoT names, or another certificate of its key.
+fn issuer<'a>(
+    cas: impl Iterator<Item = &'a CaCertificate> + Clone,
+    certificate: &X509Certificate<'_>,
+    id: Option<&str>,
+) -> Option<&'a CaCertificate> {
+    let named = cas.clone().find(|ca| Some(ca.id()) == id);
+    named.or_else(|| cas.clone().find(|ca| ca.is_issuer_of(certificate)))
+}
+
+/// The lists of a folder, and the CAs beside them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RevocationLists(Vec<RevocationList>);
+pub struct RevocationLists {
+    cas: Vec<CaCertificate>,
+    lists: Vec<(CaCertificate, RevocationList)>,
+}
 
 impl RevocationLists {
-    /// Reads every `NAME.crl` of a folder, each checked with the CA's certificate beside it, `NAME.crt`.
+    /// Reads every `NAME.crl` of a folder, each checked with the CAs' certificates beside it, `NAME.crt`.
     ///
     /// A list whose next update is overdue counts all the same: what was revoked stays revoked, and no waiting brings
     /// another list into the package. The log warns.
@@ -61,22 +117,79 @@ impl RevocationLists {
     /// # Errors
     /// Names the file that cannot be used. Nothing is skipped.
     pub fn read(folder: &Path) -> Result<Self, RevocationError> {
-        let list = |path: &PathBuf| {
-            let ca = CaCertificate::read(&path.with_extension("crt"))?;
-            let bytes =
-                std::fs::read(path).map_err(|source| RevocationError::Read { path: path.clone(), source })?;
-            let list = RevocationList::verified(bytes, &path.display().to_string(), &ca)?;
+        let lists = Self::of(CaCertificate::read_all(folder)?, contents(files(folder, "crl")?))?;
+        for (ca, list) in &lists.lists {
             if list.is_overdue() {
-                tracing::warn!(list = %path.display(), "the revocation list's next update is overdue");
+                tracing::warn!(ca = %ca.path().display(), "the revocation list's next update is overdue");
             }
-            Ok(list)
-        };
-        files(folder, "crl")?.iter().map(list).collect::<Result<_, _>>().map(Self)
+        }
+        Ok(lists)
     }
 
-    /// Whether a certificate, PEM, is on its issuer's list.
-    pub fn contains(&self, certificate_pem: &str) -> bool {
-        let named = with_certificate(certificate_pem, |found| self.0.iter().any(|list| list.names(found)));
-        named.unwrap_or(false)
+    /// Reads every `NAME.crt` of a folder, and every `NAME.crl` if there are any.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_cas(folder: &Path) -> Result<Self, RevocationError> {
+        let cas = CaCertificate::read_all(folder)?;
+        match files(folder, "crl") {
+            Err(RevocationError::Empty { .. }) => Ok(Self { cas, lists: Vec::new() }),
+            files => Self::of(cas, contents(files?)),
+        }
+    }
+
+    /// Takes the contents of files with lists, each with the name that an error has.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of(
+        cas: Vec<CaCertificate>,
+        files: impl IntoIterator<Item = Result<(PathBuf, Vec<u8>), RevocationError>>,
+    ) -> Result<Self, RevocationError> {
+        let mut lists = Vec::<(CaCertificate, RevocationList)>::new();
+        for file in files {
+            let (path, bytes) = file?;
+            for (ca, list) in RevocationList::read_all(&bytes, &path.display().to_string(), &cas)? {
+                match lists.iter_mut().find(|(known, _)| known.has_key_of(ca)) {
+                    Some((_, known)) => known.add(list),
+                    None => lists.push((ca.clone(), list)),
+                }
+            }
+        }
+        Ok(Self { cas, lists })
+    }
+
+    /// The CAs whose certificates are there.
+    pub fn cas(&self) -> &[CaCertificate] {
+        &self.cas
+    }
+
+    /// The lists, each with a certificate of its CA.
+    pub fn lists(&self) -> &[(CaCertificate, RevocationList)] {
+        &self.lists
+    }
+
+    /// The list of a CA.
+    pub fn list_of(&self, ca: &CaCertificate) -> Option<&RevocationList> {
+        self.lists.iter().find(|(known, _)| known.has_key_of(ca)).map(|(_, list)| list)
+    }
+
+    /// What the list of its CA says of a certificate, PEM. `ca` is the id of the CA's certificate.
+    pub fn look_up(&self, certificate_pem: &str, ca: Option<&str>) -> Answer {
+        let answer = with_certificate(certificate_pem, |certificate| {
+            let list = issuer(self.cas.iter(), certificate, ca).and_then(|ca| self.list_of(ca));
+            list.map_or(Answer::NoList, |list| Answer::of(list.names(certificate)))
+        });
+        answer.unwrap_or(Answer::Good)
+    }
+}
+
+fn contents(paths: Vec<PathBuf>) -> impl Iterator<Item = Result<(PathBuf, Vec<u8>), RevocationError>> {
+    paths.into_iter().map(|path| read(&path).map(|bytes| (path, bytes)))
+}
+
+impl Answer {
+    fn of(revoked: bool) -> Self {
+        if revoked { Self::Revoked } else { Self::Good }
     }
 }

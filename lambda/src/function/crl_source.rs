@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::http::Request;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use device_pki::revocation_list::MAX_SIZE;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -21,11 +22,9 @@ use super::trust::{PROVIDER, Trust};
 use crate::config::Connection;
 use crate::revocation::{Fetched, ListError, ListUrl, Source};
 
-/// How long fetching a list may take in all; an event waits for it.
+/// How long fetching a list may take in all; an event that has none at hand waits for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A serial number takes about 40 bytes: enough for 50,000 revoked certificates, and no danger to 128 MB.
-const LONGEST: usize = 2 * 1024 * 1024;
 
 /// A client for one folder of lists.
 #[derive(Debug)]
@@ -100,8 +99,8 @@ impl CrlSource {
         let mut body = ByteStream::new(answer.take_body());
         while let Some(part) = body.next().await {
             bytes.extend_from_slice(&part.map_err(|error| ListError::Connection(chain(&error)))?);
-            if bytes.len() > LONGEST {
-                return Err(ListError::TooLong(LONGEST));
+            if bytes.len() > MAX_SIZE {
+                return Err(ListError::TooLong);
             }
         }
         Ok(Fetched::List { bytes, version })

@@ -1,8 +1,9 @@
 //! Lists that the CAs publish, fetched when they are needed and kept for as long as they are good.
 //!
-//! A list is asked for again after [`FRESH`]. If that fails, the one at hand counts until its next update is due; from then
-//! on, and when there never was one, it is not known whether a certificate of that CA is revoked: the event fails and
-//! comes again. Nobody is let in because a server is down.
+//! A list is asked for again after [`FRESH`], beside the events: one that has a list at hand does not wait. If that fails,
+//! the one at hand counts until its next update is due; from then on, and when there never was one, it is not known whether
+//! a certificate of that CA is revoked: the event fails and comes again. Nobody is let in because a server is down, and no
+//! list takes the place of a newer one, be that from the package.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use device_pki::revocation_list::{CaCertificate, RevocationError, RevocationList, with_certificate};
+use device_pki::revocation_list::{CaCertificate, RevocationError, RevocationList, Unfit, with_certificate};
+
+use super::{Answer, RevocationLists, Unavailable, issuer};
 
 /// For so long a list is not asked for again.
 pub(super) const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -87,8 +91,9 @@ impl fmt::Display for ListUrl {
 pub struct Publication {
     /// The folder of the lists.
     pub url: ListUrl,
-    /// The CAs. The list of the one in `NAME.crt` is `NAME.crl`.
-    pub cas: Vec<CaCertificate>,
+    /// The CAs, and the lists of them that are in the package: no older one counts. The list of the CA in `NAME.crt` is
+    /// `NAME.crl`.
+    pub packaged: RevocationLists,
 }
 
 /// What a source answers.
@@ -117,9 +122,9 @@ pub enum ListError {
     /// Another answer than the list.
     #[error("the server answers with status {0}")]
     Status(u16),
-    /// Longer than any list should be.
-    #[error("it is longer than {0} bytes")]
-    TooLong(usize),
+    /// Longer than [`MAX_SIZE`](device_pki::revocation_list::MAX_SIZE).
+    #[error("it is longer than {} bytes", device_pki::revocation_list::MAX_SIZE)]
+    TooLong,
     /// The request cannot be put together.
     #[error("the request cannot be made: {0}")]
     Request(String),
@@ -138,32 +143,26 @@ pub trait Source: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Fetched, ListError>>;
 }
 
-/// It is not known whether a certificate is revoked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the revocation list {list} {problem}")]
-pub struct Unavailable {
-    /// Where the list should be.
-    pub list: String,
-    /// What is wrong, for people.
-    pub problem: String,
-}
-
 /// The lists of a [`Publication`], as far as they are at hand.
 #[derive(Debug)]
-pub struct PublishedLists {
+pub struct PublishedLists(Arc<Lists>);
+
+#[derive(Debug)]
+struct Lists {
     url: ListUrl,
     source: Box<dyn Source>,
-    lists: Vec<Kept>,
-    /// One fetches at a time; who comes meanwhile waits and finds it done.
-    fetching: tokio::sync::Mutex<()>,
+    cas: Vec<CaCertificate>,
+    /// One for each of the CAs.
+    kept: Vec<Kept>,
 }
 
 /// The list of one CA.
 #[derive(Debug)]
 struct Kept {
-    ca: CaCertificate,
     name: String,
     state: Mutex<State>,
+    /// One fetches at a time; who comes meanwhile waits and finds it done.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -176,6 +175,32 @@ struct State {
     asked: Option<Instant>,
     /// Why it could not be fetched then.
     failure: Option<String>,
+}
+
+impl State {
+    /// Takes a list unless it is older than the one at hand.
+    fn take(&mut self, list: RevocationList, origin: &str) -> Result<(), RevocationError> {
+        if self.list.as_ref().is_some_and(|held| list.is_older_than(held)) {
+            return Err(RevocationError::Unfit { list: origin.to_owned(), reason: Unfit::Older });
+        }
+        self.list = Some(Arc::new(list));
+        Ok(())
+    }
+
+    /// Why the list does not count, if it does not.
+    fn problem(&self) -> Option<&'static str> {
+        match &self.list {
+            None => Some("cannot be fetched"),
+            Some(list) if list.is_overdue() => Some("is out of date, and there is no newer one"),
+            Some(list)
+                if list.next_update().is_none()
+                    && self.checked.is_none_or(|checked| checked.elapsed() >= UNDATED) =>
+            {
+                Some("has not been confirmed for a day")
+            }
+            Some(_) => None,
+        }
+    }
 }
 
 impl Kept {
@@ -194,89 +219,131 @@ impl Kept {
 impl PublishedLists {
     /// Nothing is fetched yet.
     pub fn new(publication: Publication, source: Box<dyn Source>) -> Self {
-        let Publication { url, cas } = publication;
-        let kept = |ca: CaCertificate| {
+        let Publication { url, packaged } = publication;
+        let kept = |ca: &CaCertificate| {
             let name = ca.path().file_stem().unwrap_or_default().to_string_lossy();
-            Kept { name: format!("{name}.crl"), ca, state: Mutex::default() }
-        };
-        Self {
-            url,
-            source,
-            lists: cas.into_iter().map(kept).collect(),
-            fetching: tokio::sync::Mutex::default(),
-        }
-    }
-
-    /// Fetches the lists that are due, side by side.
-    pub(super) async fn refresh(&self) {
-        if !self.lists.iter().any(Kept::is_due) {
-            return;
-        }
-        let _fetching = self.fetching.lock().await;
-        join_all(self.lists.iter().filter(|kept| kept.is_due()).map(|kept| self.fetch(kept))).await;
-    }
-
-    async fn fetch(&self, kept: &Kept) {
-        let version = kept.state().version.clone();
-        let fetched = match self.source.fetch(&kept.name, version.as_deref()).await {
-            Ok(Fetched::Unchanged) => Ok(None),
-            Ok(Fetched::List { bytes, version }) => {
-                RevocationList::verified(bytes, &self.address(kept), &kept.ca)
-                    .map(|list| Some((list, version)))
-                    .map_err(ListError::from)
+            let list = packaged.list_of(ca).cloned().map(Arc::new);
+            Kept {
+                name: format!("{name}.crl"),
+                state: Mutex::new(State { list, ..State::default() }),
+                fetching: tokio::sync::Mutex::default(),
             }
-            Err(error) => Err(error),
         };
-        let now = Instant::now();
-        let mut state = kept.state();
-        state.asked = Some(now);
-        match fetched {
-            Ok(new) => {
-                if let Some((list, version)) = new {
-                    state.list = Some(Arc::new(list));
-                    state.version = version;
-                }
-                state.checked = Some(now);
+        let kept = packaged.cas().iter().map(kept).collect();
+        Self(Arc::new(Lists { url, source, cas: packaged.cas().to_vec(), kept }))
+    }
+
+    /// Begins to fetch the lists that are due, side by side.
+    pub(super) fn refresh(&self) {
+        for (index, kept) in self.0.kept.iter().enumerate() {
+            if kept.is_due() && kept.fetching.try_lock().is_ok() {
+                drop(self.0.fetch(index));
+            }
+        }
+    }
+
+    /// Waits until each list that is missing, or does not count any more, was asked for.
+    pub(super) async fn arrived(&self) {
+        self.awaited(0..self.0.kept.len()).await;
+    }
+
+    async fn awaited(&self, wanted: impl Iterator<Item = usize>) {
+        let missing = wanted.filter(|index| self.0.kept[*index].state().problem().is_some());
+        join_all(missing.map(|index| self.0.fetch(index))).await;
+    }
+
+    /// What the list of its CA says of a certificate, PEM. Only a list that does not count yet is waited for.
+    pub(super) async fn look_up(
+        &self,
+        certificate_pem: &str,
+        ca: Option<&str>,
+    ) -> Result<Answer, Unavailable> {
+        let own = with_certificate(certificate_pem, |certificate| {
+            let cas = &self.0.cas;
+            let issuer = issuer(cas.iter(), certificate, ca);
+            // A CA may have several certificates, and a list beside each: all of them have to be at hand.
+            let own = cas.iter().enumerate().filter(|(_, ca)| issuer.is_some_and(|own| own.has_key_of(ca)));
+            own.map(|(index, _)| index).collect::<Vec<_>>()
+        });
+        let Some(own) = own else { return Ok(Answer::Good) };
+        if own.is_empty() {
+            return Ok(Answer::NoList);
+        }
+        self.awaited(own.iter().copied()).await;
+        let mut revoked = false;
+        for index in own {
+            let list = self.0.usable(&self.0.kept[index])?;
+            revoked |= with_certificate(certificate_pem, |found| list.names(found)).unwrap_or(false);
+        }
+        Ok(Answer::of(revoked))
+    }
+}
+
+impl Lists {
+    /// Fetches a list if it is due, in a task of its own: who gives up waiting does not cut the connection.
+    fn fetch(self: &Arc<Self>, index: usize) -> JoinHandle<()> {
+        let lists = Arc::clone(self);
+        tokio::spawn(async move {
+            let kept = &lists.kept[index];
+            let _fetching = kept.fetching.lock().await;
+            if kept.is_due() {
+                let fetched = lists.fetched(index).await;
+                let mut state = kept.state();
+                state.asked = Some(Instant::now());
                 state.failure = None;
+                match fetched {
+                    Ok(()) => state.checked = state.asked,
+                    Err(error) => {
+                        tracing::warn!(list = lists.address(kept), %error, "the revocation list cannot be fetched");
+                        state.failure = Some(error.to_string());
+                    }
+                }
             }
-            Err(error) => {
-                tracing::warn!(list = self.address(kept), %error, "the revocation list cannot be fetched");
-                state.failure = Some(error.to_string());
+        })
+    }
+
+    async fn fetched(&self, index: usize) -> Result<(), ListError> {
+        let kept = &self.kept[index];
+        let version = kept.state().version.clone();
+        let (bytes, version) = match self.source.fetch(&kept.name, version.as_deref()).await? {
+            Fetched::Unchanged => return Ok(()),
+            Fetched::List { bytes, version } => (bytes, version),
+        };
+        let address = self.address(kept);
+        let mut own = false;
+        for (ca, list) in RevocationList::read_all(&bytes, &address, &self.cas)? {
+            let same = self.cas.iter().enumerate().filter(|(_, other)| other.has_key_of(ca));
+            let same: Vec<usize> = same.map(|(index, _)| index).collect();
+            if same.contains(&index) {
+                own = true;
+                kept.state().take(list, &address)?;
+            } else {
+                for index in same {
+                    self.kept[index].state().take(list.clone(), &address)?;
+                }
             }
         }
+        if !own {
+            let cas = vec![self.cas[index].path().to_owned()];
+            return Err(RevocationError::Signature { list: address, cas }.into());
+        }
+        kept.state().version = version;
+        Ok(())
     }
 
     fn address(&self, kept: &Kept) -> String {
         format!("{}/{}", self.url, kept.name)
     }
 
-    /// Whether a certificate, PEM, is on its issuer's list.
-    pub(super) fn contains(&self, certificate_pem: &str) -> Result<bool, Unavailable> {
-        let judged = with_certificate(certificate_pem, |certificate| {
-            // Several CAs may have the same name: each keeps a list of its own, and all of them have to be at hand.
-            let own = self.lists.iter().filter(|kept| kept.ca.is_issuer_of(certificate));
-            own.map(|kept| self.usable(kept).map(|list| list.names(certificate)))
-                .try_fold(false, |revoked, named| named.map(|named| revoked || named))
-        });
-        judged.unwrap_or(Ok(false))
-    }
-
     fn usable(&self, kept: &Kept) -> Result<Arc<RevocationList>, Unavailable> {
         let state = kept.state();
-        let reason = state.failure.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let unavailable = |problem: &str| {
-            Err(Unavailable { list: self.address(kept), problem: format!("{problem}{reason}") })
-        };
-        match &state.list {
-            None => unavailable("cannot be fetched"),
-            Some(list) if list.is_overdue() => unavailable("is out of date, and there is no newer one"),
-            Some(list)
-                if list.next_update().is_none()
-                    && state.checked.is_none_or(|checked| checked.elapsed() >= UNDATED) =>
-            {
-                unavailable("has not been confirmed for a day")
+        match (&state.list, state.problem()) {
+            (Some(list), None) => Ok(Arc::clone(list)),
+            (_, problem) => {
+                let reason = state.failure.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let problem = format!("{}{reason}", problem.unwrap_or_default());
+                Err(Unavailable::List { list: self.address(kept), problem })
             }
-            Some(list) => Ok(Arc::clone(list)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Lists that rcgen signs, in a folder.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, DnValue,
+    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -33,6 +33,15 @@ pub(super) fn list(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]) ->
 
 /// A list that is to be replaced in February of a year.
 pub(super) fn list_due(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]], year: i32) -> String {
+    list_numbered(ca, serials, year, 1)
+}
+
+pub(super) fn list_numbered(
+    ca: &CertifiedIssuer<'static, KeyPair>,
+    serials: &[&[u8]],
+    year: i32,
+    number: u64,
+) -> String {
     let revoked = serials.iter().map(|serial| RevokedCertParams {
         serial_number: SerialNumber::from_slice(serial),
         revocation_time: date_time_ymd(2026, 1, 1),
@@ -42,7 +51,7 @@ pub(super) fn list_due(ca: &CertifiedIssuer<'static, KeyPair>, serials: &[&[u8]]
     let params = CertificateRevocationListParams {
         this_update: date_time_ymd(2026, 1, 1),
         next_update: date_time_ymd(year, 2, 1),
-        crl_number: SerialNumber::from(1),
+        crl_number: SerialNumber::from(number),
         issuing_distribution_point: None,
         revoked_certs: revoked.collect(),
         key_identifier_method: KeyIdMethod::Sha256,
@@ -68,11 +77,59 @@ fn a_certificate_on_its_cas_list_is_found_and_no_other() {
         ("two.crt", &two.pem()),
     ]);
     let lists = RevocationLists::read(folder.path()).unwrap();
-    assert!(lists.contains(&board(&one, &SERIAL)));
-    assert!(!lists.contains(&board(&one, &[0x41; 16])));
-    assert!(!lists.contains(&board(&two, &SERIAL)), "the serial number counts only with its issuer");
-    assert!(!lists.contains("no certificate"));
-    assert!(!RevocationLists::default().contains(&board(&one, &SERIAL)));
+    let answer = |pem: &str| lists.look_up(pem, None);
+    assert_eq!(answer(&board(&one, &SERIAL)), Answer::Revoked);
+    assert_eq!(answer(&board(&one, &[0x41; 16])), Answer::Good);
+    assert_eq!(answer(&board(&two, &SERIAL)), Answer::Good, "the serial number counts only with its issuer");
+    assert_eq!(answer(&board(&ca("one"), &SERIAL)), Answer::NoList, "the name does not count");
+    assert_eq!(answer("no certificate"), Answer::Good);
+    assert_eq!(RevocationLists::default().look_up(&board(&one, &SERIAL), None), Answer::NoList);
+}
+
+#[test]
+fn lists_of_one_ca_count_together_and_a_file_may_have_those_of_several() {
+    let (one, two) = (ca("one"), ca("two"));
+    let other = [0x41; 16];
+    let both = format!("{}{}", list(&one, &[&SERIAL]), list(&two, &[&other]));
+    let files = folder(&[
+        ("both.crl", &both),
+        ("later.crl", &list(&one, &[&other])),
+        ("one.crt", &one.pem()),
+        ("two.crt", &two.pem()),
+    ]);
+    let lists = RevocationLists::read(files.path()).unwrap();
+    for (board, answer) in [
+        (board(&one, &SERIAL), Answer::Revoked),
+        (board(&one, &other), Answer::Revoked),
+        (board(&two, &other), Answer::Revoked),
+        (board(&two, &SERIAL), Answer::Good),
+    ] {
+        assert_eq!(lists.look_up(&board, None), answer);
+    }
+}
+
+#[test]
+fn a_device_whose_issuer_is_encoded_otherwise_than_its_cas_subject_is_on_the_list() {
+    let ca = ca("CA");
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, DnValue::PrintableString("CA".try_into().unwrap()));
+    let issuer = rcgen::Issuer::new(params, ca.key());
+    let mut params = CertificateParams::default();
+    params.serial_number = Some(SerialNumber::from_slice(&SERIAL));
+    let device = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().pem();
+    let files = folder(&[("ca.crl", &list(&ca, &[&SERIAL])), ("ca.crt", &ca.pem())]);
+    let lists = RevocationLists::read(files.path()).unwrap();
+    assert_eq!(lists.look_up(&device, None), Answer::Revoked);
+    assert_eq!(lists.look_up(&device, Some(lists.cas()[0].id())), Answer::Revoked);
+}
+
+#[test]
+fn a_packaged_list_has_the_size_limit_of_a_published_one() {
+    let ca = ca("CA");
+    let long = format!("{}{}", " ".repeat(device_pki::revocation_list::MAX_SIZE), list(&ca, &[]));
+    let files = folder(&[("ca.crl", &long), ("ca.crt", &ca.pem())]);
+    let error = RevocationLists::read(files.path()).unwrap_err().to_string();
+    assert!(error.contains("is longer than 8388608 bytes"), "{error}");
 }
 
 #[test]
@@ -89,7 +146,7 @@ fn whatever_cannot_be_used_is_named_and_nothing_is_skipped() {
     let good = list(&ca, &[]);
     let told = |files: &[(&str, &str)]| RevocationLists::read(folder(files).path()).unwrap_err().to_string();
     assert!(told(&[]).contains("holds no file"));
-    assert!(told(&[("ca.crl", &good)]).contains("ca.crt"));
+    assert!(told(&[("ca.crl", &good)]).contains("holds no file NAME.crt"));
     assert!(
         told(&[("ca.crl", "x"), ("ca.crt", &ca.pem())])
             .contains("ca.crl is not a certificate revocation list")
@@ -116,4 +173,39 @@ async fn a_certificate_on_the_list_is_refused_and_changes_nothing() {
         other => panic!("{other:?}"),
     }
     assert_eq!(fixture.account(), before);
+}
+
+/// An event of a board of `ca` in an account where the lists of `files` are on, and what became of it.
+async fn registered(
+    pem: String,
+    files: &[(&str, &str)],
+    optional: &[&str],
+) -> Result<crate::registration::Registered, Error> {
+    let fixture = Fixture::onboarded();
+    fixture.registry.account(|account| {
+        account.certificates.get_mut(&fixture.certificate_id).unwrap().description.pem = pem;
+    });
+    let mut settings = Settings::zero_touch().unwrap();
+    settings.crl_optional_ca_ids = optional.iter().map(|id| (*id).to_owned()).collect();
+    let lists = RevocationLists::read(folder(files).path()).unwrap();
+    let registration =
+        Registration::new(fixture.registry.clone(), settings).with_revocation(Revocation::Packaged(lists));
+    let before = fixture.account();
+    let registered = registration.register_event(&fixture.event()).await;
+    if registered.is_err() {
+        assert_eq!(fixture.account(), before);
+    }
+    registered
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_lists_are_on_a_board_of_a_ca_without_one_fails_unless_the_ca_is_an_exception() {
+    let (listed, other) = (ca("listed"), ca("other"));
+    let pem = board(&other, &SERIAL);
+    // The CA's certificate alone is no list.
+    let files =
+        [("listed.crl", &*list(&listed, &[])), ("listed.crt", &listed.pem()), ("other.crt", &other.pem())];
+    let failed = registered(pem.clone(), &files, &[&"dd".repeat(32)]).await;
+    assert!(matches!(failed, Err(Error::Revocation(Unavailable::NoList { .. }))), "{failed:?}");
+    registered(pem, &files, &[&"ca".repeat(32)]).await.unwrap();
 }

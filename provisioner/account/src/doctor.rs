@@ -3,8 +3,11 @@
 //! Each link is read by itself, so that one that cannot be read hides no other. `setup` decides with the same functions what
 //! is right.
 
+use std::path::Path;
+
 use jitr::registration::{Registration, Settings as RegistrationSettings};
 use jitr::registry::Registry;
+use jitr::revocation::CaCertificate;
 use jitr::scope::Scope;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -19,7 +22,8 @@ pub use finding::{Finding, Remedy, Verdict};
 
 use self::chain::{FailedEvents, Namesake};
 use crate::counted;
-use crate::setup::{self, Settings, delivery, deploy, permission, rule, signer_ca};
+use crate::setup::function::Deployed;
+use crate::setup::{self, Settings, delivery, deploy, lists, permission, rule, signer_ca};
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;
 
@@ -187,6 +191,9 @@ async fn look_at_chain(
             (None, None)
         }
     };
+    if let Some(function) = &function {
+        findings.extend(look_at_lists(account, function, subject).await);
+    }
     findings.push(match &function {
         Some(function) => role::examine(account, scope, settings, function).await,
         None => Finding::skipped(Resource::Role, "not known", "depends on the function"),
@@ -209,6 +216,26 @@ async fn look_at_chain(
             .for_each(|finding| finding.repairable = false);
     }
     (findings, registration)
+}
+
+/// The revocation lists of the function, if they are on.
+async fn look_at_lists(account: &Account, function: &Deployed, subject: &Subject<'_>) -> Option<Finding> {
+    const LINK: Resource = Resource::RevocationLists;
+    let variables = function.variables.as_ref()?;
+    let signer = subject.signer.map(Certificate::to_pem);
+    let signer = signer.and_then(|pem| CaCertificate::parse(pem.as_bytes(), Path::new("the signer CA")).ok());
+    let Settings { function: name, package, .. } = subject.settings;
+    let package = package.as_ref().map(|package| &*package.bytes);
+    match lists::look(account, name, variables, package, signer.as_ref()).await {
+        Ok(found) => {
+            found.map(|lists::Found { folder, problems, notes }| match (&problems[..], &notes[..]) {
+                ([], []) => Finding::right(LINK, folder, Vec::new()),
+                ([], _) => Finding::notable(LINK, folder, notes),
+                _ => Finding::wrong(LINK, folder, problems).remedy(Remedy::AddLists),
+            })
+        }
+        Err(error) => Some(Finding::unread(LINK, name, error)),
+    }
 }
 
 async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {

@@ -22,6 +22,8 @@ pub enum Resource {
     Function,
     /// The role of the function.
     Role,
+    /// The revocation lists of the function.
+    RevocationLists,
     /// The policy that devices get.
     DevicePolicy,
     /// The type of the things.
@@ -48,6 +50,7 @@ impl fmt::Display for Resource {
             Self::Permission => "permission",
             Self::Function => "function",
             Self::Role => "role",
+            Self::RevocationLists => "lists",
             Self::DevicePolicy => "device policy",
             Self::ThingType => "thing type",
             Self::ThingGroup => "thing group",

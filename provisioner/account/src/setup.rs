@@ -3,10 +3,13 @@
 //! A first connection takes a chain of links: signer CA → topic rule → permission → function → role. Each file here is
 //! one link: what the account has (`find`), what is to be done about it (`decide`, without I/O), and doing it (`apply`).
 
+use std::path::Path;
+
 use aws_sdk_iot::types::Tag;
 use jitr::iam::{RoleSettings, lambda_role_policy};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::registration::Settings as Registration;
+use jitr::revocation::CaCertificate;
 use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 
@@ -15,6 +18,7 @@ pub(super) mod deploy;
 mod error;
 pub(super) mod function;
 mod link;
+pub(super) mod lists;
 pub(crate) mod package;
 pub(super) mod permission;
 pub(super) mod role;
@@ -75,6 +79,12 @@ pub struct SignerCa<'a> {
     pub id: &'a str,
     /// The certificate, PEM.
     pub pem: String,
+}
+
+impl SignerCa<'_> {
+    fn certificate(&self) -> Option<CaCertificate> {
+        CaCertificate::parse(self.pem.as_bytes(), Path::new("the signer CA")).ok()
+    }
 }
 
 /// What is there, what is missing and what differs.
@@ -160,6 +170,7 @@ impl Plan {
         let ca = signer.map(|signer| signer.id);
         let wanted_role = settings.role.as_deref().or(role.as_ref().map(|_| role_arn.as_str()));
         let function_step = function::decide(found_function.as_ref(), settings, wanted_role, ca)?;
+        check_lists(account, settings, found_function.as_ref(), &function_step, signer).await?;
         let function_arn = match &found_function {
             Some(function) => function.arn.clone(),
             None => function_arn(&scope, &settings.function),
@@ -241,6 +252,32 @@ impl Plan {
         self.signer_step.apply(account, signer, verification).await?;
         done(self.signer_step.link(signer.id, self.sni_only));
         Ok(())
+    }
+}
+
+/// Refuses a function whose revocation lists keep devices out that it is to register.
+async fn check_lists(
+    account: &Account,
+    settings: &Settings,
+    found: Option<&function::Deployed>,
+    step: &function::Step,
+    signer: Option<&SignerCa<'_>>,
+) -> Result<(), AccountError> {
+    let variables = match step {
+        function::Step::Change { configuration, .. } if configuration.variables.is_some() => {
+            configuration.variables.as_ref()
+        }
+        _ => found.and_then(|function| function.variables.as_ref()),
+    };
+    let Some(variables) = variables else { return Ok(()) };
+    let package = settings.package.as_ref().map(|package| &*package.bytes);
+    let signer = signer.and_then(SignerCa::certificate);
+    let name = &settings.function;
+    match lists::look(account, name, variables, package, signer.as_ref()).await? {
+        Some(found) if !found.problems.is_empty() => {
+            Err(Error::RevocationLists { name: name.clone(), problems: found.problems.join("; ") }.into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-mod crl;
+pub(in crate::cli) mod crl;
 mod place;
 pub(super) mod retired;
 mod rotate;

@@ -13,8 +13,9 @@ use super::next_step::{next_step, remedy};
 use super::plan::{self, Line, Plan};
 use super::setup::SetUp;
 use super::{Context, Error, setup};
+use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
-use crate::state::store;
+use crate::state::{authorities, revocations, store};
 use device_pki::{Certificate, Chain};
 use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Subject, Verdict};
 use iot_account::{Account, Resource};
@@ -79,6 +80,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         of_signer.for_each(|finding| finding.found = vec![error.to_string()]);
     }
     show(context, &diagnosis, no_chain.as_ref());
+    for authority in authorities::all(&context.home).unwrap_or_default() {
+        if let Some(list) = revocations::List::read(&revocations::folder(&context.home), authority.key_id())?
+        {
+            warn_if_full(&list, context);
+        }
+    }
     diagnosis.verdict().map_err(iot_account::Error::Doctor)?;
     Ok(())
 }

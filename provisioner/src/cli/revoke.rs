@@ -13,6 +13,7 @@ mod signer;
 use super::Context;
 use super::plan::{self, Line, Plan};
 use crate::cli::Error;
+use crate::cli::ca::crl::warn_if_full;
 use crate::state::audit;
 use crate::state::authorities::{self, Authority};
 use crate::state::revocations::{self as crl, Records, Revocation};
@@ -272,7 +273,8 @@ fn enter(reason: Reason, context: &Context, target: &Target) -> Result<(), Error
         })?;
     }
     let folder = crl::folder(&context.home);
-    Publication { home: &context.home, folder: &folder, days: crl::DAYS, now }.of_signer(authority, chain)?;
+    let publication = Publication { home: &context.home, folder: &folder, days: crl::DAYS, now };
+    warn_if_full(&publication.of_signer(authority, chain)?, context);
     Ok(())
 }
 

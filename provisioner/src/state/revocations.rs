@@ -90,28 +90,32 @@ pub struct List {
     pub next_update: OffsetDateTime,
     /// Certificates on it.
     pub revoked: usize,
+    /// How much of what the function takes it has, in per cent.
+    #[serde(skip)]
+    pub fill: usize,
     /// The file.
     pub file: PathBuf,
 }
 
 impl List {
-    /// Reads the list of a signer, PEM; `None` where there is none, or none that can be read.
+    /// Reads the list of a signer; `None` where there is none, or none that can be read.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
     pub fn read(folder: &Path, key_id: &str) -> Result<Option<Self>, durable_files::Error> {
         let file = file(folder, key_id, "crl");
-        Ok(durable_files::read(&file)?.and_then(|text| Self::of(text, key_id, file)))
+        Ok(durable_files::read(&file)?.and_then(|bytes| Self::of(&bytes, key_id, file)))
     }
 
     /// What a list, PEM or DER, says.
-    pub fn of(bytes: Vec<u8>, key_id: &str, file: PathBuf) -> Option<Self> {
+    pub fn of(bytes: &[u8], key_id: &str, file: PathBuf) -> Option<Self> {
         let list = RevocationList::unverified(bytes, key_id).ok()?;
         Some(Self {
             key_id: key_id.to_owned(),
             number: list.number()?,
             next_update: OffsetDateTime::from_unix_timestamp(list.next_update()?).ok()?,
             revoked: list.revoked(),
+            fill: list.fill(),
             file,
         })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use device_pki::revocation::Revoked;
-use device_pki::{Chain, Issuer, certificate};
+use device_pki::{Chain, Issuer};
 use durable_files::{Access, folder};
 use time::OffsetDateTime;
 
@@ -11,9 +11,6 @@ use super::Error;
 use crate::state::authorities::{Authority, SignerRevocation};
 use crate::state::home::Home;
 use crate::state::revocations::{List, Records, file, folder as own_folder};
-
-/// PEM label of a list (RFC 7468, section 6).
-const LABEL: &str = "X509 CRL";
 
 /// Where lists go, and for how long they are good.
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +67,8 @@ impl Publication<'_> {
         let crl = file(folder, key_id, "crl");
         let certificate = issuer.certificate.to_pem();
         durable_files::write(&file(folder, key_id, "crt"), certificate.as_bytes(), Access::Public)?;
-        let pem = certificate::pem_of(LABEL, der.clone());
-        durable_files::write(&crl, pem.as_bytes(), Access::Public)?;
-        List::of(der, key_id, crl).ok_or_else(|| rcgen::Error::CouldNotParseCertificate.into())
+        durable_files::write(&crl, &der, Access::Public)?;
+        List::of(&der, key_id, crl).ok_or_else(|| rcgen::Error::CouldNotParseCertificate.into())
     }
 }
 

@@ -12,6 +12,7 @@ use testbed::wait;
 
 use super::breaks::{break_link, configure};
 use super::failed::signed;
+use super::lists::lists_are_looked_at;
 use super::{FUNCTION, OTHERS, ROLE, RULE, Stage, torn_down};
 
 /// A group, a policy and a thing type of the user's own.
@@ -25,6 +26,8 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let made = stage.ends(0, &setup);
     let signer = made.lines.iter().find(|line| line["link"] == "signer_ca").unwrap();
     let signer = signer["name"].as_str().unwrap().to_owned();
+
+    lists_are_looked_at(stage, &package, &signer).await;
 
     // `setup` finds everything else than it made it.
     break_link(stage, "role not for Lambda", &signer).await;

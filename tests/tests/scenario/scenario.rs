@@ -10,6 +10,7 @@ use testbed::wait;
 mod breaks;
 mod failed;
 mod life_cycle;
+mod lists;
 mod mar;
 mod permissions;
 pub(crate) mod stage;

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::super::tests::{SERIAL, board, ca, folder, list, list_due};
+use rcgen::{CertifiedIssuer, KeyPair};
+
+use super::super::tests::{SERIAL, board, ca, folder, list, list_due, list_numbered};
 use super::*;
 
 /// Answers in turn what it was given, the last for ever, and writes down what it was asked.
@@ -20,6 +22,8 @@ enum Scripted {
     List(Vec<u8>),
     Unchanged,
     Status(u16),
+    /// No answer.
+    Silence,
 }
 
 impl Script {
@@ -50,6 +54,7 @@ impl Source for Script {
                 Scripted::List(bytes) => Ok(Fetched::List { bytes, version: Some("\"1\"".into()) }),
                 Scripted::Unchanged => Ok(Fetched::Unchanged),
                 Scripted::Status(status) => Err(ListError::Status(status)),
+                Scripted::Silence => std::future::pending().await,
             }
         })
     }
@@ -57,6 +62,7 @@ impl Source for Script {
 
 /// A CA, its lists as they are published, and one of its boards that is revoked.
 struct World {
+    ca: CertifiedIssuer<'static, KeyPair>,
     script: Script,
     lists: PublishedLists,
     current: Vec<u8>,
@@ -68,22 +74,33 @@ struct World {
 fn world() -> World {
     let ca = ca("CA");
     let files = folder(&[("ca.crt", &ca.pem())]);
-    let cas = CaCertificate::read_all(files.path()).unwrap();
+    let packaged = RevocationLists::read_cas(files.path()).unwrap();
     let script = Script::default();
     let url = "https://crl.example.com/lists/".parse().unwrap();
     World {
-        lists: PublishedLists::new(Publication { url, cas }, Box::new(script.clone())),
+        lists: PublishedLists::new(Publication { url, packaged }, Box::new(script.clone())),
         script,
         current: list_due(&ca, &[&SERIAL], 2999).into_bytes(),
         overdue: list(&ca, &[&SERIAL]).into_bytes(),
         clean: list_due(&ca, &[], 2999).into_bytes(),
         board: board(&ca, &SERIAL),
+        ca,
     }
 }
 
+impl World {
+    /// The CA's list of this number.
+    fn numbered(&self, number: u64, serials: &[&[u8]]) -> Vec<u8> {
+        list_numbered(&self.ca, serials, 2999, number).into_bytes()
+    }
+}
+
+/// What an event would be told, and no sooner than what was asked for at the same time has come.
 async fn ask(world: &World) -> Result<bool, String> {
-    world.lists.refresh().await;
-    world.lists.contains(&world.board).map_err(|error| error.to_string())
+    world.lists.refresh();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let answer = world.lists.look_up(&world.board, None).await;
+    answer.map(|answer| answer == Answer::Revoked).map_err(|error| error.to_string())
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +173,7 @@ async fn a_list_of_another_ca_or_no_list_at_all_counts_as_none() {
     let world = world();
     let impostor = list_due(&ca("CA"), &[], 2999);
     for (bytes, problem) in
-        [(impostor.into_bytes(), "was not issued and signed"), (b"<html>".to_vec(), "is not a")]
+        [(impostor.into_bytes(), "was not signed by the CA"), (b"<html>".to_vec(), "is not a")]
     {
         world.script.0.lock().unwrap().answers.clear();
         world.script.then(Scripted::List(bytes));
@@ -170,9 +187,82 @@ async fn a_list_of_another_ca_or_no_list_at_all_counts_as_none() {
 async fn boards_of_cas_that_publish_no_list_do_not_wait_for_one() {
     let world = world();
     world.script.then(Scripted::Status(503));
-    world.lists.refresh().await;
-    assert_eq!(world.lists.contains(&board(&ca("another"), &SERIAL)), Ok(false));
-    assert_eq!(world.lists.contains("no certificate"), Ok(false));
+    let begun = Instant::now();
+    world.lists.refresh();
+    assert_eq!(world.lists.look_up(&board(&ca("another"), &SERIAL), None).await, Ok(Answer::NoList));
+    assert_eq!(world.lists.look_up("no certificate", None).await, Ok(Answer::Good));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_waits_for_a_server_that_does_not_answer_while_a_valid_list_is_at_hand() {
+    let world = world();
+    world.script.then(Scripted::List(world.current.clone()));
+    world.script.then(Scripted::Silence);
+    assert_eq!(ask(&world).await, Ok(true));
+    tokio::time::advance(FRESH).await;
+    let begun = Instant::now();
+    for _ in 0..10 {
+        world.lists.refresh();
+        assert_eq!(world.lists.look_up(&world.board, None).await, Ok(Answer::Revoked));
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.script.requests().len(), 2, "one asks for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_never_goes_back() {
+    let world = world();
+    for answer in [
+        Scripted::List(world.numbered(5, &[&SERIAL])),
+        Scripted::List(world.numbered(4, &[])),
+        Scripted::List(world.numbered(5, &[&SERIAL])),
+        Scripted::List(world.numbered(6, &[])),
+    ] {
+        world.script.then(answer);
+    }
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(ask(&world).await);
+        tokio::time::advance(FRESH).await;
+    }
+    assert_eq!(answers, [Ok(true), Ok(true), Ok(true), Ok(false)]);
+    assert_eq!(world.script.requests().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_list_below_the_packaged_one_counts_in_a_cold_environment_and_the_packaged_one_does() {
+    let mut world = world();
+    let packaged = world.numbered(5, &[&SERIAL]);
+    let files = folder(&[("ca.crt", &world.ca.pem())]);
+    std::fs::write(files.path().join("ca.crl"), packaged).unwrap();
+    let packaged = RevocationLists::read_cas(files.path()).unwrap();
+    let url = "https://crl.example.com/lists/".parse().unwrap();
+    world.lists = PublishedLists::new(Publication { url, packaged }, Box::new(world.script.clone()));
+    world.script.then(Scripted::List(world.numbered(4, &[])));
+    world.script.then(Scripted::Status(503));
+    world.script.then(Scripted::List(world.numbered(6, &[])));
+    for expected in [true, true, false] {
+        assert_eq!(ask(&world).await, Ok(expected));
+        tokio::time::advance(FRESH).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_board_waits_for_its_own_cas_list_alone() {
+    let (one, two) = (ca("one"), ca("two"));
+    let files = folder(&[("ca.crt", &one.pem()), ("other.crt", &two.pem())]);
+    let script = Script::default();
+    let both = [list_due(&one, &[&SERIAL], 2999), list_due(&two, &[], 2999)].concat();
+    script.then(Scripted::List(both.into_bytes()));
+    let packaged = RevocationLists::read_cas(files.path()).unwrap();
+    let url = "https://crl.example.com/lists/".parse().unwrap();
+    let lists = PublishedLists::new(Publication { url, packaged }, Box::new(script.clone()));
+    assert_eq!(lists.look_up(&board(&one, &SERIAL), None).await, Ok(Answer::Revoked));
+    // Nothing more is asked: the file had both.
+    assert_eq!(lists.look_up(&board(&two, &SERIAL), None).await, Ok(Answer::Good));
+    assert_eq!(script.requests().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

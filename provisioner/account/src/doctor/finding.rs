@@ -33,6 +33,8 @@ pub enum Remedy {
     ReplaceCa,
     /// Enable the event source mapping between queue and function.
     EnableMapping,
+    /// Give the function the revocation lists that it needs.
+    AddLists,
     /// Correct a variable in the environment of the function.
     MendVariable,
     /// Wait until the function has been made or updated.

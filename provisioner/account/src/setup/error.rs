@@ -34,6 +34,14 @@ pub enum Error {
         /// Name or ARN.
         name: String,
     },
+    /// It would let devices of a CA in only with a revocation list that it does not have.
+    #[error("the revocation lists of the function `{name}` keep devices out: {problems}")]
+    RevocationLists {
+        /// Name or ARN.
+        name: String,
+        /// What is wrong.
+        problems: String,
+    },
     /// Lambda may not take the role.
     #[error("AWS Lambda cannot assume the role {role}")]
     RoleUnusable {

@@ -16,7 +16,7 @@ use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::certificate::rfc3339;
 use device_pki::key::Uri;
-use device_pki::{Certificate, Chain, Issuer, Signer};
+use device_pki::{Certificate, Chain, Issuer, Signer, revocation_list};
 use durable_files::folder::Lock;
 
 /// Arguments of `ca crl`.
@@ -51,7 +51,7 @@ struct Written {
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let crl::List { key_id, number, next_update, revoked, file } = &self.list;
+        let crl::List { key_id, number, next_update, revoked, file, .. } = &self.list;
         let (issuer, id) = (self.issuer, key_id.get(..8).unwrap_or(key_id));
         write!(
             f,
@@ -203,6 +203,7 @@ impl Plan for Crl {
         let Self { folder, days, now, .. } = &self;
         let publication = Publication { home: &context.home, folder, days: *days, now: *now };
         let tell = |list, issuer| {
+            warn_if_full(&list, context);
             let written = Written { list, issuer };
             plan::tell(context, "write", &written, &written);
         };
@@ -225,5 +226,19 @@ impl Plan for Crl {
             }
         }
         Ok(())
+    }
+}
+
+/// Warns of a list that will soon be longer than what the function takes: then no device of that CA gets in.
+pub(in crate::cli) fn warn_if_full(list: &crl::List, context: &Context) {
+    if list.fill >= revocation_list::NEARLY_FULL {
+        context.note(format_args!(
+            "warning: {} has {} % of what the function takes ({} certificates, {} MiB); a longer list lets no device of \
+             this CA in: change the signer in time with `provisioner ca rotate`, which begins a list of its own",
+            list.file.display(),
+            list.fill,
+            revocation_list::MAX_ENTRIES,
+            revocation_list::MAX_SIZE / (1024 * 1024),
+        ));
     }
 }

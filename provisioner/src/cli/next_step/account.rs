@@ -4,6 +4,9 @@ use iot_account::{doctor, register, replay, revoke, setup, teardown};
 
 use super::Text;
 
+/// What a function needs that has revocation lists.
+pub(super) const ADD_LISTS: &str = "write the lists with `provisioner ca crl`, put the folder into the package and deploy it with --lambda-zip; name CAs that have no list in CRL_OPTIONAL_CA_IDS of the function";
+
 pub(super) fn account(error: &iot_account::Error) -> Text {
     use iot_account::Error as E;
     match error {
@@ -40,6 +43,7 @@ fn setup(error: &setup::Error) -> Text {
         E::FunctionBroken { .. } => "deploy it again with --lambda-zip".into(),
         E::FunctionSlow { .. } => "wait a little and run the same command again; it continues where it stopped".into(),
         E::HiddenVariables { .. } => "ask for kms:Decrypt on the function's key, or leave --policy-name and --thing-type out".into(),
+        E::RevocationLists { .. } => ADD_LISTS.into(),
         E::RoleUnusable { .. } => "its trust policy must allow sts:AssumeRole for lambda.amazonaws.com; or give another with --role-arn".into(),
         E::CaElsewhere { .. } => "a CA belongs to one account in a Region, unless each account registers it with --sni-only: do so, delete it there, or make another CA with `provisioner ca create --home DIR`".into(),
         E::TooManyCas { .. } => "delete CAs that are not used any more, or give the signer another name: `provisioner ca create --signer-cn NAME`".into(),

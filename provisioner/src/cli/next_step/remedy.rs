@@ -14,6 +14,7 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         Remedy::EnableMapping => {
             "aws lambda update-event-source-mapping --enabled --uuid, with the UUID of the mapping".into()
         }
+        Remedy::AddLists => account::ADD_LISTS.into(),
         Remedy::MendVariable => "fix the variable in the function's configuration".into(),
         Remedy::Wait => "wait a minute and look again".into(),
         Remedy::ShortenPolicy => "shorten the document in ZT_POLICY_DOCUMENT of the function".into(),

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use device_pki::key::Keys;
 use device_pki::revocation::Reason;
-use device_pki::{Certificate, profile, verification_certificate};
+use device_pki::{Certificate, certificate, profile, verification_certificate};
 use time::Duration;
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationCheckDepth,
@@ -138,7 +138,10 @@ fn certtool(fixture: &Fixture, object: &str) -> Answer {
         chain(name);
         format!("{verify} {more} --infile {CHAIN}")
     };
-    let list = fixture.list();
+    // It takes all its files as PEM, or all as DER.
+    let list = format!("{}.pem", fixture.list());
+    let der = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
+    std::fs::write(fixture.home.file(&list), certificate::pem_of("X509 CRL", der)).unwrap();
     fixture.ask(&match object {
         "root" => format!("{verify} --infile root-ca.crt"),
         "signer" => format!("{verify} --infile signer-ca.crt"),
@@ -160,8 +163,7 @@ fn webpki(fixture: &Fixture, object: &str) -> Answer {
     let time = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
         fixture.now.unix_timestamp().unsigned_abs(),
     ));
-    let pem = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
-    let der = pem::parse(pem).unwrap().into_contents();
+    let der = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
     let Ok(list) = BorrowedCertRevocationList::from_der(&der) else { return Answer::Refuses };
     let list = CertRevocationList::from(list);
     let lists = [&list];
@@ -280,7 +282,7 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     };
     let accepts = |list: &List| {
         let lists = [fixture.home.file(&fixture.list()), list.file.clone()].map(std::fs::read);
-        let both = lists.map(Result::unwrap).concat();
+        let both = lists.map(|list| certificate::pem_of("X509 CRL", list.unwrap())).concat();
         std::fs::write(fixture.home.file("lists.pem"), both).unwrap();
         let verify =
             "openssl verify -x509_strict -CAfile root-ca.crt -untrusted signer-ca.crt -crl_check_all";
@@ -308,8 +310,36 @@ fn the_function_reads_the_folder_and_finds_who_is_revoked() {
     fixture.revoke(REVOKED, Reason::Superseded);
     fixture.publish(DAYS, fixture.now);
     let lists = jitr::revocation::RevocationLists::read(&own_folder(&fixture.home)).unwrap();
-    assert!(lists.contains(&fixture.read(REVOKED).to_pem()));
-    assert!(!lists.contains(&fixture.read(FREE).to_pem()));
+    let answer = |name| lists.look_up(&fixture.read(name).to_pem(), None);
+    assert_eq!(
+        (answer(REVOKED), answer(FREE)),
+        (jitr::revocation::Answer::Revoked, jitr::revocation::Answer::Good)
+    );
+}
+
+#[test]
+fn a_list_that_is_nearly_full_is_told() {
+    let fixture = Fixture::new();
+    let records = Records::of(&fixture.home, fixture.authority.key_id());
+    let line = |index: usize| {
+        let revocation = Revocation {
+            when: fixture.now,
+            serial_number: format!("{:032X}", (1u128 << 126) | index as u128),
+            certificate_id: String::new(),
+            reason: Reason::KeyCompromise,
+        };
+        serde_json::to_string(&revocation).unwrap() + "\n"
+    };
+    fixture.revoke(FREE, Reason::KeyCompromise);
+    let path = fixture.home.file(crate::state::revocations::RECORDS);
+    let path = path.join(format!("{}.jsonl", fixture.authority.key_id()));
+    for (entries, fill) in [(79_999, 79), (80_000, 80), (100_000, 100)] {
+        std::fs::write(&path, (0..entries).map(line).collect::<String>()).unwrap();
+        assert_eq!(records.read().unwrap().len(), entries);
+        assert_eq!(fixture.publish(DAYS, fixture.now).fill, fill);
+        // What the tool writes, the function takes.
+        jitr::revocation::RevocationLists::read(&own_folder(&fixture.home)).unwrap();
+    }
 }
 
 #[test]

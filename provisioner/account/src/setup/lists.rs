@@ -1,0 +1,226 @@
+//! The revocation lists of the function: whether each CA whose devices it registers has one. Without, the function lets no
+//! device of that CA in, so a configuration like this is refused before a device meets it.
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::http::Request;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use device_pki::revocation_list::{MAX_SIZE, NEARLY_FULL};
+use jitr::config::{self, CRL_DIR, Lists};
+use jitr::revocation::{CaCertificate, RevocationError, RevocationLists};
+use zip::ZipArchive;
+
+use super::function::Variables;
+use crate::{Account, Error as AccountError};
+
+/// Where the package is while the function runs (AWS Lambda, "Runtime environment variables": `LAMBDA_TASK_ROOT`).
+const TASK_ROOT: &str = "/var/task";
+/// Bytes of a package that are looked at (Lambda quotas: 250 MB unzipped, layers included).
+const LARGEST: usize = 256 * 1024 * 1024;
+
+/// What was found about the lists of a function that has them on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The folder.
+    pub(crate) folder: String,
+    /// What keeps devices out.
+    pub(crate) problems: Vec<String>,
+    /// What somebody should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Looks at the lists of the function `name` that has these `variables`; `None` where lists are off. `package` is what is
+/// going to be deployed; without it, what is deployed is fetched. `signer` is the CA that boards here are signed by.
+///
+/// # Errors
+/// Whatever the calls end in.
+pub(crate) async fn look(
+    account: &Account,
+    name: &str,
+    variables: &Variables,
+    package: Option<&[u8]>,
+    signer: Option<&CaCertificate>,
+) -> Result<Option<Found>, AccountError> {
+    let variable =
+        |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let folder = match (variable(CRL_DIR), variable("CRL_URL")) {
+        (None, None) => return Ok(None),
+        (folder, _) => folder.unwrap_or_default().to_owned(),
+    };
+    let mut found = Found { folder: folder.clone(), ..Found::default() };
+    let read = |name: &str| variables.get(name).cloned();
+    let settings = match config::settings(read) {
+        Ok(settings) => settings,
+        Err(error) => {
+            found.problems.push(error.to_string());
+            return Ok(Some(found));
+        }
+    };
+    let Some(inner) = in_package(&folder) else {
+        found.notes.push(format!("{folder} is not in the package; whether each CA has a list is not known"));
+        return Ok(Some(found));
+    };
+    let fetched;
+    let package = match package {
+        Some(package) => package,
+        None => {
+            fetched = fetch(account, name).await?;
+            &fetched
+        }
+    };
+    let lists =
+        match config::revocation_in(read, |_, published| unpacked(package, &inner, &folder, published)) {
+            Ok(Some(lists)) => lists,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                found.problems.push(error.to_string());
+                return Ok(Some(found));
+            }
+        };
+    let (lists, published) = match &lists {
+        Lists::Packaged(lists) => (lists, false),
+        Lists::Published(publication) => (&publication.packaged, true),
+    };
+    let mut needed = settings.allowed_ca_ids;
+    if needed.is_empty() {
+        needed.extend(signer.map(|signer| signer.id().to_owned()));
+        let pages = account.iot().list_ca_certificates().into_paginator().items().send();
+        let all = account.all("iot:ListCACertificates", pages).await?;
+        let active =
+            all.into_iter().filter(|ca| ca.status().is_some_and(|status| status.as_str() == "ACTIVE"));
+        needed.extend(active.filter_map(|ca| ca.certificate_id));
+    }
+    for id in needed.difference(&settings.crl_optional_ca_ids) {
+        let known = match lists.cas().iter().find(|ca| ca.id() == id) {
+            Some(known) => Some(known.clone()),
+            None => certificate(account, id, signer).await?,
+        };
+        // Another certificate of the CA, of the same key, does as well.
+        let has_certificate =
+            known.as_ref().is_some_and(|ca| lists.cas().iter().any(|own| own.has_key_of(ca)));
+        let has_list = published || known.as_ref().is_some_and(|ca| lists.list_of(ca).is_some());
+        if !(has_certificate && has_list) {
+            let missing = if has_certificate { "revocation list" } else { "certificate and revocation list" };
+            found
+                .problems
+                .push(format!("CA {id} has no {missing} in {folder}: none of its devices is let in"));
+        }
+    }
+    for (ca, list) in lists.lists() {
+        let path = ca.path().with_extension("crl");
+        if list.fill() >= NEARLY_FULL {
+            found.notes.push(format!("{} has {} % of what a list may have", path.display(), list.fill()));
+        }
+        if list.is_overdue() {
+            found.notes.push(format!("the next update of {} is overdue", path.display()));
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The certificate of a CA that the account knows.
+async fn certificate(
+    account: &Account,
+    id: &str,
+    signer: Option<&CaCertificate>,
+) -> Result<Option<CaCertificate>, AccountError> {
+    if let Some(signer) = signer.filter(|signer| signer.id() == id) {
+        return Ok(Some(signer.clone()));
+    }
+    let answer = account.iot().describe_ca_certificate().certificate_id(id).send().await;
+    let answer = account.found("iot:DescribeCACertificate", answer)?;
+    let pem = answer.and_then(|answer| answer.certificate_description?.certificate_pem);
+    Ok(pem.and_then(|pem| CaCertificate::parse(pem.as_bytes(), Path::new(id)).ok()))
+}
+
+/// The folder within the package; `None` where it is in a layer or elsewhere.
+fn in_package(folder: &str) -> Option<PathBuf> {
+    let folder = Path::new(folder);
+    match folder.is_absolute() || folder.starts_with("/") {
+        true => folder.strip_prefix(TASK_ROOT).ok().map(Path::to_owned),
+        false => Some(folder.strip_prefix(".").unwrap_or(folder).to_owned()),
+    }
+}
+
+/// The lists in a folder of a package, as the function reads them.
+fn unpacked(
+    package: &[u8],
+    inner: &Path,
+    folder: &str,
+    published: bool,
+) -> Result<RevocationLists, RevocationError> {
+    let unreadable = |path: &Path, source| RevocationError::Read { path: path.to_owned(), source };
+    let folder = Path::new(folder);
+    let damaged = |error: zip::result::ZipError| unreadable(folder, error.into());
+    let mut archive = ZipArchive::new(Cursor::new(package)).map_err(damaged)?;
+    let (mut cas, mut lists) = (Vec::new(), Vec::new());
+    for index in 0..archive.len() {
+        let file = archive.by_index(index).map_err(damaged)?;
+        let Some(path) = file.enclosed_name().filter(|path| path.parent() == Some(inner)) else { continue };
+        let full = folder.join(path.file_name().unwrap_or_default());
+        let mut bytes = Vec::new();
+        file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&full, error))?;
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("crt") => cas.push(CaCertificate::parse(&bytes, &full)?),
+            Some("crl") => lists.push(Ok((full, bytes))),
+            _ => {}
+        }
+    }
+    let empty = |extension| Err(RevocationError::Empty { path: folder.to_owned(), extension });
+    match (cas.is_empty(), lists.is_empty()) {
+        (true, _) => empty("crt"),
+        (_, true) if !published => empty("crl"),
+        _ => RevocationLists::of(cas, lists),
+    }
+}
+
+/// The package of a function that is deployed.
+async fn fetch(account: &Account, function: &str) -> Result<Vec<u8>, AccountError> {
+    const ACTION: &str = "lambda:GetFunction";
+    let answer = account.lambda().get_function().function_name(function).send().await;
+    let answer = answer.map_err(account.failed(ACTION))?;
+    let incomplete = |what| AccountError::Incomplete { action: ACTION, what };
+    let location = answer.code().and_then(|code| code.location());
+    let location = location.ok_or(incomplete("where the package is"))?;
+    let unreadable = || incomplete("a package that can be fetched");
+    let mut request = Request::new(SdkBody::empty());
+    request.set_uri(location).map_err(|_| unreadable())?;
+    let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
+    let mut answer = connector.call(request).await.map_err(|_| unreadable())?;
+    if !answer.status().is_success() {
+        return Err(unreadable());
+    }
+    let (mut bytes, mut body) = (Vec::new(), ByteStream::new(answer.take_body()));
+    while let Some(part) = body.next().await {
+        bytes.extend_from_slice(&part.map_err(|_| unreadable())?);
+        if bytes.len() > LARGEST {
+            return Err(unreadable());
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_in_the_package_where_the_function_finds_it_there() {
+        for (folder, inner) in [
+            ("/var/task/crl", Some("crl")),
+            ("/var/task", Some("")),
+            ("crl/a", Some("crl/a")),
+            ("./crl", Some("crl")),
+            ("/opt/crl", None),
+            ("/var/tasks", None),
+        ] {
+            assert_eq!(in_package(folder).as_deref(), inner.map(Path::new), "{folder}");
+        }
+    }
+}
