@@ -39,13 +39,11 @@ const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.2
 const NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
 const DELTA_INDICATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
 const DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
-/// Extensions that change nothing about which certificates are revoked: `authorityKeyIdentifier` (the signature tells),
-/// `reasonCode`, `invalidityDate`.
-const UNDERSTOOD: [ObjectIdentifier; 3] = [
-    ObjectIdentifier::new_unwrap("2.5.29.35"),
-    ObjectIdentifier::new_unwrap("2.5.29.21"),
-    ObjectIdentifier::new_unwrap("2.5.29.24"),
-];
+/// The signature tells whose key it is.
+const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
+/// Extensions of an entry that change nothing about whether it is revoked: `reasonCode`, `invalidityDate`.
+const OF_ENTRIES: [ObjectIdentifier; 2] =
+    [ObjectIdentifier::new_unwrap("2.5.29.21"), ObjectIdentifier::new_unwrap("2.5.29.24")];
 
 /// The certificate of a CA, with which its list is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,10 +165,9 @@ impl RevocationList {
         }
         let mut lists = Vec::<(&CaCertificate, Self)>::new();
         for der in ders(bytes, origin)? {
-            let encoded = Encoded::read(&der).map_err(|_| no_list(origin))?;
+            let encoded = encoded(&der, origin)?;
             let ca = signer(&encoded, origin, cas)?;
-            check(&encoded).map_err(unfit)?;
-            let list = Self::of(&encoded, bytes.len()).map_err(|_| no_list(origin))?.map_err(unfit)?;
+            let list = Self::fit(&encoded, origin, bytes.len())?;
             match lists.iter_mut().find(|(known, _)| known.has_key_of(ca)) {
                 Some((_, known)) => known.add(list),
                 None => lists.push((ca, list)),
@@ -188,6 +185,19 @@ impl RevocationList {
         lists.into_iter().next().map(|(_, list)| list).ok_or_else(|| no_list(origin))
     }
 
+    /// Whether the lists of a file would count, had a CA signed them that may.
+    ///
+    /// # Errors
+    /// As [`read_all`](Self::read_all), save what is about CAs.
+    pub fn check(bytes: &[u8], origin: &str) -> Result<Vec<Self>, RevocationError> {
+        let unfit = |reason| RevocationError::Unfit { list: origin.to_owned(), reason };
+        if bytes.len() > MAX_SIZE {
+            return Err(unfit(Unfit::TooLong));
+        }
+        let lists = ders(bytes, origin)?;
+        lists.iter().map(|der| Self::fit(&encoded(der, origin)?, origin, bytes.len())).collect()
+    }
+
     /// Reads a list, PEM or DER, whoever signed it, and whatever it is for. `origin` is named in errors.
     ///
     /// # Errors
@@ -199,6 +209,12 @@ impl RevocationList {
         list.map_err(|_| no_list(origin))
     }
 
+    fn fit(list: &Encoded<'_>, origin: &str, size: usize) -> Result<Self, RevocationError> {
+        let unfit = |reason| RevocationError::Unfit { list: origin.to_owned(), reason };
+        check(list).map_err(unfit)?;
+        Self::of(list, size).map_err(|_| no_list(origin))?.map_err(unfit)
+    }
+
     fn of(list: &Encoded<'_>, size: usize) -> Result<Result<Self, Unfit>, der::Error> {
         for (index, entry) in list.entries()?.enumerate() {
             if index == MAX_ENTRIES {
@@ -207,7 +223,7 @@ impl RevocationList {
             for extension in entry?.extensions {
                 match extension.id {
                     CERTIFICATE_ISSUER => return Ok(Err(Unfit::Indirect)),
-                    id if extension.critical && !UNDERSTOOD.contains(&id) => {
+                    id if extension.critical && !OF_ENTRIES.contains(&id) => {
                         return Ok(Err(Unfit::CriticalExtension(id.to_string())));
                     }
                     _ => {}
@@ -321,7 +337,8 @@ fn check(list: &Encoded<'_>) -> Result<(), Unfit> {
             DELTA_INDICATOR => return Err(Unfit::Delta),
             DISTRIBUTION_POINT => scope(&Scope::read(value).map_err(unreadable)?)?,
             NUMBER => drop(encoding::integer(value).map_err(unreadable)?),
-            id if *critical && !UNDERSTOOD.contains(&id) => {
+            AUTHORITY_KEY_IDENTIFIER => {}
+            id if *critical => {
                 return Err(Unfit::CriticalExtension(id.to_string()));
             }
             _ => {}
@@ -377,6 +394,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, RevocationError> {
     file.and_then(|file| file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes))
         .map_err(|source| RevocationError::Read { path: path.to_owned(), source })?;
     Ok(bytes)
+}
+
+fn encoded<'a>(der: &'a [u8], origin: &str) -> Result<Encoded<'a>, RevocationError> {
+    Encoded::read(der).map_err(|_| no_list(origin))
 }
 
 fn no_list(origin: &str) -> RevocationError {

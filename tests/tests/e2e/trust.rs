@@ -296,6 +296,26 @@ fn a_list_past_its_date_is_told_and_renewed() {
     assert!(!good(&laptop, &["ca", "show"]).stderr.contains("is due"));
 }
 
+#[test]
+fn a_list_that_is_nearly_full_is_warned_of() {
+    let laptop = Laptop::with_ca();
+    let records = laptop.folder().join("revocations");
+    std::fs::create_dir_all(&records).unwrap();
+    let record = |number: usize| {
+        let (serial, certificate) = ((1_u128 << 126) | number as u128, "0".repeat(64));
+        format!(
+            r#"{{"when":"2026-01-01T00:00:00Z","serial_number":"{serial:032X}","certificate_id":"{certificate}","reason":"superseded"}}"#
+        ) + "\n"
+    };
+    for (number, warned) in [(79_999, None), (80_000, Some("has 80 % of what the function takes"))] {
+        let lines: String = (0..number).map(record).collect();
+        std::fs::write(records.join(format!("{}.jsonl", signer(&laptop))), lines).unwrap();
+        let written = good(&laptop, &["ca", "crl"]);
+        assert_eq!(written.stderr.contains("of what the function takes"), warned.is_some(), "{written}");
+        assert!(warned.is_none_or(|warned| written.stderr.contains(warned)), "{written}");
+    }
+}
+
 /// A list of the signer's that was due a year ago, PEM.
 fn past_list(laptop: &Laptop) -> String {
     let read = |name: &str| std::fs::read_to_string(laptop.folder().join(name)).unwrap();

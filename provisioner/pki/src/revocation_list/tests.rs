@@ -154,6 +154,11 @@ fn a_list_that_leaves_devices_out_or_means_something_unknown_is_refused() {
         (point(&[0x81, 1, 0xFF]), None),
         (Draft::with(extension(99, true, b"?")), Some(unknown())),
         (with_entry(&[extension(99, true, b"?")]), Some(unknown())),
+        (
+            with_entry(&[extension(35, true, &sequence(&[]))]),
+            Some(Unfit::CriticalExtension("2.5.29.35".into())),
+        ),
+        (Draft::with(extension(21, true, &[10, 1, 1])), Some(Unfit::CriticalExtension("2.5.29.21".into()))),
         (Draft::with(extension(27, true, &[2, 1, 4])), Some(Unfit::Delta)),
         (Draft::with(extension(27, false, &[2, 1, 4])), Some(Unfit::Delta)),
         (point(&[0x84, 1, 0xFF]), Some(Unfit::Indirect)),
@@ -217,6 +222,17 @@ fn a_list_counts_with_the_signature_of_a_ca_that_may_sign_lists() {
     let unrestricted = ca(&[]);
     RevocationList::verified(&Draft::good().signed(&unrestricted), "the list", &known(&unrestricted))
         .unwrap();
+}
+
+#[test]
+fn no_bit_of_a_list_can_be_changed() {
+    let ca = signing_ca();
+    let (good, known) = (Draft::good().signed(&ca), known(&ca));
+    for bit in 0..good.len() * 8 {
+        let mut changed = good.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(RevocationList::verified(&changed, "the list", &known).is_err(), "bit {bit}");
+    }
 }
 
 #[test]
