@@ -319,7 +319,8 @@ impl Lists {
                 kept.state().take(list, &address)?;
             } else {
                 for index in same {
-                    self.kept[index].state().take(list.clone(), &address)?;
+                    // Its own file may have a newer one.
+                    let _ = self.kept[index].state().take(list.clone(), &address);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! A new signer CA in the account: known to it before any board has a certificate of it.
 
+use jitr::config::CRL_DIR;
+
 use super::setup::function::Deployed;
 use super::setup::{self, SignerCa, deploy, function, signer_ca};
 use super::{Account, Error};
@@ -13,6 +15,8 @@ pub struct Plan {
     signer: signer_ca::Step,
     function: Option<Deployed>,
     sni_only: bool,
+    /// Whether the function has revocation lists, which then need one of the new signer.
+    has_lists: bool,
 }
 
 impl Plan {
@@ -39,11 +43,16 @@ impl Plan {
             signer_ca::find(account, old),
             deploy::find(account, &settings.function),
         )?;
+        let lists = [CRL_DIR, "CRL_URL"];
+        let has_lists = function
+            .as_ref()
+            .is_some_and(|deployed| lists.iter().any(|variable| deployed.variable(variable).is_some()));
         let plan = Self {
             settings,
             signer: signer_ca::decide(registered),
             function,
             sni_only: before.is_some_and(|before| before.sni_only),
+            has_lists,
         };
         plan.function_step(signer)?;
         Ok(plan)
@@ -64,6 +73,13 @@ impl Plan {
     /// What is wrong with the function.
     pub fn links(&self, signer: Option<&str>) -> Result<Vec<setup::Link>, Error> {
         let function = self.function_step(signer)?.map(|step| step.link(&self.settings.function));
+        let function = function.map(|mut link| {
+            if self.has_lists {
+                let without = "registers no device of this signer CA until its package has a revocation list of it";
+                link.details.push(without.to_owned());
+            }
+            link
+        });
         let signer = self.signer.link(signer.unwrap_or("not made yet"), self.sni_only);
         Ok(function.into_iter().chain([signer]).collect())
     }

@@ -13,7 +13,7 @@ use crate::testbed::HOST as NAME;
 pub(super) fn is_own(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    let Some(host) = host.to_str().ok().and_then(|host| host.parse().ok()) else { return false };
+    let Some(host) = host.to_str().ok().and_then(authority) else { return false };
     let named = |authority: &Authority| is_loopback(authority.host());
     let origins = parts.headers.get_all(ORIGIN).iter();
     named(&host)
@@ -23,9 +23,21 @@ pub(super) fn is_own(parts: &Parts) -> bool {
 
 /// Whether an origin (RFC 6454, section 6.1) is this server: a loopback name, and the port that was asked.
 fn is_of(origin: &str, host: &Authority) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    let authority = authority.and_then(|authority| authority.parse::<Authority>().ok());
-    authority.is_some_and(|origin| is_loopback(origin.host()) && origin.port_u16() == host.port_u16())
+    let named = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    named
+        .and_then(authority)
+        .is_some_and(|origin| is_loopback(origin.host()) && origin.port_u16() == host.port_u16())
+}
+
+/// A host, and a port if there is one, and nothing else.
+fn authority(text: &str) -> Option<Authority> {
+    let authority = text.parse::<Authority>().ok()?;
+    let host = authority.host();
+    let whole = match authority.port_u16() {
+        Some(port) => text == format!("{host}:{port}"),
+        None => text == host,
+    };
+    whole.then_some(authority)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -65,6 +77,8 @@ mod tests {
             &[("host", "localhost.evil.example")],
             &[("host", "127.0.0.1.evil.example:8080")],
             &[("host", "evil.example@localhost.example")],
+            &[("host", "127.0.0.1:8080.evil.example")],
+            &[("host", "user@127.0.0.1:8080")],
             &[("host", "0.0.0.0:8080")],
             &[("host", "192.168.0.1:8080")],
             &[("host", "localhost:8080"), ("host", "evil.example")],

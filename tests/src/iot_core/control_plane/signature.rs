@@ -122,7 +122,7 @@ fn time_of(parts: &Parts, authorization: &Authorization<'_>) -> Option<SystemTim
     Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc().into())
 }
 
-/// The signature that the request should have. Host and date are always in it.
+/// The signature that the request should have.
 fn signature(
     parts: &Parts,
     authorization: &Authorization<'_>,
@@ -131,6 +131,16 @@ fn signature(
     credentials: Credentials,
 ) -> Option<String> {
     let signed = |name: &str| authorization.signed_headers.contains(&name);
+    // Host and date are signed in any case; the others are there, each once.
+    let mut names = authorization.signed_headers.clone();
+    names.dedup();
+    let whole = signed(HOST.as_str())
+        && signed(DATE)
+        && names.len() == authorization.signed_headers.len()
+        && names.iter().all(|name| parts.headers.contains_key(*name));
+    if !whole {
+        return None;
+    }
     let mut settings = SigningSettings::default();
     settings.excluded_headers = None;
     if signed(CONTENT_HASH) {
