@@ -75,7 +75,8 @@ impl Plan {
         let function = self.function_step(signer)?.map(|step| step.link(&self.settings.function));
         let function = function.map(|mut link| {
             if self.has_lists {
-                let without = "registers no device of this signer CA until its package has a revocation list of it";
+                let without =
+                    "registers no device of this signer CA until its package has a revocation list of it";
                 link.details.push(without.to_owned());
             }
             link

@@ -49,8 +49,8 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 impl Desk {
     async fn new() -> Self {
         let account = Account::empty().await;
-        let url = account.testbed.endpoint_url().to_owned();
-        let stage = Stage::new("the testbed", &url, &[], Some(account.testbed.journal())).await;
+        let testbed = &account.testbed;
+        let stage = Stage::new("the testbed", testbed.access(), &[], Some(testbed.journal())).await;
         let board = |seed| SimulatedBoard::start(BoardOptions::instant(seed)).unwrap();
         Self { stage, account, boards: vec![board(71), board(72), board(73)] }
     }
