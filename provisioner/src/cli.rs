@@ -271,9 +271,10 @@ const WITHOUT_KEYS: [&str; 12] = [
 pub fn definition() -> clap::Command {
     let unlocking = passphrase::Unlocking::augment_args(clap::Command::new("passphrase"));
     let hidden: Vec<_> = unlocking.get_arguments().map(|argument| argument.clone().hide(true)).collect();
-    WITHOUT_KEYS
-        .iter()
-        .fold(Cli::command(), |command, name| command.mut_subcommand(name, |c| c.args(hidden.clone())))
+    let hide = |command: clap::Command, names: &[&str]| {
+        names.iter().fold(command, |command, name| command.mut_subcommand(name, |c| c.args(hidden.clone())))
+    };
+    hide(Cli::command(), &WITHOUT_KEYS).mut_subcommand("ca", |ca| hide(ca, &["show", "export-root"]))
 }
 
 /// Runs the command line `args` (the program's name first) and says what the process ends with.

@@ -2,7 +2,7 @@
 //!
 //! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists.
 //! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
-//! many boards at once. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate.
+//! many boards side by side. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate.
 //! Nothing here prints or asks.
 
 pub mod create;
@@ -18,4 +18,8 @@ pub mod revocation;
 pub mod rotate;
 pub mod station;
 
-pub use error::{AuthorityError, Error, chain};
+pub use error::{AuthorityError, Error, FleetError, chain};
+
+/// The organisation of a chain unless the user says another. Short, because it is in every certificate that goes to a
+/// board over the serial line.
+pub const DEFAULT_ORGANISATION: &str = "Zero Touch";

@@ -212,7 +212,7 @@ pub(super) fn cause(error: &label::Error) -> String {
 /// the second ends the run.
 ///
 /// # Errors
-/// [`fleet::Error`], or [`Error::Boards`] unless every board is done; before the first board, those of the account and the home.
+/// [`FleetError`](crate::work::FleetError), or [`Error::Boards`] unless every board is done; before the first board, those of the account and the home.
 pub(super) async fn run(
     context: &Context,
     boards: fleet::Boards,

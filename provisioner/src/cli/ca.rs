@@ -17,6 +17,7 @@ use super::plan::{self, Line, Plan};
 use crate::cli::Error;
 use crate::state::store::Role;
 use crate::state::{authorities, store};
+use crate::work;
 use crate::work::create::{self as creation, Action};
 use crate::work::export::Export;
 use device_pki::Certificate;
@@ -43,7 +44,7 @@ pub enum Command {
     },
     /// Take the root key offline: copy it, verify the copy, remove the original
     ExportRoot {
-        /// The folder, on another medium
+        /// Folder for the copy, on another medium
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
@@ -53,7 +54,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Names {
     /// Organisation in all certificates; a short name makes certificates smaller
-    #[arg(long, default_value = creation::DEFAULT_ORGANISATION, value_name = "NAME")]
+    #[arg(long, default_value = work::DEFAULT_ORGANISATION, value_name = "NAME")]
     pub org: String,
     /// Common name of the root CA.
     #[arg(long, value_name = "NAME", help = "Common name of the root CA [default: `<org> Root CA`]")]

@@ -6,7 +6,7 @@ use iot_kit::{disk, wifi};
 
 use super::Error;
 use crate::state;
-use crate::work::{self, AuthorityError, fleet, provision};
+use crate::work::{self, AuthorityError, FleetError, provision};
 
 /// What the process ends with. Scripts rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
             | AuthorityError::SameKey { .. },
         ) => ExitCode::Usage,
         E::Provision(error) => provision(error),
-        E::Fleet(fleet::Error::Aborted { .. } | fleet::Error::Thread { .. }) => ExitCode::Failed,
+        E::Fleet(FleetError::Aborted { .. } | FleetError::Thread { .. }) => ExitCode::Failed,
     }
 }
 

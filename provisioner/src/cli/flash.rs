@@ -14,7 +14,7 @@ use iot_kit::disk::Firmware;
 /// Arguments of `flash`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The program, an Intel HEX file
+    /// Firmware, Intel HEX
     #[arg(value_name = "HEX")]
     file: PathBuf,
     #[command(flatten)]

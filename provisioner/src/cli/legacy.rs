@@ -11,8 +11,8 @@ use super::provision::Order;
 use super::setup::{SetUp, SetUpMar};
 use super::{Context, Error, batch, firmware, provision, setup};
 use crate::state::{self, store};
-use crate::work::create;
 use crate::work::provision::{Method, Origin};
+use crate::work::{self, create};
 use device_pki::Chain;
 
 /// Long options that iotprovision spells with one dash.
@@ -196,7 +196,7 @@ async fn chain(context: &Context) -> Result<Option<Chain>, Error> {
     let now = OffsetDateTime::now_utc();
     match store::load(&context.home, &context.keys, now) {
         Err(state::Error::Missing { .. } | state::Error::Incomplete { .. }) => {
-            let names = create::Names::new(create::DEFAULT_ORGANISATION, None, None)?;
+            let names = create::Names::new(work::DEFAULT_ORGANISATION, None, None)?;
             let plan = create::Plan::make(&context.home, &context.keys, create::Order::new(names), now)?;
             match plan::run(context, plan).await? {
                 Some(()) => Ok(Some(store::load(&context.home, &context.keys, now)?)),

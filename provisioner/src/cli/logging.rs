@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub enum Level {
     /// Nothing but the error that ends the program.
     Fatal,
-    /// Errors that were survived.
+    /// Errors after which the program continues.
     Error,
     /// What may need attention.
     #[default]

@@ -17,7 +17,7 @@ use super::{Context, batch, setup};
 use crate::cli::Error;
 use crate::state::home::Home;
 use crate::state::store;
-use crate::work::create;
+use crate::work;
 use crate::work::provision::{self, Method, Origin, Outcome, Report, Request, SignedElsewhere, Step};
 use device_pki::Certificate;
 use iot_kit::{Kit, Session, ports};
@@ -153,7 +153,7 @@ impl Arguments {
         let origin = match (self.method, &self.certificate) {
             (Method::Sandbox, Some(_)) => {
                 return Err(Error::usage(
-                    "-m sandbox uses the certificates from the secure element's factory",
+                    "-m sandbox uses the factory certificates of the secure element",
                     "leave --certificate out, or choose another method",
                 ));
             }
@@ -233,7 +233,7 @@ async fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> 
     };
     let organisation = match organisation {
         Some(organisation) => organisation,
-        None => own()?.unwrap_or_else(|| create::DEFAULT_ORGANISATION.to_owned()),
+        None => own()?.unwrap_or_else(|| work::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
     let request = Request::sign(&mut session, kit, &organisation, &context.home)?;
@@ -300,7 +300,7 @@ impl fmt::Display for Report {
         writeln!(f, "  certificate  {} ({kept})", self.certificate_id)?;
         writeln!(f, "  endpoint     {}", self.endpoint)?;
         if self.slots_locked {
-            writeln!(f, "  locked       slots 10, 11 and 12, for ever")?;
+            writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
         write!(f, "  files        {}", self.folder.display())
     }

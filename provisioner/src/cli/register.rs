@@ -35,7 +35,7 @@ pub(super) const JOURNAL: &str = "register.jsonl";
 Examples:
   provisioner register --dir ~/.microchip-iot --result registered.csv
       Every board certificate in the folder and below it.
-  provisioner register --file certificates.txt --quota UpdateCertificate=25 --quota DescribeCertificate=25
+  provisioner register --file certificates.txt --quota UpdateCertificate=25
       Every file in the list, at the rate of a raised quota.
   cat bundle.pem | provisioner register -
       Every certificate of a bundle.

@@ -19,8 +19,8 @@ Example: provisioner teardown --dry-run
     Show what would be removed.
 
 Removes only what carries the tag zero-touch:created-by=provisioner, and what depends on it:
-  - certificates that such a CA signed, or that have such a policy and no CA, with their things
-  - the policy and the thing type of such a function, if nothing else uses them
+  - certificates that a tagged signer CA signed, or that have a tagged policy and no CA, with their things
+  - the policy and the thing type of a tagged function, if nothing else uses them
 
 An interrupted run continues when it is run again.")]
 pub struct Arguments {

@@ -19,7 +19,7 @@ impl ValueEnum for Method {
             Self::Mar => ("mar", "By this tool, as soon as it is provisioned (multi-account registration)"),
             Self::Sandbox => (
                 "sandbox",
-                "By the vendor, in the vendor's public account, with the certificates from the secure element's factory",
+                "By the vendor, in the vendor's public account, with the factory certificates of the secure element",
             ),
         };
         Some(PossibleValue::new(name).help(help))
@@ -35,7 +35,7 @@ impl ValueEnum for Ending {
         let help = match self {
             Self::Provisioned => "Written and read back",
             Self::Unchanged => "The board held the right bytes already",
-            Self::Failed => "It is not provisioned, or not known to be",
+            Self::Failed => "The board is not provisioned, or its state is unknown",
         };
         Some(PossibleValue::new(self.word()).help(help))
     }

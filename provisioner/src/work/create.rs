@@ -25,10 +25,6 @@ pub struct Names {
     pub signer: profile::Name,
 }
 
-/// The organisation of a chain unless the user says another. Short, because it is in every certificate that goes to a
-/// board over the serial line.
-pub const DEFAULT_ORGANISATION: &str = "Zero Touch";
-
 impl Names {
     /// Names within an organisation; the common names are made from it unless given.
     ///

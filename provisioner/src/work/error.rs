@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use device_pki::key;
 
-use super::{fleet, provision};
+use super::provision;
 use crate::state;
 
 /// Any failure of the work.
@@ -33,7 +33,7 @@ pub enum Error {
     Provision(#[from] provision::Error),
     /// Provisioning many boards.
     #[error(transparent)]
-    Fleet(#[from] fleet::Error),
+    Fleet(#[from] FleetError),
 }
 
 /// What comes through the home folder from below is what it is below.
@@ -95,6 +95,26 @@ pub enum AuthorityError {
     SameKey {
         /// Where it is.
         uri: key::Uri,
+    },
+}
+
+/// Why a run ended before its boards did.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// The user did not wait for the boards at work.
+    #[error("aborted with {} at work", iot_account::counted(*boards, "board"))]
+    Aborted {
+        /// How many.
+        boards: usize,
+    },
+    /// The operating system gave no thread.
+    #[error("cannot start work on {port}")]
+    Thread {
+        /// The board's port.
+        port: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
     },
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::FleetError;
 use super::provision::{Outcome, Step};
 use super::station::{Attempt, Patience, Station};
 use iot_kit::{Kit, ports};
@@ -15,7 +16,6 @@ use iot_kit::{Kit, ports};
 mod arrivals;
 
 use arrivals::Arrivals;
-use iot_account::counted;
 
 /// How often the list of ports is read while waiting for boards. Plugging a board in takes a hand longer than a second,
 /// and USB some tenths of one to enumerate it; reading the list takes a millisecond and opens no port. So a board is
@@ -44,7 +44,7 @@ pub enum Event<'a> {
     Left(&'a str),
     /// The list of ports cannot be read; it is tried again.
     NoList(&'a iot_kit::Error),
-    /// No further board is begun; so many are in hand and will be finished.
+    /// No further board is begun; the boards at work are finished: their number.
     Stopping(usize),
 }
 
@@ -61,26 +61,6 @@ pub struct Summary {
     pub aborted: usize,
     /// Done, but without the label they should have.
     pub without_label: usize,
-}
-
-/// Why a run ended before its boards did.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The user did not wait for the boards in hand.
-    #[error("aborted with {} in hand", counted(*boards, "board"))]
-    Aborted {
-        /// How many.
-        boards: usize,
-    },
-    /// The operating system gave no thread.
-    #[error("cannot start work on {port}")]
-    Thread {
-        /// The board's port.
-        port: String,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 /// What the threads tell the fleet.
@@ -103,7 +83,7 @@ pub struct Fleet {
 struct Run {
     /// The boards that are worked on, by port.
     in_hand: BTreeMap<String, Kit>,
-    /// Boards that cannot be begun yet, because their port or their serial number is in hand.
+    /// Boards that cannot be begun yet, because their port or their serial number is in use.
     held_back: Vec<Kit>,
     summary: Summary,
     interrupted: bool,
@@ -125,16 +105,25 @@ impl Fleet {
 
     /// Works through the boards and tells `observe` what happens. Says what became of them, and why
     /// it ended early if it did. Boards that failed are in the summary.
-    pub fn run(self, boards: Boards, observe: &mut dyn FnMut(Event<'_>)) -> (Summary, Result<(), Error>) {
+    pub fn run(
+        self,
+        boards: Boards,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> (Summary, Result<(), FleetError>) {
         let mut run = Run::default();
         let result = self.work(&mut run, boards, observe);
         let summary = run.summary;
         let aborted =
-            if summary.aborted > 0 { Err(Error::Aborted { boards: summary.aborted }) } else { Ok(()) };
+            if summary.aborted > 0 { Err(FleetError::Aborted { boards: summary.aborted }) } else { Ok(()) };
         (summary, result.and(aborted))
     }
 
-    fn work(&self, run: &mut Run, boards: Boards, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+    fn work(
+        &self,
+        run: &mut Run,
+        boards: Boards,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), FleetError> {
         let (mut watch, patience) = match boards {
             Boards::Given(kits) => {
                 run.held_back = kits;
@@ -184,7 +173,7 @@ impl Fleet {
         run: &mut Run,
         patience: Patience,
         observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), Error> {
+    ) -> Result<(), FleetError> {
         for kit in std::mem::take(&mut run.held_back) {
             // The files of two boards with one serial number would go to one folder.
             let twin = |other: &Kit| other.serial.is_some() && other.serial == kit.serial;
@@ -197,7 +186,7 @@ impl Fleet {
                     observe(Event::Started(&kit));
                     run.in_hand.insert(kit.port.clone(), kit);
                 }
-                // Its turn comes when a board in hand has given its thread back.
+                // Its turn comes when a board at work has returned its thread.
                 Err(_) if !run.in_hand.is_empty() => run.held_back.push(kit),
                 Err(error) => return Err(error),
             }
@@ -205,7 +194,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn start(&self, kit: Kit, patience: Patience) -> Result<(), Error> {
+    fn start(&self, kit: Kit, patience: Patience) -> Result<(), FleetError> {
         let (station, sender, endpoint) = (self.station.clone(), self.sender.clone(), self.endpoint.clone());
         let port = kit.port.clone();
         let work = move || {
@@ -218,7 +207,7 @@ impl Fleet {
             .name(port.clone())
             .spawn(work)
             .map(drop)
-            .map_err(|source| Error::Thread { port, source })
+            .map_err(|source| FleetError::Thread { port, source })
     }
 }
 

@@ -130,7 +130,7 @@ fn run(command: &str, board: &Report) -> Result<(), Error> {
     Err(Error::Command { status: output.status, stderr: stderr.escape_debug().to_string() })
 }
 
-/// On Unix in a process group of its own: Ctrl-C lets the boards in hand, and so their labels, finish.
+/// On Unix in a process group of its own: Ctrl-C lets the boards at work, and their labels, finish.
 #[cfg(unix)]
 fn shell(command: &str) -> Command {
     use std::os::unix::process::CommandExt;

@@ -259,7 +259,7 @@ fn explained(session: &mut Session, error: Error) -> Error {
 /// The first random bytes that a process asks for take some 35 ms, until enough entropy is gathered. They are asked for
 /// beside what the board does, so that no certificate is kept waiting for them while a board is.
 fn gather_entropy_beside() {
-    // Without a thread, or without entropy, whoever signs finds out.
+    // Without a thread, or without entropy, signing reports it.
     let _ = thread::Builder::new().name("entropy".into()).spawn(|| rand::fill(&mut [0]));
 }
 

@@ -59,7 +59,7 @@ fn slots_are_locked_for_ever_only_on_a_yes() {
     let (laptop, board) = (Laptop::new(), board(Profile::Mah1h));
     let refused = sandbox(&laptop, &board, &["--lock-slots", "--non-interactive"]);
     assert_eq!((refused.code, locked(&board)), (5, vec![]), "{refused}");
-    assert!(refused.stderr.contains("for ever") && refused.stderr.contains("--yes"), "{refused}");
+    assert!(refused.stderr.contains("cannot be undone") && refused.stderr.contains("--yes"), "{refused}");
     assert_eq!(laptop.files(), [], "{refused}");
     for _ in 0..2 {
         let done = sandbox(&laptop, &board, &["--lock-slots", "--yes"]);

@@ -84,7 +84,7 @@ fn locking_slots_is_asked_and_a_no_leaves_the_board_as_it_is() {
     let arguments = ["-m", "sandbox", "--lock-slots", "-P", port];
     let (code, screen) = answered(&laptop, &arguments, "", "Type yes: ", "no");
     assert_eq!(code, Some(5), "{screen}");
-    assert!(screen.contains("This is for ever"), "{screen}");
+    assert!(screen.contains("This cannot be undone"), "{screen}");
     let statistics = board.take_statistics();
     assert!(!board.is_locked(10) && statistics.count("MC+WINC+WRITEBLOB") == 0, "{statistics:?}");
     let (code, screen) = answered(&laptop, &arguments, "", "Type yes: ", "yes");

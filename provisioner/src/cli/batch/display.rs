@@ -118,7 +118,7 @@ impl Display {
         let display = Self { context, table, started, failed, failures };
         if matches!(boards, Boards::Arriving) {
             display.say(
-                "plug in a board; green: done, red: failed; Ctrl-C finishes the boards in hand and ends",
+                "plug in a board; green: done, red: failed; Ctrl-C finishes the boards at work and ends",
             );
         }
         display
@@ -133,7 +133,7 @@ impl Display {
             Event::NoList(error) => self.say(format_args!("{error}; trying again")),
             Event::Stopping(0) => {}
             Event::Stopping(boards) => {
-                self.say(format_args!("boards in hand: {boards}; they are finished; Ctrl-C again aborts"));
+                self.say(format_args!("boards at work: {boards}; they are finished; Ctrl-C again aborts"));
             }
             Event::Started(_) | Event::Step(..) | Event::Left(_) => {}
         }

@@ -13,7 +13,7 @@ use crate::work::provision::Step;
 use crate::work::station::Attempt;
 use iot_kit::Kit;
 
-/// How often the time of a board in hand is shown anew.
+/// How often the time of a board at work is updated.
 const TICK: Duration = Duration::from_millis(100);
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();

@@ -1,4 +1,4 @@
-//! The AWS account, and the way to it.
+//! The AWS account, and the connection to it.
 
 use iot_account::{doctor, register, replay, revoke, setup, teardown};
 
@@ -15,17 +15,17 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::ProfileNotFound { known, .. } => profiles(known),
         E::ProfileFiles { .. } => "fix ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)".into(),
         E::NoCredentials => "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; choose a profile with --profile NAME".into(),
-        E::Credentials { .. } => "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` tells more".into(),
+        E::Credentials { .. } => "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` shows the cause".into(),
         E::Expired { .. } => "get new credentials, for example with `aws sso login`, and run the same command again".into(),
         E::BadCredentials { .. } => "check access key and secret, and that the profile is the right one (--profile NAME)".into(),
-        E::WrongRegion { .. } => "set the Region of the endpoint with --region, or take AWS_ENDPOINT_URL away to reach the endpoint of your Region".into(),
+        E::WrongRegion { .. } => "set the Region of the endpoint with --region, or unset AWS_ENDPOINT_URL to reach the endpoint of your Region".into(),
         E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
-        E::Denied { action, .. } => format!("ask whoever manages the account to allow {action} for you, or choose another profile with --profile NAME").into(),
+        E::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you, or choose another profile with --profile NAME").into(),
         E::Unreachable { .. } => "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)".into(),
         E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
         E::Call { .. } => "fix the cause and run the same command again; it continues where it stopped".into(),
         E::Nonsense { .. } => "check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS".into(),
-        E::Incomplete { .. } => "check AWS_ENDPOINT_URL: whatever answers there is not quite AWS".into(),
+        E::Incomplete { .. } => "check AWS_ENDPOINT_URL: the server there does not answer as AWS does".into(),
         E::Sandbox { .. } => "choose your own account with --profile NAME".into(),
         E::Setup(error) => setup(error),
         E::Doctor(error) => doctor(error),
@@ -70,7 +70,7 @@ fn teardown(error: &teardown::Error) -> Text {
     use teardown::Error as E;
     match error {
         E::Unfinished { .. } => {
-            "AWS lets a thing type go five minutes after it was deprecated; run the same command again then"
+            "AWS deletes a thing type at the earliest five minutes after its deprecation; run the same command again then"
                 .into()
         }
         E::File(error) => super::files::files(error),
@@ -96,7 +96,7 @@ fn register(error: &register::Error) -> Text {
 fn replay(error: &replay::Error) -> Text {
     use replay::Error as E;
     match error {
-        E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` looks at the way they take".into(),
+        E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` checks every link".into(),
         E::Settings(..) => "fix the variable in the function's configuration, or send the events to the function".into(),
         E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),
         E::NotAQueue { .. } => "name the SQS queue that they end up in with --queue ARN".into(),

@@ -6,7 +6,8 @@ pub(super) fn files(error: &durable_files::Error) -> Text {
     use durable_files::Error as E;
     match error {
         E::Io { .. } => {
-            "check that the folder exists, is yours and has room; or choose another with --home DIR".into()
+            "check that the folder exists, is yours and has free space; or choose another with --home DIR"
+                .into()
         }
         E::Exposed { path, .. } => format!("close it with: chmod 600 {}", path.display()).into(),
         E::Symlink { .. } => "replace the link with a folder, or choose another home with --home DIR".into(),

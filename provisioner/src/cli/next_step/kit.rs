@@ -9,7 +9,7 @@ use super::Text;
 pub(super) fn kit(error: &iot_kit::Error) -> Text {
     use iot_kit::Error as E;
     match error {
-        E::NoBoard => "plug a kit in with a USB data cable; if this system cannot tell that it is a kit, name its port with --port".into(),
+        E::NoBoard => "plug a kit in with a USB data cable; if the kit is not detected, name its port with --port".into(),
         E::SeveralBoards { .. } => "choose one with --port PORT or with the last digits of its serial number, -s DIGITS".into(),
         E::NoSuchBoard { .. } => "see what is there with: provisioner boards".into(),
         E::Cellular { .. } => "the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
@@ -42,7 +42,7 @@ fn disk(error: &disk::Error) -> Text {
         E::Image { source, .. } => image(source),
         E::Write { .. } => "unplug the kit and plug it in again, wait for its disk, and run again".into(),
         E::Failed { .. } => "unplug the kit and plug it in again, and run again".into(),
-        E::NoOutcome { .. } => format!("the disk comes back after programming: where nothing mounts it by itself, mount it again and look into {STATUS}").into(),
+        E::NoOutcome { .. } => format!("the disk appears again after programming: if the system does not mount it by itself, mount it again and read {STATUS}").into(),
     }
 }
 

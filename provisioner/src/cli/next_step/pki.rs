@@ -15,9 +15,9 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
             "make room on the disk or fix the file's permissions, then run the same command again".into()
         }
         E::NoKey { .. } => "bring back what holds the key (a medium, a token), and run the same command again".into(),
-        E::KeyMismatch { .. } => "put back the key and certificate that were made together, or start anew with: provisioner ca create --force".into(),
+        E::KeyMismatch { .. } => "put back the key and certificate that were made together, or make new ones with: provisioner ca create --force".into(),
         E::NotSelfSigned { .. } => "put the right root certificate back".into(),
-        E::ForeignSigner { .. } => "put back the pair that was made together, or start anew with: provisioner ca create --force".into(),
+        E::ForeignSigner { .. } => "put back the pair that was made together, or make new ones with: provisioner ca create --force".into(),
         E::NotCa { .. } => "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back".into(),
         E::NoKeyIdentifier { .. } => "make a signer that has one with: provisioner ca create --force".into(),
         E::NotValidNow { .. } => "check this machine's clock; if it is right, make the next signer with `provisioner ca rotate`, or a new root as well with `provisioner ca create --force`".into(),
@@ -25,7 +25,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::Name { .. } => "names have 1 to 64 characters, without control characters".into(),
         E::Request => "run again; if it happens again, the board's secure element is faulty".into(),
         E::Random => "run again".into(),
-        E::Sign(..) => "check the key and, if it is in a token or a service, the way to it".into(),
+        E::Sign(..) => "check the key and, if it is in a token or a service, the connection to it".into(),
     }
 }
 

@@ -16,7 +16,7 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         }
         Remedy::AddLists => account::ADD_LISTS.into(),
         Remedy::MendVariable => "fix the variable in the function's configuration".into(),
-        Remedy::Wait => "wait a minute and look again".into(),
+        Remedy::Wait => "wait a minute and run doctor again".into(),
         Remedy::ShortenPolicy => "shorten the document in ZT_POLICY_DOCUMENT of the function".into(),
         Remedy::ReplacePolicy => {
             "put the document of infra/zt_policy.json in as the default version: aws iot create-policy-version --set-as-default"
@@ -30,7 +30,7 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         }
         Remedy::ReplayQueue => "provisioner replay --queue".into(),
         Remedy::Replay => "provisioner replay".into(),
-        Remedy::Connect => "let its board connect, or provision it".into(),
+        Remedy::Connect => "connect its board, or provision it".into(),
         Remedy::Provision => "provisioner provision --force".into(),
         Remedy::Activate => {
             "aws iot update-certificate --new-status ACTIVE, if it is to be used again".into()

@@ -11,7 +11,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         E::FolderName { .. } => "serial numbers consist of letters, digits, \"-\", \"_\" and \".\"".into(),
         E::Missing { .. } => "make one with: provisioner ca create".into(),
         E::Incomplete { .. } => {
-            "put the files back, or start anew with: provisioner ca create --force (keeps the old)".into()
+            "put the files back, or make new ones with: provisioner ca create --force (keeps the old)".into()
         }
         E::KeyUri { .. } => "one line says where the key is, such as file:/media/usb/root-ca.key".into(),
         E::RootOffline { .. } => {
@@ -27,7 +27,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         )
         .into(),
         E::Revocations { .. } => {
-            "put the file back from a copy: leaving a line out could let a device in again".into()
+            "put the file back from a copy: without a line, a revoked device could connect again".into()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Work on boards: one, or many.
 
 use super::{Text, account, files, kit, pki, state};
-use crate::work::{self, AuthorityError, fleet, provision};
+use crate::work::{self, AuthorityError, FleetError, provision};
 
 /// What to do about a failure of the work.
 pub(in crate::cli) fn work(error: &work::Error) -> Text {
@@ -45,8 +45,8 @@ fn provision(error: &provision::Error) -> Text {
     }
 }
 
-fn fleet(error: &fleet::Error) -> Text {
-    use fleet::Error as E;
+fn fleet(error: &FleetError) -> Text {
+    use FleetError as E;
     match error {
         E::Aborted { .. } => "run again: boards half done are completed then".into(),
         E::Thread { .. } => {

@@ -87,9 +87,7 @@ impl Plan for OneBoard {
         let refused = self.look.as_ref().is_some_and(|look| look.preview().is_err());
         let locks = matches!(self.origin, Origin::Factory { lock_slots: true }) && !refused;
         locks.then(|| {
-            "Slots 10, 11 and 12 of the secure element will be locked. This is for ever: \
-             nothing and nobody can unlock them."
-                .to_owned()
+            "Slots 10, 11 and 12 of the secure element will be locked. This cannot be undone.".to_owned()
         })
     }
 

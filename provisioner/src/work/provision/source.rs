@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::{Error, Identity, Job, Step, factory_slots};
 use crate::state::board::{CERTIFICATE, FACTORY_CERTIFICATE, FACTORY_SIGNER, REQUEST};
 use crate::work;
-use crate::work::create::DEFAULT_ORGANISATION;
+use crate::work::DEFAULT_ORGANISATION;
 
 /// Where boards' certificates come from; `C` is what is known of the chain on this computer.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub enum Origin<C = ()> {
     Elsewhere(Box<SignedElsewhere>),
     /// The secure element came with one.
     Factory {
-        /// Lock the slots of the factory certificates at the end, for ever.
+        /// Lock the slots of the factory certificates at the end. This cannot be undone.
         lock_slots: bool,
     },
 }

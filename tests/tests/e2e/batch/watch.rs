@@ -103,7 +103,7 @@ fn boards_are_done_as_they_are_plugged_in_and_an_interrupt_finishes_those_in_han
     );
 
     ports.name(&[&last]);
-    wait::until("the last board is in hand", || last.led("DATA") == Some(true)).unwrap();
+    wait::until("the last board is at work", || last.led("DATA") == Some(true)).unwrap();
     running.interrupt();
     let (code, rest) = running.end();
     assert_eq!(code, 0, "{rest:?}");
@@ -123,8 +123,14 @@ fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
     bench.serials[2] = bench.serials[0].clone();
     let arguments = ["provision", "--all", "--endpoint", ENDPOINT, "--output", "json"];
     let running = Running::start(&bench.laptop, &arguments, &bench.list());
-    wait::until("two boards are in hand", || bench.boards[..2].iter().all(|b| b.led("DATA") == Some(true)))
-        .unwrap();
+    let mut begun = [false; 2];
+    wait::until("two boards are at work", || {
+        for (begun, board) in begun.iter_mut().zip(&bench.boards) {
+            *begun |= !board.take_statistics().commands.is_empty();
+        }
+        begun == [true; 2]
+    })
+    .unwrap();
     running.interrupt();
     let (code, rest) = running.end();
     assert_eq!((code, rest.len()), (0, 3), "{rest:?}");
@@ -142,10 +148,10 @@ fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
     let ports = PortsFile::new(&laptop);
     ports.name(&[&board]);
     let mut running = Running::start(&laptop, &WATCH, &ports.variable());
-    wait::until("the board is in hand", || board.led("DATA") == Some(true)).unwrap();
+    wait::until("the board is at work", || board.led("DATA") == Some(true)).unwrap();
     let mut told = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
     running.interrupt();
-    assert!(told.any(|line| line.starts_with("boards in hand: 1;")));
+    assert!(told.any(|line| line.starts_with("boards at work: 1;")));
     running.interrupt();
     let (code, rest) = running.end();
     assert_eq!((code, &rest[0]["summary"]["aborted"]), (1, &1.into()), "{rest:?}");

@@ -125,7 +125,7 @@ impl Laptop {
     }
 
     pub(super) fn make_chain(&self, force: bool) {
-        let names = create::Names::new(create::DEFAULT_ORGANISATION, None, None).unwrap();
+        let names = create::Names::new(work::DEFAULT_ORGANISATION, None, None).unwrap();
         let order = create::Order { force, ..create::Order::new(names) };
         let (keys, now) = (Keys::new(()), OffsetDateTime::now_utc());
         let plan = create::Plan::make(&self.home, &keys, order, now).unwrap();
