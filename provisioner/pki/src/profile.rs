@@ -1,6 +1,5 @@
 //! The certificate profile: what root, signer, device and verification certificates contain. Pure; time is an argument.
 
-use aws_lc_rs::digest;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, KeyIdMethod,
     KeyUsagePurpose, PublicKeyData, SerialNumber,
@@ -93,10 +92,11 @@ pub fn signer(
     Ok(params)
 }
 
-/// A device's certificate, from this hour on.
+/// A device's certificate, from this hour on. Two certificates of one key differ in their serial number: a revocation list
+/// names a certificate by issuer and serial number (RFC 5280, section 5.1.2.6).
 ///
 /// # Errors
-/// [`Error::NotP256`] for a key of another kind.
+/// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
 pub fn device(
     name: &Name,
     key: &impl PublicKeyData,
@@ -104,7 +104,7 @@ pub fn device(
 ) -> Result<CertificateParams, Error> {
     let point = p256_point(key)?;
     let not_before = this_hour(now);
-    let mut params = base(name.distinguished(), device_serial_number(&point, not_before), not_before);
+    let mut params = base(name.distinguished(), random_serial_number()?, not_before);
     params.not_after = DEVICE_NOT_AFTER;
     with_key_identifiers(&mut params, &point);
     Ok(params)
@@ -145,17 +145,6 @@ pub fn device_name(organisation: &str, ecc_serial: &str) -> Result<Name, Error> 
     Name::new(organisation, &format!("sn{ecc_serial}"))
 }
 
-/// The serial number of a device's certificate: SHA-256 over X‖Y and the three date bytes, cut to 16 bytes,
-/// top bit clear and the next one set.
-pub fn device_serial_number(point: &[u8; PUBLIC_KEY_SIZE], not_before: OffsetDateTime) -> SerialNumber {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&point[1..]);
-    context.update(&compressed_dates(not_before));
-    let mut serial = [0; SERIAL_NUMBER_SIZE];
-    serial.copy_from_slice(&context.finish().as_ref()[..SERIAL_NUMBER_SIZE]);
-    positive_and_full_length(serial)
-}
-
 /// The uncompressed P-256 point of a public key, `0x04 ‖ X ‖ Y`.
 ///
 /// # Errors
@@ -165,17 +154,6 @@ pub fn p256_point(key: &impl PublicKeyData) -> Result<[u8; PUBLIC_KEY_SIZE], Err
         return Err(Error::NotP256);
     }
     key.der_bytes().try_into().map_err(|_| Error::NotP256)
-}
-
-/// Year (since 2000, 5 bits), month (4), day (5), hour (5) and expire years (5, here 0), most significant bit first.
-fn compressed_dates(at: OffsetDateTime) -> [u8; 3] {
-    let year = (at.year() - 2000).rem_euclid(32) as u32;
-    let packed = year << 19
-        | u32::from(u8::from(at.month())) << 15
-        | u32::from(at.day()) << 10
-        | u32::from(at.hour()) << 5;
-    let [_, bytes @ ..] = packed.to_be_bytes();
-    bytes
 }
 
 fn base(subject: DistinguishedName, serial: SerialNumber, not_before: OffsetDateTime) -> CertificateParams {
@@ -198,6 +176,7 @@ fn key_identifier(key: &impl PublicKeyData) -> Result<KeyIdMethod, Error> {
     Ok(KeyIdMethod::PreSpecified(subject_key_identifier(&p256_point(key)?).to_vec()))
 }
 
+/// 126 random bits: RFC 5280, section 4.1.2.2, asks for a number that no other certificate of the issuer has.
 fn random_serial_number() -> Result<SerialNumber, Error> {
     let mut serial = [0; SERIAL_NUMBER_SIZE];
     aws_lc_rs::rand::fill(&mut serial).map_err(|_| Error::Random)?;
@@ -232,15 +211,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dates_of_the_serial_number_are_packed_from_the_most_significant_bit() {
-        // 2024-02-29 17h: 11000 0010 11101 10001 00000
-        assert_eq!(
-            compressed_dates(datetime!(2024-02-29 17:00 UTC)),
-            [0b1100_0001, 0b0111_0110, 0b0010_0000]
-        );
-    }
-
-    #[test]
     fn an_authority_made_on_29_february_expires_on_the_28th() {
         let made = datetime!(2028-02-29 11:59:59 UTC);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -256,6 +226,16 @@ mod tests {
             let serial = positive_and_full_length([first; SERIAL_NUMBER_SIZE]).to_bytes();
             assert_eq!((serial.len(), serial[0] & 0xC0), (16, 0x40));
         }
+    }
+
+    #[test]
+    fn two_certificates_of_one_key_in_one_hour_have_different_serial_numbers() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let name = device_name("O", "0123AABBCCDDEEFFEE").unwrap();
+        let serial = || device(&name, &key, OffsetDateTime::UNIX_EPOCH).unwrap().serial_number.unwrap();
+        let (first, second) = (serial(), serial());
+        assert_ne!(first, second);
+        assert_eq!([first.len(), second.len()], [SERIAL_NUMBER_SIZE; 2]);
     }
 
     #[test]
