@@ -10,6 +10,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
+use crate::SerialNumber;
 use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
 
 /// One line end everywhere, so that the same certificate is the same file on every system.
@@ -80,13 +81,23 @@ impl Certificate {
                 .unwrap_or_default()
                 .to_owned(),
             issuer: parsed.issuer().to_string(),
-            serial_number: format!("{:X}", parsed.serial),
+            serial_number: SerialNumber::text_of(parsed.raw_serial()),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
             subject_key_identifier: point(&parsed).map(|p| hex::encode(subject_key_identifier(&p))),
             fingerprint,
         };
         Ok(Self { der: der.to_owned(), facts })
+    }
+
+    /// Its serial number, for a record or a revocation list.
+    ///
+    /// # Errors
+    /// [`Error::SerialNumber`](crate::Error::SerialNumber) for zero and for more than 20 octets.
+    #[cfg(feature = "issue")]
+    pub fn serial_number(&self) -> Result<SerialNumber, crate::Error> {
+        let text = &self.facts.serial_number;
+        text.parse().map_err(|_| crate::Error::SerialNumber { serial_number: text.clone() })
     }
 
     /// Reads the first certificate of a PEM file.

@@ -56,6 +56,12 @@ pub enum Error {
         /// What the certificate is called.
         certificate: &'static str,
     },
+    /// A serial number that no revocation list of ours can have.
+    #[error("the serial number {serial_number} cannot be put on a revocation list")]
+    SerialNumber {
+        /// As it is written.
+        serial_number: String,
+    },
     /// A CA certificate without the extension that devices' certificates refer to.
     #[error("{certificate} has no subject key identifier")]
     NoKeyIdentifier {

@@ -77,6 +77,7 @@ mod public_key;
 #[cfg(feature = "issue")]
 pub mod revocation;
 pub mod revocation_list;
+pub mod serial_number;
 #[cfg(feature = "issue")]
 mod signer;
 #[cfg(feature = "issue")]
@@ -92,5 +93,6 @@ pub use error::{Cause, Error};
 pub use observer::Purpose;
 pub use public_key::{PUBLIC_KEY_SIZE, point_of, subject_key_identifier};
 pub use revocation_list::RevocationList;
+pub use serial_number::SerialNumber;
 #[cfg(feature = "issue")]
 pub use signer::{Holder, Issuer, Signer};

@@ -1,12 +1,10 @@
 //! Signing certificate revocation lists (RFC 5280, section 5).
 
-use rcgen::{
-    CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
-};
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use crate::{Certificate, Error, Issuer, Purpose};
+use crate::{Certificate, Error, Issuer, Purpose, SerialNumber};
 
 /// Why a certificate is revoked: the codes of RFC 5280, section 5.3.1, that are for certificates of devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,21 +72,24 @@ impl Reason {
 /// A certificate on a list.
 #[derive(Clone, Debug)]
 pub struct Revoked {
-    serial_number: String,
+    serial_number: SerialNumber,
     when: OffsetDateTime,
     code: Option<RevocationReason>,
 }
 
 impl Revoked {
-    /// A device's certificate; its serial number is upper-case hex without leading zeros.
-    pub fn device(serial_number: &str, when: OffsetDateTime, reason: Reason) -> Self {
-        Self { serial_number: serial_number.to_owned(), when, code: reason.code() }
+    /// A device's certificate.
+    pub fn device(serial_number: &SerialNumber, when: OffsetDateTime, reason: Reason) -> Self {
+        Self { serial_number: serial_number.clone(), when, code: reason.code() }
     }
 
     /// A CA's certificate.
-    pub fn ca(certificate: &Certificate, when: OffsetDateTime, reason: Reason) -> Self {
-        let serial_number = certificate.facts().serial_number.clone();
-        Self { serial_number, when, code: reason.code_for_ca() }
+    ///
+    /// # Errors
+    /// [`Error::SerialNumber`].
+    pub fn ca(certificate: &Certificate, when: OffsetDateTime, reason: Reason) -> Result<Self, Error> {
+        let serial_number = certificate.serial_number()?;
+        Ok(Self { serial_number, when, code: reason.code_for_ca() })
     }
 }
 
@@ -96,7 +97,7 @@ impl Issuer<'_> {
     /// Signs a list with this number that is good for so many days from `now`. Gives it as DER.
     ///
     /// # Errors
-    /// As [`Signer::issue`](crate::Signer::issue).
+    /// [`Error::SerialNumber`] for a negative one; as [`Signer::issue`](crate::Signer::issue).
     pub fn sign_list(
         &self,
         revoked: impl IntoIterator<Item = Revoked>,
@@ -105,41 +106,29 @@ impl Issuer<'_> {
         now: OffsetDateTime,
     ) -> Result<Vec<u8>, Error> {
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        let entry = |revoked: Revoked| RevokedCertParams {
-            serial_number: serial_number(&revoked.serial_number),
-            revocation_time: revoked.when,
-            reason_code: revoked.code,
-            invalidity_date: None,
+        let entry = |revoked: Revoked| {
+            let Some(octets) = revoked.serial_number.positive() else {
+                return Err(Error::SerialNumber { serial_number: revoked.serial_number.to_string() });
+            };
+            Ok(RevokedCertParams {
+                serial_number: rcgen::SerialNumber::from_slice(octets),
+                revocation_time: revoked.when,
+                reason_code: revoked.code,
+                invalidity_date: None,
+            })
         };
         let key_identifier = self.certificate.subject_key_identifier_extension().unwrap_or_default();
         let params = CertificateRevocationListParams {
             this_update: now,
             next_update: now + Duration::days(days.into()),
-            crl_number: SerialNumber::from(number),
+            crl_number: rcgen::SerialNumber::from(number),
             issuing_distribution_point: None,
-            revoked_certs: revoked.into_iter().map(entry).collect(),
+            revoked_certs: revoked.into_iter().map(entry).collect::<Result<_, _>>()?,
             key_identifier_method: KeyIdMethod::PreSpecified(key_identifier),
         };
         self.key.issue(Purpose::RevocationList, |key| {
             let issuer = rcgen::Issuer::from_ca_cert_der(&self.certificate.der().into(), key)?;
             Ok(params.signed_by(&issuer)?.der().to_vec())
         })
-    }
-}
-
-/// Upper-case hex without leading zeros, which may leave an odd number of digits.
-fn serial_number(text: &str) -> SerialNumber {
-    let even = if text.len().is_multiple_of(2) { text.to_owned() } else { format!("0{text}") };
-    SerialNumber::from(hex::decode(even).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_serial_number_with_an_odd_number_of_digits_is_read_as_a_number() {
-        assert_eq!(serial_number("ABC").to_bytes(), [0x0A, 0xBC]);
-        assert_eq!(serial_number("40AB").to_bytes(), [0x40, 0xAB]);
     }
 }

@@ -93,7 +93,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
     match error {
         E::File(error) => file(error),
         E::Key(error) => key(error),
-        E::Name { .. } => ExitCode::Usage,
+        E::Name { .. } | E::SerialNumber { .. } => ExitCode::Usage,
         E::Request | E::NotP256 => ExitCode::Board,
         E::Malformed { .. }
         | E::NoKey { .. }

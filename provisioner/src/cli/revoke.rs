@@ -21,7 +21,7 @@ use crate::work::inventory::{self, OnDisk};
 use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::revocation::Reason;
-use device_pki::{Certificate, Chain};
+use device_pki::{Certificate, Chain, SerialNumber};
 use durable_files::folder::Lock;
 use iot_account::Account;
 use iot_account::revoke::{self as account_revoke, Device, SignerState, certificates_of};
@@ -82,7 +82,7 @@ struct Target {
     /// The signer that issued it, and its key, if it is in this home and can sign lists.
     signer: Option<(Authority, Chain)>,
     /// Serial number, for the list.
-    serial_number: Option<String>,
+    serial_number: Option<SerialNumber>,
     /// PEM of the CA to register it with, if the account does not know it yet.
     register_with: Option<String>,
     is_listed: bool,
@@ -306,9 +306,10 @@ async fn targets(
             None => noted
                 .and_then(|entry| authorities.iter().find(|authority| authority.key_id() == entry.key_id)),
         };
+        // A certificate of our own signers always has one that can be put on a list.
         let serial_number = match (&device.certificate, noted.map(|entry| &entry.document)) {
-            (Some(certificate), _) => Some(certificate.facts().serial_number.clone()),
-            (None, Some(audit::Document::Certificate { serial_number, .. })) => Some(serial_number.clone()),
+            (Some(certificate), _) if authority.is_some() => Some(certificate.serial_number()?),
+            (None, Some(audit::Document::Certificate { serial_number, .. })) => serial_number.parse().ok(),
             _ => None,
         };
         let register_with = match (account, authority, &device.status) {

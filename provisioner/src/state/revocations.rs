@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use device_pki::certificate::as_rfc3339;
 use device_pki::revocation::Reason;
-use device_pki::{Certificate, RevocationList};
+use device_pki::{Certificate, RevocationList, SerialNumber};
 use durable_files::{Access, Log, Torn, folder};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -30,8 +30,8 @@ pub struct Revocation {
     /// When, RFC 3339, UTC.
     #[serde(with = "rfc3339")]
     pub when: OffsetDateTime,
-    /// Serial number, upper-case hex without leading zeros.
-    pub serial_number: String,
+    /// Serial number.
+    pub serial_number: SerialNumber,
     /// SHA-256 of the DER certificate: its id in AWS IoT.
     pub certificate_id: String,
     /// Why.
@@ -141,5 +141,6 @@ pub fn lock(home: &Home) -> Result<folder::Lock, durable_files::Error> {
 
 /// Whether a certificate is among the revocations.
 pub fn is_revoked(revocations: &[Revocation], certificate: &Certificate) -> bool {
-    revocations.iter().any(|revocation| revocation.serial_number == certificate.facts().serial_number)
+    let number = certificate.serial_number().ok();
+    revocations.iter().any(|revocation| Some(&revocation.serial_number) == number.as_ref())
 }

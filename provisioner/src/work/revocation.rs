@@ -51,7 +51,7 @@ impl Publication<'_> {
         let revoked = revoked
             .iter()
             .map(|(authority, revoked)| Revoked::ca(&authority.certificate, revoked.when, revoked.reason));
-        self.write(root, revoked)
+        self.write(root, revoked.collect::<Result<Vec<_>, _>>()?)
     }
 
     fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Revoked>) -> Result<List, Error> {

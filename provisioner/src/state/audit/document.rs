@@ -6,6 +6,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
+use device_pki::SerialNumber;
 use device_pki::certificate::rfc3339;
 
 /// What was signed.
@@ -47,7 +48,7 @@ impl Document {
         if let Ok(([], certificate)) = X509Certificate::from_der(der) {
             return Self::Certificate {
                 subject: certificate.subject().to_string(),
-                serial_number: format!("{:X}", certificate.serial),
+                serial_number: SerialNumber::text_of(certificate.raw_serial()),
                 not_after: rfc3339(certificate.validity().not_after.to_datetime()),
             };
         }

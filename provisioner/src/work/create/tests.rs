@@ -147,21 +147,6 @@ fn openssl_accepts_the_chain_and_reads_every_extension_as_the_profile_says() {
 }
 
 #[test]
-fn the_serial_number_of_a_device_follows_from_its_key_and_hour() {
-    let (_guard, home) = home();
-    create(&home, "Test", false).unwrap();
-    let chain = load(&home, NOW).unwrap();
-    let (device, key) = issue_device(&chain);
-    // year 26, month 11, day 24, hour 21, no expire years
-    let dates = [0b1101_0101, 0b1110_0010, 0b1010_0000];
-    let mut hashed = key.public_key_raw()[1..].to_vec();
-    hashed.extend(dates);
-    let mut expected = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &hashed).as_ref()[..16].to_vec();
-    expected[0] = expected[0] & 0x7F | 0x40;
-    assert_eq!(device.facts().serial_number, hex::encode_upper(expected));
-}
-
-#[test]
 fn keys_are_pkcs8_pem_that_openssl_reads() {
     let (folder, home) = home();
     create(&home, "Test", false).unwrap();

@@ -34,7 +34,7 @@ fn account(statuses: &[(&str, &str)]) -> Option<InAccount> {
 fn revocation(certificate: &Certificate) -> Revocation {
     Revocation {
         when: NOW,
-        serial_number: certificate.facts().serial_number.clone(),
+        serial_number: certificate.serial_number().unwrap(),
         certificate_id: certificate.facts().fingerprint.clone(),
         reason: Reason::KeyCompromise,
     }

@@ -69,8 +69,9 @@ impl Fixture {
     }
 
     fn revoke(&self, name: &str, reason: Reason) {
-        let facts = self.read(name).facts().clone();
-        let (serial_number, certificate_id) = (facts.serial_number, facts.fingerprint);
+        let certificate = self.read(name);
+        let serial_number = certificate.serial_number().unwrap();
+        let certificate_id = certificate.facts().fingerprint.clone();
         let revocation = Revocation { when: self.now, serial_number, certificate_id, reason };
         Records::of(&self.home, self.authority.key_id()).add(&revocation).unwrap();
     }
@@ -324,7 +325,7 @@ fn a_list_that_is_nearly_full_is_told() {
     let line = |index: usize| {
         let revocation = Revocation {
             when: fixture.now,
-            serial_number: format!("{:032X}", (1u128 << 126) | index as u128),
+            serial_number: format!("{:032X}", (1u128 << 126) | index as u128).parse().unwrap(),
             certificate_id: String::new(),
             reason: Reason::KeyCompromise,
         };
@@ -368,7 +369,17 @@ fn a_line_that_is_no_revocation_stops_everything_and_one_that_was_never_finished
     fixture.revoke(REVOKED, Reason::KeyCompromise);
     fixture.revoke(FREE, Reason::KeyCompromise);
     assert_eq!(records.read().unwrap().len(), 2);
-    std::fs::write(&path, format!("{text}nonsense\n{text}")).unwrap();
-    let error = records.read().unwrap_err();
-    assert!(matches!(error, crate::state::Error::Revocations { line: 2, .. }), "{error}");
+    let number = fixture.read(REVOKED).facts().serial_number.clone();
+    for wrong in ["nonsense".to_owned(), text.replace(&number, "4G"), text.replace(&number, "")] {
+        std::fs::write(&path, format!("{text}{}\n{text}", wrong.trim_end())).unwrap();
+        let error = records.read().unwrap_err();
+        assert!(matches!(error, crate::state::Error::Revocations { line: 2, .. }), "{wrong}: {error}");
+    }
+    std::fs::write(&path, text.replace(&number, "-1")).unwrap();
+    let negative = records.read().unwrap();
+    assert_eq!(negative[0].serial_number.to_string(), "-1", "the sign is kept");
+    let (folder, now) = (own_folder(&fixture.home), fixture.now);
+    let publication = Publication { home: &fixture.home, folder: &folder, days: 30, now };
+    let error = publication.of_signer(&fixture.authority, &fixture.chain).unwrap_err();
+    assert!(error.to_string().contains("-1 cannot be put on a revocation list"), "{error}");
 }
