@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tracing::debug;
 
 use super::intel_hex::{self, Image};
@@ -94,7 +93,7 @@ pub enum Error {
 }
 
 /// What a kit's disk says of the kit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KitInfo {
     /// The kit.
     pub model: Option<Model>,

@@ -30,6 +30,7 @@ pub struct Kit {
     /// The serial port.
     pub port: String,
     /// The USB serial number, `MCHP…` or `ATML…`, where it is known.
+    #[serde(rename = "usb_serial")]
     pub serial: Option<String>,
     /// The USB product name, where it is known.
     pub product: Option<String>,

@@ -46,7 +46,8 @@ pub struct Facts {
     pub not_after: OffsetDateTime,
     /// SHA-1 of the public key bits, lower-case hex, computed; absent where the key is not P-256.
     pub subject_key_identifier: Option<String>,
-    /// SHA-256 of the DER certificate, lower-case hex. AWS IoT uses it as the certificate id.
+    /// SHA-256 of the DER certificate, lower-case hex: its fingerprint, and its id in AWS IoT.
+    #[serde(rename = "certificate_id")]
     pub fingerprint: String,
 }
 

@@ -100,7 +100,7 @@ fn row(entry: &Entry) -> String {
     let key = key_id.get(..8).unwrap_or(key_id);
     let detail = match document {
         Document::Certificate { serial_number, .. } => format!(", {serial_number}"),
-        Document::RevocationList { revoked, .. } => format!(", {revoked} revoked"),
+        Document::RevocationList { revoked_certificates, .. } => format!(", {revoked_certificates} revoked"),
         Document::Request { .. } | Document::Unknown => String::new(),
     };
     format!("{number:>6}  {when:<20}  {key:<8}  {:<24}  {}{detail}", purpose.text(), document.name())

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::passphrase::Sources;
 use super::{Global, Output};
+use crate::contract::Line;
 use crate::state;
 use crate::state::audit::Log;
 use crate::state::home::Home;
@@ -62,9 +63,9 @@ impl Context {
         // A closed pipe (`| head`) is the reader's choice, not a failure.
         let _ = match self.global.output.unwrap_or_default() {
             Output::Human => writeln!(out, "{human}"),
-            Output::Json => {
-                serde_json::to_writer(&mut out, json).map_err(Into::into).and_then(|()| writeln!(out))
-            }
+            Output::Json => serde_json::to_writer(&mut out, &Line::new(json))
+                .map_err(Into::into)
+                .and_then(|()| writeln!(out)),
         };
     }
 

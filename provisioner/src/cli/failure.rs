@@ -11,6 +11,7 @@ use super::Output;
 use super::exit_code::{ExitCode, exit_code};
 use super::next_step::next_step;
 use crate::cli::Error;
+use crate::contract::Line;
 use crate::work::chain;
 
 /// The object that a program reads.
@@ -66,7 +67,7 @@ fn text(error: &Error, help: &str) -> String {
 
 fn json(error: &str, help: &str, code: ExitCode) {
     let failure = Failure { error, help, exit_code: code as u8 };
-    if let Ok(line) = serde_json::to_string(&failure) {
+    if let Ok(line) = serde_json::to_string(&Line::new(failure)) {
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Context;
@@ -48,9 +49,9 @@ struct Search {
     /// Only since then: a date, a time, or how long ago (30m, 8h, 7d)
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
-    /// Only attempts with this result
-    #[arg(long, value_enum, value_name = "RESULT")]
-    result: Option<Ending>,
+    /// Only attempts with this outcome
+    #[arg(long, alias = "result", value_enum, value_name = "OUTCOME")]
+    outcome: Option<Ending>,
     /// Only attempts at this station
     #[arg(long, value_name = "NAME")]
     station: Option<String>,
@@ -79,9 +80,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
     match &arguments.command {
         None => {
             let (when, station, kit, element) = ("WHEN (UTC)", "STATION", "KIT", "SECURE ELEMENT");
-            let (result, time) = ("RESULT", "TIME");
+            let (outcome, time) = ("OUTCOME", "TIME");
             let head = format!(
-                "{when:<19}  {station:<12}  {kit:<20}  {element:<18}  {result:<11}  {time:>7}  THING"
+                "{when:<19}  {station:<12}  {kit:<20}  {element:<18}  {outcome:<11}  {time:>7}  THING"
             );
             let chosen = chosen(&entries, &arguments.search);
             context.table("no attempts", &head, &chosen, |entry| row(entry));
@@ -97,7 +98,7 @@ fn chosen<'a>(entries: &'a [Entry], search: &Search) -> Vec<&'a Entry> {
         serial: search.serial.clone(),
         thing: search.thing.clone(),
         since: search.since.map(|since| since.seen_from(OffsetDateTime::now_utc())),
-        result: search.result,
+        outcome: search.outcome,
         station: search.station.clone(),
     };
     entries.iter().filter(|entry| filter.matches(entry)).collect()
@@ -120,22 +121,34 @@ fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<()
         let (what, with, partners) = (what.name(), with.name(), partners.join(", "));
         context.result(format_args!("{what} {value} was seen with {with} {partners}"), finding);
     }
-    if findings.is_empty() {
-        let attempts = counted(attempts, "attempt");
-        context.note(format_args!("{attempts}: every key and serial number belongs to one board"));
-        return Ok(());
+    let findings = findings.len();
+    let checked = counted(attempts, "attempt");
+    let said = match findings {
+        0 => format!("{checked}: every key and serial number belongs to one board"),
+        _ => format!("{checked}: {} found on more than one board", counted(findings, "identifier")),
+    };
+    context.result(said, &Checked { attempts, findings });
+    match findings {
+        0 => Ok(()),
+        findings => Err(Error::Ledger(Doubled { findings })),
     }
-    Err(Error::Ledger(Doubled { findings: findings.len() }))
+}
+
+/// What the check of the ledger comes to.
+#[derive(Serialize)]
+struct Checked {
+    attempts: usize,
+    findings: usize,
 }
 
 fn row(entry: &Entry) -> String {
     let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
     let (kit, element) = (or_dash(&entry.kit_serial), or_dash(&entry.secure_element_serial));
-    let (result, seconds, thing) = (entry.result.word(), entry.seconds, or_dash(&entry.thing_name));
+    let (outcome, seconds, thing) = (entry.result.word(), entry.seconds, or_dash(&entry.thing_name));
     let (date, (hour, minute, second)) = (entry.when.date(), entry.when.time().as_hms());
     let error = entry.error.as_ref().map(|error| format!("\n    {error}")).unwrap_or_default();
     format!(
-        "{date} {hour:02}:{minute:02}:{second:02}  {:<12}  {kit:<20}  {element:<18}  {result:<11}  {seconds:>5.1} s  \
+        "{date} {hour:02}:{minute:02}:{second:02}  {:<12}  {kit:<20}  {element:<18}  {outcome:<11}  {seconds:>5.1} s  \
          {thing}{error}",
         entry.station
     )

@@ -46,6 +46,7 @@ pub struct Entry {
     /// Name of the computer.
     pub station: String,
     /// Key identifier of the key that signed: SHA-1 of the public key bits, 40 lower-case hex digits.
+    #[serde(rename = "authority_key_identifier", alias = "key_id")]
     pub key_id: String,
     /// What the signature is for.
     pub purpose: Purpose,

@@ -1,7 +1,8 @@
 //! The ledger: one line for every attempt at a board, appended and synced before the result is shown.
 //!
 //! JSON lines in the home folder. Several processes may append; each does so under a lock on the file. A line that a
-//! crash cut short stays in the file, is reported to readers, and affects no other line.
+//! crash cut short stays in the file, is reported to readers, and affects no other line. Names that
+//! fields had in earlier versions are read, too.
 
 use std::path::Path;
 
@@ -33,6 +34,7 @@ pub struct Entry {
     /// The serial port.
     pub port: String,
     /// The kit's USB serial number, where it is known.
+    #[serde(rename = "usb_serial", alias = "kit_serial")]
     pub kit_serial: Option<String>,
     /// Serial number of the secure element, 18 upper-case hex digits, if the board has reported it.
     pub secure_element_serial: Option<String>,
@@ -43,6 +45,7 @@ pub struct Entry {
     /// How the board is registered: `jitr`, …
     pub method: String,
     /// How it ended.
+    #[serde(rename = "outcome", alias = "result")]
     pub result: Ending,
     /// What went wrong, and why, if it failed.
     pub error: Option<String>,

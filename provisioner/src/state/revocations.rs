@@ -81,14 +81,17 @@ impl Records {
 /// What a list says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct List {
-    /// Key identifier of the signer.
+    /// Key identifier of the CA that signed it.
+    #[serde(rename = "authority_key_identifier")]
     pub key_id: String,
-    /// Number of the list (RFC 5280, section 5.2.3).
+    /// CRL number (RFC 5280, section 5.2.3).
+    #[serde(rename = "crl_number")]
     pub number: u64,
     /// When the next one is due, RFC 3339.
     #[serde(serialize_with = "as_rfc3339")]
     pub next_update: OffsetDateTime,
     /// Certificates on it.
+    #[serde(rename = "revoked_certificates")]
     pub revoked: usize,
     /// How much of what the function takes it has, in per cent.
     #[serde(skip)]

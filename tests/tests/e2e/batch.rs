@@ -174,10 +174,10 @@ fn a_board_that_fails_holds_up_no_other() {
     assert_eq!((bench.boards[1].led("CONN"), bench.boards[1].led("ERROR")), (Some(false), Some(true)));
 
     let entries = bench.entries();
-    assert_eq!(sorted(field(&entries, "kit_serial")), bench.serials);
+    assert_eq!(sorted(field(&entries, "usb_serial")), bench.serials);
     for (object, entry) in ended.iter().map(|o| (o, entries.iter().find(|e| e["port"] == o["port"]).unwrap()))
     {
-        assert_eq!((&entry["result"], &entry["thing_name"]), (&object["outcome"], &object["thing_name"]));
+        assert_eq!((&entry["outcome"], &entry["thing_name"]), (&object["outcome"], &object["thing_name"]));
         assert_eq!(
             (&entry["certificate_id"], &entry["error"]),
             (&object["certificate_id"], &object["error"])
@@ -207,9 +207,9 @@ fn people_see_a_line_a_board_a_summary_and_the_ledger() {
     insta::assert_snapshot!("ledger", steady(&bench.ledger(&["--since", "1h"]).to_string()));
 
     let serial = &bench.boards[3].ecc_serial()[10..];
-    for search in [["--serial", serial], ["--result", "failed"], ["--serial", "0004"]] {
+    for search in [["--serial", serial], ["--outcome", "failed"], ["--serial", "0004"]] {
         let found = lines(&bench.ledger(&[&search[..], &["--output", "json"]].concat()).stdout);
-        assert_eq!(field(&found, "kit_serial"), ["MCHP0000000004"], "{search:?}");
+        assert_eq!(field(&found, "usb_serial"), ["MCHP0000000004"], "{search:?}");
     }
     let none = bench.ledger(&["--station", "bench-2"]);
     assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", "no attempts\n"));
@@ -275,6 +275,6 @@ fn a_board_that_cannot_be_entered_in_the_ledger_does_not_show_green() {
     std::fs::remove_dir(&in_the_way).unwrap();
     let next = bench.provision(&[]);
     assert_eq!(next.code, 0, "{next}");
-    assert_eq!(field(&bench.entries(), "result"), ["unchanged"]);
+    assert_eq!(field(&bench.entries(), "outcome"), ["unchanged"]);
     assert_provisioned(&bench.boards[0]);
 }

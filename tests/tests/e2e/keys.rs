@@ -40,10 +40,11 @@ fn a_passphrase_comes_from_a_file_a_descriptor_or_the_environment() {
     let outcome = laptop.run(&arguments, &[]);
     assert_eq!(outcome.code, 0, "{outcome}");
 
-    let mut run = laptop.command(&[OPENS_KEYS[0], OPENS_KEYS[1], "--password-fd", "0"], &[]);
+    let arguments = [&OPENS_KEYS[..], &["--password-fd", "0"]].concat();
+    let mut run = laptop.command(&arguments, &[]);
     let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     run.stdin.take().unwrap().write_all(PASSPHRASE.as_bytes()).unwrap();
-    let outcome = laptop.outcome(run.wait_with_output().unwrap());
+    let outcome = laptop.outcome(&arguments, run.wait_with_output().unwrap());
     assert_eq!(outcome.code, 0, "{outcome}");
     assert_eq!(laptop.run(&OPENS_KEYS, &[(VARIABLE, PASSPHRASE)]).code, 0);
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use schemas::checked;
 use tempfile::TempDir;
 
 /// A computer without a home folder.
@@ -67,7 +68,7 @@ impl Laptop {
 
     /// Runs the provisioner to its end, with nothing in its environment but `environment`.
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
-        self.outcome(self.command(arguments, environment).output().unwrap())
+        self.outcome(arguments, self.command(arguments, environment).output().unwrap())
     }
 
     /// Runs the provisioner with no file able to grow: writing fails as on a full disk, which would take privileges.
@@ -77,7 +78,7 @@ impl Laptop {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", limited]).arg(program.get_program()).args(program.get_args()).env_clear();
         shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
-        self.outcome(shell.output().unwrap())
+        self.outcome(arguments, shell.output().unwrap())
     }
 
     /// Starts the provisioner and leaves it running.
@@ -85,11 +86,13 @@ impl Laptop {
         self.command(arguments, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// How a run that [`Self::command`] began has ended.
-    pub(crate) fn outcome(&self, output: Output) -> Outcome {
+    /// How a run that [`Self::command`] began with these arguments has ended.
+    pub(crate) fn outcome(&self, arguments: &[&str], output: Output) -> Outcome {
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        checked(arguments, &stdout);
         Outcome {
             code: output.status.code().unwrap_or(KILLED),
-            stdout: String::from_utf8(output.stdout).unwrap(),
+            stdout,
             stderr: String::from_utf8(output.stderr).unwrap(),
             names: vec![(self.home.path().display().to_string(), "~")],
         }

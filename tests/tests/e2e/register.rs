@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use schemas::checked;
 use testbed::beside;
 use testbed::iot_core::control_plane::Throttle;
 use testbed::wait;
@@ -82,7 +83,7 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
     let output = output.await.unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{lines}");
-    assert_eq!(lines.lines().count(), CERTIFICATES);
+    assert_eq!(checked(&["register", "--output=json"], &lines).len(), CERTIFICATES);
     assert_eq!(active(), CERTIFICATES);
     let rate = (CERTIFICATES - begun.1) as f64 / begun.0.elapsed().as_secs_f64();
     println!("the last run registered {rate:.1} certificates a second of the {QUOTA} that the quota allows");
@@ -92,7 +93,9 @@ async fn every_certificate_is_registered_once_although_calls_are_throttled_and_r
     let access = account.testbed.access().clone();
     let doctor = move || provisioner(&home, &access).args(["doctor", "--method", "mar"]).output().unwrap();
     let doctor = tokio::task::spawn_blocking(doctor).await.unwrap();
-    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+    let found = String::from_utf8(doctor.stdout).unwrap();
+    assert!(doctor.status.success(), "{found}");
+    checked(&["doctor", "--output=json"], &found);
     let result = std::fs::read_to_string(folder.path().join("home/result.csv")).unwrap();
     assert_eq!(result.lines().count(), CERTIFICATES + 1);
 }

@@ -75,7 +75,7 @@ fn every_signature_is_in_the_log_and_names_what_was_signed() {
     let der = x509_parser::pem::parse_x509_pem(&pem).unwrap().1.contents;
     let id = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der));
     assert_eq!(signatures[3]["sha256"], *id);
-    assert_eq!(signatures[3]["key_id"], *signer(&laptop));
+    assert_eq!(signatures[3]["authority_key_identifier"], *signer(&laptop));
     // Nothing more is signed for a board that is right.
     assert_eq!(provision(&laptop, &board).code, 0);
     assert_eq!(self::signatures(&laptop).len(), 5);
@@ -130,7 +130,7 @@ fn many_processes_share_one_home_and_one_ledger_without_losing_a_line() {
     runs.extend((0..2).map(|_| ROTATE.to_vec()));
     let running: Vec<_> = runs.iter().map(|arguments| laptop.start(arguments, &[])).collect();
     for (run, arguments) in running.into_iter().zip(&runs) {
-        let outcome = laptop.outcome(run.wait_with_output().unwrap());
+        let outcome = laptop.outcome(arguments, run.wait_with_output().unwrap());
         assert_eq!(outcome.code, 0, "{arguments:?}: {outcome}");
     }
     let signatures = signatures(&laptop);
@@ -138,11 +138,13 @@ fn many_processes_share_one_home_and_one_ledger_without_losing_a_line() {
     assert_eq!(count("device_certificate"), 4);
     assert_eq!(count("signer_certificate"), 3);
     let entries = lines(&good(&laptop, &["ledger", "--output", "json"]));
-    let results: Vec<_> = entries.iter().map(|entry| entry["result"].as_str().unwrap()).collect();
+    let results: Vec<_> = entries.iter().map(|entry| entry["outcome"].as_str().unwrap()).collect();
     assert_eq!(results, ["provisioned"; 4]);
     let numbers: Vec<&Value> = signatures.iter().filter(|s| s["purpose"] == "revocation_list").collect();
-    let distinct: BTreeSet<String> =
-        numbers.iter().map(|list| format!("{} {}", list["key_id"], list["list_number"])).collect();
+    let distinct: BTreeSet<String> = numbers
+        .iter()
+        .map(|list| format!("{} {}", list["authority_key_identifier"], list["crl_number"]))
+        .collect();
     assert_eq!(distinct.len(), numbers.len(), "two lists of one signer have the same number");
     let shown = lines(&good(&laptop, &["ca", "show", "--output", "json"]));
     assert_eq!(shown.len(), 3, "{shown:?}");
@@ -161,7 +163,7 @@ fn a_run_that_waits_for_another_says_what_it_waits_for() {
     assert!(said.contains("waiting for another run") && said.contains(&folder), "{said}");
     assert!(waiting.try_wait().unwrap().is_none());
     lock.unlock().unwrap();
-    let outcome = laptop.outcome(waiting.wait_with_output().unwrap());
+    let outcome = laptop.outcome(&ROTATE, waiting.wait_with_output().unwrap());
     assert_eq!(outcome.code, 0, "{outcome}");
 }
 

@@ -197,7 +197,7 @@ async fn signers_are_revoked(stage: &Stage, old: &str, new: &str) {
     assert!(is_due(&stage.ends(0, &["ca", "show"])));
     let lists = stage.ends(0, &["ca", "crl"]);
     assert_eq!(lists.values("issuer"), ["signer", "signer", "signer", "root"], "{}", lists.said);
-    assert_eq!(lists.lines[3]["revoked"], 2, "{}", lists.said);
+    assert_eq!(lists.lines[3]["revoked_certificates"], 2, "{}", lists.said);
     assert!(!is_due(&stage.ends(0, &["ca", "show"])));
     stage.ends(0, &["audit", "verify"]);
     configure(&stage.lambda(), &[]).await;

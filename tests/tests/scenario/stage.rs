@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as Keys;
+use schemas::checked;
 use serde_json::Value;
 use tempfile::TempDir;
 use testbed::journal::{Caller, Journal};
@@ -143,7 +144,7 @@ impl Stage {
             self.name,
             String::from_utf8_lossy(&output.stderr)
         );
-        let lines = stdout.lines().map(|line| serde_json::from_str(line).expect(&said)).collect();
+        let lines = checked(&[&["--output", "json"], arguments].concat(), &stdout);
         Run { code: output.status.code().unwrap(), lines, said }
     }
 

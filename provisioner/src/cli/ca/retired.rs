@@ -17,35 +17,42 @@ use device_pki::key::Protection;
 use super::place::Place;
 
 #[derive(Serialize)]
-struct Retired<'a> {
-    retired: &'a str,
-    certificate: &'a Certificate,
-    key: Place,
-    revoked: Option<SignerRevocation>,
+struct Shown<'a> {
+    retired_signer: Retired<'a>,
 }
 
-impl fmt::Display for Retired<'_> {
+#[derive(Serialize)]
+struct Retired<'a> {
+    #[serde(flatten)]
+    certificate: &'a Certificate,
+    key: Place,
+    revocation: Option<SignerRevocation>,
+}
+
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let facts = self.certificate.facts();
-        write!(f, "retired signer {}, {}, until {}", self.retired, facts.subject, rfc3339(facts.not_after))?;
-        if let Some(revoked) = &self.revoked {
-            write!(f, ", revoked on {}", revoked.when.date())?;
+        let Retired { certificate, key, revocation } = &self.retired_signer;
+        let facts = certificate.facts();
+        let id = facts.subject_key_identifier.as_deref().unwrap_or_default();
+        write!(f, "retired signer {id}, {}, until {}", facts.subject, rfc3339(facts.not_after))?;
+        if let Some(revocation) = revocation {
+            write!(f, ", revoked on {}", revocation.when.date())?;
         }
-        write!(f, "; key: {}", self.key)
+        write!(f, "; key: {key}")
     }
 }
 
 pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTime) -> Result<(), Error> {
     let mut revoked_signers = 0;
     for authority in authorities::all(&context.home)? {
-        let revoked = authority.revocation()?;
-        revoked_signers += usize::from(revoked.is_some());
+        let revocation = authority.revocation()?;
+        revoked_signers += usize::from(revocation.is_some());
         if authority.current {
             notice(context, &authority.certificate, now);
         } else {
             let key = Place::of(&authority.folder, &context.keys, Role::Signer)?;
-            let (retired, certificate) = (authority.key_id(), &authority.certificate);
-            context.show(&Retired { retired, certificate, key, revoked });
+            let retired_signer = Retired { certificate: &authority.certificate, key, revocation };
+            context.show(&Shown { retired_signer });
         }
         // A signer that has ended gets none any more.
         let devices = Records::of(&context.home, authority.key_id()).read()?.len();

@@ -1,6 +1,6 @@
 //! What a signed document says, read from the document itself.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
@@ -26,12 +26,14 @@ pub enum Document {
     RevocationList {
         /// Whose list: `O=…, CN=…`.
         issuer: String,
-        /// Its number, decimal; empty if the list has none.
-        list_number: String,
-        /// Date of the next one, RFC 3339; empty if the list has none.
-        next_update: String,
+        /// Its CRL number (RFC 5280, section 5.2.3), if it has one.
+        #[serde(alias = "list_number", deserialize_with = "number")]
+        crl_number: Option<u64>,
+        /// When the next one is due, RFC 3339, if the list says so.
+        next_update: Option<String>,
         /// How many certificates are on it.
-        revoked: usize,
+        #[serde(alias = "revoked")]
+        revoked_certificates: usize,
     },
     /// A certificate signing request.
     Request {
@@ -40,6 +42,21 @@ pub enum Document {
     },
     /// None of these.
     Unknown,
+}
+
+/// A number, which earlier versions wrote as text.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    Ok(match Option::deserialize(deserializer)? {
+        Some(Written::Number(number)) => Some(number),
+        Some(Written::Text(text)) => text.parse().ok(),
+        None => None,
+    })
 }
 
 impl Document {
@@ -55,9 +72,9 @@ impl Document {
         if let Ok(([], list)) = CertificateRevocationList::from_der(der) {
             return Self::RevocationList {
                 issuer: list.issuer().to_string(),
-                list_number: list.crl_number().map(ToString::to_string).unwrap_or_default(),
-                next_update: list.next_update().map(|next| rfc3339(next.to_datetime())).unwrap_or_default(),
-                revoked: list.iter_revoked_certificates().count(),
+                crl_number: list.crl_number().and_then(|number| number.to_string().parse().ok()),
+                next_update: list.next_update().map(|next| rfc3339(next.to_datetime())),
+                revoked_certificates: list.iter_revoked_certificates().count(),
             };
         }
         match X509CertificationRequest::from_der(der) {

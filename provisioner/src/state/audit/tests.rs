@@ -48,6 +48,37 @@ fn an_untouched_log_verifies_and_the_next_line_goes_on_from_the_last() {
     assert_eq!((verified.entries, verified.head), (3, head.unwrap().sha256));
 }
 
+/// Lines of the names that fields had in earlier versions, with their hashes.
+#[test]
+fn a_log_that_an_earlier_version_began_verifies_and_goes_on() {
+    let (_folder, log) = log();
+    let old = [
+        r#""document":"unknown","#,
+        r#""document":"revocation_list","issuer":"CN=Signer","list_number":"7","next_update":"2026-12-24T21:42:17Z","revoked":2,"#,
+    ];
+    let mut previous = NOTHING.to_owned();
+    let mut text = String::new();
+    for (number, document) in (1..).zip(old) {
+        let line = format!(
+            r#"{{"number":{number},"when":"2026-11-24T21:42:17Z","station":"bench-1","key_id":"1f","purpose":"revocation_list",{document}"sha256":"{NOTHING}","previous":"{previous}"}}"#
+        );
+        previous = sha256(line.as_bytes());
+        text.push_str(&format!("{line}\n"));
+    }
+    std::fs::write(log.path(), text).unwrap();
+    sign(&log, "of this version");
+    assert_eq!(findings(&log), Vec::<String>::new());
+    let entries = log.entries().unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.key_id.as_str()).collect::<Vec<_>>(), ["1f"; 3]);
+    let list = Document::RevocationList {
+        issuer: "CN=Signer".to_owned(),
+        crl_number: Some(7),
+        next_update: Some("2026-12-24T21:42:17Z".to_owned()),
+        revoked_certificates: 2,
+    };
+    assert_eq!(entries[1].document, list);
+}
+
 type Change = fn(&mut Vec<String>);
 
 #[test]

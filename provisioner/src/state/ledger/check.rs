@@ -24,7 +24,7 @@ pub struct Finding {
 #[serde(rename_all = "snake_case")]
 pub enum Identity {
     /// The USB serial number of the kit.
-    KitSerial,
+    UsbSerial,
     /// The serial number of the secure element.
     SecureElementSerial,
     /// The thing name, which stands for the device's key.
@@ -35,7 +35,7 @@ impl Identity {
     /// As people call it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::KitSerial => "kit",
+            Self::UsbSerial => "kit",
             Self::SecureElementSerial => "secure element",
             Self::ThingName => "thing",
         }
@@ -43,7 +43,7 @@ impl Identity {
 
     fn of(self, entry: &Entry) -> Option<&str> {
         match self {
-            Self::KitSerial => entry.kit_serial.as_deref(),
+            Self::UsbSerial => entry.kit_serial.as_deref(),
             Self::SecureElementSerial => entry.secure_element_serial.as_deref(),
             Self::ThingName => entry.thing_name.as_deref(),
         }
@@ -52,8 +52,8 @@ impl Identity {
 
 /// What must belong together one to one. Kit and thing follow from the two.
 const PAIRS: [(Identity, Identity); 4] = [
-    (Identity::KitSerial, Identity::SecureElementSerial),
-    (Identity::SecureElementSerial, Identity::KitSerial),
+    (Identity::UsbSerial, Identity::SecureElementSerial),
+    (Identity::SecureElementSerial, Identity::UsbSerial),
     (Identity::SecureElementSerial, Identity::ThingName),
     (Identity::ThingName, Identity::SecureElementSerial),
 ];

@@ -18,7 +18,7 @@ pub struct Filter {
     /// Not before.
     pub since: Option<OffsetDateTime>,
     /// How it ended.
-    pub result: Option<Ending>,
+    pub outcome: Option<Ending>,
     /// The station.
     pub station: Option<String>,
 }
@@ -37,7 +37,7 @@ impl Filter {
             .is_none_or(|end| ends(&entry.kit_serial, end) || ends(&entry.secure_element_serial, end))
             && self.thing.as_ref().is_none_or(|begin| begins(&entry.thing_name, begin))
             && self.since.is_none_or(|since| entry.when >= since)
-            && self.result.is_none_or(|result| entry.result == result)
+            && self.outcome.is_none_or(|outcome| entry.result == outcome)
             && self.station.as_ref().is_none_or(|station| entry.station == *station)
     }
 }

@@ -81,6 +81,18 @@ fn fields_of_a_later_version_are_accepted() {
 }
 
 #[test]
+fn a_line_of_an_earlier_version_is_read() {
+    let line = r#"{"when":"2026-03-01T08:30:15Z","station":"bench-1","port":"/dev/ttyACM0","kit_serial":"K1",
+        "secure_element_serial":"E1","thing_name":"t1","certificate_id":null,"method":"jitr","result":"provisioned",
+        "error":null,"seconds":1.25}"#;
+    let line = line.replace('\n', "");
+    let contents = parse(line.as_bytes());
+    assert_eq!(contents.entries, [Entry { certificate_id: None, ..entry("K1", "E1", "t1") }]);
+    let csv = String::from_utf8(to_csv(&contents.entries).unwrap()).unwrap();
+    assert!(csv.contains("K1") && csv.contains("provisioned"), "{csv}");
+}
+
+#[test]
 fn the_same_board_again_is_no_finding_and_differing_partners_are() {
     let once = entry("K1", "E1", "t1");
     let unidentified = Entry { secure_element_serial: None, thing_name: None, ..once.clone() };
@@ -92,14 +104,14 @@ fn the_same_board_again_is_no_finding_and_differing_partners_are() {
         with,
         partners: partners.map(Into::into).to_vec(),
     };
-    use Identity::{KitSerial, SecureElementSerial, ThingName};
+    use Identity::{SecureElementSerial, ThingName, UsbSerial};
     assert_eq!(
         check(&[once.clone(), entry("K1", "E2", "t2")]),
-        [finding(KitSerial, "K1", SecureElementSerial, ["E1", "E2"])]
+        [finding(UsbSerial, "K1", SecureElementSerial, ["E1", "E2"])]
     );
     assert_eq!(
         check(&[once.clone(), entry("K2", "E1", "t1")]),
-        [finding(SecureElementSerial, "E1", KitSerial, ["K1", "K2"])]
+        [finding(SecureElementSerial, "E1", UsbSerial, ["K1", "K2"])]
     );
     assert_eq!(
         check(&[once, entry("K2", "E2", "t1")]),
@@ -114,7 +126,7 @@ fn a_search_finds_by_the_ends_of_serial_numbers_and_the_beginning_of_a_thing() {
     assert!(found(serial("0012")) && found(serial("23fe")) && !found(serial("MCHP")));
     assert!(found(Filter { thing: Some("AB12".into()), ..Filter::default() }));
     assert!(!found(Filter { thing: Some("12".into()), ..Filter::default() }));
-    assert!(!found(Filter { result: Some(Ending::Failed), ..Filter::default() }));
+    assert!(!found(Filter { outcome: Some(Ending::Failed), ..Filter::default() }));
     assert!(!found(Filter { station: Some("bench-2".into()), ..Filter::default() }));
     let since = |time| Filter { since: Some(time), ..Filter::default() };
     assert!(found(since(datetime!(2026-03-01 08:30:15 UTC))));

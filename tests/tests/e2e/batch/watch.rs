@@ -4,18 +4,20 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
 
+use schemas::checked_line;
 use testbed::wait;
 
 use super::*;
 
 /// The provisioner while it runs.
-struct Running {
+struct Running<'a> {
+    arguments: Vec<&'a str>,
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Running {
-    fn start(laptop: &Laptop, arguments: &[&str], ports: &str) -> Self {
+impl<'a> Running<'a> {
+    fn start(laptop: &Laptop, arguments: &[&'a str], ports: &str) -> Self {
         let mut child = laptop
             .command(arguments, &[("MICROCHIP_IOT_PORTS", ports)])
             .stdout(Stdio::piped())
@@ -23,14 +25,14 @@ impl Running {
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
+        Self { arguments: arguments.to_vec(), child, stdout }
     }
 
     /// The next object that it prints.
     fn next(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no object: {line:?}"))
+        checked_line(&self.arguments, &line)
     }
 
     /// Ctrl-C.
@@ -46,7 +48,7 @@ impl Running {
             if self.stdout.read_line(&mut line).unwrap() == 0 {
                 break;
             }
-            rest.push(serde_json::from_str(&line).unwrap());
+            rest.push(checked_line(&self.arguments, &line));
         }
         (self.child.wait().unwrap().code().unwrap_or(-1), rest)
     }
@@ -176,7 +178,7 @@ fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
     for board in &finished {
         let entry = entries.iter().find(|entry| entry["thing_name"] == board["thing_name"]).unwrap();
         assert_eq!(
-            (&entry["result"], &entry["certificate_id"]),
+            (&entry["outcome"], &entry["certificate_id"]),
             (&"provisioned".into(), &board["certificate_id"])
         );
     }

@@ -227,7 +227,7 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
     })
     .unwrap();
     run.kill().unwrap();
-    named(laptop.outcome(run.wait_with_output().unwrap()), board)
+    named(laptop.outcome(&forced(board), run.wait_with_output().unwrap()), board)
 }
 
 /// Kills runs at every change of a file; gives how they ended. No file is ever half written, and nothing is left over.

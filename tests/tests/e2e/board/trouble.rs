@@ -78,7 +78,8 @@ fn a_port_that_the_user_may_not_open() {
     let (laptop, board) = (Laptop::new(), board());
     let port = board.path().to_str().unwrap();
     std::fs::set_permissions(port, std::fs::Permissions::from_mode(0o000)).unwrap();
-    let mut command = laptop.command(&["inspect", "--port", port], &[]);
+    let arguments = ["inspect", "--port", port];
+    let mut command = laptop.command(&arguments, &[]);
     if std::fs::metadata(port).unwrap().uid() == 0 {
         chown(laptop.folder().parent().unwrap(), Some(NOBODY), Some(NOBODY)).unwrap();
         let program = std::path::PathBuf::from(command.get_program());
@@ -89,7 +90,7 @@ fn a_port_that_the_user_may_not_open() {
         }
         command.uid(NOBODY).gid(NOBODY);
     }
-    let outcome = laptop.outcome(command.output().unwrap());
+    let outcome = laptop.outcome(&arguments, command.output().unwrap());
     assert_eq!(outcome.code, 3, "{outcome}");
     assert!(
         outcome.stderr.starts_with(&format!("error: you may not open the port {port}\nhelp: ")),

@@ -17,7 +17,7 @@ pub(crate) fn killed_at_changes(
         let mut run = laptop.start(arguments, environment);
         let all = changes.wait_for(nth, &mut run);
         run.kill().unwrap();
-        let outcome = laptop.outcome(run.wait_with_output().unwrap());
+        let outcome = laptop.outcome(arguments, run.wait_with_output().unwrap());
         after(&laptop);
         if !all {
             assert_eq!(outcome.code, 0, "{outcome}");
