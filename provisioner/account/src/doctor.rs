@@ -179,7 +179,7 @@ async fn look_at_chain(
         }
         Err(error) => Finding::unread(Resource::Permission, &settings.rule, error),
     });
-    let signer_id = subject.signer.map(|signer| signer.facts().fingerprint.as_str());
+    let signer_id = subject.signer.map(|signer| signer.facts().certificate_id.as_str());
     let (function, registration) = match function {
         Ok(function) => {
             let (finding, registration) = chain::function(function.as_ref(), settings, signer_id);
@@ -247,7 +247,7 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
         )
         .remedy(Remedy::MakeCa);
     };
-    let id = &signer.facts().fingerprint;
+    let id = &signer.facts().certificate_id;
     let found = match signer_ca::find(account, id).await {
         Ok(found) => found,
         Err(error) => return Finding::unread(Resource::SignerCa, id, error),

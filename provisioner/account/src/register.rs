@@ -80,14 +80,14 @@ pub struct Candidate {
 pub struct Row {
     /// The file it is from.
     pub source: String,
-    /// SHA-256 of the DER; empty where there is no certificate in the file.
-    pub certificate_id: String,
-    /// Its thing; empty where it has none.
-    pub thing_name: String,
+    /// SHA-256 of the DER, if there is a certificate in the file.
+    pub certificate_id: Option<String>,
+    /// Its thing, if it has one.
+    pub thing_name: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// What went wrong; empty if nothing did.
-    pub reason: String,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
 }
 
 /// What certificates are registered with, as the account has it.
@@ -185,7 +185,7 @@ impl Registrar {
         if let Err(error) = self.thing_name(certificate) {
             return Ok(Some(error.to_string()));
         }
-        let id = &certificate.facts().fingerprint;
+        let id = &certificate.facts().certificate_id;
         let found = self.workflow.registry().describe_certificate(id).await;
         Ok(match found {
             Err(error) if error.kind == ErrorKind::NotFound => None,
@@ -210,22 +210,23 @@ impl Registrar {
         let (total, mut failed) = (candidates.len(), 0);
         let before: Vec<Option<String>> = candidates
             .iter()
-            .map(|candidate| journal.thing_of(&candidate.certificate.facts().fingerprint).map(str::to_owned))
+            .map(|candidate| {
+                journal.thing_of(&candidate.certificate.facts().certificate_id).map(str::to_owned)
+            })
             .collect();
         let rows = stream::iter(candidates.into_iter().zip(before)).map(|(candidate, before)| async move {
             match before {
-                Some(thing_name) => row(candidate, thing_name, Outcome::DoneBefore, String::new()),
+                Some(thing_name) => row(candidate, Outcome::DoneBefore, Ok(thing_name)),
                 None => self.one(candidate).await,
             }
         });
         let mut rows = std::pin::pin!(rows.buffer_unordered(SIDE_BY_SIDE));
         while let Some(row) = rows.next().await {
-            match row.outcome {
-                Outcome::Registered | Outcome::Repaired => {
-                    journal.record(&row.certificate_id, &row.thing_name)?
-                }
-                Outcome::DoneBefore => {}
-                Outcome::Refused | Outcome::Failed => failed += 1,
+            failed += usize::from(!row.outcome.is_good());
+            if let (Some(id), Some(thing_name)) = (&row.certificate_id, &row.thing_name)
+                && row.outcome != Outcome::DoneBefore
+            {
+                journal.record(id, thing_name)?;
             }
             done(&row);
         }
@@ -234,15 +235,14 @@ impl Registrar {
 
     async fn one(&self, candidate: Candidate) -> Row {
         if let Err(error) = self.thing_name(&candidate.certificate) {
-            return row(candidate, String::new(), Outcome::Refused, error.to_string());
+            return row(candidate, Outcome::Refused, Err(error.to_string()));
         }
         if let Err(error) = self.admit(&candidate.certificate).await {
-            return row(candidate, String::new(), Outcome::Failed, with_causes(&error));
+            return row(candidate, Outcome::Failed, Err(with_causes(&error)));
         }
-        match ended(self.workflow.register_certificate(&candidate.certificate.facts().fingerprint).await) {
-            (outcome, Ok(thing_name)) => row(candidate, thing_name, outcome, String::new()),
-            (outcome, Err(reason)) => row(candidate, String::new(), outcome, reason),
-        }
+        let id = &candidate.certificate.facts().certificate_id;
+        let (outcome, thing_name) = ended(self.workflow.register_certificate(id).await);
+        row(candidate, outcome, thing_name)
     }
 
     /// Puts the certificate into the account, not yet usable. One that is there already is no failure.
@@ -275,9 +275,10 @@ fn with_causes(error: &AccountError) -> String {
     }
 }
 
-fn row(candidate: Candidate, thing_name: String, outcome: Outcome, reason: String) -> Row {
-    let certificate_id = candidate.certificate.facts().fingerprint.clone();
-    Row { source: candidate.source, certificate_id, thing_name, outcome, reason }
+fn row(candidate: Candidate, outcome: Outcome, thing_name: Result<String, String>) -> Row {
+    let certificate_id = Some(candidate.certificate.facts().certificate_id.clone());
+    let error = thing_name.as_ref().err().cloned();
+    Row { source: candidate.source, certificate_id, thing_name: thing_name.ok(), outcome, error }
 }
 
 /// What the journal is kept for: account, Region and everything that decides what a registration does.

@@ -123,8 +123,12 @@ pub enum Job {
 /// The result for one event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The certificate; where the event names none, where the event is from.
-    pub certificate_id: String,
+    /// The certificate, if the event names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_id: Option<String>,
+    /// File and number, or id of the message, of an event that names no certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Its thing, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thing_name: Option<String>,
@@ -132,13 +136,17 @@ pub struct Row {
     pub outcome: Outcome,
     /// What went wrong, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub error: Option<String>,
 }
 
 impl Row {
-    fn bad(certificate_id: &str, outcome: Outcome, reason: impl ToString) -> Self {
-        let reason = Some(reason.to_string());
-        Self { certificate_id: certificate_id.to_owned(), thing_name: None, outcome, reason }
+    fn bad(certificate_id: &str, outcome: Outcome, error: impl ToString) -> Self {
+        Self { error: Some(error.to_string()), ..Self::good(certificate_id, outcome, None) }
+    }
+
+    /// The certificate, or where the event is from that names none.
+    pub fn name(&self) -> &str {
+        self.certificate_id.as_ref().or(self.source.as_ref()).map_or("", String::as_str)
     }
 
     fn is_good(&self) -> bool {
@@ -146,7 +154,8 @@ impl Row {
     }
 
     fn good(certificate_id: &str, outcome: Outcome, thing_name: Option<String>) -> Self {
-        Self { certificate_id: certificate_id.to_owned(), thing_name, outcome, reason: None }
+        let certificate_id = Some(certificate_id.to_owned());
+        Self { certificate_id, source: None, thing_name, outcome, error: None }
     }
 }
 
@@ -203,21 +212,26 @@ impl Ready {
 /// # Errors
 /// What concerns all jobs: credentials, permissions, the way to AWS.
 pub async fn look(account: &Account, scope: &Scope, job: &Job) -> Result<Result<Ready, Row>, AccountError> {
-    let refused =
-        |source: &str, reason: &dyn ToString| Ok(Err(Row::bad(source, Outcome::Refused, reason.to_string())));
-    let (source, payload) = match job {
-        Job::Recorded { source, event } => (source, event.clone()),
+    let refused = |id: &str, error: &str| Ok(Err(Row::bad(id, Outcome::Refused, error)));
+    let payload = match job {
+        Job::Recorded { event, .. } => event.clone(),
         Job::Certificate(id) => match certificates::describe(account, id).await? {
-            None => return refused(id, &"there is no such certificate in this account"),
+            None => return refused(id, "there is no such certificate in this account"),
             Some(found) => match found.ca_certificate_id.filter(|ca| !ca.is_empty()) {
-                None => return refused(id, &"no CA of this account signed it, so AWS sends no event"),
-                Some(ca) => (id, event(id, &ca, &scope.account, OffsetDateTime::now_utc())),
+                None => return refused(id, "no CA of this account signed it, so AWS sends no event"),
+                Some(ca) => event(id, &ca, &scope.account, OffsetDateTime::now_utc()),
             },
         },
     };
     match Event::from_value(&payload) {
         Ok(event) => Ok(Ok(Ready { event, payload })),
-        Err(error) => refused(source, &error),
+        Err(error) => Ok(Err(match job {
+            Job::Certificate(id) => Row::bad(id, Outcome::Refused, error),
+            Job::Recorded { source, .. } => {
+                let source = Some(source.clone());
+                Row { certificate_id: None, source, ..Row::bad("", Outcome::Refused, error) }
+            }
+        })),
     }
 }
 
@@ -361,7 +375,7 @@ mod tests {
         assert_eq!(row, Row::good(ID, Outcome::Registered, Some("t".into())));
         let refused =
             json!({"outcome": "refused", "reason": "certificate_status", "message": "it is REVOKED"});
-        assert_eq!(decision(ID, &refused).unwrap().reason.as_deref(), Some("it is REVOKED"));
+        assert_eq!(decision(ID, &refused).unwrap().error.as_deref(), Some("it is REVOKED"));
         assert_eq!(decision(ID, &json!({"batchItemFailures": []})), None);
         assert_eq!(decision(ID, &Value::Null), None);
     }

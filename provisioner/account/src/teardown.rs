@@ -57,6 +57,7 @@ pub struct Keep {
 #[derive(Clone, Debug, Serialize)]
 pub struct Item {
     /// What it is.
+    #[serde(rename = "resource")]
     pub kind: Resource,
     /// Its name or id.
     pub name: String,
@@ -93,7 +94,7 @@ enum What {
 
 /// How removing an entry ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
+#[serde(rename_all = "snake_case", tag = "outcome", content = "error")]
 pub enum Outcome {
     /// It is gone.
     Removed,

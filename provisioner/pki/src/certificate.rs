@@ -47,8 +47,7 @@ pub struct Facts {
     /// SHA-1 of the public key bits, lower-case hex, computed; absent where the key is not P-256.
     pub subject_key_identifier: Option<String>,
     /// SHA-256 of the DER certificate, lower-case hex: its fingerprint, and its id in AWS IoT.
-    #[serde(rename = "certificate_id")]
-    pub fingerprint: String,
+    pub certificate_id: String,
 }
 
 /// Why bytes are not a certificate.
@@ -72,7 +71,7 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(Malformed::Der);
         }
-        let fingerprint = hex::encode(digest::digest(&digest::SHA256, der));
+        let certificate_id = hex::encode(digest::digest(&digest::SHA256, der));
         let facts = Facts {
             subject: parsed.subject().to_string(),
             organisation: parsed
@@ -86,7 +85,7 @@ impl Certificate {
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
             subject_key_identifier: point(&parsed).map(|p| hex::encode(subject_key_identifier(&p))),
-            fingerprint,
+            certificate_id,
         };
         Ok(Self { der: der.to_owned(), facts })
     }
@@ -241,7 +240,7 @@ impl fmt::Display for Certificate {
         writeln!(f, "  serial       {}", facts.serial_number)?;
         writeln!(f, "  valid        {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after))?;
         writeln!(f, "  key id       {}", facts.subject_key_identifier.as_deref().unwrap_or("(not P-256)"))?;
-        write!(f, "  fingerprint  {}", facts.fingerprint)
+        write!(f, "  fingerprint  {}", facts.certificate_id)
     }
 }
 

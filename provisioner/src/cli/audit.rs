@@ -95,9 +95,9 @@ struct Held<'a> {
 }
 
 fn row(entry: &Entry) -> String {
-    let Entry { number, when, key_id, purpose, document, .. } = entry;
+    let Entry { number, when, authority_key_identifier, purpose, document, .. } = entry;
     let when = rfc3339(when.replace_nanosecond(0).unwrap_or(*when));
-    let key = key_id.get(..8).unwrap_or(key_id);
+    let key = authority_key_identifier.get(..8).unwrap_or(authority_key_identifier);
     let detail = match document {
         Document::Certificate { serial_number, .. } => format!(", {serial_number}"),
         Document::RevocationList { revoked_certificates, .. } => format!(", {revoked_certificates} revoked"),

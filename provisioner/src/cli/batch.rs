@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::task;
 
 use super::context::joined;
@@ -19,7 +19,7 @@ use super::{Context, Output};
 use crate::cli::Error;
 use crate::work::fleet::{self, Fleet};
 use crate::work::label::{self, Labels};
-use crate::work::provision::{self, Outcome, Preview, Report};
+use crate::work::provision::{self, Outcome, Preview};
 use crate::work::station::{Patience, Settings, Station};
 use display::Display;
 use failures::{Failures, Trouble};
@@ -122,32 +122,6 @@ impl StationOptions {
     }
 }
 
-/// A board that is done, as programs read it.
-#[derive(Serialize)]
-pub(super) struct Done<'a> {
-    action: &'static str,
-    #[serde(flatten)]
-    report: &'a Report,
-    /// Why it has no label.
-    #[serde(rename = "label_error", skip_serializing_if = "Option::is_none", serialize_with = "as_cause")]
-    label: Option<&'a label::Error>,
-    done: bool,
-}
-
-impl<'a> Done<'a> {
-    pub(super) fn new(report: &'a Report, label: Option<&'a label::Error>) -> Self {
-        Self { action: action(report.outcome), report, label, done: true }
-    }
-}
-
-/// What is done about a board that ends so.
-fn action(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Provisioned => "provision",
-        Outcome::Unchanged => "leave",
-    }
-}
-
 /// The line of a plan for one board.
 pub(super) fn line(board: &Preview) -> Line {
     let Preview { outcome, port, thing_name, certificate_id, endpoint, folder, .. } = board;
@@ -165,7 +139,7 @@ pub(super) fn line(board: &Preview) -> Line {
          files        {}",
         folder.display()
     );
-    Line::new(action(*outcome), text, board)
+    Line::new(outcome.action(), text, board)
 }
 
 /// The line for a board that cannot be looked at before its firmware is there.
@@ -194,10 +168,6 @@ struct Refused<'a> {
     board: Named<'a>,
     #[serde(flatten)]
     trouble: Trouble,
-}
-
-fn as_cause<S: Serializer>(error: &Option<&label::Error>, serializer: S) -> Result<S::Ok, S::Error> {
-    error.map(cause).serialize(serializer)
 }
 
 /// An error about a label with its cause.

@@ -130,12 +130,12 @@ impl Plan for creation::Plan {
         for name in &created.set_aside {
             context.note(format_args!("kept the old file as {name}"));
         }
-        let home = context.home.root().display().to_string();
+        let folder = context.home.root().display().to_string();
         let (action, text) = match created.made.as_slice() {
-            [] => ("leave", format!("unchanged: the certificate authority in {home} is valid")),
-            made => ("create", format!("made {} in {home}", made.join(", "))),
+            [] => ("leave", format!("unchanged: the certificate authority in {folder} is valid")),
+            made => ("create", format!("made {} in {folder}", made.join(", "))),
         };
-        plan::tell(context, action, text, &Done { home, created });
+        plan::tell(context, action, text, &Done { folder, created });
         Ok(())
     }
 }
@@ -148,7 +148,7 @@ struct Named<'a> {
 
 #[derive(Serialize)]
 struct Done {
-    home: String,
+    folder: String,
     #[serde(flatten)]
     created: creation::Created,
 }

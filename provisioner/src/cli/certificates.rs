@@ -33,14 +33,16 @@ pub struct Arguments {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let mut sources = Sources::of(&context.home)?;
     let signer = match &arguments.signer {
-        Some(name) => Some(authorities::find(sources.authorities.clone(), name)?.key_id().to_owned()),
+        Some(name) => {
+            Some(authorities::find(sources.authorities.clone(), name)?.subject_key_identifier().to_owned())
+        }
         None => None,
     };
     if !arguments.offline {
         sources.account = Some(in_account(context, &sources.authorities).await?);
     }
     for authority in &sources.authorities {
-        sources.revocations.extend(Records::of(&context.home, authority.key_id()).read()?);
+        sources.revocations.extend(Records::of(&context.home, authority.subject_key_identifier()).read()?);
     }
     let wanted = |device: &Device| {
         let has = |wanted: &Option<String>, found: &Option<String>| {
@@ -51,7 +53,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         let begins = arguments.thing.as_ref().is_none_or(|begin| {
             device.thing_name.as_ref().is_some_and(|thing| thing.starts_with(&begin.to_lowercase()))
         });
-        has(&signer, &device.signer)
+        has(&signer, &device.authority_key_identifier)
             && has(&arguments.status, &device.status)
             && begins
             && (!arguments.differences || !device.differences.is_empty())
@@ -76,7 +78,7 @@ async fn in_account(context: &Context, authorities: &[Authority]) -> Result<InAc
     }
     for authority in authorities {
         for listed in certificates::of_ca(&account, authority.certificate_id()).await? {
-            found.signers.insert(listed.certificate_id, authority.key_id().to_owned());
+            found.signers.insert(listed.certificate_id, authority.subject_key_identifier().to_owned());
         }
     }
     Ok(found)
@@ -89,15 +91,15 @@ fn row(device: &Device) -> String {
     let ledger = device
         .ledger
         .as_ref()
-        .map_or("-".to_owned(), |entry| format!("{} {}", entry.when.date(), entry.result.word()));
+        .map_or("-".to_owned(), |entry| format!("{} {}", entry.when.date(), entry.outcome.word()));
     let differences: Vec<_> = device.differences.iter().map(|found| Difference::text(*found)).collect();
     let line = format!(
         "{:<40}  {:.12}  {:<18}  {:<8}  {:<10}  {ledger:<22}  {}",
         device.thing_name.as_deref().unwrap_or("-"),
         device.certificate_id,
         device.status.as_deref().unwrap_or("-"),
-        short(&device.signer, 8),
-        short(&device.expires, 10),
+        short(&device.authority_key_identifier, 8),
+        short(&device.not_after, 10),
         differences.join("; ")
     );
     line.trim_end().to_owned()

@@ -165,19 +165,19 @@ fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
             (Some(error), Resource::SignerCa) => Some(next_step(error)),
             _ => finding.remedy.as_ref().map(remedy),
         };
-        let Finding { link, name, verdict, found, repairable, .. } = finding;
+        let Finding { link: resource, name, verdict, found: details, repairable, .. } = finding;
         let (repairable, last) = (*repairable, index == last);
-        context.show(&Branch { link, name, verdict, found, help, repairable, last });
+        context.show(&Branch { resource, name, verdict, details, help, repairable, last });
     }
 }
 
 /// One line of the tree for people; an object for programs.
 #[derive(Serialize)]
 struct Branch<'a> {
-    link: &'a Resource,
+    resource: &'a Resource,
     name: &'a str,
     verdict: &'a Verdict,
-    found: &'a [String],
+    details: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<Cow<'static, str>>,
     repairable: bool,
@@ -191,7 +191,7 @@ const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 impl fmt::Display for Branch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { link, name, verdict, found, help, repairable, last } = self;
+        let Self { resource, name, verdict, details, help, repairable, last } = self;
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
@@ -199,9 +199,9 @@ impl fmt::Display for Branch<'_> {
             Verdict::Unknown => (WRONG, "?"),
         };
         let branch = if *last { "└" } else { "├" };
-        write!(f, "{branch}─ {style}{sign}{style:#} {link:<13} {name}")?;
-        if !found.is_empty() {
-            write!(f, ": {}", found.join("; "))?;
+        write!(f, "{branch}─ {style}{sign}{style:#} {resource:<13} {name}")?;
+        if !details.is_empty() {
+            write!(f, ": {}", details.join("; "))?;
         }
         match (verdict, help, repairable) {
             (Verdict::Right, ..) => Ok(()),

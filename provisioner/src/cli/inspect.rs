@@ -54,19 +54,19 @@ impl fmt::Display for Shown {
         };
         writeln!(f, "stored name     {}{agrees}", or_none(&board.stored_thing_name))?;
         writeln!(f, "endpoint        {}", or_none(&board.stored_endpoint))?;
-        match &board.factory.trouble {
-            Some(trouble) => writeln!(f, "factory         {trouble}")?,
+        match &board.factory.error {
+            Some(error) => writeln!(f, "factory         {error}")?,
             None => writeln!(f, "factory         2 certificates, rebuilt from the secure element")?,
         }
-        for certificate in board.factory.device.iter().chain(&board.factory.signer) {
+        for certificate in board.factory.device_certificate.iter().chain(&board.factory.signer_certificate) {
             writeln!(f, "{certificate}")?;
         }
-        match &store.trouble {
-            Some(trouble) => write!(f, "certificates    {trouble}")?,
+        match &store.error {
+            Some(error) => write!(f, "certificates    {error}")?,
             None => write!(f, "certificates    {}", counted(store.files.len(), "file"))?,
         }
         for file in &store.files {
-            write!(f, "\n{} ({})", file.name, counted(file.size, "byte"))?;
+            write!(f, "\n{} ({})", file.name, counted(file.bytes, "byte"))?;
             if let Some(certificate) = &file.certificate {
                 write!(f, "\n{certificate}")?;
             }

@@ -143,8 +143,8 @@ struct Checked {
 
 fn row(entry: &Entry) -> String {
     let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
-    let (kit, element) = (or_dash(&entry.kit_serial), or_dash(&entry.secure_element_serial));
-    let (outcome, seconds, thing) = (entry.result.word(), entry.seconds, or_dash(&entry.thing_name));
+    let (kit, element) = (or_dash(&entry.usb_serial), or_dash(&entry.secure_element_serial));
+    let (outcome, seconds, thing) = (entry.outcome.word(), entry.seconds, or_dash(&entry.thing_name));
     let (date, (hour, minute, second)) = (entry.when.date(), entry.when.time().as_hms());
     let error = entry.error.as_ref().map(|error| format!("\n    {error}")).unwrap_or_default();
     format!(

@@ -157,18 +157,18 @@ struct Register {
 #[derive(Serialize)]
 struct Planned<'a> {
     source: &'a str,
-    certificate_id: &'a str,
+    certificate_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thing_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 impl Planned<'_> {
     fn line(&self) -> Line {
-        let Self { source, thing_name, reason, .. } = self;
-        match (reason, thing_name) {
-            (Some(reason), _) => Line::new("refuse", format_args!("would refuse   {source}: {reason}"), self),
+        let Self { source, thing_name, error, .. } = self;
+        match (error, thing_name) {
+            (Some(error), _) => Line::new("refuse", format_args!("would refuse   {source}: {error}"), self),
             (None, thing) => {
                 let text = format!("would register {source} as {}", thing.unwrap_or_default());
                 Line::new("register", text, self)
@@ -208,23 +208,24 @@ impl Plan for Register {
         let progress = context.progress("looking at the certificates");
         for (count, Candidate { source, certificate }) in self.candidates.iter().enumerate() {
             progress.step(format!("looking at the certificates: {count} of {}", self.candidates.len()));
-            let certificate_id = certificate.facts().fingerprint.as_str();
-            if let Some(thing_name) = before.get(certificate_id) {
-                let (thing_name, reason) = (Some(thing_name.as_str()), None);
-                let about = Planned { source, certificate_id, thing_name, reason };
+            let id = certificate.facts().certificate_id.as_str();
+            let certificate_id = Some(id);
+            if let Some(thing_name) = before.get(id) {
+                let thing_name = Some(thing_name.as_str());
+                let about = Planned { source, certificate_id, thing_name, error: None };
                 lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
                 continue;
             }
             let obstacle = self.registrar.obstacle(certificate).await?;
             self.refused += usize::from(obstacle.is_some());
             let name = self.registrar.thing_name(certificate).ok().filter(|_| obstacle.is_none());
-            let (thing_name, reason) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
-            lines.push(Planned { source, certificate_id, thing_name, reason }.line());
+            let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
+            lines.push(Planned { source, certificate_id, thing_name, error }.line());
         }
-        for Row { source, certificate_id, reason, .. } in &self.unusable {
+        for Row { source, error, .. } in &self.unusable {
             self.refused += 1;
-            let reason = Some(reason.as_str());
-            lines.push(Planned { source, certificate_id, thing_name: None, reason }.line());
+            let error = error.as_deref();
+            lines.push(Planned { source, certificate_id: None, thing_name: None, error }.line());
         }
         Ok(lines)
     }
@@ -301,7 +302,7 @@ fn tell(context: &Context, row: &Row) {
 }
 
 fn line(row: &Row) -> String {
-    let Row { source, thing_name, outcome, reason, .. } = row;
+    let Row { source, thing_name, outcome, error, .. } = row;
     let said = match outcome {
         Outcome::Registered => "registered",
         Outcome::Repaired => "was registered, repaired",
@@ -309,9 +310,9 @@ fn line(row: &Row) -> String {
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
     };
-    match reason.as_str() {
-        "" => format!("{said:<12} {source}: thing {thing_name}"),
-        reason => format!("{said:<12} {source}: {reason}"),
+    match error {
+        None => format!("{said:<12} {source}: thing {}", thing_name.as_deref().unwrap_or_default()),
+        Some(error) => format!("{said:<12} {source}: {error}"),
     }
 }
 

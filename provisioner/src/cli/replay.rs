@@ -130,8 +130,8 @@ impl Plan for Replay {
         let lines = self.planned.iter().map(|planned| {
             let (certificate_id, since) = match planned {
                 Planned::Looked(Err(row)) => {
-                    let reason = row.reason.as_deref().unwrap_or_default();
-                    let text = format!("would refuse {}: {reason}", row.certificate_id);
+                    let error = row.error.as_deref().unwrap_or_default();
+                    let text = format!("would refuse {}: {error}", row.name());
                     return Line::new("refuse", text, row);
                 }
                 Planned::Looked(Ok(ready)) => (ready.certificate_id(), None),
@@ -236,7 +236,7 @@ fn read(path: &Path) -> Result<Vec<Job>, Error> {
 }
 
 fn line(row: &Row) -> String {
-    let Row { certificate_id, thing_name, outcome, reason } = row;
+    let Row { thing_name, outcome, error, .. } = row;
     let said = match outcome {
         Outcome::Registered | Outcome::DoneBefore => "registered",
         Outcome::Repaired => "repaired",
@@ -244,8 +244,8 @@ fn line(row: &Row) -> String {
         Outcome::Failed => "failed",
     };
     let thing = thing_name.as_ref().map(|thing| format!("thing {thing}"));
-    let rest = reason.clone().or(thing).map_or_else(String::new, |rest| format!(": {rest}"));
-    format!("{said:<10} {certificate_id}{rest}")
+    let rest = error.clone().or(thing).map_or_else(String::new, |rest| format!(": {rest}"));
+    format!("{said:<10} {}{rest}", row.name())
 }
 
 fn certificate_id(text: &str) -> Result<String, &'static str> {

@@ -121,11 +121,11 @@ struct Row<'a> {
     certificate_id: &'a str,
     /// What the account has.
     status: Option<&'a str>,
-    account: InAccount,
+    account_action: InAccount,
     /// Things that it is detached from.
     detached: &'a [String],
-    list: OnList,
-    signer: Option<&'a str>,
+    list_action: OnList,
+    authority_key_identifier: Option<&'a str>,
     reason: Reason,
 }
 
@@ -155,10 +155,13 @@ impl Target {
         Row {
             certificate_id: &self.device.certificate_id,
             status: self.device.status.as_deref(),
-            account: self.in_account(),
+            account_action: self.in_account(),
             detached: self.detached(),
-            list: self.on_list(),
-            signer: self.signer.as_ref().map(|(authority, _)| authority.key_id()),
+            list_action: self.on_list(),
+            authority_key_identifier: self
+                .signer
+                .as_ref()
+                .map(|(authority, _)| authority.subject_key_identifier()),
             reason,
         }
     }
@@ -179,7 +182,7 @@ impl Row<'_> {
     fn text(&self, done: bool) -> String {
         let would = if done { "" } else { "would be " };
         let status = self.status.unwrap_or("not in the account");
-        let account = match self.account {
+        let account = match self.account_action {
             InAccount::Revoke => format!("{status}, {would}REVOKED"),
             InAccount::RegisterAsRevoked => format!("{status}, {would}registered as REVOKED"),
             InAccount::Leave => "REVOKED already".to_owned(),
@@ -187,8 +190,8 @@ impl Row<'_> {
         };
         let things: String =
             self.detached.iter().map(|thing| format!("\n  thing    {would}detached from {thing}")).collect();
-        let signer = self.signer.and_then(|signer| signer.get(..8)).unwrap_or_default();
-        let list = match self.list {
+        let signer = self.authority_key_identifier.and_then(|signer| signer.get(..8)).unwrap_or_default();
+        let list = match self.list_action {
             OnList::Add => format!("{would}put on the list of the signer {signer}"),
             OnList::Leave => format!("on the list of the signer {signer} already"),
             OnList::None => "none: its signer, or the signer's key, is not in this home folder".to_owned(),
@@ -263,7 +266,7 @@ fn enter(reason: Reason, context: &Context, target: &Target) -> Result<(), Error
     };
     let now = OffsetDateTime::now_utc();
     let _lock = crl::lock(&context.home)?;
-    let records = Records::of(&context.home, authority.key_id());
+    let records = Records::of(&context.home, authority.subject_key_identifier());
     if !records.read()?.iter().any(|revocation| revocation.serial_number == *serial_number) {
         records.add(&Revocation {
             when: state::now(),
@@ -303,8 +306,11 @@ async fn targets(
         }
         let authority = match &device.certificate {
             Some(certificate) => authorities::issuer(&authorities, certificate),
-            None => noted
-                .and_then(|entry| authorities.iter().find(|authority| authority.key_id() == entry.key_id)),
+            None => noted.and_then(|entry| {
+                authorities
+                    .iter()
+                    .find(|authority| authority.subject_key_identifier() == entry.authority_key_identifier)
+            }),
         };
         // A certificate of our own signers always has one that can be put on a list.
         let serial_number = match (&device.certificate, noted.map(|entry| &entry.document)) {
@@ -325,10 +331,10 @@ async fn targets(
         };
         let listed = match (&signer, &serial_number) {
             (Some((authority, _)), Some(serial)) => {
-                let records = Records::of(&context.home, authority.key_id()).read()?;
+                let records = Records::of(&context.home, authority.subject_key_identifier()).read()?;
                 records.iter().any(|revocation| revocation.serial_number == *serial)
-                    && crl::List::read(&crl::folder(&context.home), authority.key_id())?
-                        .is_some_and(|list| list.revoked >= records.len())
+                    && crl::List::read(&crl::folder(&context.home), authority.subject_key_identifier())?
+                        .is_some_and(|list| list.revoked_certificates >= records.len())
             }
             _ => false,
         };
@@ -362,7 +368,7 @@ async fn candidates(
 ) -> Result<Vec<(String, Option<Certificate>)>, Error> {
     let of_id = |id: &str| {
         let certificate = disk.iter().map(|found| &found.certificate);
-        (id.to_owned(), certificate.clone().find(|found| found.facts().fingerprint == id).cloned())
+        (id.to_owned(), certificate.clone().find(|found| found.facts().certificate_id == id).cloned())
     };
     if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(vec![of_id(&name.to_ascii_lowercase())]);
@@ -373,13 +379,13 @@ async fn candidates(
         let certificate = Certificate::from_pem(&pem).or_else(|_| Certificate::from_der(&pem));
         let certificate =
             certificate.map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
-        let certificate_id = certificate.facts().fingerprint.clone();
+        let certificate_id = certificate.facts().certificate_id.clone();
         return Ok(vec![(certificate_id, Some(certificate))]);
     }
     let mut ids: BTreeSet<String> = disk
         .iter()
         .filter(|found| found.thing_name.as_deref() == Some(name))
-        .map(|found| found.certificate.facts().fingerprint.clone())
+        .map(|found| found.certificate.facts().certificate_id.clone())
         .collect();
     if let Some(account) = account {
         ids.extend(certificates_of(account, name).await?);

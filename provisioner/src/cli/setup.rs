@@ -117,21 +117,21 @@ impl Options {
 /// The account that is being set up.
 #[derive(Serialize)]
 struct Place<'a> {
-    account: &'a str,
+    account_id: &'a str,
     region: &'a str,
     endpoint: &'a str,
 }
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { account, region, endpoint } = self;
-        write!(f, "account {account} in {region}: boards connect to {endpoint}")
+        let Self { account_id, region, endpoint } = self;
+        write!(f, "account {account_id} in {region}: boards connect to {endpoint}")
     }
 }
 
 impl<'a> Place<'a> {
     fn of(Scope { account, region, .. }: &'a Scope, endpoint: &'a str) -> Self {
-        Self { account, region, endpoint }
+        Self { account_id: account, region, endpoint }
     }
 }
 
@@ -266,7 +266,7 @@ impl Plan for SetUp<'_> {
 }
 
 fn signer_ca(chain: &Chain) -> SignerCa<'_> {
-    SignerCa { id: &chain.signer().facts().fingerprint, pem: chain.signer().to_pem() }
+    SignerCa { id: &chain.signer().facts().certificate_id, pem: chain.signer().to_pem() }
 }
 
 /// The certificate that proves to AWS that the signer's key is here, PEM; kept in the folder `home`, too.

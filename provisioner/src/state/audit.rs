@@ -46,8 +46,8 @@ pub struct Entry {
     /// Name of the computer.
     pub station: String,
     /// Key identifier of the key that signed: SHA-1 of the public key bits, 40 lower-case hex digits.
-    #[serde(rename = "authority_key_identifier", alias = "key_id")]
-    pub key_id: String,
+    #[serde(alias = "key_id")]
+    pub authority_key_identifier: String,
     /// What the signature is for.
     pub purpose: Purpose,
     /// What the document says.
@@ -102,7 +102,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Error`]: the log is as it was before, and the document must not be released.
-    pub fn record(&self, key_id: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
+    pub fn record(&self, authority_key_identifier: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
         let make = |last: Option<&[u8]>| {
             // A log whose end was removed continues with the number that it should have: the gap stays visible.
             let last = last.map(end_at).into_iter().chain(self.read_head()?).max_by_key(|head| head.number);
@@ -111,7 +111,7 @@ impl Log {
                 number: last.number + 1,
                 when: super::now(),
                 station: gethostname::gethostname().to_string_lossy().into_owned(),
-                key_id: key_id.to_owned(),
+                authority_key_identifier: authority_key_identifier.to_owned(),
                 purpose,
                 document: Document::read(der),
                 sha256: sha256(der),
@@ -154,8 +154,8 @@ impl Log {
 
 impl Observer for Log {
     fn on_signature(&self, signed: &Signed<'_>) -> Result<(), Cause> {
-        let key_id = hex::encode(subject_key_identifier(&signed.public.0));
-        Ok(self.record(&key_id, signed.purpose, signed.der)?)
+        let identifier = hex::encode(subject_key_identifier(&signed.public.0));
+        Ok(self.record(&identifier, signed.purpose, signed.der)?)
     }
 }
 

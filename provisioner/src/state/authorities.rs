@@ -25,7 +25,7 @@ pub struct Authority {
     pub folder: Home,
     /// Whether it signs new boards' certificates.
     pub current: bool,
-    key_id: String,
+    subject_key_identifier: String,
 }
 
 impl Authority {
@@ -33,18 +33,19 @@ impl Authority {
         let Some(certificate) = store::certificate(&folder, store::SIGNER_CERTIFICATE)? else {
             return Ok(None);
         };
-        let key_id = certificate.facts().subject_key_identifier.clone().ok_or(device_pki::Error::NotP256)?;
-        Ok(Some(Self { certificate, folder, current, key_id }))
+        let subject_key_identifier =
+            certificate.facts().subject_key_identifier.clone().ok_or(device_pki::Error::NotP256)?;
+        Ok(Some(Self { certificate, folder, current, subject_key_identifier }))
     }
 
     /// Its key identifier: SHA-1 of the public key bits, 40 lower-case hex digits.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
+    pub fn subject_key_identifier(&self) -> &str {
+        &self.subject_key_identifier
     }
 
     /// Its id in AWS IoT: SHA-256 of the DER certificate, 64 lower-case hex digits.
     pub fn certificate_id(&self) -> &str {
-        &self.certificate.facts().fingerprint
+        &self.certificate.facts().certificate_id
     }
 
     /// The signer with its key, revoked or not: to sign revocation lists.
@@ -96,7 +97,9 @@ pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
         retired.extend(Authority::read(folder, false)?);
     }
     // An interrupted rotation has the old signer in both places.
-    retired.retain(|old| current.as_ref().is_none_or(|current| current.key_id != old.key_id));
+    retired.retain(|old| {
+        current.as_ref().is_none_or(|current| current.subject_key_identifier != old.subject_key_identifier)
+    });
     retired.sort_by_key(|old| std::cmp::Reverse(old.certificate.facts().not_before));
     Ok(current.into_iter().chain(retired).collect())
 }
@@ -120,13 +123,15 @@ fn folders(home: &Home) -> Result<Vec<Home>, durable_files::Error> {
 /// # Errors
 /// [`Error::NoAuthority`].
 pub fn find(authorities: Vec<Authority>, name: &str) -> Result<Authority, Error> {
-    let known: Vec<String> = authorities.iter().map(|authority| authority.key_id.clone()).collect();
+    let known: Vec<String> =
+        authorities.iter().map(|authority| authority.subject_key_identifier.clone()).collect();
     let wanted = name.to_ascii_lowercase();
     let means = |authority: &Authority| match wanted.as_str() {
         "current" => authority.current,
         wanted => {
             wanted.len() >= SHORTEST_PREFIX
-                && (authority.key_id.starts_with(wanted) || authority.certificate_id().starts_with(wanted))
+                && (authority.subject_key_identifier.starts_with(wanted)
+                    || authority.certificate_id().starts_with(wanted))
         }
     };
     let mut meant: Vec<_> = authorities.into_iter().filter(means).collect();

@@ -34,8 +34,8 @@ pub struct Entry {
     /// The serial port.
     pub port: String,
     /// The kit's USB serial number, where it is known.
-    #[serde(rename = "usb_serial", alias = "kit_serial")]
-    pub kit_serial: Option<String>,
+    #[serde(alias = "kit_serial")]
+    pub usb_serial: Option<String>,
     /// Serial number of the secure element, 18 upper-case hex digits, if the board has reported it.
     pub secure_element_serial: Option<String>,
     /// Thing name; follows from the device's key.
@@ -45,8 +45,8 @@ pub struct Entry {
     /// How the board is registered: `jitr`, …
     pub method: String,
     /// How it ended.
-    #[serde(rename = "outcome", alias = "result")]
-    pub result: Ending,
+    #[serde(alias = "result")]
+    pub outcome: Ending,
     /// What went wrong, and why, if it failed.
     pub error: Option<String>,
     /// How long it took, in seconds.

@@ -82,17 +82,14 @@ impl Records {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct List {
     /// Key identifier of the CA that signed it.
-    #[serde(rename = "authority_key_identifier")]
-    pub key_id: String,
+    pub authority_key_identifier: String,
     /// CRL number (RFC 5280, section 5.2.3).
-    #[serde(rename = "crl_number")]
-    pub number: u64,
+    pub crl_number: u64,
     /// When the next one is due, RFC 3339.
     #[serde(serialize_with = "as_rfc3339")]
     pub next_update: OffsetDateTime,
     /// Certificates on it.
-    #[serde(rename = "revoked_certificates")]
-    pub revoked: usize,
+    pub revoked_certificates: usize,
     /// How much of what the function takes it has, in per cent.
     #[serde(skip)]
     pub fill: usize,
@@ -114,10 +111,10 @@ impl List {
     pub fn of(bytes: &[u8], key_id: &str, file: PathBuf) -> Option<Self> {
         let list = RevocationList::unverified(bytes, key_id).ok()?;
         Some(Self {
-            key_id: key_id.to_owned(),
-            number: list.number()?,
+            authority_key_identifier: key_id.to_owned(),
+            crl_number: list.number()?,
             next_update: OffsetDateTime::from_unix_timestamp(list.next_update()?).ok()?,
-            revoked: list.revoked(),
+            revoked_certificates: list.revoked(),
             fill: list.fill(),
             file,
         })

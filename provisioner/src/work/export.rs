@@ -16,8 +16,10 @@ use crate::state::store::{self, ROOT_CERTIFICATE, ROOT_KEY, Role};
 #[derive(Clone, Debug, Serialize)]
 pub struct Export {
     /// The copy.
+    #[serde(rename = "key_file")]
     pub key: PathBuf,
     /// The root's certificate beside it.
+    #[serde(rename = "certificate_file")]
     pub certificate: PathBuf,
 }
 

@@ -43,18 +43,18 @@ pub struct Inspection {
 #[derive(Clone, Debug, Serialize)]
 pub struct Factory {
     /// Why there are none, if there are none.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
     /// The device's, its signature verified.
-    pub device: Option<Certificate>,
+    pub device_certificate: Option<Certificate>,
     /// The signer's.
-    pub signer: Option<Certificate>,
+    pub signer_certificate: Option<Certificate>,
 }
 
 /// The client certificate store as found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Store {
     /// Why it cannot be read, if it cannot.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
     /// Its files.
     pub files: Vec<StoredFile>,
 }
@@ -65,7 +65,7 @@ pub struct StoredFile {
     /// Name.
     pub name: String,
     /// Size in bytes.
-    pub size: usize,
+    pub bytes: usize,
     /// The certificate in it, if there is one.
     pub certificate: Option<Certificate>,
 }
@@ -128,11 +128,14 @@ fn version(session: &mut Session, component: Component) -> Result<Vec<String>, E
 }
 
 fn read_factory(session: &mut Session, board: &Identity) -> Result<Factory, Error> {
-    let none = |trouble: String| Factory { trouble: Some(trouble), device: None, signer: None };
+    let none =
+        |error: String| Factory { error: Some(error), device_certificate: None, signer_certificate: None };
     match read_slots(session, board) {
-        Ok(Ok(found)) => {
-            Ok(Factory { trouble: None, device: Some(found.device), signer: Some(found.signer) })
-        }
+        Ok(Ok(found)) => Ok(Factory {
+            error: None,
+            device_certificate: Some(found.device),
+            signer_certificate: Some(found.signer),
+        }),
         Ok(Err(error)) => Ok(none(error.to_string())),
         Err(error @ Error::Refused { .. }) => Ok(none(error.to_string())),
         Err(error) => Err(error),
@@ -140,7 +143,7 @@ fn read_factory(session: &mut Session, board: &Identity) -> Result<Factory, Erro
 }
 
 fn read_store(session: &mut Session) -> Result<Store, Error> {
-    let broken = |error: store::Error| Store { trouble: Some(error.to_string()), files: Vec::new() };
+    let broken = |error: store::Error| Store { error: Some(error.to_string()), files: Vec::new() };
     let mut bytes = wifi_module::read(session, flash::CLIENT_STORE, store::HEADER_SIZE)?;
     let size = match store::size(&bytes) {
         Ok(size) => size,
@@ -150,11 +153,11 @@ fn read_store(session: &mut Session) -> Result<Store, Error> {
     bytes.extend(wifi_module::read(session, address, size - store::HEADER_SIZE)?);
     Ok(match store::read(&bytes) {
         Ok(files) => Store {
-            trouble: None,
+            error: None,
             files: files
                 .into_iter()
                 .map(|file| StoredFile {
-                    size: file.content.len(),
+                    bytes: file.content.len(),
                     certificate: Certificate::from_der(&file.content).ok(),
                     name: file.name,
                 })

@@ -141,7 +141,7 @@ pub struct LastEntry {
     /// Where.
     pub station: String,
     /// How.
-    pub result: Ending,
+    pub outcome: Ending,
 }
 
 /// One device certificate.
@@ -154,9 +154,9 @@ pub struct Device {
     /// Its status in the account; `None` where the account does not know it, or was not asked.
     pub status: Option<String>,
     /// End of its validity, RFC 3339, where it is known.
-    pub expires: Option<String>,
+    pub not_after: Option<String>,
     /// Key identifier of the signer, where it is one of this home.
-    pub signer: Option<String>,
+    pub authority_key_identifier: Option<String>,
     /// The board's folder.
     pub folder: Option<String>,
     /// The last attempt in the ledger that ended with it.
@@ -171,10 +171,10 @@ pub struct Device {
 pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
     let Sources { authorities, disk, ledger, audit, revocations, account } = sources;
     let disk: BTreeMap<&str, &OnDisk> =
-        disk.iter().map(|found| (found.certificate.facts().fingerprint.as_str(), found)).collect();
+        disk.iter().map(|found| (found.certificate.facts().certificate_id.as_str(), found)).collect();
     let ended: BTreeMap<&str, &Entry> = ledger
         .iter()
-        .filter(|entry| entry.result != Ending::Failed)
+        .filter(|entry| entry.outcome != Ending::Failed)
         .filter_map(|entry| Some((entry.certificate_id.as_deref()?, entry)))
         .collect();
     let signed: BTreeMap<&str, &audit::Entry> = audit
@@ -195,8 +195,8 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
             let status = account.as_ref().and_then(|account| account.statuses.get(id).cloned());
             let signer = file
                 .and_then(|file| authorities::issuer(authorities, &file.certificate))
-                .map(|authority| authority.key_id().to_owned())
-                .or_else(|| signature.map(|signature| signature.key_id.clone()))
+                .map(|authority| authority.subject_key_identifier().to_owned())
+                .or_else(|| signature.map(|signature| signature.authority_key_identifier.clone()))
                 .or_else(|| account.as_ref()?.signers.get(id).cloned());
             let expires = file.map(|file| file.certificate.facts().not_after);
             let mut device = Device {
@@ -204,17 +204,17 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
                 thing_name: file
                     .and_then(|file| file.thing_name.clone())
                     .or_else(|| entry.and_then(|entry| entry.thing_name.clone())),
-                expires: expires.map(rfc3339),
+                not_after: expires.map(rfc3339),
                 folder: file.map(|file| file.folder.clone()),
                 ledger: entry.map(|entry| LastEntry {
                     when: entry.when,
                     station: entry.station.clone(),
-                    result: entry.result,
+                    outcome: entry.outcome,
                 }),
                 revoked: revoked.contains(id),
                 differences: Vec::new(),
                 status,
-                signer,
+                authority_key_identifier: signer,
             };
             device.differences = differences(&device, account.is_some());
             if expires.is_some_and(|expires| expires < now) {
@@ -234,7 +234,7 @@ fn differences(device: &Device, asked: bool) -> Vec<Difference> {
     let revoked = device.status.as_deref() == Some("REVOKED");
     let found = [
         (device.revoked && in_account && !revoked, Difference::NotRevokedInAccount),
-        (revoked && !device.revoked && device.signer.is_some(), Difference::NotOnList),
+        (revoked && !device.revoked && device.authority_key_identifier.is_some(), Difference::NotOnList),
         (asked && !in_account, Difference::NotInAccount),
         (device.ledger.is_none(), Difference::NotInLedger),
         (device.folder.is_none(), Difference::NotOnDisk),

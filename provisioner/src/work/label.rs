@@ -6,7 +6,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use durable_files::Access;
 
-use super::provision::Report;
+use super::provision::{Done, Report};
+use crate::contract::Line;
 
 mod drawing;
 mod png;
@@ -105,7 +106,8 @@ fn file(folder: &Path, format: Format, board: &Report) -> Result<(), Error> {
 
 fn run(command: &str, board: &Report) -> Result<(), Error> {
     let start = |source| Error::Start { source };
-    let mut json = serde_json::to_vec(board).map_err(|error| start(error.into()))?;
+    let mut json =
+        serde_json::to_vec(&Line::new(Done::new(board, None))).map_err(|error| start(error.into()))?;
     json.push(b'\n');
     // Its standard output must not get into this program's, which others parse.
     let mut child = shell(command)
@@ -204,7 +206,7 @@ mod tests {
         Labels { command, ..Labels::default() }.make(&board()).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!(json["thing_name"], board().thing_name);
-        assert_eq!(json["outcome"], "provisioned");
+        assert_eq!((&json["schema_version"], &json["outcome"]), (&1.into(), &"provisioned".into()));
     }
 
     #[cfg(unix)]

@@ -70,7 +70,7 @@ impl Plan {
             secure_element_serial: self.board.serial.clone(),
             thing_name: self.board.thing_name(),
             certificate_id: match &self.planned {
-                Planned::There(obtained) => Some(obtained.device.facts().fingerprint.clone()),
+                Planned::There(obtained) => Some(obtained.device.facts().certificate_id.clone()),
                 Planned::Requested { .. } => None,
             },
             endpoint: self.endpoint.clone(),
@@ -135,6 +135,35 @@ pub enum Outcome {
     Provisioned,
     /// The board held the right bytes already.
     Unchanged,
+}
+
+impl Outcome {
+    /// What is done about a board that ends so.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Provisioned => "provision",
+            Self::Unchanged => "leave",
+        }
+    }
+}
+
+/// A board that is done, as programs read it.
+#[derive(Debug, Serialize)]
+pub struct Done<'a> {
+    action: &'static str,
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Why it has no label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_error: Option<String>,
+    done: bool,
+}
+
+impl<'a> Done<'a> {
+    /// What is told of a board, and why it has no label, if it should have one.
+    pub fn new(report: &'a Report, label_error: Option<String>) -> Self {
+        Self { action: report.outcome.action(), report, label_error, done: true }
+    }
 }
 
 /// What was done with one board.
@@ -261,7 +290,7 @@ pub fn carry_out(
         usb_serial: job.kit.serial.clone(),
         secure_element_serial: board.serial,
         thing_name,
-        certificate_id: obtained.device.facts().fingerprint.clone(),
+        certificate_id: obtained.device.facts().certificate_id.clone(),
         certificate_reused: obtained.reused,
         endpoint,
         slots_locked: lock_slots,

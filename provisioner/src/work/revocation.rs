@@ -32,7 +32,7 @@ impl Publication<'_> {
     /// # Errors
     /// As [`device_pki::Signer::issue`]; [`Error::File`]. The list that was there before stays then.
     pub fn of_signer(&self, authority: &Authority, chain: &Chain) -> Result<List, Error> {
-        let revocations = Records::of(self.home, authority.key_id()).read()?;
+        let revocations = Records::of(self.home, authority.subject_key_identifier()).read()?;
         let revoked = revocations
             .iter()
             .map(|revocation| Revoked::device(&revocation.serial_number, revocation.when, revocation.reason));
@@ -60,7 +60,7 @@ impl Publication<'_> {
         let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
         let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
         // Grows also where earlier lists are lost.
-        let least = before.map(|list| list.number + 1).max().unwrap_or_default();
+        let least = before.map(|list| list.crl_number + 1).max().unwrap_or_default();
         let number = least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default());
         let der = issuer.sign_list(revoked, number, days, now)?;
         folder::create(folder)?;

@@ -189,7 +189,7 @@ impl Rotation {
     /// # Errors
     /// [`durable_files::Error`]; the next run goes on from there.
     pub fn finish(self, keys: &Keys) -> Result<(), Error> {
-        let retired = authorities::retired(&self.home, self.old.key_id());
+        let retired = authorities::retired(&self.home, self.old.subject_key_identifier());
         retired.create()?;
         for file in [store::ROOT_CERTIFICATE].into_iter().chain(FILES) {
             copy(&self.home, &retired, file)?;

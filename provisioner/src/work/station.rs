@@ -161,12 +161,12 @@ impl Station {
             when: state::now(),
             station: self.name.clone(),
             port: kit.port.clone(),
-            kit_serial: kit.serial.clone(),
+            usb_serial: kit.serial.clone(),
             secure_element_serial: identified.map(str::to_owned),
             thing_name: report.map(|report| report.thing_name.clone()),
             certificate_id: report.map(|report| report.certificate_id.clone()),
             method: self.method.word().to_owned(),
-            result: match report.map(|report| report.outcome) {
+            outcome: match report.map(|report| report.outcome) {
                 Some(Outcome::Provisioned) => Ending::Provisioned,
                 Some(Outcome::Unchanged) => Ending::Unchanged,
                 None => Ending::Failed,

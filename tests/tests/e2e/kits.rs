@@ -49,7 +49,7 @@ fn a_board_for_the_vendors_account_gets_its_factory_certificates_and_nothing_is_
             laptop.run(&["inspect", "--output", "json", "-P", board.path().to_str().unwrap()], &[]);
         let shown: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
         let id = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &factory.device));
-        assert_eq!(shown["factory"]["device"]["certificate_id"], id, "{inspected}");
+        assert_eq!(shown["factory"]["device_certificate"]["certificate_id"], id, "{inspected}");
         assert_eq!(shown["model"], "AVR-IoT WG");
     }
 }

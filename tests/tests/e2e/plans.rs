@@ -207,9 +207,18 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     let old = stage.ends(0, &["ca", "show"]).lines[0]["signer"]["subject_key_identifier"].clone();
     let plan = desk.plan(&["ca", "rotate"]);
     let retired: Vec<&Value> = plan.lines.iter().filter(|line| line["action"] == "retire").collect();
-    assert_eq!(retired.iter().map(|line| &line["name"]).collect::<Vec<_>>(), [&old], "{}", plan.said);
+    assert_eq!(
+        retired.iter().map(|line| &line["subject_key_identifier"]).collect::<Vec<_>>(),
+        [&old],
+        "{}",
+        plan.said
+    );
     let rotated = stage.ends(0, &["ca", "rotate"]);
-    assert!(rotated.lines.iter().any(|line| line["retired"] == old), "{}", rotated.said);
+    assert!(
+        rotated.lines.iter().any(|line| line["action"] == "retire" && line["subject_key_identifier"] == old),
+        "{}",
+        rotated.said
+    );
 
     desk.agrees(0, &["revoke", "--signer", "current"]);
     std::fs::write(file("passphrase"), "correct horse battery\n").unwrap();

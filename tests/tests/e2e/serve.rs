@@ -156,14 +156,19 @@ async fn a_ready_account_lacks_nothing_but_the_signer_ca() {
     stage.ends(0, &["ca", "create"]);
     let plan = stage.ends(0, &["setup", "--method", "jitr", "--function", "JITR"]);
     for line in &plan.lines {
-        let expected = match line["link"].as_str() {
+        let expected = match line["resource"].as_str() {
             None => continue,
             Some("signer_ca") => "create",
             Some(_) => "leave",
         };
         assert_eq!(line["action"], expected, "{line}");
     }
-    assert_eq!(plan.values("link").iter().filter(|link| **link == "signer_ca").count(), 1, "{}", plan.said);
+    assert_eq!(
+        plan.values("resource").iter().filter(|link| **link == "signer_ca").count(),
+        1,
+        "{}",
+        plan.said
+    );
     stage.ends(0, &["doctor"]);
 }
 

@@ -233,10 +233,15 @@ fn boards_of_a_retired_signer_stay_listed_until_they_get_a_certificate_of_the_ne
     boards.iter().for_each(|board| assert_eq!(provision(&laptop, board).code, 0));
     let old = signer(&laptop);
     let rotated = lines(&good(&laptop, &[&ROTATE[..], &["--output", "json"]].concat()));
-    assert_eq!((&rotated[1]["retired"], &rotated[1]["boards"]), (&Value::from(&*old), &Value::from(2)));
+    assert_eq!(
+        (&rotated[1]["subject_key_identifier"], &rotated[1]["boards"]),
+        (&Value::from(&*old), &Value::from(2))
+    );
     assert_eq!(provision(&laptop, &boards[0]).code, 0);
     let rows = lines(&good(&laptop, &["certificates", "--offline", "--output", "json"]));
-    let of = |signer: &str| rows.iter().filter(|row| row["signer"] == *signer).collect::<Vec<_>>();
+    let of = |signer: &str| {
+        rows.iter().filter(|row| row["authority_key_identifier"] == *signer).collect::<Vec<_>>()
+    };
     let (of_new, of_old) = (of(&signer(&laptop)), of(&old));
     assert_eq!((of_new.len(), of_old.len()), (1, 2));
     let superseded: Vec<_> =

@@ -75,7 +75,7 @@ async fn ministack_deploys_both_variants_of_the_template_and_setup_and_doctor_ta
         assert_eq!(gap("ministack", &stack), Vec::<String>::new());
         let setup = user.ends(0, &["setup", "--function", function, "--rule-name", rule]);
         let others =
-            setup.lines.iter().filter(|line| line["link"].is_string() && line["link"] != "signer_ca");
+            setup.lines.iter().filter(|line| line["resource"].is_string() && line["resource"] != "signer_ca");
         let actions: Vec<_> = others.filter_map(|line| line["action"].as_str()).collect();
         assert_eq!(actions, ["leave"; 3], "{}", setup.said);
         user.is_healthy(&["--function", function, "--rule-name", rule]);

@@ -40,7 +40,7 @@ pub(super) async fn the_queue_is_worked_off(stage: &Stage, signer: &str) {
     }
     let found = stage.finding("on_failure");
     assert_eq!(found["verdict"], "notable", "{found}");
-    assert!(found["found"][0].as_str().unwrap().starts_with("3 events in the queue"), "{found}");
+    assert!(found["details"][0].as_str().unwrap().starts_with("3 events in the queue"), "{found}");
     let planned = stage.ends(0, &["replay", "--queue", &arn, "--dry-run"]);
     assert_eq!(planned.lines[0]["events"], 3, "{}", planned.said);
 

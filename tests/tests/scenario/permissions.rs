@@ -24,7 +24,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let package = stage.package();
     let setup = ["setup", "--lambda-zip", package.to_str().unwrap()];
     let made = stage.ends(0, &setup);
-    let signer = made.lines.iter().find(|line| line["link"] == "signer_ca").unwrap();
+    let signer = made.lines.iter().find(|line| line["resource"] == "signer_ca").unwrap();
     let signer = signer["name"].as_str().unwrap().to_owned();
 
     lists_are_looked_at(stage, &package, &signer).await;
@@ -99,7 +99,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     torn_down(stage, |rest| {
         // A run in which something has to wait ends with an error, which has a line of its own.
         let mut lines = rest.lines.iter().filter(|line| rest.code == 0 || line["error"].is_null());
-        let waiting = |line: &Value| line["kind"] == "thing_type" || line["name"] == OWN;
+        let waiting = |line: &Value| line["resource"] == "thing_type" || line["name"] == OWN;
         assert!(lines.all(waiting), "{}", rest.said);
     })
     .await;

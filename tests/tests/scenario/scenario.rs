@@ -46,7 +46,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
     assert_eq!(again.values("action"), ["leave"; 5], "{}", again.said);
     stage.is_healthy(&[]);
 
-    let signer = made.lines.iter().find(|line| line["link"] == "signer_ca").unwrap();
+    let signer = made.lines.iter().find(|line| line["resource"] == "signer_ca").unwrap();
     let signer = signer["name"].as_str().unwrap();
     for break_ in BREAKS {
         if stage.plays(break_.what) {
@@ -111,7 +111,7 @@ async fn teardown(stage: &Stage) {
     }
     stage.ends(5, &["teardown"]);
     let listed = stage.ends(0, &["teardown", "--dry-run"]);
-    assert!(listed.values("kind").contains(&"signer_ca"), "{}", listed.said);
+    assert!(listed.values("resource").contains(&"signer_ca"), "{}", listed.said);
     assert_eq!(rules(stage).await.len(), 2, "a dry run removed a rule");
 
     torn_down(stage, |_| {}).await;

@@ -170,14 +170,14 @@ impl Stage {
         let run = self.ends(4, &[&["doctor"], arguments].concat());
         let wrong =
             run.lines.iter().filter(|line| line["verdict"] == "wrong" || line["verdict"] == "unknown");
-        let wrong: Vec<_> = wrong.filter_map(|line| line["link"].as_str()).collect();
+        let wrong: Vec<_> = wrong.filter_map(|line| line["resource"].as_str()).collect();
         assert_eq!(wrong, [link], "{broken}: {}", run.said);
     }
 
     /// What `doctor` found about a link.
     pub(crate) fn finding(&self, link: &str) -> Value {
         let run = self.provisioner(&["doctor"]);
-        run.lines.into_iter().find(|line| line["link"] == link).expect(&run.said)
+        run.lines.into_iter().find(|line| line["resource"] == link).expect(&run.said)
     }
 
     /// The calls that each command made, if they were recorded.

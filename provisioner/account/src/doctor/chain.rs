@@ -35,7 +35,7 @@ pub(super) fn signer(
     namesakes: &[Namesake],
     now: OffsetDateTime,
 ) -> Finding {
-    let id = &signer.facts().fingerprint;
+    let id = &signer.facts().certificate_id;
     let Some(registered) = found else {
         let mut problems = vec!["is not registered in this account and Region".to_owned()];
         problems.extend(namesakes.iter().map(|other| match other.same_key {

@@ -72,9 +72,11 @@ async fn one(
     stored_name: Option<&str>,
     expected: &Expected<'_>,
 ) -> Vec<Finding> {
-    match known(account, &certificate.facts().fingerprint).await {
+    match known(account, &certificate.facts().certificate_id).await {
         Ok(known) => judge(certificate, stored_name, known.as_ref(), expected),
-        Err(error) => vec![Finding::unread(Resource::Certificate, &certificate.facts().fingerprint, error)],
+        Err(error) => {
+            vec![Finding::unread(Resource::Certificate, &certificate.facts().certificate_id, error)]
+        }
     }
 }
 
@@ -120,7 +122,7 @@ fn judge(
     known: Option<&Known>,
     expected: &Expected<'_>,
 ) -> Vec<Finding> {
-    let id = &certificate.facts().fingerprint;
+    let id = &certificate.facts().certificate_id;
     let source = expected.registration.thing_name_source;
     let name = match ThingName::from_certificate_der(certificate.der(), source) {
         Ok(name) => name.to_string(),
@@ -137,9 +139,9 @@ fn judge(
 
 fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<'_>) -> Finding {
     let facts = certificate.facts();
-    let right = |found: String| Finding::right(Resource::Certificate, &facts.fingerprint, vec![found]);
+    let right = |found: String| Finding::right(Resource::Certificate, &facts.certificate_id, vec![found]);
     let wrong = |found: String, remedy: Remedy| {
-        Finding::wrong(Resource::Certificate, &facts.fingerprint, vec![found]).remedy(remedy)
+        Finding::wrong(Resource::Certificate, &facts.certificate_id, vec![found]).remedy(remedy)
     };
     if !certificate.is_valid_at(expected.now) {
         let period = format!("is valid from {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after));

@@ -20,6 +20,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// Which link.
+    #[serde(rename = "resource")]
     pub link: Resource,
     /// Its name in the account.
     pub name: String,

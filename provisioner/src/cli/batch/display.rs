@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Done;
 use super::failures::{Failures, Trouble};
 use super::table::Table;
 use crate::cli::{Context, Error, Output};
 use crate::work::fleet::{Boards, Event, Summary};
-use crate::work::provision::Outcome;
+use crate::work::provision::{Done, Outcome};
 use crate::work::station::Attempt;
 use iot_account::counted;
 
@@ -44,7 +43,7 @@ enum Ended<'a> {
 
 fn ended(attempt: &Attempt) -> Ended<'_> {
     match &attempt.result {
-        Ok(report) => Ended::Done(Done::new(report, attempt.label.as_ref())),
+        Ok(report) => Ended::Done(Done::new(report, attempt.label.as_ref().map(super::cause))),
         Err(error) => Ended::Failed {
             outcome: "failed",
             port: &attempt.kit.port,

@@ -46,16 +46,23 @@ struct Written {
     #[serde(flatten)]
     list: crl::List,
     /// `signer` or `root`.
-    issuer: &'static str,
+    role: &'static str,
 }
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let crl::List { key_id, number, next_update, revoked, file, .. } = &self.list;
-        let (issuer, id) = (self.issuer, key_id.get(..8).unwrap_or(key_id));
+        let crl::List {
+            authority_key_identifier: id,
+            crl_number,
+            next_update,
+            revoked_certificates,
+            file,
+            ..
+        } = &self.list;
+        let (role, id) = (self.role, id.get(..8).unwrap_or(id));
         write!(
             f,
-            "{issuer} {id}: list {number} with {revoked} revoked, next due {}: {}",
+            "{role} {id}: list {crl_number} with {revoked_certificates} revoked, next due {}: {}",
             rfc3339(*next_update),
             file.display()
         )
@@ -88,14 +95,14 @@ enum Root {
 /// A list in a plan.
 #[derive(Serialize)]
 struct Planned<'a> {
-    issuer: &'static str,
-    key_id: &'a str,
+    role: &'static str,
+    authority_key_identifier: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<usize>,
+    revoked_certificates: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    note: Option<&'a str>,
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
@@ -120,7 +127,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             Err(work::Error::Pki(device_pki::Error::NotValidNow { .. }))
                 if authority.left(now).is_negative() =>
             {
-                ended.push(authority.key_id().to_owned());
+                ended.push(authority.subject_key_identifier().to_owned());
             }
             Err(error) => return Err(error.into()),
         }
@@ -151,22 +158,24 @@ fn root(arguments: &Arguments, context: &Context, authorities: &[Authority]) -> 
 }
 
 impl Crl {
-    fn line(&self, issuer: &'static str, key_id: &str, revoked: usize) -> Line {
-        let file = crl::file(&self.folder, key_id, "crl");
+    fn line(&self, role: &'static str, authority_key_identifier: &str, revoked: usize) -> Line {
+        let file = crl::file(&self.folder, authority_key_identifier, "crl");
         let text = format!(
-            "would write the list of the {issuer} {key_id} with {revoked} revoked: {}",
+            "would write the list of the {role} {authority_key_identifier} with {revoked} revoked: {}",
             file.display()
         );
-        let (revoked, file) = (Some(revoked), Some(file));
-        Line::new("write", text, &Planned { issuer, key_id, revoked, file, reason: None })
+        let (revoked_certificates, file) = (Some(revoked), Some(file));
+        let planned = Planned { role, authority_key_identifier, revoked_certificates, file, note: None };
+        Line::new("write", text, &planned)
     }
 }
 
 /// A list that is not written, and why.
-fn left(issuer: &'static str, key_id: &str, reason: &str) -> Line {
-    let text = format!("the list of the {issuer} {key_id} is left as it is: {reason}");
-    let reason = Some(reason.to_owned());
-    Line::new("leave", text, &Planned { issuer, key_id, revoked: None, file: None, reason })
+fn left(role: &'static str, authority_key_identifier: &str, note: &str) -> Line {
+    let text = format!("the list of the {role} {authority_key_identifier} is left as it is: {note}");
+    let note = Some(note);
+    let planned = Planned { role, authority_key_identifier, revoked_certificates: None, file: None, note };
+    Line::new("leave", text, &planned)
 }
 
 fn offline(uri: &str) -> String {
@@ -179,8 +188,8 @@ impl Plan for Crl {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let mut lines = Vec::new();
         for (authority, _) in &self.signers {
-            let revoked = crl::Records::of(&context.home, authority.key_id()).read()?.len();
-            lines.push(self.line("signer", authority.key_id(), revoked));
+            let revoked = crl::Records::of(&context.home, authority.subject_key_identifier()).read()?.len();
+            lines.push(self.line("signer", authority.subject_key_identifier(), revoked));
         }
         lines.extend(self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has ended")));
         match &self.root {
@@ -202,9 +211,9 @@ impl Plan for Crl {
         let _lock = crl::lock(&context.home)?;
         let Self { folder, days, now, .. } = &self;
         let publication = Publication { home: &context.home, folder, days: *days, now: *now };
-        let tell = |list, issuer| {
+        let tell = |list, role| {
             warn_if_full(&list, context);
-            let written = Written { list, issuer };
+            let written = Written { list, role };
             plan::tell(context, "write", &written, &written);
         };
         for (authority, chain) in &self.signers {

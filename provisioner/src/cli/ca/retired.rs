@@ -55,11 +55,13 @@ pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTi
             context.show(&Shown { retired_signer });
         }
         // A signer that has ended gets none any more.
-        let devices = Records::of(&context.home, authority.key_id()).read()?.len();
-        if is_list_due(context, authority.key_id(), devices, now)? && !authority.left(now).is_negative() {
+        let devices = Records::of(&context.home, authority.subject_key_identifier()).read()?.len();
+        if is_list_due(context, authority.subject_key_identifier(), devices, now)?
+            && !authority.left(now).is_negative()
+        {
             context.note(format_args!(
                 "the revocation list of the signer {} is due; write it with: provisioner ca crl",
-                authority.key_id()
+                authority.subject_key_identifier()
             ));
         }
     }
@@ -97,7 +99,7 @@ fn expiry_notice(signer: &Certificate, now: OffsetDateTime) -> Option<String> {
 /// Whether a list is past its date, or does not say all that its issuer has revoked.
 fn is_list_due(context: &Context, issuer: &str, revoked: usize, now: OffsetDateTime) -> Result<bool, Error> {
     Ok(match List::read(&crl::folder(&context.home), issuer)? {
-        Some(list) => list.next_update < now || list.revoked < revoked,
+        Some(list) => list.next_update < now || list.revoked_certificates < revoked,
         None => revoked > 0,
     })
 }

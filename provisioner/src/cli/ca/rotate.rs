@@ -49,22 +49,21 @@ pub struct Arguments {
 /// The end of a rotation.
 #[derive(Serialize)]
 struct Rotated<'a> {
-    rotated: bool,
-    /// Key identifier and certificate id of the new signer.
-    signer: &'a str,
+    subject_key_identifier: &'a str,
     certificate_id: &'a str,
     registered: bool,
-    expires: String,
+    not_after: String,
 }
 
 /// What depends on a retired signer.
 #[derive(Serialize)]
 struct Dependents<'a> {
-    retired: &'a str,
-    expires: String,
+    subject_key_identifier: &'a str,
+    certificate_id: &'a str,
+    not_after: String,
     /// Certificates that the account knows, by status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    in_account: Option<Tally>,
+    certificates: Option<Tally>,
     /// Boards that were provisioned here with a certificate of it, and with no newer one.
     boards: usize,
 }
@@ -92,7 +91,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         Some(account) => {
             let progress = context.progress("looking at the account");
             let settings = Settings { function: arguments.function.clone(), ..Settings::default() };
-            let id = made.as_ref().map(|made| made.facts().fingerprint.as_str());
+            let id = made.as_ref().map(|made| made.facts().certificate_id.as_str());
             let plan = InAccount::make(account, id, rotation.old().certificate_id(), settings).await?;
             drop(progress);
             Some((account.clone(), plan))
@@ -138,6 +137,11 @@ struct Rotate {
 
 /// A key or a signer CA, in the line of a plan.
 #[derive(Serialize)]
+struct Retired<'a> {
+    subject_key_identifier: &'a str,
+}
+
+#[derive(Serialize)]
 struct Named<'a> {
     name: &'a str,
 }
@@ -168,12 +172,12 @@ impl Plan for Rotate {
             }
         });
         if let Some((_, plan)) = &self.in_account {
-            let id = self.made.as_ref().map(|made| made.facts().fingerprint.as_str());
+            let id = self.made.as_ref().map(|made| made.facts().certificate_id.as_str());
             lines.extend(plan.links(id)?.iter().map(setup::line));
         }
-        let old = self.rotation.old().key_id();
+        let old = self.rotation.old().subject_key_identifier();
         let text = format!("would retire the signer {old}, and leave it valid");
-        lines.push(Line::new("retire", text, &Named { name: old }));
+        lines.push(Line::new("retire", text, &Retired { subject_key_identifier: old }));
         Ok(lines)
     }
 
@@ -199,7 +203,7 @@ async fn register(
     plan: &InAccount,
 ) -> Result<(), Error> {
     let _progress = context.progress("registering the new signer CA");
-    let signer = SignerCa { id: &next.signer().facts().fingerprint, pem: next.signer().to_pem() };
+    let signer = SignerCa { id: &next.signer().facts().certificate_id, pem: next.signer().to_pem() };
     let verification = match plan.needs_verification() {
         true => Some(verification_certificate(account, next, rotation.next()).await?),
         false => None,
@@ -215,26 +219,28 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
     let (current, retired): (Vec<&Authority>, Vec<&Authority>) =
         authorities.iter().partition(|authority| authority.current);
     for authority in current {
-        context.show(&Rotated {
-            rotated: true,
-            signer: authority.key_id(),
+        let rotated = Rotated {
+            subject_key_identifier: authority.subject_key_identifier(),
             certificate_id: authority.certificate_id(),
             registered: account.is_some(),
-            expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
-        });
+            not_after: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
+        };
+        plan::tell(context, "create", &rotated, &rotated);
     }
     let boards = boards_by_signer(context)?;
     for authority in retired {
-        let in_account = match account {
+        let certificates = match account {
             Some(account) => Some(Tally::of(&of_ca(account, authority.certificate_id()).await?)),
             None => None,
         };
-        context.show(&Dependents {
-            retired: authority.key_id(),
-            expires: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
-            in_account,
-            boards: boards.iter().filter(|signer| *signer == authority.key_id()).count(),
-        });
+        let dependents = Dependents {
+            subject_key_identifier: authority.subject_key_identifier(),
+            certificate_id: authority.certificate_id(),
+            not_after: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
+            certificates,
+            boards: boards.iter().filter(|signer| *signer == authority.subject_key_identifier()).count(),
+        };
+        plan::tell(context, "retire", &dependents, &dependents);
     }
     Ok(())
 }
@@ -244,13 +250,13 @@ fn boards_by_signer(context: &Context) -> Result<Vec<String>, Error> {
     let devices = inventory::devices(&Sources::of(&context.home)?, OffsetDateTime::now_utc());
     let newest =
         devices.into_iter().filter(|device| !device.differences.contains(&inventory::Difference::Superseded));
-    Ok(newest.filter_map(|device| device.signer).collect())
+    Ok(newest.filter_map(|device| device.authority_key_identifier).collect())
 }
 
 impl fmt::Display for Rotated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signer, registered, expires, .. } = self;
-        write!(f, "the signer CA is now {signer}, until {expires}")?;
+        let Self { subject_key_identifier, registered, not_after, .. } = self;
+        write!(f, "the signer CA is now {subject_key_identifier}, until {not_after}")?;
         match registered {
             true => write!(f, "; the account knows it"),
             false => write!(f, "; register it with: provisioner setup"),
@@ -260,19 +266,23 @@ impl fmt::Display for Rotated<'_> {
 
 impl fmt::Display for Dependents<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { retired, expires, in_account, boards } = self;
+        let Self { subject_key_identifier, not_after, certificates, boards, .. } = self;
         write!(
             f,
-            "still valid: {retired}, until {expires}; {} here with a certificate of it",
+            "still valid: {subject_key_identifier}, until {not_after}; {} here with a certificate of it",
             counted(*boards, "board")
         )?;
-        match in_account {
+        match certificates {
             Some(tally) if tally.total() > 0 => write!(f, ", in the account: {tally}"),
             Some(_) => write!(f, ", in the account: none"),
             None => Ok(()),
         }?;
-        if *boards == 0 && in_account.as_ref().is_some_and(|tally| tally.total() == 0) {
-            write!(f, "; nothing depends on it: provisioner revoke --signer {}", &retired[..8])?;
+        if *boards == 0 && certificates.as_ref().is_some_and(|tally| tally.total() == 0) {
+            write!(
+                f,
+                "; nothing depends on it: provisioner revoke --signer {}",
+                &subject_key_identifier[..8]
+            )?;
         }
         Ok(())
     }

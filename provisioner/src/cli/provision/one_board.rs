@@ -11,7 +11,7 @@ use crate::cli::context::{Progress, joined};
 use crate::cli::firmware::Prepared;
 use crate::cli::plan::{Line, Plan};
 use crate::cli::{Context, Error, register};
-use crate::work::provision::{Origin, Step};
+use crate::work::provision::{Done, Origin, Step};
 use crate::work::station::{Attempt, Look, Patience, Station};
 use iot_kit::Kit;
 
@@ -109,7 +109,7 @@ impl Plan for OneBoard {
             if let Some(error) = &label {
                 context.note(format_args!("the board is done, but {}", batch::cause(error)));
             }
-            context.result(&report, &batch::Done::new(&report, label.as_ref()));
+            context.result(&report, &Done::new(&report, label.as_ref().map(batch::cause)));
             if let Some(registration) = register {
                 register::board(context, &report.folder, *registration).await?;
             }

@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::contract::Line;
 use iot_account::register::Row;
 
-const HEADER: &str = "source,certificate_id,thing_name,outcome,reason\r\n";
+const HEADER: &str = "source,certificate_id,thing_name,outcome,error\r\n";
 
 pub(super) struct Results(Vec<ResultFile>);
 
@@ -58,7 +59,7 @@ impl Results {
         for ResultFile { path, file, csv } in &mut self.0 {
             let line = match csv {
                 true => record(row),
-                false => serde_json::to_vec(row)
+                false => serde_json::to_vec(&Line::new(row))
                     .map_err(io::Error::from)
                     .map(|line| [line, b"\n".to_vec()].concat()),
             };
@@ -84,19 +85,19 @@ mod tests {
     use super::*;
     use iot_account::Outcome;
 
-    fn row(reason: &str) -> Row {
+    fn row(error: &str) -> Row {
         Row {
             source: "a, b.crt".into(),
-            certificate_id: "1f".into(),
-            thing_name: String::new(),
+            certificate_id: Some("1f".into()),
+            thing_name: None,
             outcome: Outcome::Refused,
-            reason: reason.into(),
+            error: Some(error.into()),
         }
     }
 
     #[test]
     fn fields_with_commas_quotes_and_lines_are_quoted() {
-        let text = |reason| String::from_utf8(record(&row(reason)).unwrap()).unwrap();
+        let text = |error| String::from_utf8(record(&row(error)).unwrap()).unwrap();
         assert_eq!(text("it is \"REVOKED\"\n"), "\"a, b.crt\",1f,,refused,\"it is \"\"REVOKED\"\"\n\"\r\n");
         assert_eq!(text("no"), "\"a, b.crt\",1f,,refused,no\r\n");
     }
@@ -110,6 +111,6 @@ mod tests {
         let [csv, json] = paths.map(|path| std::fs::read_to_string(path).unwrap());
         assert_eq!(csv.lines().count(), 2);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value["outcome"], "refused");
+        assert_eq!((&value["schema_version"], &value["outcome"]), (&1.into(), &"refused".into()));
     }
 }

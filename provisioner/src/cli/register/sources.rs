@@ -140,14 +140,14 @@ impl Found {
         if certificate.is_ca() {
             return self.refuse(source, "is the certificate of a CA".to_owned());
         }
-        if self.seen.insert(certificate.facts().fingerprint.clone()) {
+        if self.seen.insert(certificate.facts().certificate_id.clone()) {
             self.candidates.push(Candidate { source, certificate });
         }
     }
 
-    fn refuse(&mut self, source: String, reason: String) {
-        let (certificate_id, thing_name) = (String::new(), String::new());
-        self.unusable.push(Row { source, certificate_id, thing_name, outcome: Outcome::Refused, reason });
+    fn refuse(&mut self, source: String, error: String) {
+        let (outcome, error) = (Outcome::Refused, Some(error));
+        self.unusable.push(Row { source, certificate_id: None, thing_name: None, outcome, error });
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
         fs::write(&list, "# boards\n\na.crt\n copy.crt \nmissing.crt\n").unwrap();
         let (candidates, unusable) = collect(&[], &[], &[list]).unwrap();
         assert_eq!(candidates.len(), 1);
-        assert!(unusable[0].reason.starts_with("cannot be read"), "{unusable:?}");
+        assert!(unusable[0].error.as_ref().unwrap().starts_with("cannot be read"), "{unusable:?}");
     }
 
     #[test]

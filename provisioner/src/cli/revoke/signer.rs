@@ -24,10 +24,10 @@ struct RevokeSigner {
 /// What is done about a signer CA.
 #[derive(Serialize)]
 struct Row<'a> {
-    signer: &'a str,
+    subject_key_identifier: &'a str,
     certificate_id: &'a str,
     registered: bool,
-    account: InAccount,
+    account_action: InAccount,
     /// Certificates that were registered with it: they stay as they are.
     certificates: &'a Tally,
     reason: Reason,
@@ -46,7 +46,7 @@ enum InAccount {
 impl Row<'_> {
     fn text(&self, done: bool) -> String {
         let would = if done { "" } else { "would be " };
-        let account = match (self.registered, self.account) {
+        let account = match (self.registered, self.account_action) {
             (false, _) => "does not know it".to_owned(),
             (true, InAccount::Leave) => "INACTIVE already, and registers no board".to_owned(),
             (true, InAccount::SwitchOff) => format!("{would}INACTIVE, auto-registration {would}off"),
@@ -54,7 +54,7 @@ impl Row<'_> {
         format!(
             "signer {}\n  account  {account}\n  here     {would}noted: the key no longer signs certificates\n  \
              devices  stay as they are: {}",
-            self.signer, self.certificates
+            self.subject_key_identifier, self.certificates
         )
     }
 }
@@ -71,10 +71,10 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
 impl RevokeSigner {
     fn row(&self) -> Row<'_> {
         Row {
-            signer: self.authority.key_id(),
+            subject_key_identifier: self.authority.subject_key_identifier(),
             certificate_id: self.authority.certificate_id(),
             registered: self.state.is_registered(),
-            account: if self.state.is_off() { InAccount::Leave } else { InAccount::SwitchOff },
+            account_action: if self.state.is_off() { InAccount::Leave } else { InAccount::SwitchOff },
             certificates: &self.state.certificates,
             reason: self.reason,
         }
@@ -120,7 +120,7 @@ impl Plan for RevokeSigner {
         if self.state.certificates.with("ACTIVE") > 0 {
             context.note(format_args!(
                 "its devices are still let in; list them with: provisioner certificates --signer {}",
-                &self.authority.key_id()[..8]
+                &self.authority.subject_key_identifier()[..8]
             ));
         }
         Ok(())

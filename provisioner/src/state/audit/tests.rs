@@ -69,7 +69,10 @@ fn a_log_that_an_earlier_version_began_verifies_and_goes_on() {
     sign(&log, "of this version");
     assert_eq!(findings(&log), Vec::<String>::new());
     let entries = log.entries().unwrap();
-    assert_eq!(entries.iter().map(|entry| entry.key_id.as_str()).collect::<Vec<_>>(), ["1f"; 3]);
+    assert_eq!(
+        entries.iter().map(|entry| entry.authority_key_identifier.as_str()).collect::<Vec<_>>(),
+        ["1f"; 3]
+    );
     let list = Document::RevocationList {
         issuer: "CN=Signer".to_owned(),
         crl_number: Some(7),

@@ -43,7 +43,7 @@ impl Identity {
 
     fn of(self, entry: &Entry) -> Option<&str> {
         match self {
-            Self::UsbSerial => entry.kit_serial.as_deref(),
+            Self::UsbSerial => entry.usb_serial.as_deref(),
             Self::SecureElementSerial => entry.secure_element_serial.as_deref(),
             Self::ThingName => entry.thing_name.as_deref(),
         }

@@ -34,10 +34,10 @@ impl Filter {
         };
         self.serial
             .as_ref()
-            .is_none_or(|end| ends(&entry.kit_serial, end) || ends(&entry.secure_element_serial, end))
+            .is_none_or(|end| ends(&entry.usb_serial, end) || ends(&entry.secure_element_serial, end))
             && self.thing.as_ref().is_none_or(|begin| begins(&entry.thing_name, begin))
             && self.since.is_none_or(|since| entry.when >= since)
-            && self.outcome.is_none_or(|outcome| entry.result == outcome)
+            && self.outcome.is_none_or(|outcome| entry.outcome == outcome)
             && self.station.as_ref().is_none_or(|station| entry.station == *station)
     }
 }

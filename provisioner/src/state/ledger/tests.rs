@@ -9,12 +9,12 @@ pub(crate) fn entry(kit: &str, element: &str, thing: &str) -> Entry {
         when: datetime!(2026-03-01 08:30:15 UTC),
         station: "bench-1".into(),
         port: "/dev/ttyACM0".into(),
-        kit_serial: Some(kit.into()),
+        usb_serial: Some(kit.into()),
         secure_element_serial: Some(element.into()),
         thing_name: Some(thing.into()),
         certificate_id: Some("cd".repeat(32)),
         method: "jitr".into(),
-        result: Ending::Provisioned,
+        outcome: Ending::Provisioned,
         error: None,
         seconds: 1.25,
     }
@@ -52,7 +52,7 @@ fn a_line_that_a_crash_cut_short_costs_no_other_line() {
         let after = ledger.read().unwrap();
         assert_eq!(after.damaged, before.damaged, "cut at {cut}");
         assert_eq!(after.entries.len(), before.entries.len() + 1, "cut at {cut}");
-        assert_eq!(after.entries.last().unwrap().kit_serial.as_deref(), Some("K3"));
+        assert_eq!(after.entries.last().unwrap().usb_serial.as_deref(), Some("K3"));
     }
 }
 
@@ -150,10 +150,10 @@ fn a_point_in_time_is_a_time_a_day_or_how_long_ago() {
 #[test]
 fn a_table_for_spreadsheets_quotes_what_it_must() {
     let failed = Entry {
-        kit_serial: None,
+        usb_serial: None,
         thing_name: None,
         certificate_id: None,
-        result: Ending::Failed,
+        outcome: Ending::Failed,
         error: Some("cannot open the port \"x\", today".into()),
         ..entry("", "E2", "")
     };

@@ -12,7 +12,7 @@ fn certificate(not_after: i32) -> (Certificate, String) {
     params.not_after = rcgen::date_time_ymd(not_after, 1, 1);
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
-    let id = certificate.facts().fingerprint.clone();
+    let id = certificate.facts().certificate_id.clone();
     (certificate, id)
 }
 
@@ -35,7 +35,7 @@ fn revocation(certificate: &Certificate) -> Revocation {
     Revocation {
         when: NOW,
         serial_number: certificate.serial_number().unwrap(),
-        certificate_id: certificate.facts().fingerprint.clone(),
+        certificate_id: certificate.facts().certificate_id.clone(),
         reason: Reason::KeyCompromise,
     }
 }
@@ -57,7 +57,7 @@ fn a_device_that_disk_ledger_and_account_agree_about_has_no_difference() {
     let [device] = devices.as_slice() else { panic!("{devices:?}") };
     assert_eq!(device.differences, []);
     assert_eq!((device.status.as_deref(), device.folder.as_deref()), (Some("ACTIVE"), Some("MCHP1")));
-    assert_eq!(device.expires.as_deref(), Some("3000-01-01T00:00:00Z"));
+    assert_eq!(device.not_after.as_deref(), Some("3000-01-01T00:00:00Z"));
     assert_eq!(device.ledger.as_ref().unwrap().station, "bench-1");
 }
 

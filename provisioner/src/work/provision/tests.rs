@@ -39,7 +39,7 @@ fn a_new_board_gets_certificates_and_names_and_the_laptop_its_files() {
     assert!(device.is_signed_by(&signer));
     assert_eq!(device.facts().subject, format!("O=Zero Touch, CN=sn{SERIAL}"));
     assert_eq!(device.facts().subject_key_identifier.as_deref(), Some(report.thing_name.as_str()));
-    assert_eq!(device.facts().fingerprint, report.certificate_id);
+    assert_eq!(device.facts().certificate_id, report.certificate_id);
     assert_eq!(laptop.file(CERTIFICATE).unwrap(), device.to_pem());
     assert_eq!(laptop.file(THING_NAME).unwrap(), report.thing_name);
     let request = laptop.file(REQUEST).unwrap();
@@ -181,7 +181,7 @@ fn a_board_cut_short_anywhere_is_completed_by_the_next_run() {
         let board = board.lock().unwrap();
         let files = store::read(&board.flash[0x5000..0x6E00]).unwrap();
         assert_eq!(
-            Certificate::from_der(&files[0].content).unwrap().facts().fingerprint,
+            Certificate::from_der(&files[0].content).unwrap().facts().certificate_id,
             report.certificate_id
         );
         assert_eq!(text_at(&board, 0x6F00), report.thing_name);
@@ -240,7 +240,7 @@ fn an_erase_or_a_write_that_went_elsewhere_is_told_and_the_next_run_completes_th
 fn inspecting_shows_what_provisioning_wrote_and_changes_nothing() {
     let (laptop, board) = (Laptop::new(), Board::new(1));
     let empty = inspect(&mut Laptop::connect(&board)).unwrap();
-    assert_eq!(empty.store.trouble.as_deref(), Some("there is no store"));
+    assert_eq!(empty.store.error.as_deref(), Some("there is no store"));
     assert_eq!((empty.stored_endpoint, empty.stored_thing_name), (None, None));
 
     let report = laptop.provision(&board).unwrap();
@@ -252,7 +252,7 @@ fn inspecting_shows_what_provisioning_wrote_and_changes_nothing() {
     assert_eq!((found.thing_name, found.secure_element_serial), (report.thing_name, SERIAL.to_owned()));
     assert_eq!(found.wifi_module, ["WINC firmware 19.7.6", "WINC driver 19.3.0"]);
     let certificates: Vec<_> = found.store.files.iter().map(|file| file.certificate.as_ref()).collect();
-    assert_eq!(certificates[0].unwrap().facts().fingerprint, report.certificate_id);
+    assert_eq!(certificates[0].unwrap().facts().certificate_id, report.certificate_id);
     assert_eq!((certificates.len(), certificates[2]), (3, None));
 }
 

@@ -71,9 +71,9 @@ impl Fixture {
     fn revoke(&self, name: &str, reason: Reason) {
         let certificate = self.read(name);
         let serial_number = certificate.serial_number().unwrap();
-        let certificate_id = certificate.facts().fingerprint.clone();
+        let certificate_id = certificate.facts().certificate_id.clone();
         let revocation = Revocation { when: self.now, serial_number, certificate_id, reason };
-        Records::of(&self.home, self.authority.key_id()).add(&revocation).unwrap();
+        Records::of(&self.home, self.authority.subject_key_identifier()).add(&revocation).unwrap();
     }
 
     fn publish(&self, days: u16, now: OffsetDateTime) -> List {
@@ -94,7 +94,7 @@ impl Fixture {
     }
 
     fn list(&self) -> String {
-        let file = file(Path::new(FOLDER), self.authority.key_id(), "crl");
+        let file = file(Path::new(FOLDER), self.authority.subject_key_identifier(), "crl");
         file.display().to_string()
     }
 }
@@ -262,12 +262,12 @@ fn the_reason_the_number_and_the_dates_are_what_openssl_reads() {
     assert!(text.contains("Version 2 (0x1)") && text.contains("ecdsa-with-SHA256"), "{text}");
     assert_eq!(text.matches("Key Compromise").count(), 1, "{text}");
     assert_eq!(text.matches("Serial Number:").count(), 2, "{text}");
-    let key_id = fixture.authority.key_id().to_uppercase();
+    let key_id = fixture.authority.subject_key_identifier().to_uppercase();
     let identifier: Vec<&str> =
         key_id.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
     assert!(text.contains(&identifier.join(":")), "{text}");
     assert_eq!((list.next_update - fixture.now).whole_days(), 6, "whole seconds");
-    assert_eq!(list.revoked, 2);
+    assert_eq!(list.revoked_certificates, 2);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     let revocation = SignerRevocation { when: fixture.now, reason: Reason::KeyCompromise };
     let list = publish(&[(fixture.authority.clone(), revocation)]);
     assert!(!accepts(&list), "the signer is revoked");
-    assert_eq!((list.revoked, list.number), (1, empty.number + 1));
+    assert_eq!((list.revoked_certificates, list.crl_number), (1, empty.crl_number + 1));
     let text = Command::new("openssl").args(["crl", "-noout", "-text", "-in"]).arg(&list.file).output();
     let text = String::from_utf8(text.unwrap().stdout).unwrap();
     assert!(text.contains("CA Compromise"), "{text}");
@@ -346,11 +346,11 @@ fn a_list_that_is_nearly_full_is_told() {
 #[test]
 fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() {
     let fixture = Fixture::new();
-    let first = fixture.publish(DAYS, fixture.now).number;
-    let second = fixture.publish(DAYS, fixture.now - Duration::days(3)).number;
+    let first = fixture.publish(DAYS, fixture.now).crl_number;
+    let second = fixture.publish(DAYS, fixture.now - Duration::days(3)).crl_number;
     assert_eq!(second, first + 1);
     std::fs::remove_file(fixture.home.file(&fixture.list())).unwrap();
-    let third = fixture.publish(DAYS, fixture.now + Duration::seconds(60)).number;
+    let third = fixture.publish(DAYS, fixture.now + Duration::seconds(60)).crl_number;
     assert!(third > second);
 }
 
@@ -358,11 +358,11 @@ fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() 
 fn a_line_that_is_no_revocation_stops_everything_and_one_that_was_never_finished_does_not() {
     let fixture = Fixture::new();
     fixture.revoke(REVOKED, Reason::KeyCompromise);
-    let records = Records::of(&fixture.home, fixture.authority.key_id());
+    let records = Records::of(&fixture.home, fixture.authority.subject_key_identifier());
     let path = fixture
         .home
         .file(crate::state::revocations::RECORDS)
-        .join(format!("{}.jsonl", fixture.authority.key_id()));
+        .join(format!("{}.jsonl", fixture.authority.subject_key_identifier()));
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}{{\"when\":")).unwrap();
     assert_eq!(records.read().unwrap().len(), 1);

@@ -84,7 +84,7 @@ fn the_new_signer_takes_the_names_of_the_old_one_which_keeps_its_key_and_certifi
     rotate(&home, &keys);
     let [new, retired] = authorities::all(&home).unwrap().try_into().unwrap();
     assert!(new.current && !retired.current);
-    assert_ne!(new.key_id(), old.key_id());
+    assert_ne!(new.subject_key_identifier(), old.subject_key_identifier());
     assert_ne!(new.certificate.facts().subject, old.certificate.facts().subject);
     assert_eq!(retired.certificate, old.certificate);
     assert_eq!(fs::read(retired.folder.file(store::SIGNER_KEY)).unwrap(), old_key);
@@ -203,7 +203,7 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
         let exchanged = Exchange {
             files: FILES.into_iter().filter(|f| kept.join(f).exists()).map(str::to_owned).collect(),
         };
-        let retired = authorities::retired(&home, old.key_id());
+        let retired = authorities::retired(&home, old.subject_key_identifier());
         next.create().unwrap();
         for (index, file) in FILES.into_iter().enumerate().filter(|(_, file)| kept.join(file).exists()) {
             if index >= moved {
@@ -269,11 +269,16 @@ fn a_signer_is_found_by_the_beginning_of_its_id_and_nothing_else_is() {
     rotate(&home, &keys);
     let all = authorities::all(&home).unwrap();
     let (new, old) = (&all[0], &all[1]);
-    let find = |name: &str| authorities::find(all.clone(), name).map(|found| found.key_id().to_owned());
-    assert_eq!(find("current").unwrap(), new.key_id());
-    assert_eq!(find(&old.key_id()[..8].to_uppercase()).unwrap(), old.key_id());
-    assert_eq!(find(old.certificate_id()).unwrap(), old.key_id());
-    for name in ["", &old.key_id()[..7], "00000000"] {
+    let find = |name: &str| {
+        authorities::find(all.clone(), name).map(|found| found.subject_key_identifier().to_owned())
+    };
+    assert_eq!(find("current").unwrap(), new.subject_key_identifier());
+    assert_eq!(
+        find(&old.subject_key_identifier()[..8].to_uppercase()).unwrap(),
+        old.subject_key_identifier()
+    );
+    assert_eq!(find(old.certificate_id()).unwrap(), old.subject_key_identifier());
+    for name in ["", &old.subject_key_identifier()[..7], "00000000"] {
         assert!(matches!(find(name), Err(State::NoAuthority { .. })), "{name}");
     }
 }

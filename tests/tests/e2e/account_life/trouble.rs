@@ -24,7 +24,7 @@ async fn a_ca_that_another_account_has_is_explained_and_can_be_shared() {
     let account = Account::empty().await;
     let (stage, package) = stage(&account).await;
     let planned = stage.ends(0, &["setup", "--lambda-zip", &package, "--dry-run"]);
-    let signer = planned.lines.iter().find(|line| line["link"] == "signer_ca").unwrap();
+    let signer = planned.lines.iter().find(|line| line["resource"] == "signer_ca").unwrap();
     let signer = signer["name"].as_str().unwrap();
     account.testbed.account().take_authority(signer);
 
@@ -65,7 +65,7 @@ async fn the_endpoint_of_another_region_is_told_from_wrong_credentials() {
         assert!(refused.said.contains("the endpoint of another Region"), "{}", refused.said);
     }
     let doctor = stage.ends(4, &["doctor", "--region", "eu-west-1"]);
-    assert_eq!(doctor.values("link"), ["credentials", "endpoint"], "{}", doctor.said);
+    assert_eq!(doctor.values("resource"), ["credentials", "endpoint"], "{}", doctor.said);
 }
 
 #[tokio::test(flavor = "multi_thread")]
