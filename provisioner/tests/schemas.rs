@@ -130,3 +130,24 @@ fn a_name_is_one_property_that_is_described_once() {
         assert!(used.contains(name) || name.ends_with("_line"), "no line has the property {name}");
     }
 }
+
+#[test]
+fn the_page_names_every_schema_and_its_lines_are_as_the_schemas_say() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in documents().keys() {
+        assert!(page.contains(&format!("](schemas/{name}.json)")), "{name}.json is not on the page");
+    }
+    let (mut arguments, mut lines) = (Vec::new(), 0);
+    for line in page.lines() {
+        match line.strip_prefix("$ provisioner ") {
+            Some(words) => arguments = words.split(' ').collect(),
+            None if line.starts_with('{') => {
+                schemas::checked_line(&arguments, line);
+                lines += 1;
+            }
+            None => {}
+        }
+    }
+    assert!(lines > 5, "{lines} lines");
+}

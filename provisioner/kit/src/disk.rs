@@ -98,7 +98,7 @@ pub struct KitInfo {
     /// The kit.
     pub model: Option<Model>,
     /// The debugger's serial number, which is the kit's.
-    pub serial: Option<String>,
+    pub usb_serial: Option<String>,
     /// The microcontroller.
     pub target: Option<Target>,
 }
@@ -117,7 +117,7 @@ impl KitInfo {
         };
         Self {
             model,
-            serial: text.split(|c: char| !c.is_ascii_alphanumeric()).find(is_serial).map(str::to_owned),
+            usb_serial: text.split(|c: char| !c.is_ascii_alphanumeric()).find(is_serial).map(str::to_owned),
             target: text.lines().find_map(Target::named_in).or(model.map(Model::target)),
         }
     }
@@ -153,7 +153,7 @@ impl Disk {
     pub fn of(serial: Option<&str>, folder: Option<&Path>) -> Result<Self, Error> {
         if let Some(folder) = folder {
             let disk = Self::at(folder)?;
-            return match (serial, &disk.info.serial) {
+            return match (serial, &disk.info.usb_serial) {
                 (Some(serial), Some(found)) if !found.ends_with(serial) => {
                     Err(Error::OtherKit { folder: folder.to_owned(), found: found.clone() })
                 }
@@ -163,7 +163,7 @@ impl Disk {
         let serial = serial.map(str::to_owned);
         Self::all()
             .into_iter()
-            .find(|disk| serial.is_some() && disk.info.serial == serial)
+            .find(|disk| serial.is_some() && disk.info.usb_serial == serial)
             .ok_or(Error::NoDisk { serial })
     }
 
@@ -313,7 +313,7 @@ mod tests {
     fn kit_info_is_understood_in_several_forms() {
         let expected = KitInfo {
             model: Model::named_in("AVR-IoT WG"),
-            serial: Some("MCHP3261021800001234".into()),
+            usb_serial: Some("MCHP3261021800001234".into()),
             target: Some(Target::Atmega4808),
         };
         for text in [

@@ -30,8 +30,7 @@ pub struct Kit {
     /// The serial port.
     pub port: String,
     /// The USB serial number, `MCHP…` or `ATML…`, where it is known.
-    #[serde(rename = "usb_serial")]
-    pub serial: Option<String>,
+    pub usb_serial: Option<String>,
     /// The USB product name, where it is known.
     pub product: Option<String>,
     /// The kit, where the USB product name or the kit's disk says it.
@@ -45,13 +44,13 @@ pub struct Kit {
 impl Kit {
     /// A board on a port that was named, of which nothing else is known.
     pub fn on(port: &str, serial: Option<&str>) -> Self {
-        Self { port: port.to_owned(), serial: serial.map(str::to_owned), ..Self::default() }
+        Self { port: port.to_owned(), usb_serial: serial.map(str::to_owned), ..Self::default() }
     }
 }
 
 impl fmt::Display for Kit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let serial = self.serial.as_deref().unwrap_or("(no serial number)");
+        let serial = self.usb_serial.as_deref().unwrap_or("(no serial number)");
         write!(f, "{}  {serial}", self.port)?;
         match (self.model, &self.product) {
             (Some(model), _) => write!(f, "  {model}"),
@@ -79,8 +78,8 @@ pub fn kits() -> Result<Vec<Kit>, Error> {
 
 /// A kit whose USB product name does not say what it is, is named by its disk.
 fn name_by_disk(kits: &mut [Kit], disks: &[KitInfo]) {
-    for kit in kits.iter_mut().filter(|kit| kit.model.is_none() && kit.serial.is_some()) {
-        kit.model = disks.iter().find(|disk| disk.serial == kit.serial).and_then(|disk| disk.model);
+    for kit in kits.iter_mut().filter(|kit| kit.model.is_none() && kit.usb_serial.is_some()) {
+        kit.model = disks.iter().find(|disk| disk.usb_serial == kit.usb_serial).and_then(|disk| disk.model);
     }
 }
 
@@ -91,8 +90,8 @@ fn name_by_disk(kits: &mut [Kit], disks: &[KitInfo]) {
 pub fn wait_for(kit: &Kit) -> Result<Kit, Error> {
     let deadline = Instant::now() + RETURN;
     loop {
-        let back = match &kit.serial {
-            Some(serial) => kits()?.into_iter().find(|found| found.serial.as_ref() == Some(serial)),
+        let back = match &kit.usb_serial {
+            Some(serial) => kits()?.into_iter().find(|found| found.usb_serial.as_ref() == Some(serial)),
             None => None,
         };
         // A port that was named by hand is no kit that could be found.
@@ -134,7 +133,7 @@ fn meant(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<Kit, 
         let known = kits.iter().find(|kit| kit.port == port);
         return Ok(known.cloned().unwrap_or_else(|| Kit::on(port, serial)));
     }
-    let ends = |kit: &&Kit| match (serial, &kit.serial) {
+    let ends = |kit: &&Kit| match (serial, &kit.usb_serial) {
         (Some(end), Some(whole)) => whole.to_uppercase().ends_with(&end.to_uppercase()),
         (Some(_), None) => false,
         (None, _) => true,
@@ -164,7 +163,7 @@ fn recognise(ports: &[SerialPortInfo], named: &str) -> Vec<Kit> {
         _ if info.port_name.starts_with("/dev/tty.") => None,
         SerialPortType::UsbPort(usb) if (usb.vid, usb.pid) == (USB_VENDOR_ID, USB_PRODUCT_ID) => Some(Kit {
             port: info.port_name.clone(),
-            serial: usb.serial_number.clone(),
+            usb_serial: usb.serial_number.clone(),
             product: usb.product.clone(),
             model: usb.product.as_deref().and_then(Model::named_in),
             usb_vendor_id: Some(usb.vid),

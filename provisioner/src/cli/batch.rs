@@ -157,7 +157,7 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     fn of(kit: &'a Kit) -> Self {
-        Self { port: &kit.port, usb_serial: kit.serial.as_deref() }
+        Self { port: &kit.port, usb_serial: kit.usb_serial.as_deref() }
     }
 }
 

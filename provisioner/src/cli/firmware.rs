@@ -156,7 +156,7 @@ impl Program {
 
     pub(super) fn about(&self, kit: &Kit) -> About {
         let (file, bytes) = (self.firmware.path().to_owned(), self.firmware.size());
-        About { port: kit.port.clone(), usb_serial: kit.serial.clone(), file, bytes }
+        About { port: kit.port.clone(), usb_serial: kit.usb_serial.clone(), file, bytes }
     }
 
     pub(super) fn line(&self, kit: &Kit) -> Line {
@@ -179,7 +179,7 @@ impl Program {
 
 impl DiskOption {
     fn of(&self, kit: &Kit) -> Result<Disk, iot_kit::Error> {
-        Ok(Disk::of(kit.serial.as_deref(), self.disk.as_deref())?)
+        Ok(Disk::of(kit.usb_serial.as_deref(), self.disk.as_deref())?)
     }
 
     /// A program for the kit through this disk.

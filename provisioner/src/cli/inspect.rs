@@ -17,7 +17,7 @@ use iot_kit::{Session, ports};
 pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
     let kit = choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
-    context.show(&Shown { usb_serial: kit.serial, inspection: inspection::inspect(&mut session)? });
+    context.show(&Shown { usb_serial: kit.usb_serial, inspection: inspection::inspect(&mut session)? });
     Ok(())
 }
 

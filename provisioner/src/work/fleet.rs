@@ -176,7 +176,7 @@ impl Fleet {
     ) -> Result<(), FleetError> {
         for kit in std::mem::take(&mut run.held_back) {
             // The files of two boards with one serial number would go to one folder.
-            let twin = |other: &Kit| other.serial.is_some() && other.serial == kit.serial;
+            let twin = |other: &Kit| other.usb_serial.is_some() && other.usb_serial == kit.usb_serial;
             if run.in_hand.contains_key(&kit.port) || run.in_hand.values().any(twin) {
                 run.held_back.push(kit);
                 continue;

@@ -66,7 +66,7 @@ impl Plan {
         Preview {
             outcome: self.outcome,
             port: kit.port.clone(),
-            usb_serial: kit.serial.clone(),
+            usb_serial: kit.usb_serial.clone(),
             secure_element_serial: self.board.serial.clone(),
             thing_name: self.board.thing_name(),
             certificate_id: match &self.planned {
@@ -231,7 +231,7 @@ pub fn look(
     observe(Step::Identified(serial.clone()));
     let point = point_of(&secure_element::public_key(session)?);
     let board = Identity { serial, point };
-    let folder = job.home.board(job.kit.serial.as_deref().unwrap_or(&board.serial))?;
+    let folder = job.home.board(job.kit.usb_serial.as_deref().unwrap_or(&board.serial))?;
     let planned = source::plan(session, job, &board, &folder, observe)?;
     let endpoint = endpoint()?;
     check_endpoint(&endpoint)?;
@@ -287,7 +287,7 @@ pub fn carry_out(
     Ok(Report {
         outcome,
         port: session.port().to_owned(),
-        usb_serial: job.kit.serial.clone(),
+        usb_serial: job.kit.usb_serial.clone(),
         secure_element_serial: board.serial,
         thing_name,
         certificate_id: obtained.device.facts().certificate_id.clone(),

@@ -161,7 +161,7 @@ impl Station {
             when: state::now(),
             station: self.name.clone(),
             port: kit.port.clone(),
-            usb_serial: kit.serial.clone(),
+            usb_serial: kit.usb_serial.clone(),
             secure_element_serial: identified.map(str::to_owned),
             thing_name: report.map(|report| report.thing_name.clone()),
             certificate_id: report.map(|report| report.certificate_id.clone()),

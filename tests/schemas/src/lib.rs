@@ -85,6 +85,7 @@ pub fn checked(arguments: &[&str], stdout: &str) -> Vec<Value> {
 /// It is not.
 pub fn checked_line(arguments: &[&str], line: &str) -> Value {
     let object = serde_json::from_str(line).unwrap_or_else(|_| panic!("{arguments:?}: no object: {line}"));
+    assert!(line.starts_with("{\"schema_version\":"), "{arguments:?}: the version comes first: {line}");
     let name = schema_of(arguments);
     validate(&name, &object).unwrap_or_else(|error| panic!("{arguments:?} printed {line}{error}"));
     object

@@ -30,7 +30,7 @@ fn two() -> Vec<Kit> {
 
 #[test]
 fn kits_are_known_by_usb_ids_or_by_name_and_other_ports_are_left_alone() {
-    let ports: Vec<_> = two().into_iter().map(|kit| (kit.port, kit.serial)).collect();
+    let ports: Vec<_> = two().into_iter().map(|kit| (kit.port, kit.usb_serial)).collect();
     assert_eq!(
         ports,
         [
@@ -69,7 +69,7 @@ fn several_boards_and_no_choice_is_an_error_that_lists_them() {
 #[test]
 fn a_named_port_needs_not_be_a_kit() {
     assert_eq!(choose(&two(), Some("/dev/ttyS7"), None).unwrap(), Kit::on("/dev/ttyS7", None));
-    assert_eq!(choose(&two(), Some("/dev/pts/3"), None).unwrap().serial.unwrap(), "MCHP5678");
+    assert_eq!(choose(&two(), Some("/dev/pts/3"), None).unwrap().usb_serial.unwrap(), "MCHP5678");
 }
 
 #[test]

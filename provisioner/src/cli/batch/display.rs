@@ -47,7 +47,7 @@ fn ended(attempt: &Attempt) -> Ended<'_> {
         Err(error) => Ended::Failed {
             outcome: "failed",
             port: &attempt.kit.port,
-            usb_serial: attempt.kit.serial.as_deref(),
+            usb_serial: attempt.kit.usb_serial.as_deref(),
             secure_element_serial: attempt.secure_element_serial.as_deref(),
             trouble: Trouble::of(error),
             seconds: attempt.duration.as_secs_f64(),
@@ -81,7 +81,7 @@ pub(super) fn word(attempt: &Attempt) -> &'static str {
 
 /// What the board is called: the serial number on its sticker, or its secure element's.
 fn name(attempt: &Attempt) -> &str {
-    let name = attempt.kit.serial.as_ref().or(attempt.secure_element_serial.as_ref());
+    let name = attempt.kit.usb_serial.as_ref().or(attempt.secure_element_serial.as_ref());
     name.map_or("-", String::as_str)
 }
 

@@ -64,7 +64,7 @@ impl Table {
     }
 
     fn started(&mut self, kit: &Kit) {
-        let serial = kit.serial.clone().unwrap_or_else(|| "-".to_owned());
+        let serial = kit.usb_serial.clone().unwrap_or_else(|| "-".to_owned());
         if let Some(old) = self.rows.remove(&kit.port) {
             self.bars.remove(&old.bar);
         }
@@ -79,7 +79,7 @@ impl Table {
 
     fn step(&mut self, kit: &Kit, step: &Step) {
         let Some(row) = self.rows.get_mut(&kit.port) else { return };
-        if let (Step::Identified(element), None) = (step, &kit.serial) {
+        if let (Step::Identified(element), None) = (step, &kit.usb_serial) {
             row.serial.clone_from(element);
             row.bar.set_prefix(format!("{:<16} {element:<20}", kit.port));
         }

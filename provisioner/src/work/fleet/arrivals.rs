@@ -23,7 +23,7 @@ impl Arrivals {
     /// Takes a look. A board with another serial number on the same port is another board.
     pub(super) fn update(&mut self, now: Vec<Kit>) -> Change {
         let now: BTreeMap<String, Kit> = now.into_iter().map(|kit| (kit.port.clone(), kit)).collect();
-        let same = |a: &Kit, b: &Kit| (&a.port, &a.serial) == (&b.port, &b.serial);
+        let same = |a: &Kit, b: &Kit| (&a.port, &a.usb_serial) == (&b.port, &b.usb_serial);
         let is_in = |boards: &BTreeMap<String, Kit>, kit: &Kit| {
             boards.get(&kit.port).is_some_and(|other| same(other, kit))
         };

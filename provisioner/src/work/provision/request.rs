@@ -45,9 +45,9 @@ impl Request {
         let pem = source::sign_request(session, &name, &board)?.pem()?;
         Ok(Self {
             port: session.port().to_owned(),
-            usb_serial: kit.serial.clone(),
+            usb_serial: kit.usb_serial.clone(),
             thing_name: board.thing_name(),
-            file: home.board(kit.serial.as_deref().unwrap_or(&board.serial))?.join(REQUEST),
+            file: home.board(kit.usb_serial.as_deref().unwrap_or(&board.serial))?.join(REQUEST),
             secure_element_serial: board.serial,
             pem,
         })
