@@ -240,7 +240,8 @@ fn labels_are_made_of_finished_boards_and_one_that_fails_leaves_its_board_done()
     let command = format!("cat >> '{directory}/printed'");
     let outcome = bench.provision(&["--label-dir", &directory, "--label-command", &command]);
     assert_eq!(outcome.code, 3, "{outcome}");
-    let printed = lines(&std::fs::read_to_string(folder.join("printed")).unwrap());
+    let printed = std::fs::read_to_string(folder.join("printed")).unwrap();
+    let printed = schemas::checked(&["provision", "--output=json"], &printed);
     let things: BTreeSet<_> = field(&printed, "thing_name").into_iter().map(str::to_owned).collect();
     assert_eq!(things, bench.boards[..2].iter().map(thing_name).collect());
     for thing in &things {
