@@ -10,6 +10,7 @@ mod corpus;
 mod demo;
 mod function;
 mod gateway;
+mod json;
 mod keys;
 mod kits;
 mod lambda_host;
