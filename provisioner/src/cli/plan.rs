@@ -38,6 +38,11 @@ impl Line {
     pub(super) fn plain(text: impl Display, object: &impl Serialize) -> Self {
         Self { text: text.to_string(), object: serde_json::to_value(object).unwrap_or_default() }
     }
+
+    /// Shows it, in a dry run, or of something that a run leaves as the plan says.
+    pub(super) fn show(&self, context: &Context) {
+        context.result(&self.text, &self.object);
+    }
 }
 
 /// Tells that something was not done about `about`, which says why.
@@ -88,9 +93,7 @@ pub(super) trait Plan: Sized {
 /// [`Error::Unconfirmed`], [`Error::Declined`]; as [`Plan::carry_out`]; in a dry run as [`Plan::refused`].
 pub(super) async fn run<P: Plan>(context: &Context, mut plan: P) -> Result<Option<P::Done>, Error> {
     if context.global.dry_run {
-        for Line { text, object } in plan.lines(context).await? {
-            context.result(text, &object);
-        }
+        plan.lines(context).await?.iter().for_each(|line| line.show(context));
         return plan.refused().map(|()| None);
     }
     if let (Some(question), false) = (plan.question(), context.global.yes) {

@@ -74,6 +74,9 @@ fn the_list_of_a_root_that_is_offline_is_left() {
     let plan = json(&laptop, &["ca", "crl", "--dry-run"], &[]);
     assert_eq!(values(&plan, "action"), ["write", "leave"], "{plan}");
     assert_eq!(values(&plan, "role"), ["signer", "root"], "{plan}");
+    let run = json(&laptop, &["ca", "crl"], &[]);
+    assert_eq!(values(&run, "action"), ["write", "leave"], "{run}");
+    assert_eq!(lines(&run)[1], lines(&plan)[1]);
 }
 
 #[test]

@@ -168,6 +168,20 @@ impl Crl {
         let planned = Planned { role, authority_key_identifier, revoked_certificates, file, note: None };
         Line::new("write", text, &planned)
     }
+
+    /// The lists that are not written.
+    fn left(&self, context: &Context) -> Result<Vec<Line>, Error> {
+        let ended = self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has ended"));
+        let mut lines: Vec<Line> = ended.collect();
+        if let Root::Offline { uri } = &self.root {
+            let root = store::certificate(&context.home, store::ROOT_CERTIFICATE)?;
+            let key_id = root.and_then(|root| root.facts().subject_key_identifier.clone());
+            let note =
+                format!("the root's key is not here ({uri}); bring it back and give it with --root-key");
+            lines.push(left("root", &key_id.unwrap_or_default(), &note));
+        }
+        Ok(lines)
+    }
 }
 
 /// A list that is not written, and why.
@@ -176,10 +190,6 @@ fn left(role: &'static str, authority_key_identifier: &str, note: &str) -> Line 
     let note = Some(note);
     let planned = Planned { role, authority_key_identifier, revoked_certificates: None, file: None, note };
     Line::new("leave", text, &planned)
-}
-
-fn offline(uri: &str) -> String {
-    format!("the root's key is not here ({uri}); bring it back and give it with --root-key")
 }
 
 impl Plan for Crl {
@@ -191,19 +201,11 @@ impl Plan for Crl {
             let revoked = crl::Records::of(&context.home, authority.subject_key_identifier()).read()?.len();
             lines.push(self.line("signer", authority.subject_key_identifier(), revoked));
         }
-        lines.extend(self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has ended")));
-        match &self.root {
-            Root::NotNeeded => {}
-            Root::Offline { uri } => {
-                let root = store::certificate(&context.home, store::ROOT_CERTIFICATE)?;
-                let key_id = root.and_then(|root| root.facts().subject_key_identifier.clone());
-                lines.push(left("root", &key_id.unwrap_or_default(), &offline(uri)));
-            }
-            Root::Write { certificate, revoked, .. } => {
-                let key_id = certificate.facts().subject_key_identifier.as_deref().unwrap_or_default();
-                lines.push(self.line("root", key_id, revoked.len()));
-            }
+        if let Root::Write { certificate, revoked, .. } = &self.root {
+            let key_id = certificate.facts().subject_key_identifier.as_deref().unwrap_or_default();
+            lines.push(self.line("root", key_id, revoked.len()));
         }
+        lines.extend(self.left(context)?);
         Ok(lines)
     }
 
@@ -219,21 +221,10 @@ impl Plan for Crl {
         for (authority, chain) in &self.signers {
             tell(publication.of_signer(authority, chain)?, "signer");
         }
-        for key_id in &self.ended {
-            context.note(format_args!("the signer {key_id} has ended; it gets no list any more"));
+        if let Root::Write { certificate, key, revoked } = &self.root {
+            tell(publication.of_root(Issuer { certificate, key }, revoked)?, "root");
         }
-        match &self.root {
-            Root::NotNeeded => {}
-            Root::Offline { uri } => {
-                context.note(format_args!(
-                    "the root's list of revoked signers is left as it is: {}",
-                    offline(uri)
-                ));
-            }
-            Root::Write { certificate, key, revoked } => {
-                tell(publication.of_root(Issuer { certificate, key }, revoked)?, "root");
-            }
-        }
+        self.left(context)?.iter().for_each(|line| line.show(context));
         Ok(())
     }
 }
