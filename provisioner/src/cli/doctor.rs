@@ -81,7 +81,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     show(context, &diagnosis, no_chain.as_ref());
     for authority in authorities::all(&context.home).unwrap_or_default() {
-        if let Some(list) = revocations::List::read(&revocations::folder(&context.home), authority.key_id())?
+        if let Some(list) =
+            revocations::List::read(&revocations::folder(&context.home), authority.subject_key_identifier())?
         {
             warn_if_full(&list, context);
         }

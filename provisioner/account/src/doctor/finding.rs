@@ -77,7 +77,7 @@ pub struct Finding {
     pub found: Vec<String>,
     /// The next step, where there is one.
     pub remedy: Option<Remedy>,
-    /// Whether [`mend`](super::mend) or setting up repairs it.
+    /// Whether [`repairs`](super::repairs) or setting up repairs it.
     pub repairable: bool,
 }
 

@@ -321,7 +321,7 @@ fn the_function_reads_the_folder_and_finds_who_is_revoked() {
 #[test]
 fn a_list_that_is_nearly_full_is_told() {
     let fixture = Fixture::new();
-    let records = Records::of(&fixture.home, fixture.authority.key_id());
+    let records = Records::of(&fixture.home, fixture.authority.subject_key_identifier());
     let line = |index: usize| {
         let revocation = Revocation {
             when: fixture.now,
@@ -333,7 +333,7 @@ fn a_list_that_is_nearly_full_is_told() {
     };
     fixture.revoke(FREE, Reason::KeyCompromise);
     let path = fixture.home.file(crate::state::revocations::RECORDS);
-    let path = path.join(format!("{}.jsonl", fixture.authority.key_id()));
+    let path = path.join(format!("{}.jsonl", fixture.authority.subject_key_identifier()));
     for (entries, fill) in [(79_999, 79), (80_000, 80), (100_000, 100)] {
         std::fs::write(&path, (0..entries).map(line).collect::<String>()).unwrap();
         assert_eq!(records.read().unwrap().len(), entries);
