@@ -9,7 +9,7 @@
 //! between the first call and the last one is made ACTIVE all the same. The window is the time of one registration.
 //! A second `DescribeCertificate` before it would halve the devices that an account can register in a given time, and only
 //! narrow the window; so it is not made. Without exception, only what `DescribeCertificate` answered is
-//! PENDING_ACTIVATION is activated (`docs/refusals.md`, "The one window").
+//! PENDING_ACTIVATION is activated (`docs/refusals.md`, "The remaining race").
 
 mod policy;
 mod refusal;
