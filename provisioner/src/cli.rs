@@ -41,7 +41,7 @@ pub use context::Context;
 pub use exit_code::ExitCode;
 pub use logging::Level;
 
-/// Puts AVR-IoT, PIC-IoT and SAM-IoT boards into your own AWS account.
+/// Connects AVR-IoT, PIC-IoT and SAM-IoT boards to your own AWS account.
 ///
 /// A certificate authority on this computer signs a certificate for the key in each board's secure element. The account
 /// knows the authority, so it registers a board by itself the first time the board connects.
@@ -72,14 +72,14 @@ Examples:
   provisioner -c aws -m jitr --lambda-zip
       Make the CAs, set the account up with the function, and provision the board.
   provisioner -c aws -m jitr
-      Provision the next board; CAs and account stay as they are.
+      Provision the next board; CAs and account stay unchanged.
   provisioner -c aws -m jitr -P /dev/ttyACM0 -a factory
       Provision the board on this port, with the AWS profile `factory`.
   provisioner setup --dry-run
       Show the plan: what exists, what would be created, what would change.
 
 AWS settings come from the standard places: ~/.aws, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...
-Exit codes: 0 done, 1 failed, 2 usage, 3 board trouble, 4 AWS trouble, 5 refused for safety.";
+Exit codes: 0 done, 1 failed, 2 usage, 3 board, 4 AWS, 5 refused for safety.";
 
 /// Flags every command takes.
 #[derive(Clone, Debug, Args)]
@@ -100,10 +100,10 @@ pub struct Global {
     /// Answer every question with yes
     #[arg(long, global = true)]
     pub yes: bool,
-    /// Never ask; a question without an answer is an error
+    /// Never ask; fail where a question would be asked
     #[arg(long, global = true)]
     pub non_interactive: bool,
-    /// Show the plan, end as the run would, and change nothing
+    /// Show the plan and change nothing; where the run would fail, fail like it
     #[arg(long, global = true)]
     pub dry_run: bool,
     /// How much to log to stderr
@@ -136,13 +136,13 @@ pub enum Command {
     Provision(provision::Arguments),
     /// List the boards that are plugged in
     Boards,
-    /// Print, search, export or check the ledger of attempts
+    /// Print, search, export or check the ledger: every attempt to provision a board
     Ledger(ledger::Arguments),
     /// Read a board and show what is on it
     Inspect(provision::Choice),
     /// Register certificate files in the account (multi-account registration)
     Register(register::Arguments),
-    /// List the devices' certificates, and where disk, ledger and account differ
+    /// List all devices with status and expiry, and where disk, ledger and account differ
     Certificates(certificates::Arguments),
     /// Revoke a device certificate, or a signer CA
     Revoke(revoke::Arguments),
@@ -151,7 +151,7 @@ pub enum Command {
     Audit(audit::Command),
     /// Finish incomplete registrations
     Replay(replay::Arguments),
-    /// Show why boards cannot connect, link by link, and repair it
+    /// Check each link that registering a board needs; --repair repairs it
     Doctor(doctor::Arguments),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),

@@ -27,10 +27,10 @@ use timeline::{Outcome, Timeline};
 /// How fast the simulated boards are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Baud {
-    /// As real ones: 115200 baud, and the device times of the reference.
+    /// Like real boards: 115200 baud, and the delays of their flash and secure element.
     #[default]
     Real,
-    /// As fast as they can.
+    /// As fast as possible.
     Fast,
 }
 

@@ -22,8 +22,8 @@ struct Cli {
 enum Command {
     /// Run an account and boards for use by hand, until SIGTERM or Ctrl-C
     ///
-    /// First prints one line of JSON on stdout that says where everything is, and the key that requests have to be signed
-    /// with; tells on stderr what happens.
+    /// The first line on stdout is a JSON object with addresses, files, and the access key. Every request has to be signed
+    /// with this key. The log goes to stderr.
     Serve(serve::Arguments),
     /// Simulate a fleet that is switched on at once, against AWS's default quotas, in virtual time
     Fleet(fleet::cli::Arguments),

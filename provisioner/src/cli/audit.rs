@@ -16,13 +16,13 @@ use iot_account::counted;
 pub enum Command {
     /// List the signatures
     Show {
-        /// Only since then: a date, a time, or how long ago (30m, 8h, 7d)
+        /// Only entries since this time: a date, a time, or how long ago (30m, 8h, 7d)
         #[arg(long, value_name = "WHEN")]
         since: Option<Since>,
     },
     /// Check that no entry was changed or removed
     Verify {
-        /// Hash that an earlier check printed
+        /// Hash that an earlier `audit verify` printed: the entry with this hash has to be in the log
         #[arg(long, value_name = "SHA-256", value_parser = sha256)]
         head: Option<String>,
     },
@@ -70,11 +70,13 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
             match verified.findings.first() {
                 None => {
                     let Verified { entries, head, .. } = &verified;
-                    let said = format!(
-                        "{}: the chain of hashes is complete\n\
-                         keep this elsewhere, to check later that none of them was changed: --head {head}",
-                        counted(*entries, "signature")
-                    );
+                    let mut said =
+                        format!("{}: the chain of hashes is complete", counted(*entries, "signature"));
+                    // The hash before the first entry is that of every log.
+                    if *entries > 0 {
+                        said.push_str("\nto find out later whether the log was replaced, keep this hash elsewhere: --head ");
+                        said.push_str(head);
+                    }
                     context.result(said, &Held { holds: true, verified: &verified });
                     Ok(())
                 }

@@ -65,7 +65,7 @@ pub struct Names {
     /// Place of the root key, a file or a key URI; made if it does not exist [default: root-ca.key]
     #[arg(long, value_name = "FILE|URI")]
     pub root_key: Option<Uri>,
-    /// Place of the signer key, likewise [default: signer-ca.key]
+    /// Place of the signer key, a file or a key URI; made if it does not exist [default: signer-ca.key]
     #[arg(long, value_name = "FILE|URI")]
     pub signer_key: Option<Uri>,
     /// Encrypt new key files with a passphrase
@@ -164,7 +164,7 @@ async fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<
     files.retain(|file| file.exists());
     if files.is_empty() {
         return Err(Error::usage(
-            "there is no key file in the home",
+            "there is no key file in the home folder",
             "keys in a token or in AWS KMS are protected there",
         ));
     }

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// How boards are registered
     #[arg(long, value_enum, default_value_t = setup::Method::Jitr, value_name = "METHOD")]
     method: setup::Method,
-    /// Check this provisioned board too: its folder or its serial number
+    /// Check this provisioned board too: its folder, or the name of this folder in the home folder
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
     /// Check this thing of the account too
@@ -148,7 +148,7 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Er
     let Some(pem) = durable_files::read(&path)? else {
         return Err(Error::usage(
             format!("there is no {}", path.display()),
-            "name the folder of a provisioned board or its serial number; `provisioner boards` lists those plugged in",
+            "name the folder of a provisioned board, or that folder's name in the home folder: the USB serial number, or the secure element's if the kit has none",
         ));
     };
     let certificate = Certificate::from_pem(&pem)

@@ -57,7 +57,7 @@ pub(super) struct Wifi {
 /// The kit's disk.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct DiskOption {
-    /// Mount point of the kit's disk CURIOSITY [default: found by itself]
+    /// Mount point of the kit's disk CURIOSITY [default: found automatically]
     #[arg(long, value_name = "DIR")]
     pub(super) disk: Option<PathBuf>,
 }

@@ -46,7 +46,7 @@ struct Search {
     /// Only things with a name starting with this
     #[arg(long, value_name = "NAME")]
     thing: Option<String>,
-    /// Only since then: a date, a time, or how long ago (30m, 8h, 7d)
+    /// Only entries since this time: a date, a time, or how long ago (30m, 8h, 7d)
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
     /// Only attempts with this outcome
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
     let Contents { entries, damaged } = ledger.read()?;
     for line in damaged {
         context.note(format_args!(
-            "line {line} of {} is no entry, perhaps cut short by a power failure; it is left out",
+            "line {line} of {} is not an entry, perhaps cut off by a power failure; it is skipped",
             ledger.path().display()
         ));
     }

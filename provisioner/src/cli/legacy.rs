@@ -37,7 +37,7 @@ pub struct Flags {
     /// Write a new certificate even if the board is provisioned
     #[arg(short, long)]
     force: bool,
-    /// Accepted for scripts; every write is verified
+    /// No effect: every write is verified. Scripts for iotprovision may have it
     #[arg(long)]
     verify: bool,
     /// With `-m sandbox`: lock the slots of the factory certificates. This cannot be undone
@@ -112,7 +112,7 @@ impl Flags {
         }
         if let Some((_, flag, what)) = self.updates().into_iter().find(|(given, ..)| *given) {
             return Err(Error::usage(
-                format!("{flag} would update {what}, which this tool leaves as it is"),
+                format!("{flag} would update {what}, which this tool does not change"),
                 format!(
                     "update it with the tool that {flag} comes from, then run again without {flag}; nothing was done"
                 ),
@@ -124,7 +124,7 @@ impl Flags {
             }
             Some(method) => Ok(method),
             None => Err(Error::usage(
-                "nothing says how boards are to be registered",
+                "no registration method is given",
                 "provisioner -c aws -m jitr for your own AWS account, or provisioner --help",
             )),
         }

@@ -66,7 +66,7 @@ pub struct Arguments {
     /// Write a new certificate even if the board is provisioned
     #[arg(short, long)]
     force: bool,
-    /// Accepted for scripts; every write is verified
+    /// No effect: every write is verified. Scripts for iotprovision may have it
     #[arg(long)]
     verify: bool,
     /// Write the board's certificate request to device.csr in its folder, and stop

@@ -29,7 +29,7 @@ Examples:
   provisioner setup --function JITR
       Use a deployed function (from cargo lambda deploy, or infra/).
 
-What is right stays as it is and what differs is repaired, so setup can run again at any time.")]
+What differs is repaired. The rest stays unchanged. You can run setup again at any time.")]
 pub struct Arguments {
     /// How boards are registered
     #[arg(long, value_enum, default_value_t = Method::Jitr, value_name = "METHOD")]

@@ -18,9 +18,10 @@ use iot_account::{Account, Resource};
 Example: provisioner teardown --dry-run
     Show what would be removed.
 
-Removes only what carries the tag zero-touch:created-by=provisioner, and what depends on it:
-  - certificates that a tagged signer CA signed, or that have a tagged policy and no CA, with their things
-  - the policy and the thing type of a tagged function, if nothing else uses them
+Removes only what has the tag zero-touch:created-by=provisioner, and what depends on it:
+  - certificates that a tagged signer CA signed, with their things
+  - certificates without a CA that have a tagged policy, with their things
+  - the policy and thing type of a tagged function, if nothing else uses them
 
 An interrupted run continues when it is run again.")]
 pub struct Arguments {
@@ -98,9 +99,9 @@ fn tell(context: &Context, item: &Item, outcome: &Outcome) {
     let about = Ended { item, outcome };
     match outcome {
         Outcome::Removed => plan::tell(context, "remove", line("removed", item, None), &about),
-        Outcome::Gone => plan::tell(context, "remove", line("gone already", item, None), &about),
+        Outcome::Gone => plan::tell(context, "remove", line("was gone", item, None), &about),
         Outcome::Kept(reason) => {
-            plan::tell_undone(context, "leave", line("left as it is", item, Some(reason)), &about);
+            plan::tell_undone(context, "leave", line("kept", item, Some(reason)), &about);
         }
         Outcome::Waiting(reason) => {
             plan::tell_undone(context, "remove", line("has to wait", item, Some(reason)), &about);

@@ -34,7 +34,7 @@ impl ValueEnum for Ending {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
             Self::Provisioned => "Written and read back",
-            Self::Unchanged => "The board held the right bytes already",
+            Self::Unchanged => "The board was already provisioned",
             Self::Failed => "The board is not provisioned, or its state is unknown",
         };
         Some(PossibleValue::new(self.word()).help(help))
@@ -48,8 +48,8 @@ impl ValueEnum for Format {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Svg => ("svg", "Lines and text, sharp at any size"),
-            Self::Png => ("png", "Black and white dots, 300 to the inch, as label printers have them"),
+            Self::Svg => ("svg", "Vector graphics"),
+            Self::Png => ("png", "Black and white, 300 dots per inch, for label printers"),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -22,7 +22,8 @@ use durable_files::folder::Lock;
 /// Arguments of `ca crl`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes KEYID.crl and KEYID.crt of every signer CA, also of signers with nothing revoked yet.
+Writes KEYID.crl (the list, DER) and KEYID.crt (the certificate, PEM) of every signer CA, also of signers with nothing \
+revoked yet.
 
 Put the folder into the function's package and name it in CRL_DIR (RevocationLists in infra/). The function then refuses \
 every certificate on a list.
@@ -32,7 +33,7 @@ pub struct Arguments {
     /// Folder for the lists [default: crl in the home folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Days until the next list is due
+    /// Days until the next update of the list is due
     #[arg(long, default_value_t = crl::DAYS, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
     /// Place of the root key, if it is offline, such as file:/media/usb/root-ca.key
@@ -62,7 +63,7 @@ impl fmt::Display for Written {
         let (role, id) = (self.role, id.get(..8).unwrap_or(id));
         write!(
             f,
-            "{role} {id}: list {crl_number} with {revoked_certificates} revoked, next due {}: {}",
+            "{role} {id}: revocation list {crl_number}, {revoked_certificates} revoked, next update due {}: {}",
             rfc3339(*next_update),
             file.display()
         )
@@ -161,7 +162,7 @@ impl Crl {
     fn line(&self, role: &'static str, authority_key_identifier: &str, revoked: usize) -> Line {
         let file = crl::file(&self.folder, authority_key_identifier, "crl");
         let text = format!(
-            "would write the list of the {role} {authority_key_identifier} with {revoked} revoked: {}",
+            "would write the revocation list of the {role} {authority_key_identifier}, {revoked} revoked: {}",
             file.display()
         );
         let (revoked_certificates, file) = (Some(revoked), Some(file));
@@ -171,7 +172,7 @@ impl Crl {
 
     /// The lists that are not written.
     fn left(&self, context: &Context) -> Result<Vec<Line>, Error> {
-        let ended = self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has ended"));
+        let ended = self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has expired"));
         let mut lines: Vec<Line> = ended.collect();
         if let Root::Offline { uri } = &self.root {
             let root = store::certificate(&context.home, store::ROOT_CERTIFICATE)?;
@@ -186,7 +187,7 @@ impl Crl {
 
 /// A list that is not written, and why.
 fn left(role: &'static str, authority_key_identifier: &str, note: &str) -> Line {
-    let text = format!("the list of the {role} {authority_key_identifier} is left as it is: {note}");
+    let text = format!("the revocation list of the {role} {authority_key_identifier} stays unchanged: {note}");
     let note = Some(note);
     let planned = Planned { role, authority_key_identifier, revoked_certificates: None, file: None, note };
     Line::new("leave", text, &planned)
@@ -233,8 +234,8 @@ impl Plan for Crl {
 pub(in crate::cli) fn warn_if_full(list: &crl::List, context: &Context) {
     if list.fill >= revocation_list::NEARLY_FULL {
         context.note(format_args!(
-            "warning: {} has {} % of what the function takes ({} certificates, {} MiB); a longer list lets no device of \
-             this CA in: change the signer in time with `provisioner ca rotate`, which begins a list of its own",
+            "warning: {} has {} % of what the function takes ({} certificates, {} MiB); with a longer list, no \
+             device of this CA is registered: change the signer CA in time with `provisioner ca rotate`, which begins a new list",
             list.file.display(),
             list.fill,
             revocation_list::MAX_ENTRIES,

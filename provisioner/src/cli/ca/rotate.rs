@@ -41,7 +41,7 @@ pub struct Arguments {
     /// The function that registers boards; the new CA is added to its list of accepted CAs, if there is one
     #[arg(long, default_value = FUNCTION, value_name = "NAME|ARN", value_parser = crate::cli::setup::function_name)]
     function: String,
-    /// Leave the account as it is; `provisioner setup` registers the new signer later
+    /// Do not change the account; `provisioner setup` registers the new signer CA later
     #[arg(long)]
     no_register: bool,
 }
@@ -258,7 +258,7 @@ impl fmt::Display for Rotated<'_> {
         let Self { subject_key_identifier, registered, not_after, .. } = self;
         write!(f, "the signer CA is now {subject_key_identifier}, until {not_after}")?;
         match registered {
-            true => write!(f, "; the account knows it"),
+            true => write!(f, "; it is registered in the account"),
             false => write!(f, "; register it with: provisioner setup"),
         }
     }
@@ -269,7 +269,7 @@ impl fmt::Display for Dependents<'_> {
         let Self { subject_key_identifier, not_after, certificates, boards, .. } = self;
         write!(
             f,
-            "still valid: {subject_key_identifier}, until {not_after}; {} here with a certificate of it",
+            "retired: {subject_key_identifier}, valid until {not_after}; {} here with a certificate that it issued",
             counted(*boards, "board")
         )?;
         match certificates {
