@@ -34,7 +34,7 @@ const NAMESAKES: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// At least one link is wrong or could not be read.
-    #[error("a device could not connect now: {wrong} of {} failed the check", counted(*links, "link"))]
+    #[error("a new device cannot connect now: {wrong} of {} failed the check", counted(*links, "link"))]
     Broken {
         /// Links that are wrong or not known.
         wrong: usize,

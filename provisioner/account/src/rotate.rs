@@ -81,7 +81,7 @@ impl Plan {
             }
             link
         });
-        let signer = self.signer.link(signer.unwrap_or("not made yet"), self.sni_only);
+        let signer = self.signer.link(signer.unwrap_or("(id not known yet)"), self.sni_only);
         Ok(function.into_iter().chain([signer]).collect())
     }
 

@@ -202,7 +202,7 @@ impl Plan {
     /// The plan, one line a link, in the order in which it is carried out.
     pub fn links(&self) -> Vec<Link> {
         let role = self.role.as_ref().map(|role| role.step.link(&role.name));
-        let signer = self.signer.as_deref().unwrap_or("not made yet");
+        let signer = self.signer.as_deref().unwrap_or("(id not known yet)");
         role.into_iter()
             .chain([
                 self.function_step.link(&self.function),

@@ -18,7 +18,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A key that others than its owner can read.
-    #[error("{} can be read by other users of this machine (mode {mode:04o})", path.display())]
+    #[error("{} can be read by other users of this computer (mode {mode:04o})", path.display())]
     Exposed {
         /// The key file.
         path: PathBuf,

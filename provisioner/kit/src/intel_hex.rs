@@ -67,7 +67,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// It does not begin with a colon.
-    #[error("a record begins with a colon")]
+    #[error("the record does not begin with a colon")]
     Colon,
     /// Something else than pairs of hex digits.
     #[error("there are other characters than pairs of hex digits")]
@@ -307,7 +307,7 @@ mod tests {
         .map(|text| parse(&text).unwrap_err().to_string());
         insta::assert_snapshot!(table.join("\n"), @r"
         line 2: the checksum is 0xf6 and should be 0xf5
-        line 2: a record begins with a colon
+        line 2: the record does not begin with a colon
         line 2: there are other characters than pairs of hex digits
         line 2: the record says 2 bytes of data and has 0
         line 2: the record is cut short

@@ -43,7 +43,7 @@ pub enum Error {
         root: &'static str,
     },
     /// The signer was not signed by this root.
-    #[error("{signer} was not issued by {root}: perhaps a new root over an old signer")]
+    #[error("{signer} was not issued by {root}: perhaps the root CA was replaced and the signer CA was not")]
     ForeignSigner {
         /// What the signer's certificate is called.
         signer: &'static str,

@@ -12,7 +12,7 @@ pub(super) fn run(context: &Context) -> Result<(), Error> {
     let kits = ports::kits()?;
     if kits.is_empty() {
         context.note(
-            "no board found: plug a kit in with a USB data cable; ports of other kinds are named with --port",
+            "no board found: plug a kit in with a USB data cable; if the kit is not detected, name its port with --port",
         );
     }
     for kit in &kits {

@@ -27,18 +27,18 @@ pub(super) fn next_step(error: &Error) -> Text {
         Error::Work(error) => work(error),
         Error::Keyring { .. } => "leave --keyring out, or unlock the keyring first".into(),
         Error::Usage { help, .. } => help.clone().into(),
-        Error::Unconfirmed { .. } => "say yes with --yes".into(),
-        Error::Declined => "run again to decide anew".into(),
+        Error::Unconfirmed { .. } => "check what is shown above, then give the confirmation with --yes".into(),
+        Error::Declined => "run the same command again to be asked again".into(),
         Error::Terminal { .. } => {
             "give the answer on the command line, and --non-interactive so that nothing is asked".into()
         }
         Error::File { .. } => "check the name and the content of the file".into(),
         Error::Boards { .. } => {
-            "unplug them, plug them in again and run again: what is done stays as it is; the ledger has the reasons: provisioner ledger --result failed"
+            "unplug them, plug them in again and run again: what is done is kept; the ledger has the causes: provisioner ledger --result failed"
                 .into()
         }
         Error::Ledger(_) => {
-            "a kit whose secure element was replaced is one; otherwise put the boards aside: a key or a serial number was copied"
+            "if the secure element of a kit was replaced, nothing is wrong; otherwise put the boards aside: a key or a serial number was copied"
                 .into()
         }
         Error::Audit(_) => {

@@ -192,8 +192,8 @@ impl Row<'_> {
             self.detached.iter().map(|thing| format!("\n  thing    {would}detached from {thing}")).collect();
         let signer = self.authority_key_identifier.and_then(|signer| signer.get(..8)).unwrap_or_default();
         let list = match self.list_action {
-            OnList::Add => format!("{would}put on the list of the signer {signer}"),
-            OnList::Leave => format!("on the list of the signer {signer} already"),
+            OnList::Add => format!("{would}put on the revocation list of the signer CA {signer}"),
+            OnList::Leave => format!("already on the revocation list of the signer CA {signer}"),
             OnList::None => "none: its signer, or the signer's key, is not in this home folder".to_owned(),
         };
         format!("certificate {}\n  account  {account}{things}\n  list     {list}", self.certificate_id)
@@ -233,7 +233,7 @@ impl Plan for Revoke {
     }
 
     fn question(&self) -> Option<String> {
-        let question = "A revoked certificate is not let in again; the board needs a new one.";
+        let question = "A revoked certificate stays revoked; to connect again, the board needs a new one.";
         (!self.is_done()).then(|| question.to_owned())
     }
 

@@ -70,7 +70,7 @@ pub struct Head {
 
 /// A signature that could not be noted.
 #[derive(Debug, thiserror::Error)]
-#[error("the signature is withheld: it cannot be noted in the audit log {}", path.display())]
+#[error("the signature is withheld: it cannot be recorded in the audit log {}", path.display())]
 pub struct Error {
     /// The log.
     pub path: PathBuf,

@@ -60,13 +60,13 @@ pub enum Error {
         when: OffsetDateTime,
     },
     /// The files of two signers are being exchanged.
-    #[error("the signer CA in {} is being changed, or that was interrupted", folder.display())]
+    #[error("the signer CA in {} is being replaced, or its replacement was interrupted", folder.display())]
     Rotating {
         /// The home folder.
         folder: PathBuf,
     },
     /// What the user named is unknown or ambiguous.
-    #[error("there is no signer CA `{name}` in the home folder, or more than one")]
+    #[error("no signer CA in the home folder, or more than one, matches `{name}`")]
     NoAuthority {
         /// As given.
         name: String,

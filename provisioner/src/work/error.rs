@@ -71,7 +71,7 @@ pub enum AuthorityError {
         file: &'static str,
     },
     /// The root's key is to be taken out of the home, and is not there.
-    #[error("the root's key is not in a file of the home: it is at {uri}")]
+    #[error("the root's key is not in a file of the home folder: it is at {uri}")]
     RootElsewhere {
         /// Where it is.
         uri: String,

@@ -224,7 +224,7 @@ pub(super) struct FailedEvents {
 /// Events that failed for good.
 pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Finding {
     let Some(FailedEvents { destination, waiting }) = failed else {
-        let found = "the function has no on-failure destination: an event that failed for good is lost";
+        let found = "the function has no on-failure destination: an event that still fails after the last repetition is lost";
         return Finding::notable(Resource::OnFailure, function, vec![found.to_owned()])
             .remedy(Remedy::AddDestination);
     };

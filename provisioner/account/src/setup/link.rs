@@ -44,7 +44,7 @@ impl Link {
     /// The line for people: a result if `done`, otherwise a plan.
     pub fn line(&self, done: bool) -> String {
         let verb = match (self.action, done) {
-            (Action::Leave, _) => "left as it is",
+            (Action::Leave, _) => "unchanged",
             (Action::Create, false) => "would be created",
             (Action::Create, true) => "created",
             (Action::Change, false) => "would be changed",

@@ -142,7 +142,7 @@ pub enum Error {
         uri: Uri,
     },
     /// The operating system has no random numbers, or the key did not sign.
-    #[error("this machine could not {action}")]
+    #[error("this computer could not {action}")]
     Cryptography {
         /// What it could not do.
         action: &'static str,

@@ -38,7 +38,7 @@ pub enum RevocationError {
         cas: Vec<PathBuf>,
     },
     /// The CA may not sign lists (RFC 5280, section 6.3.3 (f)).
-    #[error("{list} does not count: the CA in {} may not sign lists (its key usage lacks cRLSign)", ca.display())]
+    #[error("{list} is not used: the CA in {} may not sign lists (its key usage lacks cRLSign)", ca.display())]
     NoCrlSign {
         /// Where the list comes from.
         list: String,
@@ -97,7 +97,7 @@ pub enum Unfit {
     #[error("names two signature algorithms")]
     Algorithms,
     /// It is of a time to come.
-    #[error("is dated {0} s ahead of the clock")]
+    #[error("is dated {0} s in the future")]
     Ahead(i64),
     /// More bytes than [`MAX_SIZE`](super::MAX_SIZE).
     #[error("is longer than {} bytes", super::MAX_SIZE)]

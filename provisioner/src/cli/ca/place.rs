@@ -34,7 +34,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { uri, protection } = self;
         match protection {
-            Protection::Permissions => write!(f, "{uri}, not encrypted, for its owner alone"),
+            Protection::Permissions => write!(f, "{uri}, not encrypted, readable by its owner only"),
             Protection::Passphrase => write!(f, "{uri}, encrypted"),
             Protection::Token | Protection::Kms => write!(f, "{uri}"),
             Protection::Absent => write!(f, "not here ({uri})"),
@@ -52,7 +52,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_place_says_what_protects_the_key() {
-        let token = "pkcs11:token=line1;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so";
+        let token = "pkcs11:token=bench1;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so";
         let said = [
             place("/home/me/.microchip-iot/signer-ca.key", Protection::Permissions),
             place("/home/me/.microchip-iot/signer-ca.key", Protection::Passphrase),
@@ -61,10 +61,10 @@ pub(super) mod tests {
             place("awskms:alias/signer", Protection::Kms),
         ];
         insta::assert_snapshot!(said.map(|place| place.to_string()).join("\n"), @r"
-        file:/home/me/.microchip-iot/signer-ca.key, not encrypted, for its owner alone
+        file:/home/me/.microchip-iot/signer-ca.key, not encrypted, readable by its owner only
         file:/home/me/.microchip-iot/signer-ca.key, encrypted
         not here (file:/media/usb/root-ca.key)
-        pkcs11:token=line1;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so
+        pkcs11:token=bench1;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so
         awskms:alias/signer
         ");
     }

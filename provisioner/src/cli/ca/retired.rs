@@ -60,7 +60,7 @@ pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTi
             && !authority.left(now).is_negative()
         {
             context.note(format_args!(
-                "the revocation list of the signer {} is due; write it with: provisioner ca crl",
+                "the revocation list of the signer CA {} is due; write it with: provisioner ca crl",
                 authority.subject_key_identifier()
             ));
         }
@@ -89,8 +89,8 @@ pub(in crate::cli) fn notice(context: &Context, signer: &Certificate, now: Offse
 fn expiry_notice(signer: &Certificate, now: OffsetDateTime) -> Option<String> {
     let left = signer.facts().not_after - now;
     let ends = match left.is_positive() {
-        true => format!("ends in {}", super::period(left)),
-        false => "has ended".to_owned(),
+        true => format!("expires in {}", super::period(left)),
+        false => "has expired".to_owned(),
     };
     let notice = format!("the signer CA {ends}; make the next one with: provisioner ca rotate");
     signer.ends_soon(now).then_some(notice)
@@ -121,10 +121,10 @@ mod tests {
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r"
 
-        the signer CA ends in 60 days; make the next one with: provisioner ca rotate
-        the signer CA ends in 30 days; make the next one with: provisioner ca rotate
-        the signer CA has ended; make the next one with: provisioner ca rotate
-        the signer CA has ended; make the next one with: provisioner ca rotate
+        the signer CA expires in 60 days; make the next one with: provisioner ca rotate
+        the signer CA expires in 30 days; make the next one with: provisioner ca rotate
+        the signer CA has expired; make the next one with: provisioner ca rotate
+        the signer CA has expired; make the next one with: provisioner ca rotate
         ");
     }
 }

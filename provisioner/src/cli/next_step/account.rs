@@ -48,7 +48,7 @@ fn setup(error: &setup::Error) -> Text {
         E::CaElsewhere { .. } => "a CA belongs to one account in a Region, unless each account registers it with --sni-only: do so, delete it there, or make another CA with `provisioner ca create --home DIR`".into(),
         E::TooManyCas { .. } => "delete CAs that are not used any more, or give the signer another name: `provisioner ca create --signer-cn NAME`".into(),
         E::VerificationRefused { .. } => "run the same command again; it makes a new one".into(),
-        E::RolePolicy { .. } => "this is a fault of the program".into(),
+        E::RolePolicy { .. } => "report this: it is a fault of the program".into(),
         E::DevicePolicy { .. } => "give a document of at most 2048 characters without white space, or leave it out".into(),
         E::Name(..) => "fix the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
         E::Package(_) => "make one with `cargo lambda build --release --output-format zip --bin jitr` and give it with --lambda-zip [PATH]".into(),

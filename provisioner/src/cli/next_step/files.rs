@@ -6,7 +6,7 @@ pub(super) fn files(error: &durable_files::Error) -> Text {
     use durable_files::Error as E;
     match error {
         E::Io { .. } => {
-            "check that the folder exists, is yours and has free space; or choose another with --home DIR"
+            "check that the folder exists, belongs to you and has free space (--home DIR chooses another home folder)"
                 .into()
         }
         E::Exposed { path, .. } => format!("close it with: chmod 600 {}", path.display()).into(),

@@ -12,7 +12,7 @@ pub(super) fn kit(error: &iot_kit::Error) -> Text {
         E::NoBoard => "plug a kit in with a USB data cable; if the kit is not detected, name its port with --port".into(),
         E::SeveralBoards { .. } => "choose one with --port PORT or with the last digits of its serial number, -s DIGITS".into(),
         E::NoSuchBoard { .. } => "see what is there with: provisioner boards".into(),
-        E::Cellular { .. } => "the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
+        E::Cellular { .. } => "the supported kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
         E::Disk(error) => disk(error),
         E::Wifi(error) => wifi(error),
         E::List { .. } => "name the port with --port".into(),
@@ -24,7 +24,7 @@ pub(super) fn kit(error: &iot_kit::Error) -> Text {
         E::Silent { .. } => "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again; an AVR-IoT kit says nothing at all while its secure element does not work".into(),
         E::Hangs { .. } => "press reset, or unplug it and plug it in again, then run again; if it happens again, its Wi-Fi module or its secure element does not work".into(),
         E::Foreign { port, .. } => format!("put the provisioning firmware into the board, and check that {port} is the board's port").into(),
-        E::Lost { .. } => "plug it in again and run again; a board half done is completed then".into(),
+        E::Lost { .. } => "plug it in again and run again; a board that was not finished is completed then".into(),
         E::Refused { .. } => "run again; if it happens again, the board or its firmware is faulty".into(),
         E::Astray { .. } | E::BootSector { .. } => "the module may not start any more: check the USB cable and hub, write the module's firmware anew (Microchip's iotprovision does it with: iotprovision wincupgrade --fwinc), and run again".into(),
         E::Link { .. } => "check the USB cable and hub, close programs that may use the port, and run again".into(),
@@ -37,7 +37,7 @@ fn disk(error: &disk::Error) -> Text {
         E::NoDisk { .. } => format!("it has the label {DISK_LABEL}; mount it (on Linux: udisksctl mount -b /dev/disk/by-label/{DISK_LABEL}), or name its folder with --disk DIR").into(),
         E::NotADisk { .. } => format!("name the folder where the disk {DISK_LABEL} is mounted").into(),
         E::OtherKit { .. } => "name the folder of the right disk with --disk DIR, or choose the other kit with -s".into(),
-        E::UnknownTarget => "the kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
+        E::UnknownTarget => "the supported kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
         E::Read { .. } => "check the name of the file".into(),
         E::Image { source, .. } => image(source),
         E::Write { .. } => "unplug the kit and plug it in again, wait for its disk, and run again".into(),
@@ -49,7 +49,7 @@ fn disk(error: &disk::Error) -> Text {
 fn image(error: &intel_hex::Error) -> Text {
     use intel_hex::Error as E;
     match error {
-        E::Record { .. } => "the file is damaged or no Intel HEX file; build it or download it again".into(),
+        E::Record { .. } => "the file is damaged or is not Intel HEX; build it or download it again".into(),
         E::NoEnd { .. } => "the file was cut short; build it or download it again".into(),
         E::Large => "this is no image for a kit's microcontroller".into(),
         E::Empty => "build it or download it again".into(),

@@ -26,7 +26,7 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
             format!("aws iot create-thing-group --thing-group-name {group}").into()
         }
         Remedy::AddDestination => {
-            "infra/template.yaml has one; without, `provisioner replay` finds the devices".into()
+            "deploy infra/template.yaml, which has one, or find the devices with: provisioner replay".into()
         }
         Remedy::ReplayQueue => "provisioner replay --queue".into(),
         Remedy::Replay => "provisioner replay".into(),

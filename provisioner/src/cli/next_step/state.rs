@@ -22,7 +22,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
             "wait for it; if it was interrupted, finish it with: provisioner ca rotate".into()
         }
         E::NoAuthority { known, .. } => format!(
-            "these are there: {}; the first eight digits do, and `current` is the one in use",
+            "these exist: {}; the first eight digits are enough, and `current` is the one in use",
             known.join(", ")
         )
         .into(),

@@ -24,7 +24,7 @@ fn authority(error: &AuthorityError) -> Text {
         E::OtherKey { .. } => "make a certificate authority with the other key: provisioner ca create --force (keeps the old)".into(),
         E::RootElsewhere { .. } => "there is nothing to export".into(),
         E::ExportPlace { .. } => "name a folder on another medium, such as an encrypted USB stick".into(),
-        E::NextKey { .. } => "say it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a file, encrypted if the old one is".into(),
+        E::NextKey { .. } => "name it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a file, encrypted if the old one is".into(),
         E::SameKey { .. } => "name another place with --signer-key; a new key is made there".into(),
         E::NotEncrypted { .. } => "encrypt it with: provisioner ca encrypt".into(),
     }
@@ -38,7 +38,7 @@ fn provision(error: &provision::Error) -> Text {
         E::ReadBack { .. } => "run again; if it happens again, the board's Wi-Fi module is faulty".into(),
         E::Factory(error) => pki::factory(error),
         E::NoSigner { .. } => "append the signer's certificate to the file, or name its file with --signer FILE".into(),
-        E::NotValidNow { .. } => "check this machine's clock; if it is right, have the certificate issued anew".into(),
+        E::NotValidNow { .. } => "check this computer's clock; if it is right, have the certificate issued anew".into(),
         E::ForeignKey { .. } => "make a request on this board and have that one signed: provisioner provision --csr-only".into(),
         E::Inconsistent => "run again; if it happens again, please report it".into(),
         E::NoChain => "make one with: provisioner ca create".into(),
@@ -48,7 +48,7 @@ fn provision(error: &provision::Error) -> Text {
 fn fleet(error: &FleetError) -> Text {
     use FleetError as E;
     match error {
-        E::Aborted { .. } => "run again: boards half done are completed then".into(),
+        E::Aborted { .. } => "run again: boards that were not finished are completed then".into(),
         E::Thread { .. } => {
             "the system is short of threads or memory; free some, or take fewer boards at a time".into()
         }

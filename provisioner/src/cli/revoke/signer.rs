@@ -47,13 +47,13 @@ impl Row<'_> {
     fn text(&self, done: bool) -> String {
         let would = if done { "" } else { "would be " };
         let account = match (self.registered, self.account_action) {
-            (false, _) => "does not know it".to_owned(),
+            (false, _) => "not registered".to_owned(),
             (true, InAccount::Leave) => "INACTIVE already, and registers no board".to_owned(),
             (true, InAccount::SwitchOff) => format!("{would}INACTIVE, auto-registration {would}off"),
         };
         format!(
-            "signer {}\n  account  {account}\n  here     {would}noted: the key no longer signs certificates\n  \
-             devices  stay as they are: {}",
+            "signer {}\n  account  {account}\n  here     {would}recorded: the key no longer signs certificates\n  \
+             devices  not changed: {}",
             self.subject_key_identifier, self.certificates
         )
     }
@@ -98,7 +98,7 @@ impl Plan for RevokeSigner {
     }
 
     fn question(&self) -> Option<String> {
-        (!self.is_done()).then(|| "No new board of this signer will be let in.".to_owned())
+        (!self.is_done()).then(|| "No new board of this signer CA will be registered.".to_owned())
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
@@ -119,7 +119,7 @@ impl Plan for RevokeSigner {
         }
         if self.state.certificates.with("ACTIVE") > 0 {
             context.note(format_args!(
-                "its devices are still let in; list them with: provisioner certificates --signer {}",
+                "its registered devices can still connect; list them with: provisioner certificates --signer {}",
                 &self.authority.subject_key_identifier()[..8]
             ));
         }

@@ -45,7 +45,7 @@ pub enum Finding {
         expected: u64,
     },
     /// The hash that was kept elsewhere is of no line.
-    #[error("no line has the hash {sha256}: the log was replaced since")]
+    #[error("no line has the hash {sha256}: the log was replaced after this hash was printed")]
     Rewritten {
         /// As given.
         sha256: String,
