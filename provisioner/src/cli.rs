@@ -43,8 +43,8 @@ pub use logging::Level;
 
 /// Connects AVR-IoT, PIC-IoT and SAM-IoT boards to your own AWS account.
 ///
-/// A certificate authority on this computer signs a certificate for the key in each board's secure element. The account
-/// knows the authority, so it registers a board by itself the first time the board connects.
+/// A certificate authority on this computer, the signer CA, signs a certificate for the key in each board's secure element.
+/// The signer CA is registered in the account. A function in the account registers each board when it first connects.
 #[derive(Debug, Parser)]
 #[command(
     name = "provisioner",
@@ -151,7 +151,7 @@ pub enum Command {
     Audit(audit::Command),
     /// Finish incomplete registrations
     Replay(replay::Arguments),
-    /// Check each link that registering a board needs; --repair repairs it
+    /// Check each link that a registration needs; --repair repairs links
     Doctor(doctor::Arguments),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),

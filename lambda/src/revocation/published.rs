@@ -2,8 +2,8 @@
 //!
 //! A list is asked for again after [`FRESH`], beside the events: one that has a list at hand does not wait. If that fails,
 //! the one at hand counts until its next update is due; from then on, and when there never was one, it is not known whether
-//! a certificate of that CA is revoked: the event fails and comes again. Nobody is let in because a server is down, and no
-//! list takes the place of a newer one, be that from the package.
+//! a certificate of that CA is revoked: the event fails and is repeated. A server that is down
+//! never makes the function skip the check. No list replaces a newer one, also if the newer one is in the package.
 
 use std::fmt;
 use std::str::FromStr;

@@ -16,7 +16,7 @@ pub(super) async fn knock(story: &Story, index: usize, client_id: &str) -> Resul
     match Device::connect(&story.endpoint(index)?, &story.credentials(index)?, client_id).await {
         Err(DeviceError::Connection(_)) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(_) => Err(StoryError::Differs(format!("let in as {client_id}"))),
+        Ok(_) => Err(StoryError::Differs(format!("connected as {client_id}"))),
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn is_turned_away(story: &mut Story, index: usize) -> Result<St
     if registered != certificate_id {
         return Err(StoryError::Differs(format!("certificate {registered} registered")));
     }
-    Ok(format!("turned away; certificate {} is PENDING_ACTIVATION", shortened(&certificate_id)))
+    Ok(format!("disconnected; certificate {} is PENDING_ACTIVATION", shortened(&certificate_id)))
 }
 
 pub(super) async fn is_let_in(story: &mut Story, index: usize) -> Result<String, StoryError> {
@@ -47,7 +47,7 @@ pub(super) async fn is_let_in(story: &mut Story, index: usize) -> Result<String,
     };
     let client_id = story.gateway_event("CONNACK at the gateway", connected).await?;
     let attempts = if attempts == 1 { "at once".to_owned() } else { format!("at attempt {attempts}") };
-    Ok(format!("let in {attempts}, as {}", shortened(&client_id)))
+    Ok(format!("connected {attempts}, as {}", shortened(&client_id)))
 }
 
 pub(super) async fn publishes(story: &mut Story, index: usize) -> Result<String, StoryError> {

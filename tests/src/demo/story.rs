@@ -281,7 +281,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         heading: Heading { name: "let_in", actor: Actor::Board, title: "tries again" },
-        expected: "to be let in",
+        expected: "to be connected",
         run: |story| Box::pin(board::is_let_in(story, FIRST)),
     },
     Step {

@@ -22,7 +22,7 @@ pub(super) async fn is_refused(story: &mut Story, index: usize) -> Result<String
     match Device::connect(&story.endpoint(index)?, &credentials, &thing_name).await {
         Err(DeviceError::Connection(_)) => {}
         Err(error) => return Err(error.into()),
-        Ok(_) => return Err(StoryError::Differs("let in".to_owned())),
+        Ok(_) => return Err(StoryError::Differs("connected".to_owned())),
     }
     let refused = |event| match event {
         Event::Refused { certificate_id: id, refusal, .. } if id == certificate_id => Some(refusal),

@@ -26,7 +26,7 @@ pub enum Actor {
     Board,
     /// AWS, or what stands in for it.
     Cloud,
-    /// A device that must not be let in.
+    /// A device that AWS IoT must refuse.
     Stranger,
 }
 
@@ -243,8 +243,10 @@ mod tests {
         timeline.begin("A board meets an account.", "On this computer.").unwrap();
         timeline.step(CA, &done("root and signer"), Duration::from_millis(48)).unwrap();
         timeline.step(PROVISION, &done("thing 4f2a91c0…"), Duration::from_millis(951)).unwrap();
-        let failed =
-            Outcome::Failed { expected: "to be turned away", seen: "let in\nby the gateway\n".to_owned() };
+        let failed = Outcome::Failed {
+            expected: "to be disconnected",
+            seen: "connected\nby the gateway\n".to_owned(),
+        };
         timeline.step(CONNECT, &failed, Duration::from_secs(10)).unwrap();
         timeline.end(4, Duration::from_millis(10_999)).unwrap();
         String::from_utf8(timeline.out.into_inner()).unwrap()

@@ -35,7 +35,7 @@ pub enum Error {
         name: String,
     },
     /// It would let devices of a CA in only with a revocation list that it does not have.
-    #[error("the revocation lists of the function `{name}` keep devices out: {problems}")]
+    #[error("the revocation lists of the function `{name}` keep devices from registering: {problems}")]
     RevocationLists {
         /// Name or ARN.
         name: String,

@@ -109,7 +109,7 @@ pub(crate) async fn look(
             let missing = if has_certificate { "revocation list" } else { "certificate and revocation list" };
             found
                 .problems
-                .push(format!("CA {id} has no {missing} in {folder}: none of its devices is let in"));
+                .push(format!("CA {id} has no {missing} in {folder}: none of its devices can be registered"));
         }
     }
     for (ca, list) in lists.lists() {

@@ -184,7 +184,7 @@ impl Plan for Rotate {
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { mut rotation, name, key, made, in_account, now } = self;
         if made.is_some() {
-            context.note("going on with the signer CA that an interrupted run has made");
+            context.note("continuing with the signer CA that an interrupted run has made");
         }
         let next = rotation.make(&context.keys, &name, key, now)?;
         if let Some((account, plan)) = &in_account {

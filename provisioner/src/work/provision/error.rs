@@ -31,7 +31,7 @@ pub enum Error {
     Factory(#[from] factory::Error),
     /// A certificate from elsewhere whose signer's certificate is not at hand.
     #[error(
-        "the certificate was issued by \"{issuer}\", and no certificate of that signer is at hand that verifies it"
+        "the certificate was issued by \"{issuer}\", and no certificate of that signer was given that verifies it"
     )]
     NoSigner {
         /// Who issued it.
