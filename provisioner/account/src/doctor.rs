@@ -76,7 +76,20 @@ impl Diagnosis {
     /// # Errors
     /// [`Error::Broken`] with the number of links in its way.
     pub fn verdict(&self) -> Result<(), Error> {
-        match self.findings.iter().filter(|finding| !finding.lets_through()).count() {
+        self.judge(|_| false)
+    }
+
+    /// Whether a device could connect once everything that is repairable is repaired.
+    ///
+    /// # Errors
+    /// As [`Diagnosis::verdict`].
+    pub fn verdict_once_repaired(&self) -> Result<(), Error> {
+        self.judge(|finding| finding.repairable)
+    }
+
+    fn judge(&self, is_excused: impl Fn(&Finding) -> bool) -> Result<(), Error> {
+        let wrong = |finding: &&Finding| !finding.lets_through() && !is_excused(finding);
+        match self.findings.iter().filter(wrong).count() {
             0 => Ok(()),
             wrong => Err(Error::Broken { wrong, links: self.findings.len() }),
         }

@@ -235,6 +235,22 @@ pub async fn look(account: &Account, scope: &Scope, job: &Job) -> Result<Result<
     }
 }
 
+/// Why the function would refuse an event, as far as the account tells without a change.
+///
+/// # Errors
+/// As [`look`].
+pub async fn refusal(account: &Account, ready: &Ready) -> Result<Option<Row>, AccountError> {
+    let Event { certificate_id, ca_certificate_id, .. } = &ready.event;
+    let refused = |reason: &str| Ok(Some(Row::bad(certificate_id, Outcome::Refused, reason.to_owned())));
+    match certificates::describe(account, certificate_id).await? {
+        None => refused("there is no such certificate in this account"),
+        Some(found) if found.ca_certificate_id.as_deref() != Some(ca_certificate_id) => {
+            refused("the event names another CA than that of the certificate")
+        }
+        Some(_) => Ok(None),
+    }
+}
+
 /// What is to be sent.
 #[derive(Clone, Debug)]
 pub enum Planned {

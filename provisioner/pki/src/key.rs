@@ -253,6 +253,28 @@ impl Keys {
         Ok(uri)
     }
 
+    /// Chooses the passphrase that new encrypted key files are made with, unless there is one already: the key behind `uri` is
+    /// to be made later.
+    ///
+    /// # Errors
+    /// As [`Keys::make`].
+    #[cfg(feature = "file")]
+    pub fn choose_passphrase(&self, uri: &Uri) -> Result<(), crate::Error> {
+        self.choose(uri, &mut self.opened()).map(drop)
+    }
+
+    /// A passphrase for key files that are there: `given`, or one that is given for every key, or one that is typed twice.
+    ///
+    /// # Errors
+    /// [`Error::PassphrasesDiffer`], [`Error::ShortPassphrase`], [`Error::NoPassphrase`].
+    #[cfg(feature = "file")]
+    pub fn new_passphrase(&self, given: Option<Passphrase>, uri: &Uri) -> Result<Passphrase, crate::Error> {
+        Ok(match given {
+            Some(given) => passphrase::long_enough(given)?,
+            None => passphrase::choose(&*self.shared.passphrases, uri)?,
+        })
+    }
+
     /// The passphrase that the other key was made with, or a new one.
     #[cfg(feature = "file")]
     fn choose(&self, uri: &Uri, opened: &mut Opened) -> Result<Passphrase, crate::Error> {
@@ -264,13 +286,12 @@ impl Keys {
         Ok(passphrase)
     }
 
-    /// Encrypts the key files with a passphrase, the same for all of them, whether they are encrypted now or not. It is `new`,
-    /// or the one that is given and opens them, or one that is typed twice.
+    /// Encrypts the key files with the passphrase `new`, the same for all of them, whether they are encrypted now or not.
     ///
     /// # Errors
     /// As [`Keys::open`] and [`Keys::make`]. A file that could not be written is as it was.
     #[cfg(feature = "file")]
-    pub fn encrypt(&self, files: &[std::path::PathBuf], new: Option<Passphrase>) -> Result<(), crate::Error> {
+    pub fn encrypt(&self, files: &[std::path::PathBuf], new: &Passphrase) -> Result<(), crate::Error> {
         let mut opened = self.opened();
         let mut keys = Vec::new();
         for path in files {
@@ -282,14 +303,9 @@ impl Keys {
             };
             keys.push((uri, path, key));
         }
-        let Some((first, ..)) = keys.first() else { return Ok(()) };
-        let passphrase = match new {
-            Some(new) => passphrase::long_enough(new)?,
-            None => passphrase::choose(&*self.shared.passphrases, first)?,
-        };
         for (uri, path, key) in &keys {
-            file::write(path, key, Some(&passphrase))?;
-            self.shared.passphrases.keep(uri, &passphrase).map_err(Error::Passphrases)?;
+            file::write(path, key, Some(new))?;
+            self.shared.passphrases.keep(uri, new).map_err(Error::Passphrases)?;
         }
         Ok(())
     }

@@ -122,6 +122,10 @@ impl StationOptions {
     }
 }
 
+/// What is asked before slots are locked.
+pub(super) const LOCKING: &str =
+    "Slots 10, 11 and 12 of the secure element will be locked. This cannot be undone.";
+
 /// The line of a plan for one board.
 pub(super) fn line(board: &Preview) -> Line {
     let Preview { outcome, port, thing_name, certificate_id, endpoint, folder, .. } = board;
@@ -130,13 +134,17 @@ pub(super) fn line(board: &Preview) -> Line {
         Outcome::Provisioned => format!("would provision {name} on {port}"),
         Outcome::Unchanged => format!("already provisioned: {name} on {port}, would be left unchanged"),
     };
+    let locked = match board.slots_locked {
+        true => "\n  locked       slots 10, 11 and 12 would be locked, which cannot be undone",
+        false => "",
+    };
     let certificate = match certificate_id {
         Some(id) => format!("{id} (kept)"),
         None => "a new one".to_owned(),
     };
     let text = format!(
         "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
-         files        {}",
+         files        {}{locked}",
         folder.display()
     );
     Line::new(outcome.action(), text, board)
@@ -240,6 +248,10 @@ impl Plan for Batch {
             self.refused.all += 1;
         }
         Ok(lines)
+    }
+
+    fn question(&self) -> Option<String> {
+        self.station.locks_slots().then(|| LOCKING.to_owned())
     }
 
     fn refused(self) -> Result<(), Error> {

@@ -172,14 +172,15 @@ async fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<
     for file in &files {
         context.keys.open(&Uri::File(file.clone()))?;
     }
-    let new = new_password_file.map(super::passphrase::first_line).transpose()?;
+    let given = new_password_file.map(super::passphrase::first_line).transpose()?;
+    let new = context.keys.new_passphrase(given, &Uri::File(files[0].clone()))?;
     plan::run(context, Encrypt { files, new, lock }).await.map(drop)
 }
 
 /// Key files that get a new passphrase.
 struct Encrypt {
     files: Vec<PathBuf>,
-    new: Option<Passphrase>,
+    new: Passphrase,
     lock: Option<Lock>,
 }
 
@@ -200,7 +201,7 @@ impl Plan for Encrypt {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let _lock = context.home.locked(self.lock)?;
-        context.keys.encrypt(&self.files, self.new)?;
+        context.keys.encrypt(&self.files, &self.new)?;
         for file in &self.files {
             plan::tell(context, "encrypt", format_args!("encrypted {}", file.display()), &KeyFile { file });
         }

@@ -60,6 +60,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let subject = Subject { signer, settings: &settings, just_in_time, device: device.as_ref(), now };
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
+    let mut is_planned_only = false;
     if arguments.repair {
         if let (true, Ok(chain)) = (diagnosis.is_repaired_by_setup(), &chain) {
             progress.step("repairing the account");
@@ -68,7 +69,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
         let repairs = doctor::repairs(&diagnosis, device.as_ref());
         let repaired = plan::run(context, Repairs { account: &account, diagnosis: &diagnosis, repairs });
-        if repaired.await?.is_some() {
+        is_planned_only = repaired.await?.is_none();
+        if !is_planned_only {
             progress.step("looking at the account again");
             diagnosis = doctor::examine(&account, &subject).await?;
         }
@@ -87,7 +89,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             warn_if_full(&list, context);
         }
     }
-    diagnosis.verdict().map_err(iot_account::Error::Doctor)?;
+    let verdict = match is_planned_only {
+        true => diagnosis.verdict_once_repaired(),
+        false => diagnosis.verdict(),
+    };
+    verdict.map_err(iot_account::Error::Doctor)?;
     Ok(())
 }
 

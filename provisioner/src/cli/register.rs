@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use durable_files::folder;
 use indicatif::{ProgressBar, ProgressStyle};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyTemplate;
@@ -134,6 +135,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
     let results = arguments.result.clone();
     Results::check(&results)?;
+    folder::check_writable(context.home.root())?;
     let (target, again) = (register::target(&scope, &settings), arguments.again);
     let plan = Register { registrar, found, candidates, unusable, target, again, results, refused: 0 };
     plan::run(context, plan).await.map(drop)

@@ -127,6 +127,14 @@ impl Plan for Replay {
         if self.refusals() < self.planned.len() {
             self.route.check(&self.account).await?;
         }
+        for planned in &mut self.planned {
+            if let Planned::Looked(looked) = planned
+                && let Ok(ready) = looked
+                && let Some(row) = replay::refusal(&self.account, ready).await?
+            {
+                *looked = Err(row);
+            }
+        }
         let lines = self.planned.iter().map(|planned| {
             let (certificate_id, since) = match planned {
                 Planned::Looked(Err(row)) => {

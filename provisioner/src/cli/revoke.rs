@@ -22,7 +22,7 @@ use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::revocation::Reason;
 use device_pki::{Certificate, Chain, SerialNumber};
-use durable_files::folder::Lock;
+use durable_files::folder::{self, Lock};
 use iot_account::Account;
 use iot_account::revoke::{self as account_revoke, Device, SignerState, certificates_of};
 
@@ -204,6 +204,10 @@ async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) ->
     let account = if arguments.list_only { None } else { Some(context.account().await?) };
     let lock = context.home.lock_shared_existing()?;
     let targets = targets(arguments, name, context, account.as_ref()).await?;
+    if targets.iter().any(|target| target.on_list() == OnList::Add) {
+        // It is recorded after the account is changed.
+        folder::check_writable(context.home.root())?;
+    }
     plan::run(context, Revoke { targets, account, reason: arguments.reason, _lock: lock }).await.map(drop)
 }
 

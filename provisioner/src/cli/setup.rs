@@ -232,6 +232,10 @@ impl<'a> SetUp<'a> {
     ) -> Result<Self, Error> {
         let progress = context.progress("looking at the account");
         let plan = setup::Plan::make(&account, chain.map(signer_ca).as_ref(), settings).await?;
+        if let (Some(chain), true) = (chain, plan.needs_verification()) {
+            // It signs the verification certificate. What keeps it closed shows before anything is changed.
+            chain.key().open()?;
+        }
         Ok(Self { account, chain, plan, progress })
     }
 

@@ -1,5 +1,8 @@
 //! Making root and signer CA: once, in an order in which an interrupted run can be continued.
 
+use std::fs;
+use std::path::Path;
+
 use device_pki::Issuer;
 use device_pki::key::{Keys, Uri};
 use device_pki::{Chain, Purpose, Signer, certificate, profile};
@@ -132,8 +135,15 @@ impl Plan {
         if !order.force {
             check_there(home, keys, &order, now)?;
         }
+        if order.force {
+            // What was opened is set aside.
+            keys.close();
+        }
         if !stays(SIGNER_CERTIFICATE) {
             folder::check_writable(home.root())?;
+            if stays(ROOT_CERTIFICATE) {
+                store::root(home, keys, None)?;
+            }
         }
         for role in [Role::Root, Role::Signer] {
             let usual = Uri::File(home.file(role.key_file()));
@@ -145,9 +155,20 @@ impl Plan {
             // A certificate that is there was checked with its key, which may be offline.
             let certificate = stays(role.certificate_file());
             let is_aside = order.force && is_usual_place(home, role, &place);
-            let key = certificate || !is_aside && keys.open(&place)?.is_some();
+            let key = match certificate {
+                true => has_key(home, role),
+                false => !is_aside && keys.open(&place)?.is_some(),
+            };
             let action = |there| if there { Action::Leave } else { Action::Create };
-            steps.push((action(key), place.to_string()));
+            if key || !certificate {
+                steps.push((action(key), place.to_string()));
+            }
+            if !key && !certificate {
+                check_new_key(home, keys, &place, order.encrypt)?;
+            }
+            if role == Role::Signer {
+                steps.push((action(certificate), SIGNER_REQUEST.to_owned()));
+            }
             steps.push((action(certificate), role.certificate_file().to_owned()));
         }
         Ok(Self { order, there, steps, lock })
@@ -182,7 +203,6 @@ impl Plan {
                 let aside = durable_files::set_aside(&home.file(file), &stamp)?;
                 created.set_aside.extend(aside.file_name().map(|n| n.to_string_lossy().into_owned()));
             }
-            keys.close();
         }
         let root_key = key(home, keys, order.key(Role::Root), Role::Root, &mut created)?;
         let root = match store::certificate(home, ROOT_CERTIFICATE)? {
@@ -201,6 +221,23 @@ impl Plan {
         signer(home, keys, order.key(Role::Signer), &order.names.signer, issuer, now, &mut created)?;
         Ok(created)
     }
+}
+
+/// Whether a new key can be made at a place: a file needs its folder, and a passphrase if it is to be encrypted. The
+/// passphrase is asked for now.
+pub(super) fn check_new_key(home: &Home, keys: &Keys, place: &Uri, encrypt: bool) -> Result<(), Error> {
+    let Uri::File(path) = place else { return Ok(()) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !path.starts_with(home.root()) {
+        // Only the folders of the home are made.
+        fs::metadata(folder).map_err(|source| durable_files::Error::io("write", path, source))?;
+    }
+    folder::check_writable(folder)?;
+    if encrypt {
+        keys.choose_passphrase(place)?;
+    }
+    Ok(())
 }
 
 /// The files of a chain that are there, the last made first.

@@ -62,7 +62,7 @@ pub struct Plan {
 
 impl Plan {
     /// What the board is going to have, and what is to be done.
-    pub fn preview(&self, kit: &Kit) -> Preview {
+    pub fn preview<C>(&self, kit: &Kit, origin: &Origin<C>) -> Preview {
         Preview {
             outcome: self.outcome,
             port: kit.port.clone(),
@@ -74,6 +74,7 @@ impl Plan {
                 Planned::Requested { .. } => None,
             },
             endpoint: self.endpoint.clone(),
+            slots_locked: origin.locks_slots(),
             folder: self.folder.clone(),
         }
     }
@@ -97,6 +98,8 @@ pub struct Preview {
     pub certificate_id: Option<String>,
     /// The endpoint that the board will connect to.
     pub endpoint: String,
+    /// Whether the slots of the factory certificates will be locked.
+    pub slots_locked: bool,
     /// Folder with the board's files.
     pub folder: PathBuf,
 }
@@ -279,7 +282,7 @@ pub fn carry_out(
         Outcome::Unchanged => commit(files)?,
         Outcome::Provisioned => put(session, &content, files, observe)?,
     }
-    let lock_slots = matches!(job.origin, Origin::Factory { lock_slots: true });
+    let lock_slots = job.origin.locks_slots();
     if lock_slots {
         observe(Step::LockSlots);
         factory::SLOTS.into_iter().try_for_each(|slot| secure_element::lock_slot(session, slot))?;

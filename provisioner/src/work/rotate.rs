@@ -137,6 +137,9 @@ impl Rotation {
         let (root, root_key) = store::root(&self.home, keys, root_key)?;
         // A key that was protected by a passphrase is not followed by one that is not.
         let encrypt = old.is_file() && !keys.is_in_the_clear(&old)?;
+        if there.is_none() {
+            create::check_new_key(&self.home, keys, &place, encrypt)?;
+        }
         let (ordered, is_there) = (key.cloned(), there.is_some());
         Ok(Some(NextKey { ordered, place, is_there, encrypt, root, root_key }))
     }

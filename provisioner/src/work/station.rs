@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand;
 use device_pki::Chain;
 use device_pki::key::Keys;
-use durable_files::folder::Lock;
+use durable_files::folder::{self, Lock};
 use iot_kit::{Kit, Session, ports};
 use serialport::SerialPort;
 use time::OffsetDateTime;
@@ -84,6 +84,7 @@ impl Station {
     /// [`device_pki::Error`], [`durable_files::Error`].
     pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Arc<Self>, Error> {
         let lock = home.lock_shared_existing()?;
+        folder::check_writable(home.root())?;
         let Settings { name, method, origin, force, labels } = settings;
         let origin = match origin {
             Origin::Chain(()) => Origin::Chain(store::load(home, keys, OffsetDateTime::now_utc())?),
@@ -145,6 +146,11 @@ impl Station {
         Ok(if self.lock.is_some() { None } else { Some(self.home.lock_shared()?) })
     }
 
+    /// Whether the slots of the factory certificates are locked on each board, which cannot be undone.
+    pub fn locks_slots(&self) -> bool {
+        self.origin.locks_slots()
+    }
+
     fn job<'a>(&'a self, kit: &'a Kit) -> Job<'a> {
         Job { kit, origin: &self.origin, home: &self.home, force: self.force }
     }
@@ -198,7 +204,7 @@ impl Look {
     /// Why the board cannot be provisioned.
     pub fn preview(&self) -> Result<Preview, &Error> {
         let (_, plan) = self.plan.as_ref().map_err(|(_, error)| error)?;
-        Ok(plan.preview(&self.kit))
+        Ok(plan.preview(&self.kit, &self.station.origin))
     }
 
     /// Why the board cannot be provisioned.

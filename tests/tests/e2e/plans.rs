@@ -153,7 +153,7 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     for name in made.lines[0]["made"].as_array().unwrap().iter().filter(|name| **name != "signer-ca.csr") {
         assert!(names.contains(name.as_str().unwrap()), "{} is not in {names}", name);
     }
-    assert_eq!(desk.plan(&["ca", "create"]).values("action"), ["leave"; 4]);
+    assert_eq!(desk.plan(&["ca", "create"]).values("action"), ["leave"; 5]);
 
     let package = stage.package();
     let setup = ["setup", "--lambda-zip", package.to_str().unwrap()];
@@ -162,6 +162,11 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     desk.agrees(0, &["setup", "--method", "mar"]);
 
     let ports = [0, 1, 2].map(|board| desk.port(board));
+    let locking = ["provision", "-m", "sandbox", "--lock-slots", "-P", &ports[0], "-P", &ports[1]];
+    let plan = desk.plan(&locking);
+    assert!(plan.lines.iter().all(|line| line["slots_locked"] == true), "{}", plan.said);
+    let unasked = stage.ends(5, &locking);
+    assert!(unasked.said.contains("cannot be undone") && !desk.boards[0].is_locked(10), "{}", unasked.said);
     let provisioned = desk.agrees(0, &["provision", "-P", &ports[0]]);
     let thing = provisioned.values("thing_name")[0].to_owned();
     let again = desk.agrees(0, &["provision", "-P", &ports[0]]);
@@ -190,6 +195,14 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     let issued = desk.boards[1].ecc_serial();
     let active = registered(&desk, &stage.file("").join(issued).join("device.crt")).await;
     desk.agrees(1, &["replay", &active, &"0".repeat(64)]);
+    let event = format!(
+        r#"{{"certificateId":"{active}","caCertificateId":"{}","timestamp":1,"certificateStatus":"PENDING_ACTIVATION","awsAccountId":"{}"}}"#,
+        "1".repeat(64),
+        "123456789012",
+    );
+    std::fs::write(file("events.jsonl"), event).unwrap();
+    let events = ["replay", "--events", &file("events.jsonl")];
+    assert_eq!((desk.plan(&events).code, stage.provisioner(&events).code), (1, 1));
 
     desk.agrees(0, &["revoke", &thing, "--reason", "superseded"]);
     assert_eq!(desk.agrees(0, &["revoke", &thing]).values("action"), ["leave"]);
@@ -202,7 +215,7 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     let repairs = |run: &Run| -> Vec<Value> {
         run.lines.iter().filter(|line| line["action"] == "create").map(|line| line["name"].clone()).collect()
     };
-    assert_eq!((plan.code, run.code, repairs(&plan)), (4, 0, repairs(&run)), "{}", run.said);
+    assert_eq!((plan.code, run.code, repairs(&plan)), (0, 0, repairs(&run)), "{}", run.said);
 
     let old = stage.ends(0, &["ca", "show"]).lines[0]["signer"]["subject_key_identifier"].clone();
     let plan = desk.plan(&["ca", "rotate"]);
@@ -252,6 +265,17 @@ async fn a_plan_refuses_what_the_run_refuses() {
     stage.ends(0, &["ca", "create"]);
     desk.refuses(5, &["ca", "create", "--signer-key", &file("other.key")], "not at");
     desk.refuses(5, &["ca", "create", "--encrypt"], "is not encrypted");
+    desk.refuses(2, &["ca", "create", "--force", "--encrypt"], "passphrase");
+    desk.refuses(1, &["ca", "create", "--force", "--root-key", &file("no/root.key")], "no/root.key");
+    desk.refuses(2, &["ca", "encrypt"], "passphrase");
+    let signer = stage.file("signer-ca.crt");
+    std::fs::rename(&signer, file("signer-ca.crt")).unwrap();
+    let (root, kept) = (stage.file("root-ca.key"), file("kept.key"));
+    std::fs::copy(&root, &kept).unwrap();
+    std::fs::write(&root, "no key").unwrap();
+    desk.refuses(1, &["ca", "create"], "root-ca.key");
+    std::fs::copy(&kept, &root).unwrap();
+    std::fs::rename(file("signer-ca.crt"), &signer).unwrap();
     desk.refuses(2, &["ca", "export-root", &file("nowhere")], "there is no such folder");
     desk.refuses(2, &["ca", "export-root", &file("in the way")], "not a folder");
     let root = stage.file("root-ca.key");

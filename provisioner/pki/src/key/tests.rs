@@ -137,7 +137,8 @@ fn encrypting_again_changes_the_passphrase_and_not_the_key() {
     let keys = Keys::opened_by(Given("first passphrase"), ());
     keys.make(&uri, false).unwrap();
     let public = *open(&path, "-").unwrap().public();
-    keys.encrypt(std::slice::from_ref(&path), None).unwrap();
+    let new = keys.new_passphrase(None, &Uri::File(path.clone())).unwrap();
+    keys.encrypt(std::slice::from_ref(&path), &new).unwrap();
     assert_eq!(*open(&path, "first passphrase").unwrap().public(), public);
     assert!(matches!(key_error(open(&path, "other")), Error::WrongPassphrase { .. }));
     assert!(!Keys::new(()).is_at_hand(&uri).unwrap());

@@ -30,6 +30,7 @@ pub(super) struct Display {
 enum Ended<'a> {
     Done(Done<'a>),
     Failed {
+        action: &'static str,
         outcome: &'static str,
         port: &'a str,
         usb_serial: Option<&'a str>,
@@ -45,6 +46,7 @@ fn ended(attempt: &Attempt) -> Ended<'_> {
     match &attempt.result {
         Ok(report) => Ended::Done(Done::new(report, attempt.label.as_ref().map(super::cause))),
         Err(error) => Ended::Failed {
+            action: "provision",
             outcome: "failed",
             port: &attempt.kit.port,
             usb_serial: attempt.kit.usb_serial.as_deref(),

@@ -187,7 +187,8 @@ impl Crl {
 
 /// A list that is not written, and why.
 fn left(role: &'static str, authority_key_identifier: &str, note: &str) -> Line {
-    let text = format!("the revocation list of the {role} {authority_key_identifier} stays unchanged: {note}");
+    let text =
+        format!("the revocation list of the {role} {authority_key_identifier} stays unchanged: {note}");
     let note = Some(note);
     let planned = Planned { role, authority_key_identifier, revoked_certificates: None, file: None, note };
     Line::new("leave", text, &planned)

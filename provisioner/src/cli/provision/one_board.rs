@@ -11,7 +11,7 @@ use crate::cli::context::{Progress, joined};
 use crate::cli::firmware::Prepared;
 use crate::cli::plan::{Line, Plan};
 use crate::cli::{Context, Error, register};
-use crate::work::provision::{Done, Origin, Step};
+use crate::work::provision::{Done, Step};
 use crate::work::station::{Attempt, Look, Patience, Station};
 use iot_kit::Kit;
 
@@ -19,7 +19,6 @@ use iot_kit::Kit;
 pub(super) struct OneBoard {
     kit: Kit,
     prepared: Prepared,
-    origin: Origin,
     register: Option<Box<Registration>>,
     station: Arc<Station>,
     /// Asked for beside what the board does.
@@ -40,10 +39,10 @@ impl OneBoard {
     ) -> Result<Self, Error> {
         prepared.check_for(&kit)?;
         let station = Station::open(&context.home, &context.keys, options.settings(&order))?;
-        let Order { origin, endpoint, register, .. } = order;
+        let Order { endpoint, register, .. } = order;
         let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
         let progress = context.progress("Provisioning");
-        let mut board = Self { kit, prepared, origin, register, station, endpoint, progress, look: None };
+        let mut board = Self { kit, prepared, register, station, endpoint, progress, look: None };
         if !board.prepared.is_programmed_before() {
             board = board.at_the_board(context).await;
         }
@@ -85,10 +84,7 @@ impl Plan for OneBoard {
 
     fn question(&self) -> Option<String> {
         let refused = self.look.as_ref().is_some_and(|look| look.preview().is_err());
-        let locks = matches!(self.origin, Origin::Factory { lock_slots: true }) && !refused;
-        locks.then(|| {
-            "Slots 10, 11 and 12 of the secure element will be locked. This cannot be undone.".to_owned()
-        })
+        (self.station.locks_slots() && !refused).then(|| batch::LOCKING.to_owned())
     }
 
     fn refused(self) -> Result<(), Error> {

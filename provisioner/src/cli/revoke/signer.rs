@@ -8,6 +8,7 @@ use crate::cli::plan::{self, Line, Plan};
 use crate::state;
 use crate::state::authorities::{self, Authority, SignerRevocation};
 use device_pki::revocation::Reason;
+use durable_files::folder;
 use iot_account::Account;
 use iot_account::certificates::Tally;
 use iot_account::revoke::SignerState;
@@ -65,6 +66,8 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     let account = context.account().await?;
     let state = SignerState::look(&account, authority.certificate_id()).await?;
     let is_noted = authority.revocation()?.is_some();
+    // It is recorded after the account is changed.
+    folder::check_writable(authority.folder.root())?;
     plan::run(context, RevokeSigner { authority, account, state, is_noted, reason }).await.map(drop)
 }
 

@@ -31,6 +31,13 @@ pub enum Origin<C = ()> {
     },
 }
 
+impl<C> Origin<C> {
+    /// Whether the slots of the factory certificates are locked at the end, which cannot be undone.
+    pub fn locks_slots(&self) -> bool {
+        matches!(self, Self::Factory { lock_slots: true })
+    }
+}
+
 /// A device certificate that was signed elsewhere, and its signer's: they belong together and are valid.
 #[derive(Clone, Debug)]
 pub struct SignedElsewhere {

@@ -132,7 +132,8 @@ fn an_encrypted_key_is_followed_by_one_that_the_same_passphrase_opens() {
     let (_folder, home, _) = home();
     let keys = || Keys::opened_by(Given("four words are enough"), ());
     let files = [store::ROOT_KEY, store::SIGNER_KEY].map(|file| home.file(file));
-    keys().encrypt(&files, None).unwrap();
+    let new = keys().new_passphrase(None, &Uri::File(files[0].clone())).unwrap();
+    keys().encrypt(&files, &new).unwrap();
     rotate(&home, &keys());
     let all = authorities::all(&home).unwrap();
     for authority in &all {
