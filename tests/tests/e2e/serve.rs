@@ -130,7 +130,7 @@ fn a_shell_evaluates_what_env_prints_and_uses_the_testbed() {
     assert_eq!(boards.split(' ').count(), 2, "{boards}");
     let found = String::from_utf8(output.stdout).unwrap();
     let mut found = found.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let credentials = found.find(|line| line["link"] == "credentials").unwrap();
+    let credentials = found.find(|line| line["resource"] == "credentials").unwrap();
     assert_eq!(
         (&credentials["verdict"], &credentials["name"]),
         (&"right".into(), &"account 123456789012".into())
