@@ -97,6 +97,8 @@ pub struct Prerequisites {
     pub links: [Link; 2],
     /// The document that the policy is created with.
     document: PolicyDocument,
+    /// Whether no new thing can have the thing type.
+    deprecated: bool,
 }
 
 /// Registers certificates, with what it has learnt about the account.
@@ -148,10 +150,11 @@ impl Registrar {
         if policy == PolicyState::Different {
             links[0].details.push("has another document than the one it would be created with".to_owned());
         }
-        if thing_type.is_some_and(|found| found.deprecated) {
+        let deprecated = thing_type.is_some_and(|found| found.deprecated);
+        if deprecated {
             links[1].details.push("is deprecated: no new thing can have it".to_owned());
         }
-        Ok(Prerequisites { links, document })
+        Ok(Prerequisites { links, document, deprecated })
     }
 
     /// Makes the policy and the thing type where the look found none.
@@ -174,6 +177,20 @@ impl Registrar {
             self.workflow.warm_up().await?;
         }
         Ok(())
+    }
+
+    /// What is missing for every certificate, if something is: a thing type that new things can have, or the thing group.
+    ///
+    /// # Errors
+    /// Whatever `iot:DescribeThingGroup` ends in.
+    pub async fn unmet(&self, found: &Prerequisites) -> Result<Option<String>, AccountError> {
+        if found.deprecated {
+            return Ok(Some(format!("thing type {} is deprecated", self.settings.thing_type)));
+        }
+        let Some(group) = &self.settings.thing_group else { return Ok(None) };
+        let answer = self.iot.describe_thing_group().thing_group_name(group.as_str()).send().await;
+        let there = self.account.found("iot:DescribeThingGroup", answer)?.is_some();
+        Ok((!there).then(|| format!("thing group {group} does not exist")))
     }
 
     /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where

@@ -207,6 +207,7 @@ impl Plan for Register {
                 .map_err(iot_account::Error::Register)?,
         };
         let mut lines: Vec<Line> = self.notable().map(setup::line).collect();
+        let unmet = self.registrar.unmet(&self.found).await?;
         let progress = context.progress("looking at the certificates");
         for (count, Candidate { source, certificate }) in self.candidates.iter().enumerate() {
             progress.step(format!("looking at the certificates: {count} of {}", self.candidates.len()));
@@ -218,7 +219,7 @@ impl Plan for Register {
                 lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
                 continue;
             }
-            let obstacle = self.registrar.obstacle(certificate).await?;
+            let obstacle = self.registrar.obstacle(certificate).await?.or_else(|| unmet.clone());
             self.refused += usize::from(obstacle.is_some());
             let name = self.registrar.thing_name(certificate).ok().filter(|_| obstacle.is_none());
             let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
@@ -291,6 +292,27 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[])?;
     let registered = registrar.register(candidates, &mut journal, |row| tell(context, row)).await;
     Ok(registered.map_err(iot_account::Error::Register)?)
+}
+
+/// The lines of a plan that registers the board's certificate in `folder` afterwards, as [`board`] does.
+///
+/// # Errors
+/// What the calls end in.
+pub(super) async fn board_lines(
+    context: &Context,
+    folder: &Path,
+    certificate_id: Option<&str>,
+    thing_name: &str,
+    settings: Settings,
+) -> Result<Vec<Line>, Error> {
+    let account = context.account().await?;
+    let scope = account.scope().await?;
+    let found = Registrar::new(&account, settings, &[]).look(&scope).await;
+    let found = found.map_err(iot_account::Error::Register)?;
+    let source = folder.join(CERTIFICATE).display().to_string();
+    let planned = Planned { source: &source, certificate_id, thing_name: Some(thing_name), error: None };
+    let made = found.links.iter().filter(|link| link.action == Action::Create);
+    Ok(made.map(setup::line).chain([planned.line()]).collect())
 }
 
 /// Tells how it ended for one certificate.

@@ -72,6 +72,9 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
 
     // A device of the function's own names and group, registered without the function.
     iot.create_thing_group().thing_group_name(OWN).send().await.unwrap();
+    let named = stage.file("named.crt").display().to_string();
+    let planned = ["register", "--again", &named, "--thing-group", OWN, "--dry-run"];
+    assert_eq!(stage.ends(0, &planned).values("action").last(), Some(&"register"));
     let own =
         [("ZT_POLICY_NAME", OWN), ("THING_TYPE", OWN), ("THING_GROUP", OWN), ("THING_NAME_SOURCE", "cn")];
     configure(&lambda, &own).await;

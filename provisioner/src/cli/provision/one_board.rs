@@ -71,15 +71,23 @@ impl OneBoard {
 impl Plan for OneBoard {
     type Done = ();
 
-    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let (before, after) = self.prepared.lines(&self.kit);
-        let certificates = match self.look.as_ref().map(Look::preview) {
-            Some(Ok(preview)) => Some(batch::line(&preview)),
+        let mut lines: Vec<Line> = before.into_iter().collect();
+        match self.look.as_ref().map(Look::preview) {
+            Some(Ok(board)) => {
+                lines.push(batch::line(&board));
+                if let Some(settings) = self.register.as_deref().cloned() {
+                    let (id, thing) = (board.certificate_id.as_deref(), board.thing_name.as_str());
+                    lines.extend(register::board_lines(context, &board.folder, id, thing, settings).await?);
+                }
+            }
             // The refusal is what it ends with.
-            Some(Err(_)) => None,
-            None => Some(batch::unseen(&self.kit)),
-        };
-        Ok(before.into_iter().chain(certificates).chain(after).collect())
+            Some(Err(_)) => {}
+            None => lines.push(batch::unseen(&self.kit)),
+        }
+        lines.extend(after);
+        Ok(lines)
     }
 
     fn question(&self) -> Option<String> {
