@@ -23,7 +23,6 @@ mod unfinished;
 use self::find::Maker;
 use self::unfinished::Unfinished;
 use crate::certificates::{self, Listed};
-use crate::counted;
 use crate::setup;
 use crate::{Account, Error as AccountError, Resource, endpoint};
 
@@ -33,12 +32,6 @@ const SIDE_BY_SIDE: usize = 8;
 /// Why a teardown fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something has to wait.
-    #[error("{} in the list cannot be removed yet", counted(*waiting, "thing"))]
-    Unfinished {
-        /// How many.
-        waiting: usize,
-    },
     /// What has begun cannot be written down.
     #[error(transparent)]
     File(#[from] durable_files::Error),
@@ -209,11 +202,11 @@ impl Plan {
         self.items.is_empty()
     }
 
-    /// Removes everything in the list and calls `done` for each entry.
+    /// Removes everything in the list and calls `done` for each entry. An entry that has to wait is removed by a later run.
     ///
     /// # Errors
     /// Errors of the calls; what is removed stays removed, and the next run continues from there.
-    /// [`Error::Unfinished`] if something has to wait. [`Error::File`].
+    /// [`Error::File`].
     pub async fn apply(
         &self,
         account: &Account,
@@ -225,10 +218,8 @@ impl Plan {
         if !self.without_ca.is_empty() {
             unfinished.write(&self.without_ca).map_err(Error::File)?;
         }
-        let mut waiting = 0;
         for item in &self.items {
             let outcome = remove::remove(account, &self.scope, item).await?;
-            waiting += usize::from(matches!(outcome, Outcome::Waiting(_)));
             if !matches!(item.what, What::SwitchOff) {
                 done(item, &outcome);
             }
@@ -236,7 +227,7 @@ impl Plan {
         if !self.without_ca.is_empty() {
             unfinished.clear().map_err(Error::File)?;
         }
-        if waiting > 0 { Err(Error::Unfinished { waiting }.into()) } else { Ok(()) }
+        Ok(())
     }
 }
 

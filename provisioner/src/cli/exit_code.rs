@@ -183,7 +183,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
         E::Register(register::Error::Incomplete { .. } | register::Error::Entry { .. })
         | E::Replay(replay::Error::Incomplete { .. })
-        | E::Teardown(teardown::Error::Unfinished { .. } | teardown::Error::File(_)) => ExitCode::Failed,
+        | E::Teardown(teardown::Error::File(_)) => ExitCode::Failed,
         E::Register(register::Error::Busy { .. }) => ExitCode::Refused,
         E::Register(register::Error::File(error)) => file(error),
         E::Setup(_)

@@ -80,17 +80,25 @@ impl Plan for TearDown {
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { account, plan } = self;
         let progress = context.progress("removing");
-        let mut removed = Vec::new();
+        let (mut removed, mut waits) = (Vec::new(), false);
         let applied = plan.apply(&account, context.home.root(), |item, outcome| {
             if item.kind == Resource::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
                 removed.push(item.name.clone());
             }
+            waits |= matches!(outcome, Outcome::Waiting(_));
             progress.step(format!("removing {} {}", item.kind, item.name));
             tell(context, item, outcome);
         });
         let applied = applied.await;
         forget(context, &plan.scope, &removed)?;
-        Ok(applied?)
+        applied?;
+        if waits {
+            context.note(
+                "AWS deletes a thing type at the earliest five minutes after its deprecation; \
+                 run the same command again then",
+            );
+        }
+        Ok(())
     }
 }
 

@@ -125,7 +125,7 @@ async fn registered(desk: &Desk, certificate: &Path) -> String {
 
 /// Whether a line of a run that went well is about something that was done.
 fn is_done(told: &Value) -> bool {
-    told["action"] != "refuse" && told["outcome"] != "kept"
+    told["action"] != "refuse" && told["outcome"] != "kept" && told["outcome"] != "waiting"
 }
 
 /// Whether `told` has everything that `planned` has and knows. What a plan removes unless others use it may be left.

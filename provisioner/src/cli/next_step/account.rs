@@ -69,10 +69,6 @@ fn doctor(error: &doctor::Error) -> Text {
 fn teardown(error: &teardown::Error) -> Text {
     use teardown::Error as E;
     match error {
-        E::Unfinished { .. } => {
-            "AWS deletes a thing type at the earliest five minutes after its deprecation; run the same command again then"
-                .into()
-        }
         E::File(error) => super::files::files(error),
     }
 }
