@@ -273,7 +273,7 @@ impl<R: Registry> Registration<R> {
         Ok(())
     }
 
-    /// Refuses what its CA has revoked. Where that cannot be known, the event has to come again.
+    /// Refuses what its CA has revoked. Where that is not known, the event fails and is repeated.
     async fn check_lists(&self, description: &CertificateDescription) -> Result<(), Error> {
         let ca = &description.ca_certificate_id;
         match self.revocation.look_up(&description.pem, ca.as_deref()).await? {

@@ -22,7 +22,7 @@ use super::trust::{PROVIDER, Trust};
 use crate::config::Connection;
 use crate::revocation::{Fetched, ListError, ListUrl, Source};
 
-/// How long fetching a list may take in all; an event that has none at hand waits for it.
+/// How long fetching a list may take in all. An event whose CA has no valid list waits for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 

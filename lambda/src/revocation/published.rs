@@ -1,9 +1,9 @@
 //! Lists that the CAs publish, fetched when they are needed and kept for as long as they are good.
 //!
-//! A list is asked for again after [`FRESH`], beside the events: one that has a list at hand does not wait. If that fails,
-//! the one at hand counts until its next update is due; from then on, and when there never was one, it is not known whether
-//! a certificate of that CA is revoked: the event fails and is repeated. A server that is down
-//! never makes the function skip the check. No list replaces a newer one, also if the newer one is in the package.
+//! A list is fetched again after [`FRESH`], beside the events: an event whose CA has a valid list does not wait. If that
+//! fails, the present list is used until its next update is due. After that, or without a list, it is not known whether a
+//! certificate of that CA is revoked: the event fails and is repeated. A server that is down never makes the function skip
+//! the check. No list replaces a newer one, also if the newer one is in the package.
 
 use std::fmt;
 use std::str::FromStr;
@@ -143,7 +143,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Fetched, ListError>>;
 }
 
-/// The lists of a [`Publication`], as far as they are at hand.
+/// The lists of a [`Publication`] that were packaged or fetched.
 #[derive(Debug)]
 pub struct PublishedLists(Arc<Lists>);
 
@@ -178,7 +178,7 @@ struct State {
 }
 
 impl State {
-    /// Takes a list unless it is older than the one at hand.
+    /// Takes a list unless it is older than the present one.
     fn take(&mut self, list: RevocationList, origin: &str) -> Result<(), RevocationError> {
         if self.list.as_ref().is_some_and(|held| list.is_older_than(held)) {
             return Err(RevocationError::Unfit { list: origin.to_owned(), reason: Unfit::Older });
@@ -261,7 +261,7 @@ impl PublishedLists {
         let own = with_certificate(certificate_pem, |certificate| {
             let cas = &self.0.cas;
             let issuer = issuer(cas.iter(), certificate, ca);
-            // A CA may have several certificates, and a list beside each: all of them have to be at hand.
+            // A CA may have several certificates, and a list beside each: all of them have to be there.
             let own = cas.iter().enumerate().filter(|(_, ca)| issuer.is_some_and(|own| own.has_key_of(ca)));
             own.map(|(index, _)| index).collect::<Vec<_>>()
         });

@@ -21,7 +21,7 @@ pub struct RuleEngine {
     journal: Journal,
 }
 
-/// A rule that reads the topic at hand.
+/// A rule that reads the topic of the message.
 struct Triggered {
     name: String,
     arn: String,

@@ -29,7 +29,7 @@ pub enum Error {
     /// The secure element holds no factory certificates that can be used.
     #[error(transparent)]
     Factory(#[from] factory::Error),
-    /// A certificate from elsewhere whose signer's certificate is not at hand.
+    /// A certificate from elsewhere whose signer's certificate is not known.
     #[error(
         "the certificate was issued by \"{issuer}\", and no certificate of that signer was given that verifies it"
     )]

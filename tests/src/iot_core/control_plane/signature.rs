@@ -23,7 +23,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: &str = "x-amz-date";
 const TOKEN: &str = "x-amz-security-token";
 const CONTENT_HASH: &str = "x-amz-content-sha256";
-/// For so long a signature is good, and so far ahead may the clock of whoever makes it be.
+/// How long a signature is valid, and how far the clock of the signing client may be ahead.
 const VALIDITY: Duration = Duration::from_secs(15 * 60);
 
 /// What the `Authorization` header says.
