@@ -63,6 +63,8 @@ impl fmt::Debug for Connection {
 
 /// The folder with revocation lists.
 pub const CRL_DIR: &str = "CRL_DIR";
+/// Where the lists are published.
+pub const CRL_URL: &str = "CRL_URL";
 
 /// Environment variables by name; unset and empty are the same, because a template leaves a parameter empty.
 struct Variables<F>(F);
@@ -164,7 +166,7 @@ pub fn revocation_in<E: fmt::Display>(
     read: impl FnOnce(&Path, bool) -> Result<RevocationLists, E>,
 ) -> Result<Option<Lists>, ConfigError> {
     let variables = Variables(variables);
-    let url = variables.parsed("CRL_URL", str::parse::<ListUrl>)?;
+    let url = variables.parsed(CRL_URL, str::parse::<ListUrl>)?;
     let packaged = variables.parsed(CRL_DIR, |folder| -> Result<_, String> {
         let lists = read(Path::new(folder), url.is_some()).map_err(|error| error.to_string())?;
         match lists.cas().iter().find(|ca| url.is_some() && !is_part_of_url(ca)) {

@@ -3,7 +3,8 @@
 //! Off by default. AWS IoT knows no revocation lists; it only knows what an operator told it about certificates that
 //! are registered. A list tells about the others: boards that were stolen or scrapped before they were switched on.
 //!
-//! Where lists are on, a CA without one lets nobody in: whoever keeps a list away must not gain by it.
+//! Where lists are configured, no certificate of a CA without a list is registered: an attacker who blocks a list must not
+//! gain by it.
 
 use std::path::{Path, PathBuf};
 
@@ -150,10 +151,7 @@ impl RevocationLists {
         for file in files {
             let (path, bytes) = file?;
             for (ca, list) in RevocationList::read_all(&bytes, &path.display().to_string(), &cas)? {
-                match lists.iter_mut().find(|(known, _)| known.has_key_of(ca)) {
-                    Some((_, known)) => known.add(list),
-                    None => lists.push((ca.clone(), list)),
-                }
+                RevocationList::join(&mut lists, ca.clone(), list);
             }
         }
         Ok(Self { cas, lists })

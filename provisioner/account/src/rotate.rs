@@ -1,9 +1,7 @@
 //! A new signer CA in the account: known to it before any board has a certificate of it.
 
-use jitr::config::CRL_DIR;
-
 use super::setup::function::Deployed;
-use super::setup::{self, SignerCa, deploy, function, signer_ca};
+use super::setup::{self, SignerCa, deploy, function, lists, signer_ca};
 use super::{Account, Error};
 
 pub use super::setup::Settings;
@@ -43,10 +41,8 @@ impl Plan {
             signer_ca::find(account, old),
             deploy::find(account, &settings.function),
         )?;
-        let lists = [CRL_DIR, "CRL_URL"];
-        let has_lists = function
-            .as_ref()
-            .is_some_and(|deployed| lists.iter().any(|variable| deployed.variable(variable).is_some()));
+        let variables = function.as_ref().and_then(|function| function.variables.as_ref());
+        let has_lists = variables.is_some_and(|variables| lists::folder(variables).is_some());
         let plan = Self {
             settings,
             signer: signer_ca::decide(registered),

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::http::Request;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use device_pki::revocation_list::{MAX_SIZE, NEARLY_FULL};
-use jitr::config::{self, CRL_DIR, Lists};
+use jitr::config::{self, CRL_DIR, CRL_URL, Lists};
 use jitr::revocation::{CaCertificate, RevocationError, RevocationLists};
 use zip::ZipArchive;
 
@@ -29,7 +29,7 @@ const LARGEST: usize = 256 * 1024 * 1024;
 pub(crate) struct Found {
     /// The folder.
     pub(crate) folder: String,
-    /// What keeps devices out.
+    /// Why devices cannot be registered.
     pub(crate) problems: Vec<String>,
     /// What somebody should know.
     pub(crate) notes: Vec<String>,
@@ -47,12 +47,7 @@ pub(crate) async fn look(
     package: Option<&[u8]>,
     signer: Option<&CaCertificate>,
 ) -> Result<Option<Found>, AccountError> {
-    let variable =
-        |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let folder = match (variable(CRL_DIR), variable("CRL_URL")) {
-        (None, None) => return Ok(None),
-        (folder, _) => folder.unwrap_or_default().to_owned(),
-    };
+    let Some(folder) = folder(variables) else { return Ok(None) };
     let mut found = Found { folder: folder.clone(), ..Found::default() };
     let read = |name: &str| variables.get(name).cloned();
     let settings = match config::settings(read) {
@@ -122,6 +117,16 @@ pub(crate) async fn look(
         }
     }
     Ok(Some(found))
+}
+
+/// The folder of the lists, empty where only published ones are named; `None` where lists are off.
+pub(crate) fn folder(variables: &Variables) -> Option<String> {
+    let variable =
+        |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    match (variable(CRL_DIR), variable(CRL_URL)) {
+        (None, None) => None,
+        (folder, _) => Some(folder.unwrap_or_default().to_owned()),
+    }
 }
 
 /// The certificate of a CA that the account knows.
