@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::{Error, leftovers, lock};
+pub use crate::leftovers::sweep;
+use crate::{Error, lock};
 
 /// A lock on a folder, held until dropped.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub fn create_inside(path: &Path) -> Result<(), Error> {
     if is_symlink(path) {
         return Err(Error::Symlink { path: path.to_owned() });
     }
-    leftovers::sweep(path);
+    sweep(path);
     Ok(())
 }
 
@@ -49,11 +50,6 @@ pub fn lock(path: &Path) -> Result<Lock, Error> {
 /// As [`lock`].
 pub fn lock_shared(path: &Path) -> Result<Lock, Error> {
     take_within(path, lock::PATIENCE, File::try_lock_shared)
-}
-
-/// Removes what killed runs have left in a folder. What cannot be removed stays.
-pub fn sweep(path: &Path) {
-    leftovers::sweep(path);
 }
 
 /// As [`lock`], for a look that is to change nothing: the folder and its lock file are not made. `None` where nobody has
@@ -132,7 +128,7 @@ pub(crate) fn take_within(
         .open(&path)
         .map_err(|e| Error::io("open", &path, e))?;
     let lock = wait(folder, &path, file, patience, take)?;
-    leftovers::sweep(folder);
+    sweep(folder);
     Ok(lock)
 }
 

@@ -19,7 +19,7 @@ const BEING_MADE: Duration = Duration::from_secs(60);
 /// byte on, and the system gives that lock back when the writer ends, however it ends.
 ///
 /// What cannot be read, locked or removed stays. No run fails for it.
-pub(crate) fn sweep(folder: &Path) {
+pub fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if entry.file_name().to_str().is_some_and(is_ours) && is_abandoned(&path) {

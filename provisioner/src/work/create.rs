@@ -132,12 +132,10 @@ impl Plan {
         let set_aside = there.iter().filter(|_| order.force);
         let mut steps: Vec<_> = set_aside.map(|file| (Action::SetAside, (*file).to_owned())).collect();
         let stays = |file: &str| !order.force && exists(home, file);
-        if !order.force {
-            check_there(home, keys, &order, now)?;
-        }
-        if order.force {
+        match order.force {
             // What was opened is set aside.
-            keys.close();
+            true => keys.close(),
+            false => check_there(home, keys, &order, now)?,
         }
         if !stays(SIGNER_CERTIFICATE) {
             folder::check_writable(home.root())?;
@@ -146,10 +144,9 @@ impl Plan {
             }
         }
         for role in [Role::Root, Role::Signer] {
-            let usual = Uri::File(home.file(role.key_file()));
             let place = match order.key(role).place {
                 Some(place) => place.clone(),
-                None if order.force => usual.clone(),
+                None if order.force => Uri::File(home.file(role.key_file())),
                 None => store::key_uri(home, role)?,
             };
             // A certificate that is there was checked with its key, which may be offline.
