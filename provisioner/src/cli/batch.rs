@@ -204,7 +204,7 @@ pub(super) async fn run(
     };
     provision::check_endpoint(&endpoint)?;
     let station = Station::open(&context.home, &context.keys, station.settings(&order))?;
-    plan::run(context, Batch { boards, station, endpoint, refused: Failures::default() }).await.map(drop)
+    plan::run(context, Batch { boards, station, endpoint, refused: Failures::default() }).await
 }
 
 /// Boards that are provisioned side by side. Each is looked at when its turn comes.
@@ -216,8 +216,6 @@ struct Batch {
 }
 
 impl Plan for Batch {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let kits = match &self.boards {
             fleet::Boards::Given(kits) => kits.clone(),

@@ -107,12 +107,10 @@ async fn create(names: &Names, context: &Context) -> Result<(), Error> {
         force: names.force,
     };
     let plan = creation::Plan::make(&context.home, &context.keys, order, OffsetDateTime::now_utc())?;
-    plan::run(context, plan).await.map(drop)
+    plan::run(context, plan).await
 }
 
 impl Plan for creation::Plan {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let home = context.home.root().display();
         let steps = self.steps().iter().map(|(action, name)| match action {
@@ -140,7 +138,7 @@ impl Plan for creation::Plan {
     }
 }
 
-/// A key or a file, in the line of a plan.
+/// A key, a file or a signer CA, in the line of a plan.
 #[derive(Serialize)]
 struct Named<'a> {
     name: &'a str,
@@ -174,7 +172,7 @@ async fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<
     }
     let given = new_password_file.map(super::passphrase::first_line).transpose()?;
     let new = context.keys.new_passphrase(given, &Uri::File(files[0].clone()))?;
-    plan::run(context, Encrypt { files, new, lock }).await.map(drop)
+    plan::run(context, Encrypt { files, new, lock }).await
 }
 
 /// Key files that get a new passphrase.
@@ -190,8 +188,6 @@ struct KeyFile<'a> {
 }
 
 impl Plan for Encrypt {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let line = |file: &PathBuf| {
             Line::new("encrypt", format_args!("would encrypt {}", file.display()), &KeyFile { file })
@@ -218,12 +214,10 @@ struct ExportRoot {
 async fn export_root(folder: &Path, context: &Context) -> Result<(), Error> {
     let lock = context.home.lock_existing()?;
     let export = Export::plan(&context.home, folder)?;
-    plan::run(context, ExportRoot { export, lock }).await.map(drop)
+    plan::run(context, ExportRoot { export, lock }).await
 }
 
 impl Plan for ExportRoot {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let text = format!("would move the root's key to {}", self.export.key.display());
         Ok(vec![Line::new("export", text, &self.export)])

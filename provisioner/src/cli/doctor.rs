@@ -68,8 +68,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             plan::run(context, plan).await?;
         }
         let repairs = doctor::repairs(&diagnosis, device.as_ref());
-        let repaired = plan::run(context, Repairs { account: &account, diagnosis: &diagnosis, repairs });
-        is_planned_only = repaired.await?.is_none();
+        let repairs = Repairs { account: &account, diagnosis: &diagnosis, repairs };
+        is_planned_only = !plan::is_carried_out(context, repairs).await?;
         if !is_planned_only {
             progress.step("looking at the account again");
             diagnosis = doctor::examine(&account, &subject).await?;
@@ -105,8 +105,6 @@ struct Repairs<'a> {
 }
 
 impl Plan for Repairs<'_> {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         Ok(self
             .repairs

@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     let firmware = Firmware::read(&arguments.file).map_err(iot_kit::Error::from)?;
     let kit = arguments.choice.kit(context)?;
     let flash = Flash { program: arguments.disk.program(firmware, &kit)?, kit };
-    plan::run(context, flash).await.map(drop)
+    plan::run(context, flash).await
 }
 
 struct Flash {
@@ -40,8 +40,6 @@ struct Flash {
 }
 
 impl Plan for Flash {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         Ok(vec![self.program.line(&self.kit)])
     }

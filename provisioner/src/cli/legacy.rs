@@ -198,9 +198,9 @@ async fn chain(context: &Context) -> Result<Option<Chain>, Error> {
         Err(state::Error::Missing { .. } | state::Error::Incomplete { .. }) => {
             let names = create::Names::new(work::DEFAULT_ORGANISATION, None, None)?;
             let plan = create::Plan::make(&context.home, &context.keys, create::Order::new(names), now)?;
-            match plan::run(context, plan).await? {
-                Some(()) => Ok(Some(store::load(&context.home, &context.keys, now)?)),
-                None => Ok(None),
+            match plan::is_carried_out(context, plan).await? {
+                true => Ok(Some(store::load(&context.home, &context.keys, now)?)),
+                false => Ok(None),
             }
         }
         found => Ok(Some(found?)),

@@ -28,6 +28,16 @@ pub(super) fn tell(context: &Context, action: &'static str, text: impl Display, 
     context.result(text, &Act { action, about, done: true });
 }
 
+/// Tells that something was not done about `about`, which says why.
+pub(super) fn tell_undone(
+    context: &Context,
+    action: &'static str,
+    text: impl Display,
+    about: &impl Serialize,
+) {
+    context.result(text, &Act { action, about, done: false });
+}
+
 impl Line {
     /// A line on `about`, which is an object. `action` is what will be done: a verb of the command's schema.
     pub(super) fn new(action: &'static str, text: impl Display, about: &impl Serialize) -> Self {
@@ -45,21 +55,8 @@ impl Line {
     }
 }
 
-/// Tells that something was not done about `about`, which says why.
-pub(super) fn tell_undone(
-    context: &Context,
-    action: &'static str,
-    text: impl Display,
-    about: &impl Serialize,
-) {
-    context.result(text, &Act { action, about, done: false });
-}
-
 /// What a command is going to do. Making it changes nothing, and fails as carrying it out would.
 pub(super) trait Plan: Sized {
-    /// What carrying it out gives.
-    type Done;
-
     /// What there is and what becomes of it, in the order in which it is carried out. A plan that learns of something
     /// only on the way looks at it here.
     ///
@@ -84,17 +81,25 @@ pub(super) trait Plan: Sized {
     ///
     /// # Errors
     /// What went wrong. What is done stays done, and the next plan goes on from there.
-    async fn carry_out(self, context: &Context) -> Result<Self::Done, Error>;
+    async fn carry_out(self, context: &Context) -> Result<(), Error>;
 }
 
-/// Carries a plan out, after a yes where it needs one. In a dry run it is shown instead, and nothing is done: `None`.
+/// Carries a plan out, after a yes where it needs one. In a dry run it is shown instead, and nothing is done.
 ///
 /// # Errors
 /// [`Error::Unconfirmed`], [`Error::Declined`]; as [`Plan::carry_out`]; in a dry run as [`Plan::refused`].
-pub(super) async fn run<P: Plan>(context: &Context, mut plan: P) -> Result<Option<P::Done>, Error> {
+pub(super) async fn run(context: &Context, plan: impl Plan) -> Result<(), Error> {
+    is_carried_out(context, plan).await.map(drop)
+}
+
+/// As [`run`]; says whether the plan was carried out, and not shown.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn is_carried_out(context: &Context, mut plan: impl Plan) -> Result<bool, Error> {
     if context.global.dry_run {
         plan.lines(context).await?.iter().for_each(|line| line.show(context));
-        return plan.refused().map(|()| None);
+        return plan.refused().map(|()| false);
     }
     if let (Some(question), false) = (plan.question(), context.global.yes) {
         for line in plan.lines(context).await? {
@@ -102,5 +107,5 @@ pub(super) async fn run<P: Plan>(context: &Context, mut plan: P) -> Result<Optio
         }
         context.confirm(&question)?;
     }
-    plan.carry_out(context).await.map(Some)
+    plan.carry_out(context).await.map(|()| true)
 }

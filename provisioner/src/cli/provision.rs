@@ -141,7 +141,7 @@ pub(super) async fn all_steps(
     prepared: Prepared,
 ) -> Result<(), Error> {
     let board = OneBoard::look(context, kit, order, station, prepared).await?;
-    plan::run(context, board).await.map(drop)
+    plan::run(context, board).await
 }
 
 impl Arguments {
@@ -237,12 +237,10 @@ async fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> 
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
     let request = Request::sign(&mut session, kit, &organisation, &context.home)?;
-    plan::run(context, request).await.map(drop)
+    plan::run(context, request).await
 }
 
 impl Plan for Request {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let text = format!("would keep a request of the board {} in {}", self.board(), self.file.display());
         Ok(vec![Line::new("request", text, &self)])

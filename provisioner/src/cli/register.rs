@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings;
+use jitr::scope::Scope;
 use jitr::thing_name::{ThingName, ThingNameSource};
 use serde::Serialize;
 
@@ -129,16 +130,13 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             "name certificates, a folder with --dir, a list with --file, or - for stdin",
         ));
     }
-    let account = context.account().await?;
-    let registrar = Registrar::new(&account, settings.clone(), &arguments.quota);
-    let scope = account.scope().await?;
-    let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+    let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
     let results = arguments.result.clone();
     Results::check(&results)?;
     folder::check_writable(context.home.root())?;
     let (target, again) = (register::target(&scope, &settings), arguments.again);
     let plan = Register { registrar, found, candidates, unusable, target, again, results, refused: 0 };
-    plan::run(context, plan).await.map(drop)
+    plan::run(context, plan).await
 }
 
 /// Certificates to be registered.
@@ -198,8 +196,6 @@ impl Register {
 }
 
 impl Plan for Register {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let before = match self.again {
             true => HashMap::new(),
@@ -279,10 +275,7 @@ impl Plan for Register {
 /// # Errors
 /// What the calls end in; [`register::Error::Incomplete`] if it is refused.
 pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) -> Result<(), Error> {
-    let account = context.account().await?;
-    let scope = account.scope().await?;
-    let registrar = Registrar::new(&account, settings.clone(), &[]);
-    let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+    let (registrar, scope, found) = registrar(context, &settings, &[]).await?;
     registrar.prepare(&found).await.map_err(iot_account::Error::Register)?;
     let target = register::target(&scope, &settings);
     let mut journal =
@@ -303,16 +296,26 @@ pub(super) async fn board_lines(
     folder: &Path,
     certificate_id: Option<&str>,
     thing_name: &str,
-    settings: Settings,
+    settings: &Settings,
 ) -> Result<Vec<Line>, Error> {
-    let account = context.account().await?;
-    let scope = account.scope().await?;
-    let found = Registrar::new(&account, settings, &[]).look(&scope).await;
-    let found = found.map_err(iot_account::Error::Register)?;
+    let (_, _, found) = registrar(context, settings, &[]).await?;
     let source = folder.join(CERTIFICATE).display().to_string();
     let planned = Planned { source: &source, certificate_id, thing_name: Some(thing_name), error: None };
     let made = found.links.iter().filter(|link| link.action == Action::Create);
     Ok(made.map(setup::line).chain([planned.line()]).collect())
+}
+
+/// What registers certificates with these settings, where, and what the account has of what they need.
+async fn registrar(
+    context: &Context,
+    settings: &Settings,
+    quotas: &[Quota],
+) -> Result<(Registrar, Scope, Prerequisites), Error> {
+    let account = context.account().await?;
+    let registrar = Registrar::new(&account, settings.clone(), quotas);
+    let scope = account.scope().await?;
+    let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+    Ok((registrar, scope, found))
 }
 
 /// Tells how it ended for one certificate.

@@ -61,7 +61,8 @@ pub struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    let recorded = arguments.events.as_deref().map(read).transpose()?;
+    let events = arguments.events.as_deref().map(read).transpose()?;
+    let recorded = events.is_some();
     let account = context.account().await?;
     let function = arguments.function.as_deref().unwrap_or(setup::FUNCTION);
     let rate = arguments.rate;
@@ -75,12 +76,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         let waiting = queue.depth(&account).await?;
         let scope = account.scope().await?;
         let plan = ReplayQueue { account, scope, route, rate, queue, waiting, progress };
-        return plan::run(context, plan).await.map(drop);
+        return plan::run(context, plan).await;
     }
     let progress = context.progress("looking for certificates that wait");
     let scope = account.scope().await?;
     let named = || arguments.ids.iter().map(|id| Job::Certificate(id.clone())).collect();
-    let jobs: Option<Vec<Job>> = recorded.or_else(|| (!arguments.ids.is_empty()).then(named));
+    let jobs: Option<Vec<Job>> = events.or_else(|| (!arguments.ids.is_empty()).then(named));
     let planned = match jobs {
         Some(jobs) => {
             let mut planned = Vec::new();
@@ -99,7 +100,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.note("no certificate waits for its registration");
         return Ok(());
     }
-    plan::run(context, Replay { account, scope, route, rate, planned, progress }).await.map(drop)
+    plan::run(context, Replay { account, scope, route, rate, planned, recorded, progress }).await
 }
 
 /// Events to be sent.
@@ -109,6 +110,8 @@ struct Replay {
     route: Route,
     rate: f64,
     planned: Vec<Planned>,
+    /// Whether the events were recorded earlier.
+    recorded: bool,
     progress: Progress,
 }
 
@@ -121,13 +124,12 @@ struct About<'a> {
 }
 
 impl Plan for Replay {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         if self.refusals() < self.planned.len() {
             self.route.check(&self.account).await?;
         }
-        for planned in &mut self.planned {
+        // A certificate that is named was looked at when its event was made.
+        for planned in self.planned.iter_mut().filter(|_| self.recorded) {
             if let Planned::Looked(looked) = planned
                 && let Ok(ready) = looked
                 && let Some(row) = replay::refusal(&self.account, ready).await?
@@ -158,7 +160,7 @@ impl Plan for Replay {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { account, scope, route, rate, planned, progress } = self;
+        let Self { account, scope, route, rate, planned, progress, .. } = self;
         let (mut count, all) = (0, counted(planned.len(), "event"));
         let done = |row: &Row| {
             count += 1;
@@ -194,8 +196,6 @@ struct Waiting<'a> {
 }
 
 impl Plan for ReplayQueue {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         self.route.check(&self.account).await?;
         let (queue, events) = (self.queue.name.as_str(), self.waiting);

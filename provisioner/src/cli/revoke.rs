@@ -208,7 +208,7 @@ async fn revoke_devices(arguments: &Arguments, name: &str, context: &Context) ->
         // It is recorded after the account is changed.
         folder::check_writable(context.home.root())?;
     }
-    plan::run(context, Revoke { targets, account, reason: arguments.reason, _lock: lock }).await.map(drop)
+    plan::run(context, Revoke { targets, account, reason: arguments.reason, _lock: lock }).await
 }
 
 /// Certificates to be revoked.
@@ -226,8 +226,6 @@ impl Revoke {
 }
 
 impl Plan for Revoke {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let line = |target: &Target| {
             let row = target.row(self.reason);

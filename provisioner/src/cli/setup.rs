@@ -157,13 +157,13 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     if arguments.method == Method::Mar {
         let account = context.account().await?;
         let plan = SetUpMar::look(account, &arguments.options).await?;
-        return plan::run(context, plan).await.map(drop);
+        return plan::run(context, plan).await;
     }
     let settings = arguments.options.settings()?;
     let account = context.account().await?;
     let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     let plan = SetUp::look(context, account, Some(&chain), &settings).await?;
-    plan::run(context, plan).await.map(drop)
+    plan::run(context, plan).await
 }
 
 /// What certificates get in multi-account registration: there is no function, no rule and no CA in the account.
@@ -195,8 +195,6 @@ impl SetUpMar {
 }
 
 impl Plan for SetUpMar {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let place = Place::of(&self.scope, &self.endpoint);
         Ok([Line::plain(&place, &place)].into_iter().chain(self.found.links.iter().map(line)).collect())
@@ -246,8 +244,6 @@ impl<'a> SetUp<'a> {
 }
 
 impl Plan for SetUp<'_> {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let place = Place::of(&self.plan.scope, &self.plan.endpoint);
         Ok([Line::plain(&place, &place)].into_iter().chain(self.plan.links().iter().map(line)).collect())

@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.note(format_args!("{}: nothing here was made by this tool", place(&plan.scope)));
         return Ok(());
     }
-    plan::run(context, TearDown { account, plan }).await.map(drop)
+    plan::run(context, TearDown { account, plan }).await
 }
 
 fn place(scope: &Scope) -> String {
@@ -65,8 +65,6 @@ struct TearDown {
 }
 
 impl Plan for TearDown {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         context.note(format_args!("{}:", place(&self.plan.scope)));
         let items = self.plan.items();

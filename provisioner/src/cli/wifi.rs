@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     let route = arguments.disk.route(&kit)?;
     let (port, ssid) = (kit.port, credentials.ssid().to_owned());
     let network = Network { port, ssid, way: Some(route.way()) };
-    plan::run(context, SetWifi { network, credentials, route }).await.map(drop)
+    plan::run(context, SetWifi { network, credentials, route }).await
 }
 
 struct SetWifi {
@@ -42,8 +42,6 @@ struct SetWifi {
 }
 
 impl Plan for SetWifi {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         Ok(vec![self.network.line()])
     }

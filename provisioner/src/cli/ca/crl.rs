@@ -135,7 +135,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     durable_files::folder::check_writable(&folder)?;
     let plan = Crl { folder, days: arguments.days, now, signers, ended, root, _lock: lock };
-    plan::run(context, plan).await.map(drop)
+    plan::run(context, plan).await
 }
 
 /// The root's list is written if a signer was revoked or somebody says where the root's key is.
@@ -195,8 +195,6 @@ fn left(role: &'static str, authority_key_identifier: &str, note: &str) -> Line 
 }
 
 impl Plan for Crl {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let mut lines = Vec::new();
         for (authority, _) in &self.signers {

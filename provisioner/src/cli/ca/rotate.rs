@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::Named;
 use crate::cli::plan::{self, Line, Plan};
 use crate::cli::setup::{self, verification_certificate};
 use crate::cli::{Context, Error};
@@ -76,7 +77,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     };
     let rotation = match Rotation::look(&context.home)? {
         Found::Interrupted(interrupted) => {
-            return plan::run(context, Finish { interrupted, account }).await.map(drop);
+            return plan::run(context, Finish { interrupted, account }).await;
         }
         Found::Rotation(rotation) => rotation,
     };
@@ -98,7 +99,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
         None => None,
     };
-    plan::run(context, Rotate { rotation, name, key, made, in_account, now }).await.map(drop)
+    plan::run(context, Rotate { rotation, name, key, made, in_account, now }).await
 }
 
 /// An interrupted exchange, to be finished.
@@ -111,8 +112,6 @@ struct Finish {
 struct Nothing {}
 
 impl Plan for Finish {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         Ok(vec![Line::new("finish", "would finish an interrupted rotation", &Nothing {})])
     }
@@ -135,20 +134,13 @@ struct Rotate {
     now: OffsetDateTime,
 }
 
-/// A key or a signer CA, in the line of a plan.
+/// The signer CA that is retired, in the line of a plan.
 #[derive(Serialize)]
 struct Retired<'a> {
     subject_key_identifier: &'a str,
 }
 
-#[derive(Serialize)]
-struct Named<'a> {
-    name: &'a str,
-}
-
 impl Plan for Rotate {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let mut lines = Vec::new();
         if let Some(key) = &self.key {

@@ -69,15 +69,13 @@ impl OneBoard {
 }
 
 impl Plan for OneBoard {
-    type Done = ();
-
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let (before, after) = self.prepared.lines(&self.kit);
         let mut lines: Vec<Line> = before.into_iter().collect();
         match self.look.as_ref().map(Look::preview) {
             Some(Ok(board)) => {
                 lines.push(batch::line(&board));
-                if let Some(settings) = self.register.as_deref().cloned() {
+                if let Some(settings) = self.register.as_deref() {
                     let (id, thing) = (board.certificate_id.as_deref(), board.thing_name.as_str());
                     lines.extend(register::board_lines(context, &board.folder, id, thing, settings).await?);
                 }

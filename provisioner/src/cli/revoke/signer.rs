@@ -68,7 +68,7 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     let is_noted = authority.revocation()?.is_some();
     // It is recorded after the account is changed.
     folder::check_writable(authority.folder.root())?;
-    plan::run(context, RevokeSigner { authority, account, state, is_noted, reason }).await.map(drop)
+    plan::run(context, RevokeSigner { authority, account, state, is_noted, reason }).await
 }
 
 impl RevokeSigner {
@@ -93,8 +93,6 @@ impl RevokeSigner {
 }
 
 impl Plan for RevokeSigner {
-    type Done = ();
-
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let row = self.row();
         Ok(vec![Line::new(self.action(), row.text(false), &row)])
