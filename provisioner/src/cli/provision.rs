@@ -63,9 +63,12 @@ pub struct Arguments {
     /// Host name that the board connects to; no AWS call is made then [default: the account's]
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
-    /// Write a new certificate even if the board is provisioned
+    /// Write a new certificate even if the board is provisioned, or was revoked and nobody else may have its key
     #[arg(short, long)]
     force: bool,
+    /// Revoke the older certificates of the board's key once the new one has been read back
+    #[arg(long, conflicts_with = "csr_only")]
+    revoke_superseded: bool,
     /// No effect: every write is verified. Scripts for iotprovision may have it
     #[arg(long)]
     verify: bool,
@@ -101,6 +104,8 @@ pub(super) struct Order {
     pub(super) force: bool,
     /// What the certificate is registered with afterwards, if this tool is to do it.
     pub(super) register: Option<Box<Registration>>,
+    /// Revoke the older certificates of the board's key afterwards.
+    pub(super) revoke_superseded: bool,
 }
 
 /// Provisions the board that is meant.
@@ -109,7 +114,8 @@ pub(super) struct Order {
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.csr_only {
-        return request(context, &arguments.boards.single(context)?, arguments.org).await;
+        let kit = arguments.boards.single(context)?;
+        return request(context, &kit, arguments.org, arguments.force).await;
     }
     let prepared = arguments.extras.prepare(context)?;
     let order = arguments.order(context)?;
@@ -158,7 +164,8 @@ impl Arguments {
                 ));
             }
             (Method::Sandbox, None) => {
-                return Ok(sandbox(self.endpoint.clone(), self.force, self.lock_slots));
+                let order = sandbox(self.endpoint.clone(), self.force, self.lock_slots);
+                return Ok(Order { revoke_superseded: self.revoke_superseded, ..order });
             }
             _ if self.lock_slots => {
                 return Err(Error::usage(
@@ -188,6 +195,7 @@ impl Arguments {
             endpoint: self.endpoint.clone(),
             force: self.force,
             register,
+            revoke_superseded: self.revoke_superseded,
         })
     }
 }
@@ -196,7 +204,7 @@ impl Arguments {
 pub(super) fn sandbox(endpoint: Option<String>, force: bool, lock_slots: bool) -> Order {
     let endpoint = Some(endpoint.unwrap_or_else(|| iot_account::SANDBOX_ENDPOINT.to_owned()));
     let origin = Origin::Factory { lock_slots };
-    Order { method: Method::Sandbox, origin, endpoint, force, register: None }
+    Order { method: Method::Sandbox, origin, endpoint, force, register: None, revoke_superseded: false }
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.
@@ -224,7 +232,12 @@ fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<S
 }
 
 /// `--csr-only`: has the board sign a request and says where it is.
-async fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> Result<(), Error> {
+async fn request(
+    context: &Context,
+    kit: &Kit,
+    organisation: Option<String>,
+    force: bool,
+) -> Result<(), Error> {
     let own = || -> Result<Option<String>, Error> {
         let signer = durable_files::read(&context.home.file(store::SIGNER_CERTIFICATE))?;
         Ok(signer
@@ -236,7 +249,7 @@ async fn request(context: &Context, kit: &Kit, organisation: Option<String>) -> 
         None => own()?.unwrap_or_else(|| work::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
-    let request = Request::sign(&mut session, kit, &organisation, &context.home)?;
+    let request = Request::sign(&mut session, kit, &organisation, &context.home, force)?;
     plan::run(context, request).await
 }
 
@@ -300,7 +313,13 @@ impl fmt::Display for Report {
         if self.slots_locked {
             writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
-        write!(f, "  files        {}", self.folder.display())
+        write!(f, "  files        {}", self.folder.display())?;
+        write!(
+            f,
+            "{}{}",
+            batch::readmitted(self.key_revocation.as_ref()),
+            batch::superseded(&self.superseded)
+        )
     }
 }
 

@@ -12,20 +12,25 @@ use iot_kit::wifi_module::BootSector;
 use iot_kit::{Kit, Session, secure_element, wifi_module};
 use jitr::thing_name::ThingName;
 use serde::Serialize;
+use time::OffsetDateTime;
 use tracing::debug;
 
 use crate::state::board::THING_NAME;
 use crate::state::home::Home;
+use crate::state::revocations::KeyRevocation;
+use crate::state::{certificates, store};
 use crate::work;
 
 mod error;
 mod factory_slots;
+mod history;
 mod method;
 mod request;
 mod source;
 
 pub use error::Error;
 pub(super) use factory_slots::read as read_factory;
+use history::History;
 pub use method::Method;
 pub use request::Request;
 use source::Planned;
@@ -56,6 +61,9 @@ pub struct Plan {
     folder: PathBuf,
     endpoint: String,
     planned: Planned,
+    history: History,
+    /// Certificates of the key that are still valid, but for the board's.
+    superseded: Vec<String>,
     /// [`Outcome::Unchanged`] where the board holds the right bytes.
     outcome: Outcome,
 }
@@ -69,13 +77,12 @@ impl Plan {
             usb_serial: kit.usb_serial.clone(),
             secure_element_serial: self.board.serial.clone(),
             thing_name: self.board.thing_name(),
-            certificate_id: match &self.planned {
-                Planned::There(obtained) => Some(obtained.device.facts().certificate_id.clone()),
-                Planned::Requested { .. } => None,
-            },
+            certificate_id: self.planned.certificate_id().map(str::to_owned),
             endpoint: self.endpoint.clone(),
             slots_locked: origin.locks_slots(),
             folder: self.folder.clone(),
+            superseded: self.superseded.clone(),
+            key_revocation: self.history.revoked().cloned(),
         }
     }
 }
@@ -102,6 +109,11 @@ pub struct Preview {
     pub slots_locked: bool,
     /// Folder with the board's files.
     pub folder: PathBuf,
+    /// Older certificates of the key that are still valid, by id.
+    pub superseded: Vec<String>,
+    /// Why the key was revoked, if it gets a new certificate nevertheless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_revocation: Option<KeyRevocation>,
 }
 
 /// Where a run is.
@@ -192,6 +204,11 @@ pub struct Report {
     pub slots_locked: bool,
     /// Folder with the board's files.
     pub folder: PathBuf,
+    /// Older certificates of the key that are still valid, by id.
+    pub superseded: Vec<String>,
+    /// Why the key was revoked, if it got a new certificate nevertheless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_revocation: Option<KeyRevocation>,
     /// What went over the wire.
     pub traffic: Traffic,
     /// From opening the port to the end.
@@ -235,7 +252,10 @@ pub fn look(
     let point = point_of(&secure_element::public_key(session)?);
     let board = Identity { serial, point };
     let folder = job.home.board(job.kit.usb_serial.as_deref().unwrap_or(&board.serial))?;
-    let planned = source::plan(session, job, &board, &folder, observe)?;
+    let history = History::read(job.home, &board, &folder)?;
+    history.check(&board, job.force)?;
+    let planned = source::plan(session, job, &board, &history, observe)?;
+    history.check_planned(&planned)?;
     let endpoint = endpoint()?;
     check_endpoint(&endpoint)?;
     let mut outcome = Outcome::Provisioned;
@@ -248,7 +268,8 @@ pub fn look(
             }
         }
     }
-    Ok(Plan { board, folder, endpoint, planned, outcome })
+    let superseded = history.superseded(planned.certificate_id(), OffsetDateTime::now_utc())?;
+    Ok(Plan { board, folder, endpoint, planned, history, superseded, outcome })
 }
 
 /// Carries a plan out on the board that it was made for. How it ended is for [`show`] to say on the board; the report's
@@ -265,10 +286,15 @@ pub fn carry_out(
     plan: Plan,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, work::Error> {
-    let Plan { board, folder, endpoint, planned, outcome } = plan;
+    let Plan { board, folder, endpoint, planned, history, superseded, outcome } = plan;
     light(session, &[(Led::Data, true)]);
     let thing_name = board.thing_name();
+    if let Planned::Requested { .. } = &planned {
+        store::check_in_service(job.home)?;
+        history.make_room(job.home, &board)?;
+    }
     let obtained = planned.obtain(job.origin, &board)?;
+    certificates::keep(job.home, &obtained.device)?;
     let content = obtained.content(&thing_name, &endpoint)?;
     job.home.create_inside(&folder)?;
     let mut files = Vec::new();
@@ -298,6 +324,8 @@ pub fn carry_out(
         endpoint,
         slots_locked: lock_slots,
         folder,
+        superseded,
+        key_revocation: history.revoked().cloned(),
         traffic: Traffic::default(),
         seconds: 0.0,
     })

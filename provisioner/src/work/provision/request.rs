@@ -7,7 +7,7 @@ use durable_files::Access;
 use iot_kit::{Kit, Session};
 use serde::Serialize;
 
-use super::{Identity, source};
+use super::{History, Identity, source};
 use crate::state::board::REQUEST;
 use crate::state::home::Home;
 use crate::work;
@@ -30,24 +30,29 @@ pub struct Request {
 }
 
 impl Request {
-    /// Has the secure element sign a request for a certificate. Nothing is written.
+    /// Has the secure element sign a request for a certificate. Nothing is written. `force`: also for a key that was revoked,
+    /// unless somebody else may have it.
     ///
     /// # Errors
-    /// [`iot_kit::Error`], [`device_pki::Error`], [`state::Error::FolderName`](crate::state::Error::FolderName).
+    /// [`iot_kit::Error`], [`device_pki::Error`], [`state::Error::FolderName`](crate::state::Error::FolderName),
+    /// [`Error::KeyRevoked`](super::Error::KeyRevoked).
     pub fn sign(
         session: &mut Session,
         kit: &Kit,
         organisation: &str,
         home: &Home,
+        force: bool,
     ) -> Result<Self, work::Error> {
         let board = Identity::read(session)?;
+        let folder = home.board(kit.usb_serial.as_deref().unwrap_or(&board.serial))?;
+        History::read(home, &board, &folder)?.check(&board, force)?;
         let name = profile::device_name(organisation, &board.serial)?;
         let pem = source::sign_request(session, &name, &board)?.pem()?;
         Ok(Self {
             port: session.port().to_owned(),
             usb_serial: kit.usb_serial.clone(),
             thing_name: board.thing_name(),
-            file: home.board(kit.usb_serial.as_deref().unwrap_or(&board.serial))?.join(REQUEST),
+            file: folder.join(REQUEST),
             secure_element_serial: board.serial,
             pem,
         })

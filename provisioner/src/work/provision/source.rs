@@ -1,7 +1,5 @@
 //! Where a board's certificates come from: signed here, signed elsewhere, or by the factory of the secure element.
 
-use std::path::Path;
-
 use aws_lc_rs::digest;
 use device_pki::key::PublicKey;
 use device_pki::{Certificate, Chain, ecdsa_sig_value, profile, signing};
@@ -10,7 +8,7 @@ use iot_kit::{Session, secure_element, store};
 use rcgen::{CertificateSigningRequest, CertificateSigningRequestParams};
 use time::OffsetDateTime;
 
-use super::{Error, Identity, Job, Step, factory_slots};
+use super::{Error, History, Identity, Job, Step, factory_slots};
 use crate::state::board::{CERTIFICATE, FACTORY_CERTIFICATE, FACTORY_SIGNER, REQUEST};
 use crate::work;
 use crate::work::DEFAULT_ORGANISATION;
@@ -114,6 +112,14 @@ pub(super) enum Planned {
 }
 
 impl Planned {
+    /// The id of the certificate, where it is there.
+    pub(super) fn certificate_id(&self) -> Option<&str> {
+        match self {
+            Self::There(obtained) => Some(&obtained.device.facts().certificate_id),
+            Self::Requested { .. } => None,
+        }
+    }
+
     /// The certificates; one that was requested is issued now.
     ///
     /// # Errors
@@ -140,11 +146,11 @@ pub(super) fn plan(
     session: &mut Session,
     job: Job<'_>,
     board: &Identity,
-    folder: &Path,
+    history: &History,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Planned, work::Error> {
     let there = match job.origin {
-        Origin::Chain(chain) => return from_chain(session, chain, job.force, board, folder, observe),
+        Origin::Chain(chain) => return from_chain(session, chain, job.force, board, history, observe),
         Origin::NoChain => {
             let name = profile::device_name(DEFAULT_ORGANISATION, &board.serial)?;
             return requested(session, name, board, observe);
@@ -183,16 +189,14 @@ fn from_chain(
     chain: &Chain,
     force: bool,
     board: &Identity,
-    folder: &Path,
+    history: &History,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Planned, work::Error> {
     let now = OffsetDateTime::now_utc();
     let signer = chain.signer().clone();
     let name = profile::device_name(&signer.facts().organisation, &board.serial)?;
-    let existing = durable_files::read(&folder.join(CERTIFICATE))?
-        .and_then(|pem| Certificate::from_pem(&pem).ok())
-        .filter(|certificate| !force && belongs(certificate, chain, board, now));
-    if let Some(device) = existing {
+    let fits = |found: &&Certificate| belongs(found, chain, board, now) && !history.is_revoked(found);
+    if let Some(device) = history.in_folder().filter(|_| !force).filter(fits).cloned() {
         return Ok(Planned::There(Box::new(Obtained { device, signer, reused: true, files: Vec::new() })));
     }
     requested(session, name, board, observe)

@@ -275,7 +275,8 @@ fn sign_elsewhere(signing: &Laptop, request: &str) -> Certificate {
 #[test]
 fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belongs_to() {
     let (laptop, server, board) = (Laptop::new(), Laptop::new(), Board::new(1));
-    let made = Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home).unwrap();
+    let made =
+        Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home, false).unwrap();
     made.keep(&laptop.home).unwrap();
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5), "a request changes nothing on the board");
     let device = sign_elsewhere(&server, &std::fs::read_to_string(&made.file).unwrap());
