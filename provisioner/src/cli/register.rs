@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::plan::{self, Line, Plan};
 use super::{Context, Error, setup};
 use crate::state::board::CERTIFICATE;
+use crate::state::home::JOURNAL;
 use iot_account::Outcome;
 use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
 use iot_account::setup::{Action, Link, defaults};
@@ -27,9 +28,6 @@ mod sources;
 
 use self::results::Results;
 use iot_account::counted;
-
-/// What was registered, in the home folder.
-pub(super) const JOURNAL: &str = "register.jsonl";
 
 /// Arguments of `register`.
 #[derive(Debug, Args)]

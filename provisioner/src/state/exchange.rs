@@ -12,7 +12,7 @@ use super::home::{Home, RETIRED};
 /// The folder, among the retired signers, in which the new one is made.
 const NEXT: &str = "next";
 /// In that folder: the files are being exchanged.
-const EXCHANGE: &str = "exchange.json";
+pub const EXCHANGE: &str = "exchange.json";
 
 /// Which files the exchange moves.
 #[derive(Debug, Serialize, Deserialize)]

@@ -44,6 +44,9 @@ pub struct Entry {
     pub certificate_id: Option<String>,
     /// How the board is registered: `jitr`, …
     pub method: String,
+    /// Whether the secure element has shown that it is genuine; `false` where that was not asked, too.
+    #[serde(default)]
+    pub attested: bool,
     /// How it ended.
     #[serde(alias = "result")]
     pub outcome: Ending,

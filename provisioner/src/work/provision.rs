@@ -1,9 +1,10 @@
 //! One board, from start to end: build and check everything, then erase, then write, then read back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::thread;
 
-use device_pki::{Chain, PUBLIC_KEY_SIZE, factory, point_of};
+use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, SerialNumber, factory, point_of};
 use durable_files::{Access, Staged};
 use iot_kit::command::{Command, FLASH_PAGE, Led};
 use iot_kit::flash::Flash;
@@ -14,13 +15,14 @@ use jitr::thing_name::ThingName;
 use serde::Serialize;
 use tracing::debug;
 
-use crate::state::board::THING_NAME;
+use crate::state::board::{Claim, Clash, Place, THING_NAME};
 use crate::state::home::Home;
 use crate::work;
 
 mod error;
 mod factory_slots;
 mod method;
+mod proof;
 mod request;
 mod source;
 
@@ -45,6 +47,10 @@ pub struct Job<'a> {
     pub home: &'a Home,
     /// Make a new certificate and write it even if the board holds a right one.
     pub force: bool,
+    /// The roots that the factory certificates of a genuine secure element lead to; `None` where any element will do.
+    pub roots: Option<&'a [Certificate]>,
+    /// Serial numbers that the signer CA has given to certificates.
+    pub known: &'a BTreeSet<SerialNumber>,
 }
 
 /// Says the account's endpoint. Called late, so that it can be fetched meanwhile.
@@ -53,7 +59,9 @@ pub type EndpointSource<'a> = Box<dyn FnOnce() -> Result<String, work::Error> + 
 /// What a board is to hold, and what is done for that. Making it changes neither the board nor the disk.
 pub struct Plan {
     board: Identity,
-    folder: PathBuf,
+    place: Place,
+    /// Whether the secure element is genuine, see [`Job::roots`].
+    attested: bool,
     endpoint: String,
     planned: Planned,
     /// [`Outcome::Unchanged`] where the board holds the right bytes.
@@ -75,7 +83,9 @@ impl Plan {
             },
             endpoint: self.endpoint.clone(),
             slots_locked: origin.locks_slots(),
-            folder: self.folder.clone(),
+            attested: self.attested,
+            folder: self.place.folder.clone(),
+            clash: self.place.clash,
         }
     }
 }
@@ -100,8 +110,13 @@ pub struct Preview {
     pub endpoint: String,
     /// Whether the slots of the factory certificates will be locked.
     pub slots_locked: bool,
+    /// Whether the factory certificates of the secure element lead to the vendor's root, and certify the board's key; `false` where
+    /// that was not asked.
+    pub attested: bool,
     /// Folder with the board's files.
     pub folder: PathBuf,
+    /// Why the folder is named by the secure element, although the kit has a USB serial number.
+    pub clash: Option<Clash>,
 }
 
 /// Where a run is.
@@ -114,6 +129,8 @@ pub enum Step {
     Identified(String),
     /// The secure element signs the request.
     Sign,
+    /// The secure element shows that it has the key.
+    Prove,
     /// Reading the factory certificates and rebuilding them.
     ReadFactory,
     /// Comparing what the board holds with what it should hold.
@@ -190,8 +207,13 @@ pub struct Report {
     pub endpoint: String,
     /// Whether the slots of the factory certificates have been locked.
     pub slots_locked: bool,
+    /// Whether the factory certificates of the secure element lead to the vendor's root, and certify the board's key; `false` where
+    /// that was not asked.
+    pub attested: bool,
     /// Folder with the board's files.
     pub folder: PathBuf,
+    /// Why the folder is named by the secure element, although the kit has a USB serial number.
+    pub clash: Option<Clash>,
     /// What went over the wire.
     pub traffic: Traffic,
     /// From opening the port to the end.
@@ -213,14 +235,25 @@ impl Identity {
         ThingName::from_public_key(&self.point).to_string()
     }
 
-    fn read(session: &mut Session) -> Result<Self, iot_kit::Error> {
+    fn read(session: &mut Session, observe: &mut dyn FnMut(Step)) -> Result<Self, iot_kit::Error> {
         let serial = secure_element::serial(session)?;
+        observe(Step::Identified(serial.clone()));
         Ok(Self { serial, point: point_of(&secure_element::public_key(session)?) })
+    }
+
+    /// What the board says of itself, to find its folder.
+    fn claim<'a>(&'a self, kit: &'a Kit) -> Claim<'a> {
+        Claim {
+            usb_serial: kit.usb_serial.as_deref(),
+            secure_element_serial: &self.serial,
+            point: &self.point,
+        }
     }
 }
 
-/// Looks at a board that answers and decides what is to be done. Calls `observe` at each step. A board that needs a new
-/// certificate signs the request for it; nothing is issued, and nothing is written to the board or the disk.
+/// Looks at a board that answers and decides what is to be done. Calls `observe` at each step. The board signs once, with the
+/// key that it shows: the request for a new certificate, or else a random digest. Nothing is issued, and nothing is
+/// written to the board or the disk.
 ///
 /// # Errors
 /// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`], [`Error`], and whatever the endpoint's source says.
@@ -230,12 +263,17 @@ pub fn look(
     endpoint: EndpointSource<'_>,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Plan, work::Error> {
-    let serial = secure_element::serial(session)?;
-    observe(Step::Identified(serial.clone()));
-    let point = point_of(&secure_element::public_key(session)?);
-    let board = Identity { serial, point };
-    let folder = job.home.board(job.kit.usb_serial.as_deref().unwrap_or(&board.serial))?;
-    let planned = source::plan(session, job, &board, &folder, observe)?;
+    let board = Identity::read(session, observe)?;
+    let place = board.claim(job.kit).place(job.home)?;
+    let factory = match (job.roots, job.origin) {
+        (Some(roots), _) => Some(proof::genuine(session, &board, roots, observe)?),
+        (None, Origin::Factory { .. }) => Some(proof::factory(session, &board, observe)?),
+        (None, _) => None,
+    };
+    let planned = source::plan(session, job, &board, factory, &place.folder, observe)?;
+    if matches!(planned, Planned::There(_)) {
+        proof::possession(session, &board, observe)?;
+    }
     let endpoint = endpoint()?;
     check_endpoint(&endpoint)?;
     let mut outcome = Outcome::Provisioned;
@@ -248,7 +286,7 @@ pub fn look(
             }
         }
     }
-    Ok(Plan { board, folder, endpoint, planned, outcome })
+    Ok(Plan { board, place, attested: job.roots.is_some(), endpoint, planned, outcome })
 }
 
 /// Carries a plan out on the board that it was made for. How it ended is for [`show`] to say on the board; the report's
@@ -265,12 +303,14 @@ pub fn carry_out(
     plan: Plan,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, work::Error> {
-    let Plan { board, folder, endpoint, planned, outcome } = plan;
+    let Plan { board, attested, endpoint, planned, outcome, .. } = plan;
     light(session, &[(Led::Data, true)]);
     let thing_name = board.thing_name();
-    let obtained = planned.obtain(job.origin, &board)?;
+    // Another board may have taken the folder since the look.
+    let (file, text) = planned.certifying()?;
+    let Place { folder, clash } = board.claim(job.kit).take(job.home, file, &text)?;
+    let obtained = planned.obtain(job, &board, &folder)?;
     let content = obtained.content(&thing_name, &endpoint)?;
-    job.home.create_inside(&folder)?;
     let mut files = Vec::new();
     for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
         let path = folder.join(name);
@@ -297,7 +337,9 @@ pub fn carry_out(
         certificate_reused: obtained.reused,
         endpoint,
         slots_locked: lock_slots,
+        attested,
         folder,
+        clash,
         traffic: Traffic::default(),
         seconds: 0.0,
     })

@@ -62,7 +62,7 @@ fn ended(attempt: &Attempt) -> Ended<'_> {
 fn ending(attempt: &Attempt) -> String {
     let (port, seconds) = (&attempt.kit.port, attempt.duration.as_secs_f64());
     let rest = match &attempt.result {
-        Ok(report) => format!("  {}", report.thing_name),
+        Ok(report) => format!("  {}{}", report.thing_name, super::clash_text(report.clash)),
         Err(error) => format!("\n  {}", Trouble::of(error)),
     };
     let label = attempt.label.as_ref().map(|label| format!("\n  done, but {}", super::cause(label)));
