@@ -4,6 +4,7 @@ mod display;
 mod failures;
 mod table;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -305,11 +306,18 @@ impl Plan for Batch {
             })
         });
         let looks: Vec<_> = looks.collect();
-        let mut lines = Vec::new();
+        let (mut lines, mut folders) = (Vec::new(), BTreeSet::new());
         for look in looks {
             let look = joined(look.await);
             lines.push(match look.preview() {
-                Ok(preview) => line(&preview),
+                Ok(mut preview) => {
+                    // Of new boards with one USB serial number, the first that gets there has the folder of that name.
+                    if !folders.insert(preview.folder.clone()) {
+                        preview.folder = context.home.root().join(&preview.secure_element_serial);
+                        preview.clash = Some(Clash::OtherKey);
+                    }
+                    line(&preview)
+                }
                 Err(error) => {
                     let trouble = self.refused.add(error);
                     let text = format!("would fail: {}\n  {trouble}", look.kit());

@@ -1,7 +1,8 @@
 //! The folders of boards: which belongs to which key, and the files in it.
 //!
 //! A board is its key. The USB serial number that names a folder is whatever the board's holder says, and a secure element's
-//! serial number is what its firmware says: a folder is a board's only if nothing in it certifies another key.
+//! serial number is what its firmware says: a folder is a board's only if its certificate is for the board's key, and is free
+//! only if nothing in it certifies a key.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub const THING_NAME: &str = "aws-thing-name.txt";
 pub const FACTORY_CERTIFICATE: &str = "factory-device.crt";
 /// The certificate of the factory's signer, PEM.
 pub const FACTORY_SIGNER: &str = "factory-signer.crt";
+/// The factory's device certificate as iotprovision keeps it.
+const VENDOR_CERTIFICATE: &str = "device_sandbox.crt";
 
 /// What a board says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +43,7 @@ pub struct Claim<'a> {
 pub enum Clash {
     /// The folder of that name has the files of another key.
     OtherKey,
-    /// It can be no folder's name on every system, or the home uses the name itself.
+    /// It can be no folder's name on every system, the home uses the name itself, or it is another secure element's.
     Name,
 }
 
@@ -58,7 +61,7 @@ pub struct Place {
 enum Owner {
     /// Of the key that was asked for.
     Key,
-    /// Of another one, or of several.
+    /// Of another one.
     Another,
     /// Nothing in it certifies a key.
     Nobody,
@@ -94,7 +97,9 @@ impl Claim<'_> {
 
     /// The folder that has the board's files, or else the first of nobody's that `take` takes.
     fn first(&self, home: &Home, mut take: impl FnMut(&Path) -> Result<bool, Error>) -> Result<Place, Error> {
-        let by_usb = self.usb_serial.map(|serial| home.board(serial));
+        // No kit takes the place that is another secure element's.
+        let foreign = |name: &str| is_element(name) && !name.eq_ignore_ascii_case(self.secure_element_serial);
+        let by_usb = self.usb_serial.map(|serial| home.board(serial).filter(|_| !foreign(serial)));
         let by_element = home.board(self.secure_element_serial);
         let mut of_nobody = Vec::new();
         let mut found = None;
@@ -121,22 +126,26 @@ impl Claim<'_> {
     }
 }
 
-/// Whose a folder is, by every file in it that certifies a key or asks for that.
+/// Whose a folder is: the first of its files that certifies a key says it.
 fn owner_of(folder: &Path, point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Owner, durable_files::Error> {
     let certified = |pem: &[u8]| Certificate::from_pem(pem).ok().map(|certificate| certificate.point());
-    let mut owner = Owner::Nobody;
-    for (file, key) in [
-        (CERTIFICATE, &certified as &dyn Fn(&[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>>),
+    let files: [(&str, &dyn Fn(&[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>>); 4] = [
+        (CERTIFICATE, &certified),
         (FACTORY_CERTIFICATE, &certified),
+        (VENDOR_CERTIFICATE, &certified),
         (REQUEST, &request::point),
-    ] {
-        match durable_files::read(&folder.join(file))?.and_then(|pem| key(&pem)) {
-            Some(key) if key.as_ref() == Some(point) => owner = Owner::Key,
-            Some(_) => return Ok(Owner::Another),
-            None => {}
+    ];
+    for (file, key) in files {
+        if let Some(key) = durable_files::read(&folder.join(file))?.and_then(|pem| key(&pem)) {
+            return Ok(if key.as_ref() == Some(point) { Owner::Key } else { Owner::Another });
         }
     }
-    Ok(owner)
+    Ok(Owner::Nobody)
+}
+
+/// Whether a name is like the serial number of a secure element: 18 hex digits.
+fn is_element(name: &str) -> bool {
+    name.len() == 18 && name.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -189,6 +198,7 @@ mod tests {
         for (file, text) in [
             (CERTIFICATE, victim.certificate()),
             (FACTORY_CERTIFICATE, victim.certificate()),
+            (VENDOR_CERTIFICATE, victim.certificate()),
             (REQUEST, victim.request()),
         ] {
             let (_folder, home) = home();
@@ -206,14 +216,27 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_files_of_several_keys_is_nobodys_to_write() {
+    fn of_files_of_several_keys_the_certificate_says_whose_the_folder_is() {
         let (one, other) = (Key::new(), Key::new());
         let (_folder, home) = home();
         put(&home, "MCHP1", CERTIFICATE, &one.certificate());
         put(&home, "MCHP1", REQUEST, &other.request());
-        for key in [&one, &other] {
-            assert_eq!(key.claim("MCHP1", ELEMENT).place(&home).unwrap().folder, home.root().join(ELEMENT));
+        for (key, folder) in [(&one, "MCHP1"), (&other, ELEMENT)] {
+            assert_eq!(key.claim("MCHP1", ELEMENT).place(&home).unwrap().folder, home.root().join(folder));
         }
+    }
+
+    #[test]
+    fn no_kit_takes_the_place_of_another_secure_element() {
+        let (hostile, victim) = (Key::new(), Key::new());
+        let (_folder, home) = home();
+        let own = "0123000000000000EE";
+        for usb in [ELEMENT, &ELEMENT.to_lowercase()] {
+            let place = hostile.claim(usb, own).take(&home, REQUEST, &hostile.request()).unwrap();
+            assert_eq!(place, Place { folder: home.root().join(own), clash: Some(Clash::Name) });
+        }
+        let place = victim.claim(ELEMENT, ELEMENT).place(&home).unwrap();
+        assert_eq!(place, Place { folder: home.root().join(ELEMENT), clash: None });
     }
 
     #[test]

@@ -11,9 +11,12 @@ pub const RETIRED: &str = "signers";
 /// What `register` has done, to go on from there.
 pub const JOURNAL: &str = "register.jsonl";
 
+/// A folder that iotprovision keeps in the same home for cellular kits.
+const VENDORS: &str = "sequans";
+
 /// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
 /// folder has one of them.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     store::ROOT_KEY,
     store::ROOT_KEY_URI,
     store::ROOT_CERTIFICATE,
@@ -31,6 +34,7 @@ const NAMES: [&str; 17] = [
     ledger::FILE,
     revocations::FOLDER,
     revocations::RECORDS,
+    VENDORS,
 ];
 
 /// Names of devices that Windows opens in place of a file, in any case and with any extension (Microsoft, "Naming Files, Paths,

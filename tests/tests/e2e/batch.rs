@@ -232,6 +232,8 @@ fn two_boards_with_one_serial_number_have_a_folder_each_on_every_run_and_are_fla
         lines.sort_by_key(|line| line["port"].as_str().unwrap().to_owned());
         lines
     };
+    let plan = lines(&bench.provision(&["--dry-run", "--output", "json"]).stdout);
+    assert_eq!(sorted(field(&plan, "clash")), ["-", "other_key"]);
     let first = run(&[]);
     assert_eq!(sorted(field(&first, "clash")), ["-", "other_key"]);
     let again = run(&[]);
