@@ -97,7 +97,11 @@ pub fn wait_for(kit: &Kit) -> Result<Kit, Error> {
     let deadline = Instant::now() + RETURN;
     loop {
         let back = match &kit.usb_serial {
-            Some(serial) => kits()?.into_iter().find(|found| found.usb_serial.as_ref() == Some(serial)),
+            // Another kit may have the same serial number.
+            Some(serial) => kits()?
+                .into_iter()
+                .filter(|found| found.usb_serial.as_ref() == Some(serial))
+                .max_by_key(|found| found.is_on(&kit.port)),
             None => None,
         };
         // A port that was named by hand is no kit that could be found.

@@ -117,12 +117,13 @@ pub(super) struct StationOptions {
     #[arg(long, value_enum, default_value_t, requires = "label_dir", value_name = "FORMAT")]
     label_format: label::Format,
     /// Refuse boards whose secure element does not show, by its factory certificates, that it is Microchip's
-    #[arg(long, env = "MICROCHIP_IOT_REQUIRE_GENUINE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "MICROCHIP_IOT_REQUIRE_GENUINE", hide_env_values = true, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     require_genuine: bool,
     /// With --require-genuine: root CA certificates to trust in place of Microchip's, PEM or DER; repeat it for more files
     #[arg(
         long = "vendor-root",
         env = "MICROCHIP_IOT_VENDOR_ROOT",
+        hide_env_values = true,
         requires = "require_genuine",
         value_name = "FILE"
     )]

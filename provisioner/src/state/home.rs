@@ -1,12 +1,40 @@
-//! The home folder: where keys, certificates and the folder of each board live.
+//! The home folder: where keys, certificates and the folder of each board live, and every name in it.
 
 use std::path::{Path, PathBuf};
 
 use durable_files::folder::{self, Lock};
 
-use super::{audit, exchange, ledger, revocations, store};
-
-/// The folder in the home with a folder for each retired signer, named by its key identifier.
+/// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
+pub const ROOT_KEY: &str = "root-ca.key";
+/// Where the root CA's private key is, if it is somewhere else: one line, a key URI.
+pub const ROOT_KEY_URI: &str = "root-ca.uri";
+/// The root CA's certificate, PEM.
+pub const ROOT_CERTIFICATE: &str = "root-ca.crt";
+/// The signer CA's private key, PKCS#8 PEM.
+pub const SIGNER_KEY: &str = "signer-ca.key";
+/// Where the signer CA's private key is, if it is somewhere else: one line, a key URI.
+pub const SIGNER_KEY_URI: &str = "signer-ca.uri";
+/// The signer CA's certificate signing request, PEM.
+pub const SIGNER_REQUEST: &str = "signer-ca.csr";
+/// The signer CA's certificate, PEM.
+pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
+/// The certificate that proved possession of the signer's key to AWS IoT, PEM.
+pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
+/// When and why the signer CA was revoked, JSON. While it is there, the signer signs nothing for boards.
+pub const SIGNER_REVOKED: &str = "signer-ca.revoked";
+/// The audit log.
+pub const AUDIT_LOG: &str = "audit.jsonl";
+/// Where the audit log ends.
+pub const AUDIT_HEAD: &str = "audit.head";
+/// The ledger.
+pub const LEDGER: &str = "ledger.jsonl";
+/// The folder with the revocation lists.
+pub const LISTS: &str = "crl";
+/// The folder with what each signer has revoked, `KEYID.jsonl`.
+pub const REVOCATIONS: &str = "revocations";
+/// In the folder of the next signer: the files are being exchanged.
+pub const EXCHANGE: &str = "exchange.json";
+/// The folder with a folder for each retired signer, named by its key identifier.
 pub const RETIRED: &str = "signers";
 /// What `register` has done, to go on from there.
 pub const JOURNAL: &str = "register.jsonl";
@@ -17,23 +45,23 @@ const VENDORS: &str = "sequans";
 /// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
 /// folder has one of them.
 const NAMES: [&str; 18] = [
-    store::ROOT_KEY,
-    store::ROOT_KEY_URI,
-    store::ROOT_CERTIFICATE,
-    store::SIGNER_KEY,
-    store::SIGNER_KEY_URI,
-    store::SIGNER_REQUEST,
-    store::SIGNER_CERTIFICATE,
-    store::VERIFICATION_CERTIFICATE,
-    store::SIGNER_REVOKED,
+    ROOT_KEY,
+    ROOT_KEY_URI,
+    ROOT_CERTIFICATE,
+    SIGNER_KEY,
+    SIGNER_KEY_URI,
+    SIGNER_REQUEST,
+    SIGNER_CERTIFICATE,
+    VERIFICATION_CERTIFICATE,
+    SIGNER_REVOKED,
+    AUDIT_LOG,
+    AUDIT_HEAD,
+    LEDGER,
+    LISTS,
+    REVOCATIONS,
+    EXCHANGE,
     RETIRED,
     JOURNAL,
-    audit::FILE,
-    audit::HEAD,
-    exchange::EXCHANGE,
-    ledger::FILE,
-    revocations::FOLDER,
-    revocations::RECORDS,
     VENDORS,
 ];
 

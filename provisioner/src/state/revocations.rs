@@ -17,11 +17,8 @@ use time::serde::rfc3339;
 
 use super::Error;
 use super::home::Home;
+pub use super::home::{LISTS as FOLDER, REVOCATIONS as RECORDS};
 
-/// The folder of the home with the lists.
-pub const FOLDER: &str = "crl";
-/// The folder of the home with what each signer has revoked, `KEYID.jsonl`.
-pub const RECORDS: &str = "revocations";
 /// Days until the next list, unless the user says another number.
 pub const DAYS: u16 = 30;
 /// One certificate that its signer has revoked.
