@@ -126,10 +126,13 @@ impl Claim<'_> {
     }
 }
 
+/// Reads the key that a file certifies, or asks a certificate for.
+type KeyOf<'a> = &'a dyn Fn(&[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>>;
+
 /// Whose a folder is: the first of its files that certifies a key says it.
 fn owner_of(folder: &Path, point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Owner, durable_files::Error> {
     let certified = |pem: &[u8]| Certificate::from_pem(pem).ok().map(|certificate| certificate.point());
-    let files: [(&str, &dyn Fn(&[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>>); 4] = [
+    let files: [(&str, KeyOf<'_>); 4] = [
         (CERTIFICATE, &certified),
         (FACTORY_CERTIFICATE, &certified),
         (VENDOR_CERTIFICATE, &certified),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::state::board::{CERTIFICATE, REQUEST};
+use crate::state::board::{CERTIFICATE, Clash, REQUEST};
 use crate::state::store as ca_store;
 use crate::work::inspection::inspect;
 use device_pki::key::Keys;
