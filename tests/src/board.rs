@@ -24,7 +24,7 @@ mod statistics;
 pub mod wire;
 
 pub use disk::SimulatedDisk;
-pub use factory::{Certificates, Profile};
+pub use factory::{Certificates, Profile, vendor_roots};
 pub use kit::Kit;
 pub use seed::Seed;
 pub use statistics::Statistics;
@@ -155,6 +155,23 @@ impl SimulatedBoard {
         let element = SecureElement::new(seed, self.factory).map_err(io::Error::other)?;
         self.with(|state| state.firmware.element = element);
         Ok(())
+    }
+
+    /// Shows the serial number of another board's secure element in place of its own.
+    pub fn claim_serial(&self, other: &Self) {
+        let serial = other.with(|state| state.firmware.element.serial());
+        self.with(|state| state.firmware.element.claim_serial(serial));
+    }
+
+    /// Shows what another board's secure element shows, as [`SecureElement::impersonate`].
+    pub fn impersonate(&self, other: &Self, recorded: Option<[u8; 64]>) {
+        let other = other.with(|state| state.firmware.element.clone());
+        self.with(|state| state.firmware.element.impersonate(&other, recorded));
+    }
+
+    /// Wipes the slots of the factory certificates.
+    pub fn wipe_factory_certificates(&self) {
+        self.with(|state| state.firmware.element.wipe_factory_certificates());
     }
 
     /// The certificates that the secure element left the factory with, whole.

@@ -138,6 +138,10 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     std::fs::write(&server_ca, testbed.gateway().server_ca_pem()).map_err(io("write the server's CA"))?;
     std::fs::write(&lambda, &*zip).map_err(io("write the function's package"))?;
     drop(zip);
+    let vendor_roots = folder.path().join("vendor-roots.pem");
+    let roots =
+        board::vendor_roots().map_err(|error| io("make the vendor's roots")(std::io::Error::other(error)))?;
+    std::fs::write(&vendor_roots, roots).map_err(io("write the vendor's roots"))?;
     let line = json!({
         "endpoint_url": testbed.endpoint_url(),
         "access_key_id": testbed.access().access_key_id,
@@ -146,6 +150,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "mqtt_port": testbed.gateway().port(),
         "server_ca": server_ca,
         "boards": boards.iter().map(SimulatedBoard::path).collect::<Vec<_>>(),
+        "vendor_roots": vendor_roots,
         "lambda": lambda,
         "region": arguments.region,
         "account": arguments.account,

@@ -42,6 +42,12 @@ pub struct Kit {
 }
 
 impl Kit {
+    /// Whether `port` is this kit's port, by this name or another: `/dev/serial/by-id/…` is a link.
+    pub fn is_on(&self, port: &str) -> bool {
+        let real = |port: &str| std::fs::canonicalize(port).ok();
+        self.port == port || real(&self.port).is_some_and(|own| Some(own) == real(port))
+    }
+
     /// A board on a port that was named, of which nothing else is known.
     pub fn on(port: &str, serial: Option<&str>) -> Self {
         Self { port: port.to_owned(), usb_serial: serial.map(str::to_owned), ..Self::default() }
@@ -91,7 +97,11 @@ pub fn wait_for(kit: &Kit) -> Result<Kit, Error> {
     let deadline = Instant::now() + RETURN;
     loop {
         let back = match &kit.usb_serial {
-            Some(serial) => kits()?.into_iter().find(|found| found.usb_serial.as_ref() == Some(serial)),
+            // Another kit may have the same serial number.
+            Some(serial) => kits()?
+                .into_iter()
+                .filter(|found| found.usb_serial.as_ref() == Some(serial))
+                .max_by_key(|found| found.is_on(&kit.port)),
             None => None,
         };
         // A port that was named by hand is no kit that could be found.
@@ -130,7 +140,7 @@ pub fn choose(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<
 
 fn meant(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<Kit, Error> {
     if let Some(port) = port {
-        let known = kits.iter().find(|kit| kit.port == port);
+        let known = kits.iter().find(|kit| kit.is_on(port));
         return Ok(known.cloned().unwrap_or_else(|| Kit::on(port, serial)));
     }
     let ends = |kit: &&Kit| match (serial, &kit.usb_serial) {
@@ -163,8 +173,8 @@ fn recognise(ports: &[SerialPortInfo], named: &str) -> Vec<Kit> {
         _ if info.port_name.starts_with("/dev/tty.") => None,
         SerialPortType::UsbPort(usb) if (usb.vid, usb.pid) == (USB_VENDOR_ID, USB_PRODUCT_ID) => Some(Kit {
             port: info.port_name.clone(),
-            usb_serial: usb.serial_number.clone(),
-            product: usb.product.clone(),
+            usb_serial: usb.serial_number.as_deref().map(printable),
+            product: usb.product.as_deref().map(printable),
             model: usb.product.as_deref().and_then(Model::named_in),
             usb_vendor_id: Some(usb.vid),
             usb_product_id: Some(usb.pid),
@@ -176,14 +186,21 @@ fn recognise(ports: &[SerialPortInfo], named: &str) -> Vec<Kit> {
             entry.split_once('=').map_or((entry, None), |(port, serial)| (port, Some(serial)));
         Kit::on(port, serial.filter(|s| !s.is_empty()))
     });
-    let mut kits: Vec<Kit> = by_name.collect();
-    for kit in by_usb {
-        if kits.iter().all(|known| known.port != kit.port) {
-            kits.push(kit);
+    let mut kits: Vec<Kit> = by_usb.collect();
+    for named in by_name {
+        match kits.iter_mut().find(|kit| kit.is_on(&named.port)) {
+            // What was named counts, and what was not is known by USB.
+            Some(kit) => kit.usb_serial = named.usb_serial.or(kit.usb_serial.take()),
+            None => kits.push(named),
         }
     }
     kits.sort_by(|a, b| a.port.cmp(&b.port));
     kits
+}
+
+/// What a device says of itself, without what would control a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

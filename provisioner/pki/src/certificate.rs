@@ -11,7 +11,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
 use crate::SerialNumber;
-use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
+use crate::public_key::{PUBLIC_KEY_SIZE, p256_point, subject_key_identifier};
 
 /// One line end everywhere, so that the same certificate is the same file on every system.
 const PEM: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
@@ -195,11 +195,7 @@ pub fn pem_of(label: &str, der: impl Into<Vec<u8>>) -> String {
 }
 
 fn point(certificate: &X509Certificate<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
-    let key = certificate.public_key();
-    let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
-    let p256 = curve == x509_parser::oid_registry::OID_EC_P256;
-    let point: [u8; PUBLIC_KEY_SIZE] = key.subject_public_key.data.as_ref().try_into().ok()?;
-    (p256 && point[0] == 0x04).then_some(point)
+    p256_point(certificate.public_key())
 }
 
 fn key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {

@@ -3,7 +3,7 @@
 use rcgen::{CertificateSigningRequestParams, KeyPair};
 use time::OffsetDateTime;
 
-use crate::{Certificate, Error, Purpose, Signer, profile};
+use crate::{Certificate, Error, Purpose, SerialNumber, Signer, profile};
 
 /// What the certificates of a chain are called in messages, such as the names of their files.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Chain {
     }
 
     /// Issues the device certificate for a DER signing request, whose own signature is verified first.
-    /// The subject is `name`; of the request only the public key counts.
+    /// The subject is `name`; of the request only the public key counts. A serial number that is `known` is not given again.
     ///
     /// # Errors
     /// [`Error::Request`], [`Error::NotP256`]; as [`Signer::issue`].
@@ -85,11 +85,12 @@ impl Chain {
         &self,
         request: &[u8],
         name: &profile::Name,
+        known: &dyn Fn(&SerialNumber) -> bool,
         now: OffsetDateTime,
     ) -> Result<Certificate, Error> {
         let request = CertificateSigningRequestParams::from_der(&request.to_vec().into())
             .map_err(|_| Error::Request)?;
-        let params = profile::device(name, &request.public_key, now)?;
+        let params = profile::device(name, &request.public_key, known, now)?;
         self.key.certificate(Purpose::DeviceCertificate, &params, &request.public_key, &self.signer)
     }
 }

@@ -93,7 +93,7 @@ pub enum Error {
     /// A signing request that cannot be trusted.
     #[error("the certificate signing request is not signed by the key in it")]
     Request,
-    /// The operating system has no random numbers.
+    /// The operating system has no random numbers, or the same ones again.
     #[error("the operating system provides no random numbers")]
     Random,
     /// Signing failed.

@@ -13,6 +13,7 @@ use crate::public_key::{PUBLIC_KEY_SIZE, point_of};
 
 pub mod compressed;
 pub mod profile;
+pub mod roots;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +72,20 @@ pub enum Error {
     /// The rebuilt device certificate is not what the factory signed.
     #[error("the factory's signature does not match the device certificate and the signer's key in slot 11")]
     Signature,
+    /// The certificates lead to a root that is not trusted.
+    #[error("the factory certificates lead to \"{issuer}\", and the roots that are trusted are: {}", trusted.join("; "))]
+    OtherRoot {
+        /// The root that the signer's certificate names.
+        issuer: String,
+        /// The roots that are trusted.
+        trusted: Vec<String>,
+    },
+    /// The certificate of the signer is not what the root signed.
+    #[error("the factory certificates name \"{issuer}\" as their root, and its key has not signed them")]
+    ForgedSigner {
+        /// The root that the signer's certificate names.
+        issuer: String,
+    },
 }
 
 /// The factory certificates of a board, whole.

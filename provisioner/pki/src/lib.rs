@@ -52,7 +52,7 @@
 //! // On the device: a request, signed with its own key.
 //! let name = profile::device_name("Example", "0123AABBCCDDEEFFEE")?;
 //! let request = profile::signing_request(&name).serialize_request(&rcgen::KeyPair::generate()?)?;
-//! let device = chain.issue_device(request.der(), &name, now)?;
+//! let device = chain.issue_device(request.der(), &name, &|_| false, now)?;
 //! assert!(device.is_signed_by(chain.signer()));
 //! # Ok(())
 //! # }
@@ -72,8 +72,11 @@ pub mod key;
 #[cfg(feature = "issue")]
 pub mod observer;
 #[cfg(feature = "issue")]
+mod possession;
+#[cfg(feature = "issue")]
 pub mod profile;
 mod public_key;
+pub mod request;
 #[cfg(feature = "issue")]
 pub mod revocation;
 pub mod revocation_list;
@@ -91,6 +94,8 @@ pub use encoding::ecdsa_sig_value;
 pub use error::{Cause, Error};
 #[cfg(feature = "issue")]
 pub use observer::Purpose;
+#[cfg(feature = "issue")]
+pub use possession::Challenge;
 pub use public_key::{PUBLIC_KEY_SIZE, point_of, subject_key_identifier};
 pub use revocation_list::RevocationList;
 pub use serial_number::SerialNumber;

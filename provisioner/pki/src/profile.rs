@@ -19,6 +19,8 @@ pub const NAME_MAX: usize = 64;
 const ROOT_YEARS: i32 = 25;
 const SIGNER_YEARS: i32 = 10;
 const VERIFICATION_DAYS: i64 = 30;
+/// How often a serial number is drawn until one is not known.
+const DRAWS: usize = 3;
 
 /// When device certificates expire: 3000-12-31 23:59:59 UTC, which RFC 5280 has written as GeneralizedTime.
 pub const DEVICE_NOT_AFTER: OffsetDateTime = datetime!(3000-12-31 23:59:59 UTC);
@@ -93,18 +95,20 @@ pub fn signer(
 }
 
 /// A device's certificate, from this hour on. Two certificates of one key differ in their serial number: a revocation list
-/// names a certificate by issuer and serial number (RFC 5280, section 5.1.2.6).
+/// names a certificate by issuer and serial number (RFC 5280, section 5.1.2.6). A number that is `known` is not taken.
 ///
 /// # Errors
 /// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
 pub fn device(
     name: &Name,
     key: &impl PublicKeyData,
+    known: &dyn Fn(&crate::SerialNumber) -> bool,
     now: OffsetDateTime,
 ) -> Result<CertificateParams, Error> {
     let point = p256_point(key)?;
     let not_before = this_hour(now);
-    let mut params = base(name.distinguished(), random_serial_number()?, not_before);
+    let serial_number = unknown_serial_number(random_serial_number, known)?;
+    let mut params = base(name.distinguished(), serial_number, not_before);
     params.not_after = DEVICE_NOT_AFTER;
     with_key_identifiers(&mut params, &point);
     Ok(params)
@@ -183,6 +187,22 @@ fn random_serial_number() -> Result<SerialNumber, Error> {
     Ok(positive_and_full_length(serial))
 }
 
+/// Draws until the number is not known. 126 random bits do not meet again, so a number that is known is a sign of a generator
+/// that repeats itself, as one does that was copied with a virtual machine.
+fn unknown_serial_number(
+    mut draw: impl FnMut() -> Result<SerialNumber, Error>,
+    known: &dyn Fn(&crate::SerialNumber) -> bool,
+) -> Result<SerialNumber, Error> {
+    for _ in 0..DRAWS {
+        let number = draw()?;
+        let read: Option<crate::SerialNumber> = hex::encode(number.to_bytes()).parse().ok();
+        if read.is_some_and(|number| !known(&number)) {
+            return Ok(number);
+        }
+    }
+    Err(Error::Random)
+}
+
 /// Makes the DER integer 16 bytes long for all digits.
 fn positive_and_full_length(mut serial: [u8; SERIAL_NUMBER_SIZE]) -> SerialNumber {
     serial[0] = serial[0] & 0x7F | 0x40;
@@ -232,10 +252,21 @@ mod tests {
     fn two_certificates_of_one_key_in_one_hour_have_different_serial_numbers() {
         let key = rcgen::KeyPair::generate().unwrap();
         let name = device_name("O", "0123AABBCCDDEEFFEE").unwrap();
-        let serial = || device(&name, &key, OffsetDateTime::UNIX_EPOCH).unwrap().serial_number.unwrap();
+        let serial =
+            || device(&name, &key, &|_| false, OffsetDateTime::UNIX_EPOCH).unwrap().serial_number.unwrap();
         let (first, second) = (serial(), serial());
         assert_ne!(first, second);
         assert_eq!([first.len(), second.len()], [SERIAL_NUMBER_SIZE; 2]);
+    }
+
+    #[test]
+    fn a_serial_number_that_is_known_is_drawn_again_and_a_generator_that_repeats_itself_is_refused() {
+        let number = |first: u8| positive_and_full_length([first; SERIAL_NUMBER_SIZE]);
+        let known = |number: &crate::SerialNumber| number.to_string() == "41".repeat(SERIAL_NUMBER_SIZE);
+        let mut drawn = [0x41, 0x42].into_iter();
+        let unknown = unknown_serial_number(|| Ok(number(drawn.next().unwrap())), &known).unwrap();
+        assert_eq!(unknown, number(0x42));
+        assert!(matches!(unknown_serial_number(|| Ok(number(0x41)), &known), Err(Error::Random)));
     }
 
     #[test]
@@ -251,6 +282,6 @@ mod tests {
     fn keys_of_other_kinds_are_refused() {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let name = Name::new("O", "CN").unwrap();
-        assert!(matches!(device(&name, &key, OffsetDateTime::UNIX_EPOCH), Err(Error::NotP256)));
+        assert!(matches!(device(&name, &key, &|_| false, OffsetDateTime::UNIX_EPOCH), Err(Error::NotP256)));
     }
 }

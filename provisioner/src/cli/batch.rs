@@ -4,11 +4,15 @@ mod display;
 mod failures;
 mod table;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, FromArgMatches};
+use device_pki::Certificate;
+use device_pki::factory::roots;
 use serde::Serialize;
 use tokio::task;
 
@@ -17,6 +21,7 @@ use super::plan::{self, Line, Plan};
 use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output, revoke};
 use crate::cli::Error;
+use crate::state::board::Clash;
 use crate::state::revocations::KeyRevocation;
 use crate::work::chain;
 use crate::work::fleet::{self, Event, Fleet};
@@ -85,7 +90,7 @@ impl Boards {
         let mut kits: Vec<Kit> = Vec::new();
         for port in &self.ports {
             let kit = ports::choose(&known, Some(port), None)?;
-            if kits.iter().all(|other| other.port != kit.port) {
+            if kits.iter().all(|other| !other.is_on(&kit.port)) {
                 kits.push(kit);
             }
         }
@@ -113,14 +118,79 @@ pub(super) struct StationOptions {
     /// Format of the pictures
     #[arg(long, value_enum, default_value_t, requires = "label_dir", value_name = "FORMAT")]
     label_format: label::Format,
+    /// Refuse boards whose secure element does not show, by its factory certificates, that it is Microchip's
+    #[arg(long, env = "MICROCHIP_IOT_REQUIRE_GENUINE", hide_env_values = true, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    require_genuine: bool,
+    /// With --require-genuine: root CA certificates to trust in place of Microchip's, PEM or DER; repeat it for more files
+    #[arg(
+        long = "vendor-root",
+        env = "MICROCHIP_IOT_VENDOR_ROOT",
+        hide_env_values = true,
+        requires = "require_genuine",
+        value_name = "FILE"
+    )]
+    vendor_roots: Vec<PathBuf>,
 }
 
 impl StationOptions {
-    pub(super) fn settings(self, order: &Order) -> Settings {
+    /// What the environment says, for the form of the command that has no such options.
+    ///
+    /// # Errors
+    /// A variable with a bad value.
+    pub(super) fn from_environment() -> Result<Self, clap::Error> {
+        let command = Self::augment_args(clap::Command::new("provisioner"));
+        Self::from_arg_matches(&command.try_get_matches_from(["provisioner"])?)
+    }
+
+    /// # Errors
+    /// As [`StationOptions::roots`].
+    pub(super) fn settings(self, order: &Order) -> Result<Settings, Error> {
+        let roots = self.roots()?;
         let labels =
             Labels { command: self.label_command, folder: self.label_dir, format: self.label_format };
         let Order { method, force, .. } = *order;
-        Settings { name: self.station, method, origin: order.origin.clone(), force, labels }
+        Ok(Settings { name: self.station, method, origin: order.origin.clone(), force, roots, labels })
+    }
+
+    /// The roots that factory certificates have to lead to, where that is asked for.
+    ///
+    /// # Errors
+    /// A file that has no certificates of CAs.
+    pub(super) fn roots(&self) -> Result<Option<Vec<Certificate>>, Error> {
+        match (self.require_genuine, self.vendor_roots.as_slice()) {
+            (false, _) => Ok(None),
+            (true, []) => Ok(Some(roots::microchip())),
+            (true, files) => {
+                let roots: Vec<_> =
+                    files.iter().map(|file| root_certificates(file)).collect::<Result<_, _>>()?;
+                Ok(Some(roots.concat()))
+            }
+        }
+    }
+}
+
+/// The certificates of root CAs in a file, PEM or DER.
+fn root_certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
+    let refuse = |reason: String| Error::File { path: file.to_owned(), reason };
+    let bytes = durable_files::read(file)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
+    let found = match Certificate::from_der(&bytes) {
+        Ok(certificate) => vec![certificate],
+        Err(_) => Certificate::all_from_pem(&bytes).map_err(|malformed| refuse(malformed.to_string()))?,
+    };
+    match found.iter().find(|certificate| !certificate.is_ca()) {
+        Some(other) => Err(refuse(format!("\"{}\" is not a certificate authority", other.facts().subject))),
+        None => Ok(found),
+    }
+}
+
+/// What is told of a board's folder, under its line.
+pub(super) fn clash_text(clash: Option<Clash>) -> &'static str {
+    match clash {
+        Some(Clash::OtherKey) => {
+            "\n  note         the folder that the USB serial number names has the files of another board"
+        }
+        Some(Clash::Name) => "\n  note         the USB serial number cannot be the name of a folder",
+        None => "",
     }
 }
 
@@ -128,9 +198,12 @@ impl StationOptions {
 pub(super) const LOCKING: &str =
     "Slots 10, 11 and 12 of the secure element will be locked. This cannot be undone.";
 
+/// What is told of a board whose secure element is genuine.
+pub(super) const GENUINE: &str = "\n  genuine      yes, by its factory certificates";
+
 /// The line of a plan for one board.
 pub(super) fn line(board: &Preview) -> Line {
-    let Preview { outcome, port, thing_name, certificate_id, endpoint, folder, .. } = board;
+    let Preview { outcome, port, thing_name, certificate_id, endpoint, attested, folder, clash, .. } = board;
     let Preview { superseded: older, key_revocation, .. } = board;
     let name = board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial);
     let head = match outcome {
@@ -148,8 +221,10 @@ pub(super) fn line(board: &Preview) -> Line {
     let (readmitted, superseded) = (readmitted(key_revocation.as_ref()), superseded(older));
     let text = format!(
         "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
-         files        {}{locked}{readmitted}{superseded}",
-        folder.display()
+         files        {}{}{}{locked}{readmitted}{superseded}",
+        folder.display(),
+        clash_text(*clash),
+        if *attested { GENUINE } else { "" },
     );
     Line::new(outcome.action(), text, board)
 }
@@ -222,7 +297,7 @@ pub(super) async fn run(
     };
     provision::check_endpoint(&endpoint)?;
     let revoke_superseded = order.revoke_superseded;
-    let station = Station::open(&context.home, &context.keys, station.settings(&order))?;
+    let station = Station::open(&context.home, &context.keys, station.settings(&order)?)?;
     let refused = Failures::default();
     plan::run(context, Batch { boards, station, endpoint, revoke_superseded, refused }).await
 }
@@ -253,11 +328,18 @@ impl Plan for Batch {
             })
         });
         let looks: Vec<_> = looks.collect();
-        let mut lines = Vec::new();
+        let (mut lines, mut folders) = (Vec::new(), BTreeSet::new());
         for look in looks {
             let look = joined(look.await);
             lines.push(match look.preview() {
-                Ok(preview) => line(&preview),
+                Ok(mut preview) => {
+                    // Of new boards with one USB serial number, the first that gets there has the folder of that name.
+                    if !folders.insert(preview.folder.clone()) {
+                        preview.folder = context.home.root().join(&preview.secure_element_serial);
+                        preview.clash = Some(Clash::OtherKey);
+                    }
+                    line(&preview)
+                }
                 Err(error) => {
                     let trouble = self.refused.add(error);
                     let text = format!("would fail: {}\n  {trouble}", look.kit());

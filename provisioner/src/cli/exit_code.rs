@@ -80,8 +80,7 @@ fn state(error: &state::Error) -> ExitCode {
         E::File(error) => file(error),
         E::Pki(error) => pki(error),
         E::NoHome | E::NoAuthority { .. } => ExitCode::Usage,
-        E::FolderName { .. } => ExitCode::Board,
-        E::SignerRevoked { .. } | E::Rotating { .. } => ExitCode::Refused,
+        E::FolderTaken { .. } | E::SignerRevoked { .. } | E::Rotating { .. } => ExitCode::Refused,
         E::Missing { .. }
         | E::Incomplete { .. }
         | E::KeyUri { .. }
@@ -215,7 +214,9 @@ fn provision(error: &provision::Error) -> ExitCode {
     match error {
         E::Endpoint { .. } | E::NoChain => ExitCode::Usage,
         E::Store(_) | E::Inconsistent | E::NoSigner { .. } | E::NotValidNow { .. } => ExitCode::Failed,
-        E::ReadBack { .. } | E::Factory(_) => ExitCode::Board,
-        E::ForeignKey { .. } | E::KeyRevoked { .. } | E::CertificateRevoked { .. } => ExitCode::Refused,
+        E::ReadBack { .. } | E::Factory(_) | E::Possession { .. } => ExitCode::Board,
+        E::ForeignKey { .. } | E::NotGenuine { .. } | E::KeyRevoked { .. } | E::CertificateRevoked { .. } => {
+            ExitCode::Refused
+        }
     }
 }

@@ -154,7 +154,8 @@ fn is_single_dash(text: &str) -> bool {
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     let method = flags.check()?;
     let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
-    let options = batch::StationOptions::default();
+    let options = batch::StationOptions::from_environment()
+        .map_err(|error| Error::usage(error.to_string(), "correct the variable, or unset it"))?;
     if method == Method::Sandbox {
         let prepared = flags.extras.prepare(context)?;
         let order = provision::sandbox(None, flags.force, flags.lock_slots);

@@ -114,8 +114,8 @@ pub(super) struct Order {
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.csr_only {
-        let kit = arguments.boards.single(context)?;
-        return request(context, &kit, arguments.org, arguments.force).await;
+        let (roots, kit) = (arguments.station.roots()?, arguments.boards.single(context)?);
+        return request(context, &kit, arguments.org, roots.as_deref(), arguments.force).await;
     }
     let prepared = arguments.extras.prepare(context)?;
     let order = arguments.order(context)?;
@@ -236,6 +236,7 @@ async fn request(
     context: &Context,
     kit: &Kit,
     organisation: Option<String>,
+    roots: Option<&[Certificate]>,
     force: bool,
 ) -> Result<(), Error> {
     let own = || -> Result<Option<String>, Error> {
@@ -249,17 +250,20 @@ async fn request(
         None => own()?.unwrap_or_else(|| work::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
-    let request = Request::sign(&mut session, kit, &organisation, &context.home, force)?;
+    let home = &context.home;
+    let request = Request::sign(&mut session, kit, &organisation, home, roots, force)?;
     plan::run(context, request).await
 }
 
 impl Plan for Request {
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
-        let text = format!("would keep a request of the board {} in {}", self.board(), self.file.display());
+        let clash = batch::clash_text(self.clash);
+        let text =
+            format!("would keep a request of the board {} in {}{clash}", self.board(), self.file.display());
         Ok(vec![Line::new("request", text, &self)])
     }
 
-    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+    async fn carry_out(mut self, context: &Context) -> Result<(), Error> {
         self.keep(&context.home)?;
         plan::tell(context, "request", &self, &self);
         Ok(())
@@ -285,6 +289,7 @@ pub(super) fn says(step: &Step) -> &'static str {
         Step::Open => "Waiting for the board",
         Step::Identified(_) => "Reading the public key",
         Step::Sign => "Signing the request on the board",
+        Step::Prove => "Checking that the board has its key",
         Step::ReadFactory => "Reading the factory certificates",
         Step::Compare => "Comparing what the board holds",
         Step::Erase => "Erasing",
@@ -313,7 +318,8 @@ impl fmt::Display for Report {
         if self.slots_locked {
             writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
-        write!(f, "  files        {}", self.folder.display())?;
+        write!(f, "  files        {}{}", self.folder.display(), batch::clash_text(self.clash))?;
+        f.write_str(if self.attested { batch::GENUINE } else { "" })?;
         write!(
             f,
             "{}{}",
@@ -327,7 +333,8 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} on {} signed a request", self.board(), self.port)?;
         writeln!(f, "  thing        {}", self.thing_name)?;
-        writeln!(f, "  request      {}", self.file.display())?;
+        let genuine = if self.attested { batch::GENUINE } else { "" };
+        writeln!(f, "  request      {}{}{genuine}", self.file.display(), batch::clash_text(self.clash))?;
         write!(f, "  next         have it signed, then: provisioner provision --certificate FILE")
     }
 }

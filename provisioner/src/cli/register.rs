@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::plan::{self, Line, Plan};
 use super::{Context, Error, setup};
 use crate::state::board::CERTIFICATE;
+use crate::state::home::JOURNAL;
 use crate::state::revocations::RevokedKeys;
 use iot_account::Outcome;
 use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
@@ -28,9 +29,6 @@ mod sources;
 
 use self::results::Results;
 use iot_account::counted;
-
-/// What was registered, in the home folder.
-pub(super) const JOURNAL: &str = "register.jsonl";
 
 /// Arguments of `register`.
 #[derive(Debug, Args)]

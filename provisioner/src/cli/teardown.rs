@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Context;
 use super::plan::{self, Line, Plan};
-use super::register::JOURNAL;
 use crate::cli::Error;
+use crate::state::home::JOURNAL;
 use iot_account::register::Journal;
 use iot_account::teardown::{self, Item, Keep, Outcome};
 use iot_account::{Account, Resource};

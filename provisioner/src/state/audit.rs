@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use time::serde::rfc3339;
 
 use super::home::Home;
+pub use super::home::{AUDIT_HEAD as HEAD, AUDIT_LOG as FILE};
 
 mod document;
 #[cfg(test)]
@@ -27,10 +28,6 @@ mod verify;
 pub use document::Document;
 pub use verify::{Finding, Verified, verify};
 
-/// Name of the log in the home folder.
-pub const FILE: &str = "audit.jsonl";
-/// Name of the file that says where the log ends.
-pub const HEAD: &str = "audit.head";
 /// What the first line names as the hash of the line before it.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

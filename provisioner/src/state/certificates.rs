@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use device_pki::Certificate;
 use durable_files::{Access, Error, folder};
 
+pub use super::home::CERTIFICATES as FOLDER;
 use super::home::Home;
 
-/// The folder in the home with a folder for each key.
-pub const FOLDER: &str = "certificates";
 const EXTENSION: &str = "crt";
 /// In the folder of a key: the ids of the revoked certificates after which it was let in again, a JSON array.
 const READMITTED: &str = "readmitted.json";

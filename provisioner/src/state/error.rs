@@ -11,11 +11,11 @@ pub enum Error {
     /// Nothing says where the home folder is.
     #[error("your home folder cannot be found")]
     NoHome,
-    /// A serial number that cannot name a folder.
-    #[error("the serial number \"{}\" cannot name a folder", name.escape_debug())]
-    FolderName {
-        /// The serial number as the board or the port list gave it.
-        name: String,
+    /// The folders that a board's serial numbers name have the files of other boards.
+    #[error("{} has the files of another key, and the home folder has no other place for this board", folder.display())]
+    FolderTaken {
+        /// The folder that is named by the serial number of the secure element.
+        folder: PathBuf,
     },
     /// A file or folder.
     #[error(transparent)]

@@ -7,12 +7,10 @@ use durable_files::{Access, read, write};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::home::{Home, RETIRED};
+use super::home::{EXCHANGE, Home, RETIRED};
 
 /// The folder, among the retired signers, in which the new one is made.
 const NEXT: &str = "next";
-/// In that folder: the files are being exchanged.
-const EXCHANGE: &str = "exchange.json";
 
 /// Which files the exchange moves.
 #[derive(Debug, Serialize, Deserialize)]

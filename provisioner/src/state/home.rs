@@ -1,13 +1,99 @@
-//! The home folder: where keys, certificates and the folder of each board live.
+//! The home folder: where keys, certificates and the folder of each board live, and every name in it.
 
 use std::path::{Path, PathBuf};
 
 use durable_files::folder::{self, Lock};
 
-use super::Error;
-
-/// The folder in the home with a folder for each retired signer, named by its key identifier.
+/// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
+pub const ROOT_KEY: &str = "root-ca.key";
+/// Where the root CA's private key is, if it is somewhere else: one line, a key URI.
+pub const ROOT_KEY_URI: &str = "root-ca.uri";
+/// The root CA's certificate, PEM.
+pub const ROOT_CERTIFICATE: &str = "root-ca.crt";
+/// The signer CA's private key, PKCS#8 PEM.
+pub const SIGNER_KEY: &str = "signer-ca.key";
+/// Where the signer CA's private key is, if it is somewhere else: one line, a key URI.
+pub const SIGNER_KEY_URI: &str = "signer-ca.uri";
+/// The signer CA's certificate signing request, PEM.
+pub const SIGNER_REQUEST: &str = "signer-ca.csr";
+/// The signer CA's certificate, PEM.
+pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
+/// The certificate that proved possession of the signer's key to AWS IoT, PEM.
+pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
+/// When and why the signer CA was revoked, JSON. While it is there, the signer signs nothing for boards.
+pub const SIGNER_REVOKED: &str = "signer-ca.revoked";
+/// The audit log.
+pub const AUDIT_LOG: &str = "audit.jsonl";
+/// Where the audit log ends.
+pub const AUDIT_HEAD: &str = "audit.head";
+/// The ledger.
+pub const LEDGER: &str = "ledger.jsonl";
+/// The folder with the revocation lists.
+pub const LISTS: &str = "crl";
+/// The folder of the home with every device certificate, by its key.
+pub const CERTIFICATES: &str = "certificates";
+/// The folder with what each signer has revoked, `KEYID.jsonl`.
+pub const REVOCATIONS: &str = "revocations";
+/// In the folder of the next signer: the files are being exchanged.
+pub const EXCHANGE: &str = "exchange.json";
+/// The folder with a folder for each retired signer, named by its key identifier.
 pub const RETIRED: &str = "signers";
+/// What `register` has done, to go on from there.
+pub const JOURNAL: &str = "register.jsonl";
+
+/// A folder that iotprovision keeps in the same home for cellular kits.
+const VENDORS: &str = "sequans";
+
+/// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
+/// folder has one of them.
+const NAMES: [&str; 19] = [
+    CERTIFICATES,
+    ROOT_KEY,
+    ROOT_KEY_URI,
+    ROOT_CERTIFICATE,
+    SIGNER_KEY,
+    SIGNER_KEY_URI,
+    SIGNER_REQUEST,
+    SIGNER_CERTIFICATE,
+    VERIFICATION_CERTIFICATE,
+    SIGNER_REVOKED,
+    AUDIT_LOG,
+    AUDIT_HEAD,
+    LEDGER,
+    LISTS,
+    REVOCATIONS,
+    EXCHANGE,
+    RETIRED,
+    JOURNAL,
+    VENDORS,
+];
+
+/// Names of devices that Windows opens in place of a file, in any case and with any extension (Microsoft, "Naming Files, Paths,
+/// and Namespaces").
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+/// Those of which there are several, with one digit each.
+const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
+
+/// The largest name of a board's folder, in characters.
+const NAME_MAX: usize = 64;
+
+/// Whether the home itself has a file or folder of this name, in any case, or keeps an old one under it with an extension.
+pub fn is_own(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with('.')
+        || NAMES
+            .iter()
+            .any(|own| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// Whether Windows opens a device under this name.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
+    DEVICES.contains(&stem.as_str())
+        || NUMBERED_DEVICES.iter().any(|device| {
+            stem.strip_prefix(device).is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']))
+        })
+}
 
 /// The provisioner's folder, `~/.microchip-iot` unless the user names another.
 #[derive(Clone, Debug)]
@@ -26,21 +112,23 @@ impl Home {
         &self.root
     }
 
-    /// A file directly in the folder.
+    /// A file or folder of the home's own, by a name of the list above.
     pub fn file(&self, name: &str) -> PathBuf {
+        let first = name.split('/').next().unwrap_or_default();
+        debug_assert!(is_own(first), "{name} is not among the names of the home folder");
         self.root.join(name)
     }
 
-    /// The folder of one board, named by its USB serial number, or by its secure element's where it has none.
-    ///
-    /// # Errors
-    /// [`Error::FolderName`] for a name that would lead out of the home.
-    pub fn board(&self, serial: &str) -> Result<PathBuf, Error> {
+    /// The folder of a board that is named by `serial`. `None` for a serial number that no system, or not every one, has a
+    /// folder for, and for the home's own names.
+    pub fn board(&self, serial: &str) -> Option<PathBuf> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if serial.is_empty() || serial.len() > 64 || serial.starts_with('.') || !serial.chars().all(plain) {
-            return Err(Error::FolderName { name: serial.to_owned() });
-        }
-        Ok(self.root.join(serial))
+        let names_a_folder = (1..=NAME_MAX).contains(&serial.len())
+            && serial.chars().all(plain)
+            && !serial.ends_with('.')
+            && !is_own(serial)
+            && !is_device(serial);
+        names_a_folder.then(|| self.root.join(serial))
     }
 
     /// Makes a folder in the home, see [`Home::board`], and the home above it. Removes what killed runs have left.
@@ -105,14 +193,67 @@ impl Home {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn names_of_the_home_and_of_devices_are_no_boards() {
+        let home = Home::at("home");
+        let of_the_home = NAMES
+            .iter()
+            .flat_map(|own| [(*own).to_owned(), own.to_uppercase(), format!("{own}.20260131T080000Z")]);
+        let devices = DEVICES.into_iter().map(str::to_owned);
+        let numbered =
+            NUMBERED_DEVICES.iter().flat_map(|device| (0..=9).map(move |number| format!("{device}{number}")));
+        let devices =
+            devices.chain(numbered).flat_map(|name| [name.to_uppercase(), format!("{name}.txt"), name]);
+        for name in of_the_home.chain(devices) {
+            assert_eq!(home.board(&name), None, "{name}");
+        }
+        for name in ["CONSOLE1", "COM10", "crl1", "signers-2", "MCHP3261021800001234", "0123AABBCCDDEEFFEE"] {
+            assert!(home.board(name).is_some(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_folder_is_directly_in_the_home_whatever_its_name(name in "\\PC*|[a-zA-Z0-9._-]{0,70}|(con|Aux|COM1|crl|signers)[. ]{0,2}[a-z]{0,3}") {
+            let home = Home::at("home");
+            if let Some(folder) = home.board(&name) {
+                prop_assert_eq!(folder.parent(), Some(home.root()));
+                prop_assert_eq!(folder.file_name().and_then(|name| name.to_str()), Some(name.as_str()));
+                prop_assert!(!is_own(&name) && !name.ends_with(['.', ' ']));
+                let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+                prop_assert!(!["con", "aux", "com1"].contains(&stem.as_str()));
+            }
+        }
+
+        #[test]
+        fn every_secure_element_has_a_folder(serial in proptest::array::uniform9(proptest::num::u8::ANY)) {
+            prop_assert!(Home::at("home").board(&hex::encode_upper(serial)).is_some());
+        }
+    }
 
     #[test]
     fn a_serial_number_cannot_lead_out_of_the_home() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("home"));
-        for name in ["", "..", "../x", "a/b", ".hidden", "a\\b", "a\nb"] {
-            assert!(matches!(home.board(name), Err(Error::FolderName { .. })), "{name:?}");
+        for name in [
+            "",
+            "..",
+            "../x",
+            "a/b",
+            ".hidden",
+            "a\\b",
+            "a\nb",
+            "a.",
+            "a ",
+            "6&1a2b&0",
+            "MÜ1",
+            &"a".repeat(65),
+        ] {
+            assert_eq!(home.board(name), None, "{name:?}");
         }
         let board = home.board("MCHP3261021800001234").unwrap();
         home.create_inside(&board).unwrap();

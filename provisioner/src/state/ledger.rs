@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::serde::rfc3339;
 
 use super::home::Home;
+pub use super::home::LEDGER as FILE;
 
 pub mod check;
 mod csv;
@@ -19,9 +20,6 @@ mod search;
 
 pub use csv::to_csv;
 pub use search::{Filter, Since, duration};
-
-/// Name of the file in the home folder.
-pub const FILE: &str = "ledger.jsonl";
 
 /// One attempt at one board.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +42,9 @@ pub struct Entry {
     pub certificate_id: Option<String>,
     /// How the board is registered: `jitr`, …
     pub method: String,
+    /// Whether the secure element has shown that it is genuine; `false` where that was not asked, too.
+    #[serde(default)]
+    pub attested: bool,
     /// How it ended.
     #[serde(alias = "result")]
     pub outcome: Ending,

@@ -17,16 +17,13 @@ use time::serde::rfc3339;
 
 use super::Error;
 use super::home::Home;
+pub use super::home::{LISTS as FOLDER, REVOCATIONS as RECORDS};
 
 mod keys;
 
 pub use keys::{KeyRevocation, OfKey, RevokedKeys};
 
-/// The folder of the home with the lists.
-pub const FOLDER: &str = "crl";
-/// The folder of the home with what each signer has revoked, `KEYID.jsonl`.
-pub const RECORDS: &str = "revocations";
-/// Follows the key identifier in the name of a file there.
+/// Follows the key identifier in the name of a file of the records.
 const EXTENSION: &str = "jsonl";
 /// Days until the next list, unless the user says another number.
 pub const DAYS: u16 = 30;

@@ -11,31 +11,16 @@ use time::OffsetDateTime;
 use time::serde::rfc3339;
 
 use super::home::Home;
+pub use super::home::{
+    ROOT_CERTIFICATE, ROOT_KEY, ROOT_KEY_URI, SIGNER_CERTIFICATE, SIGNER_KEY, SIGNER_KEY_URI, SIGNER_REQUEST,
+    SIGNER_REVOKED, VERIFICATION_CERTIFICATE,
+};
 use super::{Error, exchange};
-
-/// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
-pub const ROOT_KEY: &str = "root-ca.key";
-/// Where the root CA's private key is, if it is somewhere else: one line, a key URI.
-pub const ROOT_KEY_URI: &str = "root-ca.uri";
-/// The root CA's certificate, PEM.
-pub const ROOT_CERTIFICATE: &str = "root-ca.crt";
-/// The signer CA's private key, PKCS#8 PEM.
-pub const SIGNER_KEY: &str = "signer-ca.key";
-/// Where the signer CA's private key is, if it is somewhere else: one line, a key URI.
-pub const SIGNER_KEY_URI: &str = "signer-ca.uri";
-/// The signer CA's certificate signing request, PEM.
-pub const SIGNER_REQUEST: &str = "signer-ca.csr";
-/// The signer CA's certificate, PEM.
-pub const SIGNER_CERTIFICATE: &str = "signer-ca.crt";
-/// The certificate that proved possession of the signer's key to AWS IoT, PEM.
-pub const VERIFICATION_CERTIFICATE: &str = "signer-ca-verification.crt";
-/// When and why the signer CA was revoked, JSON. While it is there, the signer signs nothing for boards.
-pub const SIGNER_REVOKED: &str = "signer-ca.revoked";
 
 /// What the certificates of the chain are called in messages.
 pub const NAMES: chain::Names = chain::Names { root: ROOT_CERTIFICATE, signer: SIGNER_CERTIFICATE };
 
-/// Every file above in the order in which they are made: what an interrupted run leaves is a beginning of it.
+/// The files of both CAs in the order in which they are made: what an interrupted run leaves is a beginning of it.
 pub(crate) const FILES: [&str; 8] = [
     ROOT_KEY,
     ROOT_KEY_URI,

@@ -83,7 +83,7 @@ pub struct Fleet {
 struct Run {
     /// The boards that are worked on, by port.
     in_hand: BTreeMap<String, Kit>,
-    /// Boards that cannot be begun yet, because their port or their serial number is in use.
+    /// Boards that cannot be begun yet, because their port is in use, or no thread is free.
     held_back: Vec<Kit>,
     summary: Summary,
     interrupted: bool,
@@ -175,9 +175,7 @@ impl Fleet {
         observe: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), FleetError> {
         for kit in std::mem::take(&mut run.held_back) {
-            // The files of two boards with one serial number would go to one folder.
-            let twin = |other: &Kit| other.usb_serial.is_some() && other.usb_serial == kit.usb_serial;
-            if run.in_hand.contains_key(&kit.port) || run.in_hand.values().any(twin) {
+            if run.in_hand.contains_key(&kit.port) {
                 run.held_back.push(kit);
                 continue;
             }

@@ -31,6 +31,7 @@ pub struct OnDisk {
 }
 
 /// The certificates in the folders of the boards, in the order of the folders' names. What is no certificate is left out.
+/// Every folder is looked into, also one that no board gets today: what was issued can be revoked wherever it is.
 ///
 /// # Errors
 /// [`durable_files::Error::Io`].

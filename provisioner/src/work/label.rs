@@ -169,6 +169,8 @@ mod tests {
             certificate_reused: false,
             endpoint: "example.com".into(),
             slots_locked: false,
+            attested: false,
+            clash: None,
             superseded: Vec::new(),
             key_revocation: None,
             folder: "/home/ann/.microchip-iot/MCHP1".into(),

@@ -1,9 +1,9 @@
 //! One board, from start to end: build and check everything, then erase, then write, then read back.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::thread;
 
-use device_pki::{Chain, PUBLIC_KEY_SIZE, factory, point_of};
+use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, SerialNumber, factory, point_of};
 use durable_files::{Access, Staged};
 use iot_kit::command::{Command, FLASH_PAGE, Led};
 use iot_kit::flash::Flash;
@@ -11,13 +11,11 @@ use iot_kit::session::Traffic;
 use iot_kit::wifi_module::BootSector;
 use iot_kit::{Kit, Session, secure_element, wifi_module};
 use jitr::thing_name::ThingName;
-use serde::Serialize;
 use time::OffsetDateTime;
 use tracing::debug;
 
-use crate::state::board::THING_NAME;
+use crate::state::board::{Claim, Place, THING_NAME};
 use crate::state::home::Home;
-use crate::state::revocations::KeyRevocation;
 use crate::state::{certificates, store};
 use crate::work;
 
@@ -25,6 +23,8 @@ mod error;
 mod factory_slots;
 mod history;
 mod method;
+mod proof;
+mod report;
 mod request;
 mod source;
 
@@ -32,6 +32,7 @@ pub use error::Error;
 pub(super) use factory_slots::read as read_factory;
 use history::History;
 pub use method::Method;
+pub use report::{Done, Outcome, Preview, Report, Step};
 pub use request::Request;
 use source::Planned;
 pub use source::{Origin, SignedElsewhere};
@@ -50,6 +51,10 @@ pub struct Job<'a> {
     pub home: &'a Home,
     /// Make a new certificate and write it even if the board holds a right one.
     pub force: bool,
+    /// The roots that the factory certificates of a genuine secure element lead to; `None` where any element will do.
+    pub roots: Option<&'a [Certificate]>,
+    /// Serial numbers that the signer CA has given to certificates.
+    pub known: &'a BTreeSet<SerialNumber>,
 }
 
 /// Says the account's endpoint. Called late, so that it can be fetched meanwhile.
@@ -58,7 +63,9 @@ pub type EndpointSource<'a> = Box<dyn FnOnce() -> Result<String, work::Error> + 
 /// What a board is to hold, and what is done for that. Making it changes neither the board nor the disk.
 pub struct Plan {
     board: Identity,
-    folder: PathBuf,
+    place: Place,
+    /// Whether the secure element is genuine, see [`Job::roots`].
+    attested: bool,
     endpoint: String,
     planned: Planned,
     history: History,
@@ -80,139 +87,13 @@ impl Plan {
             certificate_id: self.planned.certificate_id().map(str::to_owned),
             endpoint: self.endpoint.clone(),
             slots_locked: origin.locks_slots(),
-            folder: self.folder.clone(),
+            attested: self.attested,
+            folder: self.place.folder.clone(),
+            clash: self.place.clash,
             superseded: self.superseded.clone(),
             key_revocation: self.history.revoked().cloned(),
         }
     }
-}
-
-/// One board's part of a plan.
-#[derive(Clone, Debug, Serialize)]
-pub struct Preview {
-    /// How it ends if nothing fails.
-    #[serde(skip)]
-    pub outcome: Outcome,
-    /// The serial port.
-    pub port: String,
-    /// USB serial number, where known.
-    pub usb_serial: Option<String>,
-    /// Serial number of the secure element.
-    pub secure_element_serial: String,
-    /// Thing name and MQTT client id.
-    pub thing_name: String,
-    /// SHA-256 of the DER certificate; `None` for a certificate that is not issued yet.
-    pub certificate_id: Option<String>,
-    /// The endpoint that the board will connect to.
-    pub endpoint: String,
-    /// Whether the slots of the factory certificates will be locked.
-    pub slots_locked: bool,
-    /// Folder with the board's files.
-    pub folder: PathBuf,
-    /// Older certificates of the key that are still valid, by id.
-    pub superseded: Vec<String>,
-    /// Why the key was revoked, if it gets a new certificate nevertheless.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_revocation: Option<KeyRevocation>,
-}
-
-/// Where a run is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// Opening the port and waiting for the board's answer.
-    Open,
-    /// The board is known: the serial number of its secure element.
-    Identified(String),
-    /// The secure element signs the request.
-    Sign,
-    /// Reading the factory certificates and rebuilding them.
-    ReadFactory,
-    /// Comparing what the board holds with what it should hold.
-    Compare,
-    /// Erasing the flash.
-    Erase,
-    /// Writing certificates and names.
-    Write,
-    /// Reading back.
-    ReadBack,
-    /// Locking the slots of the factory certificates.
-    LockSlots,
-    /// Done; the label is being made.
-    Label,
-}
-
-/// How it ended well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Written and read back.
-    Provisioned,
-    /// The board held the right bytes already.
-    Unchanged,
-}
-
-impl Outcome {
-    /// What is done about a board that ends so.
-    pub fn action(self) -> &'static str {
-        match self {
-            Self::Provisioned => "provision",
-            Self::Unchanged => "leave",
-        }
-    }
-}
-
-/// A board that is done, as programs read it.
-#[derive(Debug, Serialize)]
-pub struct Done<'a> {
-    action: &'static str,
-    #[serde(flatten)]
-    report: &'a Report,
-    /// Why it has no label.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label_error: Option<String>,
-    done: bool,
-}
-
-impl<'a> Done<'a> {
-    /// What is told of a board, and why it has no label, if it should have one.
-    pub fn new(report: &'a Report, label_error: Option<String>) -> Self {
-        Self { action: report.outcome.action(), report, label_error, done: true }
-    }
-}
-
-/// What was done with one board.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The serial port.
-    pub port: String,
-    /// USB serial number, where known.
-    pub usb_serial: Option<String>,
-    /// Serial number of the secure element.
-    pub secure_element_serial: String,
-    /// Thing name and MQTT client id.
-    pub thing_name: String,
-    /// SHA-256 of the DER certificate, which is its id in AWS IoT.
-    pub certificate_id: String,
-    /// Whether the certificate was there before.
-    pub certificate_reused: bool,
-    /// The endpoint that the board will connect to.
-    pub endpoint: String,
-    /// Whether the slots of the factory certificates have been locked.
-    pub slots_locked: bool,
-    /// Folder with the board's files.
-    pub folder: PathBuf,
-    /// Older certificates of the key that are still valid, by id.
-    pub superseded: Vec<String>,
-    /// Why the key was revoked, if it got a new certificate nevertheless.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_revocation: Option<KeyRevocation>,
-    /// What went over the wire.
-    pub traffic: Traffic,
-    /// From opening the port to the end.
-    pub seconds: f64,
 }
 
 /// Who a board is.
@@ -230,14 +111,25 @@ impl Identity {
         ThingName::from_public_key(&self.point).to_string()
     }
 
-    fn read(session: &mut Session) -> Result<Self, iot_kit::Error> {
+    fn read(session: &mut Session, observe: &mut dyn FnMut(Step)) -> Result<Self, iot_kit::Error> {
         let serial = secure_element::serial(session)?;
+        observe(Step::Identified(serial.clone()));
         Ok(Self { serial, point: point_of(&secure_element::public_key(session)?) })
+    }
+
+    /// What the board says of itself, to find its folder.
+    fn claim<'a>(&'a self, kit: &'a Kit) -> Claim<'a> {
+        Claim {
+            usb_serial: kit.usb_serial.as_deref(),
+            secure_element_serial: &self.serial,
+            point: &self.point,
+        }
     }
 }
 
-/// Looks at a board that answers and decides what is to be done. Calls `observe` at each step. A board that needs a new
-/// certificate signs the request for it; nothing is issued, and nothing is written to the board or the disk.
+/// Looks at a board that answers and decides what is to be done. Calls `observe` at each step. The board signs once, with the
+/// key that it shows: the request for a new certificate, or else a random digest. Nothing is issued, and nothing is
+/// written to the board or the disk.
 ///
 /// # Errors
 /// [`iot_kit::Error`], [`device_pki::Error`], [`durable_files::Error`], [`Error`], and whatever the endpoint's source says.
@@ -247,15 +139,20 @@ pub fn look(
     endpoint: EndpointSource<'_>,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Plan, work::Error> {
-    let serial = secure_element::serial(session)?;
-    observe(Step::Identified(serial.clone()));
-    let point = point_of(&secure_element::public_key(session)?);
-    let board = Identity { serial, point };
-    let folder = job.home.board(job.kit.usb_serial.as_deref().unwrap_or(&board.serial))?;
-    let history = History::read(job.home, &board, &folder)?;
+    let board = Identity::read(session, observe)?;
+    let place = board.claim(job.kit).place(job.home)?;
+    let history = History::read(job.home, &board, &place.folder)?;
     history.check(&board, job.force)?;
-    let planned = source::plan(session, job, &board, &history, observe)?;
+    let factory = match (job.roots, job.origin) {
+        (Some(roots), _) => Some(proof::genuine(session, &board, roots, observe)?),
+        (None, Origin::Factory { .. }) => Some(proof::factory(session, &board, observe)?),
+        (None, _) => None,
+    };
+    let planned = source::plan(session, job, &board, factory, &history, observe)?;
     history.check_planned(&planned)?;
+    if matches!(planned, Planned::There(_)) {
+        proof::possession(session, &board, observe)?;
+    }
     let endpoint = endpoint()?;
     check_endpoint(&endpoint)?;
     let mut outcome = Outcome::Provisioned;
@@ -269,7 +166,8 @@ pub fn look(
         }
     }
     let superseded = history.superseded(planned.certificate_id(), OffsetDateTime::now_utc())?;
-    Ok(Plan { board, folder, endpoint, planned, history, superseded, outcome })
+    let attested = job.roots.is_some();
+    Ok(Plan { board, place, attested, endpoint, planned, history, superseded, outcome })
 }
 
 /// Carries a plan out on the board that it was made for. How it ended is for [`show`] to say on the board; the report's
@@ -286,17 +184,19 @@ pub fn carry_out(
     plan: Plan,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, work::Error> {
-    let Plan { board, folder, endpoint, planned, history, superseded, outcome } = plan;
+    let Plan { board, attested, endpoint, planned, history, superseded, outcome, .. } = plan;
     light(session, &[(Led::Data, true)]);
     let thing_name = board.thing_name();
     if let Planned::Requested { .. } = &planned {
         store::check_in_service(job.home)?;
         history.make_room(job.home, &board)?;
     }
-    let obtained = planned.obtain(job.origin, &board)?;
+    // Another board may have taken the folder since the look.
+    let (file, text) = planned.certifying()?;
+    let Place { folder, clash } = board.claim(job.kit).take(job.home, file, &text)?;
+    let obtained = planned.obtain(job, &board, &folder)?;
     certificates::keep(job.home, &obtained.device)?;
     let content = obtained.content(&thing_name, &endpoint)?;
-    job.home.create_inside(&folder)?;
     let mut files = Vec::new();
     for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
         let path = folder.join(name);
@@ -323,7 +223,9 @@ pub fn carry_out(
         certificate_reused: obtained.reused,
         endpoint,
         slots_locked: lock_slots,
+        attested,
         folder,
+        clash,
         superseded,
         key_revocation: history.revoked().cloned(),
         traffic: Traffic::default(),

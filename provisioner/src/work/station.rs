@@ -1,12 +1,13 @@
 //! A station: one board is provisioned, entered in the ledger, shown its result, and gets its label, in this order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
-use device_pki::Chain;
 use device_pki::key::Keys;
+use device_pki::{Certificate, Chain, SerialNumber};
 use durable_files::folder::{self, Lock};
 use iot_kit::{Kit, Session, ports};
 use serialport::SerialPort;
@@ -17,6 +18,7 @@ use super::provision::{self, EndpointSource, Job, Method, Origin, Outcome, Previ
 use super::{Error, chain, inspection};
 use crate::state::home::Home;
 use crate::state::ledger::{Ending, Entry, Ledger};
+use crate::state::revocations::Records;
 use crate::state::{self, store};
 
 /// What all boards that are provisioned here have in common.
@@ -27,6 +29,8 @@ pub struct Station {
     origin: Origin<Chain>,
     ledger: Ledger,
     force: bool,
+    roots: Option<Vec<Certificate>>,
+    known: BTreeSet<SerialNumber>,
     labels: Labels,
     /// `None` where there is no home folder yet.
     lock: Option<Lock>,
@@ -43,6 +47,8 @@ pub struct Settings {
     pub origin: Origin,
     /// Make a new certificate and write it even if the board holds a right one.
     pub force: bool,
+    /// The roots that the factory certificates of each secure element have to lead to; `None` where any element will do.
+    pub roots: Option<Vec<Certificate>>,
     /// The labels to make.
     pub labels: Labels,
 }
@@ -85,17 +91,18 @@ impl Station {
     pub fn open(home: &Home, keys: &Keys, settings: Settings) -> Result<Arc<Self>, Error> {
         let lock = home.lock_shared_existing()?;
         folder::check_writable(home.root())?;
-        let Settings { name, method, origin, force, labels } = settings;
+        let Settings { name, method, origin, force, roots, labels } = settings;
         let origin = match origin {
             Origin::Chain(()) => Origin::Chain(store::load(home, keys, OffsetDateTime::now_utc())?),
             Origin::NoChain => Origin::NoChain,
             Origin::Elsewhere(signed) => Origin::Elsewhere(signed),
             Origin::Factory { lock_slots } => Origin::Factory { lock_slots },
         };
+        let known = known(home, &origin)?;
         gather_entropy_beside();
         let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
         let (home, ledger) = (home.clone(), Ledger::of(home));
-        Ok(Arc::new(Self { name, home, method, origin, ledger, force, labels, lock }))
+        Ok(Arc::new(Self { name, home, method, origin, ledger, force, roots, known, labels, lock }))
     }
 
     /// Opens the kit's port and makes the plan for the board on it. Nothing is changed: not the board, not the disk.
@@ -152,7 +159,8 @@ impl Station {
     }
 
     fn job<'a>(&'a self, kit: &'a Kit) -> Job<'a> {
-        Job { kit, origin: &self.origin, home: &self.home, force: self.force }
+        let Self { origin, home, force, roots, known, .. } = self;
+        Job { kit, origin, home, force: *force, roots: roots.as_deref(), known }
     }
 
     fn entry(
@@ -172,6 +180,7 @@ impl Station {
             thing_name: report.map(|report| report.thing_name.clone()),
             certificate_id: report.map(|report| report.certificate_id.clone()),
             method: self.method.word().to_owned(),
+            attested: report.is_some_and(|report| report.attested),
             outcome: match report.map(|report| report.outcome) {
                 Some(Outcome::Provisioned) => Ending::Provisioned,
                 Some(Outcome::Unchanged) => Ending::Unchanged,
@@ -252,6 +261,14 @@ impl Look {
         };
         Attempt { kit, secure_element_serial, result, label, duration }
     }
+}
+
+/// The serial numbers of the certificates that the signer CA has revoked.
+fn known(home: &Home, origin: &Origin<Chain>) -> Result<BTreeSet<SerialNumber>, Error> {
+    let Origin::Chain(chain) = origin else { return Ok(BTreeSet::new()) };
+    let Some(key_id) = &chain.signer().facts().subject_key_identifier else { return Ok(BTreeSet::new()) };
+    let revoked = Records::of(home, key_id).read()?;
+    Ok(revoked.into_iter().map(|revocation| revocation.serial_number).collect())
 }
 
 /// The error, with what the board says of itself where that explains it.

@@ -1,6 +1,6 @@
-//! Certificates in files that users bring: a PEM file, or bare DER.
+//! Certificates and requests in files that users bring: a PEM file, or bare DER.
 
-use device_pki::Certificate;
+use device_pki::{Certificate, certificate, request};
 use jitr::thing_name::{ThingName, ThingNameSource};
 
 /// Panics where this does not hold.
@@ -10,6 +10,8 @@ pub(crate) fn check(bytes: &[u8]) {
         assert_eq!(again.unwrap().facts(), certificate.facts());
         let _ = (certificate.point(), certificate.is_ca(), certificate.is_signed_by(&certificate));
     }
+    let _ = request::point(bytes);
+    let _ = request::point(certificate::pem_of("CERTIFICATE REQUEST", bytes).as_bytes());
     let pem = String::from_utf8_lossy(bytes);
     for source in [ThingNameSource::SubjectKeyIdentifier, ThingNameSource::CommonName] {
         let _ = ThingName::from_certificate_pem(&pem, source);

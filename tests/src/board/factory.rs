@@ -1,13 +1,14 @@
 //! The certificates a secure element leaves the factory with: made in full, stored compressed.
 //!
-//! They chain to a factory of the testbed's own, so a host that rebuilds them can be checked down to the signatures, but for
-//! the root's: that one stays with the vendor.
+//! They chain to a vendor of the testbed's own, whose roots have the names and key identifiers of Microchip's and a key
+//! that is not: [`vendor_roots`].
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, Signature, SigningKey};
 use rcgen::{
-    CertificateParams, CustomExtension, DistinguishedName, DnType, Issuer, PublicKeyData, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,
+    KeyIdMethod, PublicKeyData, SerialNumber,
 };
 use sha2::{Digest, Sha256};
 use time::{Date, Month, OffsetDateTime, Time};
@@ -18,6 +19,8 @@ use super::seed::Seed;
 const ORGANISATION: &str = "Microchip Technology Inc";
 /// The signer id in hex, as the names have it, and as the compressed form has it.
 const SIGNER_ID: u16 = 0x8B3C;
+/// What the key of the testbed's vendor is made from; it is the same for all boards.
+const VENDOR: Seed = Seed(0);
 /// Serial number source: SHA-256 over public key and dates.
 const SOURCE_PUBLIC_KEY: u8 = 0xA;
 
@@ -148,7 +151,7 @@ impl Certificates {
         serial: &[u8; 9],
         device_key: &SigningKey,
     ) -> Result<Self, rcgen::Error> {
-        let root = Party::new(key(seed, "factory root"));
+        let root = Party::new(key(VENDOR, "factory root"));
         let signer = Party::new(key(seed, "factory signer"));
         let device = Party::new(device_key.clone());
 
@@ -182,6 +185,22 @@ impl Certificates {
             signer: signer_certificate,
         })
     }
+}
+
+/// The root certificates of the testbed's vendor, PEM: one for each profile.
+///
+/// # Errors
+/// As [`Certificates::issue`].
+pub fn vendor_roots() -> Result<String, rcgen::Error> {
+    let root = Party::new(key(VENDOR, "factory root"));
+    let certificate = |profile: Profile| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(profile.root_name());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_identifier_method = KeyIdMethod::PreSpecified(profile.root_key_identifier().to_vec());
+        Ok::<_, rcgen::Error>(params.self_signed(&root)?.pem())
+    };
+    Ok(certificate(Profile::Mah1h)? + &certificate(Profile::Mah4i)?)
 }
 
 /// A key and what certificates say about it.

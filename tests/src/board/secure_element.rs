@@ -42,6 +42,10 @@ pub struct SecureElement {
     slots: [Slot; SLOTS],
     otp: [u8; OTP],
     factory: Certificates,
+    /// What a hostile element shows in place of its own public key.
+    shown: Option<[u8; 64]>,
+    /// What it answers in place of a signature.
+    recorded: Option<[u8; 64]>,
 }
 
 impl SecureElement {
@@ -71,7 +75,7 @@ impl SecureElement {
         slots[10].data.copy_from_slice(&factory.compressed_device);
         slots[11].data.copy_from_slice(&padded(&factory.signer_public_key));
         slots[12].data.copy_from_slice(&factory.compressed_signer);
-        Ok(Self { serial, key, slots, otp, factory })
+        Ok(Self { serial, key, slots, otp, factory, shown: None, recorded: None })
     }
 
     /// The certificates that it left the factory with, as they were before they were compressed.
@@ -84,8 +88,28 @@ impl SecureElement {
         self.serial
     }
 
+    /// Lies about the serial number.
+    pub fn claim_serial(&mut self, serial: [u8; 9]) {
+        self.serial = serial;
+    }
+
+    /// Shows what another element shows, whose key it does not have: it signs with its own, or answers with a signature that was
+    /// recorded.
+    pub fn impersonate(&mut self, other: &Self, recorded: Option<[u8; 64]>) {
+        (self.serial, self.slots, self.otp) = (other.serial, other.slots.clone(), other.otp);
+        (self.shown, self.recorded) = (Some(other.public_key()), recorded);
+    }
+
+    /// Wipes the slots of the factory certificates.
+    pub fn wipe_factory_certificates(&mut self) {
+        self.slots[10..=12].iter_mut().for_each(|slot| slot.data.fill(0));
+    }
+
     /// X‖Y of the public key that belongs to slot 0.
     pub fn public_key(&self) -> [u8; 64] {
+        if let Some(shown) = self.shown {
+            return shown;
+        }
         let point = self.key.verifying_key().to_sec1_point(false);
         let mut coordinates = [0; 64];
         coordinates.copy_from_slice(&point.as_bytes()[1..]);
@@ -97,6 +121,9 @@ impl SecureElement {
     /// # Errors
     /// [`Refusal::Execution`] when the digest cannot be signed; that needs a digest made for it.
     pub fn sign_digest(&self, digest: &[u8; 32]) -> Result<[u8; 64], Refusal> {
+        if let Some(recorded) = self.recorded {
+            return Ok(recorded);
+        }
         let signature: Signature = self.key.sign_prehash(digest).map_err(|_| Refusal::Execution)?;
         Ok(signature.to_bytes().into())
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Error, io};
 
 /// What is exported, and the field of the first line that it comes from.
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 11] = [
     ("AWS_ENDPOINT_URL", "endpoint_url"),
     ("AWS_REGION", "region"),
     ("AWS_ACCESS_KEY_ID", "access_key_id"),
@@ -20,6 +20,7 @@ const VARIABLES: [(&str, &str); 10] = [
     ("TESTBED_MQTT_PORT", "mqtt_port"),
     ("TESTBED_SERVER_CA", "server_ca"),
     ("TESTBED_BOARDS", "boards"),
+    ("TESTBED_VENDOR_ROOTS", "vendor_roots"),
     ("TESTBED_LAMBDA", "lambda"),
 ];
 /// What would come before the keys.

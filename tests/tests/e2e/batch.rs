@@ -220,12 +220,29 @@ fn people_see_a_line_a_board_a_summary_and_the_ledger() {
 }
 
 #[test]
-fn two_boards_with_one_serial_number_come_one_after_the_other_and_are_flagged() {
+fn two_boards_with_one_serial_number_have_a_folder_each_on_every_run_and_are_flagged() {
     let mut bench = Bench::new(vec![slow(1), slow(2)]);
     bench.serials[1] = bench.serials[0].clone();
-    let outcome = bench.provision(&[]);
-    assert_eq!(outcome.code, 0, "{outcome}");
-    bench.boards.iter().for_each(assert_provisioned);
+    let run = |arguments: &[&str]| {
+        let outcome = bench.provision(arguments);
+        assert_eq!(outcome.code, 0, "{outcome}");
+        bench.boards.iter().for_each(assert_provisioned);
+        let mut lines = lines(&outcome.stdout);
+        lines.truncate(2);
+        lines.sort_by_key(|line| line["port"].as_str().unwrap().to_owned());
+        lines
+    };
+    let plan = lines(&bench.provision(&["--dry-run", "--output", "json"]).stdout);
+    assert_eq!(sorted(field(&plan, "clash")), ["-", "other_key"]);
+    let first = run(&[]);
+    assert_eq!(sorted(field(&first, "clash")), ["-", "other_key"]);
+    let again = run(&[]);
+    assert_eq!(field(&again, "outcome"), ["unchanged", "unchanged"]);
+    for name in ["folder", "certificate_id", "clash"] {
+        assert_eq!(field(&again, name), field(&first, name));
+    }
+    let forced = run(&["--force"]);
+    assert_eq!(field(&forced, "folder"), field(&first, "folder"));
     let check = bench.ledger(&["check"]);
     assert_eq!(check.code, 1, "{check}");
     assert!(check.stdout.starts_with("kit MCHP0000000001 was seen with secure element "), "{check}");

@@ -199,7 +199,7 @@ fn whatever_byte_of_a_board_has_changed_the_next_run_sees_it_and_writes_it_anew(
 #[test]
 fn a_certificate_is_not_reused_for_another_key() {
     let (laptop, board) = (Laptop::with_ca(), board());
-    // A kit keeps its USB serial number when its secure element changes, so both keys belong to one folder.
+    // A kit keeps its USB serial number when its secure element changes: it is another board.
     let ports = format!("{}=MCHP0123456789", board.path().display());
     let run = || {
         let arguments = ["provision", "--method", "jitr", "--endpoint", ENDPOINT];
@@ -212,7 +212,8 @@ fn a_certificate_is_not_reused_for_another_key() {
     board.replace_secure_element(Seed(SEED + 1)).unwrap();
     let second = run();
     assert_eq!(second.code, 0, "{second}");
-    let after = assert_provisioned(&board, &laptop, "MCHP0123456789");
+    let after = assert_provisioned(&board, &laptop, &board.ecc_serial());
+    assert!(second.to_string().contains("has the files of another board"), "{second}");
     assert_ne!(before.certificates[0], after.certificates[0]);
 }
 

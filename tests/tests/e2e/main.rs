@@ -10,6 +10,7 @@ mod corpus;
 mod demo;
 mod function;
 mod gateway;
+mod identity;
 mod json;
 mod keys;
 mod kits;

@@ -90,9 +90,11 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
     assert!(served.line["mqtt_port"].as_u64().is_some_and(|port| port > 0));
     let boards = served.line["boards"].as_array().unwrap();
     assert_eq!(boards.len(), 2);
-    for path in
-        boards.iter().filter_map(Value::as_str).chain([served.text("server_ca"), served.text("lambda")])
-    {
+    for path in boards.iter().filter_map(Value::as_str).chain([
+        served.text("server_ca"),
+        served.text("vendor_roots"),
+        served.text("lambda"),
+    ]) {
         assert!(std::path::Path::new(path).exists(), "{path}");
     }
     tokio::runtime::Runtime::new().unwrap().block_on(async {

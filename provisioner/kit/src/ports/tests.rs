@@ -41,6 +41,32 @@ fn kits_are_known_by_usb_ids_or_by_name_and_other_ports_are_left_alone() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_port_is_the_same_by_each_of_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("ttyACM0"), "").unwrap();
+    std::os::unix::fs::symlink(path("ttyACM0"), path("by-id")).unwrap();
+    let found = [usb(&path("ttyACM0"), 0x03EB, 0x2175, Some("MCHP1"))];
+    for (named, serial) in [(path("by-id"), "MCHP1"), (format!("{}=MCHP2", path("by-id")), "MCHP2")] {
+        let kits = recognise(&found, &named);
+        assert_eq!(kits.len(), 1, "{kits:?}");
+        for port in [path("ttyACM0"), path("by-id")] {
+            let kit = choose(&kits, Some(&port), None).unwrap();
+            assert_eq!((kit.port, kit.usb_serial.as_deref()), (path("ttyACM0"), Some(serial)));
+            assert_eq!(kit.usb_vendor_id, Some(0x03EB));
+        }
+    }
+    assert!(!Kit::on(&path("by-id"), None).is_on(&path("other")));
+}
+
+#[test]
+fn what_a_kit_says_of_itself_controls_no_terminal() {
+    let kits = recognise(&[usb("p", 0x03EB, 0x2175, Some("MCHP1\u{1b}[2J\n"))], "");
+    assert_eq!(kits[0].usb_serial.as_deref(), Some("MCHP1\u{fffd}[2J\u{fffd}"));
+}
+
 #[test]
 fn a_port_that_macos_lists_twice_is_one_kit() {
     let both = ["/dev/cu.usbmodem1", "/dev/tty.usbmodem1"].map(|p| usb(p, 0x03EB, 0x2175, Some("MCHP1")));

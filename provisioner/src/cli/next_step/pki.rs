@@ -24,7 +24,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::SerialNumber { .. } => "serial numbers have 1 to 20 octets and are positive: have the certificate issued anew".into(),
         E::NotP256 => "every key of the chain and of the boards must be ECDSA on P-256".into(),
         E::Name { .. } => "names have 1 to 64 characters, without control characters".into(),
-        E::Request => "run again; if it happens again, the board's secure element is faulty".into(),
+        E::Request => "run again; if it happens again, put the board aside: it shows the key of another one, or its secure element is faulty".into(),
         E::Random => "run again".into(),
         E::Sign(..) => "check the key and, if it is in a token or a service, the connection to it".into(),
     }
@@ -65,6 +65,7 @@ pub(super) fn factory(error: &factory::Error) -> Text {
     match error {
         E::TrustAndGo | E::Kind { .. } | E::Empty | E::Format { .. } | E::SerialSource { .. } => "register the board in your own account: provisioner -c aws -m jitr".into(),
         E::Dates | E::Rebuild => "read the board again with: provisioner inspect; slot 10 or 12 may have been overwritten".into(),
+        E::OtherRoot { .. } | E::ForgedSigner { .. } => "put the board aside".into(),
         E::Signature => "slot 10 or 11 has been overwritten, or the device key was replaced; register the board in your own account".into(),
     }
 }

@@ -37,6 +37,8 @@ fn provision(error: &provision::Error) -> Text {
         E::Store(..) => "make a certificate authority with shorter names: provisioner ca create --force --org NAME".into(),
         E::ReadBack { .. } => "run again; if it happens again, the board's Wi-Fi module is faulty".into(),
         E::Factory(error) => pki::factory(error),
+        E::Possession { .. } => "run again; if it happens again, put the board aside: it shows the key of another one, or its secure element is faulty".into(),
+        E::NotGenuine { .. } => "put the board aside. If its vendor's root is another one, name the root's certificate with --vendor-root FILE".into(),
         E::NoSigner { .. } => "append the signer's certificate to the file, or name its file with --signer FILE".into(),
         E::NotValidNow { .. } => "check this computer's clock; if it is right, have the certificate issued anew".into(),
         E::ForeignKey { .. } => "make a request on this board and have that one signed: provisioner provision --csr-only".into(),

@@ -4,7 +4,7 @@ use device_pki::certificate::rfc3339;
 
 use super::Entry;
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "when",
     "station",
     "port",
@@ -16,6 +16,7 @@ const NAMES: [&str; 11] = [
     "outcome",
     "error",
     "seconds",
+    "attested",
 ];
 
 /// The entries as CSV, one record each.
@@ -27,20 +28,21 @@ pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8
     writer.write_record(NAMES)?;
     for entry in entries {
         let when = rfc3339(entry.when);
-        let seconds = format!("{:.3}", entry.seconds);
+        let (seconds, attested) = (format!("{:.3}", entry.seconds), entry.attested.to_string());
         let text = |field: &'a Option<String>| field.as_deref().unwrap_or_default();
         writer.write_record([
-            &when,
+            when.as_str(),
             entry.station.as_str(),
             &entry.port,
             text(&entry.usb_serial),
             text(&entry.secure_element_serial),
             text(&entry.thing_name),
             text(&entry.certificate_id),
-            &entry.method,
+            entry.method.as_str(),
             entry.outcome.word(),
             text(&entry.error),
             &seconds,
+            &attested,
         ])?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())

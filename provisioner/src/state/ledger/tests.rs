@@ -14,6 +14,7 @@ pub(crate) fn entry(kit: &str, element: &str, thing: &str) -> Entry {
         thing_name: Some(thing.into()),
         certificate_id: Some("cd".repeat(32)),
         method: "jitr".into(),
+        attested: false,
         outcome: Ending::Provisioned,
         error: None,
         seconds: 1.25,

@@ -49,7 +49,7 @@ fn issue_device(chain: &Chain) -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let name = profile::device_name("Zero Touch", "0123456789ABCDEFFE").unwrap();
     let request = profile::signing_request(&name).serialize_request(&key).unwrap();
-    (chain.issue_device(request.der(), &name, NOW).unwrap(), key)
+    (chain.issue_device(request.der(), &name, &|_| false, NOW).unwrap(), key)
 }
 
 fn openssl(folder: &Path, args: &str) -> String {
@@ -74,7 +74,7 @@ fn openssl_accepts_the_chain_and_reads_every_extension_as_the_profile_says() {
     let chain = load(&home, NOW).unwrap();
     let (device, key) = issue_device(&chain);
     let verification = verification_certificate(&chain, &"c0de".repeat(16), NOW).unwrap();
-    std::fs::write(home.file("device.crt"), device.to_pem()).unwrap();
+    std::fs::write(home.root().join("device.crt"), device.to_pem()).unwrap();
     store::keep_verification_certificate(&home, &verification).unwrap();
     let at = NOW.unix_timestamp();
     let verify = format!("verify -x509_strict -attime {at} -CAfile root-ca.crt -untrusted signer-ca.crt");
@@ -275,7 +275,10 @@ fn a_request_that_is_not_signed_by_its_own_key_is_refused() {
     let mut request = profile::signing_request(&name).serialize_request(&key).unwrap().der().to_vec();
     let last = request.len() - 1;
     request[last] ^= 1;
-    assert!(matches!(ca_error(chain.issue_device(&request, &name, NOW)), Error::Pki(Pki::Request)));
+    assert!(matches!(
+        ca_error(chain.issue_device(&request, &name, &|_| false, NOW)),
+        Error::Pki(Pki::Request)
+    ));
 }
 
 #[test]

@@ -30,6 +30,20 @@ pub enum Error {
     /// The secure element holds no factory certificates that can be used.
     #[error(transparent)]
     Factory(#[from] factory::Error),
+    /// The board does not have the private key of the public key that it shows.
+    #[error("the board does not sign with the key that it shows; its secure element calls itself {serial}")]
+    Possession {
+        /// Serial number of its secure element.
+        serial: String,
+    },
+    /// Nothing shows that the secure element is the vendor's.
+    #[error("the secure element {serial} does not show that it is genuine: {source}")]
+    NotGenuine {
+        /// Its serial number.
+        serial: String,
+        /// Why not.
+        source: factory::Error,
+    },
     /// A certificate from elsewhere whose signer's certificate is not known.
     #[error(
         "the certificate was issued by \"{issuer}\", and no certificate of that signer was given that verifies it"

@@ -1,14 +1,17 @@
 //! Where a board's certificates come from: signed here, signed elsewhere, or by the factory of the secure element.
 
+use std::path::Path;
+
 use aws_lc_rs::digest;
+use device_pki::factory::{self, Certificates};
 use device_pki::key::PublicKey;
-use device_pki::{Certificate, Chain, ecdsa_sig_value, profile, signing};
+use device_pki::{Certificate, Chain, SerialNumber, ecdsa_sig_value, profile, request};
 use iot_kit::flash::{self, Flash};
 use iot_kit::{Session, secure_element, store};
-use rcgen::{CertificateSigningRequest, CertificateSigningRequestParams};
+use rcgen::CertificateSigningRequest;
 use time::OffsetDateTime;
 
-use super::{Error, History, Identity, Job, Step, factory_slots};
+use super::{Error, History, Identity, Job, Step};
 use crate::state::board::{CERTIFICATE, FACTORY_CERTIFICATE, FACTORY_SIGNER, REQUEST};
 use crate::work;
 use crate::work::DEFAULT_ORGANISATION;
@@ -120,18 +123,41 @@ impl Planned {
         }
     }
 
-    /// The certificates; one that was requested is issued now.
+    /// A file that certifies the board's key: name and content.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub(super) fn certifying(&self) -> Result<(&'static str, String), work::Error> {
+        Ok(match self {
+            Self::There(obtained) => match obtained.files.first() {
+                Some(file) => file.clone(),
+                None => (CERTIFICATE, obtained.device.to_pem()),
+            },
+            Self::Requested { request, .. } => (REQUEST, request.pem()?),
+        })
+    }
+
+    /// The certificates; one that was requested is issued now. It gets no serial number of a certificate that was revoked, or of
+    /// the one that it replaces. Those of all certificates are in the audit log, of a million lines perhaps, and 126 random
+    /// bits are not worth reading it for each board.
     ///
     /// # Errors
     /// [`device_pki::Error`]; [`Error::Inconsistent`].
-    pub(super) fn obtain(self, origin: &Origin<Chain>, board: &Identity) -> Result<Obtained, work::Error> {
+    pub(super) fn obtain(
+        self,
+        job: Job<'_>,
+        board: &Identity,
+        folder: &Path,
+    ) -> Result<Obtained, work::Error> {
         let (name, request) = match self {
             Self::There(obtained) => return Ok(*obtained),
             Self::Requested { name, request } => (name, request),
         };
-        let Origin::Chain(chain) = origin else { return Err(Error::NoChain.into()) };
+        let Origin::Chain(chain) = job.origin else { return Err(Error::NoChain.into()) };
         let now = OffsetDateTime::now_utc();
-        let device = chain.issue_device(request.der(), &name, now)?;
+        let before = certificate_in(folder)?.and_then(|certificate| certificate.serial_number().ok());
+        let known = |number: &SerialNumber| job.known.contains(number) || before.as_ref() == Some(number);
+        let device = chain.issue_device(request.der(), &name, &known, now)?;
         if !belongs(&device, chain, board, now) {
             return Err(Error::Inconsistent.into());
         }
@@ -146,6 +172,7 @@ pub(super) fn plan(
     session: &mut Session,
     job: Job<'_>,
     board: &Identity,
+    factory: Option<Certificates>,
     history: &History,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Planned, work::Error> {
@@ -168,8 +195,7 @@ pub(super) fn plan(
             }
         }
         Origin::Factory { .. } => {
-            observe(Step::ReadFactory);
-            let found = factory_slots::read(session, board)?.map_err(Error::Factory)?;
+            let found = factory.ok_or(Error::Factory(factory::Error::Empty))?;
             let files =
                 vec![(FACTORY_CERTIFICATE, found.device.to_pem()), (FACTORY_SIGNER, found.signer.to_pem())];
             Obtained { device: found.device, signer: found.signer, reused: true, files }
@@ -202,6 +228,12 @@ fn from_chain(
     requested(session, name, board, observe)
 }
 
+/// The certificate in the folder of a board.
+fn certificate_in(folder: &Path) -> Result<Option<Certificate>, durable_files::Error> {
+    let pem = durable_files::read(&folder.join(CERTIFICATE))?;
+    Ok(pem.and_then(|pem| Certificate::from_pem(&pem).ok()))
+}
+
 fn requested(
     session: &mut Session,
     name: profile::Name,
@@ -213,7 +245,7 @@ fn requested(
     Ok(Planned::Requested { name, request })
 }
 
-/// A certificate signing request, signed on the board and verified. One that was damaged on the way is asked for once
+/// A certificate signing request that is new, signed on the board and verified. One that was damaged on the way is asked for once
 /// more.
 pub(super) fn sign_request(
     session: &mut Session,
@@ -228,11 +260,7 @@ pub(super) fn sign_request(
             let signature = secure_element::sign_digest(session, &hash)?;
             Ok(ecdsa_sig_value(&signature).map_err(|_| device_pki::Error::Request)?)
         };
-        let request = signing::signed(&PublicKey(board.point), &mut sign, |key| {
-            profile::signing_request(name).serialize_request(key)
-        })?;
-        CertificateSigningRequestParams::from_der(request.der()).map_err(|_| device_pki::Error::Request)?;
-        Ok(request)
+        request::signed(name, &PublicKey(board.point), &mut sign)
     };
     match attempt() {
         Err(work::Error::Pki(device_pki::Error::Request)) => attempt(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
 use super::*;
-use crate::state::board::{CERTIFICATE, REQUEST};
+use crate::state::board::{CERTIFICATE, Clash, REQUEST};
 use crate::state::store as ca_store;
 use crate::work::inspection::inspect;
 use device_pki::key::Keys;
@@ -111,8 +111,8 @@ fn a_board_that_holds_the_right_bytes_is_left_alone_unless_forced() {
     let first = laptop.provision(&board).unwrap();
     let again = laptop.provision(&board).unwrap();
     assert_eq!((again.outcome, &again.certificate_id), (Outcome::Unchanged, &first.certificate_id));
-    for changing in ["MC+WINC+ERASE", "MC+WINC+WRITEBLOB", "MC+ECC+SIGNDIGEST"] {
-        assert_eq!(board.lock().unwrap().count(changing), 0);
+    for (command, times) in [("MC+WINC+ERASE", 0), ("MC+WINC+WRITEBLOB", 0), ("MC+ECC+SIGNDIGEST", 1)] {
+        assert_eq!(board.lock().unwrap().count(command), times, "{command}");
     }
     let forced = laptop.provision_with(&board, true, ENDPOINT).unwrap();
     assert_eq!((forced.outcome, forced.certificate_reused), (Outcome::Provisioned, false));
@@ -269,14 +269,15 @@ fn a_board_whose_folder_cannot_be_written_is_not_touched() {
 fn sign_elsewhere(signing: &Laptop, request: &str) -> Certificate {
     let request = pem::parse(request).unwrap();
     let name = profile::Name::new("Elsewhere", "a board").unwrap();
-    signing.chain().issue_device(request.contents(), &name, OffsetDateTime::now_utc()).unwrap()
+    signing.chain().issue_device(request.contents(), &name, &|_| false, OffsetDateTime::now_utc()).unwrap()
 }
 
 #[test]
 fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belongs_to() {
     let (laptop, server, board) = (Laptop::new(), Laptop::new(), Board::new(1));
-    let made =
-        Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home, false).unwrap();
+    let home = &laptop.home;
+    let mut made =
+        Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", home, None, false).unwrap();
     made.keep(&laptop.home).unwrap();
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5), "a request changes nothing on the board");
     let device = sign_elsewhere(&server, &std::fs::read_to_string(&made.file).unwrap());
@@ -306,6 +307,87 @@ fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belon
     let again =
         laptop.provision_from(&board, &Origin::Elsewhere(Box::new(signed.clone())), false, ENDPOINT).unwrap();
     assert_eq!(again.outcome, Outcome::Unchanged);
+}
+
+#[test]
+fn a_board_that_replays_a_recorded_request_is_refused() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    laptop.provision(&board).unwrap();
+    let recorded = board.lock().unwrap().recorded;
+    let of_the_board = laptop.file(CERTIFICATE);
+    let replaying = Board::new(1);
+    {
+        let mut replaying = replaying.lock().unwrap();
+        (replaying.replays, replaying.recorded, replaying.key) = (true, recorded, fixture::key(2));
+    }
+    for force in [false, true] {
+        let error = laptop.provision_with(&replaying, force, ENDPOINT).unwrap_err();
+        let refused = match &error {
+            work::Error::Provision(Error::Possession { serial }) => serial == SERIAL && !force,
+            work::Error::Pki(device_pki::Error::Request) => force,
+            _ => false,
+        };
+        assert!(refused, "{error}");
+    }
+    let elsewhere = Laptop::new();
+    let error = elsewhere.provision(&replaying).unwrap_err();
+    assert!(matches!(error, work::Error::Pki(device_pki::Error::Request)), "{error}");
+    let mut session = Laptop::connect(&replaying);
+    let error =
+        Request::sign(&mut session, &elsewhere.kit, "Zero Touch", &elsewhere.home, None, false).unwrap_err();
+    assert!(matches!(error, work::Error::Pki(device_pki::Error::Request)), "{error}");
+    assert!(replaying.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
+    assert_eq!((laptop.file(CERTIFICATE), elsewhere.file(REQUEST)), (of_the_board, None));
+}
+
+#[test]
+fn a_board_that_shows_the_key_of_another_is_not_called_provisioned() {
+    let (laptop, board) = (Laptop::new(), Board::new(1));
+    laptop.provision(&board).unwrap();
+    let false_board = Board::new(1);
+    {
+        let mut false_board = false_board.lock().unwrap();
+        false_board.flash = board.lock().unwrap().flash.clone();
+        false_board.key = fixture::key(2);
+    }
+    let device = Certificate::from_pem(laptop.file(CERTIFICATE).unwrap().as_bytes()).unwrap();
+    let signer = laptop.chain().signer().clone();
+    let signed = SignedElsewhere::new(device, [signer], OffsetDateTime::now_utc()).unwrap();
+    for origin in [Origin::Chain(laptop.chain()), Origin::Elsewhere(Box::new(signed))] {
+        assert_eq!(
+            laptop.provision_from(&board, &origin, false, ENDPOINT).unwrap().outcome,
+            Outcome::Unchanged
+        );
+        let error = laptop.provision_from(&false_board, &origin, false, ENDPOINT).unwrap_err();
+        assert!(matches!(error, work::Error::Provision(Error::Possession { .. })), "{error}");
+        assert_eq!(false_board.lock().unwrap().count("MC+WINC"), 0, "nothing is written, or even compared");
+    }
+}
+
+#[test]
+fn a_board_with_the_usb_serial_number_of_another_overwrites_nothing_of_it() {
+    let (laptop, victim) = (Laptop::new(), Board::new(1));
+    laptop.provision(&victim).unwrap();
+    let before = [CERTIFICATE, REQUEST, THING_NAME].map(|file| laptop.file(file));
+    let hostile = Board::new(2);
+    hostile.lock().unwrap().serial = "0123FFFFFFFFFFFFEE";
+    for _ in 0..2 {
+        let report = laptop.provision_with(&hostile, true, ENDPOINT).unwrap();
+        assert_eq!(report.folder, laptop.home.board("0123FFFFFFFFFFFFEE").unwrap());
+        assert_eq!(report.clash, Some(Clash::OtherKey));
+        let mut request =
+            Request::sign(&mut Laptop::connect(&hostile), &laptop.kit, "O", &laptop.home, None, false)
+                .unwrap();
+        request.keep(&laptop.home).unwrap();
+        assert_eq!((request.file, request.clash), (report.folder.join(REQUEST), Some(Clash::OtherKey)));
+    }
+    let liar = Board::new(3);
+    liar.lock().unwrap().serial = "0123FFFFFFFFFFFFEE";
+    let error = laptop.provision(&liar).unwrap_err();
+    assert!(matches!(error, work::Error::State(crate::state::Error::FolderTaken { .. })), "{error}");
+    assert!(liar.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
+    assert_eq!([CERTIFICATE, REQUEST, THING_NAME].map(|file| laptop.file(file)), before);
+    assert_eq!(laptop.provision(&victim).unwrap().outcome, Outcome::Unchanged, "it finds its folder");
 }
 
 #[test]

@@ -57,15 +57,15 @@ impl Fixture {
         let name = profile::device_name("Zero Touch", serial).unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let request = profile::signing_request(&name).serialize_request(&key).unwrap();
-        self.chain.issue_device(request.der(), &name, self.now).unwrap()
+        self.chain.issue_device(request.der(), &name, &|_| false, self.now).unwrap()
     }
 
     fn write(&self, name: &str, certificate: &Certificate) {
-        std::fs::write(self.home.file(name), certificate.to_pem()).unwrap();
+        std::fs::write(self.home.root().join(name), certificate.to_pem()).unwrap();
     }
 
     fn read(&self, name: &str) -> Certificate {
-        Certificate::from_pem(&std::fs::read(self.home.file(name)).unwrap()).unwrap()
+        Certificate::from_pem(&std::fs::read(self.home.root().join(name)).unwrap()).unwrap()
     }
 
     fn revoke(&self, name: &str, reason: Reason) {
@@ -137,8 +137,8 @@ fn openssl(fixture: &Fixture, object: &str) -> Answer {
 fn certtool(fixture: &Fixture, object: &str) -> Answer {
     let chain = |name: &str| {
         let signer = std::fs::read(fixture.home.file(store::SIGNER_CERTIFICATE)).unwrap();
-        let device = std::fs::read(fixture.home.file(name)).unwrap();
-        std::fs::write(fixture.home.file(CHAIN), [device, signer].concat()).unwrap();
+        let device = std::fs::read(fixture.home.root().join(name)).unwrap();
+        std::fs::write(fixture.home.root().join(CHAIN), [device, signer].concat()).unwrap();
     };
     let verify = "certtool --verify --load-ca-certificate root-ca.crt";
     let with = |name: &str, more: &str| {
@@ -148,7 +148,7 @@ fn certtool(fixture: &Fixture, object: &str) -> Answer {
     // It takes all its files as PEM, or all as DER.
     let list = format!("{}.pem", fixture.list());
     let der = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
-    std::fs::write(fixture.home.file(&list), certificate::pem_of("X509 CRL", der)).unwrap();
+    std::fs::write(fixture.home.root().join(&list), certificate::pem_of("X509 CRL", der)).unwrap();
     fixture.ask(&match object {
         "root" => format!("{verify} --infile root-ca.crt"),
         "signer" => format!("{verify} --infile signer-ca.crt"),
@@ -290,7 +290,7 @@ fn openssl_refuses_every_device_of_a_signer_that_is_on_the_roots_list() {
     let accepts = |list: &List| {
         let lists = [fixture.home.file(&fixture.list()), list.file.clone()].map(std::fs::read);
         let both = lists.map(|list| certificate::pem_of("X509 CRL", list.unwrap())).concat();
-        std::fs::write(fixture.home.file("lists.pem"), both).unwrap();
+        std::fs::write(fixture.home.root().join("lists.pem"), both).unwrap();
         let verify =
             "openssl verify -x509_strict -CAfile root-ca.crt -untrusted signer-ca.crt -crl_check_all";
         match fixture.ask(&format!("{verify} -CRLfile lists.pem {FREE}")) {

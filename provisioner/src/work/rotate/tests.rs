@@ -198,7 +198,7 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
         let mut rotation = begin(&home);
         let new = make(&mut rotation, &keys).unwrap().signer().clone();
         // As `finish` leaves it when it is killed after so many files.
-        let (next, kept) = (rotation.next.clone(), home.file("kept"));
+        let (next, kept) = (rotation.next.clone(), home.root().join("kept"));
         copy_all(&next, &kept);
         rotation.finish(&keys).unwrap();
         let exchanged = Exchange {

@@ -13,7 +13,14 @@ use crate::work::create;
 
 /// A board with a key and NOR flash.
 pub(super) struct Board {
-    key: SigningKey,
+    /// The key whose public half it shows.
+    shows: SigningKey,
+    /// The key that it signs with.
+    pub(super) key: SigningKey,
+    /// Signs whatever it is asked with the signature that it gave first.
+    pub(super) replays: bool,
+    pub(super) recorded: Option<Signature>,
+    pub(super) serial: &'static str,
     pub(super) flash: Vec<u8>,
     awaits: Option<String>,
     pub(super) log: Vec<String>,
@@ -30,7 +37,11 @@ pub(super) struct Board {
 impl Board {
     pub(super) fn new(seed: u8) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
-            key: SigningKey::from_slice(&[seed; 32]).unwrap(),
+            shows: key(seed),
+            key: key(seed),
+            replays: false,
+            recorded: None,
+            serial: SERIAL,
             flash: vec![0xA5; 0x8000],
             awaits: None,
             log: Vec::new(),
@@ -64,9 +75,9 @@ impl Board {
                 say("=WINC firmware 19.7.6\r\nWINC driver 19.3.0\r\nOK\r\n")
             }
             "MC+VERSION" => say("1.3.0\r\nOK\r\n"),
-            "MC+ECC+SERIAL" => say(&format!("{SERIAL}\r\nOK\r\n")),
+            "MC+ECC+SERIAL" => say(&format!("{}\r\nOK\r\n", self.serial)),
             "MC+ECC+GENPUBKEY" => {
-                let point = self.key.verifying_key().to_sec1_point(false);
+                let point = self.shows.verifying_key().to_sec1_point(false);
                 say(&format!("{}\r\nOK\r\n", hex::encode(&point.as_bytes()[1..])))
             }
             "MC+ECC+SIGNDIGEST" | "MC+WINC+WRITEBLOB" => {
@@ -87,7 +98,9 @@ impl Board {
 
     fn blob(&mut self, command: &str, blob: &[u8]) -> Act {
         let Some(arguments) = command.strip_prefix("MC+WINC+WRITEBLOB=") else {
-            let signature: Signature = self.key.sign_prehash(blob).unwrap();
+            let signed: Signature = self.key.sign_prehash(blob).unwrap();
+            let first = *self.recorded.get_or_insert(signed);
+            let signature = if self.replays { first } else { signed };
             return say(&format!("{}\r\nOK\r\n", hex::encode(signature.to_bytes())));
         };
         let meant: usize = arguments.split(',').next().unwrap().parse().unwrap();
@@ -106,6 +119,10 @@ impl Board {
     pub(super) fn count(&self, what: &str) -> usize {
         self.log.iter().filter(|line| line.starts_with(what)).count()
     }
+}
+
+pub(super) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_slice(&[seed; 32]).unwrap()
 }
 
 pub(super) struct Laptop {
@@ -157,7 +174,8 @@ impl Laptop {
         board.lock().unwrap().log.clear();
         let mut session = Self::connect(board);
         let endpoint = endpoint.to_owned();
-        let job = Job { kit: &self.kit, origin, home: &self.home, force };
+        let known = BTreeSet::new();
+        let job = Job { kit: &self.kit, origin, home: &self.home, force, roots: None, known: &known };
         let mut result = look(&mut session, job, Box::new(|| Ok(endpoint)), &mut |_| {})
             .and_then(|plan| carry_out(&mut session, job, plan, &mut |_| {}));
         show(&mut session, &result);
