@@ -213,6 +213,14 @@ mod tests {
         }
     }
 
+    /// In every test, a file of the home that is not in the list ends it.
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "is not among the names of the home folder")]
+    fn a_name_that_is_not_in_the_list_is_noticed() {
+        Home::at("home").file("new.jsonl");
+    }
+
     proptest! {
         #[test]
         fn a_folder_is_directly_in_the_home_whatever_its_name(name in "\\PC*|[a-zA-Z0-9._-]{0,70}|(con|Aux|COM1|crl|signers)[. ]{0,2}[a-z]{0,3}") {
