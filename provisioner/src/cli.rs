@@ -20,6 +20,7 @@ mod exit_code;
 mod failure;
 mod firmware;
 mod flash;
+mod forget;
 mod inspect;
 pub mod ledger;
 pub mod legacy;
@@ -144,8 +145,10 @@ pub enum Command {
     Register(register::Arguments),
     /// List all devices with status and expiry, and where disk, ledger and account differ
     Certificates(certificates::Arguments),
-    /// Revoke a device certificate, or a signer CA
+    /// Revoke a device: every certificate of its key, or one of them; or a signer CA
     Revoke(revoke::Arguments),
+    /// Take a device out of service: revoke its certificates and delete its thing
+    Forget(forget::Arguments),
     /// Show or check the log of signatures made on this computer
     #[command(subcommand)]
     Audit(audit::Command),
@@ -322,6 +325,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Revoke(arguments) => revoke::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Forget(arguments) => forget::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Doctor(arguments) => doctor::run(&arguments, &Context::new(cli.global)?).await?,

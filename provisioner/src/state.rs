@@ -1,17 +1,20 @@
 //! What is on this computer: keys, certificates and boards' files in the home folder, and the logs beside them.
 //!
 //! [`home`] is the folder, [`store`] the files of the certificate authorities, [`authorities`] every signer among them,
-//! [`exchange`] the state between two signers, [`revocations`] what was revoked, [`audit`] every signature, [`ledger`] every
-//! attempt at a board, [`board`] the files of a board.
+//! [`exchange`] the state between two signers, [`certificates`] every device certificate, [`revocations`] what was revoked,
+//! [`audit`] every signature, [`signatures`] what happens before one is released, [`ledger`] every attempt at a board,
+//! [`board`] the files of a board.
 
 pub mod audit;
 pub mod authorities;
 pub mod board;
+pub mod certificates;
 mod error;
 pub mod exchange;
 pub mod home;
 pub mod ledger;
 pub mod revocations;
+pub mod signatures;
 pub mod store;
 
 pub use error::Error;

@@ -1,6 +1,8 @@
 //! The account's lists of certificates, every page of them.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -8,6 +10,13 @@ use aws_sdk_iot::types::CertificateDescription;
 
 use super::account::existing;
 use super::{Account, Error};
+
+/// Detaching takes effect a little later: how often, and after which pause, removing is tried again.
+const ATTEMPTS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The status of a certificate that never gets in again.
+pub(super) const REVOKED: &str = "REVOKED";
 
 /// A certificate as the account lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +69,21 @@ pub(super) async fn policies(account: &Account, arn: &str) -> Result<Vec<String>
     let pages = account.iot().list_attached_policies().target(arn).into_paginator().items().send();
     let all = account.all("iot:ListAttachedPolicies", pages).await?;
     Ok(all.into_iter().filter_map(|policy| policy.policy_name).collect())
+}
+
+/// Tries again while AWS answers with one of `codes`.
+pub(super) async fn patiently<F>(codes: &[&str], attempt: impl Fn() -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if codes.iter().any(|code| error.has_code(code)) => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.has_code("ResourceNotFoundException") => return Ok(()),
+            ended => return ended,
+        }
+    }
+    attempt().await
 }
 
 fn listed(certificate: aws_sdk_iot::types::Certificate) -> Option<Listed> {

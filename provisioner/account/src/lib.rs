@@ -14,7 +14,7 @@
 //! # async fn example() -> Result<(), iot_account::Error> {
 //! let account = Account::load(Some("factory"), Some("eu-central-1")).await?;
 //! println!("boards connect to {}", endpoint(&account).await?);
-//! let plan = setup::Plan::make(&account, None, &setup::Settings::default()).await?;
+//! let plan = setup::Plan::make(&account, None, &setup::Settings::default(), &[]).await?;
 //! plan.links().iter().for_each(|link| println!("{}", link.line(false)));
 //! # Ok(())
 //! # }

@@ -38,6 +38,14 @@ pub enum Error {
         /// Of how many.
         total: usize,
     },
+    /// Some were revoked, or their keys were.
+    #[error("not registered: {failed} of {}, because they are revoked", counted(*total, "certificate"))]
+    Revoked {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
     /// Another run has the journal.
     #[error("another run is registering certificates: {} is in use", path.display())]
     Busy {

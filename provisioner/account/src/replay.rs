@@ -140,6 +140,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// A certificate whose event is not sent, and why.
+    pub fn refused(certificate_id: &str, error: impl ToString) -> Self {
+        Self::bad(certificate_id, Outcome::Refused, error)
+    }
+
     fn bad(certificate_id: &str, outcome: Outcome, error: impl ToString) -> Self {
         Self { error: Some(error.to_string()), ..Self::good(certificate_id, outcome, None) }
     }
@@ -258,6 +263,17 @@ pub enum Planned {
     Waiting(Pending),
     /// Looked at already.
     Looked(Result<Ready, Row>),
+}
+
+impl Planned {
+    /// The certificate, unless it is refused already.
+    pub fn certificate_id(&self) -> Option<&str> {
+        match self {
+            Self::Waiting(pending) => Some(&pending.certificate_id),
+            Self::Looked(Ok(ready)) => Some(ready.certificate_id()),
+            Self::Looked(Err(_)) => None,
+        }
+    }
 }
 
 /// Sends events one after the other, at most `rate` a second, and calls `done` for each.

@@ -3,12 +3,17 @@
 //! Every step can be repeated, and steps already done are left out, so that an interrupted run is finished by the
 //! next one. The step that stops the device is the first one.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::account::existing;
 use super::certificates::{self, Tally};
 use super::setup::signer_ca::{self, Registered};
-use super::{Account, Error as AccountError};
+use super::setup::{self, deploy, function};
+use super::{Account, Error as AccountError, counted};
 use device_pki::Certificate;
 use jitr::scope::Arn;
 
@@ -27,7 +32,20 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// Some are neither REVOKED in the account nor on a list.
+    #[error("not revoked: {failed} of {}", counted(*total, "certificate"))]
+    Incomplete {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
 }
+
+/// Certificates that nobody here knows are asked for one by one, so many at a time and not more in all: AWS IoT takes ten
+/// DescribeCertificate calls a second.
+const SIDE_BY_SIDE: usize = 8;
+const MOST_UNKNOWN: usize = 1000;
 
 /// A device's certificate as the account has it.
 #[derive(Clone, Debug)]
@@ -57,6 +75,66 @@ pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<Strin
     };
     let arns = arns.unwrap_or_default();
     Ok(arns.iter().filter_map(|arn| Some(Arn::parse(arn)?.named("cert")?.to_owned())).collect())
+}
+
+/// The certificates that were registered with these CAs and are not among the `known` ones, but for those that are REVOKED;
+/// and how many more there are, which were not looked at.
+///
+/// # Errors
+/// Errors of `iot:ListCertificatesByCA` and `iot:DescribeCertificate`.
+pub async fn unknown(
+    account: &Account,
+    cas: impl IntoIterator<Item = &str>,
+    known: &BTreeSet<&str>,
+) -> Result<(Vec<Device>, usize), AccountError> {
+    let mut ids = Vec::new();
+    for ca in cas {
+        let listed = certificates::of_ca(account, ca).await?.into_iter();
+        let other = listed
+            .filter(|found| !known.contains(&*found.certificate_id) && found.status != certificates::REVOKED);
+        ids.extend(other.map(|found| found.certificate_id));
+    }
+    let left = ids.len().saturating_sub(MOST_UNKNOWN);
+    ids.truncate(MOST_UNKNOWN);
+    let looks = stream::iter(ids).map(|id| async move { Device::look(account, &id, None).await });
+    Ok((looks.buffered(SIDE_BY_SIDE).try_collect().await?, left))
+}
+
+/// Whether the account knows this CA and registers certificates with it.
+///
+/// # Errors
+/// Errors of `iot:DescribeCACertificate`.
+pub async fn is_active(account: &Account, ca_id: &str) -> Result<bool, AccountError> {
+    Ok(signer_ca::find(account, ca_id).await?.is_some_and(|found| found.active))
+}
+
+/// How long the function may be at work on a certificate: its time-out, or the one that it is deployed with where there is
+/// none under the usual name, or where it may not be looked at.
+///
+/// # Errors
+/// Errors of `lambda:GetFunctionConfiguration`.
+pub async fn longest_registration(account: &Account) -> Result<Duration, AccountError> {
+    let seconds = match deploy::find(account, setup::FUNCTION).await {
+        Err(AccountError::Denied { .. }) => function::TIMEOUT,
+        found => found?.map_or(function::TIMEOUT, |found| found.timeout),
+    };
+    Ok(Duration::from_secs(seconds.unsigned_abs().into()))
+}
+
+/// Deletes a thing, unless a certificate is attached to it. Says whether it is gone.
+///
+/// # Errors
+/// Errors of `iot:ListThingPrincipals` and `iot:DeleteThing`.
+pub async fn delete_thing(account: &Account, name: &str) -> Result<bool, AccountError> {
+    if !certificates_of(account, name).await?.is_empty() {
+        return Ok(false);
+    }
+    certificates::patiently(&["InvalidRequestException"], || async {
+        let answer = account.iot().delete_thing().thing_name(name).send().await;
+        answer.map(drop).map_err(account.failed("iot:DeleteThing"))
+    })
+    .await?;
+    Ok(true)
 }
 
 impl Device {
@@ -96,7 +174,12 @@ impl Device {
 
     /// Whether the account says that it is revoked.
     pub fn is_revoked(&self) -> bool {
-        self.status.as_deref() == Some(CertificateStatus::Revoked.as_str())
+        self.status.as_deref() == Some(certificates::REVOKED)
+    }
+
+    /// Whether the function may be registering it.
+    pub fn is_pending(&self) -> bool {
+        self.status.as_deref() == Some(CertificateStatus::PendingActivation.as_str())
     }
 
     /// Makes it REVOKED: AWS IoT ends the device's connection and lets it in no more. One that the account does not know

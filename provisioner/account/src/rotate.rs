@@ -99,6 +99,6 @@ impl Plan {
         if let Some(function) = self.function_step(Some(signer.id))? {
             function.apply(account, &self.settings.function, Some(signer.id), false).await?;
         }
-        self.signer.apply(account, signer, verification).await
+        self.signer.apply(account, signer, verification, true).await
     }
 }

@@ -21,6 +21,7 @@ mod link;
 pub(super) mod lists;
 pub(crate) mod package;
 pub(super) mod permission;
+mod revoked;
 pub(super) mod role;
 pub(super) mod rule;
 pub(super) mod signer_ca;
@@ -28,6 +29,7 @@ pub(super) mod signer_ca;
 pub use error::Error;
 pub use link::{Action, Link};
 pub use package::Package;
+pub use revoked::Revoked;
 
 use super::{Account, Error as AccountError, endpoint};
 
@@ -106,6 +108,8 @@ pub struct Plan {
     /// The queue between the rule and the function, if there is one.
     feed: Option<delivery::Feed>,
     signer_step: signer_ca::Step,
+    /// What is registered as REVOKED.
+    revoked: Vec<Revoked>,
     sni_only: bool,
 }
 
@@ -119,7 +123,7 @@ struct RolePlan {
 impl Plan {
     /// Reads all links side by side and decides what is to be done. Changes nothing.
     ///
-    /// `signer` may be missing only where the plan is not carried out.
+    /// `signer` may be missing only where the plan is not carried out. `revoked` is what this home has revoked.
     ///
     /// # Errors
     /// [`AccountError::Sandbox`], [`Error::NoFunction`], and errors of the calls.
@@ -127,6 +131,7 @@ impl Plan {
         account: &Account,
         signer: Option<&SignerCa<'_>>,
         settings: &Settings,
+        revoked: &[Revoked],
     ) -> Result<Self, AccountError> {
         let role_name = format!("{}{ROLE_SUFFIX}", base_name(&settings.function));
         let find_signer = async {
@@ -150,6 +155,7 @@ impl Plan {
             permission::find(account, &settings.function),
             find_role,
         )?;
+        let revoked = revoked::missing(account, signer, revoked).await?;
 
         let role = format!("role/{role_name}");
         let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
@@ -190,6 +196,7 @@ impl Plan {
             rule_step: rule::decide(found_rule.as_ref(), &function_arn, feed.as_ref())?,
             feed,
             signer_step: signer_ca::decide(found_signer),
+            revoked,
             sni_only: settings.sni_only,
             scope,
             endpoint,
@@ -210,6 +217,7 @@ impl Plan {
                 self.rule_link(),
                 self.signer_step.link(signer, self.sni_only),
             ])
+            .chain(self.revoked.iter().map(Revoked::link))
             .collect()
     }
 
@@ -225,7 +233,7 @@ impl Plan {
     }
 
     /// Does what the plan says and calls `done` for each link. The signer CA comes last: from then on boards that
-    /// connect find everything in place.
+    /// connect find everything in place. Where certificates are registered as REVOKED, it registers no board before.
     ///
     /// # Errors
     /// Errors of the calls. What is done stays done; the next plan continues from there.
@@ -249,8 +257,15 @@ impl Plan {
         )?;
         done(self.permission_step.link(&self.permission));
         done(self.rule_link());
-        self.signer_step.apply(account, signer, verification).await?;
+        self.signer_step.apply(account, signer, verification, self.revoked.is_empty()).await?;
+        for revoked in &self.revoked {
+            revoked.register(account).await?;
+        }
+        if !self.revoked.is_empty() {
+            self.signer_step.open(account, signer.id).await?;
+        }
         done(self.signer_step.link(signer.id, self.sni_only));
+        self.revoked.iter().for_each(|revoked| done(revoked.link()));
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ mod unfinished;
 
 use self::find::Maker;
 use self::unfinished::Unfinished;
-use crate::certificates::{self, Listed};
+use crate::certificates::{self, Listed, REVOKED};
 use crate::setup;
 use crate::{Account, Error as AccountError, Resource, endpoint};
 
@@ -75,6 +75,14 @@ enum What {
         /// The types of things of ours.
         thing_types: Arc<[ThingTypeName]>,
     },
+    /// Detaches a REVOKED certificate and removes its thing. As long as its CA is registered, the certificate stays:
+    /// without it the device could register again.
+    Detach {
+        /// As above.
+        thing_types: Arc<[ThingTypeName]>,
+    },
+    /// Leaves such a certificate, because its CA stays.
+    Revoked,
     DevicePolicy {
         /// What it has to be like, where no tag says who made it.
         registration: Option<Box<Registration>>,
@@ -105,8 +113,24 @@ pub struct Plan {
     /// Partition, Region and account.
     pub scope: Scope,
     items: Vec<Item>,
-    /// Ids of the certificates in the list that were registered without a CA.
+    /// Ids of the certificates in the list that were registered without a CA, or are removed after it.
     without_ca: Vec<String>,
+}
+
+/// Why a REVOKED certificate stays.
+const STAYS: &str =
+    "REVOKED: it stays while its signer CA is registered, so that the device cannot register again";
+
+impl Item {
+    /// Whether it stays, and why.
+    pub fn stays(&self) -> Option<&'static str> {
+        matches!(self.what, What::Revoked).then_some(STAYS)
+    }
+
+    /// Whether it is a step of another entry.
+    fn is_hidden(&self) -> bool {
+        matches!(self.what, What::SwitchOff | What::Detach { .. })
+    }
 }
 
 /// What is found before the list is made.
@@ -123,6 +147,8 @@ struct Inventory {
     permissions: Vec<(String, String)>,
     /// Ids of the certificates that CAs of ours signed, or that were registered without one.
     certificates: Vec<String>,
+    /// Ids of those of our CAs that are REVOKED.
+    revoked: Vec<String>,
 }
 
 impl Inventory {
@@ -180,13 +206,21 @@ impl Plan {
         if !keep.devices {
             let lists = stream::iter(&inventory.cas).map(|ca| certificates::of_ca(account, ca));
             let lists: Vec<_> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
-            inventory.certificates =
-                lists.into_iter().flatten().map(|listed: Listed| listed.certificate_id).collect();
+            let (revoked, certificates): (Vec<_>, Vec<_>) =
+                lists.into_iter().flatten().partition(|listed: &Listed| listed.status == REVOKED);
+            let ids = |list: Vec<Listed>| list.into_iter().map(|listed| listed.certificate_id);
+            (inventory.certificates, inventory.revoked) =
+                (ids(certificates).collect(), ids(revoked).collect());
             let (policies, thing_types) = (inventory.policies(), inventory.thing_types());
             let mut found = find::certificates_without_ca(account, &policies, &thing_types).await?;
             found.extend(Unfinished::of(folder, &scope).read().map_err(Error::File)?);
+            found.retain(|id| !inventory.revoked.contains(id));
             without_ca.extend(found);
             inventory.certificates.extend(without_ca.iter().cloned());
+            if !keep.cas {
+                // Nothing leads to them once their CA is gone.
+                without_ca.extend(inventory.revoked.iter().cloned());
+            }
         }
         let defaults = setup::defaults()?;
         Ok(Self { scope, items: items(inventory, keep, &defaults), without_ca })
@@ -194,7 +228,7 @@ impl Plan {
 
     /// What would be removed, in the order in which it is.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter().filter(|item| !matches!(item.what, What::SwitchOff))
+        self.items.iter().filter(|item| !item.is_hidden())
     }
 
     /// Whether there is nothing to remove.
@@ -220,7 +254,7 @@ impl Plan {
         }
         for item in &self.items {
             let outcome = remove::remove(account, &self.scope, item).await?;
-            if !matches!(item.what, What::SwitchOff) {
+            if !item.is_hidden() {
                 done(item, &outcome);
             }
         }
@@ -253,9 +287,17 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     items.extend(cas.iter().map(|id| item(Resource::SignerCa, id.clone(), None, What::SwitchOff)));
     // A function that is gone may have worked with the default type.
     let of_things = thing_types.iter().chain([&defaults.thing_type]).cloned().collect::<Arc<[_]>>();
-    for id in inventory.certificates {
+    let with_thing = |id: String| {
         let what = What::Certificate { thing_types: Arc::clone(&of_things) };
-        items.push(item(Resource::Certificate, id, Some("with its thing"), what));
+        item(Resource::Certificate, id, Some("with its thing"), what)
+    };
+    items.extend(inventory.certificates.into_iter().map(with_thing));
+    for id in &inventory.revoked {
+        let what = What::Detach { thing_types: Arc::clone(&of_things) };
+        items.push(item(Resource::Certificate, id.clone(), None, what));
+        if keep.cas {
+            items.push(item(Resource::Certificate, id.clone(), None, What::Revoked));
+        }
     }
     if !keep.devices {
         for name in policies {
@@ -283,6 +325,9 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     items.extend(functions.map(|function| item(Resource::Function, function.name, None, What::Function)));
     items.extend(inventory.roles.into_iter().map(|role| item(Resource::Role, role, None, What::Role)));
     items.extend(cas.into_iter().map(|id| item(Resource::SignerCa, id, None, What::SignerCa)));
+    if !keep.cas {
+        items.extend(inventory.revoked.into_iter().map(with_thing));
+    }
     items
 }
 
@@ -306,7 +351,7 @@ mod tests {
     fn listed(keep: Keep) -> Vec<(Resource, String)> {
         let defaults = Registration::zero_touch().unwrap();
         let items = items(inventory(), keep, &defaults);
-        let shown = items.into_iter().filter(|item| !matches!(item.what, What::SwitchOff));
+        let shown = items.into_iter().filter(|item| !item.is_hidden());
         shown.map(|item| (item.kind, item.name)).collect()
     }
 
@@ -327,6 +372,23 @@ mod tests {
                 Resource::SignerCa,
             ]
         );
+    }
+
+    #[test]
+    fn a_revoked_certificate_outlives_its_ca() {
+        let defaults = Registration::zero_touch().unwrap();
+        let of = |keep| {
+            let found = Inventory { revoked: vec!["r".into()], ..inventory() };
+            let items = items(found, keep, &defaults).into_iter();
+            let items = items.filter(|item| item.name == "r" || item.name == "ca" && !item.is_hidden());
+            items
+                .map(|item| (item.name.clone(), item.is_hidden(), item.stays().is_some()))
+                .collect::<Vec<_>>()
+        };
+        let detached = ("r".to_owned(), true, false);
+        let removed = ("r".to_owned(), false, false);
+        assert_eq!(of(Keep::default()), [detached.clone(), ("ca".to_owned(), false, false), removed]);
+        assert_eq!(of(Keep { cas: true, devices: false }), [detached, ("r".to_owned(), false, true)]);
     }
 
     #[test]

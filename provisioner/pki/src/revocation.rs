@@ -15,6 +15,8 @@ pub enum Reason {
     Unspecified,
     /// Another person has, or may have, the key.
     KeyCompromise,
+    /// Another person has, or may have, the key of a CA above it.
+    CaCompromise,
     /// The board has another owner now.
     AffiliationChanged,
     /// The board has another certificate now.
@@ -27,9 +29,10 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unspecified,
         Self::KeyCompromise,
+        Self::CaCompromise,
         Self::AffiliationChanged,
         Self::Superseded,
         Self::CessationOfOperation,
@@ -41,6 +44,7 @@ impl Reason {
         match self {
             Self::Unspecified => "unspecified",
             Self::KeyCompromise => "key-compromise",
+            Self::CaCompromise => "ca-compromise",
             Self::AffiliationChanged => "affiliation-changed",
             Self::Superseded => "superseded",
             Self::CessationOfOperation => "cessation-of-operation",
@@ -48,11 +52,24 @@ impl Reason {
         }
     }
 
+    /// Whether what was revoked for it is never to be trusted again.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::KeyCompromise | Self::CaCompromise)
+    }
+
+    /// Whether a certificate that is revoked for `other` is to be noted for this reason instead: nothing follows from
+    /// [`Self::Superseded`] for the key, and what is final outweighs the rest.
+    pub fn outweighs(self, other: Self) -> bool {
+        let weight = |reason: Self| (reason != Self::Superseded, reason.is_final());
+        weight(self) > weight(other)
+    }
+
     fn code(self) -> Option<RevocationReason> {
         match self {
             // RFC 5280: the extension should be absent instead.
             Self::Unspecified => None,
             Self::KeyCompromise => Some(RevocationReason::KeyCompromise),
+            Self::CaCompromise => Some(RevocationReason::CaCompromise),
             Self::AffiliationChanged => Some(RevocationReason::AffiliationChanged),
             Self::Superseded => Some(RevocationReason::Superseded),
             Self::CessationOfOperation => Some(RevocationReason::CessationOfOperation),

@@ -290,7 +290,17 @@ impl RevocationList {
 
     /// Whether a certificate of the list's CA is on it.
     pub fn names(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.serials.contains(significant(certificate.raw_serial()))
+        self.has(certificate.raw_serial())
+    }
+
+    /// Whether a serial number is on it: the content octets of its INTEGER.
+    pub fn has(&self, serial_number: &[u8]) -> bool {
+        self.serials.contains(significant(serial_number))
+    }
+
+    /// When it was made, seconds since 1970.
+    pub fn this_update(&self) -> i64 {
+        self.this_update
     }
 }
 

@@ -19,13 +19,15 @@ use tokio::task;
 use super::context::joined;
 use super::plan::{self, Line, Plan};
 use super::provision::{Choice, Order, fetch_endpoint};
-use super::{Context, Output};
+use super::{Context, Output, revoke};
 use crate::cli::Error;
 use crate::state::board::Clash;
-use crate::work::fleet::{self, Fleet};
+use crate::state::revocations::KeyRevocation;
+use crate::work::chain;
+use crate::work::fleet::{self, Event, Fleet};
 use crate::work::label::{self, Labels};
 use crate::work::provision::{self, Outcome, Preview};
-use crate::work::station::{Patience, Settings, Station};
+use crate::work::station::{Attempt, Patience, Settings, Station};
 use display::Display;
 use failures::{Failures, Trouble};
 use iot_kit::{Kit, ports};
@@ -202,6 +204,7 @@ pub(super) const GENUINE: &str = "\n  genuine      yes, by its factory certifica
 /// The line of a plan for one board.
 pub(super) fn line(board: &Preview) -> Line {
     let Preview { outcome, port, thing_name, certificate_id, endpoint, attested, folder, clash, .. } = board;
+    let Preview { superseded: older, key_revocation, .. } = board;
     let name = board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial);
     let head = match outcome {
         Outcome::Provisioned => format!("would provision {name} on {port}"),
@@ -215,14 +218,29 @@ pub(super) fn line(board: &Preview) -> Line {
         Some(id) => format!("{id} (kept)"),
         None => "a new one".to_owned(),
     };
+    let (readmitted, superseded) = (readmitted(key_revocation.as_ref()), superseded(older));
     let text = format!(
         "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
-         files        {}{}{}{locked}",
+         files        {}{}{}{locked}{readmitted}{superseded}",
         folder.display(),
         clash_text(*clash),
         if *attested { GENUINE } else { "" },
     );
     Line::new(outcome.action(), text, board)
+}
+
+/// What is said of a key that was revoked, if it was.
+pub(super) fn readmitted(revoked: Option<&KeyRevocation>) -> String {
+    let line = |revoked| format!("\n  revoked      {revoked}; it gets a new certificate because of --force");
+    revoked.map(line).unwrap_or_default()
+}
+
+/// What is said of older certificates of a board that are still valid, a line each.
+pub(super) fn superseded(certificates: &[String]) -> String {
+    let line = |id: &String| {
+        format!("\n  still valid  {id}; revoke it with: provisioner revoke {id} --reason superseded")
+    };
+    certificates.iter().map(line).collect()
 }
 
 /// The line for a board that cannot be looked at before its firmware is there.
@@ -278,8 +296,10 @@ pub(super) async fn run(
         fetch_endpoint(context.clone(), order.endpoint.clone()).await?
     };
     provision::check_endpoint(&endpoint)?;
+    let revoke_superseded = order.revoke_superseded;
     let station = Station::open(&context.home, &context.keys, station.settings(&order)?)?;
-    plan::run(context, Batch { boards, station, endpoint, refused: Failures::default() }).await
+    let refused = Failures::default();
+    plan::run(context, Batch { boards, station, endpoint, revoke_superseded, refused }).await
 }
 
 /// Boards that are provisioned side by side. Each is looked at when its turn comes.
@@ -287,6 +307,7 @@ struct Batch {
     boards: fleet::Boards,
     station: Arc<Station>,
     endpoint: String,
+    revoke_superseded: bool,
     refused: Failures,
 }
 
@@ -339,7 +360,7 @@ impl Plan for Batch {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { boards, station, endpoint, .. } = self;
+        let Self { boards, station, endpoint, revoke_superseded, .. } = self;
         let fleet = Fleet::new(station, endpoint);
         let signals = task::spawn(pass_on_signals(fleet.interrupter()));
         let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {
@@ -347,15 +368,33 @@ impl Plan for Batch {
             false => Output::Json,
         });
         let mut display = Display::new(context.clone(), form, &boards);
+        let (runtime, revoking) = (tokio::runtime::Handle::current(), context.clone());
         let work = task::spawn_blocking(move || {
-            let (summary, result) = fleet.run(boards, &mut |event| display.show(event));
+            let mut revoked = Ok(());
+            let (summary, result) = fleet.run(boards, &mut |event| {
+                let superseded = match &event {
+                    Event::Finished(Attempt { result: Ok(report), .. }) if revoke_superseded => {
+                        report.superseded.clone()
+                    }
+                    _ => Vec::new(),
+                };
+                display.show(event);
+                if let Err(error) = runtime.block_on(revoke::superseded(&superseded, &revoking)) {
+                    display.say(format_args!("older certificates are not revoked: {}", told(&error)));
+                    revoked = Err(error);
+                }
+            });
             let failed = display.sum_up(&summary);
-            result.map_err(Error::from).and(failed)
+            result.map_err(Error::from).and(failed).and(revoked)
         });
         let result = work.await;
         signals.abort();
         joined(result)
     }
+}
+
+fn told(error: &Error) -> String {
+    chain(error).join(": ")
 }
 
 /// Ctrl-C, and what ends a service.

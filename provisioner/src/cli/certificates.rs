@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use super::Context;
 use crate::cli::Error;
 use crate::state::authorities::{self, Authority};
-use crate::state::revocations::Records;
 use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
 use iot_account::certificates;
 
@@ -40,9 +39,6 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     };
     if !arguments.offline {
         sources.account = Some(in_account(context, &sources.authorities).await?);
-    }
-    for authority in &sources.authorities {
-        sources.revocations.extend(Records::of(&context.home, authority.subject_key_identifier()).read()?);
     }
     let wanted = |device: &Device| {
         let has = |wanted: &Option<String>, found: &Option<String>| {

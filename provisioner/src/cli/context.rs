@@ -13,8 +13,8 @@ use super::passphrase::Sources;
 use super::{Global, Output};
 use crate::contract::Line;
 use crate::state;
-use crate::state::audit::Log;
 use crate::state::home::Home;
+use crate::state::signatures::Signatures;
 use crate::work::kms;
 use device_pki::key::Keys;
 use iot_account::Account;
@@ -45,7 +45,7 @@ impl Context {
         };
         let home = Home::at(root);
         let account = kms::Settings { profile: global.profile.clone(), region: global.region.clone() };
-        let keys = Keys::with_kms(Sources::new(&global), account, Log::of(&home));
+        let keys = Keys::with_kms(Sources::new(&global), account, Signatures::of(&home));
         Ok(Self { global, home, keys })
     }
 

@@ -50,9 +50,11 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
         E::State(error) => state(error),
         E::Kit(error) => kit(error),
         E::Account(error) => account(error),
-        E::Authority(AuthorityError::OtherKey { .. } | AuthorityError::NotEncrypted { .. }) => {
-            ExitCode::Refused
-        }
+        E::Authority(
+            AuthorityError::OtherKey { .. }
+            | AuthorityError::NotEncrypted { .. }
+            | AuthorityError::RevokedKey { .. },
+        ) => ExitCode::Refused,
         E::Authority(AuthorityError::RootElsewhere { .. }) => ExitCode::Failed,
         E::Authority(
             AuthorityError::ExportPlace { .. }
@@ -182,8 +184,9 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
         E::Register(register::Error::Incomplete { .. } | register::Error::Entry { .. })
         | E::Replay(replay::Error::Incomplete { .. })
+        | E::Revoke(revoke::Error::Incomplete { .. })
         | E::Teardown(teardown::Error::File(_)) => ExitCode::Failed,
-        E::Register(register::Error::Busy { .. }) => ExitCode::Refused,
+        E::Register(register::Error::Busy { .. } | register::Error::Revoked { .. }) => ExitCode::Refused,
         E::Register(register::Error::File(error)) => file(error),
         E::Setup(_)
         | E::Doctor(_)
@@ -212,6 +215,8 @@ fn provision(error: &provision::Error) -> ExitCode {
         E::Endpoint { .. } | E::NoChain => ExitCode::Usage,
         E::Store(_) | E::Inconsistent | E::NoSigner { .. } | E::NotValidNow { .. } => ExitCode::Failed,
         E::ReadBack { .. } | E::Factory(_) | E::Possession { .. } => ExitCode::Board,
-        E::ForeignKey { .. } | E::NotGenuine { .. } => ExitCode::Refused,
+        E::ForeignKey { .. } | E::NotGenuine { .. } | E::KeyRevoked { .. } | E::CertificateRevoked { .. } => {
+            ExitCode::Refused
+        }
     }
 }

@@ -188,7 +188,14 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
         }
     };
     let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
-    let order = Order { method, origin, endpoint: Some(endpoint), force: flags.force, register };
+    let order = Order {
+        method,
+        origin,
+        endpoint: Some(endpoint),
+        force: flags.force,
+        register,
+        revoke_superseded: false,
+    };
     provision::all_steps(context, kit, order, options, prepared).await
 }
 

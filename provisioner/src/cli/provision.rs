@@ -63,9 +63,12 @@ pub struct Arguments {
     /// Host name that the board connects to; no AWS call is made then [default: the account's]
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
-    /// Write a new certificate even if the board is provisioned
+    /// Write a new certificate even if the board is provisioned, or was revoked and nobody else may have its key
     #[arg(short, long)]
     force: bool,
+    /// Revoke the older certificates of the board's key once the new one has been read back
+    #[arg(long, conflicts_with = "csr_only")]
+    revoke_superseded: bool,
     /// No effect: every write is verified. Scripts for iotprovision may have it
     #[arg(long)]
     verify: bool,
@@ -101,6 +104,8 @@ pub(super) struct Order {
     pub(super) force: bool,
     /// What the certificate is registered with afterwards, if this tool is to do it.
     pub(super) register: Option<Box<Registration>>,
+    /// Revoke the older certificates of the board's key afterwards.
+    pub(super) revoke_superseded: bool,
 }
 
 /// Provisions the board that is meant.
@@ -110,7 +115,8 @@ pub(super) struct Order {
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.csr_only {
         let roots = arguments.station.roots()?;
-        return request(context, &arguments.boards.single(context)?, arguments.org, roots.as_deref()).await;
+        let kit = arguments.boards.single(context)?;
+        return request(context, &kit, arguments.org, roots.as_deref(), arguments.force).await;
     }
     let prepared = arguments.extras.prepare(context)?;
     let order = arguments.order(context)?;
@@ -159,7 +165,8 @@ impl Arguments {
                 ));
             }
             (Method::Sandbox, None) => {
-                return Ok(sandbox(self.endpoint.clone(), self.force, self.lock_slots));
+                let order = sandbox(self.endpoint.clone(), self.force, self.lock_slots);
+                return Ok(Order { revoke_superseded: self.revoke_superseded, ..order });
             }
             _ if self.lock_slots => {
                 return Err(Error::usage(
@@ -189,6 +196,7 @@ impl Arguments {
             endpoint: self.endpoint.clone(),
             force: self.force,
             register,
+            revoke_superseded: self.revoke_superseded,
         })
     }
 }
@@ -197,7 +205,7 @@ impl Arguments {
 pub(super) fn sandbox(endpoint: Option<String>, force: bool, lock_slots: bool) -> Order {
     let endpoint = Some(endpoint.unwrap_or_else(|| iot_account::SANDBOX_ENDPOINT.to_owned()));
     let origin = Origin::Factory { lock_slots };
-    Order { method: Method::Sandbox, origin, endpoint, force, register: None }
+    Order { method: Method::Sandbox, origin, endpoint, force, register: None, revoke_superseded: false }
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.
@@ -230,6 +238,7 @@ async fn request(
     kit: &Kit,
     organisation: Option<String>,
     roots: Option<&[Certificate]>,
+    force: bool,
 ) -> Result<(), Error> {
     let own = || -> Result<Option<String>, Error> {
         let signer = durable_files::read(&context.home.file(store::SIGNER_CERTIFICATE))?;
@@ -242,7 +251,7 @@ async fn request(
         None => own()?.unwrap_or_else(|| work::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
-    let request = Request::sign(&mut session, kit, &organisation, &context.home, roots)?;
+    let request = Request::sign(&mut session, kit, &organisation, &context.home, roots, force)?;
     plan::run(context, request).await
 }
 
@@ -310,7 +319,13 @@ impl fmt::Display for Report {
             writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
         write!(f, "  files        {}{}", self.folder.display(), batch::clash_text(self.clash))?;
-        f.write_str(if self.attested { batch::GENUINE } else { "" })
+        f.write_str(if self.attested { batch::GENUINE } else { "" })?;
+        write!(
+            f,
+            "{}{}",
+            batch::readmitted(self.key_revocation.as_ref()),
+            batch::superseded(&self.superseded)
+        )
     }
 }
 

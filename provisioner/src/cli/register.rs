@@ -19,6 +19,7 @@ use super::plan::{self, Line, Plan};
 use super::{Context, Error, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
+use crate::state::revocations::RevokedKeys;
 use iot_account::Outcome;
 use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
 use iot_account::setup::{Action, Link, defaults};
@@ -121,19 +122,22 @@ impl Options {
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let settings = arguments.options.settings()?;
-    let (candidates, unusable) = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file)?;
+    let (candidates, unusable) =
+        sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)?;
     if candidates.is_empty() && unusable.is_empty() {
         return Err(Error::usage(
             "there is no certificate to register",
             "name certificates, a folder with --dir, a list with --file, or - for stdin",
         ));
     }
+    let (candidates, revoked) = without_revoked(context, candidates)?;
     let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
     let results = arguments.result.clone();
     Results::check(&results)?;
     folder::check_writable(context.home.root())?;
     let (target, again) = (register::target(&scope, &settings), arguments.again);
-    let plan = Register { registrar, found, candidates, unusable, target, again, results, refused: 0 };
+    let refused = 0;
+    let plan = Register { registrar, found, candidates, revoked, unusable, target, again, results, refused };
     plan::run(context, plan).await
 }
 
@@ -142,6 +146,8 @@ struct Register {
     registrar: Registrar,
     found: Prerequisites,
     candidates: Vec<Candidate>,
+    /// Certificates that were revoked, or whose key was.
+    revoked: Vec<Row>,
     /// Files without a certificate that can be registered.
     unusable: Vec<Row>,
     target: String,
@@ -181,15 +187,18 @@ impl Register {
         self.found.links.iter().filter(|link| link.action == Action::Create || !link.details.is_empty())
     }
 
-    fn incomplete(failed: usize, total: usize) -> Result<(), Error> {
-        match failed {
-            0 => Ok(()),
-            _ => Err(iot_account::Error::Register(register::Error::Incomplete { failed, total }).into()),
-        }
+    /// `revoked` of those that `failed` are revoked.
+    fn incomplete(failed: usize, revoked: usize, total: usize) -> Result<(), Error> {
+        let error = match failed {
+            0 => return Ok(()),
+            _ if failed == revoked => register::Error::Revoked { failed, total },
+            _ => register::Error::Incomplete { failed, total },
+        };
+        Err(iot_account::Error::Register(error).into())
     }
 
     fn total(&self) -> usize {
-        self.candidates.len() + self.unusable.len()
+        self.candidates.len() + self.revoked.len() + self.unusable.len()
     }
 }
 
@@ -219,23 +228,23 @@ impl Plan for Register {
             let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
             lines.push(Planned { source, certificate_id, thing_name, error }.line());
         }
-        for Row { source, error, .. } in &self.unusable {
+        for Row { source, certificate_id, error, .. } in self.revoked.iter().chain(&self.unusable) {
             self.refused += 1;
-            let error = error.as_deref();
-            lines.push(Planned { source, certificate_id: None, thing_name: None, error }.line());
+            let (certificate_id, error) = (certificate_id.as_deref(), error.as_deref());
+            lines.push(Planned { source, certificate_id, thing_name: None, error }.line());
         }
         Ok(lines)
     }
 
     fn refused(self) -> Result<(), Error> {
-        Self::incomplete(self.refused, self.total())
+        Self::incomplete(self.refused, self.revoked.len(), self.total())
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         self.registrar.prepare(&self.found).await.map_err(iot_account::Error::Register)?;
         self.notable().for_each(|link| context.note(link.line(true)));
         let total = self.total();
-        let Self { registrar, candidates, unusable, target, again, results, .. } = self;
+        let Self { registrar, candidates, revoked, unusable, target, again, results, .. } = self;
         context.home.create()?;
         let mut results = Results::create(&results)?;
         let mut journal =
@@ -252,7 +261,7 @@ impl Plan for Register {
             }
             bar.suspend(|| tell(context, row));
         };
-        unusable.iter().for_each(&mut tell);
+        revoked.iter().chain(&unusable).for_each(&mut tell);
         let registered = registrar.register(candidates, &mut journal, &mut tell).await;
         bar.finish_and_clear();
         if let Some(error) = failure {
@@ -262,10 +271,36 @@ impl Plan for Register {
             Ok(()) => 0,
             Err(register::Error::Incomplete { failed, .. }) => failed,
             Err(error) => return Err(iot_account::Error::Register(error).into()),
-        } + unusable.len();
+        } + revoked.len()
+            + unusable.len();
         context.note(format_args!("registered: {} of {}", total - failed, counted(total, "certificate")));
-        Self::incomplete(failed, total)
+        Self::incomplete(failed, revoked.len(), total)
     }
+}
+
+/// Takes the certificates out that were revoked, or whose key was, with a row for each.
+///
+/// # Errors
+/// What was revoked cannot be read.
+fn without_revoked(
+    context: &Context,
+    candidates: Vec<Candidate>,
+) -> Result<(Vec<Candidate>, Vec<Row>), Error> {
+    let keys = RevokedKeys::read(&context.home)?;
+    let (mut free, mut revoked) = (Vec::new(), Vec::new());
+    for candidate in candidates {
+        match keys.against(&candidate.certificate)? {
+            Some(found) => revoked.push(Row {
+                certificate_id: Some(candidate.certificate.facts().certificate_id.clone()),
+                source: candidate.source,
+                thing_name: None,
+                outcome: Outcome::Refused,
+                error: Some(found.to_string()),
+            }),
+            None => free.push(candidate),
+        }
+    }
+    Ok((free, revoked))
 }
 
 /// Registers the board whose files are in `folder`: for `-m mar`.
@@ -280,7 +315,10 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
         Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
     // One board is quickly looked at again, and the account may have changed since.
     journal.forget();
-    let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[])?;
+    let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
+    let (candidates, revoked) = without_revoked(context, candidates)?;
+    revoked.iter().for_each(|row| tell(context, row));
+    Register::incomplete(revoked.len(), revoked.len(), candidates.len() + revoked.len())?;
     let registered = registrar.register(candidates, &mut journal, |row| tell(context, row)).await;
     Ok(registered.map_err(iot_account::Error::Register)?)
 }

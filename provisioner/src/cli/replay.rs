@@ -11,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
 use super::{Context, Error};
+use crate::state::revocations::RevokedKeys;
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
 use iot_account::replay::{self, Filter, Job, Planned, Route, Row};
@@ -96,11 +97,25 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             pending.into_iter().map(Planned::Waiting).collect()
         }
     };
+    let planned = without_revoked(context, planned)?;
     if planned.is_empty() {
         context.note("no certificate waits for its registration");
         return Ok(());
     }
     plan::run(context, Replay { account, scope, route, rate, planned, recorded, progress }).await
+}
+
+/// Refuses the certificates that this home has revoked: a function without lists would register them.
+fn without_revoked(context: &Context, planned: Vec<Planned>) -> Result<Vec<Planned>, Error> {
+    let revoked = RevokedKeys::read(&context.home)?;
+    let checked = planned.into_iter().map(|planned| {
+        let found = planned.certificate_id().and_then(|id| Some((id.to_owned(), revoked.certificate(id)?)));
+        match found {
+            Some((id, found)) => Planned::Looked(Err(Row::refused(&id, found))),
+            None => planned,
+        }
+    });
+    Ok(checked.collect())
 }
 
 /// Events to be sent.

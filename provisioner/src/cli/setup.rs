@@ -15,6 +15,7 @@ use super::plan::{self, Line, Plan};
 use super::{Context, Error};
 use crate::state::home::Home;
 use crate::state::{self, store};
+use crate::work::revocation;
 use device_pki::Chain;
 use iot_account::Account;
 use iot_account::register::{Prerequisites, Registrar};
@@ -229,7 +230,8 @@ impl<'a> SetUp<'a> {
         settings: &Settings,
     ) -> Result<Self, Error> {
         let progress = context.progress("looking at the account");
-        let plan = setup::Plan::make(&account, chain.map(signer_ca).as_ref(), settings).await?;
+        let revoked = revocation::revoked(&context.home)?;
+        let plan = setup::Plan::make(&account, chain.map(signer_ca).as_ref(), settings, &revoked).await?;
         if let (Some(chain), true) = (chain, plan.needs_verification()) {
             // It signs the verification certificate. What keeps it closed shows before anything is changed.
             chain.key().open()?;

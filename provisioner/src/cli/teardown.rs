@@ -67,8 +67,11 @@ struct TearDown {
 impl Plan for TearDown {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         context.note(format_args!("{}:", place(&self.plan.scope)));
-        let items = self.plan.items();
-        Ok(items.map(|item| Line::new("remove", line("would be removed", item, item.note), item)).collect())
+        let line = |item: &Item| match item.stays() {
+            Some(why) => Line::new("leave", line("would be kept", item, Some(why)), item),
+            None => Line::new("remove", line("would be removed", item, item.note), item),
+        };
+        Ok(self.plan.items().map(line).collect())
     }
 
     fn question(&self) -> Option<String> {

@@ -11,8 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use device_pki::observer::{Observer, Signed};
-use device_pki::{Cause, Purpose, subject_key_identifier};
+use device_pki::Purpose;
 use durable_files::{Access, Torn};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -146,13 +145,6 @@ impl Log {
     pub fn entries(&self) -> Result<Vec<Entry>, durable_files::Error> {
         let (text, _) = self.read()?;
         Ok(durable_files::lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
-    }
-}
-
-impl Observer for Log {
-    fn on_signature(&self, signed: &Signed<'_>) -> Result<(), Cause> {
-        let identifier = hex::encode(subject_key_identifier(&signed.public.0));
-        Ok(self.record(&identifier, signed.purpose, signed.der)?)
     }
 }
 

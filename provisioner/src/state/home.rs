@@ -32,6 +32,8 @@ pub const LEDGER: &str = "ledger.jsonl";
 pub const LISTS: &str = "crl";
 /// The folder with what each signer has revoked, `KEYID.jsonl`.
 pub const REVOCATIONS: &str = "revocations";
+/// The folder with a folder for each device key, and in it every certificate of the key.
+pub const CERTIFICATES: &str = "certificates";
 /// In the folder of the next signer: the files are being exchanged.
 pub const EXCHANGE: &str = "exchange.json";
 /// The folder with a folder for each retired signer, named by its key identifier.
@@ -44,7 +46,7 @@ const VENDORS: &str = "sequans";
 
 /// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
 /// folder has one of them.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     ROOT_KEY,
     ROOT_KEY_URI,
     ROOT_CERTIFICATE,
@@ -59,6 +61,7 @@ const NAMES: [&str; 18] = [
     LEDGER,
     LISTS,
     REVOCATIONS,
+    CERTIFICATES,
     EXCHANGE,
     RETIRED,
     JOURNAL,

@@ -4,7 +4,7 @@
 //! that is revoked has a note beside its files; the root's list is made of these. The lists are `KEYID.crl` beside the
 //! issuer's certificate `KEYID.crt`, which is how the Lambda's `CRL_DIR` wants them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use device_pki::certificate::as_rfc3339;
@@ -19,6 +19,12 @@ use super::Error;
 use super::home::Home;
 pub use super::home::{LISTS as FOLDER, REVOCATIONS as RECORDS};
 
+mod keys;
+
+pub use keys::{KeyRevocation, OfKey, RevokedKeys};
+
+/// Follows the key identifier in the name of a file there.
+const EXTENSION: &str = "jsonl";
 /// Days until the next list, unless the user says another number.
 pub const DAYS: u16 = 30;
 /// One certificate that its signer has revoked.
@@ -31,6 +37,10 @@ pub struct Revocation {
     pub serial_number: SerialNumber,
     /// SHA-256 of the DER certificate: its id in AWS IoT.
     pub certificate_id: String,
+    /// Identifier of its key: SHA-1 of the public key bits, 40 lower-case hex digits; `None` where only the id is known, and
+    /// in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_key_identifier: Option<String>,
     /// Why.
     pub reason: Reason,
 }
@@ -44,22 +54,26 @@ pub struct Records {
 impl Records {
     /// What the signer with this key identifier has revoked.
     pub fn of(home: &Home, key_id: &str) -> Self {
-        let path = home.file(RECORDS).join(format!("{key_id}.jsonl"));
+        let path = home.file(RECORDS).join(format!("{key_id}.{EXTENSION}"));
         Self { log: Log::new(path, Access::Secret, Torn::Cut) }
     }
 
-    /// Every certificate that is revoked, in the order in which they were; each once.
+    /// Every certificate that is revoked, in the order in which they were; each once, for the last reason that was given.
     ///
     /// # Errors
     /// [`Error::Revocations`] for a line that is none: leaving it out could let a device in again. [`Error::File`].
     pub fn read(&self) -> Result<Vec<Revocation>, Error> {
         let text = self.log.read()?;
-        let (mut revocations, mut seen) = (Vec::<Revocation>::new(), BTreeSet::new());
+        let (mut revocations, mut seen) = (Vec::<Revocation>::new(), BTreeMap::new());
         for (index, line) in durable_files::lines(&text).enumerate() {
             let revocation: Revocation = serde_json::from_slice(line)
                 .map_err(|_| Error::Revocations { file: self.log.path().to_owned(), line: index + 1 })?;
-            if seen.insert(revocation.serial_number.clone()) {
-                revocations.push(revocation);
+            match seen.get(&revocation.serial_number) {
+                Some(&place) => revocations[place] = revocation,
+                None => {
+                    seen.insert(revocation.serial_number.clone(), revocations.len());
+                    revocations.push(revocation);
+                }
             }
         }
         Ok(revocations)
@@ -73,6 +87,27 @@ impl Records {
         folder::create(self.log.path().parent().unwrap_or(Path::new(".")))?;
         self.log.append(|_| Ok(serde_json::to_vec(revocation)?), |_| Ok(()))
     }
+}
+
+/// Every revocation that is noted in a home, whichever CA issued the certificate.
+///
+/// # Errors
+/// As [`Records::read`]; [`Error::File`].
+pub fn all(home: &Home) -> Result<Vec<Revocation>, Error> {
+    let folder = home.file(RECORDS);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(durable_files::Error::io("read", &folder, e).into()),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| durable_files::Error::io("read", &folder, e))?.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            found.extend(Records { log: Log::new(path, Access::Secret, Torn::Cut) }.read()?);
+        }
+    }
+    Ok(found)
 }
 
 /// What a list says of itself.
@@ -102,6 +137,24 @@ impl List {
     pub fn read(folder: &Path, key_id: &str) -> Result<Option<Self>, durable_files::Error> {
         let file = file(folder, key_id, "crl");
         Ok(durable_files::read(&file)?.and_then(|bytes| Self::of(&bytes, key_id, file)))
+    }
+
+    /// Whether the list of a signer was made since `when`, and has this serial number.
+    ///
+    /// # Errors
+    /// [`durable_files::Error::Io`].
+    pub fn has(
+        folder: &Path,
+        key_id: &str,
+        serial_number: &SerialNumber,
+        when: OffsetDateTime,
+    ) -> Result<bool, durable_files::Error> {
+        let bytes = durable_files::read(&file(folder, key_id, "crl"))?;
+        let list = bytes.and_then(|bytes| RevocationList::unverified(&bytes, key_id).ok());
+        let octets = serial_number.positive();
+        Ok(list
+            .zip(octets)
+            .is_some_and(|(list, octets)| list.this_update() >= when.unix_timestamp() && list.has(octets)))
     }
 
     /// What a list, PEM or DER, says.

@@ -94,10 +94,19 @@ pub(crate) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<C
     if exchange::is_under_way(home) {
         return Err(Error::Rotating { folder: home.root().to_owned() });
     }
-    if let Some(revoked) = revocation(home)? {
-        return Err(Error::SignerRevoked { folder: home.root().to_owned(), when: revoked.when });
-    }
+    check_in_service(home)?;
     read(home, keys, now)
+}
+
+/// Refuses a signer that was revoked, perhaps since it was loaded.
+///
+/// # Errors
+/// [`Error::SignerRevoked`], [`durable_files::Error::Io`].
+pub fn check_in_service(home: &Home) -> Result<(), Error> {
+    match revocation(home)? {
+        Some(revoked) => Err(Error::SignerRevoked { folder: home.root().to_owned(), when: revoked.when }),
+        None => Ok(()),
+    }
 }
 
 /// As [`load`], for a signer that may be revoked: it still signs lists of what it has revoked.

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use device_pki::certificate::rfc3339;
 use device_pki::key;
+use device_pki::revocation::Reason;
+use time::OffsetDateTime;
 
 use super::provision;
 use crate::state;
@@ -90,11 +93,21 @@ pub enum AuthorityError {
         /// Where the old one is.
         there: key::Uri,
     },
-    /// A new signer with the key of the old one is no new signer.
-    #[error("the key at {uri} is the one of the signer that is to be retired")]
+    /// A new signer with the key of another one is no new signer.
+    #[error("the key at {uri} is the one of another signer of this home folder")]
     SameKey {
         /// Where it is.
         uri: key::Uri,
+    },
+    /// A new signer with a key that was revoked.
+    #[error("the key at {uri} was revoked on {} ({})", rfc3339(*when), reason.name())]
+    RevokedKey {
+        /// Where it is.
+        uri: key::Uri,
+        /// When.
+        when: OffsetDateTime,
+        /// Why.
+        reason: Reason,
     },
 }
 

@@ -12,8 +12,12 @@ use crate::state::authorities::{self, Authority};
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::home::Home;
 use crate::state::ledger::{Ending, Entry, Ledger};
-use crate::state::revocations::Revocation;
-use crate::state::{self, audit};
+use crate::state::revocations::{self, Revocation};
+use crate::state::{self, audit, certificates};
+
+mod known;
+
+pub use known::{Known, known};
 
 /// A device certificate in the folder of a board.
 #[derive(Clone, Debug)]
@@ -56,6 +60,30 @@ pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
     Ok(found)
 }
 
+/// A certificate that is kept, and is in no board's folder.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub certificate_id: String,
+    /// Identifier of its key: SHA-1 of the public key bits, 40 lower-case hex digits.
+    pub subject_key_identifier: String,
+    /// The certificate; `None` where its file is damaged.
+    pub certificate: Option<Certificate>,
+}
+
+/// The certificates that are kept beside those in the boards' folders.
+fn kept(home: &Home, disk: &[OnDisk]) -> Result<Vec<Kept>, durable_files::Error> {
+    let in_folders: BTreeSet<&str> =
+        disk.iter().map(|found| found.certificate.facts().certificate_id.as_str()).collect();
+    let beside = certificates::all(home)?.into_iter();
+    let beside = beside.filter(|kept| !in_folders.contains(kept.certificate_id.as_str())).map(|kept| {
+        let certificate = kept.read()?;
+        let certificates::Kept { certificate_id, subject_key_identifier, .. } = kept;
+        Ok(Kept { certificate_id, subject_key_identifier, certificate })
+    });
+    beside.collect()
+}
+
 /// What the account says, where it was asked.
 #[derive(Clone, Debug, Default)]
 pub struct InAccount {
@@ -72,6 +100,8 @@ pub struct Sources {
     pub authorities: Vec<Authority>,
     /// The boards' folders.
     pub disk: Vec<OnDisk>,
+    /// The other certificates that are kept.
+    pub kept: Vec<Kept>,
     /// The ledger, oldest first.
     pub ledger: Vec<Entry>,
     /// The audit log, oldest first.
@@ -83,17 +113,20 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// What the home folder knows of certificates, without what was revoked.
+    /// What the home folder knows of certificates.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn of(home: &Home) -> Result<Self, state::Error> {
+        let disk = on_disk(home)?;
         Ok(Self {
             authorities: authorities::all(home)?,
-            disk: on_disk(home)?,
+            kept: kept(home, &disk)?,
+            disk,
             ledger: Ledger::of(home).read()?.entries,
             audit: audit::Log::of(home).entries()?,
-            ..Self::default()
+            revocations: revocations::all(home)?,
+            account: None,
         })
     }
 }
@@ -170,9 +203,10 @@ pub struct Device {
 
 /// Everything that is known, one row a certificate, by thing and then by age.
 pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
-    let Sources { authorities, disk, ledger, audit, revocations, account } = sources;
+    let Sources { authorities, disk, kept, ledger, audit, revocations, account } = sources;
     let disk: BTreeMap<&str, &OnDisk> =
         disk.iter().map(|found| (found.certificate.facts().certificate_id.as_str(), found)).collect();
+    let kept: BTreeMap<&str, &Kept> = kept.iter().map(|kept| (kept.certificate_id.as_str(), kept)).collect();
     let ended: BTreeMap<&str, &Entry> = ledger
         .iter()
         .filter(|entry| entry.outcome != Ending::Failed)
@@ -186,25 +220,29 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
     let revoked: BTreeSet<&str> =
         revocations.iter().map(|revocation| revocation.certificate_id.as_str()).collect();
     let registered = account.iter().flat_map(|account| account.signers.keys().map(String::as_str));
-    let ids: BTreeSet<&str> =
-        disk.keys().chain(ended.keys()).copied().chain(registered).chain(revoked.iter().copied()).collect();
+    let ids = disk.keys().chain(kept.keys()).chain(ended.keys()).chain(&revoked).copied();
+    let ids: BTreeSet<&str> = ids.chain(registered).collect();
 
     let mut devices: Vec<Device> = ids
         .into_iter()
         .map(|id| {
-            let (file, entry, signature) = (disk.get(id), ended.get(id), signed.get(id));
+            let (file, kept, entry, signature) = (disk.get(id), kept.get(id), ended.get(id), signed.get(id));
+            let certificate = file
+                .map(|file| &file.certificate)
+                .or_else(|| kept.and_then(|kept| kept.certificate.as_ref()));
             let status = account.as_ref().and_then(|account| account.statuses.get(id).cloned());
-            let signer = file
-                .and_then(|file| authorities::issuer(authorities, &file.certificate))
+            let signer = certificate
+                .and_then(|certificate| authorities::issuer(authorities, certificate))
                 .map(|authority| authority.subject_key_identifier().to_owned())
                 .or_else(|| signature.map(|signature| signature.authority_key_identifier.clone()))
                 .or_else(|| account.as_ref()?.signers.get(id).cloned());
-            let expires = file.map(|file| file.certificate.facts().not_after);
+            let expires = certificate.map(|certificate| certificate.facts().not_after);
             let mut device = Device {
                 certificate_id: id.to_owned(),
                 thing_name: file
                     .and_then(|file| file.thing_name.clone())
-                    .or_else(|| entry.and_then(|entry| entry.thing_name.clone())),
+                    .or_else(|| entry.and_then(|entry| entry.thing_name.clone()))
+                    .or_else(|| kept.map(|kept| kept.subject_key_identifier.clone())),
                 not_after: expires.map(rfc3339),
                 folder: file.map(|file| file.folder.clone()),
                 ledger: entry.map(|entry| LastEntry {

@@ -171,6 +171,8 @@ mod tests {
             slots_locked: false,
             attested: false,
             clash: None,
+            superseded: Vec::new(),
+            key_revocation: None,
             folder: "/home/ann/.microchip-iot/MCHP1".into(),
             traffic: Default::default(),
             seconds: 1.5,

@@ -11,14 +11,17 @@ use iot_kit::session::Traffic;
 use iot_kit::wifi_module::BootSector;
 use iot_kit::{Kit, Session, secure_element, wifi_module};
 use jitr::thing_name::ThingName;
+use time::OffsetDateTime;
 use tracing::debug;
 
 use crate::state::board::{Claim, Place, THING_NAME};
 use crate::state::home::Home;
+use crate::state::{certificates, store};
 use crate::work;
 
 mod error;
 mod factory_slots;
+mod history;
 mod method;
 mod proof;
 mod report;
@@ -27,6 +30,7 @@ mod source;
 
 pub use error::Error;
 pub(super) use factory_slots::read as read_factory;
+use history::History;
 pub use method::Method;
 pub use report::{Done, Outcome, Preview, Report, Step};
 pub use request::Request;
@@ -64,6 +68,9 @@ pub struct Plan {
     attested: bool,
     endpoint: String,
     planned: Planned,
+    history: History,
+    /// Certificates of the key that are still valid, but for the board's.
+    superseded: Vec<String>,
     /// [`Outcome::Unchanged`] where the board holds the right bytes.
     outcome: Outcome,
 }
@@ -77,15 +84,14 @@ impl Plan {
             usb_serial: kit.usb_serial.clone(),
             secure_element_serial: self.board.serial.clone(),
             thing_name: self.board.thing_name(),
-            certificate_id: match &self.planned {
-                Planned::There(obtained) => Some(obtained.device.facts().certificate_id.clone()),
-                Planned::Requested { .. } => None,
-            },
+            certificate_id: self.planned.certificate_id().map(str::to_owned),
             endpoint: self.endpoint.clone(),
             slots_locked: origin.locks_slots(),
             attested: self.attested,
             folder: self.place.folder.clone(),
             clash: self.place.clash,
+            superseded: self.superseded.clone(),
+            key_revocation: self.history.revoked().cloned(),
         }
     }
 }
@@ -135,12 +141,15 @@ pub fn look(
 ) -> Result<Plan, work::Error> {
     let board = Identity::read(session, observe)?;
     let place = board.claim(job.kit).place(job.home)?;
+    let history = History::read(job.home, &board, &place.folder)?;
+    history.check(&board, job.force)?;
     let factory = match (job.roots, job.origin) {
         (Some(roots), _) => Some(proof::genuine(session, &board, roots, observe)?),
         (None, Origin::Factory { .. }) => Some(proof::factory(session, &board, observe)?),
         (None, _) => None,
     };
-    let planned = source::plan(session, job, &board, factory, &place.folder, observe)?;
+    let planned = source::plan(session, job, &board, factory, &history, observe)?;
+    history.check_planned(&planned)?;
     if matches!(planned, Planned::There(_)) {
         proof::possession(session, &board, observe)?;
     }
@@ -156,7 +165,9 @@ pub fn look(
             }
         }
     }
-    Ok(Plan { board, place, attested: job.roots.is_some(), endpoint, planned, outcome })
+    let superseded = history.superseded(planned.certificate_id(), OffsetDateTime::now_utc())?;
+    let attested = job.roots.is_some();
+    Ok(Plan { board, place, attested, endpoint, planned, history, superseded, outcome })
 }
 
 /// Carries a plan out on the board that it was made for. How it ended is for [`show`] to say on the board; the report's
@@ -173,13 +184,20 @@ pub fn carry_out(
     plan: Plan,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, work::Error> {
-    let Plan { board, attested, endpoint, planned, outcome, .. } = plan;
+    let Plan { board, attested, endpoint, planned, history, superseded, outcome, .. } = plan;
     light(session, &[(Led::Data, true)]);
     let thing_name = board.thing_name();
+    if let Planned::Requested { .. } = &planned {
+        store::check_in_service(job.home)?;
+    }
     // Another board may have taken the folder since the look.
     let (file, text) = planned.certifying()?;
     let Place { folder, clash } = board.claim(job.kit).take(job.home, file, &text)?;
-    let obtained = planned.obtain(job, &board, &folder)?;
+    if let Planned::Requested { .. } = &planned {
+        history.make_room(job.home, &board)?;
+    }
+    let obtained = planned.obtain(job, &board, &history)?;
+    certificates::keep(job.home, &obtained.device)?;
     let content = obtained.content(&thing_name, &endpoint)?;
     let mut files = Vec::new();
     for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
@@ -210,6 +228,8 @@ pub fn carry_out(
         attested,
         folder,
         clash,
+        superseded,
+        key_revocation: history.revoked().cloned(),
         traffic: Traffic::default(),
         seconds: 0.0,
     })

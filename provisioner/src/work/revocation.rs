@@ -1,16 +1,20 @@
-//! Publishing revocation lists: made of what is noted, signed, and written beside their issuer's certificate.
+//! What was revoked, as others are to know it: lists, made of what is noted, signed, and written beside their issuer's
+//! certificate; and the certificates that an account is to have as REVOKED.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use device_pki::revocation::Revoked;
+use device_pki::revocation::Revoked as Entry;
 use device_pki::{Chain, Issuer};
 use durable_files::{Access, folder};
 use time::OffsetDateTime;
 
-use super::Error;
-use crate::state::authorities::{Authority, SignerRevocation};
+use super::{Error, inventory};
+use crate::state::authorities::{self, Authority, SignerRevocation};
+use crate::state::certificates;
 use crate::state::home::Home;
-use crate::state::revocations::{List, Records, file, folder as own_folder};
+use crate::state::revocations::{self, List, Records, file, folder as own_folder};
+use iot_account::setup::Revoked;
 
 /// Where lists go, and for how long they are good.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +39,7 @@ impl Publication<'_> {
         let revocations = Records::of(self.home, authority.subject_key_identifier()).read()?;
         let revoked = revocations
             .iter()
-            .map(|revocation| Revoked::device(&revocation.serial_number, revocation.when, revocation.reason));
+            .map(|revocation| Entry::device(&revocation.serial_number, revocation.when, revocation.reason));
         self.write(Issuer { certificate: chain.signer(), key: chain.key() }, revoked)
     }
 
@@ -50,11 +54,11 @@ impl Publication<'_> {
     ) -> Result<List, Error> {
         let revoked = revoked
             .iter()
-            .map(|(authority, revoked)| Revoked::ca(&authority.certificate, revoked.when, revoked.reason));
+            .map(|(authority, revoked)| Entry::ca(&authority.certificate, revoked.when, revoked.reason));
         self.write(root, revoked.collect::<Result<Vec<_>, _>>()?)
     }
 
-    fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Revoked>) -> Result<List, Error> {
+    fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Entry>) -> Result<List, Error> {
         let Self { home, folder, days, now } = *self;
         let facts = issuer.certificate.facts();
         let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
@@ -70,6 +74,34 @@ impl Publication<'_> {
         durable_files::write(&crl, &der, Access::Public)?;
         List::of(&der, key_id, crl).ok_or_else(|| rcgen::Error::CouldNotParseCertificate.into())
     }
+}
+
+/// The certificates that signers of this home have revoked, as far as they are on the disk.
+///
+/// # Errors
+/// [`crate::state::Error`].
+pub fn revoked(home: &Home) -> Result<Vec<Revoked>, Error> {
+    let signers = authorities::all(home)?;
+    let ids: BTreeSet<String> =
+        revocations::all(home)?.into_iter().map(|revocation| revocation.certificate_id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = BTreeMap::new();
+    for board in inventory::on_disk(home)? {
+        found.insert(board.certificate.facts().certificate_id.clone(), board.certificate);
+    }
+    for kept in certificates::all(home)?.into_iter().filter(|kept| ids.contains(&kept.certificate_id)) {
+        if let Some(certificate) = kept.read()? {
+            found.insert(kept.certificate_id.clone(), certificate);
+        }
+    }
+    found.retain(|id, _| ids.contains(id));
+    let revoked = found.into_values().filter_map(|certificate| {
+        let ca = authorities::issuer(&signers, &certificate)?.certificate.clone();
+        Some(Revoked { certificate, ca })
+    });
+    Ok(revoked.collect())
 }
 
 #[cfg(test)]

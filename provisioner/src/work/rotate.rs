@@ -7,7 +7,7 @@
 use std::fs;
 
 use device_pki::key::{Keys, Uri};
-use device_pki::{Certificate, Chain, Issuer, Signer, profile};
+use device_pki::{Certificate, Chain, Issuer, PUBLIC_KEY_SIZE, Signer, profile};
 use durable_files::Access;
 use durable_files::folder::{self, Lock};
 use time::OffsetDateTime;
@@ -111,7 +111,7 @@ impl Rotation {
     ///
     /// # Errors
     /// [`AuthorityError::NextKey`] if the old signer's key is kept elsewhere and `key` does not say where the new one's is to be;
-    /// [`AuthorityError::SameKey`]; [`crate::state::Error::RootOffline`] if the root's key is not there.
+    /// [`AuthorityError::SameKey`], [`AuthorityError::RevokedKey`]; [`crate::state::Error::RootOffline`] if the root's key is not there.
     pub fn next_key(
         &self,
         keys: &Keys,
@@ -130,8 +130,8 @@ impl Rotation {
         }
         let place = key.map_or_else(|| store::key_uri(&self.next, Role::Signer), |key| Ok(key.clone()))?;
         let there = keys.open(&place)?;
-        if there.as_ref().is_some_and(|key| self.old.certificate.point() == Some(key.public().0)) {
-            return Err(AuthorityError::SameKey { uri: place }.into());
+        if let Some(key) = &there {
+            check_unused(&self.home, &key.public().0, &place)?;
         }
         // Without it nothing is begun.
         let (root, root_key) = store::root(&self.home, keys, root_key)?;
@@ -201,6 +201,26 @@ impl Rotation {
         Exchange { files: files.map(str::to_owned).collect() }.begin(&self.home)?;
         move_files(&self.home, &self.next, keys)
     }
+}
+
+/// Refuses a key that a signer of this home has or had.
+///
+/// # Errors
+/// [`AuthorityError::RevokedKey`], [`AuthorityError::SameKey`]; of reading the signers.
+fn check_unused(home: &Home, point: &[u8; PUBLIC_KEY_SIZE], uri: &Uri) -> Result<(), Error> {
+    for signer in authorities::all(home)? {
+        if signer.certificate.point() != Some(*point) {
+            continue;
+        }
+        let uri = uri.clone();
+        return Err(match signer.revocation()? {
+            Some(revoked) => {
+                AuthorityError::RevokedKey { uri, when: revoked.when, reason: revoked.reason }.into()
+            }
+            None => AuthorityError::SameKey { uri }.into(),
+        });
+    }
+    Ok(())
 }
 
 /// Copies a file of a signer, with the access that it has; one that is not there is left out.

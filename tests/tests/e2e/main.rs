@@ -18,6 +18,7 @@ mod lambda_host;
 mod laptop;
 mod plans;
 mod register;
+mod revocation;
 mod serve;
 mod strangers;
 mod terminal;

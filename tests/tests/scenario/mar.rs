@@ -12,7 +12,7 @@ const NAMED: &str = "named-board";
 
 pub(super) async fn certificates_are_registered_without_their_ca(stage: &Stage) {
     let iot = stage.iot();
-    let folder = stage.file("certificates");
+    let folder = stage.file("to register");
     std::fs::create_dir(&folder).unwrap();
     for name in ["one", "two", "three"] {
         certificate(&folder.join(format!("{name}.crt")), name);

@@ -93,6 +93,8 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     iam.attach_role_policy().role_name(ROLE).policy_arn(arn).send().await.unwrap();
     stage.ends(4, &["doctor"]);
 
+    revoked(stage, gateway).await;
+
     // The function works with a policy without a tag, and a rule of ours invokes a function of others.
     iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();
     configure(&lambda, &[("ZT_POLICY_NAME", "untagged"), ("THING_TYPE", OWN)]).await;
@@ -106,6 +108,33 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     .await;
     assert!(lambda.get_function_configuration().function_name(OTHERS).send().await.is_ok());
     assert!(iot.get_policy().policy_name("untagged").send().await.is_ok());
+}
+
+/// A device is revoked while it waits for its registration, one leaves service, and others are revoked before the account
+/// knows them.
+async fn revoked(stage: &Stage, gateway: &Endpoint) {
+    let timeout = stage.lambda().update_function_configuration().function_name(FUNCTION).timeout(1);
+    timeout.send().await.unwrap();
+    let (certificate, key) = signed(stage, "waiting");
+    let device = Credentials {
+        chain: vec![certificate.der().clone()],
+        sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
+    };
+    Device::connect(gateway, &device, "waiting").await.unwrap_err();
+    let file = |name: &str, text: String| {
+        std::fs::write(stage.file(name), text).unwrap();
+        stage.file(name).display().to_string()
+    };
+    stage.ends(0, &["revoke", &file("waiting.pem", certificate.pem()), "--yes"]);
+    stage.ends(0, &["forget", OWN, "--yes"]);
+    for count in [1, 11] {
+        let texts: String =
+            (0..count).map(|number| signed(stage, &format!("sold-{number}")).0.pem()).collect();
+        stage.ends(0, &["revoke", &file("sold.pem", texts), "--list-only", "--yes"]);
+        let made = stage.ends(0, &["setup"]);
+        let registered = made.lines.iter().filter(|line| line["resource"] == "certificate").count();
+        assert_eq!(registered, count, "{}", made.said);
+    }
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) -> std::fs::File {

@@ -8,6 +8,8 @@ use super::{Error, SignerCa, iot_tags, wrong};
 use crate::Resource;
 use crate::{Account, Error as AccountError};
 
+const UPDATE: &str = "iot:UpdateCACertificate";
+
 /// The signer CA as the account has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registered {
@@ -85,16 +87,26 @@ impl Step {
     }
 
     /// `verification` is the verification certificate, PEM. Without one the CA is registered in the mode `SNI_ONLY`.
+    /// Unless it is `open`, boards do not register with it before [`Step::open`], if they did not before.
     pub(crate) async fn apply(
         self,
         account: &Account,
         signer: &SignerCa<'_>,
         verification: Option<&str>,
+        open: bool,
     ) -> Result<(), AccountError> {
         match self {
             Self::Leave(_) => Ok(()),
-            Self::Register => register(account, signer, verification).await,
-            Self::Repair(found) => repair(account, signer.id, found).await,
+            Self::Register => register(account, signer, verification, open).await,
+            Self::Repair(found) => repair(account, signer.id, found, open).await,
+        }
+    }
+
+    /// Has boards register with the CA by themselves.
+    pub(crate) async fn open(self, account: &Account, id: &str) -> Result<(), AccountError> {
+        match self {
+            Self::Leave(_) => Ok(()),
+            Self::Register | Self::Repair(_) => activate(account, id, true).await,
         }
     }
 }
@@ -103,6 +115,7 @@ async fn register(
     account: &Account,
     signer: &SignerCa<'_>,
     verification: Option<&str>,
+    open: bool,
 ) -> Result<(), AccountError> {
     const ACTION: &str = "iot:RegisterCACertificate";
     let tags = iot_tags(ACTION, Some(signer.id))?;
@@ -113,7 +126,7 @@ async fn register(
         .set_verification_certificate(verification.map(str::to_owned))
         .set_certificate_mode(verification.is_none().then_some(CertificateMode::SniOnly))
         .set_as_active(true)
-        .allow_auto_registration(true)
+        .allow_auto_registration(open)
         .set_tags(Some(tags))
         .send()
         .await
@@ -137,22 +150,20 @@ async fn register(
     }
 }
 
-async fn repair(account: &Account, id: &str, found: Registered) -> Result<(), AccountError> {
-    const ACTION: &str = "iot:UpdateCACertificate";
-    let iot = account.iot();
+async fn repair(account: &Account, id: &str, found: Registered, open: bool) -> Result<(), AccountError> {
     if found.template {
         // By itself and first: taking the template away may turn auto-registration off.
-        let request = iot.update_ca_certificate().certificate_id(id).remove_auto_registration(true);
-        request.send().await.map_err(account.failed(ACTION))?;
+        let request = account.iot().update_ca_certificate().certificate_id(id).remove_auto_registration(true);
+        request.send().await.map_err(account.failed(UPDATE))?;
     }
-    iot.update_ca_certificate()
-        .certificate_id(id)
-        .new_status(CaCertificateStatus::Active)
-        .new_auto_registration_status(AutoRegistrationStatus::Enable)
-        .send()
-        .await
-        .map_err(account.failed(ACTION))?;
-    Ok(())
+    activate(account, id, open).await
+}
+
+async fn activate(account: &Account, id: &str, open: bool) -> Result<(), AccountError> {
+    let registration = if open { AutoRegistrationStatus::Enable } else { AutoRegistrationStatus::Disable };
+    let request = account.iot().update_ca_certificate().certificate_id(id);
+    let request = request.new_status(CaCertificateStatus::Active).new_auto_registration_status(registration);
+    request.send().await.map(drop).map_err(account.failed(UPDATE))
 }
 
 #[cfg(test)]

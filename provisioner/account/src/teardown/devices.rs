@@ -1,18 +1,12 @@
 //! Removing one device: what its certificate is attached to, the thing that is named after it, and the certificate.
 
-use std::future::Future;
-use std::time::Duration;
-
-use aws_sdk_iot::types::CertificateStatus;
+use aws_sdk_iot::types::{CertificateDescription, CertificateStatus};
 use jitr::name::ThingTypeName;
 use jitr::thing_name::{ThingName, ThingNameSource};
 
 use super::Outcome;
-use crate::{Account, Error as AccountError, certificates};
-
-/// Detaching takes effect a little later: how often, and after which pause, removing is tried again.
-const ATTEMPTS: u32 = 8;
-const PAUSE: Duration = Duration::from_millis(500);
+use crate::certificates::{self, patiently};
+use crate::{Account, Error as AccountError};
 
 /// Removes a certificate, and its device's thing if that is of one of our types.
 pub(super) async fn remove(
@@ -20,12 +14,42 @@ pub(super) async fn remove(
     id: &str,
     thing_types: &[ThingTypeName],
 ) -> Result<Outcome, AccountError> {
-    let iot = account.iot();
     let Some(found) = certificates::describe(account, id).await? else { return Ok(Outcome::Gone) };
     if found.status() == Some(&CertificateStatus::PendingTransfer) {
         return Ok(Outcome::Kept("is being transferred to another account".to_owned()));
     }
-    let arn = found.certificate_arn().unwrap_or_default();
+    detach_from_all(account, &found, thing_types).await?;
+    let iot = account.iot();
+    if found.status() == Some(&CertificateStatus::Active)
+        || found.status() == Some(&CertificateStatus::PendingActivation)
+    {
+        let request = iot.update_certificate().certificate_id(id).new_status(CertificateStatus::Inactive);
+        request.send().await.map_err(account.failed("iot:UpdateCertificate"))?;
+    }
+    patiently(&["DeleteConflictException", "CertificateStateException"], || async {
+        let answer = iot.delete_certificate().certificate_id(id).send().await;
+        answer.map(drop).map_err(account.failed("iot:DeleteCertificate"))
+    })
+    .await?;
+    Ok(Outcome::Removed)
+}
+
+/// Detaches a certificate, and removes its device's thing if that is of one of our types. `None` where it is gone.
+pub(super) async fn detach(
+    account: &Account,
+    id: &str,
+    thing_types: &[ThingTypeName],
+) -> Result<Option<()>, AccountError> {
+    let Some(found) = certificates::describe(account, id).await? else { return Ok(None) };
+    detach_from_all(account, &found, thing_types).await.map(Some)
+}
+
+async fn detach_from_all(
+    account: &Account,
+    found: &CertificateDescription,
+    thing_types: &[ThingTypeName],
+) -> Result<(), AccountError> {
+    let (iot, arn) = (account.iot(), found.certificate_arn().unwrap_or_default());
     for thing in certificates::things(account, arn).await? {
         let request = iot.detach_thing_principal().thing_name(thing).principal(arn);
         request.send().await.map_err(account.failed("iot:DetachThingPrincipal"))?;
@@ -40,18 +64,7 @@ pub(super) async fn remove(
         let request = iot.detach_policy().policy_name(policy).target(arn);
         request.send().await.map_err(account.failed("iot:DetachPolicy"))?;
     }
-    if found.status() == Some(&CertificateStatus::Active)
-        || found.status() == Some(&CertificateStatus::PendingActivation)
-    {
-        let request = iot.update_certificate().certificate_id(id).new_status(CertificateStatus::Inactive);
-        request.send().await.map_err(account.failed("iot:UpdateCertificate"))?;
-    }
-    patiently(&["DeleteConflictException", "CertificateStateException"], || async {
-        let answer = iot.delete_certificate().certificate_id(id).send().await;
-        answer.map(drop).map_err(account.failed("iot:DeleteCertificate"))
-    })
-    .await?;
-    Ok(Outcome::Removed)
+    Ok(())
 }
 
 /// Removes a thing, unless another certificate has it or it is of a type that others gave it.
@@ -74,19 +87,4 @@ async fn remove_thing(
         answer.map(drop).map_err(account.failed("iot:DeleteThing"))
     })
     .await
-}
-
-/// Tries again while AWS answers with one of `codes`.
-async fn patiently<F>(codes: &[&str], attempt: impl Fn() -> F) -> Result<(), AccountError>
-where
-    F: Future<Output = Result<(), AccountError>>,
-{
-    for _ in 1..ATTEMPTS {
-        match attempt().await {
-            Err(error) if codes.iter().any(|code| error.has_code(code)) => tokio::time::sleep(PAUSE).await,
-            Err(error) if error.has_code("ResourceNotFoundException") => return Ok(()),
-            ended => return ended,
-        }
-    }
-    attempt().await
 }

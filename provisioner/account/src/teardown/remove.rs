@@ -4,7 +4,7 @@ use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus};
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 
-use super::{Item, Outcome, What, devices};
+use super::{Item, Outcome, STAYS, What, devices};
 use crate::account::existing;
 use crate::setup::{self, role};
 use crate::{Account, Error as AccountError};
@@ -28,6 +28,8 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
             account.found("iot:UpdateCACertificate", request.send().await).map(outcome)
         }
         What::Certificate { thing_types } => devices::remove(account, name, thing_types).await,
+        What::Detach { thing_types } => devices::detach(account, name, thing_types).await.map(outcome),
+        What::Revoked => Ok(Outcome::Kept(STAYS.to_owned())),
         What::DevicePolicy { registration } => policy(account, scope, name, registration.as_deref()).await,
         What::ThingType => thing_type(account, scope, name).await,
         What::Function => {

@@ -62,7 +62,12 @@ fn ended(attempt: &Attempt) -> Ended<'_> {
 fn ending(attempt: &Attempt) -> String {
     let (port, seconds) = (&attempt.kit.port, attempt.duration.as_secs_f64());
     let rest = match &attempt.result {
-        Ok(report) => format!("  {}{}", report.thing_name, super::clash_text(report.clash)),
+        Ok(report) => format!(
+            "  {}{}{}",
+            report.thing_name,
+            super::clash_text(report.clash),
+            super::superseded(&report.superseded)
+        ),
         Err(error) => format!("\n  {}", Trouble::of(error)),
     };
     let label = attempt.label.as_ref().map(|label| format!("\n  done, but {}", super::cause(label)));
@@ -172,7 +177,7 @@ impl Display {
         failures.verdict()
     }
 
-    fn say(&self, text: impl fmt::Display) {
+    pub(super) fn say(&self, text: impl fmt::Display) {
         match &self.table {
             Some(table) => table.say(&text.to_string()),
             None => self.context.note(text),

@@ -240,8 +240,9 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
 /// The signer of each board's newest certificate.
 fn boards_by_signer(context: &Context) -> Result<Vec<String>, Error> {
     let devices = inventory::devices(&Sources::of(&context.home)?, OffsetDateTime::now_utc());
-    let newest =
-        devices.into_iter().filter(|device| !device.differences.contains(&inventory::Difference::Superseded));
+    let newest = devices
+        .into_iter()
+        .filter(|device| !device.revoked && !device.differences.contains(&inventory::Difference::Superseded));
     Ok(newest.filter_map(|device| device.authority_key_identifier).collect())
 }
 

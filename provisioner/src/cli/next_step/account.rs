@@ -80,6 +80,7 @@ fn register(error: &register::Error) -> Text {
         E::Incomplete { .. } => {
             "each has a line with the reason; run the same command again, it continues with those".into()
         }
+        E::Revoked { .. } => "each has a line that says when and why; a revoked board that is to connect again needs a new certificate: provisioner provision --force".into(),
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
         E::File(error) => super::files::files(error),
         E::Policy { .. } => {
@@ -102,7 +103,8 @@ fn replay(error: &replay::Error) -> Text {
 fn revoke(error: &revoke::Error) -> Text {
     use revoke::Error as E;
     match error {
-        E::Unknown { .. } => "name a thing, a certificate id (64 hex digits) or a certificate file; provisioner certificates lists them".into(),
+        E::Unknown { .. } => "name a thing, a certificate id or a certificate file; provisioner certificates lists them".into(),
+        E::Incomplete { .. } => "the account does not know them and their signer CA, and no list can have them: run it with the home folder that has the signer CA".into(),
         E::InTransfer { .. } => "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again".into(),
     }
 }

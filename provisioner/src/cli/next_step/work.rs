@@ -25,7 +25,7 @@ fn authority(error: &AuthorityError) -> Text {
         E::RootElsewhere { .. } => "there is nothing to export".into(),
         E::ExportPlace { .. } => "name a folder on another medium, such as an encrypted USB stick".into(),
         E::NextKey { .. } => "name it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a file, encrypted if the old one is".into(),
-        E::SameKey { .. } => "name another place with --signer-key; a new key is made there".into(),
+        E::SameKey { .. } | E::RevokedKey { .. } => "name another place with --signer-key; a new key is made there".into(),
         E::NotEncrypted { .. } => "encrypt it with: provisioner ca encrypt".into(),
     }
 }
@@ -42,6 +42,9 @@ fn provision(error: &provision::Error) -> Text {
         E::NoSigner { .. } => "append the signer's certificate to the file, or name its file with --signer FILE".into(),
         E::NotValidNow { .. } => "check this computer's clock; if it is right, have the certificate issued anew".into(),
         E::ForeignKey { .. } => "make a request on this board and have that one signed: provisioner provision --csr-only".into(),
+        E::KeyRevoked { reason, .. } if reason.is_final() => "somebody else may have this key, so it gets no certificate again: replace the board or its secure element".into(),
+        E::KeyRevoked { .. } => "leave the board out of use; or issue a new certificate all the same with --force".into(),
+        E::CertificateRevoked { .. } => "have another certificate issued for the board: provisioner provision --csr-only".into(),
         E::Inconsistent => "run again; if it happens again, please report it".into(),
         E::NoChain => "make one with: provisioner ca create".into(),
     }

@@ -10,7 +10,7 @@ use crate::cli::batch::{self, StationOptions};
 use crate::cli::context::{Progress, joined};
 use crate::cli::firmware::Prepared;
 use crate::cli::plan::{Line, Plan};
-use crate::cli::{Context, Error, register};
+use crate::cli::{Context, Error, register, revoke};
 use crate::work::provision::{Done, Step};
 use crate::work::station::{Attempt, Look, Patience, Station};
 use iot_kit::Kit;
@@ -20,6 +20,7 @@ pub(super) struct OneBoard {
     kit: Kit,
     prepared: Prepared,
     register: Option<Box<Registration>>,
+    revoke_superseded: bool,
     station: Arc<Station>,
     /// Asked for beside what the board does.
     endpoint: JoinHandle<Result<String, iot_account::Error>>,
@@ -39,10 +40,12 @@ impl OneBoard {
     ) -> Result<Self, Error> {
         prepared.check_for(&kit)?;
         let station = Station::open(&context.home, &context.keys, options.settings(&order)?)?;
-        let Order { endpoint, register, .. } = order;
+        let Order { endpoint, register, revoke_superseded, .. } = order;
         let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
         let progress = context.progress("Provisioning");
-        let mut board = Self { kit, prepared, register, station, endpoint, progress, look: None };
+        let look = None;
+        let mut board =
+            Self { kit, prepared, register, revoke_superseded, station, endpoint, progress, look };
         if !board.prepared.is_programmed_before() {
             board = board.at_the_board(context).await;
         }
@@ -102,7 +105,7 @@ impl Plan for OneBoard {
         if self.look.is_none() {
             self = self.at_the_board(context).await;
         }
-        let Self { kit, prepared, register, progress, look, .. } = self;
+        let Self { kit, prepared, register, revoke_superseded, progress, look, .. } = self;
         let work = task::spawn_blocking(move || {
             look.map(|look| look.carry_out(&mut |step| progress.step(says(&step))))
         });
@@ -114,6 +117,9 @@ impl Plan for OneBoard {
             context.result(&report, &Done::new(&report, label.as_ref().map(batch::cause)));
             if let Some(registration) = register {
                 register::board(context, &report.folder, *registration).await?;
+            }
+            if revoke_superseded {
+                revoke::superseded(&report.superseded, context).await?;
             }
         }
         prepared.after(context, kit).await

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::state::certificates;
+use crate::state::home::Home;
 use crate::state::store::VERIFICATION_CERTIFICATE;
 use device_pki::Certificate;
 use device_pki::certificate::Malformed;
@@ -26,7 +28,10 @@ pub(super) fn collect(
     files: &[PathBuf],
     folders: &[PathBuf],
     lists: &[PathBuf],
+    home: &Home,
 ) -> Result<(Vec<Candidate>, Vec<Row>), durable_files::Error> {
+    // The certificates that boards have are in their folders. Those that they had before are kept.
+    let kept = home.file(certificates::FOLDER);
     let mut found = Found::default();
     for file in files {
         if file.as_os_str() == STDIN {
@@ -46,7 +51,7 @@ pub(super) fn collect(
     }
     for folder in folders {
         let mut inside = Vec::new();
-        walk(folder, 0, &mut inside)?;
+        walk(folder, 0, &kept, &mut inside)?;
         inside.sort();
         inside.iter().for_each(|file| found.file(file, false));
     }
@@ -70,14 +75,19 @@ fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
     names.into_iter()
 }
 
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), durable_files::Error> {
+fn walk(
+    folder: &Path,
+    depth: usize,
+    kept: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), durable_files::Error> {
     for entry in fs::read_dir(folder).map_err(|e| durable_files::Error::io("read", folder, e))? {
         let path = entry.map_err(|e| durable_files::Error::io("read", folder, e))?.path();
         let extension =
             path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         if path.is_dir() {
-            if depth < DEEPEST {
-                walk(&path, depth + 1, files)?;
+            if depth < DEEPEST && !is_same(&path, kept) {
+                walk(&path, depth + 1, kept, files)?;
             }
         } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
             // The home folder has it beside the boards' folders. It is no CA's, and no device's either.
@@ -87,6 +97,11 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), dur
         }
     }
     Ok(())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.file_name() == other.file_name()
+        && fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
@@ -174,6 +189,9 @@ mod tests {
         fs::create_dir(&board).unwrap();
         fs::write(board.join("device.crt"), pem("a")).unwrap();
         fs::write(board.join("device.csr"), "not looked at").unwrap();
+        let kept = folder.path().join("certificates/aa");
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("older.crt"), pem("older")).unwrap();
         fs::write(folder.path().join("signer-ca.crt"), ca()).unwrap();
         fs::write(folder.path().join(VERIFICATION_CERTIFICATE), pem("registration code")).unwrap();
         fs::write(folder.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
@@ -182,7 +200,8 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         )
         .unwrap();
-        let (candidates, unusable) = collect(&[], &[folder.path().to_owned()], &[]).unwrap();
+        let (candidates, unusable) =
+            collect(&[], &[folder.path().to_owned()], &[], &Home::at(folder.path())).unwrap();
         assert_eq!(candidates.len(), 1);
         assert!(candidates[0].source.ends_with("MCHP1/device.crt"));
         assert_eq!(unusable.len(), 1, "{unusable:?}");
@@ -197,7 +216,7 @@ mod tests {
         fs::write(folder.path().join("copy.crt"), &certificate).unwrap();
         let list = folder.path().join("list.txt");
         fs::write(&list, "# boards\n\na.crt\n copy.crt \nmissing.crt\n").unwrap();
-        let (candidates, unusable) = collect(&[], &[], &[list]).unwrap();
+        let (candidates, unusable) = collect(&[], &[], &[list], &Home::at(folder.path())).unwrap();
         assert_eq!(candidates.len(), 1);
         assert!(unusable[0].error.as_ref().unwrap().starts_with("cannot be read"), "{unusable:?}");
     }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::Error;
 use crate::cli::plan::{self, Line, Plan};
-use crate::state;
 use crate::state::authorities::{self, Authority, SignerRevocation};
+use crate::state::{self, revocations};
 use device_pki::revocation::Reason;
 use durable_files::folder;
 use iot_account::Account;
@@ -71,6 +71,18 @@ pub(super) async fn revoke(name: &str, reason: Reason, context: &Context) -> Res
     plan::run(context, RevokeSigner { authority, account, state, is_noted, reason }).await
 }
 
+/// Notes it where the signer's files are now: a rotation may have retired it since the look. Stations go on meanwhile, and
+/// read the note before they sign for their next board.
+fn note(context: &Context, signer: &Authority, revoked: &SignerRevocation) -> Result<(), Error> {
+    let _files = context.home.lock_shared()?;
+    let _notes = revocations::lock(&context.home)?;
+    let signer = authorities::find(authorities::all(&context.home)?, signer.subject_key_identifier())?;
+    if signer.revocation()?.is_none() {
+        signer.revoke(revoked)?;
+    }
+    Ok(())
+}
+
 impl RevokeSigner {
     fn row(&self) -> Row<'_> {
         Row {
@@ -106,7 +118,7 @@ impl Plan for RevokeSigner {
         let (id, reason) = (self.authority.certificate_id(), self.reason);
         self.state.switch_off(&self.account, id).await?;
         if !self.is_noted {
-            self.authority.revoke(&SignerRevocation { when: state::now(), reason })?;
+            note(context, &self.authority, &SignerRevocation { when: state::now(), reason })?;
         }
         let row = self.row();
         plan::tell(context, self.action(), row.text(true), &row);

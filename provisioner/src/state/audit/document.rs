@@ -6,8 +6,8 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use device_pki::SerialNumber;
 use device_pki::certificate::rfc3339;
+use device_pki::{Certificate, SerialNumber};
 
 /// What was signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,10 @@ pub enum Document {
         serial_number: String,
         /// End of the validity, RFC 3339.
         not_after: String,
+        /// Identifier of its key: SHA-1 of the public key bits, 40 lower-case hex digits; `None` for a key that is not P-256,
+        /// and in lines of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject_key_identifier: Option<String>,
     },
     /// A certificate revocation list.
     RevocationList {
@@ -67,6 +71,9 @@ impl Document {
                 subject: certificate.subject().to_string(),
                 serial_number: SerialNumber::text_of(certificate.raw_serial()),
                 not_after: rfc3339(certificate.validity().not_after.to_datetime()),
+                subject_key_identifier: Certificate::from_der(der)
+                    .ok()
+                    .and_then(|certificate| certificate.facts().subject_key_identifier.clone()),
             };
         }
         if let Ok(([], list)) = CertificateRevocationList::from_der(der) {

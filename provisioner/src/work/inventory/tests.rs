@@ -20,8 +20,27 @@ fn on_disk(folder: &str, thing: &str, certificate: &Certificate) -> OnDisk {
     OnDisk { folder: folder.into(), certificate: certificate.clone(), thing_name: Some(thing.into()) }
 }
 
-fn provisioned(thing: &str, id: &str) -> Entry {
+pub(super) fn provisioned(thing: &str, id: &str) -> Entry {
     Entry { certificate_id: Some(id.into()), ..entry("K1", "E1", thing) }
+}
+
+/// A line of the audit log for a certificate.
+pub(super) fn audited(id: &str, subject: &str, key: Option<String>) -> audit::Entry {
+    audit::Entry {
+        number: 1,
+        when: NOW,
+        station: "bench-1".into(),
+        authority_key_identifier: "51".repeat(20),
+        purpose: Purpose::DeviceCertificate,
+        document: audit::Document::Certificate {
+            subject: subject.into(),
+            serial_number: "41".into(),
+            not_after: "3000-01-01T00:00:00Z".into(),
+            subject_key_identifier: key,
+        },
+        sha256: id.into(),
+        previous: "0".repeat(64),
+    }
 }
 
 fn account(statuses: &[(&str, &str)]) -> Option<InAccount> {
@@ -36,6 +55,7 @@ fn revocation(certificate: &Certificate) -> Revocation {
         when: NOW,
         serial_number: certificate.serial_number().unwrap(),
         certificate_id: certificate.facts().certificate_id.clone(),
+        subject_key_identifier: certificate.facts().subject_key_identifier.clone(),
         reason: Reason::KeyCompromise,
     }
 }
@@ -120,4 +140,24 @@ fn an_account_that_was_not_asked_differs_in_nothing_and_an_end_is_told() {
         ..Sources::default()
     };
     assert_eq!(differences_of(&devices(&sources, NOW), &id), [Difference::Expired]);
+}
+
+#[test]
+fn an_older_certificate_that_is_kept_is_listed_with_the_newer_one() {
+    let ((newer, newer_id), (older, older_id)) = (certificate(3000), certificate(3000));
+    let key = older.facts().subject_key_identifier.clone().unwrap();
+    let kept = Kept {
+        certificate_id: older_id.clone(),
+        subject_key_identifier: key.clone(),
+        certificate: Some(older),
+    };
+    let sources = Sources {
+        disk: vec![on_disk("MCHP1", &key, &newer)],
+        kept: vec![kept],
+        ledger: vec![provisioned(&key, &newer_id)],
+        ..Sources::default()
+    };
+    let devices = devices(&sources, NOW);
+    assert_eq!(differences_of(&devices, &older_id), [Difference::Superseded, Difference::NotInLedger]);
+    assert_eq!(differences_of(&devices, &newer_id), []);
 }

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 
 use device_pki::certificate::rfc3339;
 use device_pki::factory;
+use device_pki::revocation::Reason;
 use iot_kit::store;
 
 /// What can go wrong beyond the board, the certificates and the files.
@@ -70,6 +71,22 @@ pub enum Error {
         subject: String,
         /// Serial number of the board's secure element.
         serial: String,
+    },
+    /// A board with a key that was revoked.
+    #[error("the key of {thing_name} was revoked on {} ({})", rfc3339(*when), reason.name())]
+    KeyRevoked {
+        /// Thing name of the board.
+        thing_name: String,
+        /// When.
+        when: OffsetDateTime,
+        /// Why.
+        reason: Reason,
+    },
+    /// A certificate from elsewhere that was revoked.
+    #[error("the certificate {certificate_id} is revoked")]
+    CertificateRevoked {
+        /// Its id.
+        certificate_id: String,
     },
     /// A freshly made certificate fails its own check.
     #[error(

@@ -6,6 +6,7 @@ use iot_kit::session::Traffic;
 use serde::Serialize;
 
 use crate::state::board::Clash;
+use crate::state::revocations::KeyRevocation;
 
 /// One board's part of a plan.
 #[derive(Clone, Debug, Serialize)]
@@ -34,6 +35,11 @@ pub struct Preview {
     pub folder: PathBuf,
     /// Why the folder is named by the secure element, although the kit has a USB serial number.
     pub clash: Option<Clash>,
+    /// Older certificates of the key that are still valid, by id.
+    pub superseded: Vec<String>,
+    /// Why the key was revoked, if it gets a new certificate nevertheless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_revocation: Option<KeyRevocation>,
 }
 
 /// Where a run is.
@@ -131,6 +137,11 @@ pub struct Report {
     pub folder: PathBuf,
     /// Why the folder is named by the secure element, although the kit has a USB serial number.
     pub clash: Option<Clash>,
+    /// Older certificates of the key that are still valid, by id.
+    pub superseded: Vec<String>,
+    /// Why the key was revoked, if it got a new certificate nevertheless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_revocation: Option<KeyRevocation>,
     /// What went over the wire.
     pub traffic: Traffic,
     /// From opening the port to the end.

@@ -7,7 +7,7 @@ use durable_files::Access;
 use iot_kit::{Kit, Session};
 use serde::Serialize;
 
-use super::{Identity, proof, source};
+use super::{History, Identity, proof, source};
 use crate::state::board::{Clash, Place, REQUEST};
 use crate::state::home::Home;
 use crate::work;
@@ -39,10 +39,10 @@ pub struct Request {
 
 impl Request {
     /// Has the secure element sign a request for a certificate. Where `roots` are given, its factory certificates have to lead to
-    /// one of them. Nothing is written.
+    /// one of them. `force`: also for a key that was revoked, unless somebody else may have it. Nothing is written.
     ///
     /// # Errors
-    /// [`iot_kit::Error`], [`device_pki::Error`], [`super::Error::NotGenuine`],
+    /// [`iot_kit::Error`], [`device_pki::Error`], [`super::Error::NotGenuine`], [`super::Error::KeyRevoked`],
     /// [`state::Error::FolderTaken`](crate::state::Error::FolderTaken).
     pub fn sign(
         session: &mut Session,
@@ -50,9 +50,11 @@ impl Request {
         organisation: &str,
         home: &Home,
         roots: Option<&[Certificate]>,
+        force: bool,
     ) -> Result<Self, work::Error> {
         let board = Identity::read(session, &mut |_| {})?;
         let Place { folder, clash } = board.claim(kit).place(home)?;
+        History::read(home, &board, &folder)?.check(&board, force)?;
         if let Some(roots) = roots {
             proof::genuine(session, &board, roots, &mut |_| {})?;
         }

@@ -1,7 +1,5 @@
 //! Where a board's certificates come from: signed here, signed elsewhere, or by the factory of the secure element.
 
-use std::path::Path;
-
 use aws_lc_rs::digest;
 use device_pki::factory::{self, Certificates};
 use device_pki::key::PublicKey;
@@ -11,7 +9,7 @@ use iot_kit::{Session, secure_element, store};
 use rcgen::CertificateSigningRequest;
 use time::OffsetDateTime;
 
-use super::{Error, Identity, Job, Step};
+use super::{Error, History, Identity, Job, Step};
 use crate::state::board::{CERTIFICATE, FACTORY_CERTIFICATE, FACTORY_SIGNER, REQUEST};
 use crate::work;
 use crate::work::DEFAULT_ORGANISATION;
@@ -129,9 +127,17 @@ impl Planned {
         })
     }
 
-    /// The certificates; one that was requested is issued now. It gets no serial number of a certificate that was revoked, or of
-    /// the one that it replaces. Those of all certificates are in the audit log, of a million lines perhaps, and 126 random
-    /// bits are not worth reading it for each board.
+    /// The id of the certificate, where it is there.
+    pub(super) fn certificate_id(&self) -> Option<&str> {
+        match self {
+            Self::There(obtained) => Some(&obtained.device.facts().certificate_id),
+            Self::Requested { .. } => None,
+        }
+    }
+
+    /// The certificates; one that was requested is issued now. It gets no serial number of a certificate that was revoked, or that
+    /// the key has had. Those of all certificates are in the audit log, of a million lines perhaps, and 126 random bits
+    /// are not worth reading it for each board.
     ///
     /// # Errors
     /// [`device_pki::Error`]; [`Error::Inconsistent`].
@@ -139,7 +145,7 @@ impl Planned {
         self,
         job: Job<'_>,
         board: &Identity,
-        folder: &Path,
+        history: &History,
     ) -> Result<Obtained, work::Error> {
         let (name, request) = match self {
             Self::There(obtained) => return Ok(*obtained),
@@ -147,8 +153,8 @@ impl Planned {
         };
         let Origin::Chain(chain) = job.origin else { return Err(Error::NoChain.into()) };
         let now = OffsetDateTime::now_utc();
-        let before = certificate_in(folder)?.and_then(|certificate| certificate.serial_number().ok());
-        let known = |number: &SerialNumber| job.known.contains(number) || before.as_ref() == Some(number);
+        let had = history.serial_numbers()?;
+        let known = |number: &SerialNumber| job.known.contains(number) || had.contains(number);
         let device = chain.issue_device(request.der(), &name, &known, now)?;
         if !belongs(&device, chain, board, now) {
             return Err(Error::Inconsistent.into());
@@ -165,11 +171,11 @@ pub(super) fn plan(
     job: Job<'_>,
     board: &Identity,
     factory: Option<Certificates>,
-    folder: &Path,
+    history: &History,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Planned, work::Error> {
     let there = match job.origin {
-        Origin::Chain(chain) => return from_chain(session, chain, job.force, board, folder, observe),
+        Origin::Chain(chain) => return from_chain(session, chain, job.force, board, history, observe),
         Origin::NoChain => {
             let name = profile::device_name(DEFAULT_ORGANISATION, &board.serial)?;
             return requested(session, name, board, observe);
@@ -207,24 +213,17 @@ fn from_chain(
     chain: &Chain,
     force: bool,
     board: &Identity,
-    folder: &Path,
+    history: &History,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Planned, work::Error> {
     let now = OffsetDateTime::now_utc();
     let signer = chain.signer().clone();
     let name = profile::device_name(&signer.facts().organisation, &board.serial)?;
-    let existing =
-        certificate_in(folder)?.filter(|certificate| !force && belongs(certificate, chain, board, now));
-    if let Some(device) = existing {
+    let fits = |found: &&Certificate| belongs(found, chain, board, now) && !history.is_revoked(found);
+    if let Some(device) = history.in_folder().filter(|_| !force).filter(fits).cloned() {
         return Ok(Planned::There(Box::new(Obtained { device, signer, reused: true, files: Vec::new() })));
     }
     requested(session, name, board, observe)
-}
-
-/// The certificate in the folder of a board.
-fn certificate_in(folder: &Path) -> Result<Option<Certificate>, durable_files::Error> {
-    let pem = durable_files::read(&folder.join(CERTIFICATE))?;
-    Ok(pem.and_then(|pem| Certificate::from_pem(&pem).ok()))
 }
 
 fn requested(

@@ -72,7 +72,13 @@ impl Fixture {
         let certificate = self.read(name);
         let serial_number = certificate.serial_number().unwrap();
         let certificate_id = certificate.facts().certificate_id.clone();
-        let revocation = Revocation { when: self.now, serial_number, certificate_id, reason };
+        let revocation = Revocation {
+            when: self.now,
+            serial_number,
+            certificate_id,
+            subject_key_identifier: None,
+            reason,
+        };
         Records::of(&self.home, self.authority.subject_key_identifier()).add(&revocation).unwrap();
     }
 
@@ -327,6 +333,7 @@ fn a_list_that_is_nearly_full_is_told() {
             when: fixture.now,
             serial_number: format!("{:032X}", (1u128 << 126) | index as u128).parse().unwrap(),
             certificate_id: String::new(),
+            subject_key_identifier: None,
             reason: Reason::KeyCompromise,
         };
         serde_json::to_string(&revocation).unwrap() + "\n"

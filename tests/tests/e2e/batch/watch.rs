@@ -189,3 +189,35 @@ fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
     assert_eq!(lines(&next.stdout)[4]["summary"]["failed"], 0);
     assert_eq!(bench.ledger(&["check"]).code, 0);
 }
+
+#[test]
+fn a_running_station_knows_what_is_revoked_while_it_runs() {
+    let (laptop, mut first, second) = (Laptop::with_ca(), quick(1), quick(2));
+    let ports = PortsFile::new(&laptop);
+    let mut running = Running::start(&laptop, &WATCH, &ports.variable());
+    ports.name(&[&first]);
+    let provisioned = running.next();
+    assert_eq!(provisioned["outcome"], "provisioned");
+    let thing = provisioned["thing_name"].as_str().unwrap();
+    let revoke = ["revoke", thing, "--reason", "key-compromise", "--list-only", "--yes"];
+    let revoked = laptop.run(&revoke, &[]);
+    assert_eq!(revoked.code, 0, "{revoked}");
+    first.unplug();
+    ports.name(&[]);
+    first.plug().unwrap();
+    ports.name(&[&first]);
+    let refused = running.next();
+    assert_eq!((&refused["outcome"], &refused["exit_code"]), (&"failed".into(), &5.into()), "{refused}");
+    assert!(refused["error"].as_str().unwrap().ends_with("(key-compromise)"), "{refused}");
+
+    // What `revoke --signer` writes, without an account.
+    let note = r#"{"when":"2026-03-01T08:30:15Z","reason":"key-compromise"}"#;
+    std::fs::write(laptop.folder().join("signer-ca.revoked"), note).unwrap();
+    ports.name(&[&first, &second]);
+    let refused = running.next();
+    assert_eq!((&refused["port"], &refused["exit_code"]), (&port(&second).into(), &5.into()), "{refused}");
+    let audit = laptop.run(&["audit", "show", "--output", "json"], &[]);
+    assert_eq!(audit.stdout.matches(r#""purpose":"device_certificate""#).count(), 1, "{audit}");
+    running.interrupt();
+    assert_eq!(running.end().0, 5);
+}

@@ -1,0 +1,297 @@
+//! Which certificates are meant: what is named, or every certificate of its key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use device_pki::Certificate;
+use device_pki::revocation::Reason;
+use iot_account::Account;
+use iot_account::revoke::{self as account_revoke, Device, certificates_of};
+use jitr::thing_name::ThingName;
+use time::OffsetDateTime;
+
+use super::Arguments;
+use super::target::{Target, chain_of};
+use crate::cli::{Context, Error};
+use crate::state::authorities::{self, Authority};
+use crate::work::inventory::{self, Known, Sources};
+
+/// Fewer digits of a certificate id could be a typing error.
+const SHORTEST_PREFIX: usize = 8;
+
+/// What a user names.
+enum Named {
+    /// Every certificate of the keys of a thing.
+    Thing(String),
+    /// Every certificate of a key: its identifier.
+    Key(String),
+    /// These certificates, by id.
+    Certificates(BTreeMap<String, Option<Certificate>>),
+}
+
+/// The certificates that are meant.
+pub(super) struct Selection {
+    pub(super) targets: Vec<Target>,
+    /// Certificates of the same keys that stay valid, by id, with the key.
+    pub(super) others: Vec<(String, String)>,
+    /// Certificates of the account that may be of the same key and were not looked at.
+    pub(super) unseen: usize,
+}
+
+/// What certificates are looked for in.
+struct Search<'a> {
+    context: &'a Context,
+    account: Option<&'a Account>,
+    authorities: Vec<Authority>,
+    known: BTreeMap<String, Known>,
+    revoked: BTreeSet<String>,
+    found: BTreeMap<String, Device>,
+}
+
+/// Finds the certificates that the arguments mean, and opens the keys that are needed.
+pub(super) async fn find(
+    arguments: &Arguments,
+    context: &Context,
+    account: Option<&Account>,
+) -> Result<Selection, Error> {
+    let _progress = context.progress("looking at the certificates");
+    let sources = Sources::of(&context.home)?;
+    let revoked = sources.revocations.iter().map(|revocation| revocation.certificate_id.clone()).collect();
+    let known = inventory::known(&sources);
+    let Sources { authorities, .. } = sources;
+    let mut search = Search { context, account, authorities, known, revoked, found: BTreeMap::new() };
+    let named = match (&arguments.key, &arguments.device) {
+        (Some(key), _) => Named::Key(key.clone()),
+        (None, device) => search.named(device.as_deref().unwrap_or_default())?,
+    };
+    let unknown = |name: &str| account_revoke::Error::Unknown { name: name.to_owned() };
+    let (whole, name) = match named {
+        Named::Certificates(certificates) => {
+            for (id, certificate) in certificates {
+                search.look(&id, certificate).await?;
+                if !search.is_known(&id) {
+                    return Err(iot_account::Error::Revoke(unknown(&id)).into());
+                }
+            }
+            (arguments.reason == Reason::KeyCompromise, None)
+        }
+        Named::Thing(name) => {
+            search.thing(&name).await?;
+            (true, Some(name))
+        }
+        Named::Key(key) => (true, Some(key)),
+    };
+    let mut keys: BTreeSet<String> = search.found.keys().filter_map(|id| search.key_of(id)).collect();
+    keys.extend(name.clone().filter(|name| is_key_identifier(name)));
+    let (others, unseen) = match whole {
+        true => (Vec::new(), search.keys(&keys).await?),
+        false => (search.others(&keys).await?, 0),
+    };
+    if let (Some(name), true) = (&name, search.found.is_empty()) {
+        return Err(iot_account::Error::Revoke(unknown(name)).into());
+    }
+    Ok(Selection { targets: search.targets(arguments).await?, others, unseen })
+}
+
+impl Search<'_> {
+    /// What a name means: a file, a certificate id or the beginning of one that is known here, or a thing.
+    fn named(&self, name: &str) -> Result<Named, Error> {
+        let is_hex = name.bytes().all(|b| b.is_ascii_hexdigit());
+        let id = name.to_ascii_lowercase();
+        if name.len() == 64 && is_hex {
+            return Ok(Named::Certificates([(id, None)].into()));
+        }
+        if Path::new(name).is_file() {
+            return Ok(Named::Certificates(of_file(Path::new(name))?));
+        }
+        let is_thing = self.known.values().any(|known| known.thing_names.iter().any(|thing| thing == name));
+        if is_hex && !is_thing && !is_key_identifier(name) && name.len() >= SHORTEST_PREFIX {
+            let meant: Vec<&String> = self.known.keys().filter(|known| known.starts_with(&id)).collect();
+            if let [meant] = meant.as_slice() {
+                return Ok(Named::Certificates([((*meant).clone(), None)].into()));
+            }
+        }
+        Ok(Named::Thing(name.to_owned()))
+    }
+
+    /// Looks at the certificates of a thing: those that this computer knows, and those that are attached to it.
+    async fn thing(&mut self, name: &str) -> Result<(), Error> {
+        let named = self.known.iter().filter(|(_, known)| {
+            known.subject_key_identifier.as_deref() == Some(name)
+                || known.thing_names.iter().any(|thing| thing == name)
+        });
+        let mut ids: BTreeSet<String> = named.map(|(id, _)| id.clone()).collect();
+        if let Some(account) = self.account {
+            ids.extend(certificates_of(account, name).await?);
+        }
+        for id in ids {
+            self.look(&id, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every certificate of these keys. Says how many certificates of the account were not looked at.
+    async fn keys(&mut self, keys: &BTreeSet<String>) -> Result<usize, Error> {
+        let of_keys: Vec<String> = self.known.keys().filter(|id| self.is_of(id, keys)).cloned().collect();
+        for id in of_keys {
+            self.look(&id, None).await?;
+        }
+        let Some(account) = self.account else { return Ok(0) };
+        let seen: BTreeSet<&str> = self.known.keys().chain(self.found.keys()).map(String::as_str).collect();
+        let cas = self.authorities.iter().map(Authority::certificate_id);
+        let (devices, unseen) = account_revoke::unknown(account, cas, &seen).await?;
+        for device in devices {
+            if key_of(&device).is_some_and(|key| keys.contains(&key)) {
+                self.found.insert(device.certificate_id.clone(), device);
+            }
+        }
+        Ok(unseen)
+    }
+
+    /// The other certificates of these keys that are valid, with their keys.
+    async fn others(&mut self, keys: &BTreeSet<String>) -> Result<Vec<(String, String)>, Error> {
+        let mut ids: BTreeSet<String> =
+            self.known.keys().filter(|id| self.is_of(id, keys)).cloned().collect();
+        if let Some(account) = self.account {
+            for key in keys {
+                ids.extend(certificates_of(account, key).await?);
+            }
+        }
+        let (mut others, now) = (Vec::new(), OffsetDateTime::now_utc());
+        for id in ids {
+            if self.found.contains_key(&id) || self.revoked.contains(&id) {
+                continue;
+            }
+            let device = self.device(&id, None).await?;
+            let ended =
+                device.certificate.as_ref().is_some_and(|certificate| certificate.facts().not_after < now);
+            let key = key_of(&device).or_else(|| self.known.get(&id)?.subject_key_identifier.clone());
+            if let (Some(key), false) = (key, ended || device.is_revoked()) {
+                others.push((id, key));
+            }
+        }
+        Ok(others)
+    }
+
+    /// Looks at a certificate.
+    async fn look(&mut self, id: &str, certificate: Option<Certificate>) -> Result<(), Error> {
+        if !self.found.contains_key(id) {
+            let device = self.device(id, certificate).await?;
+            self.found.insert(id.to_owned(), device);
+        }
+        Ok(())
+    }
+
+    async fn device(&self, id: &str, certificate: Option<Certificate>) -> Result<Device, Error> {
+        let certificate = certificate.or_else(|| self.known.get(id)?.certificate.clone());
+        Ok(match self.account {
+            Some(account) => Device::look(account, id, certificate).await?,
+            None => Device::known(id, certificate),
+        })
+    }
+
+    fn is_known(&self, id: &str) -> bool {
+        let device = self.found.get(id);
+        self.known.contains_key(id)
+            || device.is_some_and(|device| device.status.is_some() || device.certificate.is_some())
+    }
+
+    fn is_of(&self, id: &str, keys: &BTreeSet<String>) -> bool {
+        let key = self.known.get(id).and_then(|known| known.subject_key_identifier.as_ref());
+        key.is_some_and(|key| keys.contains(key))
+    }
+
+    fn key_of(&self, id: &str) -> Option<String> {
+        let known = || self.known.get(id)?.subject_key_identifier.clone();
+        self.found.get(id).and_then(key_of).or_else(known)
+    }
+
+    /// What is to be done about each certificate that was looked at.
+    async fn targets(mut self, arguments: &Arguments) -> Result<Vec<Target>, Error> {
+        let now = OffsetDateTime::now_utc();
+        let (mut active, mut chains) = (BTreeMap::new(), BTreeMap::new());
+        let mut targets = Vec::new();
+        for (id, device) in std::mem::take(&mut self.found) {
+            let known = self.known.get(&id);
+            let signed = known.and_then(|known| known.signed.clone());
+            let authority = match (&device.certificate, &signed) {
+                (Some(certificate), _) => authorities::issuer(&self.authorities, certificate),
+                (None, Some((signer, _))) => {
+                    self.authorities.iter().find(|authority| authority.subject_key_identifier() == signer)
+                }
+                (None, None) => None,
+            };
+            let serial_number = match &device.certificate {
+                Some(certificate) => certificate.serial_number().ok(),
+                None => signed.map(|(_, number)| number),
+            };
+            let register_with = match (self.account, authority, &device.status) {
+                (Some(account), Some(authority), None) if device.certificate.is_some() => {
+                    let id = authority.certificate_id();
+                    if !active.contains_key(id) {
+                        active.insert(id.to_owned(), account_revoke::is_active(account, id).await?);
+                    }
+                    active[id].then(|| authority.certificate.to_pem())
+                }
+                _ => None,
+            };
+            let chain = match authority {
+                Some(authority) => {
+                    let id = authority.subject_key_identifier();
+                    if !chains.contains_key(id) {
+                        chains.insert(id.to_owned(), chain_of(authority, self.context, now)?.map(Arc::new));
+                    }
+                    chains[id].clone()
+                }
+                None => None,
+            };
+            let key = key_of(&device).or_else(|| known?.subject_key_identifier.clone());
+            let authority = authority.cloned();
+            let keep_thing = arguments.keep_thing;
+            let (is_noted, is_listed) = (false, false);
+            let mut target = Target {
+                device,
+                key,
+                authority,
+                chain,
+                serial_number,
+                register_with,
+                is_noted,
+                is_listed,
+                keep_thing,
+            };
+            target.compare(self.context, arguments.reason)?;
+            targets.push(target);
+        }
+        Ok(targets)
+    }
+}
+
+/// The identifier of a device's key: its thing name.
+fn key_of(device: &Device) -> Option<String> {
+    let point = device.certificate.as_ref()?.point()?;
+    Some(ThingName::from_public_key(&point).to_string())
+}
+
+/// Whether this has the form of a subject key identifier.
+pub(super) fn is_key_identifier(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
+/// Every certificate of a file. One that is a CA's is none of a device.
+fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> {
+    let refuse = |reason: String| Error::File { path: PathBuf::from(path), reason };
+    let bytes = durable_files::read(path)?.unwrap_or_default();
+    let certificates = match Certificate::from_der(&bytes) {
+        Ok(certificate) => vec![certificate],
+        Err(_) => Certificate::all_from_pem(&bytes).map_err(|error| refuse(error.to_string()))?,
+    };
+    if let Some(ca) = certificates.iter().find(|certificate| certificate.is_ca()) {
+        let subject = &ca.facts().subject;
+        return Err(refuse(format!(
+            "the certificate of {subject} in it is a CA's: revoke a signer CA with --signer"
+        )));
+    }
+    Ok(certificates.into_iter().map(|found| (found.facts().certificate_id.clone(), Some(found))).collect())
+}

@@ -1,0 +1,233 @@
+//! One certificate that is to be revoked: what is done about it in the account and on its signer's list.
+
+use std::sync::Arc;
+
+use device_pki::revocation::Reason;
+use device_pki::{Chain, SerialNumber};
+use iot_account::Account;
+use iot_account::revoke::Device;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::cli::{Context, Error};
+use crate::state::authorities::Authority;
+use crate::state::revocations::{List, Records, Revocation};
+use crate::state::{self, certificates, revocations};
+use crate::work;
+
+/// What is to be done about one certificate.
+pub(super) struct Target {
+    pub(super) device: Device,
+    /// Identifier of its key, where it is known.
+    pub(super) key: Option<String>,
+    /// The signer that issued it, if it is in this home.
+    pub(super) authority: Option<Authority>,
+    /// The signer with its key, if it can sign lists.
+    pub(super) chain: Option<Arc<Chain>>,
+    /// Serial number, for the list.
+    pub(super) serial_number: Option<SerialNumber>,
+    /// PEM of the CA to register it with, if the account does not know it yet.
+    pub(super) register_with: Option<String>,
+    /// Whether it is noted as revoked for this reason, or for one that weighs as much.
+    pub(super) is_noted: bool,
+    pub(super) is_listed: bool,
+    pub(super) keep_thing: bool,
+}
+
+/// What is done in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum InAccount {
+    /// It is REVOKED already.
+    Leave,
+    /// It becomes REVOKED.
+    Revoke,
+    /// The account does not know it: it is registered as REVOKED.
+    RegisterAsRevoked,
+    /// The account does not know it, and it cannot be registered.
+    Unknown,
+}
+
+/// What is done about the signer's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnList {
+    /// It is on the list already.
+    Leave,
+    /// It is put on the list.
+    Add,
+    /// The signer's key is not in this home.
+    None,
+}
+
+/// One line of the plan, or of what was done.
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    certificate_id: &'a str,
+    subject_key_identifier: Option<&'a str>,
+    /// What the account has.
+    status: Option<&'a str>,
+    account_action: InAccount,
+    /// Things that it is detached from.
+    detached: &'a [String],
+    list_action: OnList,
+    authority_key_identifier: Option<&'a str>,
+    reason: Reason,
+}
+
+impl Target {
+    fn in_account(&self) -> InAccount {
+        match (&self.device.status, &self.register_with) {
+            (Some(_), _) if self.device.is_revoked() => InAccount::Leave,
+            (Some(_), _) => InAccount::Revoke,
+            (None, Some(_)) => InAccount::RegisterAsRevoked,
+            (None, None) => InAccount::Unknown,
+        }
+    }
+
+    pub(super) fn on_list(&self) -> OnList {
+        match (&self.chain, &self.serial_number) {
+            (Some(_), _) if self.is_listed => OnList::Leave,
+            (Some(_), Some(_)) => OnList::Add,
+            _ => OnList::None,
+        }
+    }
+
+    fn detached(&self) -> &[String] {
+        if self.keep_thing { &[] } else { &self.device.things }
+    }
+
+    pub(super) fn row(&self, reason: Reason) -> Row<'_> {
+        Row {
+            certificate_id: &self.device.certificate_id,
+            subject_key_identifier: self.key.as_deref(),
+            status: self.device.status.as_deref(),
+            account_action: self.in_account(),
+            detached: self.detached(),
+            list_action: self.on_list(),
+            authority_key_identifier: self.authority.as_ref().map(Authority::subject_key_identifier),
+            reason,
+        }
+    }
+
+    /// Whether the device is kept out once this is carried out: by the account, or, where the account does not know the
+    /// certificate, by the list.
+    pub(super) fn is_out(&self) -> bool {
+        self.in_account() != InAccount::Unknown || self.on_list() != OnList::None
+    }
+
+    /// Whether there is nothing left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_out()
+            && matches!(self.in_account(), InAccount::Leave | InAccount::Unknown)
+            && self.on_list() != OnList::Add
+            && self.is_noted
+            && self.detached().is_empty()
+    }
+
+    pub(super) fn action(&self) -> &'static str {
+        if self.is_done() { "leave" } else { "revoke" }
+    }
+
+    /// Revokes it in the account, or registers it there as REVOKED.
+    pub(super) async fn stop(&self, account: &Account) -> Result<(), Error> {
+        Ok(self.device.revoke(account, self.register_with.as_deref()).await?)
+    }
+
+    /// Detaches it from its things.
+    pub(super) async fn detach(&self, account: &Account) -> Result<(), Error> {
+        if !self.keep_thing {
+            self.device.detach(account).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the certificate, so that every account can have it as REVOKED, and notes the revocation. Of a certificate whose
+    /// serial number nobody knows there is nothing to note.
+    pub(super) fn note(&self, context: &Context, reason: Reason) -> Result<(), Error> {
+        if let Some(certificate) = &self.device.certificate {
+            certificates::keep(&context.home, certificate)?;
+        }
+        let (false, Some(serial_number)) = (self.is_noted, self.serial_number.clone()) else { return Ok(()) };
+        let revocation = Revocation {
+            when: state::now(),
+            serial_number,
+            certificate_id: self.device.certificate_id.clone(),
+            subject_key_identifier: self.key.clone(),
+            reason,
+        };
+        Ok(self.records(context).add(&revocation)?)
+    }
+
+    /// Looks at what is noted of it here.
+    pub(super) fn compare(&mut self, context: &Context, reason: Reason) -> Result<(), Error> {
+        let Some(serial_number) = &self.serial_number else {
+            self.is_noted = true;
+            return Ok(());
+        };
+        let noted = self.records(context).read()?;
+        let noted = noted.iter().find(|revocation| revocation.serial_number == *serial_number);
+        self.is_noted = noted.is_some_and(|noted| !reason.outweighs(noted.reason));
+        if let (Some(noted), Some(authority), true) = (noted, &self.authority, self.is_noted) {
+            let (folder, signer) = (revocations::folder(&context.home), authority.subject_key_identifier());
+            self.is_listed = List::has(&folder, signer, serial_number, noted.when)?;
+        }
+        Ok(())
+    }
+
+    /// What the CA that issued it has revoked; of a CA that is not in this home, what was revoked here.
+    fn records(&self, context: &Context) -> Records {
+        let issuer = match &self.authority {
+            Some(authority) => authority.subject_key_identifier().to_owned(),
+            None => {
+                let issuer = self.device.certificate.as_ref();
+                let issuer = issuer.and_then(device_pki::Certificate::authority_key_identifier_extension);
+                // RFC 5280 sets no length; the identifiers of this field have 20 octets.
+                issuer.map_or("unknown".to_owned(), |id| hex::encode(&id[..id.len().min(20)]))
+            }
+        };
+        Records::of(&context.home, &issuer)
+    }
+}
+
+impl Row<'_> {
+    pub(super) fn text(&self, done: bool) -> String {
+        let would = if done { "" } else { "would be " };
+        let status = self.status.unwrap_or("not in the account");
+        let account = match self.account_action {
+            InAccount::Revoke => format!("{status}, {would}REVOKED"),
+            InAccount::RegisterAsRevoked => format!("{status}, {would}registered as REVOKED"),
+            InAccount::Leave => "REVOKED already".to_owned(),
+            InAccount::Unknown => status.to_owned(),
+        };
+        let things: String =
+            self.detached.iter().map(|thing| format!("\n  thing    {would}detached from {thing}")).collect();
+        let signer = self.authority_key_identifier.and_then(|signer| signer.get(..8)).unwrap_or_default();
+        let list = match self.list_action {
+            OnList::Add => format!("{would}put on the revocation list of the signer CA {signer}"),
+            OnList::Leave => format!("already on the revocation list of the signer CA {signer}"),
+            OnList::None => "none: its signer, or the signer's key, is not in this home folder".to_owned(),
+        };
+        format!("certificate {}\n  account  {account}{things}\n  list     {list}", self.certificate_id)
+    }
+}
+
+/// The signer with its key, opened, so that whatever the key needs is asked before anything is done. A signer that has
+/// ended or whose key is gone cannot sign lists any more; the account can still revoke what it has signed.
+pub(super) fn chain_of(
+    authority: &Authority,
+    context: &Context,
+    now: OffsetDateTime,
+) -> Result<Option<Chain>, Error> {
+    let opened = authority
+        .chain(&context.keys, now)
+        .map_err(work::Error::from)
+        .and_then(|chain| Ok(chain.key().open().map(|_| chain)?));
+    match opened {
+        Err(
+            work::Error::Pki(device_pki::Error::NotValidNow { .. } | device_pki::Error::NoKey { .. })
+            | work::Error::State(state::Error::Incomplete { .. }),
+        ) => Ok(None),
+        opened => Ok(Some(opened?)),
+    }
+}

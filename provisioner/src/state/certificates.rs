@@ -1,0 +1,141 @@
+//! Every device certificate that was issued here or given to a board from here, by its key:
+//! `certificates/SUBJECT_KEY_IDENTIFIER/CERTIFICATE_ID.crt`.
+//!
+//! Revoking a device means revoking every certificate of its key, so none of them may be forgotten. The name of a file
+//! follows from its content: a file is never changed, and nothing removes it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use device_pki::Certificate;
+use durable_files::{Access, Error, folder};
+
+pub use super::home::CERTIFICATES as FOLDER;
+use super::home::Home;
+
+const EXTENSION: &str = "crt";
+/// In the folder of a key: the ids of the revoked certificates after which it was let in again, a JSON array.
+const READMITTED: &str = "readmitted.json";
+
+/// A certificate that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kept {
+    /// Identifier of its key: SHA-1 of the public key bits, 40 lower-case hex digits.
+    pub subject_key_identifier: String,
+    /// SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub certificate_id: String,
+    path: PathBuf,
+}
+
+impl Kept {
+    /// The certificate; `None` where the file is gone or damaged: its name still says which it was.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(&self) -> Result<Option<Certificate>, Error> {
+        let pem = durable_files::read(&self.path)?;
+        let certificate = pem.and_then(|pem| Certificate::from_pem(&pem).ok());
+        Ok(certificate.filter(|certificate| certificate.facts().certificate_id == self.certificate_id))
+    }
+}
+
+/// Keeps a certificate; on the disk when this returns. One with a key that is not P-256 is no device's.
+///
+/// # Errors
+/// [`Error`].
+pub fn keep(home: &Home, certificate: &Certificate) -> Result<(), Error> {
+    let facts = certificate.facts();
+    let Some(key) = &facts.subject_key_identifier else { return Ok(()) };
+    let path = of(home, key).join(format!("{}.{EXTENSION}", facts.certificate_id));
+    let pem = certificate.to_pem();
+    if durable_files::read(&path)?.is_some_and(|kept| kept == pem.as_bytes()) {
+        return Ok(());
+    }
+    create(home, key)?;
+    durable_files::write(&path, pem.as_bytes(), Access::Public)
+}
+
+/// The certificates of a key, in the order of their ids.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn of_key(home: &Home, key: &str) -> Result<Vec<Kept>, Error> {
+    let mut found: Vec<Kept> = names(&of(home, key))?
+        .iter()
+        .filter_map(|name| {
+            let certificate_id =
+                name.strip_suffix(EXTENSION)?.strip_suffix('.').filter(|id| is_hex(id, 64))?;
+            let path = of(home, key).join(name);
+            Some(Kept {
+                subject_key_identifier: key.to_owned(),
+                certificate_id: certificate_id.to_owned(),
+                path,
+            })
+        })
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The certificates of every key.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn all(home: &Home) -> Result<Vec<Kept>, Error> {
+    let mut found = Vec::new();
+    for key in names(&home.file(FOLDER))?.iter().filter(|name| is_hex(name, 40)) {
+        found.extend(of_key(home, key)?);
+    }
+    Ok(found)
+}
+
+/// The revoked certificates after which a key was let in again.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn readmitted(home: &Home, key: &str) -> Result<BTreeSet<String>, Error> {
+    let ids = durable_files::read(&of(home, key).join(READMITTED))?;
+    Ok(ids.and_then(|ids| serde_json::from_slice(&ids).ok()).unwrap_or_default())
+}
+
+/// Notes that a key gets a new certificate although these of its certificates are revoked.
+///
+/// # Errors
+/// [`Error`].
+pub fn readmit(home: &Home, key: &str, revoked: BTreeSet<String>) -> Result<(), Error> {
+    let mut ids = readmitted(home, key)?;
+    ids.extend(revoked);
+    create(home, key)?;
+    durable_files::write(
+        &of(home, key).join(READMITTED),
+        serde_json::json!(ids).to_string().as_bytes(),
+        Access::Public,
+    )
+}
+
+fn of(home: &Home, key: &str) -> PathBuf {
+    home.file(FOLDER).join(key)
+}
+
+fn create(home: &Home, key: &str) -> Result<(), Error> {
+    home.create()?;
+    folder::create_inside(&home.file(FOLDER))?;
+    folder::create_inside(&of(home, key))
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            names.collect::<io::Result<_>>().map_err(|e| Error::io("read", folder, e))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io("read", folder, e)),
+    }
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}

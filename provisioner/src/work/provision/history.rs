@@ -1,0 +1,132 @@
+//! What became of the certificates that a board's key has had: whether the key is revoked, and which of them are valid.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use device_pki::{Certificate, SerialNumber};
+use time::OffsetDateTime;
+
+use super::{Error, Identity, Planned};
+use crate::state::board::CERTIFICATE;
+use crate::state::certificates::{self, Kept};
+use crate::state::home::Home;
+use crate::state::revocations::{KeyRevocation, OfKey, RevokedKeys};
+use crate::work;
+
+/// The certificates of a key, and what was revoked of them.
+pub(super) struct History {
+    revoked: OfKey,
+    kept: Vec<Kept>,
+    /// The certificate in the board's folder, if it is of this key.
+    in_folder: Option<Certificate>,
+}
+
+impl History {
+    /// Reads what this computer knows of the key.
+    ///
+    /// # Errors
+    /// [`crate::state::Error::Revocations`], [`durable_files::Error`].
+    pub(super) fn read(home: &Home, board: &Identity, folder: &Path) -> Result<Self, work::Error> {
+        let key = board.thing_name();
+        let in_folder = durable_files::read(&folder.join(CERTIFICATE))?
+            .and_then(|pem| Certificate::from_pem(&pem).ok())
+            .filter(|certificate| certificate.point() == Some(board.point));
+        let kept = certificates::of_key(home, &key)?;
+        let ids = in_folder.iter().map(|certificate| &certificate.facts().certificate_id);
+        let ids: BTreeSet<&str> =
+            ids.chain(kept.iter().map(|kept| &kept.certificate_id)).map(String::as_str).collect();
+        let revoked = RevokedKeys::read(home)?.of(&key, &ids)?;
+        Ok(Self { revoked, kept, in_folder })
+    }
+
+    /// Refuses a board whose key is revoked, unless a new certificate is forced and nobody else may have the key.
+    ///
+    /// # Errors
+    /// [`Error::KeyRevoked`].
+    pub(super) fn check(&self, board: &Identity, force: bool) -> Result<(), Error> {
+        match &self.revoked.standing {
+            Some(KeyRevocation { when, reason, .. }) if !force || reason.is_final() => {
+                Err(Error::KeyRevoked { thing_name: board.thing_name(), when: *when, reason: *reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a certificate that was not issued for this run and was revoked.
+    ///
+    /// # Errors
+    /// [`Error::CertificateRevoked`].
+    pub(super) fn check_planned(&self, planned: &Planned) -> Result<(), Error> {
+        match planned {
+            Planned::There(obtained) if self.is_revoked(&obtained.device) => {
+                let certificate_id = obtained.device.facts().certificate_id.clone();
+                Err(Error::CertificateRevoked { certificate_id })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a certificate of the key was revoked.
+    pub(super) fn is_revoked(&self, certificate: &Certificate) -> bool {
+        self.revoked.certificates.contains(&certificate.facts().certificate_id)
+    }
+
+    /// The certificate in the board's folder.
+    pub(super) fn in_folder(&self) -> Option<&Certificate> {
+        self.in_folder.as_ref()
+    }
+
+    /// The serial numbers of the certificates that the key has had.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`].
+    pub(super) fn serial_numbers(&self) -> Result<BTreeSet<SerialNumber>, durable_files::Error> {
+        let mut certificates: Vec<Certificate> = self.in_folder.iter().cloned().collect();
+        for kept in &self.kept {
+            certificates.extend(kept.read()?);
+        }
+        Ok(certificates.iter().filter_map(|certificate| certificate.serial_number().ok()).collect())
+    }
+
+    /// Why the key was revoked, if it was and gets a new certificate nevertheless.
+    pub(super) fn revoked(&self) -> Option<&KeyRevocation> {
+        self.revoked.standing.as_ref()
+    }
+
+    /// The ids of the certificates of the key, but for `current`, that are still valid.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`].
+    pub(super) fn superseded(
+        &self,
+        current: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<String>, durable_files::Error> {
+        let mut valid = BTreeSet::new();
+        for kept in &self.kept {
+            // A damaged file says nothing of an end.
+            if kept.read()?.is_none_or(|certificate| certificate.facts().not_after >= now) {
+                valid.insert(kept.certificate_id.clone());
+            }
+        }
+        let in_folder = self.in_folder.iter().map(Certificate::facts);
+        let in_folder = in_folder.filter(|facts| facts.not_after >= now);
+        valid.extend(in_folder.map(|facts| facts.certificate_id.clone()));
+        valid.retain(|id| !self.revoked.certificates.contains(id) && Some(id.as_str()) != current);
+        Ok(valid.into_iter().collect())
+    }
+
+    /// Keeps what a new certificate is about to replace, and lets a revoked key in again.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`].
+    pub(super) fn make_room(&self, home: &Home, board: &Identity) -> Result<(), durable_files::Error> {
+        if let Some(certificate) = &self.in_folder {
+            certificates::keep(home, certificate)?;
+        }
+        match &self.revoked.standing {
+            Some(revoked) => certificates::readmit(home, &board.thing_name(), revoked.certificates.clone()),
+            None => Ok(()),
+        }
+    }
+}
