@@ -114,7 +114,8 @@ pub(super) struct Order {
 /// Those of [`provision::provision`], and of the account where its endpoint is asked for.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.csr_only {
-        let (roots, kit) = (arguments.station.roots()?, arguments.boards.single(context)?);
+        let roots = arguments.station.roots()?;
+        let kit = arguments.boards.single(context)?;
         return request(context, &kit, arguments.org, roots.as_deref(), arguments.force).await;
     }
     let prepared = arguments.extras.prepare(context)?;
@@ -250,8 +251,7 @@ async fn request(
         None => own()?.unwrap_or_else(|| work::DEFAULT_ORGANISATION.to_owned()),
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
-    let home = &context.home;
-    let request = Request::sign(&mut session, kit, &organisation, home, roots, force)?;
+    let request = Request::sign(&mut session, kit, &organisation, &context.home, roots, force)?;
     plan::run(context, request).await
 }
 

@@ -30,10 +30,10 @@ pub const AUDIT_HEAD: &str = "audit.head";
 pub const LEDGER: &str = "ledger.jsonl";
 /// The folder with the revocation lists.
 pub const LISTS: &str = "crl";
-/// The folder of the home with every device certificate, by its key.
-pub const CERTIFICATES: &str = "certificates";
 /// The folder with what each signer has revoked, `KEYID.jsonl`.
 pub const REVOCATIONS: &str = "revocations";
+/// The folder with a folder for each device key, and in it every certificate of the key.
+pub const CERTIFICATES: &str = "certificates";
 /// In the folder of the next signer: the files are being exchanged.
 pub const EXCHANGE: &str = "exchange.json";
 /// The folder with a folder for each retired signer, named by its key identifier.
@@ -47,7 +47,6 @@ const VENDORS: &str = "sequans";
 /// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
 /// folder has one of them.
 const NAMES: [&str; 19] = [
-    CERTIFICATES,
     ROOT_KEY,
     ROOT_KEY_URI,
     ROOT_CERTIFICATE,
@@ -62,6 +61,7 @@ const NAMES: [&str; 19] = [
     LEDGER,
     LISTS,
     REVOCATIONS,
+    CERTIFICATES,
     EXCHANGE,
     RETIRED,
     JOURNAL,
@@ -214,6 +214,14 @@ mod tests {
         for name in ["CONSOLE1", "COM10", "crl1", "signers-2", "MCHP3261021800001234", "0123AABBCCDDEEFFEE"] {
             assert!(home.board(name).is_some(), "{name}");
         }
+    }
+
+    /// In every test, a file of the home that is not in the list ends it.
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "is not among the names of the home folder")]
+    fn a_name_that_is_not_in_the_list_is_noticed() {
+        Home::at("home").file("new.jsonl");
     }
 
     proptest! {

@@ -23,7 +23,7 @@ mod keys;
 
 pub use keys::{KeyRevocation, OfKey, RevokedKeys};
 
-/// Follows the key identifier in the name of a file of the records.
+/// Follows the key identifier in the name of a file there.
 const EXTENSION: &str = "jsonl";
 /// Days until the next list, unless the user says another number.
 pub const DAYS: u16 = 30;

@@ -189,12 +189,14 @@ pub fn carry_out(
     let thing_name = board.thing_name();
     if let Planned::Requested { .. } = &planned {
         store::check_in_service(job.home)?;
-        history.make_room(job.home, &board)?;
     }
     // Another board may have taken the folder since the look.
     let (file, text) = planned.certifying()?;
     let Place { folder, clash } = board.claim(job.kit).take(job.home, file, &text)?;
-    let obtained = planned.obtain(job, &board, &folder)?;
+    if let Planned::Requested { .. } = &planned {
+        history.make_room(job.home, &board)?;
+    }
+    let obtained = planned.obtain(job, &board, &history)?;
     certificates::keep(job.home, &obtained.device)?;
     let content = obtained.content(&thing_name, &endpoint)?;
     let mut files = Vec::new();

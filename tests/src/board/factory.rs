@@ -190,7 +190,7 @@ impl Certificates {
 /// The root certificates of the testbed's vendor, PEM: one for each profile.
 ///
 /// # Errors
-/// As [`Certificates::issue`].
+/// When a certificate cannot be built, which only a fault in here can cause.
 pub fn vendor_roots() -> Result<String, rcgen::Error> {
     let root = Party::new(key(VENDOR, "factory root"));
     let certificate = |profile: Profile| {

@@ -22,12 +22,24 @@ fn answered(
     question: &str,
     answer: &str,
 ) -> (Option<i32>, String) {
+    on_terminal(laptop, "dumb", arguments, ports, question, answer)
+}
+
+/// As [`answered`], on a terminal of this kind.
+fn on_terminal(
+    laptop: &Laptop,
+    terminal: &str,
+    arguments: &[&str],
+    ports: &str,
+    question: &str,
+    answer: &str,
+) -> (Option<i32>, String) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
     let open = || File::options().read(true).write(true).open(&path).unwrap();
-    let mut command = laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports), ("TERM", "dumb")]);
+    let mut command = laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports), ("TERM", terminal)]);
     command.stdin(Stdio::from(open())).stdout(Stdio::from(open())).stderr(Stdio::from(open()));
     let mut child = command.spawn().unwrap();
     // The child alone keeps the terminal open, so the screen ends with it.
@@ -101,4 +113,17 @@ fn a_passphrase_is_asked_for_and_does_not_show() {
     let (code, screen) = answered(&laptop, &arguments, "", "Passphrase of net: ", "correct horse");
     assert_eq!(code, Some(0), "{screen}");
     assert!(!screen.contains("horse"), "{screen}");
+}
+
+#[test]
+fn where_the_files_of_a_board_are_is_told_on_every_terminal() {
+    let (laptop, (_boards, ports)) = (Laptop::with_ca(), boards());
+    let ports = ports.replace("MCHP0000000002", "MCHP0000000001");
+    let provision = ["provision", "--all", "--endpoint", ENDPOINT];
+    for terminal in ["dumb", "xterm"] {
+        let (code, screen) = on_terminal(&laptop, terminal, &provision, &ports, "2 boards in ", "");
+        assert_eq!(code, Some(0), "{screen}");
+        let note = "the folder that the USB serial number names has the files of another board";
+        assert_eq!(screen.matches(note).count(), 1, "{terminal}: {screen}");
+    }
 }

@@ -119,7 +119,7 @@ impl Display {
         context.global.output = Some(form);
         // With JSON on the same terminal the two would overwrite each other.
         let shared = form == Output::Json && std::io::stdout().is_terminal();
-        let table = (std::io::stderr().is_terminal() && !shared).then(Table::new);
+        let table = (std::io::stderr().is_terminal() && !shared).then(Table::new).filter(Table::is_shown);
         let (started, failed, failures) = (Instant::now(), Vec::new(), Failures::default());
         let display = Self { context, table, started, failed, failures };
         if matches!(boards, Boards::Arriving) {
@@ -154,8 +154,9 @@ impl Display {
             let trouble = self.failures.add(error);
             self.failed.push(format!("{}  {}  {}", attempt.kit.port, name(attempt), trouble.error));
         }
-        // The table says how it ended; why it failed has no room in it.
-        if self.table.is_some() && (attempt.result.is_err() || attempt.label.is_some()) {
+        // The table says how it ended; why it failed, and where the files are, has no room in it.
+        let as_ever = attempt.result.as_ref().is_ok_and(|report| report.clash.is_none());
+        if self.table.is_some() && (!as_ever || attempt.label.is_some()) {
             self.say(&ending);
         }
     }

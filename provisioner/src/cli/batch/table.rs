@@ -57,6 +57,11 @@ impl Table {
         let _ = self.bars.println(text);
     }
 
+    /// Whether the terminal can show it: one that cannot move its cursor gets lines.
+    pub(super) fn is_shown(&self) -> bool {
+        !self.bars.is_hidden()
+    }
+
     /// The table stays on the screen as it is.
     pub(super) fn leave(self) {
         self.rows.values().for_each(|row| row.bar.abandon());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use device_pki::Certificate;
+use device_pki::{Certificate, SerialNumber};
 use time::OffsetDateTime;
 
 use super::{Error, Identity, Planned};
@@ -74,6 +74,18 @@ impl History {
     /// The certificate in the board's folder.
     pub(super) fn in_folder(&self) -> Option<&Certificate> {
         self.in_folder.as_ref()
+    }
+
+    /// The serial numbers of the certificates that the key has had.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`].
+    pub(super) fn serial_numbers(&self) -> Result<BTreeSet<SerialNumber>, durable_files::Error> {
+        let mut certificates: Vec<Certificate> = self.in_folder.iter().cloned().collect();
+        for kept in &self.kept {
+            certificates.extend(kept.read()?);
+        }
+        Ok(certificates.iter().filter_map(|certificate| certificate.serial_number().ok()).collect())
     }
 
     /// Why the key was revoked, if it was and gets a new certificate nevertheless.

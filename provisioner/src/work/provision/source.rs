@@ -1,7 +1,5 @@
 //! Where a board's certificates come from: signed here, signed elsewhere, or by the factory of the secure element.
 
-use std::path::Path;
-
 use aws_lc_rs::digest;
 use device_pki::factory::{self, Certificates};
 use device_pki::key::PublicKey;
@@ -115,14 +113,6 @@ pub(super) enum Planned {
 }
 
 impl Planned {
-    /// The id of the certificate, where it is there.
-    pub(super) fn certificate_id(&self) -> Option<&str> {
-        match self {
-            Self::There(obtained) => Some(&obtained.device.facts().certificate_id),
-            Self::Requested { .. } => None,
-        }
-    }
-
     /// A file that certifies the board's key: name and content.
     ///
     /// # Errors
@@ -137,9 +127,17 @@ impl Planned {
         })
     }
 
-    /// The certificates; one that was requested is issued now. It gets no serial number of a certificate that was revoked, or of
-    /// the one that it replaces. Those of all certificates are in the audit log, of a million lines perhaps, and 126 random
-    /// bits are not worth reading it for each board.
+    /// The id of the certificate, where it is there.
+    pub(super) fn certificate_id(&self) -> Option<&str> {
+        match self {
+            Self::There(obtained) => Some(&obtained.device.facts().certificate_id),
+            Self::Requested { .. } => None,
+        }
+    }
+
+    /// The certificates; one that was requested is issued now. It gets no serial number of a certificate that was revoked, or that
+    /// the key has had. Those of all certificates are in the audit log, of a million lines perhaps, and 126 random bits
+    /// are not worth reading it for each board.
     ///
     /// # Errors
     /// [`device_pki::Error`]; [`Error::Inconsistent`].
@@ -147,7 +145,7 @@ impl Planned {
         self,
         job: Job<'_>,
         board: &Identity,
-        folder: &Path,
+        history: &History,
     ) -> Result<Obtained, work::Error> {
         let (name, request) = match self {
             Self::There(obtained) => return Ok(*obtained),
@@ -155,8 +153,8 @@ impl Planned {
         };
         let Origin::Chain(chain) = job.origin else { return Err(Error::NoChain.into()) };
         let now = OffsetDateTime::now_utc();
-        let before = certificate_in(folder)?.and_then(|certificate| certificate.serial_number().ok());
-        let known = |number: &SerialNumber| job.known.contains(number) || before.as_ref() == Some(number);
+        let had = history.serial_numbers()?;
+        let known = |number: &SerialNumber| job.known.contains(number) || had.contains(number);
         let device = chain.issue_device(request.der(), &name, &known, now)?;
         if !belongs(&device, chain, board, now) {
             return Err(Error::Inconsistent.into());
@@ -226,12 +224,6 @@ fn from_chain(
         return Ok(Planned::There(Box::new(Obtained { device, signer, reused: true, files: Vec::new() })));
     }
     requested(session, name, board, observe)
-}
-
-/// The certificate in the folder of a board.
-fn certificate_in(folder: &Path) -> Result<Option<Certificate>, durable_files::Error> {
-    let pem = durable_files::read(&folder.join(CERTIFICATE))?;
-    Ok(pem.and_then(|pem| Certificate::from_pem(&pem).ok()))
 }
 
 fn requested(

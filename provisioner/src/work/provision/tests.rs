@@ -275,9 +275,9 @@ fn sign_elsewhere(signing: &Laptop, request: &str) -> Certificate {
 #[test]
 fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belongs_to() {
     let (laptop, server, board) = (Laptop::new(), Laptop::new(), Board::new(1));
-    let home = &laptop.home;
     let mut made =
-        Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", home, None, false).unwrap();
+        Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home, None, false)
+            .unwrap();
     made.keep(&laptop.home).unwrap();
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5), "a request changes nothing on the board");
     let device = sign_elsewhere(&server, &std::fs::read_to_string(&made.file).unwrap());
