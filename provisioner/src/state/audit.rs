@@ -89,7 +89,7 @@ pub struct Log {
 impl Log {
     /// The log in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
-        let log = durable_files::Log::new(home.file(FILE), Access::Secret, Torn::Cut);
+        let log = durable_files::Log::new(home.file(FILE), Access::Private, Torn::Cut);
         Self { log, head: home.file(HEAD) }
     }
 
@@ -119,16 +119,16 @@ impl Log {
             })?)
         };
         let appended = self.log.append(make, |line| self.write_head(line));
-        appended.map_err(|error| Error { path: self.path().to_owned(), source: io_error(error) })
+        appended.map_err(|error| Error { path: self.path().to_owned(), source: error.into() })
     }
 
     fn write_head(&self, line: &[u8]) -> io::Result<()> {
         let head = serde_json::to_vec(&end_at(line))?;
-        durable_files::write(&self.head, &head, Access::Secret).map_err(io_error)
+        durable_files::write(&self.head, &head, Access::Private).map_err(io::Error::from)
     }
 
     fn read_head(&self) -> io::Result<Option<Head>> {
-        let bytes = durable_files::read(&self.head).map_err(io_error)?;
+        let bytes = durable_files::read(&self.head).map_err(io::Error::from)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
@@ -156,14 +156,6 @@ impl Observer for Log {
     fn on_signature(&self, signed: &Signed<'_>) -> Result<(), Cause> {
         let identifier = hex::encode(subject_key_identifier(&signed.public.0));
         Ok(self.record(&identifier, signed.purpose, signed.der)?)
-    }
-}
-
-/// What the operating system said.
-fn io_error(error: durable_files::Error) -> io::Error {
-    match error {
-        durable_files::Error::Io { source, .. } => source,
-        error => io::Error::other(error),
     }
 }
 

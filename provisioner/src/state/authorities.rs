@@ -4,7 +4,8 @@
 
 use device_pki::key::Keys;
 use device_pki::{Certificate, Chain};
-use durable_files::Access;
+use durable_files::folder::{self, Entry};
+use durable_files::{Access, Kind};
 use time::{Duration, OffsetDateTime};
 
 use super::home::Home;
@@ -107,15 +108,16 @@ pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
 fn folders(home: &Home) -> Result<Vec<Home>, durable_files::Error> {
     let path = home.file(RETIRED);
     let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    match std::fs::read_dir(&path) {
-        Ok(entries) => Ok(entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_name().to_str().is_some_and(is_key_id))
-            .map(|entry| Home::at(entry.path()))
-            .collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(durable_files::Error::io("read", &path, error)),
-    }
+    let named =
+        |entry: &folder::Entry| entry.path.file_name().and_then(|name| name.to_str()).is_some_and(is_key_id);
+    let folders = folder::entries(&path)?.unwrap_or_default().into_iter().filter(named);
+    folders
+        .map(|Entry { path, kind }| match kind {
+            // What it leads to could be the signer whose lists are missed.
+            Kind::Link => Err(durable_files::Error::Symlink { path }),
+            _ => Ok(Home::at(path)),
+        })
+        .collect()
 }
 
 /// The signer that a user means: `current`, or its key identifier or certificate id, or the beginning of either.

@@ -48,7 +48,7 @@ impl Records {
     /// What the signer with this key identifier has revoked.
     pub fn of(home: &Home, key_id: &str) -> Self {
         let path = home.file(RECORDS).join(format!("{key_id}.jsonl"));
-        Self { log: Log::new(path, Access::Secret, Torn::Cut) }
+        Self { log: Log::new(path, Access::Private, Torn::Cut) }
     }
 
     /// Every certificate that is revoked, in the order in which they were; each once.

@@ -97,10 +97,10 @@ fn file(folder: &Path, format: Format, board: &Report) -> Result<(), Error> {
         Format::Svg => svg::draw(&drawing).into_bytes(),
         Format::Png => png::draw(&drawing).map_err(|error| fail(&path, io::Error::other(error)))?,
     };
-    std::fs::create_dir_all(folder).map_err(|source| fail(folder, source))?;
-    durable_files::write(&path, &bytes, Access::Public).map_err(|error| match error {
+    let made = durable_files::folder::create_for_all(folder);
+    made.and_then(|()| durable_files::write(&path, &bytes, Access::Public)).map_err(|error| match error {
         durable_files::Error::Io { path, source, .. } => Error::File { path, source },
-        other => fail(&path, io::Error::other(other)),
+        refused => fail(&path, refused.into()),
     })
 }
 

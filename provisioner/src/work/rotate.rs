@@ -4,8 +4,6 @@
 //! one's files are copied to its folder among the retired ones, and the new one's are moved to where the old one's were. A
 //! file says that this is under way; whatever is interrupted is finished by the next run.
 
-use std::fs;
-
 use device_pki::key::{Keys, Uri};
 use device_pki::{Certificate, Chain, Issuer, Signer, profile};
 use durable_files::Access;
@@ -204,11 +202,11 @@ impl Rotation {
 }
 
 /// Copies a file of a signer, with the access that it has; one that is not there is left out.
-fn copy(from: &Home, to: &Home, file: &str) -> Result<(), durable_files::Error> {
+fn copy(from: &Home, to: &Home, file: &str) -> Result<(), Error> {
     let source = from.file(file);
     if file == store::SIGNER_KEY {
-        if let Some(key) = durable_files::read_secret(&source)? {
-            durable_files::write(&to.file(file), &key, Access::Secret)?;
+        if let Some((key, access)) = device_pki::key::file::copy_of(&source)? {
+            durable_files::write(&to.file(file), &key, access)?;
         }
     } else if let Some(text) = durable_files::read(&source)? {
         durable_files::write(&to.file(file), &text, Access::Public)?;
@@ -229,8 +227,7 @@ fn move_files(home: &Home, next: &Home, keys: &Keys) -> Result<(), Error> {
     }
     // Keys are remembered by their place.
     keys.close();
-    let remove = fs::remove_dir_all(next.root());
-    Ok(remove.map_err(|e| durable_files::Error::io("remove", next.root(), e))?)
+    Ok(folder::remove(next.root())?)
 }
 
 /// The name of a new signer, unless the user says another: no two signers of an account should have the same, because

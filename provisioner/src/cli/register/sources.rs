@@ -1,20 +1,23 @@
 //! Where the certificates are: files, folders, lists, and stdin.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::state::store::VERIFICATION_CERTIFICATE;
 use device_pki::Certificate;
 use device_pki::certificate::Malformed;
+use durable_files::Kind;
+use durable_files::folder::{self, Entry};
 use iot_account::Outcome;
 use iot_account::register::{Candidate, Row};
 
 /// File names in a folder that can be certificates.
 const EXTENSIONS: [&str; 4] = ["crt", "pem", "cer", "der"];
-/// A folder this deep below the one that was named holds no certificates; links could lead round in circles.
+/// A folder this deep below the one that was named holds no certificates.
 const DEEPEST: usize = 8;
+/// No file with a certificate is longer, in bytes.
+const LARGEST: usize = 1 << 20;
 const STDIN: &str = "-";
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
@@ -30,11 +33,7 @@ pub(super) fn collect(
     let mut found = Found::default();
     for file in files {
         if file.as_os_str() == STDIN {
-            let mut bytes = Vec::new();
-            io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .map_err(|e| durable_files::Error::io("read", file, e))?;
+            let bytes = durable_files::read_stdin()?;
             if find(&bytes, PEM).is_some() {
                 found.bundle("stdin", &bytes);
             } else {
@@ -45,13 +44,12 @@ pub(super) fn collect(
         }
     }
     for folder in folders {
-        let mut inside = Vec::new();
-        walk(folder, 0, &mut inside)?;
-        inside.sort();
-        inside.iter().for_each(|file| found.file(file, false));
+        let inside = walk(folder, 0)?;
+        inside.iter().for_each(|entry| found.entry(entry));
     }
     for list in lists {
-        let bytes = fs::read(list).map_err(|e| durable_files::Error::io("read", list, e))?;
+        let missing = || durable_files::Error::io("read", list, io::ErrorKind::NotFound.into());
+        let bytes = durable_files::read(list)?.ok_or_else(missing)?;
         let folder = list.parent().unwrap_or(Path::new(""));
         listed(&bytes, folder).for_each(|file| found.file(&file, true));
     }
@@ -70,23 +68,26 @@ fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
     names.into_iter()
 }
 
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), durable_files::Error> {
-    for entry in fs::read_dir(folder).map_err(|e| durable_files::Error::io("read", folder, e))? {
-        let path = entry.map_err(|e| durable_files::Error::io("read", folder, e))?.path();
-        let extension =
-            path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-        if path.is_dir() {
-            if depth < DEEPEST {
-                walk(&path, depth + 1, files)?;
-            }
-        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+/// What can be a certificate in a folder and the folders in it, and every link.
+fn walk(folder: &Path, depth: usize) -> Result<Vec<Entry>, durable_files::Error> {
+    let missing = || durable_files::Error::io("read", folder, io::ErrorKind::NotFound.into());
+    let mut inside = Vec::new();
+    for entry in folder::entries(folder)?.ok_or_else(missing)? {
+        let extension = entry.path.extension().and_then(|extension| extension.to_str());
+        let is_certificate = extension
+            .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
             // The home folder has it beside the boards' folders. It is no CA's, and no device's either.
-            && path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref())
-        {
-            files.push(path);
+            && entry.path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref());
+        match entry.kind {
+            Kind::Folder if depth < DEEPEST => inside.extend(walk(&entry.path, depth + 1)?),
+            Kind::Folder => {}
+            // It may be a folder's.
+            Kind::Link => inside.push(entry),
+            _ if is_certificate => inside.push(entry),
+            _ => {}
         }
     }
-    Ok(())
+    Ok(inside)
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
@@ -101,12 +102,30 @@ struct Found {
 }
 
 impl Found {
+    /// What was found in a folder: files are read, links are not followed, and nothing else is opened.
+    fn entry(&mut self, entry: &Entry) {
+        match entry.kind {
+            Kind::File => self.file(&entry.path, false),
+            kind => self.refuse(entry.path.display().to_string(), format!("is {kind} and is not opened")),
+        }
+    }
+
     /// The first certificate in a file. One that was found in a folder and not named is left out if it is a CA's or none.
     fn file(&mut self, path: &Path, named: bool) {
         let source = path.display().to_string();
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.refuse(source, format!("cannot be read: {error}")),
+        let read = match named {
+            true => durable_files::read_up_to(path, LARGEST),
+            false => durable_files::read_found(path, LARGEST),
+        };
+        let bytes = match read {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return self.refuse(source, "cannot be read: there is no such file".to_owned()),
+            Err(durable_files::Error::Io { source: error, .. }) => {
+                return self.refuse(source, format!("cannot be read: {error}"));
+            }
+            // No certificate, and nobody has called it one.
+            Err(durable_files::Error::TooLong { .. }) if !named => return,
+            Err(error) => return self.refuse(source, error.to_string()),
         };
         let certificate = match Certificate::from_pem(&bytes) {
             Err(Malformed::Pem) => Certificate::from_der(&bytes),
@@ -153,6 +172,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn pem(name: &str) -> String {
