@@ -196,6 +196,14 @@ pub fn remove(folder: &Path) -> Result<(), Error> {
     unless_gone(remove()).map_err(|e| Error::io("remove", folder, e))
 }
 
+/// Removes everything in a folder, which stays.
+///
+/// # Errors
+/// As [`remove`].
+pub fn clear(folder: &Path) -> Result<(), Error> {
+    Place::open(folder).and_then(|place| empty(&place)).map_err(|e| Error::io("remove", folder, e))
+}
+
 fn empty(place: &Place) -> io::Result<()> {
     for (name, kind) in place.entries()? {
         if kind == Kind::Folder {

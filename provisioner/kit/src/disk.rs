@@ -365,6 +365,36 @@ mod tests {
         assert!(matches!(Disk::of(None, None), Err(Error::NoDisk { .. })));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nothing_but_a_regular_file_is_read_or_written_on_a_kits_disk() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let status = std::process::Command::new("mkfifo").arg(path(KIT_INFO)).status().unwrap();
+        assert!(status.success());
+        let refused = Disk::at(folder.path()).unwrap_err();
+        assert!(matches!(&refused, Error::File(durable_files::Error::NotAFile { .. })), "{refused}");
+        std::fs::remove_file(path(KIT_INFO)).unwrap();
+        symlink("/dev/zero", path(KIT_INFO)).unwrap();
+        assert!(matches!(Disk::at(folder.path()), Err(Error::File(durable_files::Error::Symlink { .. }))));
+        std::fs::remove_file(path(KIT_INFO)).unwrap();
+        std::fs::File::create(path(KIT_INFO)).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(Disk::at(folder.path()), Err(Error::File(durable_files::Error::TooLong { .. }))));
+        std::fs::write(path(KIT_INFO), "Serial MCHP1234, PIC-IoT WG").unwrap();
+        let disk = Disk::at(folder.path()).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path().join("passphrase"), path(WIFI)).unwrap();
+        let credentials =
+            Credentials::new("net", "hush-hush", super::super::wifi::Authentication::WpaPsk).unwrap();
+        let refused = disk.send_wifi(&credentials).unwrap_err();
+        assert!(matches!(&refused, Error::File(durable_files::Error::Symlink { .. })), "{refused}");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        std::fs::remove_file(path(WIFI)).unwrap();
+        disk.send_wifi(&credentials).unwrap();
+        assert!(std::fs::read_to_string(path(WIFI)).unwrap().contains("hush-hush"));
+    }
+
     proptest! {
         #[test]
         fn arbitrary_files_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "\\PC*") {

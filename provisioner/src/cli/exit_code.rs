@@ -67,12 +67,8 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
 fn file(error: &durable_files::Error) -> ExitCode {
     use durable_files::Error as E;
     match error {
-        E::Io { .. } | E::TooLong { .. } | E::Endless { .. } => ExitCode::Failed,
-        E::Exposed { .. }
-        | E::Unprotected { .. }
-        | E::Symlink { .. }
-        | E::NotAFile { .. }
-        | E::Busy { .. } => ExitCode::Refused,
+        E::Io { .. } | E::NotAFile { .. } | E::TooLong { .. } | E::Endless { .. } => ExitCode::Failed,
+        E::Exposed { .. } | E::Unprotected { .. } | E::Symlink { .. } | E::Busy { .. } => ExitCode::Refused,
     }
 }
 
@@ -107,6 +103,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::NotCa { .. }
         | E::NoKeyIdentifier { .. }
         | E::NotValidNow { .. }
+        | E::Clock { .. }
         | E::Random
         | E::Sign(_)
         // The audit log is what observes signatures.

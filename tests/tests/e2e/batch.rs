@@ -232,6 +232,29 @@ fn two_boards_with_one_serial_number_come_one_after_the_other_and_are_flagged() 
 }
 
 #[test]
+fn a_label_command_gets_no_secrets_in_its_environment() {
+    let bench = Bench::new(vec![quick(1)]);
+    let file = bench.laptop.folder().with_file_name("environment");
+    let command = format!("env > '{}'", file.display());
+    let arguments = ["provision", "--all", "--endpoint", ENDPOINT, "--label-command", &command];
+    let ports = bench.list();
+    let outcome = bench.laptop.run(
+        &arguments,
+        &[
+            ("MICROCHIP_IOT_PORTS", &ports),
+            ("MICROCHIP_IOT_PASSPHRASE", "hush 1"),
+            ("MICROCHIP_IOT_PSK", "hush 2"),
+            ("AWS_SECRET_ACCESS_KEY", "hush 3"),
+            ("AWS_SESSION_TOKEN", "hush 4"),
+            ("PRINTER", "bench-1"),
+        ],
+    );
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let environment = std::fs::read_to_string(file).unwrap();
+    assert!(environment.contains("PRINTER=bench-1") && !environment.contains("hush"), "{environment}");
+}
+
+#[test]
 fn labels_are_made_of_finished_boards_and_one_that_fails_leaves_its_board_done() {
     let bench = Bench::new((1..=3).map(quick).collect());
     failing(&bench.boards[2], "MC+ECC+SIGNDIGEST", Effect::Error(0x01F0));

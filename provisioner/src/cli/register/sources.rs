@@ -238,4 +238,44 @@ mod tests {
         let reasons: Vec<_> = found.unusable.iter().map(|row| row.source.as_str()).collect();
         assert_eq!(reasons, ["stdin:2", "stdin:3"]);
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_special_files_in_a_folder_get_a_line_each_and_are_not_followed_or_opened() {
+        use std::os::unix::fs::symlink;
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a.crt"), pem("a")).unwrap();
+        fs::write(outside.path().join("b.crt"), pem("b")).unwrap();
+        symlink(outside.path().join("b.crt"), path("b.crt")).unwrap();
+        symlink(outside.path(), path("elsewhere")).unwrap();
+        // Followed, they would lead to thousands of folders.
+        for name in ["loop1", "loop2", "loop3", "loop4"] {
+            symlink(folder.path(), path(name)).unwrap();
+        }
+        symlink("/dev/zero", path("zero.pem")).unwrap();
+        // Opened, it would wait for somebody who writes.
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe.crt"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
+        fs::File::create(path("huge.der")).unwrap().set_len(1 << 40).unwrap();
+        let (candidates, unusable) = collect(&[], &[folder.path().to_owned()], &[]).unwrap();
+        assert_eq!(candidates.len(), 1);
+        let told: Vec<_> = unusable
+            .iter()
+            .map(|row| {
+                let source = row.source.strip_prefix(&format!("{}/", folder.path().display())).unwrap();
+                format!("{source} {}", row.error.as_deref().unwrap())
+            })
+            .collect();
+        let link = |name: &str| format!("{name} is a symbolic link and is not opened");
+        let mut expected: Vec<_> =
+            ["b.crt", "elsewhere", "loop1", "loop2", "loop3", "loop4", "zero.pem"].map(link).into();
+        expected.push("pipe.crt is a pipe and is not opened".to_owned());
+        expected.sort();
+        assert_eq!(told, expected);
+        // One that is named is followed.
+        assert_eq!(collect(&[path("b.crt")], &[], &[]).unwrap().0.len(), 1);
+        let (_, named) = collect(&[path("zero.pem")], &[], &[]).unwrap();
+        assert!(named[0].error.as_ref().unwrap().contains("has more than"), "{named:?}");
+    }
 }

@@ -37,7 +37,11 @@ impl<'a> Running<'a> {
 
     /// Ctrl-C.
     fn interrupt(&self) {
-        let status = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());
     }
 
@@ -140,6 +144,19 @@ fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
     bench.boards[..2].iter().for_each(assert_provisioned);
     assert_eq!(bench.boards[2].led("DATA"), Some(false));
     assert_eq!(bench.entries().len(), 2);
+}
+
+#[test]
+fn the_end_of_the_terminal_ends_a_run_as_an_interrupt_does() {
+    let bench = Bench::new(vec![slow(1)]);
+    let arguments = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
+    let running = Running::start(&bench.laptop, &arguments, &bench.list());
+    wait::until("the board is at work", || !bench.boards[0].take_statistics().commands.is_empty()).unwrap();
+    running.signal("-HUP");
+    let (code, rest) = running.end();
+    assert_eq!((code, rest.len()), (0, 2), "{rest:?}");
+    assert_eq!(rest[1]["summary"]["provisioned"], 1);
+    assert_provisioned(&bench.boards[0]);
 }
 
 #[test]
