@@ -354,3 +354,63 @@ fn what_a_command_line_names_may_be_a_link_or_a_pipe_but_has_an_end() {
     good(laptop.run(&["ledger", "export", "--csv", "/dev/null"], &[]));
     assert!(!Path::new("/dev/null").is_file());
 }
+
+/// The commands of a page under a heading, block by block.
+fn commands_under(heading: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../provisioner/docs/home.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let section = page.split_once(heading).unwrap().1;
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    section.split("```sh\n").skip(1).map(|block| block.split_once("```").unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn the_page_about_backups_brings_a_home_back() {
+    let laptop = lived_in();
+    let place = laptop.folder().parent().unwrap().to_owned();
+    let program = laptop.command(&[], &[]);
+    let path = format!("{}:/usr/bin:/bin", Path::new(program.get_program()).parent().unwrap().display());
+    let follow = |commands: &str| {
+        let mut shell = Command::new("bash");
+        shell.args(["-e", "-c", commands]).env_clear().env("HOME", &place).env("PATH", &path);
+        shell.output().unwrap()
+    };
+    let [backup, restore] = commands_under("## Backup and restore").try_into().unwrap();
+    let signer = root(&good(laptop.run(&SHOW, &[])));
+    let files = laptop.files();
+    let made = follow(&backup);
+    assert!(made.status.success(), "{made:?}");
+    let archive = place.join("microchip-iot.tar.gz");
+    assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    let numbers = |outcome: &Outcome| -> Vec<(String, u64)> {
+        let lines =
+            outcome.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let of = |line: serde_json::Value| {
+            let key = line["authority_key_identifier"].as_str().unwrap().to_owned();
+            (key, line["crl_number"].as_u64().unwrap())
+        };
+        lines.map(of).collect()
+    };
+    let crl = ["ca", "crl", "--output", "json"];
+    // Lists that are published after the backup, and are not in it.
+    let published: Vec<_> = (0..3).map(|_| numbers(&good(laptop.run(&crl, &[])))).collect();
+
+    // A home that is there is not overwritten.
+    let refused = follow(&restore);
+    assert!(!refused.status.success());
+    std::fs::rename(laptop.folder(), place.join("lost")).unwrap();
+    let restored = follow(restore.split("provisioner").next().unwrap());
+    assert!(restored.status.success(), "{restored:?}");
+    assert!(laptop.files() == files);
+    assert_closed(&laptop);
+    std::fs::remove_dir_all(laptop.folder()).unwrap();
+    let restored = follow(&restore);
+    assert!(restored.status.success(), "{restored:?}");
+    assert_eq!(root(&good(laptop.run(&SHOW, &[]))), signer);
+    for (key, number) in numbers(&good(laptop.run(&crl, &[]))) {
+        for list in &published {
+            assert!(list.iter().any(|(of, before)| *of == key && *before < number));
+        }
+    }
+}

@@ -162,7 +162,7 @@ fn webpki(fixture: &Fixture, object: &str) -> Answer {
     let signer = [fixture.read(store::SIGNER_CERTIFICATE).der().to_vec().into()];
     let Ok(anchor) = anchor_from_trusted_cert(&root) else { return Answer::Refuses };
     let time = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
-        fixture.now.unix_timestamp().unsigned_abs(),
+        (fixture.now.unix_timestamp_nanos() / 1_000_000) as u64,
     ));
     let der = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
     let Ok(list) = BorrowedCertRevocationList::from_der(&der) else { return Answer::Refuses };
@@ -352,6 +352,18 @@ fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() 
     std::fs::remove_file(fixture.home.file(&fixture.list())).unwrap();
     let third = fixture.publish(DAYS, fixture.now + Duration::seconds(60)).crl_number;
     assert!(third > second);
+}
+
+#[test]
+fn a_list_that_was_restored_is_followed_by_none_with_a_number_that_was_published() {
+    let fixture = Fixture::new();
+    let at = |milliseconds| fixture.now + Duration::milliseconds(milliseconds);
+    fixture.publish(DAYS, at(0));
+    let backup = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
+    // More lists than there were seconds: one for each device that a script revokes.
+    let published = (1..50).map(|number| fixture.publish(DAYS, at(number * 10)).crl_number).max().unwrap();
+    std::fs::write(fixture.home.file(&fixture.list()), backup).unwrap();
+    assert!(fixture.publish(DAYS, at(500)).crl_number > published);
 }
 
 #[test]
