@@ -75,6 +75,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// There is nothing at `path`, and something is needed.
+    pub fn missing(path: &Path) -> Self {
+        // ENOENT, and Windows' ERROR_FILE_NOT_FOUND: with it the message is the system's.
+        Self::io("read", path, io::Error::from_raw_os_error(2))
+    }
+
     /// What the operating system said while `action` was done to `path`. What this crate itself has refused stays as it is.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.downcast() {

@@ -141,6 +141,19 @@ pub(crate) fn restrict(_: &File, path: &Path, access: Access) -> io::Result<()> 
     }
 }
 
+#[cfg(test)]
+fn fault(needed: Lacking) -> io::Result<()> {
+    match faults::MISSING.get() {
+        Some((missing, number)) if missing == needed => Err(io::Error::from_raw_os_error(number)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(test))]
+fn fault(_: Lacking) -> io::Result<()> {
+    Ok(())
+}
+
 /// What a test lets a file system lack.
 #[cfg(test)]
 pub(crate) mod faults {
@@ -159,17 +172,4 @@ pub(crate) mod faults {
         MISSING.set(None);
         result
     }
-}
-
-#[cfg(test)]
-fn fault(needed: Lacking) -> io::Result<()> {
-    match faults::MISSING.get() {
-        Some((missing, number)) if missing == needed => Err(io::Error::from_raw_os_error(number)),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(not(test))]
-fn fault(_: Lacking) -> io::Result<()> {
-    Ok(())
 }

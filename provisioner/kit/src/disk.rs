@@ -238,8 +238,7 @@ impl Firmware {
     /// [`Error::File`], [`Error::Image`] with the number of the line.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = durable_files::read_up_to(path, LARGEST_IMAGE)?;
-        let missing = || durable_files::Error::io("read", path, io::ErrorKind::NotFound.into());
-        let bytes = bytes.ok_or_else(missing)?;
+        let bytes = bytes.ok_or_else(|| durable_files::Error::missing(path))?;
         let image = Image::parse(&bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), bytes, image })
     }

@@ -67,9 +67,11 @@ impl fmt::Display for Kit {
 pub fn kits() -> Result<Vec<Kit>, Error> {
     let mut named = std::env::var(PORTS_VARIABLE).unwrap_or_default();
     if let Some(file) = named.strip_prefix('@') {
-        let refuse = |source| Error::PortsFile { path: file.to_owned(), source };
-        let text = durable_files::read(Path::new(file)).map_err(std::io::Error::from).map_err(refuse)?;
-        let text = text.ok_or_else(|| refuse(std::io::ErrorKind::NotFound.into()))?;
+        let path = Path::new(file);
+        let refuse =
+            |error: durable_files::Error| Error::PortsFile { path: file.to_owned(), source: error.into() };
+        let text = durable_files::read(path).map_err(refuse)?;
+        let text = text.ok_or_else(|| refuse(durable_files::Error::missing(path)))?;
         named = String::from_utf8_lossy(&text).into_owned();
     }
     let mut kits = recognise(&available()?, &named);

@@ -6,7 +6,6 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -371,7 +370,7 @@ pub fn with_certificate<T>(pem: &str, work: impl FnOnce(&X509Certificate<'_>) ->
 pub fn files(folder: &Path, extension: &'static str) -> Result<Vec<PathBuf>, RevocationError> {
     let unreadable = |source| RevocationError::Read { path: folder.to_owned(), source };
     let entries = folder::entries(folder).map_err(|error| unreadable(error.into()))?;
-    let entries = entries.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
+    let entries = entries.ok_or_else(|| unreadable(durable_files::Error::missing(folder).into()))?;
     let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path).collect();
     paths.retain(|path| path.extension().is_some_and(|found| found == extension));
     if paths.is_empty() {
@@ -387,7 +386,7 @@ pub fn files(folder: &Path, extension: &'static str) -> Result<Vec<PathBuf>, Rev
 pub fn read(path: &Path) -> Result<Vec<u8>, RevocationError> {
     let unreadable = |source| RevocationError::Read { path: path.to_owned(), source };
     match durable_files::read_found(path, MAX_SIZE) {
-        Ok(bytes) => bytes.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into())),
+        Ok(bytes) => bytes.ok_or_else(|| unreadable(durable_files::Error::missing(path).into())),
         Err(durable_files::Error::TooLong { .. }) => {
             Err(RevocationError::Unfit { list: path.display().to_string(), reason: Unfit::TooLong })
         }

@@ -65,7 +65,7 @@ impl Package {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = match durable_files::read_up_to(path, LARGEST as usize + 1) {
             Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(Reason::Unreadable(std::io::ErrorKind::NotFound.into())),
+            Ok(None) => Err(Reason::Unreadable(durable_files::Error::missing(path).into())),
             Err(durable_files::Error::TooLong { .. }) => Err(Reason::TooLarge),
             Err(error) => Err(Reason::Unreadable(error.into())),
         };

@@ -56,6 +56,9 @@ impl Key for FileKey {
     }
 }
 
+/// Bytes that are wiped when they are dropped.
+pub type Bytes = Zeroizing<Vec<u8>>;
+
 /// The content of a key file.
 pub enum Content {
     /// A key.
@@ -100,14 +103,14 @@ pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
 ///
 /// # Errors
 /// As [`super::Keys::open`], without those of passphrases.
-pub fn copy_of(path: &Path) -> Result<Option<(Zeroizing<Vec<u8>>, Access)>, crate::Error> {
+pub fn copy_of(path: &Path) -> Result<Option<(Bytes, Access)>, crate::Error> {
     Ok(read_both(path)?.map(|(content, bytes)| match content {
         Content::Plain(_) => (bytes, Access::Secret),
         Content::Encrypted(_) => (bytes, Access::Private),
     }))
 }
 
-fn read_both(path: &Path) -> Result<Option<(Content, Zeroizing<Vec<u8>>)>, crate::Error> {
+fn read_both(path: &Path) -> Result<Option<(Content, Bytes)>, crate::Error> {
     let Some(key) = files::read_key(path)? else { return Ok(None) };
     let file = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let content = parse(key.bytes(), file);

@@ -1,7 +1,6 @@
 //! Where the certificates are: files, folders, lists, and stdin.
 
 use std::collections::HashSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::state::store::VERIFICATION_CERTIFICATE;
@@ -48,8 +47,7 @@ pub(super) fn collect(
         inside.iter().for_each(|entry| found.entry(entry));
     }
     for list in lists {
-        let missing = || durable_files::Error::io("read", list, io::ErrorKind::NotFound.into());
-        let bytes = durable_files::read(list)?.ok_or_else(missing)?;
+        let bytes = durable_files::read(list)?.ok_or_else(|| durable_files::Error::missing(list))?;
         let folder = list.parent().unwrap_or(Path::new(""));
         listed(&bytes, folder).for_each(|file| found.file(&file, true));
     }
@@ -70,9 +68,8 @@ fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// What can be a certificate in a folder and the folders in it, and every link.
 fn walk(folder: &Path, depth: usize) -> Result<Vec<Entry>, durable_files::Error> {
-    let missing = || durable_files::Error::io("read", folder, io::ErrorKind::NotFound.into());
     let mut inside = Vec::new();
-    for entry in folder::entries(folder)?.ok_or_else(missing)? {
+    for entry in folder::entries(folder)?.ok_or_else(|| durable_files::Error::missing(folder))? {
         let extension = entry.path.extension().and_then(|extension| extension.to_str());
         let is_certificate = extension
             .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
@@ -117,9 +114,8 @@ impl Found {
             true => durable_files::read_up_to(path, LARGEST),
             false => durable_files::read_found(path, LARGEST),
         };
-        let bytes = match read {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return self.refuse(source, "cannot be read: there is no such file".to_owned()),
+        let bytes = match read.and_then(|bytes| bytes.ok_or_else(|| durable_files::Error::missing(path))) {
+            Ok(bytes) => bytes,
             Err(durable_files::Error::Io { source: error, .. }) => {
                 return self.refuse(source, format!("cannot be read: {error}"));
             }

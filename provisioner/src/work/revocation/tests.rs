@@ -162,7 +162,7 @@ fn webpki(fixture: &Fixture, object: &str) -> Answer {
     let signer = [fixture.read(store::SIGNER_CERTIFICATE).der().to_vec().into()];
     let Ok(anchor) = anchor_from_trusted_cert(&root) else { return Answer::Refuses };
     let time = rustls_pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
-        (fixture.now.unix_timestamp_nanos() / 1_000_000) as u64,
+        fixture.now.unix_timestamp().unsigned_abs(),
     ));
     let der = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
     let Ok(list) = BorrowedCertRevocationList::from_der(&der) else { return Answer::Refuses };
