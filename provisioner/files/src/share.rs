@@ -141,7 +141,7 @@ pub(crate) fn restrict(_: &File, path: &Path, access: Access) -> io::Result<()> 
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 fn fault(needed: Lacking) -> io::Result<()> {
     match faults::MISSING.get() {
         Some((missing, number)) if missing == needed => Err(io::Error::from_raw_os_error(number)),
@@ -149,13 +149,13 @@ fn fault(needed: Lacking) -> io::Result<()> {
     }
 }
 
-#[cfg(not(test))]
+#[cfg(not(all(test, unix)))]
 fn fault(_: Lacking) -> io::Result<()> {
     Ok(())
 }
 
 /// What a test lets a file system lack.
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(crate) mod faults {
     use std::cell::Cell;
 

@@ -109,7 +109,7 @@ mod unix {
     use crate::source;
 
     fn pipe(path: &Path) {
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     }
 
     fn is_link<T>(result: Result<T, Error>) -> bool {

@@ -12,7 +12,7 @@ use super::home::Home;
 pub use super::home::RETIRED;
 use super::store::revocation;
 pub use super::store::{SIGNER_REVOKED as REVOKED, SignerRevocation};
-use super::{Error, store};
+use super::{Error, exchange, store};
 
 /// Fewer digits of a key identifier could be a typing error.
 const SHORTEST_PREFIX: usize = 8;
@@ -90,8 +90,11 @@ pub fn retired(home: &Home, key_id: &str) -> Home {
 /// Every signer: the current one, then the retired ones, the youngest first.
 ///
 /// # Errors
-/// Of reading a certificate, and of the files.
+/// [`Error::Rotating`] while a whole chain is exchanged; of reading a certificate, and of the files.
 pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
+    if exchange::is_chain_under_way(home) {
+        return Err(Error::Rotating { folder: home.root().to_owned() });
+    }
     let current = Authority::read(home.clone(), true)?;
     let mut retired = Vec::new();
     for folder in folders(home)? {

@@ -36,6 +36,11 @@ pub fn new_chain(home: &Home) -> Home {
     Home::at(home.file(RETIRED).join(NEW))
 }
 
+/// Whether a whole chain is being exchanged: certificates and keys of the home may not belong together.
+pub fn is_chain_under_way(home: &Home) -> bool {
+    under_way(home).is_some_and(|from| from.root() == new_chain(home).root())
+}
+
 /// The folder whose files are being put in place, where an exchange is under way or was interrupted.
 pub fn under_way(home: &Home) -> Option<Home> {
     [new_chain(home), next(home)].into_iter().find(|folder| folder.file(EXCHANGE).symlink_metadata().is_ok())

@@ -293,7 +293,8 @@ fn a_board_that_cannot_be_entered_in_the_ledger_does_not_show_green() {
     std::fs::create_dir(&in_the_way).unwrap();
     let outcome = bench.provision(&[]);
     assert_eq!(outcome.code, 1, "{outcome}");
-    assert!(lines(&outcome.stdout)[0]["error"].as_str().unwrap().contains("cannot write"), "{outcome}");
+    let error = &lines(&outcome.stdout)[0]["error"];
+    assert!(error.as_str().unwrap().contains("ledger.jsonl is a folder and not a regular file"), "{outcome}");
     assert_eq!((bench.boards[0].led("CONN"), bench.boards[0].led("ERROR")), (Some(false), Some(true)));
 
     std::fs::remove_dir(&in_the_way).unwrap();

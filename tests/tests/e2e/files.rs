@@ -285,6 +285,10 @@ fn a_chain_is_the_old_one_or_the_new_one_wherever_its_replacement_was_killed() {
         if shown.code != 0 {
             assert!(shown.stderr.contains("finish it with: provisioner ca rotate (or ca create)"), "{shown}");
             interrupted += 1;
+            for command in [&["ca", "crl"][..], &["certificates", "--offline"]] {
+                let refused = laptop.run(command, &[]);
+                assert!(refused.stderr.contains("finish it with"), "{command:?}: {refused}");
+            }
             let plan = good(laptop.run(&["ca", "create", "--dry-run"], &[]));
             assert!(plan.stdout.contains("would make root-ca.crt"), "{plan}");
         }
