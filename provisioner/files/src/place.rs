@@ -30,6 +30,9 @@ impl Place {
     /// Opens a folder.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let split = guard::split(path)?;
+        if split.guarded {
+            Self::refuse_link_of_another(&split.base)?;
+        }
         split.below.iter().try_fold(Self::at(&split.base)?, |place, name| place.enter(name))
     }
 
@@ -42,6 +45,9 @@ impl Place {
     /// Opens a folder and makes what is missing of it, with the permissions of `access`.
     pub(crate) fn make(path: &Path, access: Access) -> io::Result<Self> {
         let split = guard::split(path)?;
+        if split.guarded {
+            Self::refuse_link_of_another(&split.base)?;
+        }
         let (mut base, mut missing) = (split.base.as_path(), Vec::new());
         while let (false, Some(above), Some(name)) = (base.exists(), base.parent(), base.file_name()) {
             missing.push(name.to_owned());

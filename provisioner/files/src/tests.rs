@@ -246,6 +246,14 @@ mod unix {
             let found = fs::metadata(home.join(name)).unwrap();
             assert_eq!((found.uid(), found.gid()), (12345, 23456), "{name}");
         }
+        // The user has no way to have root work elsewhere.
+        let (link, elsewhere) = (home.with_file_name("link"), home.with_file_name("elsewhere"));
+        create(&elsewhere).unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        guard(&link);
+        write(&link.join("file"), b"x", Access::Public).unwrap();
+        std::os::unix::fs::lchown(&link, Some(12345), Some(23456)).unwrap();
+        assert!(is_link(write(&link.join("file"), b"y", Access::Public)) && is_link(create(&link)));
         // One that others own already stays theirs.
         std::os::unix::fs::chown(home.join("log"), Some(1), Some(1)).unwrap();
         log.append(|_| Ok(b"y".to_vec()), |_| Ok(())).unwrap();

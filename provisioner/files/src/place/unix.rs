@@ -37,6 +37,16 @@ impl Place {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// A guarded folder that is a link has to be one of this user's, or of root's: another user's could have root work elsewhere.
+    pub(super) fn refuse_link_of_another(path: &Path) -> io::Result<()> {
+        let Ok(found) = path.symlink_metadata() else { return Ok(()) };
+        let owner = std::os::unix::fs::MetadataExt::uid(&found);
+        match found.is_symlink() && owner != 0 && owner != geteuid().as_raw() {
+            true => Err(refused(path.to_owned(), Kind::Link)),
+            false => Ok(()),
+        }
+    }
+
     /// A folder in this one; no link.
     pub(crate) fn enter(&self, name: &OsStr) -> io::Result<Self> {
         let path = self.path.join(name);
