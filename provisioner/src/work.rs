@@ -7,6 +7,7 @@
 
 pub mod create;
 mod error;
+mod exchange;
 pub mod export;
 pub mod fleet;
 pub mod inspection;

@@ -115,10 +115,13 @@ impl<R: Registry + Send> Handler<R> {
         registry.set_deadline(deadline);
         let throttled_before = registry.throttled();
         let mut seen = Seen { sampled: invocation.sampled, ..Seen::default() };
-        let answer = if payload.get("Records").is_some_and(Value::is_array) {
+        let answer = if let Some(records) = payload.get("Records").and_then(Value::as_array).map(Vec::len) {
             match serde_json::from_value::<SqsEvent>(payload) {
                 Ok(batch) => Ok(Answer::Batch(self.batch(batch, times, &mut seen).await)),
-                Err(error) => Err(Failure::Batch(error)),
+                Err(error) => {
+                    seen.tally.failed += u32::try_from(records.max(1)).unwrap_or(u32::MAX);
+                    Err(Failure::Batch(error))
+                }
             }
         } else {
             let worked = self.work(Event::from_value(&payload), times).await;

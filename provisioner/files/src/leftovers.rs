@@ -1,10 +1,15 @@
 //! Temporary files of runs that were killed. There may be keys among them.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use tracing::debug;
+
+use crate::file::Access;
+use crate::place::{For, Place};
 
 /// What the names of files that are being written begin with.
 pub(crate) const PREFIX: &str = ".new-";
@@ -15,16 +20,29 @@ pub(crate) const RANDOM: usize = 6;
 /// A file without content may have been made this moment, its writer about to lock it.
 const BEING_MADE: Duration = Duration::from_secs(60);
 
+/// Makes a file for what is being written.
+pub(crate) fn make(folder: &Place, access: Access) -> io::Result<(OsString, File)> {
+    loop {
+        let random = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM);
+        let name = OsString::from(PREFIX.chars().chain(random).collect::<String>());
+        match folder.create_file(&name, For::Writing, access) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return Ok((name, made?)),
+        }
+    }
+}
+
 /// Removes them from one folder. The file of a running process is kept: its writer holds a lock on it from before its first
 /// byte on, and the system gives that lock back when the writer ends, however it ends.
 ///
 /// What cannot be read, locked or removed stays. No run fails for it.
 pub fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if entry.file_name().to_str().is_some_and(is_ours) && is_abandoned(&path) {
+    let Ok(place) = Place::open(folder) else { return };
+    for (name, _) in place.entries().into_iter().flatten() {
+        if name.to_str().is_some_and(is_ours) && is_abandoned(&place, &name) {
+            let path = folder.join(&name);
             debug!(path = %path.display(), "removing what a run that was killed left behind");
-            if let Err(error) = fs::remove_file(&path) {
+            if let Err(error) = place.remove_file(&name) {
                 debug!(path = %path.display(), %error, "it stays");
             }
         }
@@ -36,19 +54,19 @@ fn is_ours(name: &str) -> bool {
         .is_some_and(|rest| rest.len() == RANDOM && rest.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-fn is_abandoned(path: &Path) -> bool {
-    // Not through a symbolic link, and nothing that blocks when it is opened.
-    let Ok(found) = fs::symlink_metadata(path) else { return false };
+fn is_abandoned(place: &Place, name: &OsStr) -> bool {
+    let Ok(file) = place.open_file(name, For::Reading) else { return false };
+    let Ok(found) = file.metadata() else { return false };
     let old = || found.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > BEING_MADE));
-    found.is_file()
-        && (found.len() > 0 || old())
-        && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    (found.len() > 0 || old()) && file.try_lock().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::{Access, folder, stage};
+    use crate::{folder, stage};
 
     #[test]
     fn what_a_killed_run_left_is_removed_and_nothing_else() {

@@ -4,8 +4,11 @@
 //! - [`read_secret`] reads a key only if its owner alone can read it, and wipes it from memory afterwards.
 //! - [`Log`] is a file of lines that several processes append to.
 //! - [`folder`] makes folders for their owner alone and locks them for one run, or for several that only read.
+//! - [`guard()`] names a folder below which no link is followed and only regular files are opened. Everything else is a place
+//!   that the user has named: it may be a link or a pipe, and still has a limit of size and time.
 //!
-//! Nothing here follows a symbolic link to write, and nothing is lost without an [`Error`].
+//! No write follows a symbolic link, except to a file for [`output`] that the user has named. What root writes belongs to the owner of
+//! the folder. Nothing is lost without an [`Error`].
 //!
 //! ```
 //! use durable_files::{Access, Log, Torn, folder, read, write};
@@ -26,12 +29,20 @@
 mod error;
 mod file;
 pub mod folder;
+mod guard;
 mod leftovers;
 mod lock;
 mod log;
+mod place;
+mod share;
+mod source;
 #[cfg(test)]
 mod tests;
 
-pub use error::Error;
-pub use file::{Access, Staged, read, read_secret, remove, rename, set_aside, stage, write};
+pub use error::{Error, Kind};
+pub use file::{
+    Access, KeyFile, Staged, output, overwrite, read, read_found, read_key, read_secret, read_stdin,
+    read_up_to, remove, rename, set_aside, stage, write, write_named,
+};
+pub use guard::guard;
 pub use log::{Held, Log, Torn, lines};

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use crate::share;
+
 /// How long a run waits for another one that uses the same folder or file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A run that waits longer than this says what for.
@@ -28,7 +30,7 @@ pub(crate) fn wait(file: &File, path: &Path, patience: Duration, take: TryLock) 
     let begun = Instant::now();
     let mut told = false;
     loop {
-        match take(file) {
+        match share::try_lock(file, path, take) {
             Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {}
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => return Err(error),

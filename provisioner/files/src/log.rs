@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::file::{Access, folder_of, sync_folder};
-use crate::{Error, lock};
+use crate::file::Access;
+use crate::place::{For, Place};
+use crate::{Error, lock, source};
 
 /// No line is longer, in bytes.
 const LONGEST: u64 = 64 * 1024;
+/// No log is longer, in bytes: some million lines.
+const LIMIT: usize = 1 << 30;
 
 /// What becomes of a part of a line that a crash left at the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +59,9 @@ impl Log {
         then: impl FnOnce(&[u8]) -> io::Result<()>,
     ) -> Result<(), Error> {
         let append = || {
-            let new = !self.path.exists();
             let mut file = self.open()?;
             lock::wait(&file, &self.path, lock::PATIENCE, File::try_lock)?;
-            let written = self.add(&mut file, make, |line| {
-                if new {
-                    sync_folder(folder_of(&self.path))?;
-                }
-                then(line)
-            });
+            let written = self.add(&mut file, make, then);
             // Closing the file releases the lock.
             drop(file);
             written
@@ -92,14 +89,15 @@ impl Log {
     /// [`Error::Io`].
     pub fn read(&self) -> Result<Vec<u8>, Error> {
         let read = || {
-            let mut file = match File::open(&self.path) {
+            let opened =
+                Place::of(&self.path).and_then(|(folder, name)| folder.open_file(&name, For::Reading));
+            let mut file = match opened {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             };
-            let mut text = Vec::new();
-            file.lock_shared()?;
-            file.read_to_end(&mut text)?;
+            lock::wait(&file, &self.path, lock::PATIENCE, File::try_lock_shared)?;
+            let mut text = self.to_end(&mut file)?;
             if self.torn == Torn::Cut {
                 text.truncate(after_line_end(&text));
             }
@@ -108,17 +106,28 @@ impl Log {
         read().map_err(|e| Error::io("read", &self.path, e))
     }
 
+    /// Opens the file, or makes it: its name is on the disk before its first line is.
     fn open(&self) -> io::Result<File> {
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.file_type().is_symlink()) {
-            return Err(io::Error::other("it is a symbolic link"));
+        let (folder, name) = Place::of(&self.path)?;
+        loop {
+            match folder.create_file(&name, For::Appending, self.access) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    folder.sync()?;
+                    return Ok(file);
+                }
+            }
+            match folder.open_file(&name, For::Appending) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened,
+            }
         }
-        let mut options = File::options();
-        options.create(true).read(true).append(true);
-        #[cfg(unix)]
-        if self.access == Access::Secret {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
-        options.open(&self.path)
+    }
+
+    fn to_end(&self, file: &mut File) -> io::Result<Vec<u8>> {
+        let mut text = source::to_end(file, &self.path, LIMIT, source::PATIENCE)?;
+        Ok(std::mem::take(&mut *text))
     }
 
     /// Adds a line to the open file, which the caller has locked.
@@ -155,9 +164,8 @@ impl Held {
     /// # Errors
     /// [`Error::Io`].
     pub fn read(&mut self) -> Result<Vec<u8>, Error> {
-        let mut text = Vec::new();
-        let read = self.file.rewind().and_then(|()| self.file.read_to_end(&mut text));
-        read.map(|_| text).map_err(|e| Error::io("read", &self.log.path, e))
+        let read = self.file.rewind().and_then(|()| self.log.to_end(&mut self.file));
+        read.map_err(|e| Error::io("read", &self.log.path, e))
     }
 
     /// Adds a line. When this returns, it is on the disk.

@@ -11,6 +11,7 @@ fn home() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
     create(&home).unwrap();
+    guard(&home);
     (folder, home)
 }
 
@@ -91,6 +92,219 @@ fn a_file_that_cannot_be_written_leaves_nothing_behind() {
     let (_guard, home) = home();
     let folder = home.join("is-a-folder");
     fs::create_dir_all(folder.join("full")).unwrap();
-    assert!(matches!(write(&folder, b"x", Access::Public), Err(Error::Io { action: "write", .. })));
+    assert!(matches!(write(&folder, b"x", Access::Public), Err(Error::NotAFile { kind: Kind::Folder, .. })));
     assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::OsStr;
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::share::{Lacking, faults};
+    use crate::source;
+
+    fn pipe(path: &Path) {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    fn is_link<T>(result: Result<T, Error>) -> bool {
+        matches!(result, Err(Error::Symlink { .. }))
+    }
+
+    /// Whatever is done, it is not done elsewhere.
+    #[test]
+    fn no_link_in_a_guarded_folder_leads_out_of_it() {
+        let (guard, home) = home();
+        let outside = guard.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "precious").unwrap();
+        symlink(&outside, home.join("folder")).unwrap();
+        symlink(outside.join("file"), home.join("file")).unwrap();
+        symlink(home.join("loop"), home.join("loop")).unwrap();
+        let log = |name: &str| Log::new(home.join(name), Access::Private, Torn::Cut);
+        for name in ["file", "folder/file", "folder/new", "loop", "loop/new"] {
+            let path = home.join(name);
+            assert!(is_link(read(&path)) && is_link(read_found(&path, 10)), "{name}");
+            assert!(is_link(read_secret(&path)) && is_link(overwrite(&path, b"x")), "{name}");
+            assert!(is_link(log(name).append(|_| Ok(b"x".to_vec()), |_| Ok(()))), "{name}");
+            assert!(is_link(log(name).read()) && is_link(output(&path)), "{name}");
+            if name.contains('/') {
+                assert!(is_link(write(&path, b"x", Access::Public)) && is_link(remove(&path)), "{name}");
+                assert!(is_link(rename(&path, &home.join("x"))) && is_link(set_aside(&path, "1")), "{name}");
+            }
+        }
+        for folder in [home.join("folder"), home.join("folder/inner"), home.join("loop")] {
+            assert!(is_link(create(&folder)) && is_link(create_inside(&folder)), "{folder:?}");
+            assert!(is_link(lock(&folder)) && is_link(folder::entries(&folder)), "{folder:?}");
+            assert!(
+                is_link(folder::check_writable(&folder)) && is_link(folder::remove(&folder)),
+                "{folder:?}"
+            );
+        }
+        let there: Vec<_> = fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, [OsStr::new("file")]);
+        assert_eq!(fs::read(outside.join("file")).unwrap(), b"precious");
+        // A folder is removed without what the links in it lead to.
+        let inner = home.join("inner");
+        create(&inner).unwrap();
+        symlink(&outside, inner.join("link")).unwrap();
+        folder::remove(&inner).unwrap();
+        assert!(!inner.exists() && outside.join("file").exists());
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_opened_in_a_guarded_folder() {
+        let (_guard, home) = home();
+        let path = home.join("pipe");
+        pipe(&path);
+        let refused =
+            |result: Result<(), Error>| matches!(result, Err(Error::NotAFile { kind: Kind::Pipe, .. }));
+        assert!(refused(read(&path).map(drop)) && refused(read_secret(&path).map(drop)));
+        assert!(refused(read_found(&path, 10).map(drop)) && refused(write(&path, b"x", Access::Public)));
+        assert!(refused(overwrite(&path, b"x").map(drop)) && refused(output(&path).map(drop)));
+        let log = Log::new(&path, Access::Public, Torn::Keep);
+        assert!(refused(log.append(|_| Ok(Vec::new()), |_| Ok(()))) && refused(log.read().map(drop)));
+        pipe(&home.join(".lock"));
+        assert!(refused(lock(&home).map(drop)) && refused(folder::lock_existing(&home).map(drop)));
+    }
+
+    #[test]
+    fn what_a_user_names_may_be_a_link_or_a_pipe_and_has_a_limit_and_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "text").unwrap();
+        symlink(path("file"), path("link")).unwrap();
+        assert_eq!(read(&path("link")).unwrap().unwrap(), b"text");
+        assert!(is_link(read_found(&path("link"), 10)));
+        assert!(matches!(read_up_to(&path("link"), 3), Err(Error::TooLong { limit: 3, .. })));
+        write_named(&path("link"), b"new").unwrap();
+        assert_eq!(fs::read(path("file")).unwrap(), b"new");
+        assert!(path("link").is_symlink());
+        assert!(matches!(read(Path::new("/dev/zero")), Err(Error::TooLong { .. })));
+        assert!(matches!(read(folder.path()), Err(Error::NotAFile { kind: Kind::Folder, .. })));
+        File::create(path("sparse")).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(read(&path("sparse")), Err(Error::TooLong { .. })));
+        write_named(Path::new("/dev/null"), b"x").unwrap();
+        assert!(Kind::from(fs::metadata("/dev/null").unwrap().file_type()) == Kind::Special);
+
+        pipe(&path("pipe"));
+        let writer = std::thread::spawn({
+            let path = path("pipe");
+            move || fs::write(path, [7; 100_000]).unwrap()
+        });
+        assert_eq!(read(&path("pipe")).unwrap().unwrap(), [7; 100_000]);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn bytes_that_come_do_not_make_the_time_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        pipe(&path);
+        let patience = Duration::from_millis(30);
+        let read = || {
+            let mut file = source::open_named(&path).unwrap();
+            let read = source::to_end(&mut file, &path, 1 << 30, patience);
+            Error::io("read", &path, read.map(drop).unwrap_err())
+        };
+        // Nobody writes.
+        assert!(matches!(read(), Error::Endless { .. }));
+        // Somebody writes, and never ends.
+        let keep_open = File::options().read(true).write(true).open(&path).unwrap();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let mut pipe = File::options().write(true).open(path).unwrap();
+                while pipe.write_all(b"x").is_ok() {}
+            }
+        });
+        assert!(matches!(read(), Error::Endless { .. }));
+        drop(keep_open);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_folder() {
+        if !rustix::process::geteuid().is_root() {
+            println!("not run: only root can give files away");
+            return;
+        }
+        let (_guard, home) = home();
+        std::os::unix::fs::chown(&home, Some(12345), Some(23456)).unwrap();
+        create(&home.join("a/b")).unwrap();
+        write(&home.join("a/b/file"), b"x", Access::Secret).unwrap();
+        let log = Log::new(home.join("log"), Access::Public, Torn::Keep);
+        log.append(|_| Ok(b"x".to_vec()), |_| Ok(())).unwrap();
+        drop(lock(&home).unwrap());
+        drop(overwrite(&home.join("out"), b"x").unwrap());
+        for name in ["a", "a/b", "a/b/file", "log", ".lock", "out"] {
+            let found = fs::metadata(home.join(name)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (12345, 23456), "{name}");
+        }
+        // The user has no way to have root work elsewhere.
+        let (link, elsewhere) = (home.with_file_name("link"), home.with_file_name("elsewhere"));
+        create(&elsewhere).unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        guard(&link);
+        write(&link.join("file"), b"x", Access::Public).unwrap();
+        std::os::unix::fs::lchown(&link, Some(12345), Some(23456)).unwrap();
+        assert!(is_link(write(&link.join("file"), b"y", Access::Public)) && is_link(create(&link)));
+        // One that others own already stays theirs.
+        std::os::unix::fs::chown(home.join("log"), Some(1), Some(1)).unwrap();
+        log.append(|_| Ok(b"y".to_vec()), |_| Ok(())).unwrap();
+        assert_eq!(fs::metadata(home.join("log")).unwrap().uid(), 1);
+    }
+
+    #[test]
+    fn a_file_system_without_synced_folders_or_locks_is_used_without_them() {
+        let (_guard, home) = home();
+        let log = Log::new(home.join("log"), Access::Private, Torn::Cut);
+        let work = || {
+            drop(lock(&home)?);
+            write(&home.join("file"), b"x", Access::Secret)?;
+            rename(&home.join("file"), &home.join("moved"))?;
+            log.append(|_| Ok(b"x".to_vec()), |_| Ok(()))?;
+            log.read()
+        };
+        for (lacking, errors) in [
+            (Lacking::Sync, &[Errno::INVAL, Errno::NOTSUP, Errno::NOSYS][..]),
+            (Lacking::Locks, &[Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS]),
+        ] {
+            for error in errors {
+                faults::with(lacking, *error, work).unwrap();
+            }
+            // A disk that fails is none that lacks something.
+            assert!(matches!(faults::with(lacking, Errno::IO, work), Err(Error::Io { .. })), "{lacking:?}");
+        }
+    }
+
+    #[test]
+    fn without_permissions_everything_is_written_but_a_key_in_clear_text() {
+        let (_guard, home) = home();
+        let path = home.join("signer-ca.key");
+        faults::with(Lacking::Permissions, Errno::PERM, || {
+            let refused = write(&path, b"secret", Access::Secret).unwrap_err();
+            assert!(matches!(refused, Error::Unprotected { .. }), "{refused}");
+            let foretold = folder::check_closable(&home, &path).unwrap_err();
+            assert_eq!(foretold.to_string(), refused.to_string());
+            assert_eq!(fs::read_dir(&home).unwrap().count(), 0, "not a byte of it is on the disk");
+            write(&path, b"encrypted", Access::Private).unwrap();
+            write(&home.join("signer-ca.crt"), b"public", Access::Public).unwrap();
+            let log = Log::new(home.join("log"), Access::Private, Torn::Cut);
+            log.append(|_| Ok(b"x".to_vec()), |_| Ok(())).unwrap();
+        });
+        // As such a file system shows its files.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let key = read_key(&path).unwrap().unwrap();
+        assert_eq!(**key.encrypted(), *b"encrypted");
+        assert!(matches!(
+            read_key(&path).unwrap().unwrap().closed(),
+            Err(Error::Exposed { mode: 0o755, .. })
+        ));
+    }
 }

@@ -1,7 +1,6 @@
 //! The kit's USB disk: found by its KIT-INFO.TXT, programs the microcontroller by a copy, and reports in STATUS.TXT.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +19,11 @@ pub const STATUS: &str = "STATUS.TXT";
 const IMAGE: &str = "FIRMWARE.HEX";
 /// The file that carries Wi-Fi credentials to the application.
 const WIFI: &str = "WIFI.CFG";
+
+/// No text of a kit's disk is longer, in bytes.
+const LARGEST_TEXT: usize = 64 * 1024;
+/// No image is longer, in bytes of Intel HEX: the largest target has less than a hundredth of it.
+const LARGEST_IMAGE: usize = 64 << 20;
 
 /// A debugger programs the largest target in about 20 seconds; then its disk appears again.
 const PROGRAMMING: Duration = Duration::from_secs(60);
@@ -52,15 +56,9 @@ pub enum Error {
     /// The microcontroller is unknown.
     #[error("the kit's {KIT_INFO} names no microcontroller that is known")]
     UnknownTarget,
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
+    /// A file cannot be read, or is none.
+    #[error(transparent)]
+    File(#[from] durable_files::Error),
     /// The file is no image for the kit.
     #[error("cannot use {}: {source}", path.display())]
     Image {
@@ -134,10 +132,9 @@ impl Disk {
     /// The disk that is mounted at `folder`.
     ///
     /// # Errors
-    /// [`Error::NotADisk`].
+    /// [`Error::NotADisk`]; [`Error::File`] for one that is no regular file.
     pub fn at(folder: &Path) -> Result<Self, Error> {
-        let info =
-            fs::read(folder.join(KIT_INFO)).map_err(|_| Error::NotADisk { folder: folder.to_owned() })?;
+        let info = text(folder, KIT_INFO)?.ok_or_else(|| Error::NotADisk { folder: folder.to_owned() })?;
         Ok(Self { folder: folder.to_owned(), info: KitInfo::parse(&info) })
     }
 
@@ -192,7 +189,7 @@ impl Disk {
         // The disk appears again without the copy: the debugger takes the sectors and keeps no file.
         loop {
             let back = self.folder.join(KIT_INFO).exists() && !self.folder.join(IMAGE).exists();
-            let status = fs::read(self.folder.join(STATUS)).ok().filter(|_| back);
+            let status = text(&self.folder, STATUS).ok().flatten().filter(|_| back);
             match status.map(|bytes| status_of(&bytes)) {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(Some(status))) => return Err(Error::Failed { status }),
@@ -214,9 +211,11 @@ impl Disk {
 
     /// Copies a file. What the disk does after the last byte, going away included, is not an error of the copy.
     fn copy(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let fail = |source| Error::Write { folder: self.folder.clone(), source };
-        let mut file = File::create(self.folder.join(name)).map_err(fail)?;
-        file.write_all(bytes).map_err(fail)?;
+        let written = durable_files::overwrite(&self.folder.join(name), bytes);
+        let file = written.map_err(|error| match error {
+            durable_files::Error::Io { source, .. } => Error::Write { folder: self.folder.clone(), source },
+            refused => Error::File(refused),
+        })?;
         if let Err(error) = file.sync_all() {
             debug!(%error, name, "the disk went away at the end of the copy");
         }
@@ -236,9 +235,10 @@ impl Firmware {
     /// Reads an Intel HEX file.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Image`] with the number of the line.
+    /// [`Error::File`], [`Error::Image`] with the number of the line.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let bytes = durable_files::read_up_to(path, LARGEST_IMAGE)?;
+        let bytes = bytes.ok_or_else(|| durable_files::Error::missing(path))?;
         let image = Image::parse(&bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), bytes, image })
     }
@@ -282,10 +282,16 @@ fn volumes() -> Vec<PathBuf> {
         return ('D'..='Z').map(|letter| PathBuf::from(format!("{letter}:\\"))).collect();
     }
     if cfg!(target_os = "macos") {
-        let entries = fs::read_dir("/Volumes").into_iter().flatten().flatten();
-        return entries.map(|entry| entry.path()).collect();
+        let entries = durable_files::folder::entries(Path::new("/Volumes")).ok().flatten();
+        return entries.into_iter().flatten().map(|entry| entry.path).collect();
     }
-    mounted(&fs::read_to_string("/proc/self/mounts").unwrap_or_default())
+    let mounts = durable_files::read(Path::new("/proc/self/mounts")).ok().flatten().unwrap_or_default();
+    mounted(&String::from_utf8_lossy(&mounts))
+}
+
+/// A file that the kit's disk has about itself. Whoever had the kit can have put something else there.
+fn text(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, durable_files::Error> {
+    durable_files::read_found(&folder.join(name), LARGEST_TEXT)
 }
 
 /// The mount points of FAT file systems in `/proc/self/mounts` (fstab(5): white space is written in octal).
@@ -351,11 +357,41 @@ mod tests {
     fn a_folder_that_is_no_kits_disk_or_anothers_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(Disk::at(folder.path()), Err(Error::NotADisk { .. })));
-        fs::write(folder.path().join(KIT_INFO), "Serial MCHP1234, PIC-IoT WG").unwrap();
+        std::fs::write(folder.path().join(KIT_INFO), "Serial MCHP1234, PIC-IoT WG").unwrap();
         let disk = Disk::of(Some("1234"), Some(folder.path())).unwrap();
         assert_eq!(disk.info().target, Some(Target::Pic24fj128ga705));
         assert!(matches!(Disk::of(Some("99"), Some(folder.path())), Err(Error::OtherKit { .. })));
         assert!(matches!(Disk::of(None, None), Err(Error::NoDisk { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_but_a_regular_file_is_read_or_written_on_a_kits_disk() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let status = std::process::Command::new("mkfifo").arg(path(KIT_INFO)).status().unwrap();
+        assert!(status.success());
+        let refused = Disk::at(folder.path()).unwrap_err();
+        assert!(matches!(&refused, Error::File(durable_files::Error::NotAFile { .. })), "{refused}");
+        std::fs::remove_file(path(KIT_INFO)).unwrap();
+        symlink("/dev/zero", path(KIT_INFO)).unwrap();
+        assert!(matches!(Disk::at(folder.path()), Err(Error::File(durable_files::Error::Symlink { .. }))));
+        std::fs::remove_file(path(KIT_INFO)).unwrap();
+        std::fs::File::create(path(KIT_INFO)).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(Disk::at(folder.path()), Err(Error::File(durable_files::Error::TooLong { .. }))));
+        std::fs::write(path(KIT_INFO), "Serial MCHP1234, PIC-IoT WG").unwrap();
+        let disk = Disk::at(folder.path()).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path().join("passphrase"), path(WIFI)).unwrap();
+        let credentials =
+            Credentials::new("net", "hush-hush", super::super::wifi::Authentication::WpaPsk).unwrap();
+        let refused = disk.send_wifi(&credentials).unwrap_err();
+        assert!(matches!(&refused, Error::File(durable_files::Error::Symlink { .. })), "{refused}");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        std::fs::remove_file(path(WIFI)).unwrap();
+        disk.send_wifi(&credentials).unwrap();
+        assert!(std::fs::read_to_string(path(WIFI)).unwrap().contains("hush-hush"));
     }
 
     proptest! {

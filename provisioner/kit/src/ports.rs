@@ -73,8 +73,12 @@ impl fmt::Display for Kit {
 pub fn kits() -> Result<Vec<Kit>, Error> {
     let mut named = std::env::var(PORTS_VARIABLE).unwrap_or_default();
     if let Some(file) = named.strip_prefix('@') {
-        named = std::fs::read_to_string(file)
-            .map_err(|source| Error::PortsFile { path: file.to_owned(), source })?;
+        let path = Path::new(file);
+        let refuse =
+            |error: durable_files::Error| Error::PortsFile { path: file.to_owned(), source: error.into() };
+        let text = durable_files::read(path).map_err(refuse)?;
+        let text = text.ok_or_else(|| refuse(durable_files::Error::missing(path)))?;
+        named = String::from_utf8_lossy(&text).into_owned();
     }
     let mut kits = recognise(&available()?, &named);
     let disks: Vec<KitInfo> = Disk::all().iter().map(|disk| disk.info().clone()).collect();

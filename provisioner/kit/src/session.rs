@@ -223,8 +223,9 @@ impl Session {
 
     /// Bytes that arrived before a request was sent are no answer to it.
     fn discard(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 1024];
-        while self.transport.receive(&mut buffer, Duration::ZERO)? > 0 {}
+        let (mut buffer, limit) = ([0; 1024], Instant::now() + synchronisation::NOISE);
+        // A line that never becomes quiet is told of by what follows.
+        while self.transport.receive(&mut buffer, Duration::ZERO)? > 0 && Instant::now() < limit {}
         self.decoder.clear();
         self.events.clear();
         Ok(())

@@ -11,6 +11,9 @@ pub const CONSOLE_BAUD_RATE: u32 = 9600;
 /// How long the application may take to store credentials.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// No line of its console is longer, in bytes.
+const LINE: usize = 1024;
+
 /// How a network authenticates. The numbers are those of the demo application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
@@ -120,23 +123,34 @@ impl Credentials {
     /// # Errors
     /// [`Error::NoAnswer`], [`Error::Lost`].
     pub fn send(&self, console: &mut dyn Transport, port: &str) -> Result<(), Error> {
+        self.send_within(console, port, ANSWER)
+    }
+
+    fn send_within(&self, console: &mut dyn Transport, port: &str, patience: Duration) -> Result<(), Error> {
         let lost = |source| Error::Lost { port: port.to_owned(), source };
         // What was typed before, by whomever, ends here.
         console.send(b"\n").map_err(lost)?;
         console.send(format!("{}\n", self.command()).as_bytes()).map_err(lost)?;
-        let deadline = Instant::now() + ANSWER;
+        let deadline = Instant::now() + patience;
         let mut answer = Vec::new();
         let mut buffer = [0; 256];
         loop {
+            // Bytes that come do not make the time longer.
             let left = deadline.saturating_duration_since(Instant::now());
-            let count = console.receive(&mut buffer, left).map_err(lost)?;
+            let count = match left.is_zero() {
+                true => 0,
+                false => console.receive(&mut buffer, left).map_err(lost)?,
+            };
+            if count == 0 {
+                return Err(Error::NoAnswer { port: port.to_owned() });
+            }
             answer.extend(&buffer[..count]);
             if answer.split(|b| matches!(b, b'\r' | b'\n')).any(|line| line.trim_ascii() == b"OK") {
                 return Ok(());
             }
-            if count == 0 {
-                return Err(Error::NoAnswer { port: port.to_owned() });
-            }
+            let last = answer.iter().rposition(|b| matches!(b, b'\r' | b'\n')).unwrap_or(0);
+            // A line that long is no OK, and does not become one.
+            answer.drain(..last.max(answer.len().saturating_sub(LINE)));
         }
     }
 }
@@ -155,6 +169,20 @@ mod tests {
     use super::super::scripted::{Act, Scripted, say};
     use super::Authentication::{Ieee8021x, Open, Wep, WpaPsk};
     use super::*;
+
+    /// Sends without end.
+    struct Babbling;
+
+    impl Transport for Babbling {
+        fn send(&mut self, _: &[u8]) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn receive(&mut self, buffer: &mut [u8], _: Duration) -> std::io::Result<usize> {
+            buffer.fill(b'O');
+            Ok(buffer.len())
+        }
+    }
 
     #[test]
     fn the_rules_of_802_11_are_kept() {
@@ -215,6 +243,8 @@ mod tests {
             let error = credentials.send(&mut console, "test").unwrap_err();
             assert!(matches!(error, Error::NoAnswer { .. }));
         }
+        let error = credentials.send_within(&mut Babbling, "test", Duration::from_millis(20)).unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { .. }), "bytes that come do not make the time longer");
         let (mut console, _) = Scripted::new(|_: &str| Act::Unplug);
         assert!(matches!(credentials.send(&mut console, "test"), Err(Error::Lost { .. })));
     }

@@ -20,6 +20,7 @@ pub struct Chain {
     root: Certificate,
     signer: Certificate,
     key: Signer,
+    names: Names,
 }
 
 impl Chain {
@@ -52,13 +53,9 @@ impl Chain {
             if checked.point().is_none() {
                 return Err(Error::NotP256);
             }
-            if !checked.is_valid_at(now) {
-                let facts = checked.facts();
-                let (not_before, not_after) = (facts.not_before, facts.not_after);
-                return Err(Error::NotValidNow { certificate, not_before, not_after, now });
-            }
+            check_time(checked, certificate, now)?;
         }
-        Ok(Self { root, signer, key })
+        Ok(Self { root, signer, key, names })
     }
 
     /// The root's certificate.
@@ -80,7 +77,7 @@ impl Chain {
     /// The subject is `name`; of the request only the public key counts. A serial number that is `known` is not given again.
     ///
     /// # Errors
-    /// [`Error::Request`], [`Error::NotP256`]; as [`Signer::issue`].
+    /// [`Error::Request`], [`Error::NotP256`], [`Error::NotValidNow`], [`Error::Clock`]; as [`Signer::issue`].
     pub fn issue_device(
         &self,
         request: &[u8],
@@ -90,9 +87,20 @@ impl Chain {
     ) -> Result<Certificate, Error> {
         let request = CertificateSigningRequestParams::from_der(&request.to_vec().into())
             .map_err(|_| Error::Request)?;
+        // It may have been loaded long ago.
+        check_time(&self.signer, self.names.signer, now)?;
         let params = profile::device(name, &request.public_key, known, now)?;
         self.key.certificate(Purpose::DeviceCertificate, &params, &request.public_key, &self.signer)
     }
+}
+
+fn check_time(checked: &Certificate, certificate: &'static str, now: OffsetDateTime) -> Result<(), Error> {
+    if checked.is_valid_at(now) {
+        return Ok(());
+    }
+    let facts = checked.facts();
+    let (not_before, not_after) = (facts.not_before, facts.not_after);
+    Err(Error::NotValidNow { certificate, not_before, not_after, now })
 }
 
 /// The certificate that proves to AWS IoT possession of the signer's key (`RegisterCACertificate`). Its own key is
@@ -105,6 +113,7 @@ pub fn verification_certificate(
     registration_code: &str,
     now: OffsetDateTime,
 ) -> Result<Certificate, Error> {
+    check_time(&chain.signer, chain.names.signer, now)?;
     let key = KeyPair::generate().map_err(Error::Sign)?;
     let params = profile::verification(registration_code, &key, now)?;
     chain.key.certificate(Purpose::VerificationCertificate, &params, &key, &chain.signer)

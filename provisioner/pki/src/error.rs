@@ -81,6 +81,13 @@ pub enum Error {
         /// The time it was checked for.
         now: OffsetDateTime,
     },
+    /// A clock that is wrong: what is signed would begin at a time that it was not signed at.
+    #[error("the clock of this computer shows {}, which is before this program was made ({})",
+        rfc3339(*now), crate::profile::EARLIEST.date())]
+    Clock {
+        /// What it shows.
+        now: OffsetDateTime,
+    },
     /// A public key of another kind.
     #[error("the public key is not a P-256 key")]
     NotP256,

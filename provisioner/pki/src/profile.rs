@@ -25,6 +25,9 @@ const DRAWS: usize = 3;
 /// When device certificates expire: 3000-12-31 23:59:59 UTC, which RFC 5280 has written as GeneralizedTime.
 pub const DEVICE_NOT_AFTER: OffsetDateTime = datetime!(3000-12-31 23:59:59 UTC);
 
+/// No clock that is right shows an earlier time: this version was made after it.
+pub const EARLIEST: OffsetDateTime = datetime!(2026-11-01 0:00 UTC);
+
 /// id-ce-subjectKeyIdentifier, RFC 5280, section 4.2.1.2.
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
 
@@ -60,12 +63,20 @@ impl Name {
     }
 }
 
+/// Whether the clock can be right.
+///
+/// # Errors
+/// [`Error::Clock`] before [`EARLIEST`].
+pub fn check_clock(now: OffsetDateTime) -> Result<(), Error> {
+    if now < EARLIEST { Err(Error::Clock { now }) } else { Ok(()) }
+}
+
 /// The root CA's certificate: 25 years from this hour.
 ///
 /// # Errors
-/// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
+/// [`Error::NotP256`] for a key of another kind; [`Error::Random`], [`Error::Clock`].
 pub fn root(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Result<CertificateParams, Error> {
-    let not_before = this_hour(now);
+    let not_before = this_hour(now)?;
     let mut params = base(name.distinguished(), random_serial_number()?, not_before);
     params.not_after = years_later(not_before, ROOT_YEARS);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -77,13 +88,13 @@ pub fn root(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Resul
 /// A signer CA's certificate: 10 years from this hour, and no CA below it.
 ///
 /// # Errors
-/// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
+/// [`Error::NotP256`] for a key of another kind; [`Error::Random`], [`Error::Clock`].
 pub fn signer(
     name: &Name,
     key: &impl PublicKeyData,
     now: OffsetDateTime,
 ) -> Result<CertificateParams, Error> {
-    let not_before = this_hour(now);
+    let not_before = this_hour(now)?;
     let mut params = base(name.distinguished(), random_serial_number()?, not_before);
     params.not_after = years_later(not_before, SIGNER_YEARS);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -98,7 +109,7 @@ pub fn signer(
 /// names a certificate by issuer and serial number (RFC 5280, section 5.1.2.6). A number that is `known` is not taken.
 ///
 /// # Errors
-/// [`Error::NotP256`] for a key of another kind; [`Error::Random`].
+/// [`Error::NotP256`] for a key of another kind; [`Error::Random`], [`Error::Clock`].
 pub fn device(
     name: &Name,
     key: &impl PublicKeyData,
@@ -106,7 +117,7 @@ pub fn device(
     now: OffsetDateTime,
 ) -> Result<CertificateParams, Error> {
     let point = p256_point(key)?;
-    let not_before = this_hour(now);
+    let not_before = this_hour(now)?;
     let serial_number = unknown_serial_number(random_serial_number, known)?;
     let mut params = base(name.distinguished(), serial_number, not_before);
     params.not_after = DEVICE_NOT_AFTER;
@@ -127,7 +138,7 @@ pub fn verification(
     Name::new("-", registration_code)?;
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, registration_code);
-    let not_before = this_hour(now);
+    let not_before = this_hour(now)?;
     let mut params = base(name, random_serial_number()?, not_before);
     params.not_after = not_before + time::Duration::days(VERIFICATION_DAYS);
     with_key_identifiers(&mut params, &p256_point(key)?);
@@ -209,10 +220,11 @@ fn positive_and_full_length(mut serial: [u8; SERIAL_NUMBER_SIZE]) -> SerialNumbe
     SerialNumber::from(serial.to_vec())
 }
 
-fn this_hour(now: OffsetDateTime) -> OffsetDateTime {
+fn this_hour(now: OffsetDateTime) -> Result<OffsetDateTime, Error> {
+    check_clock(now)?;
     let now = now.to_offset(time::UtcOffset::UTC);
     let hour = Time::from_hms(now.hour(), 0, 0).unwrap_or(Time::MIDNIGHT);
-    PrimitiveDateTime::new(now.date(), hour).assume_utc()
+    Ok(PrimitiveDateTime::new(now.date(), hour).assume_utc())
 }
 
 /// The same day so many years later; 28 February where a 29th does not exist then.
@@ -252,8 +264,7 @@ mod tests {
     fn two_certificates_of_one_key_in_one_hour_have_different_serial_numbers() {
         let key = rcgen::KeyPair::generate().unwrap();
         let name = device_name("O", "0123AABBCCDDEEFFEE").unwrap();
-        let serial =
-            || device(&name, &key, &|_| false, OffsetDateTime::UNIX_EPOCH).unwrap().serial_number.unwrap();
+        let serial = || device(&name, &key, &|_| false, EARLIEST).unwrap().serial_number.unwrap();
         let (first, second) = (serial(), serial());
         assert_ne!(first, second);
         assert_eq!([first.len(), second.len()], [SERIAL_NUMBER_SIZE; 2]);

@@ -122,6 +122,7 @@ impl Issuer<'_> {
         days: u16,
         now: OffsetDateTime,
     ) -> Result<Vec<u8>, Error> {
+        crate::profile::check_clock(now)?;
         let now = now.replace_nanosecond(0).unwrap_or(now);
         let entry = |revoked: Revoked| {
             let Some(octets) = revoked.serial_number.positive() else {

@@ -6,11 +6,11 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use der::asn1::ObjectIdentifier;
+use durable_files::folder;
 use x509_parser::asn1_rs::BitString;
 use x509_parser::pem::{Pem, parse_x509_pem};
 use x509_parser::prelude::FromDer;
@@ -379,29 +379,29 @@ pub fn with_certificate<T>(pem: &str, work: impl FnOnce(&X509Certificate<'_>) ->
 /// If the folder cannot be read, or has none.
 pub fn files(folder: &Path, extension: &'static str) -> Result<Vec<PathBuf>, RevocationError> {
     let unreadable = |source| RevocationError::Read { path: folder.to_owned(), source };
-    let mut paths = std::fs::read_dir(folder)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable)?;
+    let entries = folder::entries(folder).map_err(|error| unreadable(error.into()))?;
+    let entries = entries.ok_or_else(|| unreadable(durable_files::Error::missing(folder).into()))?;
+    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path).collect();
     paths.retain(|path| path.extension().is_some_and(|found| found == extension));
     if paths.is_empty() {
         return Err(RevocationError::Empty { path: folder.to_owned(), extension });
     }
-    paths.sort();
     Ok(paths)
 }
 
-/// Reads a file, up to one byte more than a list may have.
+/// Reads a file of a folder with lists: no link is followed, and nothing but a regular file is opened.
 ///
 /// # Errors
-/// [`RevocationError::Read`].
+/// [`RevocationError::Read`]; [`RevocationError::Unfit`] for one that is longer than a list may be.
 pub fn read(path: &Path) -> Result<Vec<u8>, RevocationError> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path);
-    file.and_then(|file| file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|source| RevocationError::Read { path: path.to_owned(), source })?;
-    Ok(bytes)
+    let unreadable = |source| RevocationError::Read { path: path.to_owned(), source };
+    match durable_files::read_found(path, MAX_SIZE) {
+        Ok(bytes) => bytes.ok_or_else(|| unreadable(durable_files::Error::missing(path).into())),
+        Err(durable_files::Error::TooLong { .. }) => {
+            Err(RevocationError::Unfit { list: path.display().to_string(), reason: Unfit::TooLong })
+        }
+        Err(error) => Err(unreadable(error.into())),
+    }
 }
 
 fn encoded<'a>(der: &'a [u8], origin: &str) -> Result<Encoded<'a>, RevocationError> {

@@ -397,22 +397,25 @@ fn told(error: &Error) -> String {
     chain(error).join(": ")
 }
 
-/// Ctrl-C, and what ends a service.
+/// Ctrl-C, what ends a service, and the end of the terminal, unless `nohup` has the program outlive it.
 async fn pass_on_signals(interrupt_fleet: impl Fn()) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         // Without handlers the signals end the process, as they would anyway.
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let heard = if outlives_terminal() { &kinds[..2] } else { &kinds[..] };
+        let Ok(mut signals) = heard.iter().map(|kind| signal(*kind)).collect::<Result<Vec<_>, _>>() else {
             return;
         };
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            std::future::poll_fn(|context| {
+                match signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+                    true => std::task::Poll::Ready(()),
+                    false => std::task::Poll::Pending,
+                }
+            })
+            .await;
             interrupt_fleet();
         }
     }
@@ -420,4 +423,14 @@ async fn pass_on_signals(interrupt_fleet: impl Fn()) {
     while tokio::signal::ctrl_c().await.is_ok() {
         interrupt_fleet();
     }
+}
+
+/// Whether the hangup signal was ignored when the program began, as `nohup` has it: `SigIgn` in proc_pid_status(5).
+#[cfg(unix)]
+fn outlives_terminal() -> bool {
+    let status =
+        durable_files::read(std::path::Path::new("/proc/self/status")).ok().flatten().unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }

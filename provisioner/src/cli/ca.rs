@@ -71,7 +71,7 @@ pub struct Names {
     /// Encrypt new key files with a passphrase
     #[arg(long)]
     pub encrypt: bool,
-    /// Make new ones even if they exist; the old files are renamed
+    /// Make new ones even if they exist, after a question; the old files are renamed once the new ones are whole
     #[arg(long)]
     pub force: bool,
 }
@@ -121,6 +121,14 @@ impl Plan for creation::Plan {
             Action::Leave => Line::new("leave", format_args!("is there: {name}"), &Named { name }),
         });
         Ok(steps.collect())
+    }
+
+    fn question(&self) -> Option<String> {
+        let replaced = "A new root CA and a new signer CA will be made in place of those of the home folder, whose files are \
+            renamed. No further certificate and no further revocation list of the old ones can be made then, and no new \
+            board is registered until `provisioner setup` has registered the new signer CA. \
+            `provisioner ca rotate` makes a new signer CA under the same root CA.";
+        self.replaces_a_signer().then(|| replaced.to_owned())
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {

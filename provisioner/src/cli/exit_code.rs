@@ -69,8 +69,8 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
 fn file(error: &durable_files::Error) -> ExitCode {
     use durable_files::Error as E;
     match error {
-        E::Io { .. } => ExitCode::Failed,
-        E::Exposed { .. } | E::Symlink { .. } | E::Busy { .. } => ExitCode::Refused,
+        E::Io { .. } | E::NotAFile { .. } | E::TooLong { .. } | E::Endless { .. } => ExitCode::Failed,
+        E::Exposed { .. } | E::Unprotected { .. } | E::Symlink { .. } | E::Busy { .. } => ExitCode::Refused,
     }
 }
 
@@ -104,6 +104,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::NotCa { .. }
         | E::NoKeyIdentifier { .. }
         | E::NotValidNow { .. }
+        | E::Clock { .. }
         | E::Random
         | E::Sign(_)
         // The audit log is what observes signatures.
@@ -144,8 +145,10 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
     use wifi::Error as Wifi;
     match error {
         E::Disk(Disk::OtherKit { .. }) => ExitCode::Refused,
+        E::Disk(Disk::File(durable_files::Error::Io { .. })) => ExitCode::Usage,
+        E::Disk(Disk::File(error)) => file(error),
         E::PortsFile { .. }
-        | E::Disk(Disk::NotADisk { .. } | Disk::Read { .. } | Disk::Image { .. })
+        | E::Disk(Disk::NotADisk { .. } | Disk::Image { .. })
         | E::Wifi(Wifi::SsidLength(_) | Wifi::OpenWithSecret | Wifi::WpaPassphrase)
         | E::Wifi(Wifi::WepKey | Wifi::Secret | Wifi::Console { .. }) => ExitCode::Usage,
         E::Disk(Disk::NoDisk { .. } | Disk::UnknownTarget | Disk::Write { .. })

@@ -11,7 +11,6 @@ use super::Context;
 use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
 use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
-use durable_files::Access;
 use iot_account::counted;
 
 /// Arguments of `ledger`.
@@ -110,7 +109,7 @@ fn write(entries: &[&Entry], file: &Path) -> Result<(), Error> {
     if file == Path::new("-") {
         std::io::stdout().lock().write_all(&csv).map_err(fail)?;
     } else {
-        durable_files::write(file, &csv, Access::Public)?;
+        durable_files::write_named(file, &csv)?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub struct Log {
 impl Log {
     /// The log in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
-        let log = durable_files::Log::new(home.file(FILE), Access::Secret, Torn::Cut);
+        let log = durable_files::Log::new(home.file(FILE), Access::Private, Torn::Cut);
         Self { log, head: home.file(HEAD) }
     }
 
@@ -115,16 +115,16 @@ impl Log {
             })?)
         };
         let appended = self.log.append(make, |line| self.write_head(line));
-        appended.map_err(|error| Error { path: self.path().to_owned(), source: io_error(error) })
+        appended.map_err(|error| Error { path: self.path().to_owned(), source: error.into() })
     }
 
     fn write_head(&self, line: &[u8]) -> io::Result<()> {
         let head = serde_json::to_vec(&end_at(line))?;
-        durable_files::write(&self.head, &head, Access::Secret).map_err(io_error)
+        durable_files::write(&self.head, &head, Access::Private).map_err(io::Error::from)
     }
 
     fn read_head(&self) -> io::Result<Option<Head>> {
-        let bytes = durable_files::read(&self.head).map_err(io_error)?;
+        let bytes = durable_files::read(&self.head).map_err(io::Error::from)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
@@ -145,14 +145,6 @@ impl Log {
     pub fn entries(&self) -> Result<Vec<Entry>, durable_files::Error> {
         let (text, _) = self.read()?;
         Ok(durable_files::lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
-    }
-}
-
-/// What the operating system said.
-fn io_error(error: durable_files::Error) -> io::Error {
-    match error {
-        durable_files::Error::Io { source, .. } => source,
-        error => io::Error::other(error),
     }
 }
 

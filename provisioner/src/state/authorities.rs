@@ -4,14 +4,15 @@
 
 use device_pki::key::Keys;
 use device_pki::{Certificate, Chain};
-use durable_files::Access;
+use durable_files::folder::{self, Entry};
+use durable_files::{Access, Kind};
 use time::{Duration, OffsetDateTime};
 
 use super::home::Home;
 pub use super::home::RETIRED;
 use super::store::revocation;
 pub use super::store::{SIGNER_REVOKED as REVOKED, SignerRevocation};
-use super::{Error, store};
+use super::{Error, exchange, store};
 
 /// Fewer digits of a key identifier could be a typing error.
 const SHORTEST_PREFIX: usize = 8;
@@ -89,8 +90,11 @@ pub fn retired(home: &Home, key_id: &str) -> Home {
 /// Every signer: the current one, then the retired ones, the youngest first.
 ///
 /// # Errors
-/// Of reading a certificate, and of the files.
+/// [`Error::Rotating`] while a whole chain is exchanged; of reading a certificate, and of the files.
 pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
+    if exchange::is_chain_under_way(home) {
+        return Err(Error::Rotating { folder: home.root().to_owned() });
+    }
     let current = Authority::read(home.clone(), true)?;
     let mut retired = Vec::new();
     for folder in folders(home)? {
@@ -107,15 +111,16 @@ pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
 fn folders(home: &Home) -> Result<Vec<Home>, durable_files::Error> {
     let path = home.file(RETIRED);
     let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    match std::fs::read_dir(&path) {
-        Ok(entries) => Ok(entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_name().to_str().is_some_and(is_key_id))
-            .map(|entry| Home::at(entry.path()))
-            .collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(durable_files::Error::io("read", &path, error)),
-    }
+    let named =
+        |entry: &folder::Entry| entry.path.file_name().and_then(|name| name.to_str()).is_some_and(is_key_id);
+    let folders = folder::entries(&path)?.unwrap_or_default().into_iter().filter(named);
+    folders
+        .map(|Entry { path, kind }| match kind {
+            // What it leads to could be the signer whose lists are missed.
+            Kind::Link => Err(durable_files::Error::Symlink { path }),
+            _ => Ok(Home::at(path)),
+        })
+        .collect()
 }
 
 /// The signer that a user means: `current`, or its key identifier or certificate id, or the beginning of either.

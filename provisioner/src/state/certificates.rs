@@ -5,8 +5,6 @@
 //! follows from its content: a file is never changed, and nothing removes it.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use device_pki::Certificate;
@@ -126,14 +124,9 @@ fn create(home: &Home, key: &str) -> Result<(), Error> {
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, Error> {
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-            names.collect::<io::Result<_>>().map_err(|e| Error::io("read", folder, e))
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(Error::io("read", folder, e)),
-    }
+    let entries = folder::entries(folder)?.unwrap_or_default().into_iter();
+    let names = entries.filter_map(|entry| Some(entry.path.file_name()?.to_str()?.to_owned()));
+    Ok(names.collect())
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {

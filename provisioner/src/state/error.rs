@@ -59,7 +59,7 @@ pub enum Error {
         /// When.
         when: OffsetDateTime,
     },
-    /// The files of two signers are being exchanged.
+    /// The files of two signers, or of two chains, are being exchanged.
     #[error("the signer CA in {} is being replaced, or its replacement was interrupted", folder.display())]
     Rotating {
         /// The home folder.

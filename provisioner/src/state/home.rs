@@ -102,9 +102,11 @@ pub struct Home {
 }
 
 impl Home {
-    /// The folder at `root`; it need not exist yet.
+    /// The folder at `root`; it need not exist yet. No link in it is followed.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        durable_files::guard(&root);
+        Self { root }
     }
 
     /// The folder itself.

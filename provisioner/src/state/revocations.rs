@@ -55,7 +55,7 @@ impl Records {
     /// What the signer with this key identifier has revoked.
     pub fn of(home: &Home, key_id: &str) -> Self {
         let path = home.file(RECORDS).join(format!("{key_id}.{EXTENSION}"));
-        Self { log: Log::new(path, Access::Secret, Torn::Cut) }
+        Self { log: Log::new(path, Access::Private, Torn::Cut) }
     }
 
     /// Every certificate that is revoked, in the order in which they were; each once, for the last reason that was given.
@@ -94,17 +94,10 @@ impl Records {
 /// # Errors
 /// As [`Records::read`]; [`Error::File`].
 pub fn all(home: &Home) -> Result<Vec<Revocation>, Error> {
-    let folder = home.file(RECORDS);
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(durable_files::Error::io("read", &folder, e).into()),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|e| durable_files::Error::io("read", &folder, e))?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
-            found.extend(Records { log: Log::new(path, Access::Secret, Torn::Cut) }.read()?);
+    for entry in folder::entries(&home.file(RECORDS))?.unwrap_or_default() {
+        if entry.path.extension().is_some_and(|extension| extension == EXTENSION) {
+            found.extend(Records { log: Log::new(entry.path, Access::Private, Torn::Cut) }.read()?);
         }
     }
     Ok(found)

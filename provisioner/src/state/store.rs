@@ -20,16 +20,27 @@ use super::{Error, exchange};
 /// What the certificates of the chain are called in messages.
 pub const NAMES: chain::Names = chain::Names { root: ROOT_CERTIFICATE, signer: SIGNER_CERTIFICATE };
 
-/// The files of both CAs in the order in which they are made: what an interrupted run leaves is a beginning of it.
-pub(crate) const FILES: [&str; 8] = [
+/// What belongs to a signer in the home folder. The certificate comes last: until then the old one is the signer.
+pub(crate) const SIGNER_FILES: [&str; 6] = [
+    SIGNER_KEY,
+    SIGNER_KEY_URI,
+    SIGNER_REQUEST,
+    VERIFICATION_CERTIFICATE,
+    SIGNER_REVOKED,
+    SIGNER_CERTIFICATE,
+];
+
+/// What belongs to a root CA and its signer CA.
+pub(crate) const FILES: [&str; 9] = [
     ROOT_KEY,
     ROOT_KEY_URI,
     ROOT_CERTIFICATE,
     SIGNER_KEY,
     SIGNER_KEY_URI,
     SIGNER_REQUEST,
-    SIGNER_CERTIFICATE,
     VERIFICATION_CERTIFICATE,
+    SIGNER_REVOKED,
+    SIGNER_CERTIFICATE,
 ];
 
 /// A certificate authority of the home folder.
@@ -91,7 +102,7 @@ pub fn load(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Erro
 
 /// As [`load`], for callers that have locked the home folder.
 pub(crate) fn current(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
-    if exchange::is_under_way(home) {
+    if exchange::under_way(home).is_some() {
         return Err(Error::Rotating { folder: home.root().to_owned() });
     }
     check_in_service(home)?;

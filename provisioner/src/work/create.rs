@@ -12,8 +12,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::{AuthorityError, Error};
-use crate::state::home::Home;
+use super::{AuthorityError, Error, exchange};
+use crate::state::exchange::{Exchange, NEXT, new_chain, next, under_way};
+use crate::state::home::{Home, RETIRED};
 use crate::state::store::{
     self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, VERIFICATION_CERTIFICATE,
     exists, has_key, incomplete,
@@ -76,6 +77,15 @@ impl Order {
         Self { names, root_key: None, signer_key: None, encrypt: false, force: false }
     }
 
+    /// The same, made in another folder than `home`: a key whose usual place is ordered has it there.
+    fn at_home(&self, home: &Home) -> Self {
+        let elsewhere =
+            |role, place: &Option<Uri>| place.clone().filter(|place| !is_usual_place(home, role, place));
+        let (root_key, signer_key) =
+            (elsewhere(Role::Root, &self.root_key), elsewhere(Role::Signer, &self.signer_key));
+        Self { root_key, signer_key, ..self.clone() }
+    }
+
     fn key(&self, role: Role) -> KeyOrder<'_> {
         let place = match role {
             Role::Root => self.root_key.as_ref(),
@@ -109,6 +119,8 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Plan {
     order: Order,
+    /// Where an interrupted run has made a chain that is not in place yet.
+    unfinished: Option<Home>,
     /// The files that are there.
     there: Vec<&'static str>,
     /// In the order in which they are made: keys by their URI, certificates by their file.
@@ -127,8 +139,13 @@ impl Plan {
     /// not what is ordered; [`durable_files::Error`], [`device_pki::key::Error`].
     pub fn make(home: &Home, keys: &Keys, order: Order, now: OffsetDateTime) -> Result<Self, Error> {
         let lock = home.lock_existing()?;
-        // Last made, first aside: if this is interrupted, what remains is still a beginning.
         let there = files(home);
+        if let Some(from) = under_way(home) {
+            folder::check_writable(home.root())?;
+            let new = Exchange::read(&from)?.files.into_iter();
+            let steps = new.map(|file| (Action::Create, file)).collect();
+            return Ok(Self { order, unfinished: Some(from), there, steps, lock });
+        }
         let set_aside = there.iter().filter(|_| order.force);
         let mut steps: Vec<_> = set_aside.map(|file| (Action::SetAside, (*file).to_owned())).collect();
         let stays = |file: &str| !order.force && exists(home, file);
@@ -138,6 +155,7 @@ impl Plan {
             false => check_there(home, keys, &order, now)?,
         }
         if !stays(SIGNER_CERTIFICATE) {
+            profile::check_clock(now)?;
             folder::check_writable(home.root())?;
             if stays(ROOT_CERTIFICATE) {
                 store::root(home, keys, None)?;
@@ -168,7 +186,12 @@ impl Plan {
             }
             steps.push((action(certificate), role.certificate_file().to_owned()));
         }
-        Ok(Self { order, there, steps, lock })
+        Ok(Self { order, unfinished: None, there, steps, lock })
+    }
+
+    /// Whether a signer CA is replaced that may have issued certificates.
+    pub fn replaces_a_signer(&self) -> bool {
+        self.order.force && self.unfinished.is_none() && self.there.contains(&SIGNER_CERTIFICATE)
     }
 
     /// What is done about each key and file, in order.
@@ -181,9 +204,9 @@ impl Plan {
     /// # Errors
     /// As [`Plan::make`]; [`durable_files::Error::Busy`] if another run has begun a chain meanwhile.
     pub fn carry_out(self, home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Created, Error> {
-        let Self { order, there, steps, lock } = self;
+        let Self { order, unfinished, there, steps, lock } = self;
         let mut created = Created::default();
-        if steps.iter().all(|(action, _)| *action == Action::Leave) {
+        if unfinished.is_none() && steps.iter().all(|(action, _)| *action == Action::Leave) {
             folder::sweep(home.root());
             return Ok(created);
         }
@@ -192,32 +215,73 @@ impl Plan {
         if files(home) != there {
             return Err(durable_files::Error::Busy { path: home.root().to_owned() }.into());
         }
-        if order.force {
-            let stamp = now
-                .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
-                .unwrap_or_else(|_| now.unix_timestamp().to_string());
-            for file in there {
-                let aside = durable_files::set_aside(&home.file(file), &stamp)?;
-                created.set_aside.extend(aside.file_name().map(|n| n.to_string_lossy().into_owned()));
-            }
+        if let Some(from) = unfinished {
+            created.made = steps.into_iter().map(|(_, file)| file).collect();
+            created.set_aside = exchange::finish(home, &from)?;
+            keys.close();
+            return Ok(created);
         }
-        let root_key = key(home, keys, order.key(Role::Root), Role::Root, &mut created)?;
-        let root = match store::certificate(home, ROOT_CERTIFICATE)? {
-            Some(root) => root,
-            None => {
-                let params = profile::root(&order.names.root, root_key.open()?.public(), now)?;
-                let root = root_key.self_signed(Purpose::RootCertificate, &params)?;
-                keep(home, ROOT_CERTIFICATE, &root.to_pem(), &mut created)?;
-                root
-            }
-        };
-        // Of the right key, whether it was made now or was there.
-        let root_key = store::key_of(home, keys, Role::Root, &root)?;
-
-        let issuer = Issuer { certificate: &root, key: &root_key };
-        signer(home, keys, order.key(Role::Signer), &order.names.signer, issuer, now, &mut created)?;
+        if !order.force {
+            chain(home, keys, &order, now, &mut created)?;
+            return Ok(created);
+        }
+        // Until it is whole, the old one stays as it is.
+        let new = new_chain(home);
+        new.create()?;
+        folder::clear(new.root())?;
+        if let Err(error) = chain(&new, keys, &order.at_home(home), now, &mut created) {
+            // What remains is in nobody's way, and the next run removes it.
+            let _ = folder::remove(new.root());
+            return Err(error);
+        }
+        let stamp = free_stamp(home, now);
+        let begun = next(home);
+        if begun.root().exists() {
+            // A signer that an interrupted rotation has made under the old root.
+            durable_files::set_aside(begun.root(), &stamp)?;
+        }
+        created.set_aside = exchange::carry_out(home, &new, Some(stamp))?;
+        // Keys are remembered by their place.
+        keys.close();
         Ok(created)
     }
+}
+
+/// Makes root and signer CA in a folder, or what is missing of them.
+fn chain(
+    home: &Home,
+    keys: &Keys,
+    order: &Order,
+    now: OffsetDateTime,
+    created: &mut Created,
+) -> Result<(), Error> {
+    let root_key = key(home, keys, order.key(Role::Root), Role::Root, created)?;
+    let root = match store::certificate(home, ROOT_CERTIFICATE)? {
+        Some(root) => root,
+        None => {
+            let params = profile::root(&order.names.root, root_key.open()?.public(), now)?;
+            let root = root_key.self_signed(Purpose::RootCertificate, &params)?;
+            keep(home, ROOT_CERTIFICATE, &root.to_pem(), created)?;
+            root
+        }
+    };
+    // Of the right key, whether it was made now or was there.
+    let root_key = store::key_of(home, keys, Role::Root, &root)?;
+    let issuer = Issuer { certificate: &root, key: &root_key };
+    signer(home, keys, order.key(Role::Signer), &order.names.signer, issuer, now, created)
+}
+
+/// What old files get behind their names: the time, and a number where that is taken.
+fn free_stamp(home: &Home, now: OffsetDateTime) -> String {
+    let time = now
+        .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+        .unwrap_or_else(|_| now.unix_timestamp().to_string());
+    let is_free = |stamp: &String| {
+        let next = format!("{RETIRED}/{}", NEXT);
+        FILES.into_iter().chain([&*next]).all(|file| !exists(home, &format!("{file}.{stamp}")))
+    };
+    let numbered = (2..).map(|number| format!("{time}-{number}"));
+    std::iter::once(time.clone()).chain(numbered).find(is_free).unwrap_or(time)
 }
 
 /// Whether a new key can be made at a place: a file needs its folder, and a passphrase if it is to be encrypted. The
@@ -230,16 +294,18 @@ pub(super) fn check_new_key(home: &Home, keys: &Keys, place: &Uri, encrypt: bool
         // Only the folders of the home are made.
         fs::metadata(folder).map_err(|source| durable_files::Error::io("write", path, source))?;
     }
-    folder::check_writable(folder)?;
     if encrypt {
+        folder::check_writable(folder)?;
         keys.choose_passphrase(place)?;
+    } else {
+        folder::check_closable(folder, path)?;
     }
     Ok(())
 }
 
-/// The files of a chain that are there, the last made first.
+/// The files of a chain that are there.
 fn files(home: &Home) -> Vec<&'static str> {
-    FILES.iter().rev().copied().filter(|file| exists(home, file)).collect()
+    FILES.into_iter().filter(|file| exists(home, file)).collect()
 }
 
 /// Whether what is there is as it is ordered, and whole or the beginning that an interrupted run leaves.

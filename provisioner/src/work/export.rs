@@ -30,7 +30,7 @@ impl Export {
     /// [`AuthorityError::RootElsewhere`] if the key is not in a file of the home; [`AuthorityError::ExportPlace`] for a folder that is
     /// not there, is the home, or has another key of that name; [`durable_files::Error`].
     pub fn plan(home: &Home, folder: &Path) -> Result<Self, Error> {
-        let (bytes, _) = root(home)?;
+        let (bytes, access, _) = root(home)?;
         let refuse = |reason| AuthorityError::ExportPlace { folder: folder.to_owned(), reason };
         let real = fs::canonicalize(folder).map_err(|_| refuse("there is no such folder"))?;
         if !real.is_dir() {
@@ -39,10 +39,13 @@ impl Export {
         if fs::canonicalize(home.root()).is_ok_and(|home| real.starts_with(home)) {
             return Err(refuse("it is in the home, where the key is to be taken away from").into());
         }
-        durable_files::folder::check_writable(&real)?;
         let export = Self { key: real.join(ROOT_KEY), certificate: real.join(ROOT_CERTIFICATE) };
-        match durable_files::read_secret(&export.key)? {
-            Some(there) if there != bytes => Err(refuse("it has another key of the same name").into()),
+        match access {
+            Access::Secret => durable_files::folder::check_closable(&real, &export.key)?,
+            _ => durable_files::folder::check_writable(&real)?,
+        }
+        match key::file::copy_of(&export.key)? {
+            Some((there, _)) if there != bytes => Err(refuse("it has another key of the same name").into()),
             _ => Ok(export),
         }
     }
@@ -51,14 +54,14 @@ impl Export {
     /// home. Everything but signing with it goes on working.
     ///
     /// # Errors
-    /// As [`Export::plan`]; [`durable_files::Error`], such as for a medium whose files everybody can read. The key stays then.
+    /// As [`Export::plan`]; [`durable_files::Error`]. The key stays then.
     pub fn carry_out(&self, home: &Home) -> Result<(), Error> {
-        let (bytes, certificate) = root(home)?;
-        if durable_files::read_secret(&self.key)?.is_none() {
-            durable_files::write(&self.key, &bytes, Access::Secret)?;
+        let (bytes, access, certificate) = root(home)?;
+        if key::file::copy_of(&self.key)?.is_none() {
+            durable_files::write(&self.key, &bytes, access)?;
         }
         durable_files::write(&self.certificate, certificate.as_bytes(), Access::Public)?;
-        let same = durable_files::read_secret(&self.key)?.is_some_and(|read| read == bytes)
+        let same = key::file::copy_of(&self.key)?.is_some_and(|(read, _)| read == bytes)
             && durable_files::read(&self.certificate)?.is_some_and(|read| read == certificate.as_bytes());
         if !same {
             let file = self.key.display().to_string();
@@ -68,10 +71,10 @@ impl Export {
     }
 }
 
-/// The bytes of the root's key file, and the root's certificate, PEM.
-fn root(home: &Home) -> Result<(Zeroizing<Vec<u8>>, String), Error> {
-    let bytes = match durable_files::read_secret(&home.file(ROOT_KEY))? {
-        Some(bytes) => bytes,
+/// The bytes of the root's key file, the access that a copy must have, and the root's certificate, PEM.
+fn root(home: &Home) -> Result<(Zeroizing<Vec<u8>>, Access, String), Error> {
+    let (bytes, access) = match key::file::copy_of(&home.file(ROOT_KEY))? {
+        Some(content) => content,
         None if store::has_key(home, Role::Root) => {
             let uri = store::key_uri(home, Role::Root)?.to_string();
             return Err(AuthorityError::RootElsewhere { uri }.into());
@@ -81,5 +84,5 @@ fn root(home: &Home) -> Result<(Zeroizing<Vec<u8>>, String), Error> {
     let certificate = store::certificate(home, ROOT_CERTIFICATE)?.ok_or_else(|| {
         crate::state::Error::Incomplete { folder: home.root().to_owned(), files: vec![ROOT_CERTIFICATE] }
     })?;
-    Ok((bytes, certificate.to_pem()))
+    Ok((bytes, access, certificate.to_pem()))
 }

@@ -2,11 +2,15 @@
 //! [`on_disk`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use device_pki::certificate::rfc3339;
 use device_pki::{Certificate, Purpose};
+use durable_files::Kind;
+use durable_files::folder;
 use serde::Serialize;
 use time::OffsetDateTime;
+use tracing::warn;
 
 use crate::state::authorities::{self, Authority};
 use crate::state::board::{CERTIFICATE, THING_NAME};
@@ -36,27 +40,24 @@ pub struct OnDisk {
 /// # Errors
 /// [`durable_files::Error::Io`].
 pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
-    let entries = match std::fs::read_dir(home.root()) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(durable_files::Error::io("read", home.root(), error)),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|e| durable_files::Error::io("read", home.root(), e))?.path();
+    for folder::Entry { path, kind } in folder::entries(home.root())?.unwrap_or_default() {
         let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if !path.is_dir() {
-            continue;
+        match kind {
+            Kind::Folder => {}
+            Kind::File => continue,
+            kind => {
+                warn!("{} is {kind}; it is left out", path.display());
+                continue;
+            }
         }
-        let certificate =
-            durable_files::read(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::from_pem(&pem).ok());
+        let certificate = there(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::from_pem(&pem).ok());
         if let Some(certificate) = certificate {
-            let thing_name = durable_files::read(&path.join(THING_NAME))?;
+            let thing_name = there(&path.join(THING_NAME))?;
             let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
             found.push(OnDisk { folder: folder.to_owned(), certificate, thing_name });
         }
     }
-    found.sort_by(|a, b| a.folder.cmp(&b.folder));
     Ok(found)
 }
 
@@ -82,6 +83,21 @@ fn kept(home: &Home, disk: &[OnDisk]) -> Result<Vec<Kept>, durable_files::Error>
         Ok(Kept { certificate_id, subject_key_identifier, certificate })
     });
     beside.collect()
+}
+
+/// A file of a board; `None` where there is none, and where something else has its name.
+fn there(path: &Path) -> Result<Option<Vec<u8>>, durable_files::Error> {
+    match durable_files::read(path) {
+        Err(
+            error @ (durable_files::Error::Symlink { .. }
+            | durable_files::Error::NotAFile { .. }
+            | durable_files::Error::TooLong { .. }),
+        ) => {
+            warn!("{error}; it is left out");
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 /// What the account says, where it was asked.

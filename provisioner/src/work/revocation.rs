@@ -63,9 +63,11 @@ impl Publication<'_> {
         let facts = issuer.certificate.facts();
         let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
         let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
-        // Grows also where earlier lists are lost.
+        // Grows also where earlier lists are lost, as from a home folder that was restored: no list is made in less than the
+        // millisecond that its number counts.
         let least = before.map(|list| list.crl_number + 1).max().unwrap_or_default();
-        let number = least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default());
+        let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
+        let number = least.max(u64::try_from(milliseconds).unwrap_or_default());
         let der = issuer.sign_list(revoked, number, days, now)?;
         folder::create(folder)?;
         let crl = file(folder, key_id, "crl");

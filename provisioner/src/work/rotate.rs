@@ -4,8 +4,6 @@
 //! one's files are copied to its folder among the retired ones, and the new one's are moved to where the old one's were. A
 //! file says that this is under way; whatever is interrupted is finished by the next run.
 
-use std::fs;
-
 use device_pki::key::{Keys, Uri};
 use device_pki::{Certificate, Chain, Issuer, PUBLIC_KEY_SIZE, Signer, profile};
 use durable_files::Access;
@@ -13,21 +11,11 @@ use durable_files::folder::{self, Lock};
 use time::OffsetDateTime;
 
 use super::create::{self, KeyOrder};
-use super::{AuthorityError, Error};
-use crate::state::authorities::{self, Authority, REVOKED};
-use crate::state::exchange::{self, Exchange};
+use super::{AuthorityError, Error, exchange};
+use crate::state::authorities::{self, Authority};
+use crate::state::exchange::{next, under_way};
 use crate::state::home::Home;
 use crate::state::store::{self, Role};
-
-/// What belongs to a signer in the home folder. The certificate comes last: until then the old one is the signer.
-const FILES: [&str; 6] = [
-    store::SIGNER_KEY,
-    store::SIGNER_KEY_URI,
-    store::SIGNER_REQUEST,
-    store::VERIFICATION_CERTIFICATE,
-    REVOKED,
-    store::SIGNER_CERTIFICATE,
-];
 
 /// A rotation. Holds the home folder.
 #[derive(Debug)]
@@ -51,6 +39,7 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Interrupted {
     home: Home,
+    from: Home,
     _lock: Option<Lock>,
 }
 
@@ -60,7 +49,10 @@ impl Interrupted {
     /// # Errors
     /// [`durable_files::Error`]; the next run goes on from there.
     pub fn finish(self, keys: &Keys) -> Result<(), Error> {
-        move_files(&self.home, &exchange::next(&self.home), keys)
+        exchange::finish(&self.home, &self.from)?;
+        // Keys are remembered by their place.
+        keys.close();
+        Ok(())
     }
 }
 
@@ -85,9 +77,9 @@ impl Rotation {
     /// [`crate::state::Error::Missing`] where there is no signer; [`durable_files::Error`].
     pub fn look(home: &Home) -> Result<Found, Error> {
         let lock = home.lock_existing()?;
-        let next = exchange::next(home);
-        if exchange::is_under_way(home) {
-            return Ok(Found::Interrupted(Interrupted { home: home.clone(), _lock: lock }));
+        let next = next(home);
+        if let Some(from) = under_way(home) {
+            return Ok(Found::Interrupted(Interrupted { home: home.clone(), from, _lock: lock }));
         }
         let old = authorities::all(home)?.into_iter().find(|authority| authority.current);
         let old = old.ok_or_else(|| store::incomplete(home))?;
@@ -194,12 +186,13 @@ impl Rotation {
     pub fn finish(self, keys: &Keys) -> Result<(), Error> {
         let retired = authorities::retired(&self.home, self.old.subject_key_identifier());
         retired.create()?;
-        for file in [store::ROOT_CERTIFICATE].into_iter().chain(FILES) {
+        for file in [store::ROOT_CERTIFICATE].into_iter().chain(store::SIGNER_FILES) {
             copy(&self.home, &retired, file)?;
         }
-        let files = FILES.into_iter().filter(|file| store::exists(&self.next, file));
-        Exchange { files: files.map(str::to_owned).collect() }.begin(&self.home)?;
-        move_files(&self.home, &self.next, keys)
+        exchange::carry_out(&self.home, &self.next, None)?;
+        // Keys are remembered by their place.
+        keys.close();
+        Ok(())
     }
 }
 
@@ -224,33 +217,16 @@ fn check_unused(home: &Home, point: &[u8; PUBLIC_KEY_SIZE], uri: &Uri) -> Result
 }
 
 /// Copies a file of a signer, with the access that it has; one that is not there is left out.
-fn copy(from: &Home, to: &Home, file: &str) -> Result<(), durable_files::Error> {
+fn copy(from: &Home, to: &Home, file: &str) -> Result<(), Error> {
     let source = from.file(file);
     if file == store::SIGNER_KEY {
-        if let Some(key) = durable_files::read_secret(&source)? {
-            durable_files::write(&to.file(file), &key, Access::Secret)?;
+        if let Some((key, access)) = device_pki::key::file::copy_of(&source)? {
+            durable_files::write(&to.file(file), &key, access)?;
         }
     } else if let Some(text) = durable_files::read(&source)? {
         durable_files::write(&to.file(file), &text, Access::Public)?;
     }
     Ok(())
-}
-
-/// Moves the new signer's files to where the old one's are, which have been copied. Can be done any number of times: what is
-/// gone already was done by an interrupted run.
-fn move_files(home: &Home, next: &Home, keys: &Keys) -> Result<(), Error> {
-    let moved = Exchange::read(home)?;
-    for file in FILES {
-        if moved.files.iter().any(|moved| moved == file) {
-            durable_files::rename(&next.file(file), &home.file(file))?;
-        } else {
-            durable_files::remove(&home.file(file))?;
-        }
-    }
-    // Keys are remembered by their place.
-    keys.close();
-    let remove = fs::remove_dir_all(next.root());
-    Ok(remove.map_err(|e| durable_files::Error::io("remove", next.root(), e))?)
 }
 
 /// The name of a new signer, unless the user says another: no two signers of an account should have the same, because

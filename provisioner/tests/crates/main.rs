@@ -4,6 +4,7 @@
 //! each layer.
 #![allow(clippy::unwrap_used, reason = "a failure is the test's result")]
 
+mod files;
 mod layers;
 
 use std::path::Path;

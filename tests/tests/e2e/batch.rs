@@ -249,6 +249,29 @@ fn two_boards_with_one_serial_number_have_a_folder_each_on_every_run_and_are_fla
 }
 
 #[test]
+fn a_label_command_gets_no_secrets_in_its_environment() {
+    let bench = Bench::new(vec![quick(1)]);
+    let file = bench.laptop.folder().with_file_name("environment");
+    let command = format!("env > '{}'", file.display());
+    let arguments = ["provision", "--all", "--endpoint", ENDPOINT, "--label-command", &command];
+    let ports = bench.list();
+    let outcome = bench.laptop.run(
+        &arguments,
+        &[
+            ("MICROCHIP_IOT_PORTS", &ports),
+            ("MICROCHIP_IOT_PASSPHRASE", "hush 1"),
+            ("MICROCHIP_IOT_PSK", "hush 2"),
+            ("AWS_SECRET_ACCESS_KEY", "hush 3"),
+            ("AWS_SESSION_TOKEN", "hush 4"),
+            ("PRINTER", "bench-1"),
+        ],
+    );
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let environment = std::fs::read_to_string(file).unwrap();
+    assert!(environment.contains("PRINTER=bench-1") && !environment.contains("hush"), "{environment}");
+}
+
+#[test]
 fn labels_are_made_of_finished_boards_and_one_that_fails_leaves_its_board_done() {
     let bench = Bench::new((1..=3).map(quick).collect());
     failing(&bench.boards[2], "MC+ECC+SIGNDIGEST", Effect::Error(0x01F0));
@@ -287,7 +310,8 @@ fn a_board_that_cannot_be_entered_in_the_ledger_does_not_show_green() {
     std::fs::create_dir(&in_the_way).unwrap();
     let outcome = bench.provision(&[]);
     assert_eq!(outcome.code, 1, "{outcome}");
-    assert!(lines(&outcome.stdout)[0]["error"].as_str().unwrap().contains("cannot write"), "{outcome}");
+    let error = &lines(&outcome.stdout)[0]["error"];
+    assert!(error.as_str().unwrap().contains("ledger.jsonl is a folder and not a regular file"), "{outcome}");
     assert_eq!((bench.boards[0].led("CONN"), bench.boards[0].led("ERROR")), (Some(false), Some(true)));
 
     std::fs::remove_dir(&in_the_way).unwrap();

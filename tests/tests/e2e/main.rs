@@ -8,6 +8,8 @@ mod board;
 mod control_plane;
 mod corpus;
 mod demo;
+#[cfg(target_os = "linux")]
+mod files;
 mod function;
 mod gateway;
 mod identity;

@@ -362,3 +362,15 @@ async fn sampled_invocations_are_traced_within_bounds_and_others_not_at_all() {
     invocation.sampled = false;
     assert_eq!(handler.handle(batch(&records[TRACED + 4..]), invocation).await.traced.len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_record_of_a_batch_that_cannot_be_read_counts_as_failed() {
+    let fixture = Fixture::new();
+    for (records, failed) in [(json!([1, 2, 3]), 3), (json!([{"body": 5}]), 1)] {
+        let invocation =
+            Invocation { request_id: "request-1", arrived: arrival(), remaining: PLENTY, sampled: false };
+        let handled = handler(&fixture).handle(json!({"Records": records}), invocation).await;
+        assert!(matches!(handled.answer, Err(Failure::Batch(_))));
+        assert_eq!(handled.tally.failed, failed);
+    }
+}

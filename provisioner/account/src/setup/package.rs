@@ -63,7 +63,12 @@ impl Package {
     /// # Errors
     /// What is wrong with it.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(Reason::Unreadable);
+        let bytes = match durable_files::read_up_to(path, LARGEST as usize + 1) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(Reason::Unreadable(durable_files::Error::missing(path).into())),
+            Err(durable_files::Error::TooLong { .. }) => Err(Reason::TooLarge),
+            Err(error) => Err(Reason::Unreadable(error.into())),
+        };
         bytes.and_then(Self::check).map_err(|reason| Error { path: path.to_owned(), reason })
     }
 

@@ -48,7 +48,7 @@ const BRIDGE_END: Duration = Duration::from_millis(300);
 /// How long a board may start, from its banner to `READY`: the Wi-Fi module starts in it.
 const START: Duration = Duration::from_secs(5);
 /// The longest wait for a line that does not become quiet.
-const NOISE: Duration = Duration::from_secs(1);
+pub(super) const NOISE: Duration = Duration::from_secs(1);
 
 /// What a board has shown while the way in was tried.
 #[derive(Default)]

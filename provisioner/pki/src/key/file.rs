@@ -56,6 +56,9 @@ impl Key for FileKey {
     }
 }
 
+/// Bytes that are wiped when they are dropped.
+pub type Bytes = Zeroizing<Vec<u8>>;
+
 /// The content of a key file.
 pub enum Content {
     /// A key.
@@ -93,9 +96,30 @@ impl Encrypted {
 /// # Errors
 /// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`].
 pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
-    let Some(text) = files::read_secret(path)? else { return Ok(None) };
+    Ok(read_both(path)?.map(|(content, _)| content))
+}
+
+/// The bytes of a key file, and the access that a copy of it has to have; `None` where there is none.
+///
+/// # Errors
+/// As [`super::Keys::open`], without those of passphrases.
+pub fn copy_of(path: &Path) -> Result<Option<(Bytes, Access)>, crate::Error> {
+    Ok(read_both(path)?.map(|(content, bytes)| match content {
+        Content::Plain(_) => (bytes, Access::Secret),
+        Content::Encrypted(_) => (bytes, Access::Private),
+    }))
+}
+
+fn read_both(path: &Path) -> Result<Option<(Content, Bytes)>, crate::Error> {
+    let Some(key) = files::read_key(path)? else { return Ok(None) };
     let file = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(Some(parse(&text, file)?))
+    let content = parse(key.bytes(), file);
+    let bytes = match &content {
+        Ok(Content::Encrypted(_)) => key.encrypted(),
+        // What is no key may be one that is damaged.
+        _ => key.closed()?,
+    };
+    Ok(Some((content?, bytes)))
 }
 
 /// Reads the text of a key file; `file` names it in errors.
@@ -150,7 +174,8 @@ pub(super) fn make(path: &Path, passphrase: Option<&Passphrase>) -> Result<FileK
 pub(super) fn write(path: &Path, key: &FileKey, passphrase: Option<&Passphrase>) -> Result<(), crate::Error> {
     let broken = || Error::Cryptography { action: "write a key" };
     let pem = encode(key, passphrase).ok_or_else(broken)?;
-    Ok(files::write(path, pem.as_bytes(), Access::Secret)?)
+    let access = if passphrase.is_some() { Access::Private } else { Access::Secret };
+    Ok(files::write(path, pem.as_bytes(), access)?)
 }
 
 fn encode(key: &FileKey, passphrase: Option<&Passphrase>) -> Option<Zeroizing<String>> {

@@ -319,3 +319,24 @@ fn a_hundred_thousand_entries_are_taken_and_not_one_more() {
     let error = RevocationList::verified(&vec![b' '; MAX_SIZE + 1], "the list", &known(&ca)).unwrap_err();
     assert!(matches!(error, RevocationError::Unfit { reason: Unfit::TooLong, .. }), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_or_a_pipe_in_a_folder_of_lists_is_refused_and_not_opened() {
+    use std::os::unix::fs::symlink;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("a.crt");
+    std::fs::write(outside.path().join("a.crt"), signing_ca().pem()).unwrap();
+    let refused = |what: &str| {
+        let error = CaCertificate::read_all(folder.path()).unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(format!("{error} {cause}").contains(what), "{error} {cause}");
+        std::fs::remove_file(&path).unwrap();
+    };
+    symlink(outside.path().join("a.crt"), &path).unwrap();
+    refused("is a symbolic link");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    refused("is a pipe");
+    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    refused("a.crt");
+}

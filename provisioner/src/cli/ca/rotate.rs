@@ -81,6 +81,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
         Found::Rotation(rotation) => rotation,
     };
+    profile::check_clock(now)?;
     let organisation = rotation.old().certificate.facts().organisation.clone();
     let name = match &arguments.signer_cn {
         Some(name) => profile::Name::new(&organisation, name)?,

@@ -20,6 +20,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::ForeignSigner { .. } => "put back the pair that was made together, or make new ones with: provisioner ca create --force".into(),
         E::NotCa { .. } => "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back".into(),
         E::NoKeyIdentifier { .. } => "make a signer that has one with: provisioner ca create --force".into(),
+        E::Clock { .. } => "set the clock of this computer, then run it again; nothing was signed".into(),
         E::NotValidNow { .. } => "check this computer's clock; if it is right, make the next signer with `provisioner ca rotate`, or a new root as well with `provisioner ca create --force`".into(),
         E::SerialNumber { .. } => "serial numbers have 1 to 20 octets and are positive: have the certificate issued anew".into(),
         E::NotP256 => "every key of the chain and of the boards must be ECDSA on P-256".into(),

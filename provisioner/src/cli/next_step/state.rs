@@ -19,7 +19,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         }
         E::SignerRevoked { .. } => "make the next one with: provisioner ca rotate".into(),
         E::Rotating { .. } => {
-            "wait for it; if it was interrupted, finish it with: provisioner ca rotate".into()
+            "wait for it; if it was interrupted, finish it with: provisioner ca rotate (or ca create)".into()
         }
         E::NoAuthority { known, .. } => format!(
             "these exist: {}; the first eight digits are enough, and `current` is the one in use",

@@ -1,6 +1,6 @@
 //! The result files: one row a certificate, written as it comes, as CSV (RFC 4180) or JSON lines.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,9 +25,11 @@ impl Results {
     pub(super) fn check(paths: &[PathBuf]) -> Result<(), durable_files::Error> {
         for path in paths {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let there = fs::read_dir(folder.unwrap_or(Path::new("."))).map(drop);
-            let free = if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) };
-            there.and(free).map_err(|source| durable_files::Error::io("write", path, source))?;
+            let fail = |source| durable_files::Error::io("write", path, source);
+            folder.unwrap_or(Path::new(".")).metadata().map_err(fail)?;
+            if path.is_dir() {
+                return Err(fail(io::ErrorKind::IsADirectory.into()));
+            }
         }
         Ok(())
     }
@@ -39,16 +41,14 @@ impl Results {
     pub(super) fn create(paths: &[PathBuf]) -> Result<Self, durable_files::Error> {
         let open = |path: &PathBuf| {
             let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-            let mut file = File::create(path)?;
+            let mut file = durable_files::output(path)?;
             if csv {
-                file.write_all(HEADER.as_bytes())?;
+                let written = file.write_all(HEADER.as_bytes());
+                written.map_err(|source| durable_files::Error::io("write", path, source))?;
             }
             Ok(ResultFile { path: path.clone(), file, csv })
         };
-        let files = paths
-            .iter()
-            .map(|path| open(path).map_err(|source| durable_files::Error::io("write", path, source)));
-        Ok(Self(files.collect::<Result<_, _>>()?))
+        Ok(Self(paths.iter().map(open).collect::<Result<_, _>>()?))
     }
 
     /// Adds a row to each file.

@@ -1,8 +1,6 @@
 //! Where the certificates are: files, folders, lists, and stdin.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::state::certificates;
@@ -10,13 +8,17 @@ use crate::state::home::Home;
 use crate::state::store::VERIFICATION_CERTIFICATE;
 use device_pki::Certificate;
 use device_pki::certificate::Malformed;
+use durable_files::Kind;
+use durable_files::folder::{self, Entry};
 use iot_account::Outcome;
 use iot_account::register::{Candidate, Row};
 
 /// File names in a folder that can be certificates.
 const EXTENSIONS: [&str; 4] = ["crt", "pem", "cer", "der"];
-/// A folder this deep below the one that was named holds no certificates; links could lead round in circles.
+/// A folder this deep below the one that was named holds no certificates.
 const DEEPEST: usize = 8;
+/// No file with a certificate is longer, in bytes.
+const LARGEST: usize = 1 << 20;
 const STDIN: &str = "-";
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
@@ -35,11 +37,7 @@ pub(super) fn collect(
     let mut found = Found::default();
     for file in files {
         if file.as_os_str() == STDIN {
-            let mut bytes = Vec::new();
-            io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .map_err(|e| durable_files::Error::io("read", file, e))?;
+            let bytes = durable_files::read_stdin()?;
             if find(&bytes, PEM).is_some() {
                 found.bundle("stdin", &bytes);
             } else {
@@ -50,13 +48,11 @@ pub(super) fn collect(
         }
     }
     for folder in folders {
-        let mut inside = Vec::new();
-        walk(folder, 0, &kept, &mut inside)?;
-        inside.sort();
-        inside.iter().for_each(|file| found.file(file, false));
+        let inside = walk(folder, 0, &kept)?;
+        inside.iter().for_each(|entry| found.entry(entry));
     }
     for list in lists {
-        let bytes = fs::read(list).map_err(|e| durable_files::Error::io("read", list, e))?;
+        let bytes = durable_files::read(list)?.ok_or_else(|| durable_files::Error::missing(list))?;
         let folder = list.parent().unwrap_or(Path::new(""));
         listed(&bytes, folder).for_each(|file| found.file(&file, true));
     }
@@ -75,33 +71,33 @@ fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
     names.into_iter()
 }
 
-fn walk(
-    folder: &Path,
-    depth: usize,
-    kept: &Path,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), durable_files::Error> {
-    for entry in fs::read_dir(folder).map_err(|e| durable_files::Error::io("read", folder, e))? {
-        let path = entry.map_err(|e| durable_files::Error::io("read", folder, e))?.path();
-        let extension =
-            path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-        if path.is_dir() {
-            if depth < DEEPEST && !is_same(&path, kept) {
-                walk(&path, depth + 1, kept, files)?;
-            }
-        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+/// What can be a certificate in a folder and the folders in it, and every link.
+fn walk(folder: &Path, depth: usize, kept: &Path) -> Result<Vec<Entry>, durable_files::Error> {
+    let mut inside = Vec::new();
+    for entry in folder::entries(folder)?.ok_or_else(|| durable_files::Error::missing(folder))? {
+        let extension = entry.path.extension().and_then(|extension| extension.to_str());
+        let is_certificate = extension
+            .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
             // The home folder has it beside the boards' folders. It is no CA's, and no device's either.
-            && path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref())
-        {
-            files.push(path);
+            && entry.path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref());
+        match entry.kind {
+            Kind::Folder if depth < DEEPEST && !is_same(&entry.path, kept) => {
+                inside.extend(walk(&entry.path, depth + 1, kept)?);
+            }
+            Kind::Folder => {}
+            // It may be a folder's.
+            Kind::Link => inside.push(entry),
+            _ if is_certificate => inside.push(entry),
+            _ => {}
         }
     }
-    Ok(())
+    Ok(inside)
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
     one.file_name() == other.file_name()
-        && fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
+        && std::fs::canonicalize(one)
+            .is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
@@ -116,12 +112,29 @@ struct Found {
 }
 
 impl Found {
+    /// What was found in a folder: files are read, links are not followed, and nothing else is opened.
+    fn entry(&mut self, entry: &Entry) {
+        match entry.kind {
+            Kind::File => self.file(&entry.path, false),
+            kind => self.refuse(entry.path.display().to_string(), format!("is {kind} and is not opened")),
+        }
+    }
+
     /// The first certificate in a file. One that was found in a folder and not named is left out if it is a CA's or none.
     fn file(&mut self, path: &Path, named: bool) {
         let source = path.display().to_string();
-        let bytes = match fs::read(path) {
+        let read = match named {
+            true => durable_files::read_up_to(path, LARGEST),
+            false => durable_files::read_found(path, LARGEST),
+        };
+        let bytes = match read.and_then(|bytes| bytes.ok_or_else(|| durable_files::Error::missing(path))) {
             Ok(bytes) => bytes,
-            Err(error) => return self.refuse(source, format!("cannot be read: {error}")),
+            Err(durable_files::Error::Io { source: error, .. }) => {
+                return self.refuse(source, format!("cannot be read: {error}"));
+            }
+            // No certificate, and nobody has called it one.
+            Err(durable_files::Error::TooLong { .. }) if !named => return,
+            Err(error) => return self.refuse(source, error.to_string()),
         };
         let certificate = match Certificate::from_pem(&bytes) {
             Err(Malformed::Pem) => Certificate::from_der(&bytes),
@@ -168,6 +181,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn pem(name: &str) -> String {
@@ -235,5 +250,46 @@ mod tests {
         assert_eq!(sources, ["stdin:1", "stdin:4"]);
         let reasons: Vec<_> = found.unusable.iter().map(|row| row.source.as_str()).collect();
         assert_eq!(reasons, ["stdin:2", "stdin:3"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_special_files_in_a_folder_get_a_line_each_and_are_not_followed_or_opened() {
+        use std::os::unix::fs::symlink;
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        let home = Home::at(outside.path().join("home"));
+        fs::write(path("a.crt"), pem("a")).unwrap();
+        fs::write(outside.path().join("b.crt"), pem("b")).unwrap();
+        symlink(outside.path().join("b.crt"), path("b.crt")).unwrap();
+        symlink(outside.path(), path("elsewhere")).unwrap();
+        // Followed, they would lead to thousands of folders.
+        for name in ["loop1", "loop2", "loop3", "loop4"] {
+            symlink(folder.path(), path(name)).unwrap();
+        }
+        symlink("/dev/zero", path("zero.pem")).unwrap();
+        // Opened, it would wait for somebody who writes.
+        let made = std::process::Command::new("mkfifo").arg(path("pipe.crt")).status();
+        assert!(made.unwrap().success());
+        fs::File::create(path("huge.der")).unwrap().set_len(1 << 40).unwrap();
+        let (candidates, unusable) = collect(&[], &[folder.path().to_owned()], &[], &home).unwrap();
+        assert_eq!(candidates.len(), 1);
+        let told: Vec<_> = unusable
+            .iter()
+            .map(|row| {
+                let source = row.source.strip_prefix(&format!("{}/", folder.path().display())).unwrap();
+                format!("{source} {}", row.error.as_deref().unwrap())
+            })
+            .collect();
+        let link = |name: &str| format!("{name} is a symbolic link and is not opened");
+        let mut expected: Vec<_> =
+            ["b.crt", "elsewhere", "loop1", "loop2", "loop3", "loop4", "zero.pem"].map(link).into();
+        expected.push("pipe.crt is a pipe and is not opened".to_owned());
+        expected.sort();
+        assert_eq!(told, expected);
+        // One that is named is followed.
+        assert_eq!(collect(&[path("b.crt")], &[], &[], &home).unwrap().0.len(), 1);
+        let (_, named) = collect(&[path("zero.pem")], &[], &[], &home).unwrap();
+        assert!(named[0].error.as_ref().unwrap().contains("has more than"), "{named:?}");
     }
 }

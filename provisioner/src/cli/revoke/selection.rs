@@ -102,7 +102,8 @@ impl Search<'_> {
         if name.len() == 64 && is_hex {
             return Ok(Named::Certificates([(id, None)].into()));
         }
-        if Path::new(name).is_file() {
+        // A pipe is as good as a file.
+        if Path::new(name).exists() && !Path::new(name).is_dir() {
             return Ok(Named::Certificates(of_file(Path::new(name))?));
         }
         let is_thing = self.known.values().any(|known| known.thing_names.iter().any(|thing| thing == name));

@@ -182,6 +182,44 @@ fn force_makes_a_new_chain_and_keeps_the_old_one_aside() {
 }
 
 #[test]
+fn a_chain_is_replaced_twice_within_a_second_and_every_old_file_is_kept() {
+    let (_guard, home) = home();
+    create(&home, "1", false).unwrap();
+    std::fs::write(home.file(store::SIGNER_REVOKED), "{}").unwrap();
+    for mark in ["2", "3", "4"] {
+        create(&home, mark, true).unwrap();
+        assert!(load(&home, NOW).unwrap().signer().facts().subject.contains(mark));
+    }
+    for stamp in ["20261124T214217Z", "20261124T214217Z-2", "20261124T214217Z-3"] {
+        assert!(home.file(&format!("root-ca.key.{stamp}")).is_file(), "{stamp}");
+    }
+    assert!(!home.file("signers/new").exists());
+}
+
+#[test]
+fn a_signer_that_a_rotation_has_begun_under_the_old_root_does_not_get_under_the_new_one() {
+    let (_guard, home) = home();
+    create(&home, "Old", false).unwrap();
+    std::fs::create_dir_all(home.file("signers/next")).unwrap();
+    std::fs::write(home.file("signers/next/signer-ca.crt"), "of the old root").unwrap();
+    create(&home, "New", true).unwrap();
+    assert!(!home.file("signers/next").exists());
+    assert!(home.file("signers/next.20261124T214217Z/signer-ca.crt").is_file());
+}
+
+#[test]
+fn a_key_that_is_ordered_at_its_usual_place_is_made_there_again() {
+    let (_guard, home) = home();
+    create(&home, "Old", false).unwrap();
+    let old_key = std::fs::read(home.file(store::ROOT_KEY)).unwrap();
+    let usual = Some(Uri::File(home.file(store::ROOT_KEY)));
+    made(&home, &Keys::new(()), Order { root_key: usual, ..order("New", true) }).unwrap();
+    assert_ne!(std::fs::read(home.file(store::ROOT_KEY)).unwrap(), old_key);
+    assert!(!home.file(store::ROOT_KEY_URI).exists());
+    load(&home, NOW).unwrap();
+}
+
+#[test]
 fn an_interrupted_creation_is_finished_from_every_point() {
     for kept in 0..5 {
         let (_guard, home) = home();
@@ -266,6 +304,35 @@ fn a_chain_outside_its_validity_is_refused_with_the_dates() {
 }
 
 #[test]
+fn nothing_is_signed_with_a_clock_that_is_wrong_or_past_the_signers_end() {
+    let (_guard, home) = home();
+    let keys = Keys::new(());
+    let early = profile::EARLIEST - time::Duration::seconds(1);
+    let planned = Plan::make(&home, &keys, order("Test", false), early).unwrap_err();
+    assert!(matches!(planned, Error::Pki(Pki::Clock { .. })), "{planned}");
+    create(&home, "Test", false).unwrap();
+    let chain = load(&home, NOW).unwrap();
+    let name = profile::device_name("O", "01").unwrap();
+    let key = KeyPair::generate().unwrap();
+    let request = profile::signing_request(&name).serialize_request(&key).unwrap();
+    // A station that has run since the signer was valid.
+    let late = datetime!(2036-11-24 21:00:01 UTC);
+    for now in [early, late] {
+        let refusals = [
+            chain.issue_device(request.der(), &name, &|_| false, now).map(drop),
+            verification_certificate(&chain, "c0de", now).map(drop),
+        ];
+        for refused in refusals {
+            assert!(matches!(refused, Err(Pki::NotValidNow { .. } | Pki::Clock { .. })), "{refused:?}");
+        }
+    }
+    let issuer = Issuer { certificate: chain.signer(), key: chain.key() };
+    assert!(matches!(issuer.sign_list([], 1, 30, early), Err(Pki::Clock { .. })));
+    let early = Plan::make(&home, &keys, order("New", true), early).unwrap_err();
+    assert!(matches!(early, Error::Pki(Pki::Clock { .. })), "{early}");
+}
+
+#[test]
 fn a_request_that_is_not_signed_by_its_own_key_is_refused() {
     let (_guard, home) = home();
     create(&home, "Test", false).unwrap();
@@ -346,5 +413,9 @@ fn every_signature_is_noted_and_what_cannot_be_noted_is_not_signed() {
     notes.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(matches!(ca_error(verification_certificate(&chain, "c0de", NOW)), Error::Pki(Pki::Withheld(_))));
     assert!(matches!(ca_error(made(&home, &keys, order("New", true))), Error::Pki(Pki::Withheld(_))));
-    assert!(!home.file("root-ca.crt").exists(), "a certificate that was not noted is not written");
+    assert_eq!(
+        load(&home, NOW).unwrap().root(),
+        chain.root(),
+        "a certificate that was not noted replaces nothing"
+    );
 }

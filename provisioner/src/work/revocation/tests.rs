@@ -362,6 +362,18 @@ fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() 
 }
 
 #[test]
+fn a_list_that_was_restored_is_followed_by_none_with_a_number_that_was_published() {
+    let fixture = Fixture::new();
+    let at = |milliseconds| fixture.now + Duration::milliseconds(milliseconds);
+    fixture.publish(DAYS, at(0));
+    let backup = std::fs::read(fixture.home.file(&fixture.list())).unwrap();
+    // More lists than there were seconds: one for each device that a script revokes.
+    let published = (1..50).map(|number| fixture.publish(DAYS, at(number * 10)).crl_number).max().unwrap();
+    std::fs::write(fixture.home.file(&fixture.list()), backup).unwrap();
+    assert!(fixture.publish(DAYS, at(500)).crl_number > published);
+}
+
+#[test]
 fn a_line_that_is_no_revocation_stops_everything_and_one_that_was_never_finished_does_not() {
     let fixture = Fixture::new();
     fixture.revoke(REVOKED, Reason::KeyCompromise);

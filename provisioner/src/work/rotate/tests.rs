@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use device_pki::Cause;
@@ -8,6 +9,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::state::Error as State;
+use crate::state::exchange::{Exchange, next as next_home};
 
 /// Gives one passphrase and asks nobody.
 struct Given(&'static str);
@@ -92,7 +94,7 @@ fn the_new_signer_takes_the_names_of_the_old_one_which_keeps_its_key_and_certifi
     assert_eq!(chain.signer(), &new.certificate);
     chain.key().open().unwrap();
     retired.chain(&keys, NOW).unwrap().key().open().unwrap();
-    assert!(!exchange::next(&home).root().exists());
+    assert!(!next_home(&home).root().exists());
 }
 
 #[cfg(unix)]
@@ -191,7 +193,7 @@ fn the_key_of_another_root_is_refused() {
 
 #[test]
 fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_rotation() {
-    for moved in 0..=FILES.len() {
+    for moved in 0..=store::SIGNER_FILES.len() {
         let (_folder, home, keys) = home();
         let old = current(&home);
         fs::write(home.file(store::VERIFICATION_CERTIFICATE), "of the old one").unwrap();
@@ -202,11 +204,18 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
         copy_all(&next, &kept);
         rotation.finish(&keys).unwrap();
         let exchanged = Exchange {
-            files: FILES.into_iter().filter(|f| kept.join(f).exists()).map(str::to_owned).collect(),
+            stamp: None,
+            files: store::SIGNER_FILES
+                .into_iter()
+                .filter(|f| kept.join(f).exists())
+                .map(str::to_owned)
+                .collect(),
         };
         let retired = authorities::retired(&home, old.subject_key_identifier());
         next.create().unwrap();
-        for (index, file) in FILES.into_iter().enumerate().filter(|(_, file)| kept.join(file).exists()) {
+        for (index, file) in
+            store::SIGNER_FILES.into_iter().enumerate().filter(|(_, file)| kept.join(file).exists())
+        {
             if index >= moved {
                 fs::copy(kept.join(file), next.file(file)).unwrap();
                 let old_file = retired.file(file);
@@ -215,7 +224,7 @@ fn an_exchange_that_was_interrupted_anywhere_is_told_and_finished_by_the_next_ro
                 }
             }
         }
-        exchanged.begin(&home).unwrap();
+        exchanged.begin(&next).unwrap();
 
         let keys = Keys::new(());
         let refused = store::load(&home, &keys, NOW).unwrap_err();

@@ -37,7 +37,11 @@ impl<'a> Running<'a> {
 
     /// Ctrl-C.
     fn interrupt(&self) {
-        let status = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());
     }
 
@@ -140,6 +144,19 @@ fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
 }
 
 #[test]
+fn the_end_of_the_terminal_ends_a_run_as_an_interrupt_does() {
+    let bench = Bench::new(vec![slow(1)]);
+    let arguments = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
+    let running = Running::start(&bench.laptop, &arguments, &bench.list());
+    wait::until("the board is at work", || !bench.boards[0].take_statistics().commands.is_empty()).unwrap();
+    running.signal("-HUP");
+    let (code, rest) = running.end();
+    assert_eq!((code, rest.len()), (0, 2), "{rest:?}");
+    assert_eq!(rest[1]["summary"]["provisioned"], 1);
+    assert_provisioned(&bench.boards[0]);
+}
+
+#[test]
 fn a_second_interrupt_ends_at_once_and_the_next_run_completes() {
     let (laptop, board) = (Laptop::with_ca(), quick(1));
     // It would keep the provisioner busy for several seconds.
@@ -192,7 +209,7 @@ fn a_killed_run_loses_no_finished_board_and_the_next_completes_the_others() {
 
 #[test]
 fn a_running_station_knows_what_is_revoked_while_it_runs() {
-    let (laptop, mut first, second) = (Laptop::with_ca(), quick(1), quick(2));
+    let (laptop, mut first, second, third) = (Laptop::with_ca(), quick(1), quick(2), quick(3));
     let ports = PortsFile::new(&laptop);
     let mut running = Running::start(&laptop, &WATCH, &ports.variable());
     ports.name(&[&first]);
@@ -202,10 +219,12 @@ fn a_running_station_knows_what_is_revoked_while_it_runs() {
     let revoke = ["revoke", thing, "--reason", "key-compromise", "--list-only", "--yes"];
     let revoked = laptop.run(&revoke, &[]);
     assert_eq!(revoked.code, 0, "{revoked}");
+    // It is seen to be gone when another board is begun that came as it went.
     first.unplug();
-    ports.name(&[]);
+    ports.name(&[&third]);
+    assert_eq!(running.next()["port"], port(&third));
     first.plug().unwrap();
-    ports.name(&[&first]);
+    ports.name(&[&first, &third]);
     let refused = running.next();
     assert_eq!((&refused["outcome"], &refused["exit_code"]), (&"failed".into(), &5.into()), "{refused}");
     assert!(refused["error"].as_str().unwrap().ends_with("(key-compromise)"), "{refused}");
@@ -213,11 +232,11 @@ fn a_running_station_knows_what_is_revoked_while_it_runs() {
     // What `revoke --signer` writes, without an account.
     let note = r#"{"when":"2026-03-01T08:30:15Z","reason":"key-compromise"}"#;
     std::fs::write(laptop.folder().join("signer-ca.revoked"), note).unwrap();
-    ports.name(&[&first, &second]);
+    ports.name(&[&first, &third, &second]);
     let refused = running.next();
     assert_eq!((&refused["port"], &refused["exit_code"]), (&port(&second).into(), &5.into()), "{refused}");
     let audit = laptop.run(&["audit", "show", "--output", "json"], &[]);
-    assert_eq!(audit.stdout.matches(r#""purpose":"device_certificate""#).count(), 1, "{audit}");
+    assert_eq!(audit.stdout.matches(r#""purpose":"device_certificate""#).count(), 2, "{audit}");
     running.interrupt();
     assert_eq!(running.end().0, 5);
 }
