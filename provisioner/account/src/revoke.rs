@@ -49,8 +49,8 @@ pub struct Device {
 /// Errors of `iot:ListThingPrincipals`.
 pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
-    let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
-    let arns = match account.all("iot:ListThingPrincipals", principals).await {
+    let principals = iot.list_thing_principals().thing_name(thing).into_paginator().send();
+    let arns = match account.all("iot:ListThingPrincipals", principals, |page| page.principals).await {
         // What cannot be the name of a thing is none.
         Err(error) if error.has_code("InvalidRequestException") => None,
         arns => existing(arns)?,

@@ -67,7 +67,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             let plan = SetUp::look(context, account.clone(), Some(chain), &settings).await?;
             plan::run(context, plan).await?;
         }
-        let repairs = doctor::repairs(&diagnosis, device.as_ref());
+        let mut repairs = doctor::repairs(&diagnosis, device.as_ref());
+        let needs_yes = |repair: &Repair| matches!(repair, Repair::RenewPolicy { .. });
+        if !context.global.yes && !context.global.dry_run && !context.global.can_ask() {
+            // What nobody can be asked about keeps nothing else from being repaired.
+            for repair in repairs.extract_if(.., |repair| needs_yes(repair)) {
+                context.note(format_args!("not without --yes: {}", says(&repair, false)));
+            }
+        }
         let repairs = Repairs { account: &account, diagnosis: &diagnosis, repairs };
         is_planned_only = !plan::is_carried_out(context, repairs).await?;
         if !is_planned_only {
@@ -113,6 +120,15 @@ impl Plan for Repairs<'_> {
             .collect())
     }
 
+    fn question(&self) -> Option<String> {
+        self.repairs.iter().find_map(|repair| match repair {
+            Repair::RenewPolicy { policy } => Some(format!(
+                "The policy {policy} gets another document. It is that of every board, also of those that are connected."
+            )),
+            _ => None,
+        })
+    }
+
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         for repair in &self.repairs {
             repair.carry_out(self.account, self.diagnosis).await?;
@@ -134,6 +150,9 @@ fn says(repair: &Repair, done: bool) -> String {
     match repair {
         Repair::ReviveThingType { thing_type } => {
             format!("{done}: thing type {thing_type} {would}in use again")
+        }
+        Repair::RenewPolicy { policy } => {
+            format!("{done}: policy {policy} {would}given the default document")
         }
         Repair::Register { certificate_id } => {
             format!("{done}: certificate {certificate_id} {would}registered")
@@ -200,6 +219,7 @@ impl fmt::Display for Branch<'_> {
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
+            Verdict::Dangerous => (WRONG, "!"),
             Verdict::Wrong => (WRONG, "✗"),
             Verdict::Unknown => (WRONG, "?"),
         };
@@ -211,7 +231,7 @@ impl fmt::Display for Branch<'_> {
         match (verdict, help, repairable) {
             (Verdict::Right, ..) => Ok(()),
             (_, Some(help), _) => write!(f, " → {help}"),
-            (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --repair"),
+            (_, None, true) => write!(f, " → provisioner doctor --repair"),
             _ => Ok(()),
         }
     }

@@ -120,6 +120,7 @@ fn key(error: &key::Error) -> ExitCode {
         E::Passphrases(cause) => cause.downcast_ref().map_or(ExitCode::Failed, exit_code),
         E::Malformed { .. }
         | E::Cipher { .. }
+        | E::Costly { .. }
         | E::WrongPassphrase { .. }
         | E::Unsupported { .. }
         | E::Module { .. }
@@ -203,6 +204,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Throttled { .. }
         | E::Call { .. }
         | E::Nonsense { .. }
+        | E::Endless { .. }
         | E::Incomplete { .. } => ExitCode::Aws,
     }
 }

@@ -323,7 +323,10 @@ fn key(
     };
     let mut uri = asked.clone();
     if keys.open(&uri)?.is_none() {
-        uri = keys.make(&uri, encrypt)?;
+        uri = match uri.requested().map_err(device_pki::Error::from)? {
+            Some(requested) => make_elsewhere(home, keys, role, &requested, recorded.then_some(&asked))?,
+            None => keys.make(&uri, encrypt)?,
+        };
         if ordered.is_none() && !recorded {
             created.made.push(role.key_file().to_owned());
         }
@@ -333,6 +336,33 @@ fn key(
         keep(home, role.uri_file(), &format!("{uri}\n"), created)?;
     }
     Ok(Signer::new(keys, uri))
+}
+
+/// Makes a key in a service that may make it and not be able to say so. The request is recorded before: the next run finds
+/// the key by it. Where it is certain that there is no key, the record is again as it was `before`.
+fn make_elsewhere(
+    home: &Home,
+    keys: &Keys,
+    role: Role,
+    requested: &Uri,
+    before: Option<&Uri>,
+) -> Result<Uri, Error> {
+    let record = home.file(role.uri_file());
+    let write = |uri: &Uri| durable_files::write(&record, format!("{uri}\n").as_bytes(), Access::Public);
+    write(requested)?;
+    keys.make(requested, false).map_err(|error| {
+        let restored = match before {
+            _ if may_have_been_made(&error) => Ok(()),
+            Some(before) => write(before),
+            None => durable_files::remove(&record),
+        };
+        restored.map_or_else(Error::from, |()| error.into())
+    })
+}
+
+fn may_have_been_made(error: &device_pki::Error) -> bool {
+    let device_pki::Error::Key(device_pki::key::Error::Aws(cause)) = error else { return true };
+    cause.downcast_ref().is_none_or(iot_account::Error::is_undecided)
 }
 
 /// Whether a key is in the home's own file for it, which nothing records.

@@ -83,8 +83,9 @@ async fn one(
 /// The certificates of a thing.
 async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
-    let principals = existing(account.all("iot:ListThingPrincipals", pages).await)?.unwrap_or_default();
+    let pages = iot.list_thing_principals().thing_name(thing).into_paginator().send();
+    let principals = existing(account.all("iot:ListThingPrincipals", pages, |page| page.principals).await)?
+        .unwrap_or_default();
     let mut certificates = Vec::new();
     for id in principals.iter().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
         let answer = iot.describe_certificate().certificate_id(id).send().await;
