@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod home;
 pub mod ledger;
 pub mod revocations;
+pub mod spreadsheet;
 pub mod store;
 
 pub use error::Error;

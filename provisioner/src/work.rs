@@ -2,9 +2,10 @@
 //!
 //! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists.
 //! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
-//! many boards side by side. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate.
+//! many boards side by side. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
 //! Nothing here prints or asks.
 
+pub mod audit;
 pub mod create;
 mod error;
 pub mod export;

@@ -21,6 +21,7 @@ use crate::work::fleet::{self, Fleet};
 use crate::work::label::{self, Labels};
 use crate::work::provision::{self, Outcome, Preview};
 use crate::work::station::{Patience, Settings, Station};
+use device_pki::visible;
 use display::Display;
 use failures::{Failures, Trouble};
 use iot_kit::{Kit, ports};
@@ -129,7 +130,8 @@ pub(super) const LOCKING: &str =
 /// The line of a plan for one board.
 pub(super) fn line(board: &Preview) -> Line {
     let Preview { outcome, port, thing_name, certificate_id, endpoint, folder, .. } = board;
-    let name = board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial);
+    let name = visible::line(board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial));
+    let (port, endpoint) = (visible::line(port), visible::line(endpoint));
     let head = match outcome {
         Outcome::Provisioned => format!("would provision {name} on {port}"),
         Outcome::Unchanged => format!("already provisioned: {name} on {port}, would be left unchanged"),
@@ -145,9 +147,9 @@ pub(super) fn line(board: &Preview) -> Line {
     let text = format!(
         "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
          files        {}{locked}",
-        folder.display()
+        visible::line(&folder.display().to_string())
     );
-    Line::new(outcome.action(), text, board)
+    Line::new(outcome.action(), text, board).block()
 }
 
 /// The line for a board that cannot be looked at before its firmware is there.
@@ -239,8 +241,8 @@ impl Plan for Batch {
                 Ok(preview) => line(&preview),
                 Err(error) => {
                     let trouble = self.refused.add(error);
-                    let text = format!("would fail: {}\n  {trouble}", look.kit());
-                    Line::new("refuse", text, &Refused { board: Named::of(look.kit()), trouble })
+                    let text = format!("would fail: {}\n  {trouble}", visible::line(&look.kit().to_string()));
+                    Line::new("refuse", text, &Refused { board: Named::of(look.kit()), trouble }).block()
                 }
             });
             self.refused.all += 1;

@@ -8,6 +8,7 @@ use crate::cli::Error;
 use crate::state::authorities::{self, Authority};
 use crate::state::revocations::Records;
 use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
+use device_pki::visible;
 use iot_account::certificates;
 
 /// Arguments of `certificates`.
@@ -102,5 +103,5 @@ fn row(device: &Device) -> String {
         short(&device.not_after, 10),
         differences.join("; ")
     );
-    line.trim_end().to_owned()
+    visible::line(line.trim_end()).into_owned()
 }

@@ -53,7 +53,9 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
         E::Authority(AuthorityError::OtherKey { .. } | AuthorityError::NotEncrypted { .. }) => {
             ExitCode::Refused
         }
-        E::Authority(AuthorityError::RootElsewhere { .. }) => ExitCode::Failed,
+        E::Authority(AuthorityError::RootElsewhere { .. } | AuthorityError::ListNumber { .. }) => {
+            ExitCode::Failed
+        }
         E::Authority(
             AuthorityError::ExportPlace { .. }
             | AuthorityError::NextKey { .. }

@@ -20,6 +20,7 @@ use crate::state::store;
 use crate::work;
 use crate::work::provision::{self, Method, Origin, Outcome, Report, Request, SignedElsewhere, Step};
 use device_pki::Certificate;
+use device_pki::visible;
 use iot_kit::{Kit, Session, ports};
 
 /// Which board.
@@ -248,7 +249,7 @@ impl Plan for Request {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         self.keep(&context.home)?;
-        plan::tell(context, "request", &self, &self);
+        plan::tell_block(context, "request", &self, &self);
         Ok(())
     }
 }
@@ -284,31 +285,30 @@ pub(super) fn says(step: &Step) -> &'static str {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let board = self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial);
+        let board = visible::line(self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial));
+        let port = visible::line(&self.port);
         match self.outcome {
             Outcome::Provisioned => {
-                writeln!(f, "provisioned {board} on {} in {:.2} s", self.port, self.seconds)?;
+                writeln!(f, "provisioned {board} on {port} in {:.2} s", self.seconds)?;
             }
-            Outcome::Unchanged => {
-                writeln!(f, "already provisioned: {board} on {}, left unchanged", self.port)?
-            }
+            Outcome::Unchanged => writeln!(f, "already provisioned: {board} on {port}, left unchanged")?,
         }
         let kept = if self.certificate_reused { "kept" } else { "new" };
         writeln!(f, "  thing        {}", self.thing_name)?;
         writeln!(f, "  certificate  {} ({kept})", self.certificate_id)?;
-        writeln!(f, "  endpoint     {}", self.endpoint)?;
+        writeln!(f, "  endpoint     {}", visible::line(&self.endpoint))?;
         if self.slots_locked {
             writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
-        write!(f, "  files        {}", self.folder.display())
+        write!(f, "  files        {}", visible::line(&self.folder.display().to_string()))
     }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} on {} signed a request", self.board(), self.port)?;
+        writeln!(f, "{} on {} signed a request", visible::line(self.board()), visible::line(&self.port))?;
         writeln!(f, "  thing        {}", self.thing_name)?;
-        writeln!(f, "  request      {}", self.file.display())?;
+        writeln!(f, "  request      {}", visible::line(&self.file.display().to_string()))?;
         write!(f, "  next         have it signed, then: provisioner provision --certificate FILE")
     }
 }

@@ -21,6 +21,7 @@ use crate::work::inventory::{self, OnDisk};
 use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::revocation::Reason;
+use device_pki::visible;
 use device_pki::{Certificate, Chain, SerialNumber};
 use durable_files::folder::{self, Lock};
 use iot_account::Account;
@@ -181,15 +182,18 @@ impl Target {
 impl Row<'_> {
     fn text(&self, done: bool) -> String {
         let would = if done { "" } else { "would be " };
-        let status = self.status.unwrap_or("not in the account");
+        let status = visible::line(self.status.unwrap_or("not in the account"));
         let account = match self.account_action {
             InAccount::Revoke => format!("{status}, {would}REVOKED"),
             InAccount::RegisterAsRevoked => format!("{status}, {would}registered as REVOKED"),
             InAccount::Leave => "REVOKED already".to_owned(),
-            InAccount::Unknown => status.to_owned(),
+            InAccount::Unknown => status.into_owned(),
         };
-        let things: String =
-            self.detached.iter().map(|thing| format!("\n  thing    {would}detached from {thing}")).collect();
+        let things: String = self
+            .detached
+            .iter()
+            .map(|thing| format!("\n  thing    {would}detached from {}", visible::line(thing)))
+            .collect();
         let signer = self.authority_key_identifier.and_then(|signer| signer.get(..8)).unwrap_or_default();
         let list = match self.list_action {
             OnList::Add => format!("{would}put on the revocation list of the signer CA {signer}"),
@@ -229,7 +233,7 @@ impl Plan for Revoke {
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let line = |target: &Target| {
             let row = target.row(self.reason);
-            Line::new(target.action(), row.text(false), &row)
+            Line::new(target.action(), row.text(false), &row).block()
         };
         Ok(self.targets.iter().map(line).collect())
     }
@@ -255,7 +259,7 @@ impl Plan for Revoke {
                 target.device.detach(account).await?;
             }
             let row = target.row(self.reason);
-            plan::tell(context, target.action(), row.text(true), &row);
+            plan::tell_block(context, target.action(), row.text(true), &row);
         }
         Ok(())
     }

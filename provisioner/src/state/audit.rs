@@ -26,14 +26,12 @@ mod tests;
 mod verify;
 
 pub use document::Document;
-pub use verify::{Finding, Verified, verify};
+pub use verify::{Finding, NO_ENTRY, Verified, verify};
 
 /// Name of the log in the home folder.
 pub const FILE: &str = "audit.jsonl";
 /// Name of the file that says where the log ends.
 pub const HEAD: &str = "audit.head";
-/// What the first line names as the hash of the line before it.
-const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// One signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +55,29 @@ pub struct Entry {
     pub sha256: String,
     /// SHA-256 of the line before this one, 64 lower-case hex digits; zeros in the first line.
     pub previous: String,
+    /// Where the file that says where the log ends was not as it is left: entries before this one may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_lost: Option<HeadLoss>,
+}
+
+/// Why it is not known where the log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadLoss {
+    /// There is no such file.
+    Missing,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl HeadLoss {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// Where the log ends.
@@ -66,6 +87,13 @@ pub struct Head {
     pub number: u64,
     /// SHA-256 of the last line, 64 lower-case hex digits.
     pub sha256: String,
+}
+
+impl Head {
+    /// The end of a log without entries.
+    fn of_nothing() -> Self {
+        Self { number: 0, sha256: NO_ENTRY.to_owned() }
+    }
 }
 
 /// A signature that could not be noted.
@@ -100,15 +128,25 @@ impl Log {
 
     /// Adds a line for the signed document `der`. When this returns, it is on the disk.
     ///
+    /// There is a head before there is a line: a log without one was changed, and the next line says so for ever.
+    ///
     /// # Errors
     /// [`Error`]: the log is as it was before, and the document must not be released.
     pub fn record(&self, authority_key_identifier: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
         let make = |last: Option<&[u8]>| {
+            let head = self.read_head()?;
+            let head_lost = head.as_ref().err().copied();
+            let head_lost = head_lost.filter(|lost| last.is_some() || *lost == HeadLoss::Unreadable);
+            if last.is_none() && head.is_err() {
+                self.write_head(&Head::of_nothing())?;
+            }
             // A log whose end was removed continues with the number that it should have: the gap stays visible.
-            let last = last.map(end_at).into_iter().chain(self.read_head()?).max_by_key(|head| head.number);
-            let last = last.unwrap_or_else(|| Head { number: 0, sha256: NOTHING.to_owned() });
+            let last = last.map(end_at).into_iter().chain(head).max_by_key(|head| head.number);
+            let last = last.unwrap_or_else(Head::of_nothing);
+            let number = last.number.checked_add(1);
             Ok(serde_json::to_vec(&Entry {
-                number: last.number + 1,
+                number: number
+                    .ok_or_else(|| io::Error::other("its last entry has a number that none can follow"))?,
                 when: super::now(),
                 station: gethostname::gethostname().to_string_lossy().into_owned(),
                 authority_key_identifier: authority_key_identifier.to_owned(),
@@ -116,27 +154,28 @@ impl Log {
                 document: Document::read(der),
                 sha256: sha256(der),
                 previous: last.sha256,
+                head_lost,
             })?)
         };
-        let appended = self.log.append(make, |line| self.write_head(line));
+        let appended = self.log.append(make, |line| self.write_head(&end_at(line)));
         appended.map_err(|error| Error { path: self.path().to_owned(), source: io_error(error) })
     }
 
-    fn write_head(&self, line: &[u8]) -> io::Result<()> {
-        let head = serde_json::to_vec(&end_at(line))?;
-        durable_files::write(&self.head, &head, Access::Secret).map_err(io_error)
+    fn write_head(&self, head: &Head) -> io::Result<()> {
+        durable_files::write(&self.head, &serde_json::to_vec(head)?, Access::Secret).map_err(io_error)
     }
 
-    fn read_head(&self) -> io::Result<Option<Head>> {
+    fn read_head(&self) -> io::Result<Result<Head, HeadLoss>> {
         let bytes = durable_files::read(&self.head).map_err(io_error)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let bytes = bytes.ok_or(HeadLoss::Missing);
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| HeadLoss::Unreadable)))
     }
 
-    /// Reads log and head; both are empty where there is no log yet.
+    /// Reads log and head; where there is no log yet, it is empty and the head is missing.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
-    pub fn read(&self) -> Result<(Vec<u8>, Option<Head>), durable_files::Error> {
+    pub fn read(&self) -> Result<(Vec<u8>, Result<Head, HeadLoss>), durable_files::Error> {
         let text = self.log.read()?;
         let head = self.read_head().map_err(|e| durable_files::Error::io("read", self.path(), e))?;
         Ok((text, head))
@@ -147,9 +186,13 @@ impl Log {
     /// # Errors
     /// [`durable_files::Error::Io`].
     pub fn entries(&self) -> Result<Vec<Entry>, durable_files::Error> {
-        let (text, _) = self.read()?;
-        Ok(durable_files::lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        Ok(entries(&self.read()?.0))
     }
+}
+
+/// Every entry in the text of a log that can be read, oldest first.
+pub fn entries(text: &[u8]) -> Vec<Entry> {
+    durable_files::lines(text).filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 impl Observer for Log {

@@ -7,7 +7,7 @@ use device_pki::{Chain, Issuer};
 use durable_files::{Access, folder};
 use time::OffsetDateTime;
 
-use super::Error;
+use super::{AuthorityError, Error};
 use crate::state::authorities::{Authority, SignerRevocation};
 use crate::state::home::Home;
 use crate::state::revocations::{List, Records, file, folder as own_folder};
@@ -30,7 +30,7 @@ impl Publication<'_> {
     /// [`crate::state::revocations::lock`].
     ///
     /// # Errors
-    /// As [`device_pki::Signer::issue`]; [`Error::File`]. The list that was there before stays then.
+    /// As [`device_pki::Signer::issue`]; [`AuthorityError::ListNumber`]; [`Error::File`]. The list that was there before stays then.
     pub fn of_signer(&self, authority: &Authority, chain: &Chain) -> Result<List, Error> {
         let revocations = Records::of(self.home, authority.subject_key_identifier()).read()?;
         let revoked = revocations
@@ -60,7 +60,14 @@ impl Publication<'_> {
         let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
         let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
         // Grows also where earlier lists are lost.
-        let least = before.map(|list| list.crl_number + 1).max().unwrap_or_default();
+        let last = before.max_by_key(|list| list.crl_number);
+        let least = match &last {
+            None => 0,
+            Some(List { crl_number, file, .. }) => {
+                let none = || AuthorityError::ListNumber { file: file.clone() };
+                crl_number.checked_add(1).ok_or_else(none)?
+            }
+        };
         let number = least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default());
         let der = issuer.sign_list(revoked, number, days, now)?;
         folder::create(folder)?;

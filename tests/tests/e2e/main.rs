@@ -10,6 +10,7 @@ mod corpus;
 mod demo;
 mod function;
 mod gateway;
+mod hostile;
 mod json;
 mod keys;
 mod kits;

@@ -3,6 +3,7 @@
 use device_pki::certificate::rfc3339;
 
 use super::Entry;
+use crate::state::spreadsheet::cell;
 
 const NAMES: [&str; 11] = [
     "when",
@@ -29,7 +30,7 @@ pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8
         let when = rfc3339(entry.when);
         let seconds = format!("{:.3}", entry.seconds);
         let text = |field: &'a Option<String>| field.as_deref().unwrap_or_default();
-        writer.write_record([
+        let cells = [
             &when,
             entry.station.as_str(),
             &entry.port,
@@ -41,7 +42,8 @@ pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8
             entry.outcome.word(),
             text(&entry.error),
             &seconds,
-        ])?;
+        ];
+        writer.write_record(cells.map(cell).iter().map(|cell| cell.as_bytes()))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
 }
