@@ -171,8 +171,8 @@ mod tests {
     }
 
     /// AWS IoT Core Developer Guide: a policy has the wildcards `*` and `?`, and `#` is literal ("Using wildcard
-    /// characters in MQTT and AWS IoT Core policies"); the resource of the shadow calls is a thing (Service Authorization
-    /// Reference, "Actions defined by AWS IoT").
+    /// characters in MQTT and AWS IoT Core policies"); the resource of the shadow calls is a thing ("AWS IoT Core
+    /// action resources").
     #[test]
     fn the_default_differs_from_the_example_in_the_filter_and_in_the_resource_of_the_shadow() {
         let mut expected = published_example();
