@@ -112,13 +112,14 @@ pub struct Error {
 pub struct Log {
     log: durable_files::Log,
     head: PathBuf,
+    home: Home,
 }
 
 impl Log {
     /// The log in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
         let log = durable_files::Log::new(home.file(FILE), Access::Secret, Torn::Cut);
-        Self { log, head: home.file(HEAD) }
+        Self { log, head: home.file(HEAD), home: home.clone() }
     }
 
     /// Where it is.
@@ -136,7 +137,8 @@ impl Log {
         let make = |last: Option<&[u8]>| {
             let head = self.read_head()?;
             let head_lost = head.as_ref().err().copied();
-            let head_lost = head_lost.filter(|lost| last.is_some() || *lost == HeadLoss::Unreadable);
+            let is_first = last.is_none() && head_lost == Some(HeadLoss::Missing);
+            let head_lost = head_lost.filter(|_| !is_first || has_signed(&self.home));
             if last.is_none() && head.is_err() {
                 self.write_head(&Head::of_nothing())?;
             }
@@ -193,6 +195,19 @@ impl Log {
 /// Every entry in the text of a log that can be read, oldest first.
 pub fn entries(text: &[u8]) -> Vec<Entry> {
     durable_files::lines(text).filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// Whether the home has what nothing but this tool makes, and not without an entry: revocation lists, retired signers.
+fn has_signed(home: &Home) -> bool {
+    let names =
+        |folder: &str| std::fs::read_dir(home.file(folder)).into_iter().flatten().filter_map(Result::ok);
+    let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let has = |folder: &str, suffix: &str| {
+        names(folder).any(|entry| {
+            entry.file_name().to_str().and_then(|name| name.strip_suffix(suffix)).is_some_and(is_key_id)
+        })
+    };
+    has(super::revocations::FOLDER, ".crl") || has(super::home::RETIRED, "")
 }
 
 impl Observer for Log {

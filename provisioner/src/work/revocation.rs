@@ -54,21 +54,27 @@ impl Publication<'_> {
         self.write(root, revoked.collect::<Result<Vec<_>, _>>()?)
     }
 
-    fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Revoked>) -> Result<List, Error> {
-        let Self { home, folder, days, now } = *self;
-        let facts = issuer.certificate.facts();
-        let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
+    /// The number of the next list of a CA. It grows also where earlier lists are lost.
+    ///
+    /// # Errors
+    /// [`AuthorityError::ListNumber`]; [`Error::File`].
+    pub fn next_number(&self, key_id: &str) -> Result<u64, Error> {
+        let Self { home, folder, now, .. } = *self;
         let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
-        // Grows also where earlier lists are lost.
-        let last = before.max_by_key(|list| list.crl_number);
-        let least = match &last {
+        let least = match before.max_by_key(|list| list.crl_number) {
             None => 0,
             Some(List { crl_number, file, .. }) => {
-                let none = || AuthorityError::ListNumber { file: file.clone() };
-                crl_number.checked_add(1).ok_or_else(none)?
+                crl_number.checked_add(1).ok_or(AuthorityError::ListNumber { file })?
             }
         };
-        let number = least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default());
+        Ok(least.max(u64::try_from(now.unix_timestamp()).unwrap_or_default()))
+    }
+
+    fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Revoked>) -> Result<List, Error> {
+        let Self { folder, days, now, .. } = *self;
+        let facts = issuer.certificate.facts();
+        let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
+        let number = self.next_number(key_id)?;
         let der = issuer.sign_list(revoked, number, days, now)?;
         folder::create(folder)?;
         let crl = file(folder, key_id, "crl");

@@ -160,6 +160,10 @@ fn a_log_that_is_gone_or_lacks_what_is_signed_here_does_not_hold() {
     }
     let (code, gone) = verified(&laptop);
     assert_eq!((code, &gone["finding"], &gone["signed"]), (1, &"gone".into(), &5.into()), "{gone}");
+    // A log that begins anew where there are lists says so.
+    good(&laptop, &["ca", "crl"]);
+    let (code, anew) = verified(&laptop);
+    assert_eq!((code, &anew["finding"], &anew["line"]), (1, &"added_headless".into(), &1.into()), "{anew}");
     let (code, nothing) = verified(&Laptop::new());
     assert_eq!((code, &nothing["entries"]), (0, &0.into()), "{nothing}");
 }

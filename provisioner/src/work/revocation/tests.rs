@@ -356,6 +356,7 @@ fn a_list_that_no_number_can_follow_is_told_and_stays() {
     let error = publication.of_signer(&fixture.authority, &fixture.chain).unwrap_err();
     assert!(matches!(error, Error::Authority(AuthorityError::ListNumber { .. })), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), der);
+    assert!(publication.next_number(fixture.authority.subject_key_identifier()).is_err(), "a dry run, too");
 }
 
 #[test]
