@@ -157,8 +157,12 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
     let registration = registration.with_names(policy.as_ref(), thing_type.as_ref());
     findings.extend(look_at_registry(account, &scope, &registration).await);
     if let Some(device) = subject.device {
-        let expected =
-            device::Expected { signer: subject.signer, registration: &registration, now: subject.now };
+        let expected = device::Expected {
+            signer: subject.signer,
+            registration: &registration,
+            scope: &scope,
+            now: subject.now,
+        };
         findings.extend(device::examine(account, device, &expected).await);
     }
     Ok(Diagnosis { findings, registration })

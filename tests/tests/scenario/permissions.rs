@@ -95,6 +95,15 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
 
     the_policy_of_earlier_versions_is_renewed(stage).await;
 
+    // Anybody may invoke the function, beside the rule.
+    let anybody = lambda.add_permission().function_name(FUNCTION).statement_id(OTHERS);
+    anybody.action("lambda:InvokeFunction").principal("*").send().await.unwrap();
+    let found = stage.finding("permission");
+    assert_eq!(found["verdict"], "dangerous", "{found}");
+    assert!(found["details"].to_string().contains(OTHERS) && found["help"].is_string(), "{found}");
+    lambda.remove_permission().function_name(FUNCTION).statement_id(OTHERS).send().await.unwrap();
+    assert_eq!(stage.finding("permission")["verdict"], "right");
+
     // The function works with a policy without a tag, and a rule of ours invokes a function of others.
     iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();
     configure(&lambda, &[("ZT_POLICY_NAME", "untagged"), ("THING_TYPE", OWN)]).await;

@@ -30,7 +30,8 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         Some(stored) => serde_json::from_str(stored).unwrap_or_default(),
         None => wanted.as_value().clone(),
     };
-    let dangers = dangers(&document, scope);
+    let documents = [document];
+    let dangers = dangers(&documents, scope);
     let mut found = match stored {
         None => vec!["is created when the first device is registered".to_owned()],
         Some(stored) if wanted.is_same_as(stored) => {
@@ -44,7 +45,7 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         Some(_) => {
             let found = "its default version is another document than the expected one; it is used as it is";
             let mut found = vec![found.to_owned()];
-            if !connects(&document, scope, BOARD, false) {
+            if !connects(&documents, scope, BOARD, false) {
                 found.push("it does not let a device connect under its thing name".to_owned());
                 return Finding::wrong(link, name, found).remedy(Remedy::ReplacePolicy);
             }
@@ -71,18 +72,19 @@ pub(super) fn is_former(settings: &Registration, scope: &Scope, stored: &str) ->
         && PolicyTemplate::former().is_ok_and(is)
 }
 
-/// What a board may do with the name of another.
-fn dangers(document: &Value, scope: &Scope) -> Vec<String> {
+/// What a board that has these policies may do with the name of another.
+pub(super) fn dangers(documents: &[Value], scope: &Scope) -> Vec<String> {
     let mut dangers = Vec::new();
-    let names = other_names(document, scope);
-    if let Some(name) = names.iter().find(|name| connects(document, scope, name, true)) {
+    let names = other_names(documents, scope);
+    if let Some(name) = names.iter().find(|name| connects(documents, scope, name, true)) {
         let name = if name == OTHER { "any name".to_owned() } else { format!("the name {name}") };
         dangers.push(format!("a board can connect under {name} (iot:Connect)"));
     }
     let topic = format!("topic/{OTHER}/x");
     let shadow = format!("topic/$aws/things/{OTHER}/shadow/update");
     let filter = format!("topicfilter/{OTHER}/#");
-    let as_itself = |action, resource: &str| is_board_allowed(document, scope, BOARD, action, resource, true);
+    let as_itself =
+        |action, resource: &str| is_board_allowed(documents, scope, BOARD, action, resource, true);
     if as_itself("iot:Publish", &topic) || as_itself("iot:Publish", &shadow) {
         dangers.push("a board can publish on the topics of another (iot:Publish)".to_owned());
     }
@@ -101,22 +103,23 @@ fn dangers(document: &Value, scope: &Scope) -> Vec<String> {
 
 /// Names that a board could try: another's, and those that the document itself names, with something in the place of each
 /// wildcard.
-fn other_names(document: &Value, scope: &Scope) -> BTreeSet<String> {
+fn other_names(documents: &[Value], scope: &Scope) -> BTreeSet<String> {
     let clients = scope.arn("client/");
-    let named = permissions(document).into_iter().filter_map(|(_, resource)| resource.strip_prefix(&clients));
+    let named =
+        documents.iter().flat_map(permissions).filter_map(|(_, resource)| resource.strip_prefix(&clients));
     let named = named.filter(|name| !name.contains("${")).map(|name| name.replace(['*', '?'], "x"));
     named.chain([OTHER.to_owned()]).collect()
 }
 
 /// Whether a board whose thing is [`BOARD`] can connect with this client id.
-fn connects(document: &Value, scope: &Scope, client: &str, doubt: bool) -> bool {
-    is_board_allowed(document, scope, client, "iot:Connect", &format!("client/{client}"), doubt)
+fn connects(documents: &[Value], scope: &Scope, client: &str, doubt: bool) -> bool {
+    is_board_allowed(documents, scope, client, "iot:Connect", &format!("client/{client}"), doubt)
 }
 
 /// Whether a board whose thing is [`BOARD`], connected with this client id, may do something. The thing is known only to
 /// a connection with the thing's name (AWS IoT Developer Guide, "Thing policy variables").
 fn is_board_allowed(
-    document: &Value,
+    documents: &[Value],
     scope: &Scope,
     client: &str,
     action: &str,
@@ -131,7 +134,7 @@ fn is_board_allowed(
     ];
     let resource = &scope.arn(resource);
     let request = Request { action, resource, caller: None, keys: &keys, doubt };
-    is_allowed(std::slice::from_ref(document), &request)
+    is_allowed(documents, &request)
 }
 
 #[cfg(test)]

@@ -48,21 +48,21 @@ pub enum Finding {
         expected: u64,
     },
     /// The file that says where the log ends is not there, cannot be read, or is older than the log.
-    #[error("{} is {reason}: whether the end of the log was removed is not known", super::HEAD)]
+    #[error("{} is {head_loss}: whether the end of the log was removed is not known", super::HEAD)]
     Headless {
         /// What is wrong with it.
-        reason: &'static str,
+        head_loss: &'static str,
     },
     /// A line that was added without it.
     #[error(
-        "{} was {reason} when line {line} was added: whether entries before it were removed is not known",
+        "{} was {head_loss} when line {line} was added: whether entries before it were removed is not known",
         super::HEAD
     )]
     AddedHeadless {
         /// The line.
         line: usize,
         /// What was wrong with it.
-        reason: &'static str,
+        head_loss: &'static str,
     },
     /// There is no log, though the home has what was signed.
     #[error("there is no audit log, though {} here is signed: the log was removed, or all of it was made by another program", documents(*signed))]
@@ -138,7 +138,7 @@ pub fn verify(text: &[u8], head: Result<&Head, HeadLoss>, kept: Option<&str>) ->
             findings.push(Finding::Changed { line, noted_in });
         }
         if let Some(lost) = entry.head_lost {
-            findings.push(Finding::AddedHeadless { line, reason: lost.text() });
+            findings.push(Finding::AddedHeadless { line, head_loss: lost.text() });
         }
         (expected, previous, comparable) = (number + 1, sha256(raw), true);
         if head.is_ok_and(|head| head.number == entry.number) {
@@ -149,14 +149,14 @@ pub fn verify(text: &[u8], head: Result<&Head, HeadLoss>, kept: Option<&str>) ->
     match head {
         // Without a line there need be no head.
         Err(HeadLoss::Missing) if lines.is_empty() => {}
-        Err(lost) => findings.push(Finding::Headless { reason: lost.text() }),
+        Err(lost) => findings.push(Finding::Headless { head_loss: lost.text() }),
         Ok(head) if u128::from(head.number) > end => {
             let (line, first) = (lines.len() + 1, narrow(expected));
             findings.push(Finding::Missing { line, first, last: head.number });
         }
         // A run that was killed between line and head leaves it one line behind.
         Ok(head) if u128::from(head.number) + 1 < end => {
-            findings.push(Finding::Headless { reason: "older than the log" });
+            findings.push(Finding::Headless { head_loss: "older than the log" });
         }
         Ok(head) => {
             let (line, hash) = of_head.unwrap_or((lines.len(), previous.clone()));
