@@ -15,6 +15,7 @@ mod xray;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use device_pki::visible;
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 
 use crate::config::{self, ConfigError, Lists};
@@ -93,7 +94,7 @@ impl Function {
         let Handled { answer, tally, traced } = self.handler.handle(payload, invocation).await;
         let now = SystemTime::now();
         for line in metrics::lines(&tally, &self.name, request_id, now) {
-            println!("{line}");
+            println!("{}", visible::json(&line));
         }
         if let (Some(tracer), Some(trace)) = (&self.tracer, trace) {
             tracer.send(&trace, &traced, tokio::time::Instant::now(), now);

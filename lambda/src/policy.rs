@@ -13,6 +13,10 @@ pub const MAX_DOCUMENT_SIZE: usize = 2048;
 /// The default document, with CloudFormation's pseudo parameters for partition, Region and account.
 pub const ZERO_TOUCH_TEMPLATE: &str = include_str!("../../infra/zt_policy.json");
 
+/// The default document of earlier versions, the published example. AWS IoT takes the `#` of its subscription filter
+/// literally, and the resource of its shadow calls is no thing: most of what it means to allow, it does not.
+pub const FORMER_TEMPLATE: &str = include_str!("../docs/policy_example.json");
+
 /// A policy document that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
@@ -49,6 +53,11 @@ impl PolicyTemplate {
     /// under its own name and on its own shadow.
     pub fn zero_touch() -> Result<Self, PolicyError> {
         Self::parse(ZERO_TOUCH_TEMPLATE)
+    }
+
+    /// The default of earlier versions, which accounts may still have.
+    pub fn former() -> Result<Self, PolicyError> {
+        Self::parse(FORMER_TEMPLATE)
     }
 
     /// Reads a document. `${AWS::Partition}`, `${AWS::Region}` and `${AWS::AccountId}` may stand in its strings.
@@ -156,9 +165,23 @@ mod tests {
     }
 
     #[test]
-    fn zt_policy_equals_the_published_example_value_for_value() {
-        let document = PolicyTemplate::zero_touch().unwrap().fill(&scope()).unwrap();
+    fn the_example_equals_the_published_one_value_for_value() {
+        let document = PolicyTemplate::former().unwrap().fill(&scope()).unwrap();
         assert_eq!(document.as_value(), &published_example());
+    }
+
+    /// AWS IoT Core Developer Guide: a policy has the wildcards `*` and `?`, and `#` is literal ("Using wildcard
+    /// characters in MQTT and AWS IoT Core policies"); the resource of the shadow calls is a thing ("AWS IoT Core
+    /// action resources").
+    #[test]
+    fn the_default_differs_from_the_example_in_the_filter_and_in_the_resource_of_the_shadow() {
+        let mut expected = published_example();
+        let arn = |resource: &str| format!("arn:aws:iot:us-east-2:420230807713:{resource}");
+        let name = "${iot:Connection.Thing.ThingName}";
+        expected["Statement"][2]["Resource"][0] = arn(&format!("topicfilter/{name}/*")).into();
+        expected["Statement"][3]["Resource"][0] = arn(&format!("thing/{name}")).into();
+        let document = PolicyTemplate::zero_touch().unwrap().fill(&scope()).unwrap();
+        assert_eq!(document.as_value(), &expected);
     }
 
     #[test]
@@ -175,7 +198,7 @@ mod tests {
     #[test]
     fn white_space_and_key_order_make_no_difference() {
         let document = PolicyTemplate::zero_touch().unwrap().fill(&scope()).unwrap();
-        let reordered = serde_json::to_string_pretty(&published_example()).unwrap();
+        let reordered = serde_json::to_string_pretty(document.as_value()).unwrap();
         assert!(document.is_same_as(&reordered));
         assert!(!document.is_same_as(&reordered.replace("iot:Connect\"", "iot:*\"")));
         assert!(!document.is_same_as("not json"));

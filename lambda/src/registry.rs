@@ -1,10 +1,12 @@
 //! The calls to AWS IoT that a registration needs, as a trait: AWS behind one implementation, memory behind another.
 
 pub mod aws;
+pub mod genuine;
 pub mod layer;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 pub mod pace;
+pub mod pages;
 pub mod record;
 pub mod retry;
 

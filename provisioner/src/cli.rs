@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod legacy;
 mod logging;
 mod next_step;
+mod output;
 pub mod passphrase;
 mod plan;
 mod prompt;

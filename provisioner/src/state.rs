@@ -15,6 +15,7 @@ pub mod home;
 pub mod ledger;
 pub mod revocations;
 pub mod signatures;
+pub mod spreadsheet;
 pub mod store;
 
 pub use error::Error;

@@ -1,10 +1,12 @@
 //! What is done: certificate authorities made and rotated, boards provisioned, one or many, and what is known of them.
 //!
-//! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists.
+//! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists, [`revoked_keys`] says
+//! what is kept out.
 //! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
-//! many boards side by side. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate.
+//! many boards side by side. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
 //! Nothing here prints or asks.
 
+pub mod audit;
 pub mod create;
 mod error;
 mod exchange;
@@ -16,6 +18,7 @@ pub mod kms;
 pub mod label;
 pub mod provision;
 pub mod revocation;
+pub mod revoked_keys;
 pub mod rotate;
 pub mod station;
 

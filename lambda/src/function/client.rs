@@ -11,6 +11,7 @@ use aws_smithy_http_client::Builder as HttpClient;
 
 use super::trust::{PROVIDER, Trust};
 use crate::config::Connection;
+use crate::registry::genuine::Genuine;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
@@ -32,6 +33,7 @@ pub(super) fn connect(connection: Connection) -> aws_sdk_iot::Client {
         .credentials_provider(credentials)
         // The client's own retries respect neither the invocation's deadline nor the other records of a batch.
         .retry_config(RetryConfig::disabled())
+        .interceptor(Genuine)
         .timeout_config(timeouts);
     config.set_endpoint_url(endpoint_url);
     aws_sdk_iot::Client::from_conf(config.build())

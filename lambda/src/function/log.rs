@@ -1,5 +1,6 @@
 //! Structured logs: one JSON object a line on stdout, which AWS Lambda takes to CloudWatch.
 
+use device_pki::visible::{self, Records};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -37,7 +38,18 @@ where
         .with_current_span(true)
         .with_span_list(false)
         .with_target(false)
-        .with_writer(writer)
+        .with_writer(Visible(writer))
+}
+
+/// Writers whose lines have nothing in them that a terminal acts on: what devices and other users name is in the log.
+struct Visible<M>(M);
+
+impl<'w, M: MakeWriter<'w>> MakeWriter<'w> for Visible<M> {
+    type Writer = Records<M::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        Records::new(self.0.make_writer(), visible::json)
+    }
 }
 
 /// What is logged, and the variable that could not be read.
@@ -72,6 +84,34 @@ mod tests {
             |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let (targets, unusable) = targets(find);
         (targets.default_level(), unusable)
+    }
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Kept(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_of_the_function_has_nothing_that_a_terminal_acts_on() {
+        let (kept, hostile) = (Kept::default(), "a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{2028}\r\nb");
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::registry().with(lines(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || tracing::error!(thing = hostile, "{hostile}"));
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(!line.contains(device_pki::visible::is_hidden), "{line:?}");
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&value["thing"], &value["message"]), (&hostile.into(), &hostile.into()));
     }
 
     #[test]

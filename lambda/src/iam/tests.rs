@@ -153,3 +153,25 @@ fn without_a_thing_group_nothing_about_groups_is_allowed() {
     assert!(!text.contains("ThingGroup") && !text.contains("thinggroup"), "{text}");
     assert!(!text.contains("${"), "{text}");
 }
+
+/// A bucket's name is free for everybody once the bucket is deleted.
+#[test]
+fn lists_are_read_from_buckets_of_the_own_account_alone() {
+    let (_, statement) = TEMPLATE.split_once("Action: s3:GetObject\n").unwrap();
+    let (statement, _) = statement.split_once("Resource:").unwrap();
+    assert!(
+        statement.contains(r#"StringEquals: { "aws:ResourceAccount": !Ref AWS::AccountId }"#),
+        "{statement}"
+    );
+}
+
+/// A reservation that is made unasked fails in accounts that have few environments.
+#[test]
+fn environments_are_reserved_only_where_the_user_says_how_many() {
+    let parameter = "  ReservedConcurrency:\n    Type: String\n    Default: \"\"\n";
+    let property = "      ReservedConcurrentExecutions: !If [HasReservedConcurrency, !Ref ReservedConcurrency, !Ref AWS::NoValue]\n";
+    let condition = "  HasReservedConcurrency: !And\n    - !Condition HasRule\n    - !Not [!Equals [!Ref ReservedConcurrency, \"\"]]\n";
+    for text in [parameter, property, condition] {
+        assert!(TEMPLATE.contains(text), "{text}");
+    }
+}

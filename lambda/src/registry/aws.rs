@@ -5,6 +5,7 @@ use aws_sdk_iot::config::http::HttpResponse;
 use aws_sdk_iot::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_iot::types::{CertificateStatus as SdkStatus, Tag, ThingPrincipalType};
 
+use super::pages::{Unread, items};
 use super::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Operation, Registry, RegistryError,
     Result, StoredPolicy, ThingType,
@@ -100,11 +101,12 @@ impl Registry for AwsRegistry {
     }
 
     async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
-        let pages = self.client.list_thing_principals().thing_name(thing).into_paginator().items().send();
-        pages
-            .collect::<std::result::Result<_, _>>()
-            .await
-            .map_err(|e| failure(Operation::ListThingPrincipals, e))
+        let operation = Operation::ListThingPrincipals;
+        let pages = self.client.list_thing_principals().thing_name(thing).into_paginator().send();
+        items(pages, |page| page.principals, usize::MAX).await.map_err(|unread| match unread {
+            Unread::Call(error) => failure(operation, error),
+            Unread::Endless(pages) => other(operation, format!("the list does not end after {pages} pages")),
+        })
     }
 
     async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {

@@ -104,6 +104,8 @@ impl<R: Registry> Retrying<R> {
                 let pace = &mut state.paces[operation as usize];
                 match &result {
                     Err(error) if error.kind == ErrorKind::Throttled => pace.throttled(now),
+                    // Without an answer of AWS IoT nothing is known about its quota.
+                    Err(error) if error.kind.is_transient() => {}
                     _ => pace.accepted(),
                 }
                 state.deadline

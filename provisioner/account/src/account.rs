@@ -13,6 +13,8 @@ use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::os_shim_internal::{Env, Fs};
 use jitr::registry::aws::AwsRegistry;
+use jitr::registry::genuine::Genuine;
+use jitr::registry::pages::{self, Unread};
 use jitr::scope::{Arn, Scope};
 
 use super::Error;
@@ -27,7 +29,9 @@ const ATTEMPTS: u32 = 5;
 /// A client of one service, whose calls are logged.
 macro_rules! client {
     ($service:ident, $config:expr) => {
-        $service::Client::from_conf($service::config::Builder::from(&$config).interceptor(CallLog).build())
+        $service::Client::from_conf(
+            $service::config::Builder::from(&$config).interceptor(CallLog).interceptor(Genuine).build(),
+        )
     };
 }
 
@@ -88,7 +92,8 @@ impl Account {
 
     /// AWS IoT Core, each call made once: for callers that decide themselves when to repeat a call.
     pub(super) fn iot_without_retries(&self) -> aws_sdk_iot::Client {
-        let config = aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog);
+        let config =
+            aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog).interceptor(Genuine);
         aws_sdk_iot::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
     }
 
@@ -158,16 +163,36 @@ impl Account {
         existing(answer.map_err(self.failed(action)))
     }
 
-    /// Every item of every page that `action` lists.
-    pub(super) async fn all<T, E>(
+    /// Every item of every page that `action` lists; `of` takes them out of a page.
+    pub(super) async fn all<P, T, E, L>(
         &self,
         action: &'static str,
-        pages: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+        pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
+        of: impl Fn(P) -> L,
     ) -> Result<Vec<T>, Error>
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        L: Into<Option<Vec<T>>>,
     {
-        pages.collect::<Result<_, _>>().await.map_err(self.failed(action))
+        self.some(action, pages, of, usize::MAX).await
+    }
+
+    /// As [`Account::all`], of as many pages as have `enough` items.
+    pub(super) async fn some<P, T, E, L>(
+        &self,
+        action: &'static str,
+        pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
+        of: impl Fn(P) -> L,
+        enough: usize,
+    ) -> Result<Vec<T>, Error>
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        L: Into<Option<Vec<T>>>,
+    {
+        pages::items(pages, of, enough).await.map_err(|unread| match unread {
+            Unread::Call(error) => self.failed(action)(error),
+            Unread::Endless(pages) => Error::Endless { action, pages },
+        })
     }
 }
 
@@ -232,7 +257,53 @@ fn is_region(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_region;
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+
+    /// The account behind an endpoint that answers every request with this.
+    fn behind(answer: &'static str) -> Account {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                lines.find(String::is_empty);
+                let mut stream = stream;
+                write!(stream, "{answer}").unwrap();
+            }
+        });
+        let credentials = aws_credential_types::Credentials::new("id", "secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-2"))
+            .endpoint_url(url)
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Account { config, region: "us-east-2".to_owned() }
+    }
+
+    /// An answer of AWS to these calls has nothing in it but its headers.
+    #[tokio::test]
+    async fn what_something_else_than_aws_answers_with_status_200_is_no_success() {
+        let deleted = |answer| async move {
+            let account = behind(answer);
+            let request = account.iot_without_retries().delete_thing().thing_name("t");
+            request.send().await.map(drop).map_err(account.failed("iot:DeleteThing"))
+        };
+        for foreign in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\ncontent-length: 17\r\ncontent-type: text/html\r\n\r\n<html>Log in here",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+        ] {
+            let error = deleted(foreign).await.unwrap_err();
+            assert!(
+                matches!(&error, Error::Nonsense { source, .. } if source.to_string().contains("request id")),
+                "{error:?}"
+            );
+        }
+        deleted("HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    }
 
     #[test]
     fn names_of_regions_are_told_from_typing_errors() {

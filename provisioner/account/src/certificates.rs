@@ -33,8 +33,8 @@ pub struct Listed {
 /// Errors of `iot:ListCertificates`.
 pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
     let iot = account.iot();
-    let pages = iot.list_certificates().into_paginator().items().send();
-    let all = account.all("iot:ListCertificates", pages).await?;
+    let pages = iot.list_certificates().into_paginator().send();
+    let all = account.all("iot:ListCertificates", pages, |page| page.certificates).await?;
     Ok(all.into_iter().filter_map(listed).collect())
 }
 
@@ -44,8 +44,9 @@ pub async fn all(account: &Account) -> Result<Vec<Listed>, Error> {
 /// Errors of `iot:ListCertificatesByCA`.
 pub async fn of_ca(account: &Account, ca_id: &str) -> Result<Vec<Listed>, Error> {
     let iot = account.iot();
-    let pages = iot.list_certificates_by_ca().ca_certificate_id(ca_id).into_paginator().items().send();
-    let all = existing(account.all("iot:ListCertificatesByCA", pages).await)?.unwrap_or_default();
+    let pages = iot.list_certificates_by_ca().ca_certificate_id(ca_id).into_paginator().send();
+    let all = existing(account.all("iot:ListCertificatesByCA", pages, |page| page.certificates).await)?
+        .unwrap_or_default();
     Ok(all.into_iter().filter_map(listed).collect())
 }
 
@@ -60,14 +61,14 @@ pub(super) async fn describe(account: &Account, id: &str) -> Result<Option<Certi
 
 /// The things that a certificate is attached to.
 pub(super) async fn things(account: &Account, arn: &str) -> Result<Vec<String>, Error> {
-    let pages = account.iot().list_principal_things().principal(arn).into_paginator().items().send();
-    account.all("iot:ListPrincipalThings", pages).await
+    let pages = account.iot().list_principal_things().principal(arn).into_paginator().send();
+    account.all("iot:ListPrincipalThings", pages, |page| page.things).await
 }
 
 /// The names of the policies that are attached to a certificate.
 pub(super) async fn policies(account: &Account, arn: &str) -> Result<Vec<String>, Error> {
-    let pages = account.iot().list_attached_policies().target(arn).into_paginator().items().send();
-    let all = account.all("iot:ListAttachedPolicies", pages).await?;
+    let pages = account.iot().list_attached_policies().target(arn).into_paginator().send();
+    let all = account.all("iot:ListAttachedPolicies", pages, |page| page.policies).await?;
     Ok(all.into_iter().filter_map(|policy| policy.policy_name).collect())
 }
 

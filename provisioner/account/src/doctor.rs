@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 mod chain;
 mod device;
+mod device_policy;
 mod finding;
 mod role;
 
@@ -40,6 +41,12 @@ pub enum Error {
         wrong: usize,
         /// All links.
         links: usize,
+    },
+    /// A policy whose document was to be renewed.
+    #[error("policy {policy} has five versions already, and AWS IoT keeps no more")]
+    PolicyVersions {
+        /// Its name.
+        policy: String,
     },
     /// A registration that was to be completed.
     #[error("the device cannot be registered")]
@@ -150,8 +157,12 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
     let registration = registration.with_names(policy.as_ref(), thing_type.as_ref());
     findings.extend(look_at_registry(account, &scope, &registration).await);
     if let Some(device) = subject.device {
-        let expected =
-            device::Expected { signer: subject.signer, registration: &registration, now: subject.now };
+        let expected = device::Expected {
+            signer: subject.signer,
+            registration: &registration,
+            scope: &scope,
+            now: subject.now,
+        };
         findings.extend(device::examine(account, device, &expected).await);
     }
     Ok(Diagnosis { findings, registration })
@@ -276,8 +287,8 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
 /// CAs with the signer's subject.
 async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesake>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_ca_certificates().into_paginator().items().send();
-    let all = account.all("iot:ListCACertificates", pages).await?;
+    let pages = iot.list_ca_certificates().into_paginator().send();
+    let all = account.all("iot:ListCACertificates", pages, |page| page.certificates).await?;
     let mut namesakes = Vec::new();
     for id in all.iter().filter_map(|ca| ca.certificate_id()).take(NAMESAKES) {
         let answer = iot.describe_ca_certificate().certificate_id(id).send().await;
@@ -309,8 +320,8 @@ async fn look_at_registry(
             }
         },);
     let stored = match stored {
-        Ok(stored) => chain::device_policy(registration, scope, Some(&stored.document)),
-        Err(error) if not_found(&error) => chain::device_policy(registration, scope, None),
+        Ok(stored) => device_policy::device_policy(registration, scope, Some(&stored.document)),
+        Err(error) if not_found(&error) => device_policy::device_policy(registration, scope, None),
         Err(error) => Finding::skipped(Resource::DevicePolicy, policy.as_str(), &error.to_string()),
     };
     let described = match described {
@@ -350,6 +361,11 @@ pub enum Repair {
         /// Its name.
         thing_type: String,
     },
+    /// The device policy gets the default document in the place of that of earlier versions.
+    RenewPolicy {
+        /// Its name.
+        policy: String,
+    },
     /// The certificate of the device is registered.
     Register {
         /// Its id.
@@ -363,6 +379,9 @@ pub fn repairs(diagnosis: &Diagnosis, device: Option<&Device>) -> Vec<Repair> {
     if diagnosis.is_repairable(&[Resource::ThingType]) {
         let thing_type = diagnosis.registration.thing_type.to_string();
         repairs.push(Repair::ReviveThingType { thing_type });
+    }
+    if diagnosis.is_repairable(&[Resource::DevicePolicy]) {
+        repairs.push(Repair::RenewPolicy { policy: diagnosis.registration.policy.to_string() });
     }
     let device_links = [Resource::Certificate, Resource::AttachedPolicy, Resource::Thing];
     if device.is_some() && diagnosis.is_repairable(&device_links) {
@@ -386,6 +405,7 @@ impl Repair {
                 let answer = request.undo_deprecate(true).send().await;
                 answer.map(drop).map_err(account.failed("iot:DeprecateThingType"))
             }
+            Self::RenewPolicy { policy } => renew_policy(account, policy, &diagnosis.registration).await,
             Self::Register { certificate_id } => {
                 let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
                 let registered = workflow.register_certificate(certificate_id).await;
@@ -393,4 +413,33 @@ impl Repair {
             }
         }
     }
+}
+
+/// Makes the default document the default version of the policy, and removes the version with that of earlier versions of
+/// this tool: the policy is then as it was made, also for [`teardown`](crate::teardown). One that somebody has changed
+/// meanwhile is left as it is.
+async fn renew_policy(
+    account: &Account,
+    policy: &str,
+    registration: &RegistrationSettings,
+) -> Result<(), AccountError> {
+    let (iot, scope) = (account.iot(), account.scope().await?);
+    let stored =
+        iot.get_policy().policy_name(policy).send().await.map_err(account.failed("iot:GetPolicy"))?;
+    let document = stored.policy_document.unwrap_or_default();
+    let Ok(wanted) = registration.policy_template.fill(&scope) else { return Ok(()) };
+    if !device_policy::is_former(registration, &scope, &document) {
+        return Ok(());
+    }
+    let request = iot.create_policy_version().policy_name(policy).policy_document(wanted.to_string());
+    let made = request.set_as_default(true).send().await;
+    match made.map_err(account.failed("iot:CreatePolicyVersion")) {
+        Err(error) if error.has_code("VersionsLimitExceededException") => {
+            return Err(Error::PolicyVersions { policy: policy.to_owned() }.into());
+        }
+        made => drop(made?),
+    }
+    let Some(former) = stored.default_version_id else { return Ok(()) };
+    let request = iot.delete_policy_version().policy_name(policy).policy_version_id(former);
+    account.found("iot:DeletePolicyVersion", request.send().await).map(drop)
 }

@@ -117,6 +117,14 @@ pub enum Error {
         /// What was wrong.
         source: Cause,
     },
+    /// A list whose pages do not come to an end.
+    #[error("the answer to {action} does not end: after {pages} pages there is still another")]
+    Endless {
+        /// The call.
+        action: &'static str,
+        /// How many were read.
+        pages: usize,
+    },
     /// An answer without the field it must have.
     #[error("the answer to {action} does not say {what}")]
     Incomplete {
@@ -178,6 +186,15 @@ impl Error {
     /// Whether AWS answered with this error code.
     pub(super) fn has_code(&self, wanted: &str) -> bool {
         self.answer().is_some_and(|answer| answer.code == wanted)
+    }
+
+    /// Whether the call may have had its effect all the same: AWS has neither carried it out nor refused it.
+    pub fn is_undecided(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Nonsense { .. } | Self::Incomplete { .. } => true,
+            Self::Call { source, .. } => source.status >= 500,
+            _ => false,
+        }
     }
 
     /// What AWS said, where it said something.

@@ -1,24 +1,133 @@
-//! Policy evaluation: whether policy documents alone allow an action on a resource.
+//! Policy evaluation: whether policy documents allow a request.
 //!
-//! The same grammar serves AWS IAM and AWS IoT policies (IAM User Guide, "Policy evaluation logic"): an explicit denial
-//! wins over any permission. `NotAction` and `NotResource` are not understood and count as matching nothing.
+//! The same grammar serves policies of AWS IAM, AWS IoT and of Lambda functions (IAM User Guide, "Policy evaluation logic"):
+//! an explicit denial wins over any permission.
 
 use serde_json::Value;
 
-/// Whether the documents together allow `action` on `resource`.
-///
-/// A permission under a condition counts as none, because nothing here knows whether the condition will hold. A `*` in
-/// A `*` in `resource` is literal: a statement matches it only with its own `*`.
+mod condition;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller<'a> {
+    /// A service of AWS, by its principal such as `iot.amazonaws.com`.
+    Service(&'a str),
+    /// Somebody of the account with this number.
+    Account(&'a str),
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    /// Such as `iot:Connect`.
+    pub(super) action: &'a str,
+    /// ARN. A `*` in it is literal: a statement matches it only with its own `*`.
+    pub(super) resource: &'a str,
+    /// Where the policy is a resource's and says who may ask.
+    pub(super) caller: Option<Caller<'a>>,
+    /// What is known of it: the value of a condition key or policy variable, or that it has none.
+    pub(super) keys: &'a [(&'a str, Option<&'a str>)],
+    /// Whether a condition or variable that nothing here knows counts as in favour of the request.
+    pub(super) doubt: bool,
+}
+
+impl<'a> Request<'a> {
+    /// The value of a key, if it is known whether there is one. Case does not matter.
+    fn value(&self, key: &str) -> Option<Option<&'a str>> {
+        self.keys.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| *value)
+    }
+}
+
+/// Whether the documents alone allow `action` on `resource`, whoever asks. A permission under a condition counts as none,
+/// because nothing here knows whether the condition will hold.
 pub(super) fn allows(documents: &[Value], action: &str, resource: &str) -> bool {
-    let matching = |effect: &str| {
-        documents.iter().flat_map(|document| items(&document["Statement"])).any(|statement| {
-            statement["Effect"] == effect
-                && matches(&statement["Action"], &action.to_ascii_lowercase(), str::to_ascii_lowercase)
-                && matches(&statement["Resource"], resource, str::to_owned)
-                && (effect == "Deny" || statement["Condition"].is_null())
-        })
+    is_allowed(documents, &Request { action, resource, caller: None, keys: &[], doubt: false })
+}
+
+/// Whether the documents together allow the request.
+pub(super) fn is_allowed(documents: &[Value], request: &Request<'_>) -> bool {
+    let statements = || documents.iter().flat_map(|document| items(&document["Statement"]));
+    let allowed = statements().any(|statement| {
+        statement["Effect"] == "Allow" && applies(statement, request).unwrap_or(request.doubt)
+    });
+    let denied = statements().any(|statement| {
+        statement["Effect"] == "Deny" && applies(statement, request).unwrap_or(!request.doubt)
+    });
+    allowed && !denied
+}
+
+/// Whether a statement is about the request; `None` if that depends on what is not known.
+fn applies(statement: &Value, request: &Request<'_>) -> Option<bool> {
+    let action = request.action.to_ascii_lowercase();
+    let is_action = |pattern: &str| covers(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes());
+    let acts = match &statement["NotAction"] {
+        Value::Null => texts(&statement["Action"]).any(is_action),
+        others => !texts(others).any(is_action),
     };
-    matching("Allow") && !matching("Deny")
+    let asks = request.caller.is_none_or(|caller| match &statement["NotPrincipal"] {
+        Value::Null => names(&statement["Principal"], caller),
+        others => !names(others, caller),
+    });
+    if !acts || !asks {
+        return Some(false);
+    }
+    let is_resource = |patterns: &Value| {
+        let mut unknown = false;
+        for pattern in texts(patterns) {
+            match filled(pattern, request) {
+                Some(pattern) if covers(pattern.as_bytes(), request.resource.as_bytes()) => {
+                    return Some(true);
+                }
+                Some(_) => {}
+                // A variable without a value matches nothing; one that is not known may.
+                None => unknown |= !lacks_a_value(pattern, request),
+            }
+        }
+        if unknown { None } else { Some(false) }
+    };
+    let resource = match (&statement["NotResource"], request.caller) {
+        (Value::Null, Some(_)) if statement["Resource"].is_null() => Some(true),
+        (Value::Null, _) => is_resource(&statement["Resource"]),
+        (others, _) => is_resource(others).map(|is| !is),
+    };
+    match (resource, condition::holds(&statement["Condition"], request)) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}
+
+/// Whether an element `Principal` names the caller. `*` alone, and as an account, is everybody, services included.
+fn names(principal: &Value, caller: Caller<'_>) -> bool {
+    if principal == "*" || texts(&principal["AWS"]).any(|account| account == "*") {
+        return true;
+    }
+    match caller {
+        Caller::Service(name) => {
+            texts(&principal["Service"]).any(|service| service == name || service == "*")
+        }
+        Caller::Account(number) => texts(&principal["AWS"])
+            .any(|account| account == number || account.split(':').nth(4) == Some(number)),
+    }
+}
+
+/// Text with the values of its policy variables; `None` if one of them is not known or has none.
+fn filled(text: &str, request: &Request<'_>) -> Option<String> {
+    let (mut filled, mut rest) = (String::new(), text);
+    while let Some((before, variable)) = rest.split_once("${") {
+        let (name, after) = variable.split_once('}')?;
+        filled.push_str(before);
+        filled.push_str(request.value(name)??);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Some(filled)
+}
+
+/// Whether the text has a variable that is known to have no value.
+fn lacks_a_value(text: &str, request: &Request<'_>) -> bool {
+    let names = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    names.into_iter().any(|name| request.value(name) == Some(None))
 }
 
 /// Every pair of action and resource that a document allows.
@@ -36,6 +145,11 @@ pub(super) fn permissions(document: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// The texts of a list, or the one that stands for a list of one.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    items(value).iter().filter_map(Value::as_str)
+}
+
 /// A list, or the one item that stands for a list of one.
 fn items(value: &Value) -> &[Value] {
     match value {
@@ -43,13 +157,6 @@ fn items(value: &Value) -> &[Value] {
         Value::Null => &[],
         one => std::slice::from_ref(one),
     }
-}
-
-fn matches(patterns: &Value, text: &str, normalise: fn(&str) -> String) -> bool {
-    items(patterns)
-        .iter()
-        .filter_map(Value::as_str)
-        .any(|pattern| covers(normalise(pattern).as_bytes(), text.as_bytes()))
 }
 
 /// Whether a pattern with `*` (any characters) and `?` (one) covers the text.
@@ -127,6 +234,80 @@ mod tests {
             action,
             resource
         )));
+    }
+
+    /// What a board asks for that is connected under `client`, with the certificate of the thing `a`.
+    fn of_board<'a>(
+        action: &'a str,
+        resource: &'a str,
+        keys: &'a [(&'a str, Option<&'a str>)],
+    ) -> Request<'a> {
+        Request { action, resource, caller: None, keys, doubt: true }
+    }
+
+    #[test]
+    fn variables_stand_for_their_values_and_one_without_a_value_matches_nothing() {
+        let keys = [("iot:ClientId", Some("b")), ("iot:Connection.Thing.ThingName", None)];
+        let by = |resource: &str| {
+            let document = allow(json!("iot:Connect"), json!(resource));
+            is_allowed(&[document], &of_board("iot:Connect", "client/b", &keys))
+        };
+        assert!(by("client/${iot:ClientId}") && by("client/${iot:clientid}*") && by("*"));
+        assert!(!by("client/${iot:Connection.Thing.ThingName}"));
+        // Whose value is not known may be any.
+        assert!(by("client/${iot:Certificate.Subject.CommonName}"));
+    }
+
+    #[test]
+    fn conditions_are_evaluated_where_their_keys_are_known_and_doubted_elsewhere() {
+        let keys = [("aws:SourceArn", Some("arn:aws:iot:r:1:rule/a")), ("aws:SourceAccount", None)];
+        let by = |condition: Value, doubt| {
+            let mut document = allow(json!("*"), json!("*"));
+            document["Statement"][0]["Condition"] = condition;
+            is_allowed(&[document], &Request { doubt, ..of_board("iot:Connect", "x", &keys) })
+        };
+        for (condition, expected) in [
+            (json!({"ArnLike": {"AWS:SourceArn": "arn:aws:iot:*:1:rule/*"}}), true),
+            (json!({"ArnLike": {"AWS:SourceArn": "arn:aws:iot:*"}}), false),
+            (json!({"ArnEquals": {"aws:sourcearn": ["arn:x", "arn:aws:iot:r:1:rule/?"]}}), true),
+            (json!({"StringEquals": {"aws:SourceArn": "arn:aws:iot:r:1:rule/*"}}), false),
+            (json!({"StringLike": {"aws:SourceArn": "arn:*"}}), true),
+            (json!({"StringNotLike": {"aws:SourceArn": "arn:*"}}), false),
+            (json!({"StringEquals": {"aws:SourceAccount": "1"}}), false),
+            (json!({"StringEqualsIfExists": {"aws:SourceAccount": "1"}}), true),
+            (json!({"StringNotEquals": {"aws:SourceAccount": "1"}}), true),
+        ] {
+            assert_eq!(
+                (by(condition.clone(), true), by(condition.clone(), false)),
+                (expected, expected),
+                "{condition}"
+            );
+        }
+        let unknown = json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}});
+        assert!(by(unknown.clone(), true) && !by(unknown, false));
+    }
+
+    #[test]
+    fn everybody_but_some_is_everybody_else() {
+        let of = |principal: Value| json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": principal}});
+        let asks = |document: Value, caller| {
+            is_allowed(
+                &[document],
+                &Request { caller: Some(caller), ..of_board("lambda:InvokeFunction", "f", &[]) },
+            )
+        };
+        let (iot, stranger) = (Caller::Service("iot.amazonaws.com"), Caller::Account("1"));
+        for everybody in [json!("*"), json!({"AWS": "*"}), json!({"AWS": ["2", "*"]})] {
+            assert!(asks(of(everybody.clone()), iot) && asks(of(everybody), stranger));
+        }
+        assert!(asks(of(json!({"AWS": "arn:aws:iam::1:root"})), stranger));
+        assert!(!asks(of(json!({"AWS": "arn:aws:iam::2:root"})), stranger));
+        assert!(!asks(of(json!({"Service": "iot.amazonaws.com"})), stranger));
+        let but_iot = json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*",
+            "NotPrincipal": {"Service": "iot.amazonaws.com"}}});
+        assert!(asks(but_iot.clone(), stranger) && !asks(but_iot, iot));
+        let but_iam = json!({"Statement": {"Effect": "Allow", "NotAction": "iam:*", "NotResource": "g", "Principal": "*"}});
+        assert!(asks(but_iam, stranger));
     }
 
     proptest! {

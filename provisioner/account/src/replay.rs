@@ -81,12 +81,12 @@ pub async fn pending(
     let iot = account.iot();
     let all = match &filter.ca {
         Some(ca) => {
-            let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().items().send();
-            account.all("iot:ListCertificatesByCA", pages).await?
+            let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().send();
+            account.all("iot:ListCertificatesByCA", pages, |page| page.certificates).await?
         }
         None => {
-            let pages = iot.list_certificates().into_paginator().items().send();
-            account.all("iot:ListCertificates", pages).await?
+            let pages = iot.list_certificates().into_paginator().send();
+            account.all("iot:ListCertificates", pages, |page| page.certificates).await?
         }
     };
     let waits = all.into_iter().filter(|found| found.status() == Some(&SdkStatus::PendingActivation));

@@ -32,6 +32,12 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// A thing that is to be deleted has another device's certificate.
+    #[error("the thing {thing_name} stays: a certificate of another key is attached to it")]
+    ThingStays {
+        /// Its name.
+        thing_name: String,
+    },
     /// Some are neither REVOKED in the account nor on a list.
     #[error("not revoked: {failed} of {}", counted(*total, "certificate"))]
     Incomplete {
@@ -67,8 +73,8 @@ pub struct Device {
 /// Errors of `iot:ListThingPrincipals`.
 pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
-    let principals = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
-    let arns = match account.all("iot:ListThingPrincipals", principals).await {
+    let principals = iot.list_thing_principals().thing_name(thing).into_paginator().send();
+    let arns = match account.all("iot:ListThingPrincipals", principals, |page| page.principals).await {
         // What cannot be the name of a thing is none.
         Err(error) if error.has_code("InvalidRequestException") => None,
         arns => existing(arns)?,

@@ -108,8 +108,8 @@ pub struct Plan {
     /// The queue between the rule and the function, if there is one.
     feed: Option<delivery::Feed>,
     signer_step: signer_ca::Step,
-    /// What is registered as REVOKED.
-    revoked: Vec<Revoked>,
+    /// What becomes REVOKED.
+    revoked: Vec<revoked::Step>,
     sni_only: bool,
 }
 
@@ -155,7 +155,7 @@ impl Plan {
             permission::find(account, &settings.function),
             find_role,
         )?;
-        let revoked = revoked::missing(account, signer, revoked).await?;
+        let revoked = revoked::steps(account, signer, revoked).await?;
 
         let role = format!("role/{role_name}");
         let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
@@ -217,7 +217,7 @@ impl Plan {
                 self.rule_link(),
                 self.signer_step.link(signer, self.sni_only),
             ])
-            .chain(self.revoked.iter().map(Revoked::link))
+            .chain(self.revoked.iter().map(revoked::Step::link))
             .collect()
     }
 
@@ -257,11 +257,12 @@ impl Plan {
         )?;
         done(self.permission_step.link(&self.permission));
         done(self.rule_link());
-        self.signer_step.apply(account, signer, verification, self.revoked.is_empty()).await?;
-        for revoked in &self.revoked {
-            revoked.register(account).await?;
+        let waits = self.revoked.iter().any(revoked::Step::is_urgent);
+        self.signer_step.apply(account, signer, verification, !waits).await?;
+        for step in &self.revoked {
+            step.apply(account).await?;
         }
-        if !self.revoked.is_empty() {
+        if waits {
             self.signer_step.open(account, signer.id).await?;
         }
         done(self.signer_step.link(signer.id, self.sni_only));

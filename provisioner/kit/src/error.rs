@@ -9,7 +9,7 @@ pub enum Error {
     #[error("no board found")]
     NoBoard,
     /// Several kits, and none was chosen.
-    #[error("there are several boards:{}", listed(kits))]
+    #[error("there are several boards{}", listed(kits))]
     SeveralBoards {
         /// The boards.
         kits: Vec<Kit>,
@@ -155,7 +155,11 @@ pub enum Error {
     },
 }
 
-/// Each kit on a line of its own.
+/// The kits, in the order in which they are listed.
 fn listed(kits: &[Kit]) -> String {
-    kits.iter().map(|kit| format!("\n  {kit}")).collect()
+    let kits: Vec<_> = kits.iter().map(ToString::to_string).collect();
+    match kits.is_empty() {
+        true => String::new(),
+        false => format!(": {}", kits.join("; ")),
+    }
 }

@@ -12,6 +12,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::SerialNumber;
 use crate::public_key::{PUBLIC_KEY_SIZE, p256_point, subject_key_identifier};
+use crate::visible;
 
 /// One line end everywhere, so that the same certificate is the same file on every system.
 const PEM: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
@@ -236,8 +237,8 @@ impl Serialize for Certificate {
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = &self.facts;
-        writeln!(f, "  subject      {}", facts.subject)?;
-        writeln!(f, "  issuer       {}", facts.issuer)?;
+        writeln!(f, "  subject      {}", visible::line(&facts.subject))?;
+        writeln!(f, "  issuer       {}", visible::line(&facts.issuer))?;
         writeln!(f, "  serial       {}", facts.serial_number)?;
         writeln!(f, "  valid        {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after))?;
         writeln!(f, "  key id       {}", facts.subject_key_identifier.as_deref().unwrap_or("(not P-256)"))?;

@@ -85,6 +85,7 @@ pub mod serial_number;
 mod signer;
 #[cfg(feature = "issue")]
 pub mod signing;
+pub mod visible;
 
 pub use certificate::Certificate;
 #[cfg(feature = "issue")]

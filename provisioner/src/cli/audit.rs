@@ -6,9 +6,12 @@ use time::OffsetDateTime;
 
 use super::Context;
 use crate::cli::Error;
-use crate::state::audit::{Document, Entry, Finding, Log, Verified, verify};
+use crate::state::audit::{Document, Entry, Finding, HeadLoss, Log, Verified, entries, verify};
 use crate::state::ledger::Since;
+use crate::work;
+use crate::work::audit::Comparison;
 use device_pki::certificate::rfc3339;
+use device_pki::visible;
 use iot_account::counted;
 
 /// What to do with the audit log.
@@ -20,7 +23,7 @@ pub enum Command {
         #[arg(long, value_name = "WHEN")]
         since: Option<Since>,
     },
-    /// Check that no entry was changed or removed
+    /// Check that no entry was changed or removed, and that what is signed here has one
     Verify {
         /// Hash that an earlier `audit verify` printed: the entry with this hash has to be in the log
         #[arg(long, value_name = "SHA-256", value_parser = sha256)]
@@ -35,7 +38,7 @@ fn sha256(text: &str) -> Result<String, &'static str> {
 
 /// An audit log that does not hold.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit log was changed: {first}{}", more(*count))]
+#[error("the audit log does not hold: {first}{}", more(*count))]
 pub struct Broken {
     first: Finding,
     count: usize,
@@ -63,25 +66,34 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
         }
         Command::Verify { head: kept } => {
             let (text, head) = log.read()?;
-            let verified = verify(&text, head.as_ref(), kept.as_deref());
-            for finding in &verified.findings {
-                context.show(finding);
-            }
-            match verified.findings.first() {
+            let has_log = !text.is_empty() || head != Err(HeadLoss::Missing);
+            let head = head.as_ref().map_err(|lost| *lost);
+            let verified = verify(&text, head, kept.as_deref());
+            let compared = work::audit::compare(&context.home, &entries(&text), has_log)?;
+            let mut findings = verified.findings.iter().chain(&compared.findings);
+            findings.clone().for_each(|finding| context.show(finding));
+            match findings.next() {
                 None => {
                     let Verified { entries, head, .. } = &verified;
                     let mut said =
                         format!("{}: the chain of hashes is complete", counted(*entries, "signature"));
+                    let Comparison { recorded, made_elsewhere, .. } = &compared;
+                    said.push_str(&format!(
+                        "\n{} here with a certificate or revocation list: {recorded} in the log, {made_elsewhere} made \
+                         elsewhere or before it",
+                        counted(recorded + made_elsewhere, "file")
+                    ));
                     // The hash before the first entry is that of every log.
                     if *entries > 0 {
                         said.push_str("\nto find out later whether the log was replaced, keep this hash elsewhere: --head ");
                         said.push_str(head);
                     }
-                    context.result(said, &Held { holds: true, verified: &verified });
+                    context
+                        .result_block(said, &Held { holds: true, verified: &verified, compared: &compared });
                     Ok(())
                 }
                 Some(first) => {
-                    let (first, count) = (first.clone(), verified.findings.len());
+                    let (first, count) = (first.clone(), findings.count() + 1);
                     Err(Error::Audit(Broken { first, count }))
                 }
             }
@@ -94,6 +106,8 @@ struct Held<'a> {
     holds: bool,
     #[serde(flatten)]
     verified: &'a Verified,
+    #[serde(flatten)]
+    compared: &'a Comparison,
 }
 
 fn row(entry: &Entry) -> String {
@@ -105,5 +119,7 @@ fn row(entry: &Entry) -> String {
         Document::RevocationList { revoked_certificates, .. } => format!(", {revoked_certificates} revoked"),
         Document::Request { .. } | Document::Unknown => String::new(),
     };
-    format!("{number:>6}  {when:<20}  {key:<8}  {:<24}  {}{detail}", purpose.text(), document.name())
+    let line =
+        format!("{number:>6}  {when:<20}  {key:<8}  {:<24}  {}{detail}", purpose.text(), document.name());
+    visible::line(&line).into_owned()
 }

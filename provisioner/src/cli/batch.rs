@@ -22,12 +22,13 @@ use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output, revoke};
 use crate::cli::Error;
 use crate::state::board::Clash;
-use crate::state::revocations::KeyRevocation;
 use crate::work::chain;
 use crate::work::fleet::{self, Event, Fleet};
 use crate::work::label::{self, Labels};
 use crate::work::provision::{self, Outcome, Preview};
+use crate::work::revoked_keys::KeyRevocation;
 use crate::work::station::{Attempt, Patience, Settings, Station};
+use device_pki::visible;
 use display::Display;
 use failures::{Failures, Trouble};
 use iot_kit::{Kit, ports};
@@ -205,7 +206,8 @@ pub(super) const GENUINE: &str = "\n  genuine      yes, by its factory certifica
 pub(super) fn line(board: &Preview) -> Line {
     let Preview { outcome, port, thing_name, certificate_id, endpoint, attested, folder, clash, .. } = board;
     let Preview { superseded: older, key_revocation, .. } = board;
-    let name = board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial);
+    let name = visible::line(board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial));
+    let (port, endpoint) = (visible::line(port), visible::line(endpoint));
     let head = match outcome {
         Outcome::Provisioned => format!("would provision {name} on {port}"),
         Outcome::Unchanged => format!("already provisioned: {name} on {port}, would be left unchanged"),
@@ -222,11 +224,11 @@ pub(super) fn line(board: &Preview) -> Line {
     let text = format!(
         "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
          files        {}{}{}{locked}{readmitted}{superseded}",
-        folder.display(),
+        visible::line(&folder.display().to_string()),
         clash_text(*clash),
         if *attested { GENUINE } else { "" },
     );
-    Line::new(outcome.action(), text, board)
+    Line::new(outcome.action(), text, board).block()
 }
 
 /// What is said of a key that was revoked, if it was.
@@ -342,8 +344,8 @@ impl Plan for Batch {
                 }
                 Err(error) => {
                     let trouble = self.refused.add(error);
-                    let text = format!("would fail: {}\n  {trouble}", look.kit());
-                    Line::new("refuse", text, &Refused { board: Named::of(look.kit()), trouble })
+                    let text = format!("would fail: {}\n  {trouble}", visible::line(&look.kit().to_string()));
+                    Line::new("refuse", text, &Refused { board: Named::of(look.kit()), trouble }).block()
                 }
             });
             self.refused.all += 1;

@@ -261,7 +261,7 @@ fn show(context: &Context) -> Result<(), Error> {
         signer: authority(Role::Signer, chain.signer())?,
         now,
     };
-    context.show(&shown);
+    context.show_block(&shown);
     retired::show(context, &shown.root, now)
 }
 

@@ -7,6 +7,7 @@ use super::Context;
 use crate::cli::Error;
 use crate::state::authorities::{self, Authority};
 use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
+use device_pki::visible;
 use iot_account::certificates;
 
 /// Arguments of `certificates`.
@@ -98,5 +99,5 @@ fn row(device: &Device) -> String {
         short(&device.not_after, 10),
         differences.join("; ")
     );
-    line.trim_end().to_owned()
+    visible::line(line.trim_end()).into_owned()
 }

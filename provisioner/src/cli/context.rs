@@ -2,7 +2,7 @@
 //!
 //! Results go to stdout, as text or as one JSON object a line; everything else goes to stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use directories::BaseDirs;
@@ -10,13 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::passphrase::Sources;
-use super::{Global, Output};
-use crate::contract::Line;
+use super::{Global, Output, output};
 use crate::state;
 use crate::state::home::Home;
 use crate::state::signatures::Signatures;
 use crate::work::kms;
 use device_pki::key::Keys;
+use device_pki::visible;
 use iot_account::Account;
 
 /// Work shorter than this shows no progress.
@@ -57,21 +57,24 @@ impl Context {
         Account::load(self.global.profile.as_deref(), self.global.region.as_deref()).await
     }
 
-    /// A result: `human` as text, or `json` as one line, whichever was asked for.
+    /// A result: `human` as one line of text, or `json` as one line, whichever was asked for.
     pub fn result(&self, human: impl std::fmt::Display, json: &impl Serialize) {
-        let mut out = anstream::stdout().lock();
-        // A closed pipe (`| head`) is the reader's choice, not a failure.
-        let _ = match self.global.output.unwrap_or_default() {
-            Output::Human => writeln!(out, "{human}"),
-            Output::Json => serde_json::to_writer(&mut out, &Line::new(json))
-                .map_err(Into::into)
-                .and_then(|()| writeln!(out)),
-        };
+        output::result(self.global.output, &visible::line(&human.to_string()), json);
     }
 
-    /// A result that is shown to people as it says itself.
+    /// As [`Context::result`], with text of several lines. What is put into them is made [`visible`] there.
+    pub fn result_block(&self, human: impl std::fmt::Display, json: &impl Serialize) {
+        output::result(self.global.output, &visible::block(&human.to_string()), json);
+    }
+
+    /// A result that is shown to people as it says itself, in one line.
     pub fn show(&self, result: &(impl std::fmt::Display + Serialize)) {
         self.result(result, result);
+    }
+
+    /// A result that is shown to people as it says itself, in several lines.
+    pub fn show_block(&self, result: &(impl std::fmt::Display + Serialize)) {
+        self.result_block(result, result);
     }
 
     /// A table: `head` for people alone, then a line for each row; without rows, the note that says so.
@@ -87,12 +90,17 @@ impl Context {
         } else if self.global.output.unwrap_or_default() == Output::Human {
             self.result(head, &());
         }
-        rows.iter().for_each(|row| self.result(line(row), row));
+        rows.iter().for_each(|row| self.result_block(line(row), row));
     }
 
-    /// Something worth knowing while it runs; stderr.
+    /// Something worth knowing while it runs, in one line; stderr.
     pub fn note(&self, text: impl std::fmt::Display) {
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        output::note(&visible::line(&text.to_string()));
+    }
+
+    /// The same in several lines. What is put into them is made [`visible`] there.
+    pub fn note_block(&self, text: impl std::fmt::Display) {
+        output::note(&visible::block(&text.to_string()));
     }
 
     /// Shows `what` on stderr if it takes longer than a second, until the returned value is dropped.
@@ -102,7 +110,7 @@ impl Context {
         if !std::io::stderr().is_terminal() {
             return Progress { bar: ProgressBar::hidden(), starter: None };
         }
-        let bar = ProgressBar::new_spinner().with_message(what.into());
+        let bar = ProgressBar::new_spinner().with_message(visible::line(&what.into()).into_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);
         }
@@ -130,7 +138,7 @@ pub struct Progress {
 impl Progress {
     /// What is being done now.
     pub fn step(&self, what: impl Into<String>) {
-        self.bar.set_message(what.into());
+        self.bar.set_message(visible::line(&what.into()).into_owned());
     }
 
     /// Has `print` write to the terminal without running into the progress shown there.

@@ -1,7 +1,6 @@
 //! `doctor`: why boards cannot connect, link by link, and repairing what is safe to repair.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
@@ -10,13 +9,14 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::next_step::{next_step, remedy};
+use super::output::{self, Part};
 use super::plan::{self, Line, Plan};
 use super::setup::SetUp;
 use super::{Context, Error, setup};
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::{authorities, revocations, store};
-use device_pki::{Certificate, Chain};
+use device_pki::{Certificate, Chain, visible};
 use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Subject, Verdict};
 use iot_account::{Account, Resource};
 
@@ -67,7 +67,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             let plan = SetUp::look(context, account.clone(), Some(chain), &settings).await?;
             plan::run(context, plan).await?;
         }
-        let repairs = doctor::repairs(&diagnosis, device.as_ref());
+        let mut repairs = doctor::repairs(&diagnosis, device.as_ref());
+        let needs_yes = |repair: &Repair| matches!(repair, Repair::RenewPolicy { .. });
+        if !context.global.yes && !context.global.dry_run && !context.global.can_ask() {
+            // What nobody can be asked about keeps nothing else from being repaired.
+            for repair in repairs.extract_if(.., |repair| needs_yes(repair)) {
+                context.note(format_args!("not without --yes: {}", says(&repair, false)));
+            }
+        }
         let repairs = Repairs { account: &account, diagnosis: &diagnosis, repairs };
         is_planned_only = !plan::is_carried_out(context, repairs).await?;
         if !is_planned_only {
@@ -113,6 +120,15 @@ impl Plan for Repairs<'_> {
             .collect())
     }
 
+    fn question(&self) -> Option<String> {
+        self.repairs.iter().find_map(|repair| match repair {
+            Repair::RenewPolicy { policy } => Some(format!(
+                "The policy {policy} gets another document. It is that of every board, also of those that are connected."
+            )),
+            _ => None,
+        })
+    }
+
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         for repair in &self.repairs {
             repair.carry_out(self.account, self.diagnosis).await?;
@@ -134,6 +150,9 @@ fn says(repair: &Repair, done: bool) -> String {
     match repair {
         Repair::ReviveThingType { thing_type } => {
             format!("{done}: thing type {thing_type} {would}in use again")
+        }
+        Repair::RenewPolicy { policy } => {
+            format!("{done}: policy {policy} {would}given the default document")
         }
         Repair::Register { certificate_id } => {
             format!("{done}: certificate {certificate_id} {would}registered")
@@ -172,7 +191,8 @@ fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
         };
         let Finding { link: resource, name, verdict, found: details, repairable, .. } = finding;
         let (repairable, last) = (*repairable, index == last);
-        context.show(&Branch { resource, name, verdict, details, help, repairable, last });
+        let branch = Branch { resource, name, verdict, details, help, repairable, last };
+        output::result(context.global.output, &output::painted(&branch.parts()), &branch);
     }
 }
 
@@ -194,25 +214,28 @@ const RIGHT: Style = AnsiColor::Green.on_default();
 const NOTABLE: Style = AnsiColor::Yellow.on_default();
 const WRONG: Style = AnsiColor::Red.on_default().bold();
 
-impl fmt::Display for Branch<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Branch<'_> {
+    fn parts(&self) -> [Part<'_>; 3] {
         let Self { resource, name, verdict, details, help, repairable, last } = self;
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
+            Verdict::Dangerous => (WRONG, "!"),
             Verdict::Wrong => (WRONG, "✗"),
             Verdict::Unknown => (WRONG, "?"),
         };
-        let branch = if *last { "└" } else { "├" };
-        write!(f, "{branch}─ {style}{sign}{style:#} {resource:<13} {name}")?;
+        let branch = if *last { "└─ " } else { "├─ " };
+        let mut text = format!(" {resource:<13} {name}");
         if !details.is_empty() {
-            write!(f, ": {}", details.join("; "))?;
+            text.push_str(&format!(": {}", details.join("; ")));
         }
         match (verdict, help, repairable) {
-            (Verdict::Right, ..) => Ok(()),
-            (_, Some(help), _) => write!(f, " → {help}"),
-            (Verdict::Wrong | Verdict::Unknown, None, true) => write!(f, " → provisioner doctor --repair"),
-            _ => Ok(()),
+            (Verdict::Right, ..) => {}
+            (_, Some(help), _) => text.push_str(&format!(" → {help}")),
+            (_, None, true) => text.push_str(" → provisioner doctor --repair"),
+            _ => {}
         }
+        let text = visible::line(&text).into_owned();
+        [(Style::new(), branch.into()), (style, sign.into()), (Style::new(), text.into())]
     }
 }

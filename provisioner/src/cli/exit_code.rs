@@ -55,7 +55,9 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
             | AuthorityError::NotEncrypted { .. }
             | AuthorityError::RevokedKey { .. },
         ) => ExitCode::Refused,
-        E::Authority(AuthorityError::RootElsewhere { .. }) => ExitCode::Failed,
+        E::Authority(AuthorityError::RootElsewhere { .. } | AuthorityError::ListNumber { .. }) => {
+            ExitCode::Failed
+        }
         E::Authority(
             AuthorityError::ExportPlace { .. }
             | AuthorityError::NextKey { .. }
@@ -122,6 +124,7 @@ fn key(error: &key::Error) -> ExitCode {
         E::Passphrases(cause) => cause.downcast_ref().map_or(ExitCode::Failed, exit_code),
         E::Malformed { .. }
         | E::Cipher { .. }
+        | E::Costly { .. }
         | E::WrongPassphrase { .. }
         | E::Unsupported { .. }
         | E::Module { .. }
@@ -187,7 +190,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
         E::Register(register::Error::Incomplete { .. } | register::Error::Entry { .. })
         | E::Replay(replay::Error::Incomplete { .. })
-        | E::Revoke(revoke::Error::Incomplete { .. })
+        | E::Revoke(revoke::Error::Incomplete { .. } | revoke::Error::ThingStays { .. })
         | E::Teardown(teardown::Error::File(_)) => ExitCode::Failed,
         E::Register(register::Error::Busy { .. } | register::Error::Revoked { .. }) => ExitCode::Refused,
         E::Register(register::Error::File(error)) => file(error),
@@ -208,6 +211,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Throttled { .. }
         | E::Call { .. }
         | E::Nonsense { .. }
+        | E::Endless { .. }
         | E::Incomplete { .. } => ExitCode::Aws,
     }
 }

@@ -1,5 +1,6 @@
 //! How a failure is shown: message, causes and next step on stderr; with `--output json` one object on stdout, too.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -10,9 +11,10 @@ use serde::Serialize;
 use super::Output;
 use super::exit_code::{ExitCode, exit_code};
 use super::next_step::next_step;
+use super::output::{self, Part};
 use crate::cli::Error;
-use crate::contract::Line;
 use crate::work::chain;
+use device_pki::visible;
 
 /// The object that a program reads.
 #[derive(Serialize)]
@@ -30,8 +32,7 @@ pub(super) fn show(error: &Error, output: Output) -> ExitCode {
     let code = exit_code(error);
     let message = chain(error).join(": ");
     let help = next_step(error);
-    // A closed stderr leaves nobody to tell.
-    let _ = anstream::stderr().lock().write_all(text(error, &help).as_bytes());
+    output::note(&text(error, &help));
     if output == Output::Json {
         json(&message, &help, code);
     }
@@ -40,7 +41,11 @@ pub(super) fn show(error: &Error, output: Output) -> ExitCode {
 
 /// Shows what is wrong with the command line, or the help or version asked for.
 pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
-    let _ = error.print();
+    match visible::block(&error.render().to_string()) {
+        // Its colours are the parser's own.
+        Cow::Borrowed(_) => drop(error.print()),
+        Cow::Owned(text) => output::note(text.trim_end()),
+    }
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return ExitCode::Done;
     }
@@ -53,22 +58,23 @@ pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
 }
 
 fn text(error: &Error, help: &str) -> String {
-    let mut text = String::new();
+    let plain = Style::new();
+    let mut parts = Vec::<Part<'_>>::new();
     for (depth, message) in chain(error).iter().enumerate() {
-        if depth == 0 {
-            text.push_str(&format!("{ERROR}error:{ERROR:#} {message}\n"));
-        } else {
-            text.push_str(&format!("  caused by: {message}\n"));
+        let message = visible::line(message);
+        match depth {
+            0 => parts.extend([(ERROR, "error:".into()), (plain, format!(" {message}\n").into())]),
+            _ => parts.push((plain, format!("  caused by: {message}\n").into())),
         }
     }
-    text.push_str(&format!("{HELP}help:{HELP:#} {help}\n"));
-    text
+    parts.extend([(HELP, "help:".into()), (plain, format!(" {}", visible::line(help)).into())]);
+    output::painted(&parts)
 }
 
 fn json(error: &str, help: &str, code: ExitCode) {
     let failure = Failure { error, help, exit_code: code as u8 };
-    if let Ok(line) = serde_json::to_string(&Line::new(failure)) {
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    if let Ok(line) = output::json(&failure) {
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
     }
 }
 

@@ -1,6 +1,7 @@
 //! `forget`: a board leaves service.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use device_pki::revocation::Reason;
 
 use super::{Context, Error, revoke};
@@ -16,7 +17,7 @@ The revoked certificates stay in the account: without them the board could regis
 it is run again.")]
 pub struct Arguments {
     /// Thing name of the device
-    #[arg(value_name = "THING")]
+    #[arg(value_name = "THING", value_parser = NonEmptyStringValueParser::new())]
     thing: String,
     /// Reason for the revocation
     #[arg(long, default_value = "cessation-of-operation", value_name = "REASON", value_parser = revoke::reasons())]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Context, provision::Choice};
 use crate::cli::Error;
 use crate::work::inspection::{self, Inspection};
+use device_pki::visible;
 use iot_account::counted;
 use iot_kit::{Session, ports};
 
@@ -17,7 +18,7 @@ use iot_kit::{Session, ports};
 pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
     let kit = choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
-    context.show(&Shown { usb_serial: kit.usb_serial, inspection: inspection::inspect(&mut session)? });
+    context.show_block(&Shown { usb_serial: kit.usb_serial, inspection: inspection::inspect(&mut session)? });
     Ok(())
 }
 
@@ -32,8 +33,9 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inspection { store, .. } = &self.inspection;
         let board = &self.inspection;
-        let or_none = |text: &Option<String>| text.as_deref().unwrap_or("(none)").to_owned();
-        writeln!(f, "port            {}", board.port)?;
+        let visible = |text: &str| visible::line(text).into_owned();
+        let or_none = |text: &Option<String>| visible(text.as_deref().unwrap_or("(none)"));
+        writeln!(f, "port            {}", visible(&board.port))?;
         writeln!(f, "USB serial      {}", or_none(&self.usb_serial))?;
         if let Some(model) = board.model {
             writeln!(f, "kit             {model}, {}", model.target())?;
@@ -41,13 +43,14 @@ impl fmt::Display for Shown {
         writeln!(f, "secure element  {}", board.secure_element_serial)?;
         writeln!(f, "public key      {}", board.public_key)?;
         writeln!(f, "thing name      {} (from the key)", board.thing_name)?;
-        writeln!(f, "firmware        {}", board.about.join(", "))?;
+        writeln!(f, "firmware        {}", visible(&board.about.join(", ")))?;
         writeln!(
             f,
             "versions        firmware {}, command handler {}",
-            board.firmware, board.command_handler
+            visible(&board.firmware),
+            visible(&board.command_handler)
         )?;
-        writeln!(f, "Wi-Fi module    {}", board.wifi_module.join(", "))?;
+        writeln!(f, "Wi-Fi module    {}", visible(&board.wifi_module.join(", ")))?;
         let agrees = match &board.stored_thing_name {
             Some(name) if *name != board.thing_name => "  (does not belong to the key!)",
             _ => "",
@@ -55,18 +58,18 @@ impl fmt::Display for Shown {
         writeln!(f, "stored name     {}{agrees}", or_none(&board.stored_thing_name))?;
         writeln!(f, "endpoint        {}", or_none(&board.stored_endpoint))?;
         match &board.factory.error {
-            Some(error) => writeln!(f, "factory         {error}")?,
+            Some(error) => writeln!(f, "factory         {}", visible(&error.to_string()))?,
             None => writeln!(f, "factory         2 certificates, rebuilt from the secure element")?,
         }
         for certificate in board.factory.device_certificate.iter().chain(&board.factory.signer_certificate) {
             writeln!(f, "{certificate}")?;
         }
         match &store.error {
-            Some(error) => write!(f, "certificates    {error}")?,
+            Some(error) => write!(f, "certificates    {}", visible(&error.to_string()))?,
             None => write!(f, "certificates    {}", counted(store.files.len(), "file"))?,
         }
         for file in &store.files {
-            write!(f, "\n{} ({})", file.name, counted(file.bytes, "byte"))?;
+            write!(f, "\n{} ({})", visible(&file.name), counted(file.bytes, "byte"))?;
             if let Some(certificate) = &file.certificate {
                 write!(f, "\n{certificate}")?;
             }

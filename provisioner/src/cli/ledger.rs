@@ -11,6 +11,7 @@ use super::Context;
 use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
 use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
+use device_pki::visible;
 use iot_account::counted;
 
 /// Arguments of `ledger`.
@@ -141,14 +142,15 @@ struct Checked {
 }
 
 fn row(entry: &Entry) -> String {
-    let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
+    let or_dash = |text: &Option<String>| visible::line(text.as_deref().unwrap_or("-")).into_owned();
     let (kit, element) = (or_dash(&entry.usb_serial), or_dash(&entry.secure_element_serial));
     let (outcome, seconds, thing) = (entry.outcome.word(), entry.seconds, or_dash(&entry.thing_name));
     let (date, (hour, minute, second)) = (entry.when.date(), entry.when.time().as_hms());
-    let error = entry.error.as_ref().map(|error| format!("\n    {error}")).unwrap_or_default();
+    let error =
+        entry.error.as_ref().map(|error| format!("\n    {}", visible::line(error))).unwrap_or_default();
     format!(
         "{date} {hour:02}:{minute:02}:{second:02}  {:<12}  {kit:<20}  {element:<18}  {outcome:<11}  {seconds:>5.1} s  \
          {thing}{error}",
-        entry.station
+        visible::line(&entry.station)
     )
 }

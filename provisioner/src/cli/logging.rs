@@ -1,6 +1,7 @@
 //! What is logged to stderr.
 
 use clap::ValueEnum;
+use device_pki::visible::{self, Records};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -44,8 +45,8 @@ pub(super) fn start(level: Level) {
     let own = level.filter();
     let targets =
         Targets::new().with_default(own.min(LevelFilter::ERROR)).with_targets(OWN.map(|name| (name, own)));
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    let visible = || Records::new(std::io::stderr(), visible::line);
+    let lines = tracing_subscriber::fmt::layer().with_writer(visible).with_ansi(false).with_target(false);
     // Fails only where the caller of the library has set logging up already; theirs stays.
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }

@@ -11,6 +11,7 @@ use super::{Context, Error};
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     text: String,
+    is_block: bool,
     object: Value,
 }
 
@@ -26,6 +27,17 @@ struct Act<'a, T: Serialize> {
 /// Tells what was done about `about`, in the form of the plan's line.
 pub(super) fn tell(context: &Context, action: &'static str, text: impl Display, about: &impl Serialize) {
     context.result(text, &Act { action, about, done: true });
+}
+
+/// As [`tell`], in several lines; `done` says whether it was done.
+pub(super) fn tell_block(
+    context: &Context,
+    action: &'static str,
+    text: impl Display,
+    about: &impl Serialize,
+    done: bool,
+) {
+    context.result_block(text, &Act { action, about, done });
 }
 
 /// Tells that something was not done about `about`, which says why.
@@ -46,12 +58,29 @@ impl Line {
 
     /// A line whose object says itself what will be done, or that nothing is done about it.
     pub(super) fn plain(text: impl Display, object: &impl Serialize) -> Self {
-        Self { text: text.to_string(), object: serde_json::to_value(object).unwrap_or_default() }
+        let object = serde_json::to_value(object).unwrap_or_default();
+        Self { text: text.to_string(), is_block: false, object }
+    }
+
+    /// The same line, whose text has several. What is put into them is made visible there.
+    pub(super) fn block(self) -> Self {
+        Self { is_block: true, ..self }
     }
 
     /// Shows it, in a dry run, or of something that a run leaves as the plan says.
     pub(super) fn show(&self, context: &Context) {
-        context.result(&self.text, &self.object);
+        match self.is_block {
+            true => context.result_block(&self.text, &self.object),
+            false => context.result(&self.text, &self.object),
+        }
+    }
+
+    /// Its text alone, before a question.
+    fn note(&self, context: &Context) {
+        match self.is_block {
+            true => context.note_block(&self.text),
+            false => context.note(&self.text),
+        }
     }
 }
 
@@ -103,7 +132,7 @@ pub(super) async fn is_carried_out(context: &Context, mut plan: impl Plan) -> Re
     }
     if let (Some(question), false) = (plan.question(), context.global.yes) {
         for line in plan.lines(context).await? {
-            context.note(line.text);
+            line.note(context);
         }
         context.confirm(&question)?;
     }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use console::Term;
 
 use super::{Context, Error, Global};
+use device_pki::visible;
 
 impl Global {
     /// Whether somebody is there to be asked.
@@ -25,7 +26,7 @@ impl Context {
         if !self.global.can_ask() {
             return Err(Error::Unconfirmed { what: what.to_owned() });
         }
-        match ask(&format!("{what}\nGo on? Type yes: "))?.trim() {
+        match ask(&format!("{}\nGo on? Type yes: ", visible::line(what)))?.trim() {
             "y" | "yes" | "Y" | "YES" | "Yes" => Ok(()),
             _ => Err(Error::Declined),
         }
@@ -36,8 +37,11 @@ impl Context {
     /// # Errors
     /// [`Error::Declined`] for an answer that is no number of the list.
     pub fn choose(&self, what: &str, entries: &[String]) -> Result<usize, Error> {
-        let list: Vec<String> =
-            entries.iter().enumerate().map(|(i, entry)| format!("  {}  {entry}\n", i + 1)).collect();
+        let list: Vec<String> = entries
+            .iter()
+            .enumerate()
+            .map(|(i, entry)| format!("  {}  {}\n", i + 1, visible::line(entry)))
+            .collect();
         let answer = ask(&format!("{what}\n{}Number: ", list.concat()))?;
         match answer.trim().parse::<usize>() {
             Ok(number) if (1..=entries.len()).contains(&number) => Ok(number - 1),
@@ -51,7 +55,7 @@ impl Context {
 /// # Errors
 /// [`Error::Terminal`].
 pub(super) fn secret(what: &str) -> Result<String, Error> {
-    typed(&format!("{what}: "), Term::read_secure_line)
+    typed(&format!("{}: ", visible::line(what)), Term::read_secure_line)
 }
 
 fn ask(question: &str) -> Result<String, Error> {

@@ -20,6 +20,7 @@ use crate::state::store;
 use crate::work;
 use crate::work::provision::{self, Method, Origin, Outcome, Report, Request, SignedElsewhere, Step};
 use device_pki::Certificate;
+use device_pki::visible;
 use iot_kit::{Kit, Session, ports};
 
 /// Which board.
@@ -265,7 +266,7 @@ impl Plan for Request {
 
     async fn carry_out(mut self, context: &Context) -> Result<(), Error> {
         self.keep(&context.home)?;
-        plan::tell(context, "request", &self, &self);
+        plan::tell_block(context, "request", &self, &self, true);
         Ok(())
     }
 }
@@ -302,23 +303,23 @@ pub(super) fn says(step: &Step) -> &'static str {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let board = self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial);
+        let board = visible::line(self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial));
+        let port = visible::line(&self.port);
         match self.outcome {
             Outcome::Provisioned => {
-                writeln!(f, "provisioned {board} on {} in {:.2} s", self.port, self.seconds)?;
+                writeln!(f, "provisioned {board} on {port} in {:.2} s", self.seconds)?;
             }
-            Outcome::Unchanged => {
-                writeln!(f, "already provisioned: {board} on {}, left unchanged", self.port)?
-            }
+            Outcome::Unchanged => writeln!(f, "already provisioned: {board} on {port}, left unchanged")?,
         }
         let kept = if self.certificate_reused { "kept" } else { "new" };
         writeln!(f, "  thing        {}", self.thing_name)?;
         writeln!(f, "  certificate  {} ({kept})", self.certificate_id)?;
-        writeln!(f, "  endpoint     {}", self.endpoint)?;
+        writeln!(f, "  endpoint     {}", visible::line(&self.endpoint))?;
         if self.slots_locked {
             writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
-        write!(f, "  files        {}{}", self.folder.display(), batch::clash_text(self.clash))?;
+        let folder = self.folder.display().to_string();
+        write!(f, "  files        {}{}", visible::line(&folder), batch::clash_text(self.clash))?;
         f.write_str(if self.attested { batch::GENUINE } else { "" })?;
         write!(
             f,
@@ -331,10 +332,11 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} on {} signed a request", self.board(), self.port)?;
+        writeln!(f, "{} on {} signed a request", visible::line(self.board()), visible::line(&self.port))?;
         writeln!(f, "  thing        {}", self.thing_name)?;
         let genuine = if self.attested { batch::GENUINE } else { "" };
-        writeln!(f, "  request      {}{}{genuine}", self.file.display(), batch::clash_text(self.clash))?;
+        let file = self.file.display().to_string();
+        writeln!(f, "  request      {}{}{genuine}", visible::line(&file), batch::clash_text(self.clash))?;
         write!(f, "  next         have it signed, then: provisioner provision --certificate FILE")
     }
 }

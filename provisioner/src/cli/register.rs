@@ -19,7 +19,7 @@ use super::plan::{self, Line, Plan};
 use super::{Context, Error, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
-use crate::state::revocations::RevokedKeys;
+use crate::work::revoked_keys::RevokedKeys;
 use iot_account::Outcome;
 use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
 use iot_account::setup::{Action, Link, defaults};

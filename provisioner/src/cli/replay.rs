@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
 use super::{Context, Error};
-use crate::state::revocations::RevokedKeys;
+use crate::work::revoked_keys::RevokedKeys;
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
 use iot_account::replay::{self, Filter, Job, Planned, Route, Row};

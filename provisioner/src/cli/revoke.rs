@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -38,7 +38,8 @@ Examples:
 AWS IoT disconnects a connected device. An interrupted run continues when it is run again.")]
 pub struct Arguments {
     /// A thing name: every certificate of its key. A certificate id or a file: this certificate
-    #[arg(value_name = "DEVICE", required_unless_present_any = ["signer", "key"])]
+    #[arg(value_name = "DEVICE", required_unless_present_any = ["signer", "key"],
+        value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
     /// Every certificate of the key with this subject key identifier
     #[arg(long, value_name = "SKI", conflicts_with = "device", value_parser = key_identifier)]
@@ -130,6 +131,8 @@ async fn look(arguments: &Arguments, forget: Option<&str>, context: &Context) ->
     if selection.targets.iter().any(|target| !target.is_done()) {
         // It is recorded after the account is changed.
         folder::check_writable(context.home.root())?;
+        folder::check_writable(&context.home.file(crl::RECORDS))?;
+        folder::check_writable(&crl::folder(&context.home))?;
     }
     let things = match forget {
         Some(_) => {
@@ -162,14 +165,15 @@ struct Thing<'a> {
 struct Other<'a> {
     certificate_id: &'a str,
     subject_key_identifier: &'a str,
+    /// What revokes every certificate of the key.
+    help: String,
 }
 
 impl Other<'_> {
     fn text(&self) -> String {
         format!(
-            "certificate {} of the same key stays valid; revoke every certificate of the key with: provisioner revoke \
-             --key {}",
-            self.certificate_id, self.subject_key_identifier
+            "certificate {} of the same key stays valid; revoke every certificate of the key with: {}",
+            self.certificate_id, self.help
         )
     }
 }
@@ -181,7 +185,11 @@ impl Revoke {
 
     fn others(&self) -> impl Iterator<Item = Other<'_>> {
         let others = self.selection.others.iter();
-        others.map(|(id, key)| Other { certificate_id: id, subject_key_identifier: key })
+        others.map(|(id, key)| Other {
+            certificate_id: id,
+            subject_key_identifier: key,
+            help: format!("provisioner revoke --key {key}"),
+        })
     }
 
     /// How it ends because of what cannot be revoked.
@@ -238,7 +246,7 @@ impl Plan for Revoke {
         self.warn_of_unseen(context);
         let targets = self.selection.targets.iter().map(|target| {
             let row = target.row(self.reason);
-            Line::new(target.action(), row.text(false), &row)
+            Line::new(target.action(), row.text(false), &row).block()
         });
         let things = self.things.iter().map(|thing_name| {
             Line::new("delete", format_args!("thing {thing_name} would be deleted"), &Thing { thing_name })
@@ -262,39 +270,51 @@ impl Plan for Revoke {
         }
         self.warn_of_unseen(context);
         let targets = &self.selection.targets;
-        if let Some(account) = &self.account {
-            // What stops the device comes first.
-            for target in targets {
-                target.stop(account).await?;
-            }
+        let mut failures: Vec<Option<Error>> = Vec::new();
+        for target in targets {
+            // What stops the device comes first. What fails for one certificate keeps no other one in.
+            failures.push(match &self.account {
+                Some(account) => target.stop(account).await.err(),
+                None => None,
+            });
         }
-        enter(targets, self.reason, context)?;
+        let entered = enter(targets, self.reason, context);
         if let Some(account) = &self.account {
-            for target in targets {
-                target.detach(account).await?;
+            for (target, failure) in targets.iter().zip(&mut failures).filter(|(_, failed)| failed.is_none())
+            {
+                *failure = target.detach(account).await.err();
             }
             self.settle(context, account).await?;
         }
-        for target in targets {
+        let is_entered = entered.is_ok();
+        for (target, failure) in targets.iter().zip(&failures) {
             let row = target.row(self.reason);
-            match target.is_out() {
-                true => plan::tell(context, target.action(), row.text(true), &row),
-                false => plan::tell_undone(context, target.action(), row.text(true), &row),
-            }
+            let done = target.is_out() && failure.is_none() && is_entered;
+            plan::tell_block(context, target.action(), row.text(done), &row, done);
         }
+        entered?;
+        if let Some(failure) = failures.into_iter().flatten().next() {
+            return Err(failure);
+        }
+        let mut stays = None;
         for thing_name in &self.things {
             let Some(account) = &self.account else { continue };
             let thing = Thing { thing_name };
             match account_revoke::delete_thing(account, thing_name).await? {
                 true => plan::tell(context, "delete", format_args!("thing {thing_name} deleted"), &thing),
                 false => {
-                    let text = format!("thing {thing_name} stays: a certificate is attached to it");
+                    let text =
+                        format!("thing {thing_name} stays: a certificate of another key is attached to it");
                     plan::tell_undone(context, "delete", text, &thing);
+                    stays.get_or_insert_with(|| thing_name.clone());
                 }
             }
         }
         for other in self.others() {
-            plan::tell(context, "leave", other.text(), &other);
+            plan::tell_undone(context, "leave", other.text(), &other);
+        }
+        if let Some(thing_name) = stays {
+            return Err(iot_account::Error::Revoke(account_revoke::Error::ThingStays { thing_name }).into());
         }
         self.verdict()
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use device_pki::Purpose;
-use durable_files::{Access, Torn};
+use durable_files::{Access, Torn, folder};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
@@ -26,10 +26,7 @@ mod tests;
 mod verify;
 
 pub use document::Document;
-pub use verify::{Finding, Verified, verify};
-
-/// What the first line names as the hash of the line before it.
-const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub use verify::{Finding, NO_ENTRY, Verified, verify};
 
 /// One signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +50,29 @@ pub struct Entry {
     pub sha256: String,
     /// SHA-256 of the line before this one, 64 lower-case hex digits; zeros in the first line.
     pub previous: String,
+    /// Where the file that says where the log ends was not as it is left: entries before this one may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_lost: Option<HeadLoss>,
+}
+
+/// Why it is not known where the log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadLoss {
+    /// There is no such file.
+    Missing,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl HeadLoss {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// Where the log ends.
@@ -62,6 +82,13 @@ pub struct Head {
     pub number: u64,
     /// SHA-256 of the last line, 64 lower-case hex digits.
     pub sha256: String,
+}
+
+impl Head {
+    /// The end of a log without entries.
+    fn of_nothing() -> Self {
+        Self { number: 0, sha256: NO_ENTRY.to_owned() }
+    }
 }
 
 /// A signature that could not be noted.
@@ -80,13 +107,14 @@ pub struct Error {
 pub struct Log {
     log: durable_files::Log,
     head: PathBuf,
+    home: Home,
 }
 
 impl Log {
     /// The log in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
         let log = durable_files::Log::new(home.file(FILE), Access::Private, Torn::Cut);
-        Self { log, head: home.file(HEAD) }
+        Self { log, head: home.file(HEAD), home: home.clone() }
     }
 
     /// Where it is.
@@ -96,15 +124,26 @@ impl Log {
 
     /// Adds a line for the signed document `der`. When this returns, it is on the disk.
     ///
+    /// There is a head before there is a line: a log without one was changed, and the next line says so for ever.
+    ///
     /// # Errors
     /// [`Error`]: the log is as it was before, and the document must not be released.
     pub fn record(&self, authority_key_identifier: &str, purpose: Purpose, der: &[u8]) -> Result<(), Error> {
         let make = |last: Option<&[u8]>| {
+            let head = self.read_head()?;
+            let head_lost = head.as_ref().err().copied();
+            let is_first = last.is_none() && head_lost == Some(HeadLoss::Missing);
+            let head_lost = head_lost.filter(|_| !is_first || has_signed(&self.home));
+            if last.is_none() && head.is_err() {
+                self.write_head(&Head::of_nothing())?;
+            }
             // A log whose end was removed continues with the number that it should have: the gap stays visible.
-            let last = last.map(end_at).into_iter().chain(self.read_head()?).max_by_key(|head| head.number);
-            let last = last.unwrap_or_else(|| Head { number: 0, sha256: NOTHING.to_owned() });
+            let last = last.map(end_at).into_iter().chain(head).max_by_key(|head| head.number);
+            let last = last.unwrap_or_else(Head::of_nothing);
+            let number = last.number.checked_add(1);
             Ok(serde_json::to_vec(&Entry {
-                number: last.number + 1,
+                number: number
+                    .ok_or_else(|| io::Error::other("its last entry has a number that none can follow"))?,
                 when: super::now(),
                 station: gethostname::gethostname().to_string_lossy().into_owned(),
                 authority_key_identifier: authority_key_identifier.to_owned(),
@@ -112,27 +151,28 @@ impl Log {
                 document: Document::read(der),
                 sha256: sha256(der),
                 previous: last.sha256,
+                head_lost,
             })?)
         };
-        let appended = self.log.append(make, |line| self.write_head(line));
+        let appended = self.log.append(make, |line| self.write_head(&end_at(line)));
         appended.map_err(|error| Error { path: self.path().to_owned(), source: error.into() })
     }
 
-    fn write_head(&self, line: &[u8]) -> io::Result<()> {
-        let head = serde_json::to_vec(&end_at(line))?;
-        durable_files::write(&self.head, &head, Access::Private).map_err(io::Error::from)
+    fn write_head(&self, head: &Head) -> io::Result<()> {
+        durable_files::write(&self.head, &serde_json::to_vec(head)?, Access::Private).map_err(io::Error::from)
     }
 
-    fn read_head(&self) -> io::Result<Option<Head>> {
+    fn read_head(&self) -> io::Result<Result<Head, HeadLoss>> {
         let bytes = durable_files::read(&self.head).map_err(io::Error::from)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let bytes = bytes.ok_or(HeadLoss::Missing);
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| HeadLoss::Unreadable)))
     }
 
-    /// Reads log and head; both are empty where there is no log yet.
+    /// Reads log and head; where there is no log yet, it is empty and the head is missing.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
-    pub fn read(&self) -> Result<(Vec<u8>, Option<Head>), durable_files::Error> {
+    pub fn read(&self) -> Result<(Vec<u8>, Result<Head, HeadLoss>), durable_files::Error> {
         let text = self.log.read()?;
         let head = self.read_head().map_err(|e| durable_files::Error::io("read", self.path(), e))?;
         Ok((text, head))
@@ -143,9 +183,26 @@ impl Log {
     /// # Errors
     /// [`durable_files::Error::Io`].
     pub fn entries(&self) -> Result<Vec<Entry>, durable_files::Error> {
-        let (text, _) = self.read()?;
-        Ok(durable_files::lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        Ok(entries(&self.read()?.0))
     }
+}
+
+/// Every entry in the text of a log that can be read, oldest first.
+pub fn entries(text: &[u8]) -> Vec<Entry> {
+    durable_files::lines(text).filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// Whether the home has what nothing but this tool makes, and not without an entry: revocation lists, retired signers.
+fn has_signed(home: &Home) -> bool {
+    let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let has = |name: &str, suffix: &str| {
+        let entries = folder::entries(&home.file(name)).ok().flatten().unwrap_or_default();
+        entries.into_iter().any(|entry| {
+            let name = entry.path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_suffix(suffix)).is_some_and(is_key_id)
+        })
+    };
+    has(super::revocations::FOLDER, ".crl") || has(super::home::RETIRED, "")
 }
 
 /// Number and hash of a line. One that was made unreadable counts by its hash alone.

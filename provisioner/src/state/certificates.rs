@@ -28,6 +28,11 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The certificate; `None` where the file is gone or damaged: its name still says which it was.
     ///
     /// # Errors

@@ -80,7 +80,8 @@ const NAME_MAX: usize = 64;
 /// Whether the home itself has a file or folder of this name, in any case, or keeps an old one under it with an extension.
 pub fn is_own(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name.starts_with('.')
+    // A dash begins a flag of every program that gets the name.
+    name.starts_with(['.', '-'])
         || NAMES
             .iter()
             .any(|own| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))

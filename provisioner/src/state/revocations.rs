@@ -19,12 +19,10 @@ use super::Error;
 use super::home::Home;
 pub use super::home::{LISTS as FOLDER, REVOCATIONS as RECORDS};
 
-mod keys;
-
-pub use keys::{KeyRevocation, OfKey, RevokedKeys};
-
 /// Follows the key identifier in the name of a file there.
 const EXTENSION: &str = "jsonl";
+/// In the place of a key identifier: what was revoked of CAs that are not in the home. No list is made of it.
+pub const OTHERS: &str = "others";
 /// Days until the next list, unless the user says another number.
 pub const DAYS: u16 = 30;
 /// One certificate that its signer has revoked.
@@ -63,20 +61,7 @@ impl Records {
     /// # Errors
     /// [`Error::Revocations`] for a line that is none: leaving it out could let a device in again. [`Error::File`].
     pub fn read(&self) -> Result<Vec<Revocation>, Error> {
-        let text = self.log.read()?;
-        let (mut revocations, mut seen) = (Vec::<Revocation>::new(), BTreeMap::new());
-        for (index, line) in durable_files::lines(&text).enumerate() {
-            let revocation: Revocation = serde_json::from_slice(line)
-                .map_err(|_| Error::Revocations { file: self.log.path().to_owned(), line: index + 1 })?;
-            match seen.get(&revocation.serial_number) {
-                Some(&place) => revocations[place] = revocation,
-                None => {
-                    seen.insert(revocation.serial_number.clone(), revocations.len());
-                    revocations.push(revocation);
-                }
-            }
-        }
-        Ok(revocations)
+        parse(&self.log.read()?, self.log.path())
     }
 
     /// Notes a revocation; on the disk when this returns.
@@ -87,6 +72,29 @@ impl Records {
         folder::create(self.log.path().parent().unwrap_or(Path::new(".")))?;
         self.log.append(|_| Ok(serde_json::to_vec(revocation)?), |_| Ok(()))
     }
+}
+
+/// The revocations in the text of a file; each certificate once, for the last reason that was given.
+///
+/// # Errors
+/// [`Error::Revocations`] for a line that is none.
+pub fn parse(text: &[u8], file: &Path) -> Result<Vec<Revocation>, Error> {
+    let (mut revocations, mut seen) = (Vec::<Revocation>::new(), BTreeMap::new());
+    for (index, line) in durable_files::lines(text).enumerate() {
+        let mut revocation: Revocation = serde_json::from_slice(line)
+            .map_err(|_| Error::Revocations { file: file.to_owned(), line: index + 1 })?;
+        revocation.certificate_id.make_ascii_lowercase();
+        // Earlier versions gave two certificates one number.
+        let certificate = (revocation.serial_number.clone(), revocation.certificate_id.clone());
+        match seen.get(&certificate) {
+            Some(&place) => revocations[place] = revocation,
+            None => {
+                seen.insert(certificate, revocations.len());
+                revocations.push(revocation);
+            }
+        }
+    }
+    Ok(revocations)
 }
 
 /// Every revocation that is noted in a home, whichever CA issued the certificate.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-use super::home::Home;
+use super::home::{Home, RETIRED};
 pub use super::home::{
     ROOT_CERTIFICATE, ROOT_KEY, ROOT_KEY_URI, SIGNER_CERTIFICATE, SIGNER_KEY, SIGNER_KEY_URI, SIGNER_REQUEST,
     SIGNER_REVOKED, VERIFICATION_CERTIFICATE,
@@ -143,7 +143,16 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Erro
 /// [`durable_files::Error::Io`].
 pub fn revocation(folder: &Home) -> Result<Option<SignerRevocation>, durable_files::Error> {
     let unknown = SignerRevocation { when: OffsetDateTime::UNIX_EPOCH, reason: Reason::Unspecified };
-    let text = durable_files::read(&folder.file(SIGNER_REVOKED))?;
+    let mut text = durable_files::read(&folder.file(SIGNER_REVOKED))?;
+    if text.is_none() {
+        // A signer that was retired is revoked also where its files are put into their place again.
+        let key = durable_files::read(&folder.file(SIGNER_CERTIFICATE))?
+            .and_then(|pem| Certificate::from_pem(&pem).ok())
+            .and_then(|certificate| certificate.facts().subject_key_identifier.clone());
+        if let Some(key) = key {
+            text = durable_files::read(&folder.file(RETIRED).join(key).join(SIGNER_REVOKED))?;
+        }
+    }
     Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or(unknown)))
 }
 

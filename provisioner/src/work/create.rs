@@ -5,7 +5,7 @@ use std::path::Path;
 
 use device_pki::Issuer;
 use device_pki::key::{Keys, Uri};
-use device_pki::{Chain, Purpose, Signer, certificate, profile};
+use device_pki::{Chain, PUBLIC_KEY_SIZE, Purpose, Signer, certificate, profile};
 use durable_files::Access;
 use durable_files::folder::{self, Lock};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{AuthorityError, Error, exchange};
+use crate::state::authorities;
 use crate::state::exchange::{Exchange, NEXT, new_chain, next, under_way};
 use crate::state::home::{Home, RETIRED};
 use crate::state::store::{
@@ -172,7 +173,11 @@ impl Plan {
             let is_aside = order.force && is_usual_place(home, role, &place);
             let key = match certificate {
                 true => has_key(home, role),
-                false => !is_aside && keys.open(&place)?.is_some(),
+                false if is_aside => false,
+                false => match keys.open(&place)? {
+                    Some(key) => check_not_revoked(home, &key.public().0, &place).map(|()| true)?,
+                    None => false,
+                },
             };
             let action = |there| if there { Action::Leave } else { Action::Create };
             if key || !certificate {
@@ -389,7 +394,10 @@ fn key(
     };
     let mut uri = asked.clone();
     if keys.open(&uri)?.is_none() {
-        uri = keys.make(&uri, encrypt)?;
+        uri = match uri.requested().map_err(device_pki::Error::from)? {
+            Some(requested) => make_elsewhere(home, keys, role, &requested, recorded.then_some(&asked))?,
+            None => keys.make(&uri, encrypt)?,
+        };
         if ordered.is_none() && !recorded {
             created.made.push(role.key_file().to_owned());
         }
@@ -401,6 +409,33 @@ fn key(
     Ok(Signer::new(keys, uri))
 }
 
+/// Makes a key in a service that may make it and not be able to say so. The request is recorded before: the next run finds
+/// the key by it. Where it is certain that there is no key, the record is again as it was `before`.
+fn make_elsewhere(
+    home: &Home,
+    keys: &Keys,
+    role: Role,
+    requested: &Uri,
+    before: Option<&Uri>,
+) -> Result<Uri, Error> {
+    let record = home.file(role.uri_file());
+    let write = |uri: &Uri| durable_files::write(&record, format!("{uri}\n").as_bytes(), Access::Public);
+    write(requested)?;
+    keys.make(requested, false).map_err(|error| {
+        let restored = match before {
+            _ if may_have_been_made(&error) => Ok(()),
+            Some(before) => write(before),
+            None => durable_files::remove(&record),
+        };
+        restored.map_or_else(Error::from, |()| error.into())
+    })
+}
+
+fn may_have_been_made(error: &device_pki::Error) -> bool {
+    let device_pki::Error::Key(device_pki::key::Error::Aws(cause)) = error else { return true };
+    cause.downcast_ref().is_none_or(iot_account::Error::is_undecided)
+}
+
 /// Whether a key is in the home's own file for it, which nothing records.
 pub(super) fn is_usual_place(home: &Home, role: Role, uri: &Uri) -> bool {
     let usual = home.file(role.key_file());
@@ -410,6 +445,20 @@ pub(super) fn is_usual_place(home: &Home, role: Role, uri: &Uri) -> bool {
 fn keep(home: &Home, file: &str, text: &str, created: &mut Created) -> Result<(), durable_files::Error> {
     durable_files::write(&home.file(file), text.as_bytes(), Access::Public)?;
     created.made.push(file.to_owned());
+    Ok(())
+}
+
+/// Refuses the key of a signer of this home that was revoked.
+///
+/// # Errors
+/// [`AuthorityError::RevokedKey`]; of reading the signers.
+pub(super) fn check_not_revoked(home: &Home, point: &[u8; PUBLIC_KEY_SIZE], uri: &Uri) -> Result<(), Error> {
+    for signer in authorities::all(home)?.iter().filter(|signer| signer.certificate.point() == Some(*point)) {
+        if let Some(revoked) = signer.revocation()? {
+            let (when, reason) = (revoked.when, revoked.reason);
+            return Err(AuthorityError::RevokedKey { uri: uri.clone(), when, reason }.into());
+        }
+    }
     Ok(())
 }
 

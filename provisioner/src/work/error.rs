@@ -93,6 +93,12 @@ pub enum AuthorityError {
         /// Where the old one is.
         there: key::Uri,
     },
+    /// A revocation list whose number is the largest there can be.
+    #[error("the revocation list {} has a number that none can follow", file.display())]
+    ListNumber {
+        /// The list.
+        file: PathBuf,
+    },
     /// A new signer with the key of another one is no new signer.
     #[error("the key at {uri} is the one of another signer of this home folder")]
     SameKey {

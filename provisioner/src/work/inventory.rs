@@ -120,6 +120,8 @@ pub struct Sources {
     pub kept: Vec<Kept>,
     /// The ledger, oldest first.
     pub ledger: Vec<Entry>,
+    /// Lines of the ledger that cannot be read.
+    pub damaged: usize,
     /// The audit log, oldest first.
     pub audit: Vec<audit::Entry>,
     /// What the signers have revoked.
@@ -135,11 +137,13 @@ impl Sources {
     /// It cannot be read.
     pub fn of(home: &Home) -> Result<Self, state::Error> {
         let disk = on_disk(home)?;
+        let ledger = Ledger::of(home).read()?;
         Ok(Self {
             authorities: authorities::all(home)?,
             kept: kept(home, &disk)?,
             disk,
-            ledger: Ledger::of(home).read()?.entries,
+            damaged: ledger.damaged.len(),
+            ledger: ledger.entries,
             audit: audit::Log::of(home).entries()?,
             revocations: revocations::all(home)?,
             account: None,
@@ -219,7 +223,7 @@ pub struct Device {
 
 /// Everything that is known, one row a certificate, by thing and then by age.
 pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
-    let Sources { authorities, disk, kept, ledger, audit, revocations, account } = sources;
+    let Sources { authorities, disk, kept, ledger, audit, revocations, account, .. } = sources;
     let disk: BTreeMap<&str, &OnDisk> =
         disk.iter().map(|found| (found.certificate.facts().certificate_id.as_str(), found)).collect();
     let kept: BTreeMap<&str, &Kept> = kept.iter().map(|kept| (kept.certificate_id.as_str(), kept)).collect();

@@ -18,6 +18,7 @@ use crate::state::board::{Claim, Place, THING_NAME};
 use crate::state::home::Home;
 use crate::state::{certificates, store};
 use crate::work;
+use crate::work::revoked_keys::RevokedKeys;
 
 mod error;
 mod factory_slots;
@@ -141,7 +142,8 @@ pub fn look(
 ) -> Result<Plan, work::Error> {
     let board = Identity::read(session, observe)?;
     let place = board.claim(job.kit).place(job.home)?;
-    let history = History::read(job.home, &board, &place.folder)?;
+    let keys = RevokedKeys::read(job.home)?;
+    let history = History::read(job.home, &keys, &board, &place.folder)?;
     history.check(&board, job.force)?;
     let factory = match (job.roots, job.origin) {
         (Some(roots), _) => Some(proof::genuine(session, &board, roots, observe)?),
@@ -149,7 +151,7 @@ pub fn look(
         (None, _) => None,
     };
     let planned = source::plan(session, job, &board, factory, &history, observe)?;
-    history.check_planned(&planned)?;
+    History::check_planned(&planned, &keys)?;
     if matches!(planned, Planned::There(_)) {
         proof::possession(session, &board, observe)?;
     }

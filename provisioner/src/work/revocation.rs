@@ -9,11 +9,11 @@ use device_pki::{Chain, Issuer};
 use durable_files::{Access, folder};
 use time::OffsetDateTime;
 
-use super::{Error, inventory};
+use super::{AuthorityError, Error, inventory};
 use crate::state::authorities::{self, Authority, SignerRevocation};
 use crate::state::certificates;
 use crate::state::home::Home;
-use crate::state::revocations::{self, List, Records, file, folder as own_folder};
+use crate::state::revocations::{List, Records, file, folder as own_folder};
 use iot_account::setup::Revoked;
 
 /// Where lists go, and for how long they are good.
@@ -34,13 +34,17 @@ impl Publication<'_> {
     /// [`crate::state::revocations::lock`].
     ///
     /// # Errors
-    /// As [`device_pki::Signer::issue`]; [`Error::File`]. The list that was there before stays then.
+    /// As [`device_pki::Signer::issue`]; [`AuthorityError::ListNumber`]; [`Error::File`]. The list that was there before stays then.
     pub fn of_signer(&self, authority: &Authority, chain: &Chain) -> Result<List, Error> {
         let revocations = Records::of(self.home, authority.subject_key_identifier()).read()?;
-        let revoked = revocations
-            .iter()
-            .map(|revocation| Entry::device(&revocation.serial_number, revocation.when, revocation.reason));
-        self.write(Issuer { certificate: chain.signer(), key: chain.key() }, revoked)
+        // A negative number is on no list (RFC 5280, section 4.1.2.2); the account can still have the certificate as REVOKED.
+        let positive = revocations.iter().filter(|found| found.serial_number.positive().is_some());
+        let revoked: BTreeMap<_, _> = positive
+            .map(|found| {
+                (&found.serial_number, Entry::device(&found.serial_number, found.when, found.reason))
+            })
+            .collect();
+        self.write(Issuer { certificate: chain.signer(), key: chain.key() }, revoked.into_values())
     }
 
     /// Makes the root's list of the signers that were revoked, and writes it as [`Publication::of_signer`] does.
@@ -58,16 +62,29 @@ impl Publication<'_> {
         self.write(root, revoked.collect::<Result<Vec<_>, _>>()?)
     }
 
+    /// The number of the next list of a CA. It grows also where earlier lists are lost, as from a home folder that was
+    /// restored: no list is made in less than the millisecond that its number counts.
+    ///
+    /// # Errors
+    /// [`AuthorityError::ListNumber`]; [`Error::File`].
+    pub fn next_number(&self, key_id: &str) -> Result<u64, Error> {
+        let Self { home, folder, now, .. } = *self;
+        let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
+        let least = match before.max_by_key(|list| list.crl_number) {
+            None => 0,
+            Some(List { crl_number, file, .. }) => {
+                crl_number.checked_add(1).ok_or(AuthorityError::ListNumber { file })?
+            }
+        };
+        let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
+        Ok(least.max(u64::try_from(milliseconds).unwrap_or_default()))
+    }
+
     fn write(&self, issuer: Issuer<'_>, revoked: impl IntoIterator<Item = Entry>) -> Result<List, Error> {
-        let Self { home, folder, days, now } = *self;
+        let Self { folder, days, now, .. } = *self;
         let facts = issuer.certificate.facts();
         let key_id = facts.subject_key_identifier.as_deref().ok_or(device_pki::Error::NotP256)?;
-        let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
-        // Grows also where earlier lists are lost, as from a home folder that was restored: no list is made in less than the
-        // millisecond that its number counts.
-        let least = before.map(|list| list.crl_number + 1).max().unwrap_or_default();
-        let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
-        let number = least.max(u64::try_from(milliseconds).unwrap_or_default());
+        let number = self.next_number(key_id)?;
         let der = issuer.sign_list(revoked, number, days, now)?;
         folder::create(folder)?;
         let crl = file(folder, key_id, "crl");
@@ -78,32 +95,35 @@ impl Publication<'_> {
     }
 }
 
-/// The certificates that signers of this home have revoked, as far as they are on the disk.
+/// The certificates that signers of this home have revoked, each with its CA.
 ///
 /// # Errors
 /// [`crate::state::Error`].
 pub fn revoked(home: &Home) -> Result<Vec<Revoked>, Error> {
-    let signers = authorities::all(home)?;
-    let ids: BTreeSet<String> =
-        revocations::all(home)?.into_iter().map(|revocation| revocation.certificate_id).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
+    let mut revoked = Vec::new();
+    for signer in authorities::all(home)? {
+        for revocation in Records::of(home, signer.subject_key_identifier()).read()? {
+            let (certificate_id, certificate) = (revocation.certificate_id, None);
+            revoked.push(Revoked { certificate_id, certificate, ca: signer.certificate.clone() });
+        }
+    }
+    if revoked.is_empty() {
+        return Ok(revoked);
     }
     let mut found = BTreeMap::new();
     for board in inventory::on_disk(home)? {
         found.insert(board.certificate.facts().certificate_id.clone(), board.certificate);
     }
-    for kept in certificates::all(home)?.into_iter().filter(|kept| ids.contains(&kept.certificate_id)) {
+    let ids: BTreeSet<&str> = revoked.iter().map(|revoked| revoked.certificate_id.as_str()).collect();
+    for kept in certificates::all(home)?.into_iter().filter(|kept| ids.contains(&*kept.certificate_id)) {
         if let Some(certificate) = kept.read()? {
             found.insert(kept.certificate_id.clone(), certificate);
         }
     }
-    found.retain(|id, _| ids.contains(id));
-    let revoked = found.into_values().filter_map(|certificate| {
-        let ca = authorities::issuer(&signers, &certificate)?.certificate.clone();
-        Some(Revoked { certificate, ca })
-    });
-    Ok(revoked.collect())
+    for revoked in &mut revoked {
+        revoked.certificate = found.remove(&revoked.certificate_id);
+    }
+    Ok(revoked)
 }
 
 #[cfg(test)]

@@ -201,19 +201,12 @@ impl Rotation {
 /// # Errors
 /// [`AuthorityError::RevokedKey`], [`AuthorityError::SameKey`]; of reading the signers.
 fn check_unused(home: &Home, point: &[u8; PUBLIC_KEY_SIZE], uri: &Uri) -> Result<(), Error> {
-    for signer in authorities::all(home)? {
-        if signer.certificate.point() != Some(*point) {
-            continue;
-        }
-        let uri = uri.clone();
-        return Err(match signer.revocation()? {
-            Some(revoked) => {
-                AuthorityError::RevokedKey { uri, when: revoked.when, reason: revoked.reason }.into()
-            }
-            None => AuthorityError::SameKey { uri }.into(),
-        });
+    create::check_not_revoked(home, point, uri)?;
+    let known = authorities::all(home)?;
+    match known.iter().any(|signer| signer.certificate.point() == Some(*point)) {
+        true => Err(AuthorityError::SameKey { uri: uri.clone() }.into()),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Copies a file of a signer, with the access that it has; one that is not there is left out.

@@ -22,6 +22,8 @@ mod key;
 mod kit_info;
 #[path = "../../fuzz/properties/policy.rs"]
 mod policy;
+#[path = "../../fuzz/properties/records.rs"]
+mod records;
 #[path = "../../fuzz/properties/revocation_list.rs"]
 mod revocation_list;
 #[path = "../../fuzz/properties/store.rs"]
@@ -49,6 +51,7 @@ fn check_for(target: &str, bytes: &[u8]) {
         "key" => check(bytes, key::check),
         "kit_info" => check(bytes, kit_info::check),
         "policy" => check(bytes, policy::check),
+        "records" => check(bytes, records::check),
         "revocation_list" => check(bytes, revocation_list::check),
         "store" => check(bytes, store::check),
         other => panic!("no property for the seeds of {other}"),

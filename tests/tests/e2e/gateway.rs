@@ -251,6 +251,47 @@ async fn a_foreign_subscription_fails_and_the_connection_stays() {
     assert_eq!(refused, "board2/#");
 }
 
+/// A policy of the repository, for the account of these tests.
+fn document(text: &str) -> String {
+    let values = [("Partition", "aws"), ("Region", "us-east-2"), ("AccountId", "420230807713")];
+    values
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{AWS::{name}}}"), value))
+}
+
+#[tokio::test]
+async fn with_the_default_policy_a_board_subscribes_below_its_name_and_to_nothing_of_another() {
+    let default = document(include_str!("../../../infra/zt_policy.json"));
+    let mut bench = Bench::start().await;
+    let mut device = bench.device("board1", &default).await;
+    for filter in
+        ["board1/command", "board1/+/state", "board1/#", "$aws/things/board1/shadow/update/accepted"]
+    {
+        device.subscribe(filter).await.unwrap();
+    }
+    for filter in ["board2/command", "board2/#", "#", "+/command", "board1", "$aws/things/board2/shadow/#"] {
+        let refused = device.subscribe(filter).await;
+        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
+    }
+    device.publish("board1/command", b"on").await.unwrap();
+    let received = device.receive().await.unwrap();
+    assert_eq!(received, Message { topic: "board1/command".to_owned(), payload: b"on".to_vec() });
+    device.publish("$aws/things/board1/shadow/update", b"{}").await.unwrap();
+    let refused = device.publish("board2/command", b"on").await;
+    assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
+    let violation = violation_of(bench.ended("board1").await);
+    assert_eq!(violation, ("iot:Publish", format!("{ARN}:topic/board2/command")));
+
+    // The document of the example means as much, and does not allow it.
+    let example = document(include_str!("../../../lambda/docs/policy_example.json"));
+    let mut device = bench.device("board3", &example).await;
+    device.subscribe("board3/#").await.unwrap();
+    for filter in ["board3/command", "board3/+/state"] {
+        let refused = device.subscribe(filter).await;
+        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_message_is_withheld_from_a_subscriber_that_may_not_receive_it() {
     let mut bench = Bench::start().await;

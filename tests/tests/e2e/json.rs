@@ -61,8 +61,20 @@ fn every_finding_of_the_audit_log_is_a_line() {
         let found = json(&laptop, &["audit", "verify"], &[]);
         assert!(found.code != 0 && values(&found, "finding").contains(&finding.into()), "{finding}: {found}");
     }
-    let rewritten = json(&Laptop::with_ca(), &["audit", "verify", "--head", &"0".repeat(64)], &[]);
+    let laptop = Laptop::with_ca();
+    let rewritten = json(&laptop, &["audit", "verify", "--head", &"1".repeat(64)], &[]);
     assert_eq!(values(&rewritten, "finding"), ["rewritten"], "{rewritten}");
+    // What an empty log printed is the beginning of every log.
+    let begun = json(&laptop, &["audit", "verify", "--head", &"0".repeat(64)], &[]);
+    assert_eq!((begun.code, values(&begun, "holds")), (0, vec![true.into()]), "{begun}");
+    let head = laptop.folder().join("audit.head");
+    std::fs::remove_file(&head).unwrap();
+    let headless = json(&laptop, &["audit", "verify"], &[]);
+    assert_eq!(values(&headless, "finding"), ["headless"], "{headless}");
+    assert_eq!(json(&laptop, &["ca", "crl"], &[]).code, 0);
+    let added = json(&laptop, &["audit", "verify"], &[]);
+    assert_eq!(values(&added, "finding"), ["added_headless"], "{added}");
+    assert_eq!(values(&json(&laptop, &["audit", "show"], &[]), "head_lost"), ["missing"]);
 }
 
 #[test]

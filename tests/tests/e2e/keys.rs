@@ -156,6 +156,7 @@ fn the_root_goes_offline_and_everything_else_works_without_it() {
     let unsure = laptop.run(&["ca", "export-root", folder], &[]);
     assert_eq!(unsure.code, 5, "not confirmed: {unsure}");
     assert!(laptop.folder().join("root-ca.key").is_file());
+    assert_eq!(std::fs::read_dir(&medium).unwrap().count(), 0, "nothing is copied before the answer");
     let inside = laptop.run(&["ca", "export-root", laptop.folder().to_str().unwrap(), "--yes"], &[]);
     assert_eq!(inside.code, 2, "{inside}");
     let done = laptop.run(&["ca", "export-root", folder, "--yes"], &[]);

@@ -12,6 +12,7 @@ mod demo;
 mod files;
 mod function;
 mod gateway;
+mod hostile;
 mod identity;
 mod json;
 mod keys;

@@ -351,3 +351,176 @@ async fn a_certificate_that_was_pending_is_looked_at_again() {
     assert!(revoked.said.contains("revoked again"), "{}", revoked.said);
     assert_eq!(world.status(&id).await.as_deref(), Some("REVOKED"));
 }
+
+/// A certificate that the signer CA of the home signs, as somebody who has its key does.
+fn signed(world: &World, change: impl FnOnce(&mut rcgen::CertificateParams)) -> (String, String) {
+    let read = |name: &str| std::fs::read_to_string(world.stage.file(name)).unwrap();
+    let authority = rcgen::KeyPair::from_pem(&read("signer-ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("signer-ca.crt"), authority).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    change(&mut params);
+    let certificate = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
+    (certificate.pem(), hex::encode(digest))
+}
+
+fn der_of(pem: &str) -> Vec<u8> {
+    x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents
+}
+
+fn written(world: &World, name: &str, text: impl AsRef<[u8]>) -> String {
+    let path = world.stage.file(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_key_that_is_attached_to_its_thing_is_taken_wherever_it_was_registered() {
+    let world = World::set_up().await;
+    let (_, id) = world.issued(&[]);
+    let thing = world.thing();
+    let file = world.certificate(&id).display().to_string();
+    world.stage.ends(0, &["register", &file]);
+    // What was known of the key here is gone; the account has it.
+    for name in ["certificates", "audit.jsonl", "ledger.jsonl", "register.jsonl"] {
+        let path = world.stage.file(name);
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+    std::fs::remove_dir_all(world.stage.file(&world.board.ecc_serial())).unwrap();
+    let revoked = world.stage.ends(0, &["revoke", "--key", &thing.to_uppercase(), "--yes"]);
+    assert_eq!(revoked.values("certificate_id"), [&*id], "{}", revoked.said);
+    assert_eq!(world.status(&id).await.as_deref(), Some("REVOKED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_certificate_puts_nothing_on_a_list_and_revokes_no_key() {
+    let world = World::set_up().await;
+    let (device, id) = world.issued(&[]);
+    let victim = std::fs::read_to_string(world.certificate(&id)).unwrap();
+    let mut der = der_of(&victim);
+    // Names, number and key are the victim's; the signature is none of the signer CA's.
+    let last = der.len() - 1;
+    der[last] ^= 1;
+    let forged = written(&world, "forged.der", &der);
+    world.stage.ends(1, &["revoke", &forged, "--reason", "privilege-withdrawn", "--yes"]);
+    assert_eq!(world.noted(), "");
+    let other = signed(&world, |_| {}).0;
+    world.stage.ends(0, &["revoke", &written(&world, "other.crt", other), "--yes"]);
+    let list = world.stage.ends(0, &["ca", "crl"]);
+    assert_eq!(list.lines[0]["revoked_certificates"], 1, "{}", list.said);
+    assert_eq!(world.provision(0, &[]).values("outcome"), ["unchanged"]);
+    world.gets_in(&device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_past_its_end_or_with_a_negative_number_holds_up_nothing() {
+    let world = World::set_up().await;
+    let (device, id) = world.issued(&[]);
+    world.gets_in(&device).await;
+    let (ended, ended_id) = signed(&world, |params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    });
+    let folder = world.stage.file("certificates").join(world.thing());
+    std::fs::write(folder.join(format!("{ended_id}.crt")), ended).unwrap();
+    let revoked = world.stage.ends(0, &["revoke", &world.thing(), "--reason", "key-compromise", "--yes"]);
+    let mut actions = revoked.values("account_action");
+    actions.sort_unstable();
+    assert_eq!(actions, ["ended", "revoke"], "{}", revoked.said);
+    assert_eq!(world.status(&id).await.as_deref(), Some("REVOKED"));
+    world.stage.ends(0, &["setup"]);
+
+    let negative = signed(&world, |params| {
+        params.serial_number = Some(rcgen::SerialNumber::from(vec![0x41]));
+    });
+    let mut der = der_of(&negative.0);
+    // The number keeps its length and gets a sign; so the signature does not hold, and the account is not asked for it.
+    let place = der.windows(3).position(|bytes| bytes == [2, 1, 0x41]).unwrap();
+    der[place + 2] = 0xFB;
+    let refused = world.stage.ends(1, &["revoke", &written(&world, "negative.der", &der), "--yes"]);
+    assert!(refused.said.contains("not revoked: 1 of 1"), "{}", refused.said);
+    let record = format!(
+        "{{\"when\":\"2026-01-01T00:00:00Z\",\"serial_number\":\"-5\",\"certificate_id\":\"{}\",\"reason\":\"unspecified\"}}\n",
+        "0".repeat(64)
+    );
+    let records = std::fs::read_dir(world.stage.file("revocations")).unwrap();
+    for record_file in records.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some()) {
+        let text = std::fs::read_to_string(&record_file).unwrap() + &record;
+        std::fs::write(record_file, text).unwrap();
+    }
+    world.stage.ends(0, &["ca", "crl"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_an_earlier_version_revokes_the_key_that_a_log_knows() {
+    let world = World::set_up().await;
+    let (_, older) = world.issued(&[]);
+    let (_, _) = world.issued(&["--force"]);
+    world.stage.ends(0, &["revoke", &older, "--reason", "privilege-withdrawn", "--list-only", "--yes"]);
+    for record in std::fs::read_dir(world.stage.file("revocations")).unwrap() {
+        let path = record.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let key = format!(r#""subject_key_identifier":"{}","#, world.thing());
+        std::fs::write(&path, text.replace(&key, "").replace("privilege-withdrawn", "key-compromise"))
+            .unwrap();
+    }
+    std::fs::remove_dir_all(world.stage.file("certificates")).unwrap();
+    let refused = world.provision(5, &["--force"]);
+    assert!(refused.said.contains("(key-compromise)"), "{}", refused.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_withdrawn_signer_has_signed_is_not_registered_and_its_files_bring_it_not_back() {
+    let world = World::set_up().await;
+    let names = ["signer-ca.crt", "signer-ca.key", "signer-ca.csr"];
+    let files = names.map(|name| std::fs::read(world.stage.file(name)).unwrap());
+    let thief = written(&world, "thief.crt", signed(&world, |_| {}).0);
+    world.stage.ends(0, &["revoke", "--signer", "current", "--reason", "key-compromise", "--yes"]);
+    let refused = world.stage.ends(5, &["register", &thief]);
+    assert!(refused.said.contains("its signer CA was revoked on"), "{}", refused.said);
+    world.stage.ends(0, &["ca", "rotate"]);
+    for (name, content) in names.iter().zip(files) {
+        std::fs::write(world.stage.file(name), content).unwrap();
+    }
+    world.provision(5, &[]);
+    world.stage.ends(5, &["setup"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_active_again_is_revoked_by_the_next_set_up_and_a_damaged_file_is_refused() {
+    let world = World::set_up().await;
+    let (device, id) = world.issued(&[]);
+    world.gets_in(&device).await;
+    world.stage.ends(0, &["revoke", &world.thing(), "--yes"]);
+    let active = world.account.iot().update_certificate().certificate_id(&id);
+    active.new_status(CertificateStatus::Active).send().await.unwrap();
+    let made = world.stage.ends(0, &["setup"]);
+    let row = made.lines.iter().find(|line| line["resource"] == "certificate").expect(&made.said);
+    assert_eq!((row["name"].as_str(), row["action"].as_str()), (Some(&*id), Some("change")), "{}", made.said);
+    assert_eq!(world.status(&id).await.as_deref(), Some("REVOKED"));
+
+    let whole = signed(&world, |_| {}).0;
+    let cut = whole.lines().take(4).collect::<Vec<_>>().join("\n");
+    for second in [cut, whole.replace("CERTIFICATE", "TRUSTED CERTIFICATE")] {
+        let file = written(&world, "two.pem", format!("{whole}\n{second}\n"));
+        let refused = world.stage.ends(2, &["revoke", &file, "--yes"]);
+        assert!(refused.said.contains("2 PEM blocks"), "{}", refused.said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_key_at_the_same_thing_is_anothers() {
+    let world = World::set_up().await;
+    let (device, _) = world.issued(&[]);
+    world.gets_in(&device).await;
+    let thing = world.thing();
+    let (other, other_id) = signed(&world, |_| {});
+    world.stage.ends(0, &["register", &written(&world, "other.crt", other)]);
+    let described =
+        world.account.iot().describe_certificate().certificate_id(&other_id).send().await.unwrap();
+    let arn = described.certificate_description().unwrap().certificate_arn().unwrap().to_owned();
+    world.account.iot().attach_thing_principal().thing_name(&thing).principal(&arn).send().await.unwrap();
+    let forgotten = world.stage.ends(1, &["forget", &thing, "--yes"]);
+    assert!(forgotten.said.contains("of another key is attached"), "{}", forgotten.said);
+    assert_eq!(world.status(&other_id).await.as_deref(), Some("ACTIVE"));
+}

@@ -120,6 +120,72 @@ fn a_log_that_was_tampered_with_is_told_with_the_line_and_the_next_step() {
 }
 
 #[test]
+fn a_log_that_is_gone_or_lacks_what_is_signed_here_does_not_hold() {
+    let (laptop, board) = (Laptop::with_ca(), board(1));
+    assert_eq!(provision(&laptop, &board).code, 0);
+    good(&laptop, &["ca", "crl"]);
+    let verified = |laptop: &Laptop| {
+        let outcome = laptop.run(&["audit", "verify", "--output", "json"], &[]);
+        let (code, lines) = (outcome.code, lines(&outcome));
+        (code, lines.into_iter().next().unwrap())
+    };
+    let (code, held) = verified(&laptop);
+    assert_eq!((code, &held["recorded"], &held["made_elsewhere"]), (0, &4.into(), &0.into()), "{held}");
+
+    // A certificate that the signer's key signed elsewhere, an hour after it had signed here.
+    let forged = laptop.folder().join("FORGED");
+    std::fs::create_dir(&forged).unwrap();
+    let read = |name: &str| std::fs::read_to_string(laptop.folder().join(name)).unwrap();
+    let key = rcgen::KeyPair::from_pem(&read("signer-ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("signer-ca.crt"), key).unwrap();
+    let made_at = |not_before: time::OffsetDateTime| {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_before = not_before;
+        params.not_after = not_before + time::Duration::days(365);
+        let certificate = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap();
+        std::fs::write(forged.join("device.crt"), certificate.pem()).unwrap();
+    };
+    let now = time::OffsetDateTime::now_utc();
+    made_at(now + time::Duration::HOUR);
+    let (code, found) = verified(&laptop);
+    assert_eq!((code, &found["finding"]), (1, &"unrecorded".into()), "{found}");
+    assert_eq!(found["file"], "FORGED/device.crt");
+    // What was signed before is none of this log's.
+    made_at(now - time::Duration::days(30));
+    let (code, held) = verified(&laptop);
+    assert_eq!((code, &held["recorded"], &held["made_elsewhere"]), (0, &4.into(), &1.into()), "{held}");
+
+    for name in ["audit.jsonl", "audit.head"] {
+        std::fs::remove_file(laptop.folder().join(name)).unwrap();
+    }
+    let (code, gone) = verified(&laptop);
+    assert_eq!((code, &gone["finding"], &gone["signed"]), (1, &"gone".into(), &5.into()), "{gone}");
+    // A log that begins anew where there are lists says so.
+    good(&laptop, &["ca", "crl"]);
+    let (code, anew) = verified(&laptop);
+    assert_eq!((code, &anew["finding"], &anew["line"]), (1, &"added_headless".into(), &1.into()), "{anew}");
+    let (code, nothing) = verified(&Laptop::new());
+    assert_eq!((code, &nothing["entries"]), (0, &0.into()), "{nothing}");
+}
+
+/// The largest number that a line can have.
+#[test]
+fn a_number_near_the_largest_is_told_and_does_not_panic() {
+    let laptop = Laptop::with_ca();
+    let path = laptop.folder().join("audit.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for number in [u64::MAX - 1, u64::MAX] {
+        std::fs::write(&path, text.replace("\"number\":3", &format!("\"number\":{number}"))).unwrap();
+        let found = laptop.run(&["audit", "verify"], &[]);
+        assert_eq!(found.code, 1, "{found}");
+        assert!(found.stdout.contains("missing") && !found.stderr.contains("panicked"), "{found}");
+    }
+    let withheld = laptop.run(&["ca", "crl"], &[]);
+    assert_eq!(withheld.code, 1, "{withheld}");
+    assert!(withheld.stderr.contains("none can follow"), "{withheld}");
+}
+
+#[test]
 fn many_processes_share_one_home_and_one_ledger_without_losing_a_line() {
     let (laptop, boards) = (Laptop::with_ca(), [1, 2, 3, 4].map(board));
     let ports = boards.each_ref().map(port);

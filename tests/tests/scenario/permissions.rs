@@ -13,7 +13,7 @@ use testbed::wait;
 use super::breaks::{break_link, configure};
 use super::failed::signed;
 use super::lists::lists_are_looked_at;
-use super::{FUNCTION, OTHERS, ROLE, RULE, Stage, torn_down};
+use super::{FUNCTION, OTHERS, POLICY, ROLE, RULE, Stage, torn_down};
 
 /// A group, a policy and a thing type of the user's own.
 const OWN: &str = "own";
@@ -94,15 +94,34 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     stage.ends(4, &["doctor"]);
 
     revoked(stage, gateway).await;
+    the_policy_of_earlier_versions_is_renewed(stage).await;
+
+    // Anybody may invoke the function, beside the rule.
+    let anybody = lambda.add_permission().function_name(FUNCTION).statement_id(OTHERS);
+    anybody.action("lambda:InvokeFunction").principal("*").send().await.unwrap();
+    let found = stage.finding("permission");
+    assert_eq!(found["verdict"], "dangerous", "{found}");
+    assert!(found["details"].to_string().contains(OTHERS) && found["help"].is_string(), "{found}");
+    lambda.remove_permission().function_name(FUNCTION).statement_id(OTHERS).send().await.unwrap();
+    assert_eq!(stage.finding("permission")["verdict"], "right");
 
     // The function works with a policy without a tag, and a rule of ours invokes a function of others.
     iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();
     configure(&lambda, &[("ZT_POLICY_NAME", "untagged"), ("THING_TYPE", OWN)]).await;
     others_deploy(stage, &package).await;
     stage.ends(0, &["setup", "--function", OTHERS, "--rule-name", "ToOthers"]);
-    stage.provisioner(&["teardown", "--yes"]);
+    // A role that somebody works with stays as it is: what is attached stays attached.
+    let own =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
+    iam.put_role_policy().role_name(ROLE).policy_name(OWN).policy_document(own).send().await.unwrap();
+    let kept = stage.provisioner(&["teardown", "--yes"]);
+    assert!(kept.lines.iter().any(|line| line["name"] == ROLE && line["outcome"] == "kept"), "{}", kept.said);
+    let attached = iam.list_attached_role_policies().role_name(ROLE).send().await.unwrap();
+    assert_eq!(attached.attached_policies().len(), 1, "{attached:?}");
+    iam.delete_role_policy().role_name(ROLE).policy_name(OWN).send().await.unwrap();
     torn_down(stage, |rest| {
-        let waiting = |line: &Value| line["resource"] == "thing_type" || line["name"] == OWN;
+        let waiting =
+            |line: &Value| line["resource"] == "thing_type" || line["name"] == OWN || line["name"] == ROLE;
         assert!(rest.lines.iter().all(waiting), "{}", rest.said);
     })
     .await;
@@ -135,6 +154,50 @@ async fn revoked(stage: &Stage, gateway: &Endpoint) {
         let registered = made.lines.iter().filter(|line| line["resource"] == "certificate").count();
         assert_eq!(registered, count, "{}", made.said);
     }
+}
+
+/// An account with the default document of earlier versions works, and gets the new one after a yes.
+async fn the_policy_of_earlier_versions_is_renewed(stage: &Stage) {
+    let (iot, lambda) = (stage.iot(), stage.lambda());
+    configure(&lambda, &[]).await;
+    let values = [("Partition", "aws"), ("Region", "us-east-1"), ("AccountId", "123456789012")];
+    let example = include_str!("../../../lambda/docs/policy_example.json").to_owned();
+    let fill = |text: String, (name, value): (&str, &str)| text.replace(&format!("${{AWS::{name}}}"), value);
+    let example = values.into_iter().fold(example, fill);
+    iot.create_policy().policy_name(POLICY).policy_document(&example).send().await.unwrap();
+    let document = async || {
+        let policy = iot.get_policy().policy_name(POLICY).send().await.unwrap();
+        policy.policy_document.unwrap()
+    };
+    let found = stage.finding("device_policy");
+    assert_eq!((&found["verdict"], &found["repairable"]), (&"notable".into(), &true.into()), "{found}");
+
+    let unasked = stage.ends(0, &["doctor", "--repair"]);
+    assert!(unasked.said.contains("not without --yes"), "{}", unasked.said);
+    assert_eq!(document().await, example);
+    let planned = stage.ends(0, &["doctor", "--repair", "--dry-run"]);
+    assert!(planned.values("action").contains(&"renew_policy"), "{}", planned.said);
+    assert_eq!(document().await, example);
+
+    // Four versions of the user's own leave no room.
+    for number in 0..4 {
+        let own = super::REFUSING.replace("{\"Effect", &format!("{{\"Sid\":\"own{number}\",\"Effect"));
+        iot.create_policy_version().policy_name(POLICY).policy_document(own).send().await.unwrap();
+    }
+    let full = stage.ends(4, &["doctor", "--repair", "--yes"]);
+    assert!(full.said.contains("delete-policy-version"), "{}", full.said);
+    assert_eq!(document().await, example);
+    for id in ["2", "3", "4", "5"] {
+        iot.delete_policy_version().policy_name(POLICY).policy_version_id(id).send().await.unwrap();
+    }
+
+    let renewed = stage.ends(0, &["doctor", "--repair", "--yes"]);
+    assert!(renewed.values("action").contains(&"renew_policy"), "{}", renewed.said);
+    assert!(document().await.contains("ThingName}/*"), "{}", document().await);
+    let versions = iot.list_policy_versions().policy_name(POLICY).send().await.unwrap();
+    assert_eq!(versions.policy_versions().len(), 1, "{versions:?}");
+    assert_eq!(stage.finding("device_policy")["verdict"], "right");
+    iot.delete_policy().policy_name(POLICY).send().await.unwrap();
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) -> std::fs::File {

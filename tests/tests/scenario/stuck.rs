@@ -43,6 +43,8 @@ pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &En
     stage.is_healthy(&["--board", folder]);
     stage.is_healthy(&["--thing", &store.thing_name]);
 
+    a_board_that_may_be_another_is_told(stage, folder, certificate).await;
+
     // By id, and without the function: the certificate is fine, so nothing but that is said.
     let local = stage.ends(0, &["replay", certificate, "--local"]);
     assert_eq!(local.values("outcome"), ["repaired"], "{}", local.said);
@@ -64,5 +66,23 @@ pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &En
     let again = stage.ends(1, &["replay", certificate]);
     assert_eq!(again.values("outcome"), ["refused"], "{}", again.said);
     set(CertificateStatus::Active).await.unwrap();
+    stage.is_healthy(&["--board", folder]);
+}
+
+/// Somebody attaches a policy that allows everything.
+async fn a_board_that_may_be_another_is_told(stage: &Stage, folder: &str, certificate: &str) {
+    const WIDE: &str = "wide";
+    let iot = stage.iot();
+    let described = iot.describe_certificate().certificate_id(certificate).send().await.unwrap();
+    let arn = described.certificate_description().unwrap().certificate_arn().unwrap().to_owned();
+    let document = super::REFUSING.replace("iot:Publish", "iot:*");
+    iot.create_policy().policy_name(WIDE).policy_document(document).send().await.unwrap();
+    iot.attach_policy().policy_name(WIDE).target(&arn).send().await.unwrap();
+    let found = stage.ends(0, &["doctor", "--board", folder]);
+    let dangerous = found.lines.iter().find(|line| line["verdict"] == "dangerous").expect(&found.said);
+    assert_eq!(dangerous["resource"], "attached_policy", "{}", found.said);
+    assert!(found.said.contains("connect under any name"), "{}", found.said);
+    iot.detach_policy().policy_name(WIDE).target(&arn).send().await.unwrap();
+    iot.delete_policy().policy_name(WIDE).send().await.unwrap();
     stage.is_healthy(&["--board", folder]);
 }

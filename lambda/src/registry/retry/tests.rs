@@ -23,6 +23,20 @@ async fn what_is_transient_is_asked_again_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn neither_a_time_out_nor_a_server_error_makes_the_pace_faster() {
+    let fixture = Fixture::new();
+    fixture.registry.set_faults(|n, _| match n {
+        0 => Fault::Error(ErrorKind::Throttled),
+        1..20 => Fault::Error(ErrorKind::Unavailable),
+        _ => Fault::None,
+    });
+    let registry = retrying(&fixture, Duration::from_secs(300));
+    let rate = || registry.state().paces[Operation::DescribeCertificate as usize].rate().unwrap();
+    registry.describe_certificate(&fixture.certificate_id).await.unwrap();
+    assert!((rate() - 10.05).abs() < 1e-9, "one throttled, one accepted: {}", rate());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_succeed_is_asked_once() {
     for kind in [
         ErrorKind::NotFound,

@@ -1,9 +1,7 @@
 //! What is right and wrong about each link between the signer CA and the function, without I/O.
 
 use aws_sdk_iot::types::TopicRule;
-use jitr::policy::MAX_DOCUMENT_SIZE;
 use jitr::registration::Settings as Registration;
-use jitr::scope::Scope;
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -11,14 +9,11 @@ use super::finding::{Finding, Remedy};
 use crate::Error as AccountError;
 use crate::Resource;
 use crate::counted;
-use crate::policy_evaluation::allows;
 use crate::setup::delivery::Feed;
+use crate::setup::permission::Audience;
 use crate::setup::{Settings, function, permission, rule, signer_ca, wrong};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
-
-/// Where a device's policy names the device itself.
-const ITSELF: &str = "client/${iot:Connection.Thing.ThingName}";
 
 /// Another CA of the account that has the signer's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,20 +91,41 @@ pub(super) fn permission(
     wanted: &permission::Wanted,
     feed: Option<&Feed>,
 ) -> Finding {
-    if let Some(feed) = feed {
-        return Finding::right(Resource::Permission, &wanted.statement, vec![format!("not needed: {feed}")]);
+    let (link, name) = (Resource::Permission, &wanted.statement);
+    let permission::Doors { audience, is_rule_let_in, wide } = permission::doors(policy, wanted);
+    let step = permission::decide(policy, wanted);
+    if !is_rule_let_in && feed.is_none() {
+        let problem = match step {
+            permission::Step::Replace(difference) => format!("the permission {difference}"),
+            _ => {
+                format!("the function does not let rule {name} of account {} invoke it", wanted.account)
+            }
+        };
+        return Finding::wrong(link, name, vec![problem]).repairable();
     }
-    let problems = match permission::decide(policy, wanted) {
-        permission::Step::Leave => Vec::new(),
-        permission::Step::Add => {
-            vec![format!(
-                "the function does not let rule {} of account {} invoke it",
-                wanted.statement, wanted.account
-            )]
+    let statements = || format!("statements of the function's policy: {}", wide.join(", "));
+    let wide = match audience {
+        Audience::Rule if feed.is_none() && matches!(step, permission::Step::Replace(_)) => {
+            Finding::notable(link, name, vec!["is not as setup makes it".to_owned()])
         }
-        permission::Step::Replace(difference) => vec![format!("the permission {difference}")],
+        Audience::Nobody | Audience::Rule => {
+            let found = feed.map(|feed| format!("not needed: {feed}")).into_iter().collect();
+            return Finding::right(link, name, found);
+        }
+        Audience::Account => {
+            let found = "other rules of this account may invoke the function, too".to_owned();
+            Finding::notable(link, name, vec![found, statements()])
+        }
+        Audience::Anybody => {
+            let found = "rules of other accounts, or anybody, may invoke the function".to_owned();
+            Finding::dangerous(link, name, vec![found, statements()])
+        }
     };
-    Finding::unless(Resource::Permission, &wanted.statement, problems)
+    match step {
+        // Setting up replaces the statement of this tool and no other.
+        permission::Step::Replace(_) if feed.is_none() => wide.repairable(),
+        _ => wide.remedy(Remedy::NarrowPermission { function: wanted.function.clone() }),
+    }
 }
 
 /// The function, and what it registers devices with.
@@ -169,36 +185,6 @@ fn running(deployed: &function::Deployed, name: &str) -> Finding {
     }
 }
 
-/// The policy that devices get. `stored` is its document, if it exists.
-pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Option<&str>) -> Finding {
-    let (link, name) = (Resource::DevicePolicy, settings.policy.as_str());
-    let wanted = match settings.policy_template.fill(scope) {
-        Ok(wanted) => wanted,
-        Err(error) if stored.is_none() => {
-            return Finding::wrong(link, name, vec![format!("cannot be created: {error}")])
-                .remedy(Remedy::ShortenPolicy);
-        }
-        Err(error) => return Finding::notable(link, name, vec![error.to_string()]),
-    };
-    let Some(stored) = stored else {
-        return Finding::right(link, name, vec!["is created when the first device is registered".to_owned()]);
-    };
-    if wanted.is_same_as(stored) {
-        let size = format!("{} of {MAX_DOCUMENT_SIZE} characters", wanted.size());
-        return Finding::right(link, name, vec![size]);
-    }
-    let document: Value =
-        serde_json::from_str(&stored.replace("${iot:ClientId}", "${iot:Connection.Thing.ThingName}"))
-            .unwrap_or_default();
-    let found =
-        vec!["its default version is another document than the expected one; it is used as it is".to_owned()];
-    if allows(&[document], "iot:Connect", &scope.arn(ITSELF)) {
-        return Finding::notable(link, name, found);
-    }
-    let found = [found, vec!["it does not let a device connect under its thing name".to_owned()]].concat();
-    Finding::wrong(link, name, found).remedy(Remedy::ReplacePolicy)
-}
-
 /// The type of the things. `deprecated` is `None` where it does not exist.
 pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
     let link = Resource::ThingType;
@@ -248,10 +234,6 @@ mod tests {
     const RIGHT: signer_ca::Registered =
         signer_ca::Registered { active: true, auto_registration: true, template: false, sni_only: false };
 
-    fn scope() -> Scope {
-        Scope { partition: "aws".into(), region: "us-east-2".into(), account: "123456789012".into() }
-    }
-
     /// Valid in the years 2000 to 2030.
     fn certificate() -> Certificate {
         let mut params = rcgen::CertificateParams::default();
@@ -297,25 +279,6 @@ mod tests {
             finding.found[1].contains("its key") && finding.found[2].contains("another key"),
             "{finding:?}"
         );
-    }
-
-    #[test]
-    fn a_device_policy_may_be_another_as_long_as_a_device_can_connect() {
-        let settings = Registration::zero_touch().unwrap();
-        let expected = settings.policy_template.fill(&scope()).unwrap().to_string();
-        let judged = |stored: Option<&str>| device_policy(&settings, &scope(), stored).verdict;
-        assert_eq!(judged(None), Verdict::Right);
-        assert_eq!(judged(Some(expected.as_str())), Verdict::Right);
-        let allow = |action: &str, resource: &str| {
-            format!(
-                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}]}}"#
-            )
-        };
-        let by_client_id = "arn:aws:iot:us-east-2:123456789012:client/${iot:ClientId}";
-        assert_eq!(judged(Some(&allow("iot:*", "*"))), Verdict::Notable);
-        assert_eq!(judged(Some(&allow("iot:Connect", by_client_id))), Verdict::Notable);
-        assert_eq!(judged(Some(&allow("iot:Publish", "*"))), Verdict::Wrong);
-        assert_eq!(judged(Some("nonsense")), Verdict::Wrong);
     }
 
     #[test]

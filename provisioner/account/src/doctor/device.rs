@@ -3,10 +3,12 @@
 use jitr::name::PolicyName;
 use jitr::registration::Settings as Registration;
 use jitr::registry::CertificateStatus;
-use jitr::scope::Arn;
+use jitr::scope::{Arn, Scope};
 use jitr::thing_name::ThingName;
+use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::device_policy;
 use super::finding::{Finding, Remedy};
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource, certificates};
@@ -33,6 +35,8 @@ pub(super) struct Known {
     status: CertificateStatus,
     ca: Option<String>,
     policies: Vec<String>,
+    /// What the policies let it do with the name of another device.
+    dangers: Vec<String>,
     things: Vec<String>,
 }
 
@@ -41,6 +45,7 @@ pub(super) struct Expected<'a> {
     /// Id of the signer CA on this computer.
     pub(super) signer: Option<&'a Certificate>,
     pub(super) registration: &'a Registration,
+    pub(super) scope: &'a Scope,
     pub(super) now: OffsetDateTime,
 }
 
@@ -72,7 +77,7 @@ async fn one(
     stored_name: Option<&str>,
     expected: &Expected<'_>,
 ) -> Vec<Finding> {
-    match known(account, &certificate.facts().certificate_id).await {
+    match known(account, &certificate.facts().certificate_id, expected.scope).await {
         Ok(known) => judge(certificate, stored_name, known.as_ref(), expected),
         Err(error) => {
             vec![Finding::unread(Resource::Certificate, &certificate.facts().certificate_id, error)]
@@ -83,8 +88,9 @@ async fn one(
 /// The certificates of a thing.
 async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_thing_principals().thing_name(thing).into_paginator().items().send();
-    let principals = existing(account.all("iot:ListThingPrincipals", pages).await)?.unwrap_or_default();
+    let pages = iot.list_thing_principals().thing_name(thing).into_paginator().send();
+    let principals = existing(account.all("iot:ListThingPrincipals", pages, |page| page.principals).await)?
+        .unwrap_or_default();
     let mut certificates = Vec::new();
     for id in principals.iter().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
         let answer = iot.describe_certificate().certificate_id(id).send().await;
@@ -101,19 +107,32 @@ async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, Ac
 }
 
 /// What the account knows of a certificate, if it knows it.
-async fn known(account: &Account, id: &str) -> Result<Option<Known>, AccountError> {
+async fn known(account: &Account, id: &str, scope: &Scope) -> Result<Option<Known>, AccountError> {
     let Some(found) = certificates::describe(account, id).await? else { return Ok(None) };
     let arn = found.certificate_arn().unwrap_or_default();
     let policies = certificates::policies(account, arn).await?;
     let things = certificates::things(account, arn).await?;
+    let documents = documents(account, &policies).await?;
     let status = found.status().and_then(|status| CertificateStatus::from_name(status.as_str()));
     Ok(Some(Known {
         status: status
             .ok_or(AccountError::Incomplete { action: "iot:DescribeCertificate", what: "the status" })?,
         ca: found.ca_certificate_id.filter(|id| !id.is_empty()),
         policies,
+        dangers: device_policy::dangers(&documents, scope),
         things,
     }))
+}
+
+/// The documents of policies.
+async fn documents(account: &Account, policies: &[String]) -> Result<Vec<Value>, AccountError> {
+    let mut documents = Vec::new();
+    for policy in policies {
+        let answer = account.iot().get_policy().policy_name(policy).send().await;
+        let document = account.found("iot:GetPolicy", answer)?.and_then(|answer| answer.policy_document);
+        documents.extend(document.and_then(|document| serde_json::from_str(&document).ok()));
+    }
+    Ok(documents)
 }
 
 fn judge(
@@ -164,11 +183,20 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
             Remedy::Replay,
         )
         .repairable(),
+        CertificateStatus::Revoked => wrong(
+            "is REVOKED, and stays so: to connect again, the device needs a new certificate".to_owned(),
+            Remedy::Provision,
+        ),
         other => wrong(format!("is {other}: an operator took it out of service"), Remedy::Activate),
     }
 }
 
 fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
+    if !known.dangers.is_empty() {
+        let found = known.dangers.clone();
+        return Finding::dangerous(Resource::AttachedPolicy, known.policies.join(", "), found)
+            .remedy(Remedy::ReplacePolicy);
+    }
     if known.policies.iter().any(|policy| policy == wanted.as_str()) {
         return Finding::right(Resource::AttachedPolicy, known.policies.join(", "), Vec::new());
     }
@@ -176,7 +204,7 @@ fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
         let found = vec!["none is attached: AWS closes every connection".to_owned()];
         return Finding::wrong(Resource::AttachedPolicy, id, found).repairable();
     }
-    let found = vec![format!("{wanted} is not attached; what the others allow is not looked at")];
+    let found = vec![format!("{wanted} is not attached; whether the others let it connect is not looked at")];
     Finding::notable(Resource::AttachedPolicy, known.policies.join(", "), found)
 }
 
@@ -204,7 +232,13 @@ mod tests {
     use crate::doctor::Verdict;
 
     fn known(status: CertificateStatus) -> Known {
-        Known { status, ca: Some("1f".into()), policies: vec!["zt_policy".into()], things: vec!["t".into()] }
+        Known {
+            status,
+            ca: Some("1f".into()),
+            policies: vec!["zt_policy".into()],
+            dangers: vec![],
+            things: vec!["t".into()],
+        }
     }
 
     #[test]
@@ -216,6 +250,8 @@ mod tests {
         };
         assert_eq!(policies(&with(&["zt_policy", "x"]), &wanted, "1f").verdict, Verdict::Right);
         assert_eq!(policies(&with(&["x"]), &wanted, "1f").verdict, Verdict::Notable);
+        let wide = Known { dangers: vec!["a board can …".into()], ..with(&["zt_policy", "x"]) };
+        assert_eq!(policies(&wide, &wanted, "1f").verdict, Verdict::Dangerous);
         let bare = policies(&with(&[]), &wanted, "1f");
         assert_eq!((bare.verdict, bare.repairable), (Verdict::Wrong, true));
     }

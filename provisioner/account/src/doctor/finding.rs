@@ -14,6 +14,8 @@ pub enum Verdict {
     Right,
     /// It works, with something that the user should know.
     Notable,
+    /// It works, also for those who should be kept out.
+    Dangerous,
     /// It does not: no device gets through here.
     Wrong,
     /// It could not be read.
@@ -43,6 +45,11 @@ pub enum Remedy {
     ShortenPolicy,
     /// Make the default document the default version of the device policy.
     ReplacePolicy,
+    /// Remove statements from the permissions of the function.
+    NarrowPermission {
+        /// The function.
+        function: String,
+    },
     /// Create the thing group.
     CreateGroup {
         /// Its name.
@@ -96,6 +103,11 @@ impl Finding {
         Self::new(link, name, Verdict::Notable, found)
     }
 
+    /// A link that works, also for those who should be kept out.
+    pub(super) fn dangerous(link: Resource, name: impl Into<String>, found: Vec<String>) -> Self {
+        Self::new(link, name, Verdict::Dangerous, found)
+    }
+
     /// A link that no device gets through.
     pub(super) fn wrong(link: Resource, name: impl Into<String>, found: Vec<String>) -> Self {
         Self::new(link, name, Verdict::Wrong, found)
@@ -135,7 +147,7 @@ impl Finding {
 
     /// Whether a registration passes this link, as far as the account shows.
     pub fn lets_through(&self) -> bool {
-        matches!(self.verdict, Verdict::Right | Verdict::Notable)
+        matches!(self.verdict, Verdict::Right | Verdict::Notable | Verdict::Dangerous)
     }
 }
 

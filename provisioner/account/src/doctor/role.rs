@@ -48,15 +48,16 @@ async fn read(account: &Account, name: &str) -> Result<Option<Role>, AccountErro
     let Some(found) = found.and_then(|answer| answer.role) else { return Ok(None) };
     let mut role =
         Role { trust: document(found.assume_role_policy_document().unwrap_or_default()), ..Role::default() };
-    let inline = iam.list_role_policies().role_name(name).into_paginator().items().send();
-    let inline = account.all("iam:ListRolePolicies", inline).await?;
+    let inline = iam.list_role_policies().role_name(name).into_paginator().send();
+    let inline = account.all("iam:ListRolePolicies", inline, |page| page.policy_names).await?;
     for policy in inline {
         let answer = iam.get_role_policy().role_name(name).policy_name(policy).send().await;
         let answer = answer.map_err(account.failed("iam:GetRolePolicy"))?;
         role.documents.push(document(answer.policy_document()));
     }
-    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
-    let attached = account.all("iam:ListAttachedRolePolicies", attached).await?;
+    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().send();
+    let attached =
+        account.all("iam:ListAttachedRolePolicies", attached, |page| page.attached_policies).await?;
     for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
         match managed(account, arn).await {
             Ok(document) => role.documents.push(document),

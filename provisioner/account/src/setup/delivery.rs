@@ -39,7 +39,8 @@ pub(crate) async fn find(
         return Ok(None);
     }
     let pages = account.lambda().list_event_source_mappings().function_name(function).into_paginator();
-    let mappings = account.all("lambda:ListEventSourceMappings", pages.items().send()).await;
+    let mappings =
+        account.all("lambda:ListEventSourceMappings", pages.send(), |page| page.event_source_mappings).await;
     let mappings = existing(mappings)?.unwrap_or_default();
     let feeds = mappings.iter().filter_map(|mapping| {
         let source = of_arn(mapping.event_source_arn()?)?;

@@ -85,8 +85,8 @@ pub(crate) async fn look(
     let mut needed = settings.allowed_ca_ids;
     if needed.is_empty() {
         needed.extend(signer.map(|signer| signer.id().to_owned()));
-        let pages = account.iot().list_ca_certificates().into_paginator().items().send();
-        let all = account.all("iot:ListCACertificates", pages).await?;
+        let pages = account.iot().list_ca_certificates().into_paginator().send();
+        let all = account.all("iot:ListCACertificates", pages, |page| page.certificates).await?;
         let active =
             all.into_iter().filter(|ca| ca.status().is_some_and(|status| status.as_str() == "ACTIVE"));
         needed.extend(active.filter_map(|ca| ca.certificate_id));

@@ -1,8 +1,10 @@
-//! Certificates that were revoked here before the account knew them: registered as REVOKED, so that they never get in.
+//! Certificates that were revoked here and that the account does not have as REVOKED: they become so, and those that it
+//! does not know are registered as REVOKED, so that they never get in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use time::OffsetDateTime;
 
 use super::{Action, Link, SignerCa, signer_ca};
 use crate::certificates;
@@ -18,73 +20,123 @@ const SIDE_BY_SIDE: usize = 8;
 /// A certificate that its CA has revoked.
 #[derive(Clone, Debug)]
 pub struct Revoked {
-    /// The certificate.
-    pub certificate: Certificate,
+    /// SHA-256 of the DER certificate, 64 lower-case hex digits.
+    pub certificate_id: String,
+    /// The certificate, where the home has it.
+    pub certificate: Option<Certificate>,
     /// The certificate of the CA.
     pub ca: Certificate,
 }
 
-impl Revoked {
-    fn id(&self) -> &str {
-        &self.certificate.facts().certificate_id
-    }
+/// What is done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Act {
+    /// The account does not know it: it is registered as REVOKED.
+    Register,
+    /// The account has it with this status: it becomes REVOKED.
+    Revoke(String),
+    /// The account does not know it, and there is nothing to register.
+    Nothing,
+}
 
-    fn ca(&self) -> &str {
-        &self.ca.facts().certificate_id
-    }
+/// A certificate of which the account does not say yet that it is revoked.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    revoked: Revoked,
+    act: Act,
+}
 
+impl Step {
     pub(super) fn link(&self) -> Link {
-        Link {
-            link: Resource::Certificate,
-            name: self.id().to_owned(),
-            action: Action::Create,
-            details: vec!["was revoked before the account knew it: it is registered as REVOKED".to_owned()],
-        }
+        let (action, detail) = match &self.act {
+            Act::Register => (
+                Action::Create,
+                "was revoked before the account knew it: it is registered as REVOKED".to_owned(),
+            ),
+            Act::Revoke(status) => {
+                (Action::Change, format!("is {status} and was revoked here: it becomes REVOKED"))
+            }
+            Act::Nothing => (
+                Action::Leave,
+                "was revoked here, and is not in this home folder: it cannot be registered as REVOKED"
+                    .to_owned(),
+            ),
+        };
+        let (link, name) = (Resource::Certificate, self.revoked.certificate_id.clone());
+        Link { link, name, action, details: vec![detail] }
     }
 
-    pub(super) async fn register(&self, account: &Account) -> Result<(), AccountError> {
-        let device = Device::known(self.id(), Some(self.certificate.clone()));
-        match device.revoke(account, Some(&self.ca.to_pem())).await {
-            // It came in meanwhile.
-            Err(error) if error.has_code("ResourceAlreadyExistsException") => {
-                Device::look(account, self.id(), None).await?.revoke(account, None).await
+    /// Whether the CA must register no device before this is done.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.act == Act::Register
+    }
+
+    pub(super) async fn apply(&self, account: &Account) -> Result<(), AccountError> {
+        let Revoked { certificate_id, certificate, ca } = &self.revoked;
+        let there = async || Device::look(account, certificate_id, None).await?.revoke(account, None).await;
+        match self.act {
+            Act::Nothing => Ok(()),
+            Act::Revoke(_) => there().await,
+            Act::Register => {
+                let device = Device::known(certificate_id, certificate.clone());
+                match device.revoke(account, Some(&ca.to_pem())).await {
+                    // It came in meanwhile.
+                    Err(error) if error.has_code("ResourceAlreadyExistsException") => there().await,
+                    registered => registered,
+                }
             }
-            registered => registered,
         }
     }
 }
 
-/// Those that the account does not know, and can register: with `signer`, which is active once the plan is carried out, and
-/// with other CAs that are active.
-pub(super) async fn missing(
+/// What is to be done: with `signer`, which is active once the plan is carried out, and with other CAs that are active, those
+/// are registered that the account does not know. One that is past its end cannot connect, and the account does not take it.
+pub(super) async fn steps(
     account: &Account,
     signer: Option<&SignerCa<'_>>,
     revoked: &[Revoked],
-) -> Result<Vec<Revoked>, AccountError> {
+) -> Result<Vec<Step>, AccountError> {
     let mut of_cas = BTreeMap::<&str, Vec<&Revoked>>::new();
     for revoked in revoked {
-        of_cas.entry(revoked.ca()).or_default().push(revoked);
+        of_cas.entry(&revoked.ca.facts().certificate_id).or_default().push(revoked);
     }
-    let mut missing = Vec::new();
+    let (mut steps, now) = (Vec::new(), OffsetDateTime::now_utc());
     for (ca, revoked) in of_cas {
-        let is_signer = signer.is_some_and(|signer| signer.id == ca);
-        if !is_signer && !signer_ca::find(account, ca).await?.is_some_and(|found| found.active) {
-            continue;
+        let is_active = signer.is_some_and(|signer| signer.id == ca)
+            || signer_ca::find(account, ca).await?.is_some_and(|found| found.active);
+        let statuses = statuses(account, ca, &revoked).await?;
+        for revoked in revoked {
+            let has_ended = |certificate: &Certificate| certificate.facts().not_after < now;
+            let act = match (statuses.get(&revoked.certificate_id), &revoked.certificate) {
+                (Some(status), _) if status == certificates::REVOKED => continue,
+                (Some(status), _) => Act::Revoke(status.clone()),
+                (None, Some(certificate)) if has_ended(certificate) => continue,
+                (None, _) if !is_active => continue,
+                (None, Some(_)) => Act::Register,
+                (None, None) => Act::Nothing,
+            };
+            steps.push(Step { revoked: revoked.clone(), act });
         }
-        let known = known(account, ca, &revoked).await?;
-        missing.extend(revoked.into_iter().filter(|revoked| !known.contains(revoked.id())).cloned());
     }
-    Ok(missing)
+    Ok(steps)
 }
 
-async fn known(account: &Account, ca: &str, revoked: &[&Revoked]) -> Result<BTreeSet<String>, AccountError> {
+/// The status of each certificate that the account knows, by id.
+async fn statuses(
+    account: &Account,
+    ca: &str,
+    revoked: &[&Revoked],
+) -> Result<BTreeMap<String, String>, AccountError> {
     if revoked.len() > MOST_ASKED {
         let listed = certificates::of_ca(account, ca).await?;
-        return Ok(listed.into_iter().map(|listed| listed.certificate_id).collect());
+        return Ok(listed.into_iter().map(|listed| (listed.certificate_id, listed.status)).collect());
     }
-    let asked = stream::iter(revoked.iter().map(|revoked| revoked.id().to_owned())).map(|id| async move {
-        let found = certificates::describe(account, &id).await?;
-        Ok::<_, AccountError>(found.map(|_| id))
-    });
+    let asked =
+        stream::iter(revoked.iter().map(|revoked| revoked.certificate_id.clone())).map(|id| async move {
+            let found = certificates::describe(account, &id).await?;
+            let status =
+                found.map(|found| found.status.map(|status| status.as_str().to_owned()).unwrap_or_default());
+            Ok::<_, AccountError>(status.map(|status| (id, status)))
+        });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }

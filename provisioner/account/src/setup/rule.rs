@@ -32,13 +32,9 @@ pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<TopicRu
 }
 
 async fn is_listed(account: &Account, name: &str) -> Result<bool, AccountError> {
-    let mut pages = account.iot().list_topic_rules().into_paginator().items().send();
-    while let Some(rule) = pages.next().await {
-        if rule.map_err(account.failed("iot:ListTopicRules"))?.rule_name() == Some(name) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let pages = account.iot().list_topic_rules().into_paginator().send();
+    let rules = account.all("iot:ListTopicRules", pages, |page| page.rules).await?;
+    Ok(rules.iter().any(|rule| rule.rule_name() == Some(name)))
 }
 
 /// `function` is the ARN of the function that the rule has to invoke, unless the events go through a queue.

@@ -76,8 +76,8 @@ async fn remove_thing(
     let iot = account.iot();
     let answer = iot.describe_thing().thing_name(name).send().await;
     let Some(thing) = account.found("iot:DescribeThing", answer)? else { return Ok(()) };
-    let principals = iot.list_thing_principals().thing_name(name).into_paginator().items().send();
-    let principals = account.all("iot:ListThingPrincipals", principals).await?;
+    let principals = iot.list_thing_principals().thing_name(name).into_paginator().send();
+    let principals = account.all("iot:ListThingPrincipals", principals, |page| page.principals).await?;
     let ours = thing_types.iter().any(|ours| thing.thing_type_name() == Some(ours.as_str()));
     if !ours || !principals.is_empty() {
         return Ok(());

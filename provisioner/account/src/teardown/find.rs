@@ -46,8 +46,9 @@ pub(super) enum Maker {
 
 /// Which of our programs made an AWS IoT resource; none for one that does not exist any more.
 async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, AccountError> {
-    let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().items().send();
-    let tags = existing(account.all("iot:ListTagsForResource", pages).await)?.unwrap_or_default();
+    let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().send();
+    let tags =
+        existing(account.all("iot:ListTagsForResource", pages, |page| page.tags).await)?.unwrap_or_default();
     Ok(tags.iter().find_map(|tag| match (tag.key(), tag.value().unwrap_or_default()) {
         (setup::CREATED_BY, setup::TOOL) => Some(Maker::Tool),
         (setup::CREATED_BY, aws::FUNCTION) => Some(Maker::Function),
@@ -73,8 +74,8 @@ struct Made {
 
 pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_topic_rules().into_paginator().items().send();
-    let all = account.all("iot:ListTopicRules", pages).await?;
+    let pages = iot.list_topic_rules().into_paginator().send();
+    let all = account.all("iot:ListTopicRules", pages, |page| page.rules).await?;
     let all = all.into_iter().filter_map(|rule| rule.rule_name.zip(rule.rule_arn)).collect();
     let mut rules = Vec::new();
     for Made { name, arn, .. } in made(account, all).await? {
@@ -88,24 +89,24 @@ pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> 
 
 pub(super) async fn cas(account: &Account) -> Result<Vec<String>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_ca_certificates().into_paginator().items().send();
-    let all = account.all("iot:ListCACertificates", pages).await?;
+    let pages = iot.list_ca_certificates().into_paginator().send();
+    let all = account.all("iot:ListCACertificates", pages, |page| page.certificates).await?;
     let all = all.into_iter().filter_map(|ca| ca.certificate_id.zip(ca.certificate_arn)).collect();
     Ok(made(account, all).await?.into_iter().map(|made| made.name).collect())
 }
 
 pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker)>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_policies().into_paginator().items().send();
-    let all = account.all("iot:ListPolicies", pages).await?;
+    let pages = iot.list_policies().into_paginator().send();
+    let all = account.all("iot:ListPolicies", pages, |page| page.policies).await?;
     let all = all.into_iter().filter_map(|policy| policy.policy_name.zip(policy.policy_arn)).collect();
     Ok(named(made(account, all).await?))
 }
 
 pub(super) async fn thing_types(account: &Account) -> Result<Vec<(ThingTypeName, Maker)>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_thing_types().into_paginator().items().send();
-    let all = account.all("iot:ListThingTypes", pages).await?;
+    let pages = iot.list_thing_types().into_paginator().send();
+    let all = account.all("iot:ListThingTypes", pages, |page| page.thing_types).await?;
     let all = all.into_iter().filter_map(|found| found.thing_type_name.zip(found.thing_type_arn)).collect();
     Ok(named(made(account, all).await?))
 }
@@ -116,8 +117,8 @@ fn named<N: FromStr>(made: Vec<Made>) -> Vec<(N, Maker)> {
 
 pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, AccountError> {
     let lambda = account.lambda();
-    let pages = lambda.list_functions().into_paginator().items().send();
-    let all = account.all("lambda:ListFunctions", pages).await?;
+    let pages = lambda.list_functions().into_paginator().send();
+    let all = account.all("lambda:ListFunctions", pages, |page| page.functions).await?;
     let all = all.into_iter().filter_map(|function| function.function_name.zip(function.function_arn));
     let asked = stream::iter(all.collect::<Vec<_>>()).map(|(name, arn)| {
         let lambda = &lambda;
@@ -143,14 +144,15 @@ fn registration(deployed: &Deployed) -> Option<Registration> {
 /// Roles are named after their function, which spares asking every role of the account for its tags.
 pub(super) async fn roles(account: &Account) -> Result<Vec<String>, AccountError> {
     let iam = account.iam();
-    let pages = iam.list_roles().into_paginator().items().send();
-    let all = account.all("iam:ListRoles", pages).await?;
+    let pages = iam.list_roles().into_paginator().send();
+    let all = account.all("iam:ListRoles", pages, |page| page.roles).await?;
     let all = all.into_iter().map(|role| role.role_name).filter(|name| name.ends_with(setup::ROLE_SUFFIX));
     let asked = stream::iter(all.collect::<Vec<_>>()).map(|name| {
         let iam = &iam;
         async move {
-            let pages = iam.list_role_tags().role_name(&name).into_paginator().items().send();
-            let tags = existing(account.all("iam:ListRoleTags", pages).await)?.unwrap_or_default();
+            let pages = iam.list_role_tags().role_name(&name).into_paginator().send();
+            let tags =
+                existing(account.all("iam:ListRoleTags", pages, |page| page.tags).await)?.unwrap_or_default();
             Ok::<_, AccountError>(tags.iter().any(|tag| is_ours(tag.key(), tag.value())).then_some(name))
         }
     });
@@ -195,8 +197,8 @@ pub(super) async fn certificates_without_ca(
     let mut candidates = BTreeSet::new();
     for policy in policies {
         let request = account.iot().list_targets_for_policy().policy_name(policy.as_str());
-        let targets = request.into_paginator().items().send();
-        let targets = existing(account.all("iot:ListTargetsForPolicy", targets).await)?;
+        let targets = request.into_paginator().send();
+        let targets = existing(account.all("iot:ListTargetsForPolicy", targets, |page| page.targets).await)?;
         candidates.extend(targets.into_iter().flatten().filter(|arn| arn.contains(":cert/")));
     }
     let asked = stream::iter(candidates).map(|arn| async move {

@@ -1,6 +1,7 @@
 //! Removing one entry of the list. What is gone already counts as done.
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus};
+use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 
@@ -58,8 +59,8 @@ async fn policy(
     registration: Option<&Registration>,
 ) -> Result<Outcome, AccountError> {
     let iot = account.iot();
-    let targets = iot.list_targets_for_policy().policy_name(name).into_paginator().items().send();
-    let targets = account.all("iot:ListTargetsForPolicy", targets).await;
+    let targets = iot.list_targets_for_policy().policy_name(name).into_paginator().send();
+    let targets = account.all("iot:ListTargetsForPolicy", targets, |page| page.targets).await;
     let Some(targets) = existing(targets)? else { return Ok(Outcome::Gone) };
     if !targets.is_empty() {
         return Ok(Outcome::Kept(format!("is attached to {} that stay", targets.len())));
@@ -69,7 +70,11 @@ async fn policy(
         let stored = iot.get_policy().policy_name(name).send().await;
         let Some(stored) = account.found("iot:GetPolicy", stored)? else { return Ok(Outcome::Gone) };
         let stored = stored.policy_document.unwrap_or_default();
-        let made = registration.policy_template.fill(scope).is_ok_and(|made| made.is_same_as(&stored));
+        let former = PolicyTemplate::former().ok();
+        let templates = [Some(&registration.policy_template), former.as_ref()];
+        let made =
+            |template: &PolicyTemplate| template.fill(scope).is_ok_and(|made| made.is_same_as(&stored));
+        let made = templates.into_iter().flatten().any(made);
         if !made {
             return Ok(kept());
         }
@@ -86,12 +91,12 @@ async fn policy(
 /// A thing type is removed in two steps with five minutes between them. The tag shows the next run that the first is done.
 async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, AccountError> {
     let iot = account.iot();
-    let mut things = iot.list_things().thing_type_name(name).into_paginator().items().send();
-    match account.found("iot:ListThings", things.next().await.transpose())? {
-        Some(None) => {}
-        Some(Some(_)) => return Ok(Outcome::Kept("other things have it".to_owned())),
-        // Some stand-ins answer this for a type that does not exist.
-        None => return Ok(Outcome::Gone),
+    let things = iot.list_things().thing_type_name(name).into_paginator().send();
+    let things = account.some("iot:ListThings", things, |page| page.things, 1).await;
+    // Some stand-ins answer that a type does not exist.
+    let Some(things) = existing(things)? else { return Ok(Outcome::Gone) };
+    if !things.is_empty() {
+        return Ok(Outcome::Kept("other things have it".to_owned()));
     }
     let arn = scope.arn(format_args!("thingtype/{name}"));
     let tags = setup::iot_tags("iot:TagResource", None)?;
@@ -113,17 +118,17 @@ async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outc
 /// A role is removed after its policies.
 async fn remove_role(account: &Account, name: &str) -> Result<Outcome, AccountError> {
     let iam = account.iam();
-    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
-    let attached = account.all("iam:ListAttachedRolePolicies", attached).await;
+    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().send();
+    let attached = account.all("iam:ListAttachedRolePolicies", attached, |page| page.attached_policies).await;
     let Some(attached) = existing(attached)? else { return Ok(Outcome::Gone) };
+    let inline = iam.list_role_policies().role_name(name).into_paginator().send();
+    let inline = account.all("iam:ListRolePolicies", inline, |page| page.policy_names).await?;
+    if let Some(other) = inline.iter().find(|policy| *policy != role::INLINE) {
+        return Ok(Outcome::Kept(format!("somebody gave it another policy, {other}")));
+    }
     for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
         let request = iam.detach_role_policy().role_name(name).policy_arn(arn);
         request.send().await.map_err(account.failed("iam:DetachRolePolicy"))?;
-    }
-    let inline = iam.list_role_policies().role_name(name).into_paginator().items().send();
-    let inline = account.all("iam:ListRolePolicies", inline).await?;
-    if let Some(other) = inline.iter().find(|policy| *policy != role::INLINE) {
-        return Ok(Outcome::Kept(format!("somebody gave it another policy, {other}")));
     }
     for policy in inline {
         let request = iam.delete_role_policy().role_name(name).policy_name(policy);

@@ -84,12 +84,7 @@ fn the_last_digits_of_a_serial_number_choose() {
 fn several_boards_and_no_choice_is_an_error_that_lists_them() {
     assert!(matches!(choose(&[], None, None), Err(Error::NoBoard)));
     let error = choose(&two(), None, None).unwrap_err();
-    insta::assert_snapshot!(error, @r"
-    there are several boards:
-      /dev/pts/3  MCHP5678
-      /dev/pts/4  (no serial number)
-      /dev/ttyACM0  MCHP3261021800001234  nEDBG CMSIS-DAP
-    ");
+    insta::assert_snapshot!(error, @"there are several boards: /dev/pts/3  MCHP5678; /dev/pts/4  (no serial number); /dev/ttyACM0  MCHP3261021800001234  nEDBG CMSIS-DAP");
 }
 
 #[test]

@@ -15,11 +15,23 @@ pub enum Error {
         /// The file.
         file: String,
     },
-    /// A key file that is encrypted in another way than PBES2 with scrypt or PBKDF2 and AES, or at an absurd cost.
+    /// A key file that is encrypted in another way than PBES2 with scrypt or PBKDF2 and AES.
     #[error("cannot use {file}: it is encrypted in a way that is not supported")]
     Cipher {
         /// The file.
         file: String,
+    },
+    /// A key file for which each try of a passphrase costs too much.
+    #[error("cannot use {file}: to open it takes {asked} {of}, and {most} are accepted")]
+    Costly {
+        /// The file.
+        file: String,
+        /// What it asks for.
+        of: &'static str,
+        /// How much of it.
+        asked: u64,
+        /// How much is accepted.
+        most: u64,
     },
     /// Not the key's passphrase. Nothing is said of how wrong it was.
     #[error("that is not the passphrase of {uri}")]

@@ -22,11 +22,13 @@ const SEC1: &str = "EC PRIVATE KEY";
 const SCRYPT_COST: u64 = 1 << 14;
 const SCRYPT_BLOCK_SIZE: u16 = 8;
 const SCRYPT_PARALLELIZATION: u16 = 5;
-/// A file may ask for at most so much memory, in bytes: one that was tampered with must not exhaust the machine.
+/// What a file may ask for at most: one that was tampered with must neither exhaust the machine nor keep it busy for long.
+/// Memory of scrypt, 128·N·r bytes (RFC 7914, section 2).
 const SCRYPT_MEMORY_MAX: u64 = 1 << 30;
-/// A file may ask for at most so many iterations of PBKDF2, some ten seconds: one that was tampered with must not keep the
-/// machine busy for hours.
-const PBKDF2_ITERATIONS_MAX: u32 = 20_000_000;
+/// Work of scrypt, N·r·p: 25 times that of the keys that are made here, some ten seconds.
+const SCRYPT_WORK_MAX: u64 = 1 << 24;
+/// Iterations of PBKDF2, some ten seconds.
+const PBKDF2_ITERATIONS_MAX: u64 = 10_000_000;
 
 /// A key that was read from a file. The library behind it wipes the private part when it frees it.
 pub struct FileKey {
@@ -94,7 +96,7 @@ impl Encrypted {
 /// Reads a key file; `None` where there is none.
 ///
 /// # Errors
-/// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`].
+/// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`], [`Error::Costly`].
 pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
     Ok(read_both(path)?.map(|(content, _)| content))
 }
@@ -125,7 +127,7 @@ fn read_both(path: &Path) -> Result<Option<(Content, Bytes)>, crate::Error> {
 /// Reads the text of a key file; `file` names it in errors.
 ///
 /// # Errors
-/// [`Error::Malformed`], [`Error::Cipher`].
+/// [`Error::Malformed`], [`Error::Cipher`], [`Error::Costly`].
 pub fn parse(text: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
     let malformed = || Error::Malformed { file: file() };
     let text = std::str::from_utf8(text).map_err(|_| malformed())?;
@@ -134,24 +136,38 @@ pub fn parse(text: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
         PLAIN | SEC1 => FileKey::from_der(der.as_bytes()).map(Content::Plain).ok_or_else(malformed),
         ENCRYPTED => {
             let info = EncryptedPrivateKeyInfoOwned::from_der(der.as_bytes())
-                .ok()
-                .filter(|info| is_affordable(&info.encryption_algorithm))
-                .ok_or_else(|| Error::Cipher { file: file() })?;
+                .map_err(|_| Error::Cipher { file: file() })?;
+            check_cost(&info.encryption_algorithm, &file)?;
             Ok(Content::Encrypted(Encrypted { info, file: file() }))
         }
         _ => Err(malformed()),
     }
 }
 
-fn is_affordable(scheme: &pkcs5::EncryptionScheme) -> bool {
-    match scheme.pbes2().map(|parameters| &parameters.kdf) {
+/// Whether a try of a passphrase may cost what the file asks for. Nothing is computed.
+fn check_cost(scheme: &pkcs5::EncryptionScheme, file: impl Fn() -> String) -> Result<(), Error> {
+    let costs = match scheme.pbes2().map(|parameters| &parameters.kdf) {
         Some(pbes2::Kdf::Scrypt(scrypt)) => {
-            let cost_is_valid = scrypt.cost_parameter > 1 && scrypt.cost_parameter.is_power_of_two();
-            let memory = scrypt.cost_parameter.saturating_mul(128 * u64::from(scrypt.block_size));
-            cost_is_valid && memory <= SCRYPT_MEMORY_MAX && scrypt.parallelization <= 64
+            let cost = scrypt.cost_parameter;
+            if cost < 2 || !cost.is_power_of_two() {
+                return Err(Error::Cipher { file: file() });
+            }
+            let (block, lanes) = (u64::from(scrypt.block_size), u64::from(scrypt.parallelization));
+            let memory = cost.saturating_mul(block).saturating_mul(128);
+            let work = cost.saturating_mul(block).saturating_mul(lanes);
+            vec![
+                ("bytes of memory for scrypt (128·N·r)", memory, SCRYPT_MEMORY_MAX),
+                ("blocks of scrypt (N·r·p)", work, SCRYPT_WORK_MAX),
+            ]
         }
-        Some(pbes2::Kdf::Pbkdf2(pbkdf2)) => pbkdf2.iteration_count <= PBKDF2_ITERATIONS_MAX,
-        _ => true,
+        Some(pbes2::Kdf::Pbkdf2(pbkdf2)) => {
+            vec![("iterations of PBKDF2", u64::from(pbkdf2.iteration_count), PBKDF2_ITERATIONS_MAX)]
+        }
+        _ => Vec::new(),
+    };
+    match costs.into_iter().find(|(_, asked, most)| asked > most) {
+        Some((of, asked, most)) => Err(Error::Costly { file: file(), of, asked, most }),
+        None => Ok(()),
     }
 }
 

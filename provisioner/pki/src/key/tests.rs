@@ -125,7 +125,54 @@ fn what_is_no_key_is_refused_and_what_costs_too_much_is_not_tried() {
         let pem = pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", der.clone()));
         durable_files::write(&path, pem.as_bytes(), durable_files::Access::Secret).unwrap();
         let error = key_error(open(&path, "swordfish"));
-        assert!(matches!(error, Error::Cipher { .. } | Error::Malformed { .. }), "{error}");
+        let refused = matches!(error, Error::Cipher { .. } | Error::Malformed { .. } | Error::Costly { .. });
+        assert!(refused, "{error}");
+    }
+}
+
+/// Each figure alone is one that OpenSSL writes; it is their product that keeps the machine busy.
+#[test]
+fn what_a_key_file_costs_to_open_is_told_with_the_bound_before_it_is_computed() {
+    use pkcs8::der::{Encode, SecretDocument};
+    use pkcs8::pkcs5::{EncryptionScheme, pbes2};
+    let salt = || pbes2::Salt::new([7; 16]).unwrap();
+    let scrypt = |cost_parameter, block_size, parallelization| {
+        let scrypt = pbes2::ScryptParams {
+            salt: salt(),
+            cost_parameter,
+            block_size,
+            parallelization,
+            key_length: None,
+        };
+        scrypt.into()
+    };
+    let pbkdf2 = |iteration_count| {
+        let prf = pbes2::Pbkdf2Prf::HmacWithSha256;
+        pbes2::Kdf::Pbkdf2(pbes2::Pbkdf2Params { salt: salt(), iteration_count, key_length: None, prf })
+    };
+    let read = |kdf: pbes2::Kdf| {
+        let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: [0; 16] };
+        let info = pkcs8::EncryptedPrivateKeyInfoOwned {
+            encryption_algorithm: EncryptionScheme::from(pbes2::Parameters { kdf, encryption }),
+            encrypted_data: pkcs8::der::asn1::OctetString::new([0; 160]).unwrap(),
+        };
+        let document = SecretDocument::try_from(info.to_der().unwrap()).unwrap();
+        let pem = document.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).unwrap();
+        file::parse(pem.as_bytes(), || "signer-ca.key".to_owned())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(read(scrypt(1 << 20, 8, 1)), Ok(()), "the dearest that is recommended anywhere");
+    assert_eq!(read(pbkdf2(10_000_000)), Ok(()));
+    for (kdf, says) in [
+        (scrypt(1 << 20, 8, 64), "takes 536870912 blocks of scrypt (N·r·p), and 16777216 are accepted"),
+        (scrypt(1 << 15, 8, 65), "takes 17039360 blocks of scrypt (N·r·p), and 16777216 are accepted"),
+        (scrypt(1 << 20, 9, 1), "takes 1207959552 bytes of memory for scrypt (128·N·r), and 1073741824"),
+        (scrypt(1 << 63, u16::MAX, u16::MAX), "takes 18446744073709551615 bytes of memory"),
+        (pbkdf2(20_000_000), "takes 20000000 iterations of PBKDF2, and 10000000 are accepted"),
+    ] {
+        let error = read(kdf).unwrap_err();
+        assert!(error.contains(says) && error.contains("signer-ca.key"), "{error}");
     }
 }
 

@@ -101,6 +101,21 @@ impl FromStr for Uri {
     }
 }
 
+impl Uri {
+    /// For a key that is to be made in a service which may make it and not be able to say so: the same with the number of
+    /// the request, to be recorded before [`Keys::make`](super::Keys::make), which then does not make it twice.
+    ///
+    /// # Errors
+    /// [`Error::Cryptography`](super::Error::Cryptography).
+    pub fn requested(&self) -> Result<Option<Self>, super::Error> {
+        match self {
+            #[cfg(feature = "kms")]
+            Self::AwsKms(named) => Ok(named.requested()?.map(Self::AwsKms)),
+            _ => Ok(None),
+        }
+    }
+}
+
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -123,6 +138,7 @@ mod tests {
             "awskms:alias/signer",
             "awskms:arn:aws:kms:us-east-2:123456789012:key/1234abcd",
             "awskms:",
+            "awskms:new/1f2e",
         ] {
             assert_eq!(text.parse::<Uri>().unwrap().to_string(), text);
         }

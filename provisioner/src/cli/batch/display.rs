@@ -12,6 +12,7 @@ use crate::cli::{Context, Error, Output};
 use crate::work::fleet::{Boards, Event, Summary};
 use crate::work::provision::{Done, Outcome};
 use crate::work::station::Attempt;
+use device_pki::visible;
 use iot_account::counted;
 
 /// Shows the events of a batch.
@@ -64,14 +65,16 @@ fn ending(attempt: &Attempt) -> String {
     let rest = match &attempt.result {
         Ok(report) => format!(
             "  {}{}{}",
-            report.thing_name,
+            visible::line(&report.thing_name),
             super::clash_text(report.clash),
             super::superseded(&report.superseded)
         ),
         Err(error) => format!("\n  {}", Trouble::of(error)),
     };
-    let label = attempt.label.as_ref().map(|label| format!("\n  done, but {}", super::cause(label)));
-    let (word, name, label) = (word(attempt), name(attempt), label.unwrap_or_default());
+    let label =
+        attempt.label.as_ref().map(|label| format!("\n  done, but {}", visible::line(&super::cause(label))));
+    let (port, name) = (visible::line(port), visible::line(name(attempt)));
+    let (word, label) = (word(attempt), label.unwrap_or_default());
     format!("{word:<19}  {port:<14}  {name:<18}  {seconds:>6.2} s{rest}{label}")
 }
 
@@ -107,7 +110,8 @@ fn sum(summary: &Summary, failed_boards: &[String], elapsed: Duration) -> String
     let counts = [(aborted, "aborted"), (without_label, "without a label")];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: String = counts.map(|(count, what)| format!(", {count} {what}")).collect();
-    let failures: String = failed_boards.iter().map(|board| format!("\n  failed: {board}")).collect();
+    let failures: String =
+        failed_boards.iter().map(|board| format!("\n  failed: {}", visible::line(board))).collect();
     format!(
         "{boards} in {seconds:.2} s: {provisioned} provisioned, {unchanged} already provisioned, {failed} failed\
          {counts}{failures}"
@@ -136,7 +140,7 @@ impl Display {
         }
         match event {
             Event::Finished(attempt) => self.finished(attempt),
-            Event::NoList(error) => self.say(format_args!("{error}; trying again")),
+            Event::NoList(error) => self.say(visible::line(&format!("{error}; trying again"))),
             Event::Stopping(0) => {}
             Event::Stopping(boards) => {
                 self.say(format_args!("boards at work: {boards}; they are finished; Ctrl-C again aborts"));
@@ -148,7 +152,7 @@ impl Display {
     fn finished(&mut self, attempt: &Attempt) {
         let ending = ending(attempt);
         if self.table.is_none() || self.context.global.output == Some(Output::Json) {
-            self.context.result(&ending, &ended(attempt));
+            self.context.result_block(&ending, &ended(attempt));
         }
         if let Err(error) = &attempt.result {
             let trouble = self.failures.add(error);
@@ -172,15 +176,15 @@ impl Display {
         }
         let elapsed = started.elapsed();
         let total = Total { summary, seconds: elapsed.as_secs_f64() };
-        context.result(sum(summary, &failed, elapsed), &total);
+        context.result_block(sum(summary, &failed, elapsed), &total);
         failures.all = summary.provisioned + summary.unchanged + summary.failed;
         failures.verdict()
     }
 
     pub(super) fn say(&self, text: impl fmt::Display) {
         match &self.table {
-            Some(table) => table.say(&text.to_string()),
-            None => self.context.note(text),
+            Some(table) => table.say(&visible::block(&text.to_string())),
+            None => self.context.note_block(text),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use device_pki::visible;
 use serde::Serialize;
 
 use crate::cli::Error;
@@ -20,7 +21,7 @@ pub(super) struct Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  help: {}", self.error, self.help)
+        write!(f, "{}\n  help: {}", visible::line(&self.error), visible::line(&self.help))
     }
 }
 

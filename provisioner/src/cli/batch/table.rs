@@ -11,6 +11,7 @@ use crate::cli::provision::says;
 use crate::work::fleet::Event;
 use crate::work::provision::Step;
 use crate::work::station::Attempt;
+use device_pki::visible;
 use iot_kit::Kit;
 
 /// How often the time of a board at work is updated.
@@ -76,7 +77,7 @@ impl Table {
         let below = self.rows.range(..kit.port.clone()).next_back().map_or(&self.head, |(_, row)| &row.bar);
         let bar = self.bars.insert_after(below, ProgressBar::new_spinner());
         bar.set_style(style("{prefix} {msg:32} {elapsed:>6}"));
-        bar.set_prefix(format!("{:<16} {serial:<20}", kit.port));
+        bar.set_prefix(prefix(&kit.port, &serial));
         bar.set_message(says(&Step::Open));
         bar.enable_steady_tick(TICK);
         self.rows.insert(kit.port.clone(), Row { bar, serial });
@@ -86,7 +87,7 @@ impl Table {
         let Some(row) = self.rows.get_mut(&kit.port) else { return };
         if let (Step::Identified(element), None) = (step, &kit.usb_serial) {
             row.serial.clone_from(element);
-            row.bar.set_prefix(format!("{:<16} {element:<20}", kit.port));
+            row.bar.set_prefix(prefix(&kit.port, element));
         }
         row.bar.set_message(says(step));
     }
@@ -104,7 +105,7 @@ impl Table {
     fn left(&mut self, port: &str) {
         let Some(found) = self.rows.get(port) else { return };
         // A board that was unplugged in the middle is told when its work has ended.
-        if !found.bar.prefix().is_empty() && found.bar.message().contains(port) {
+        if !found.bar.prefix().is_empty() && found.bar.message().contains(&*visible::line(port)) {
             let last = found.bar.message();
             let last = anstream::adapter::strip_str(&last).to_string();
             found.bar.set_message(format!("{FAINT}{last}  unplugged{FAINT:#}"));
@@ -113,7 +114,11 @@ impl Table {
 }
 
 fn row(port: &str, serial: &str, what: &str, time: &str) -> String {
-    format!("{port:<16} {serial:<20} {what:<32} {time:>6}")
+    format!("{} {what:<32} {time:>6}", prefix(port, serial))
+}
+
+fn prefix(port: &str, serial: &str) -> String {
+    format!("{:<16} {:<20}", visible::line(port), visible::line(serial))
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -197,12 +197,16 @@ fn left(role: &'static str, authority_key_identifier: &str, note: &str) -> Line 
 impl Plan for Crl {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let mut lines = Vec::new();
+        let Self { folder, days, now, .. } = &*self;
+        let publication = Publication { home: &context.home, folder, days: *days, now: *now };
         for (authority, _) in &self.signers {
+            publication.next_number(authority.subject_key_identifier())?;
             let revoked = crl::Records::of(&context.home, authority.subject_key_identifier()).read()?.len();
             lines.push(self.line("signer", authority.subject_key_identifier(), revoked));
         }
         if let Root::Write { certificate, revoked, .. } = &self.root {
             let key_id = certificate.facts().subject_key_identifier.as_deref().unwrap_or_default();
+            publication.next_number(key_id)?;
             lines.push(self.line("root", key_id, revoked.len()));
         }
         lines.extend(self.left(context)?);

@@ -25,7 +25,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
         E::Call { .. } => "fix the cause and run the same command again; it continues where it stopped".into(),
         E::Nonsense { .. } => "check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS".into(),
-        E::Incomplete { .. } => "check AWS_ENDPOINT_URL: the server there does not answer as AWS does".into(),
+        E::Endless { .. } | E::Incomplete { .. } => "check AWS_ENDPOINT_URL: the server there does not answer as AWS does".into(),
         E::Sandbox { .. } => "choose your own account with --profile NAME".into(),
         E::Setup(error) => setup(error),
         E::Doctor(error) => doctor(error),
@@ -61,6 +61,9 @@ fn doctor(error: &doctor::Error) -> Text {
         E::Broken { .. } => {
             "each such link says what to do; `provisioner doctor --repair` repairs what is safe to repair"
                 .into()
+        }
+        E::PolicyVersions { .. } => {
+            "delete one that is not used: aws iot list-policy-versions, aws iot delete-policy-version".into()
         }
         E::Registration(..) => "fix the cause and run the same command again".into(),
     }
@@ -105,6 +108,7 @@ fn revoke(error: &revoke::Error) -> Text {
     match error {
         E::Unknown { .. } => "name a thing, a certificate id or a certificate file; provisioner certificates lists them".into(),
         E::Incomplete { .. } => "the account does not know them and their signer CA, and no list can have them: run it with the home folder that has the signer CA".into(),
+        E::ThingStays { .. } => "detach that certificate with `aws iot detach-thing-principal`, then run the same command again".into(),
         E::InTransfer { .. } => "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again".into(),
     }
 }

@@ -39,7 +39,7 @@ fn key(error: &key::Error) -> Text {
         E::Passphrases(cause) => cause.downcast_ref().map_or_else(again, next_step),
         E::Unsupported { .. } => "name a key of another kind".into(),
         E::Malformed { .. } => "put the right file back, or convert it with: openssl pkcs8 -topk8 -in OLD -out NEW".into(),
-        E::Cipher { .. } => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW".into(),
+        E::Cipher { .. } | E::Costly { .. } => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW".into(),
         E::WrongPassphrase { .. } => "run the same command again with the right passphrase; nothing was done".into(),
         E::NoPassphrase { .. } => "give it with --password-file FILE, --password-fd N, --keyring or MICROCHIP_IOT_PASSPHRASE, or run on a terminal".into(),
         E::PassphrasesDiffer => "run the same command again; nothing was done".into(),

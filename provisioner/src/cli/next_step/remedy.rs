@@ -18,6 +18,10 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         Remedy::MendVariable => "fix the variable in the function's configuration".into(),
         Remedy::Wait => "wait a minute and run doctor again".into(),
         Remedy::ShortenPolicy => "shorten the document in ZT_POLICY_DOCUMENT of the function".into(),
+        Remedy::NarrowPermission { function } => format!(
+            "if nobody needs them: aws lambda remove-permission --function-name {function} --statement-id ID"
+        )
+        .into(),
         Remedy::ReplacePolicy => {
             "put the document of infra/zt_policy.json in as the default version: aws iot create-policy-version --set-as-default"
                 .into()

@@ -114,7 +114,7 @@ impl Plan for OneBoard {
             if let Some(error) = &label {
                 context.note(format_args!("the board is done, but {}", batch::cause(error)));
             }
-            context.result(&report, &Done::new(&report, label.as_ref().map(batch::cause)));
+            context.result_block(&report, &Done::new(&report, label.as_ref().map(batch::cause)));
             if let Some(registration) = register {
                 register::board(context, &report.folder, *registration).await?;
             }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::contract::Line;
+use crate::cli::output;
+use crate::state::spreadsheet::cell;
 use iot_account::register::Row;
 
 const HEADER: &str = "source,certificate_id,thing_name,outcome,error\r\n";
@@ -59,9 +60,7 @@ impl Results {
         for ResultFile { path, file, csv } in &mut self.0 {
             let line = match csv {
                 true => record(row),
-                false => serde_json::to_vec(&Line::new(row))
-                    .map_err(io::Error::from)
-                    .map(|line| [line, b"\n".to_vec()].concat()),
+                false => output::json(row).map(String::into_bytes).map_err(io::Error::from),
             };
             line.and_then(|line| file.write_all(&line))
                 .map_err(|source| durable_files::Error::io("write", path, source))?;
@@ -76,7 +75,12 @@ fn record(row: &Row) -> io::Result<Vec<u8>> {
         .has_headers(false)
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());
-    writer.serialize(row)?;
+    let Row { source, certificate_id, thing_name, outcome, error } = row;
+    let outcome = serde_json::to_value(outcome)?;
+    let outcome = outcome.as_str().unwrap_or_default().to_owned();
+    let cells = [Some(source), certificate_id.as_ref(), thing_name.as_ref(), Some(&outcome), error.as_ref()];
+    let cells = cells.map(|text| cell(text.map_or("", String::as_str)));
+    writer.write_record(cells.iter().map(|cell| cell.as_bytes()))?;
     writer.into_inner().map_err(|error| error.into_error())
 }
 
@@ -99,6 +103,7 @@ mod tests {
     fn fields_with_commas_quotes_and_lines_are_quoted() {
         let text = |error| String::from_utf8(record(&row(error)).unwrap()).unwrap();
         assert_eq!(text("it is \"REVOKED\"\n"), "\"a, b.crt\",1f,,refused,\"it is \"\"REVOKED\"\"\n\"\r\n");
+        assert_eq!(text("=cmd|' /C calc'!A0"), "\"a, b.crt\",1f,,refused,'=cmd|' /C calc'!A0\r\n");
         assert_eq!(text("no"), "\"a, b.crt\",1f,,refused,no\r\n");
     }
 

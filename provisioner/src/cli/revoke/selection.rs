@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use device_pki::Certificate;
 use device_pki::revocation::Reason;
-use iot_account::Account;
 use iot_account::revoke::{self as account_revoke, Device, certificates_of};
+use iot_account::{Account, counted};
 use jitr::thing_name::ThingName;
 use time::OffsetDateTime;
 
@@ -57,6 +57,12 @@ pub(super) async fn find(
 ) -> Result<Selection, Error> {
     let _progress = context.progress("looking at the certificates");
     let sources = Sources::of(&context.home)?;
+    if let damaged @ 1.. = sources.damaged {
+        context.note(format_args!(
+            "{} of the ledger cannot be read: a certificate in it may be missing here",
+            counted(damaged, "line")
+        ));
+    }
     let revoked = sources.revocations.iter().map(|revocation| revocation.certificate_id.clone()).collect();
     let known = inventory::known(&sources);
     let Sources { authorities, .. } = sources;
@@ -99,6 +105,9 @@ impl Search<'_> {
     fn named(&self, name: &str) -> Result<Named, Error> {
         let is_hex = name.bytes().all(|b| b.is_ascii_hexdigit());
         let id = name.to_ascii_lowercase();
+        if is_key_identifier(&id) {
+            return Ok(Named::Thing(id));
+        }
         if name.len() == 64 && is_hex {
             return Ok(Named::Certificates([(id, None)].into()));
         }
@@ -122,12 +131,15 @@ impl Search<'_> {
             known.subject_key_identifier.as_deref() == Some(name)
                 || known.thing_names.iter().any(|thing| thing == name)
         });
-        let mut ids: BTreeSet<String> = named.map(|(id, _)| id.clone()).collect();
-        if let Some(account) = self.account {
-            ids.extend(certificates_of(account, name).await?);
-        }
+        let ids: BTreeSet<String> = named.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.look(&id, None).await?;
+        }
+        // A thing that is named by a key may have a certificate of another key attached, which is another device's.
+        if let (Some(account), false) = (self.account, is_key_identifier(name)) {
+            for id in certificates_of(account, name).await? {
+                self.look(&id, None).await?;
+            }
         }
         Ok(())
     }
@@ -139,6 +151,15 @@ impl Search<'_> {
             self.look(&id, None).await?;
         }
         let Some(account) = self.account else { return Ok(0) };
+        // A thing is named by its key.
+        for key in keys {
+            for id in certificates_of(account, key).await? {
+                let device = self.device(&id, None).await?;
+                if key_of(&device).is_some_and(|key| keys.contains(&key)) {
+                    self.found.entry(id).or_insert(device);
+                }
+            }
+        }
         let seen: BTreeSet<&str> = self.known.keys().chain(self.found.keys()).map(String::as_str).collect();
         let cas = self.authorities.iter().map(Authority::certificate_id);
         let (devices, unseen) = account_revoke::unknown(account, cas, &seen).await?;
@@ -249,6 +270,8 @@ impl Search<'_> {
             };
             let key = key_of(&device).or_else(|| known?.subject_key_identifier.clone());
             let authority = authority.cloned();
+            let has_ended =
+                device.certificate.as_ref().is_some_and(|certificate| certificate.facts().not_after < now);
             let keep_thing = arguments.keep_thing;
             let (is_noted, is_listed) = (false, false);
             let mut target = Target {
@@ -257,6 +280,7 @@ impl Search<'_> {
                 authority,
                 chain,
                 serial_number,
+                has_ended,
                 register_with,
                 is_noted,
                 is_listed,
@@ -288,6 +312,13 @@ fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> 
         Ok(certificate) => vec![certificate],
         Err(_) => Certificate::all_from_pem(&bytes).map_err(|error| refuse(error.to_string()))?,
     };
+    // What looks like a block and is none could be the certificate that is meant.
+    let text = String::from_utf8_lossy(&bytes).to_ascii_uppercase();
+    let blocks = text.matches("-BEGIN ").count();
+    if certificates.len() < blocks {
+        let (read, blocks) = (counted(certificates.len(), "certificate"), counted(blocks, "PEM block"));
+        return Err(refuse(format!("there are {blocks} in it, and {read} that can be read")));
+    }
     if let Some(ca) = certificates.iter().find(|certificate| certificate.is_ca()) {
         let subject = &ca.facts().subject;
         return Err(refuse(format!(

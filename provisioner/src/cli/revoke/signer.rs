@@ -107,7 +107,7 @@ impl RevokeSigner {
 impl Plan for RevokeSigner {
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let row = self.row();
-        Ok(vec![Line::new(self.action(), row.text(false), &row)])
+        Ok(vec![Line::new(self.action(), row.text(false), &row).block()])
     }
 
     fn question(&self) -> Option<String> {
@@ -121,7 +121,7 @@ impl Plan for RevokeSigner {
             note(context, &self.authority, &SignerRevocation { when: state::now(), reason })?;
         }
         let row = self.row();
-        plan::tell(context, self.action(), row.text(true), &row);
+        plan::tell_block(context, self.action(), row.text(true), &row, true);
         if self.is_done() {
             context.note("nothing to do: it is revoked already");
             return Ok(());

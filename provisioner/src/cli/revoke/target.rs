@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use device_pki::revocation::Reason;
-use device_pki::{Chain, SerialNumber};
+use device_pki::{Chain, SerialNumber, visible};
 use iot_account::Account;
 use iot_account::revoke::Device;
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub(super) struct Target {
     pub(super) chain: Option<Arc<Chain>>,
     /// Serial number, for the list.
     pub(super) serial_number: Option<SerialNumber>,
+    /// Past its end: it cannot connect, and the account does not take it.
+    pub(super) has_ended: bool,
     /// PEM of the CA to register it with, if the account does not know it yet.
     pub(super) register_with: Option<String>,
     /// Whether it is noted as revoked for this reason, or for one that weighs as much.
@@ -46,6 +48,8 @@ pub(super) enum InAccount {
     RegisterAsRevoked,
     /// The account does not know it, and it cannot be registered.
     Unknown,
+    /// The account does not know it, and does not take it any more: it is past its end.
+    Ended,
 }
 
 /// What is done about the signer's list.
@@ -80,6 +84,7 @@ impl Target {
         match (&self.device.status, &self.register_with) {
             (Some(_), _) if self.device.is_revoked() => InAccount::Leave,
             (Some(_), _) => InAccount::Revoke,
+            (None, _) if self.has_ended => InAccount::Ended,
             (None, Some(_)) => InAccount::RegisterAsRevoked,
             (None, None) => InAccount::Unknown,
         }
@@ -88,7 +93,8 @@ impl Target {
     pub(super) fn on_list(&self) -> OnList {
         match (&self.chain, &self.serial_number) {
             (Some(_), _) if self.is_listed => OnList::Leave,
-            (Some(_), Some(_)) => OnList::Add,
+            // RFC 5280, section 4.1.2.2: a negative number is none that a CA gives; no list is made with it.
+            (Some(_), Some(number)) if number.positive().is_some() => OnList::Add,
             _ => OnList::None,
         }
     }
@@ -119,7 +125,7 @@ impl Target {
     /// Whether there is nothing left to do.
     pub(super) fn is_done(&self) -> bool {
         self.is_out()
-            && matches!(self.in_account(), InAccount::Leave | InAccount::Unknown)
+            && matches!(self.in_account(), InAccount::Leave | InAccount::Unknown | InAccount::Ended)
             && self.on_list() != OnList::Add
             && self.is_noted
             && self.detached().is_empty()
@@ -131,7 +137,16 @@ impl Target {
 
     /// Revokes it in the account, or registers it there as REVOKED.
     pub(super) async fn stop(&self, account: &Account) -> Result<(), Error> {
-        Ok(self.device.revoke(account, self.register_with.as_deref()).await?)
+        match self.in_account() {
+            InAccount::Ended => Ok(()),
+            _ => Ok(self.device.revoke(account, self.register_with.as_deref()).await?),
+        }
+    }
+
+    /// Whether it is known whose it is: its signer is in this home, or the account has it. Of anything else nothing is noted,
+    /// for its names, numbers and key can be another's.
+    fn is_certain(&self) -> bool {
+        self.authority.is_some() || self.device.status.is_some()
     }
 
     /// Detaches it from its things.
@@ -145,10 +160,14 @@ impl Target {
     /// Keeps the certificate, so that every account can have it as REVOKED, and notes the revocation. Of a certificate whose
     /// serial number nobody knows there is nothing to note.
     pub(super) fn note(&self, context: &Context, reason: Reason) -> Result<(), Error> {
-        if let Some(certificate) = &self.device.certificate {
+        if let (Some(certificate), true) = (&self.device.certificate, self.is_certain()) {
             certificates::keep(&context.home, certificate)?;
         }
-        let (false, Some(serial_number)) = (self.is_noted, self.serial_number.clone()) else { return Ok(()) };
+        let (false, true, Some(serial_number)) =
+            (self.is_noted, self.is_certain(), self.serial_number.clone())
+        else {
+            return Ok(());
+        };
         let revocation = Revocation {
             when: state::now(),
             serial_number,
@@ -161,12 +180,15 @@ impl Target {
 
     /// Looks at what is noted of it here.
     pub(super) fn compare(&mut self, context: &Context, reason: Reason) -> Result<(), Error> {
-        let Some(serial_number) = &self.serial_number else {
+        let (Some(serial_number), true) = (&self.serial_number, self.is_certain()) else {
             self.is_noted = true;
             return Ok(());
         };
         let noted = self.records(context).read()?;
-        let noted = noted.iter().find(|revocation| revocation.serial_number == *serial_number);
+        let noted = noted.iter().find(|revocation| {
+            revocation.serial_number == *serial_number
+                && revocation.certificate_id == self.device.certificate_id
+        });
         self.is_noted = noted.is_some_and(|noted| !reason.outweighs(noted.reason));
         if let (Some(noted), Some(authority), true) = (noted, &self.authority, self.is_noted) {
             let (folder, signer) = (revocations::folder(&context.home), authority.subject_key_identifier());
@@ -177,36 +199,32 @@ impl Target {
 
     /// What the CA that issued it has revoked; of a CA that is not in this home, what was revoked here.
     fn records(&self, context: &Context) -> Records {
-        let issuer = match &self.authority {
-            Some(authority) => authority.subject_key_identifier().to_owned(),
-            None => {
-                let issuer = self.device.certificate.as_ref();
-                let issuer = issuer.and_then(device_pki::Certificate::authority_key_identifier_extension);
-                // RFC 5280 sets no length; the identifiers of this field have 20 octets.
-                issuer.map_or("unknown".to_owned(), |id| hex::encode(&id[..id.len().min(20)]))
-            }
-        };
-        Records::of(&context.home, &issuer)
+        let issuer = self.authority.as_ref().map_or(revocations::OTHERS, Authority::subject_key_identifier);
+        Records::of(&context.home, issuer)
     }
 }
 
 impl Row<'_> {
     pub(super) fn text(&self, done: bool) -> String {
         let would = if done { "" } else { "would be " };
-        let status = self.status.unwrap_or("not in the account");
+        let status = visible::line(self.status.unwrap_or("not in the account"));
         let account = match self.account_action {
             InAccount::Revoke => format!("{status}, {would}REVOKED"),
             InAccount::RegisterAsRevoked => format!("{status}, {would}registered as REVOKED"),
             InAccount::Leave => "REVOKED already".to_owned(),
-            InAccount::Unknown => status.to_owned(),
+            InAccount::Unknown => status.into_owned(),
+            InAccount::Ended => format!("{status}, and past its end"),
         };
-        let things: String =
-            self.detached.iter().map(|thing| format!("\n  thing    {would}detached from {thing}")).collect();
+        let thing = |thing: &String| format!("\n  thing    {would}detached from {}", visible::line(thing));
+        let things: String = self.detached.iter().map(thing).collect();
         let signer = self.authority_key_identifier.and_then(|signer| signer.get(..8)).unwrap_or_default();
         let list = match self.list_action {
             OnList::Add => format!("{would}put on the revocation list of the signer CA {signer}"),
             OnList::Leave => format!("already on the revocation list of the signer CA {signer}"),
-            OnList::None => "none: its signer, or the signer's key, is not in this home folder".to_owned(),
+            OnList::None => {
+                "none: its signer or the signer's key is not in this home folder, or its serial number is negative"
+                    .to_owned()
+            }
         };
         format!("certificate {}\n  account  {account}{things}\n  list     {list}", self.certificate_id)
     }

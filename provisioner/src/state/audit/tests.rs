@@ -25,7 +25,11 @@ fn sign(log: &Log, document: &str) {
 
 fn findings(log: &Log) -> Vec<String> {
     let (text, head) = log.read().unwrap();
-    verify(&text, head.as_ref(), None).findings.iter().map(ToString::to_string).collect()
+    verify(&text, head.as_ref().map_err(|lost| *lost), None)
+        .findings
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Puts other lines into the log.
@@ -44,7 +48,7 @@ fn an_untouched_log_verifies_and_the_next_line_goes_on_from_the_last() {
     let entries = log.entries().unwrap();
     assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2, 3]);
     let (text, head) = log.read().unwrap();
-    let verified = verify(&text, head.as_ref(), None);
+    let verified = verify(&text, head.as_ref().map_err(|lost| *lost), None);
     assert_eq!((verified.entries, verified.head), (3, head.unwrap().sha256));
 }
 
@@ -56,16 +60,17 @@ fn a_log_that_an_earlier_version_began_verifies_and_goes_on() {
         r#""document":"unknown","#,
         r#""document":"revocation_list","issuer":"CN=Signer","list_number":"7","next_update":"2026-12-24T21:42:17Z","revoked":2,"#,
     ];
-    let mut previous = NOTHING.to_owned();
+    let mut previous = NO_ENTRY.to_owned();
     let mut text = String::new();
     for (number, document) in (1..).zip(old) {
         let line = format!(
-            r#"{{"number":{number},"when":"2026-11-24T21:42:17Z","station":"bench-1","key_id":"1f","purpose":"revocation_list",{document}"sha256":"{NOTHING}","previous":"{previous}"}}"#
+            r#"{{"number":{number},"when":"2026-11-24T21:42:17Z","station":"bench-1","key_id":"1f","purpose":"revocation_list",{document}"sha256":"{NO_ENTRY}","previous":"{previous}"}}"#
         );
         previous = sha256(line.as_bytes());
         text.push_str(&format!("{line}\n"));
     }
     std::fs::write(log.path(), text).unwrap();
+    log.write_head(&Head { number: 2, sha256: previous }).unwrap();
     sign(&log, "of this version");
     assert_eq!(findings(&log), Vec::<String>::new());
     let entries = log.entries().unwrap();
@@ -131,12 +136,87 @@ fn a_gap_stays_visible_after_the_log_has_gone_on() {
     assert_eq!(findings(&log), ["entries 4 to 5 are missing before line 4"]);
 }
 
+/// The end of the log goes, and with it or instead of it the file that says where the end is.
+#[test]
+fn a_log_without_its_head_is_told_and_stays_told_after_it_has_gone_on() {
+    type Damage = fn(&Log);
+    let damage: [(&str, Damage); 4] = [
+        ("audit.head is missing", |log| std::fs::remove_file(&log.head).unwrap()),
+        ("audit.head is unreadable", |log| std::fs::write(&log.head, "{").unwrap()),
+        ("audit.head is unreadable", |log| std::fs::write(&log.head, "").unwrap()),
+        ("audit.head is older than the log", |log| log.write_head(&Head::of_nothing()).unwrap()),
+    ];
+    for (says, damage) in damage {
+        let (_folder, log) = filled(5);
+        edit(&log, |lines| lines.truncate(3));
+        damage(&log);
+        let found = findings(&log);
+        assert!(found.len() == 1 && found[0].starts_with(says), "{says}: {found:?}");
+        sign(&log, "more");
+        let found = findings(&log);
+        match says {
+            "audit.head is older than the log" => assert_eq!(found, Vec::<String>::new()),
+            _ => {
+                assert!(found.len() == 1 && found[0].contains("when line 4 was added"), "{found:?}");
+            }
+        }
+    }
+    let (_folder, log) = filled(5);
+    edit(&log, |lines| lines.truncate(0));
+    std::fs::write(&log.head, "{").unwrap();
+    assert_eq!(findings(&log).len(), 1, "an empty log with a damaged head");
+    sign(&log, "more");
+    assert_eq!(findings(&log).len(), 1);
+}
+
+/// One line without a head is what a crash at the first signature could leave if the head came after it.
+#[test]
+fn a_head_is_there_before_the_first_line() {
+    let (_folder, log) = log();
+    let head = log.head.clone();
+    let made = log.log.append(
+        |last| {
+            assert!(last.is_none());
+            log.write_head(&Head::of_nothing())?;
+            Ok(b"x".to_vec())
+        },
+        |_| Err(std::io::Error::other("killed")),
+    );
+    assert!(made.is_err() && head.exists());
+    assert_eq!(findings(&log), Vec::<String>::new());
+}
+
+#[test]
+fn no_number_makes_the_check_or_the_next_signature_panic() {
+    for number in [0, 1, 3, u64::MAX - 1, u64::MAX] {
+        let (_folder, log) = filled(2);
+        edit(&log, |lines| lines[1] = lines[1].replace("\"number\":2", &format!("\"number\":{number}")));
+        assert!(!findings(&log).is_empty(), "{number}");
+        let signed = log.record("1f", Purpose::DeviceCertificate, b"more");
+        assert_eq!(signed.is_ok(), number < u64::MAX, "{number}: {signed:?}");
+        findings(&log);
+        edit(&log, |lines| lines.extend_from_within(..));
+        findings(&log);
+        log.write_head(&Head { number, sha256: "x".to_owned() }).unwrap();
+        assert!(!findings(&log).is_empty(), "{number}");
+    }
+}
+
+#[test]
+fn the_hash_of_an_empty_log_is_one_that_every_log_goes_on_from() {
+    let (_folder, log) = filled(2);
+    let (text, head) = log.read().unwrap();
+    let verified = |kept| verify(&text, head.as_ref().map_err(|lost| *lost), Some(kept)).findings;
+    assert_eq!(verified(NO_ENTRY), []);
+    assert_eq!(verified(&"1".repeat(64)).len(), 1);
+}
+
 #[test]
 fn a_log_that_was_written_anew_shows_only_by_a_hash_that_was_kept_elsewhere() {
     let (folder, log) = filled(3);
     let (text, head) = log.read().unwrap();
-    let kept = verify(&text, head.as_ref(), None).head;
-    assert!(verify(&text, head.as_ref(), Some(&kept)).findings.is_empty());
+    let kept = verify(&text, head.as_ref().map_err(|lost| *lost), None).head;
+    assert!(verify(&text, head.as_ref().map_err(|lost| *lost), Some(&kept)).findings.is_empty());
     for file in [FILE, HEAD] {
         std::fs::remove_file(folder.path().join(file)).unwrap();
     }
@@ -144,8 +224,8 @@ fn a_log_that_was_written_anew_shows_only_by_a_hash_that_was_kept_elsewhere() {
         sign(&log, &format!("another document {number}"));
     }
     let (text, head) = log.read().unwrap();
-    assert!(verify(&text, head.as_ref(), None).findings.is_empty());
-    let findings = verify(&text, head.as_ref(), Some(&kept)).findings;
+    assert!(verify(&text, head.as_ref().map_err(|lost| *lost), None).findings.is_empty());
+    let findings = verify(&text, head.as_ref().map_err(|lost| *lost), Some(&kept)).findings;
     assert_eq!(findings, [Finding::Rewritten { sha256: kept }]);
 }
 
@@ -217,6 +297,6 @@ proptest! {
         let (mut text, head) = log.read().unwrap();
         let at = at.index(text.len());
         text[at] ^= 1 << bit;
-        prop_assert!(!verify(&text, head.as_ref(), None).findings.is_empty());
+        prop_assert!(!verify(&text, head.as_ref().map_err(|lost| *lost), None).findings.is_empty());
     }
 }

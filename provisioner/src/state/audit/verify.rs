@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Entry, Head, NOTHING, sha256};
+use super::{Entry, Head, HeadLoss, sha256};
+
+/// What the first line names as the hash of the line before it: the hash of an empty log.
+pub const NO_ENTRY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What is wrong with a log, and where: lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -44,12 +47,47 @@ pub enum Finding {
         /// The number expected.
         expected: u64,
     },
+    /// The file that says where the log ends is not there, cannot be read, or is older than the log.
+    #[error("{} is {head_loss}: whether the end of the log was removed is not known", super::HEAD)]
+    Headless {
+        /// What is wrong with it.
+        head_loss: &'static str,
+    },
+    /// A line that was added without it.
+    #[error(
+        "{} was {head_loss} when line {line} was added: whether entries before it were removed is not known",
+        super::HEAD
+    )]
+    AddedHeadless {
+        /// The line.
+        line: usize,
+        /// What was wrong with it.
+        head_loss: &'static str,
+    },
+    /// There is no log, though the home has what was signed.
+    #[error("there is no audit log, though {} here is signed: the log was removed, or all of it was made by another program", documents(*signed))]
+    Gone {
+        /// How many certificates and lists there are.
+        signed: usize,
+    },
+    /// A certificate or list of a key that the log has, from a time that the log covers, and without an entry.
+    #[error("{file} is signed with a key of this log, after its first signature, and no entry has it")]
+    Unrecorded {
+        /// The file.
+        file: String,
+        /// SHA-256 of what is signed, DER.
+        sha256: String,
+    },
     /// The hash that was kept elsewhere is of no line.
     #[error("no line has the hash {sha256}: the log was replaced after this hash was printed")]
     Rewritten {
         /// As given.
         sha256: String,
     },
+}
+
+fn documents(count: usize) -> String {
+    if count == 1 { "what".to_owned() } else { format!("what {count} files have") }
 }
 
 fn entries(first: u64, last: u64) -> String {
@@ -69,12 +107,15 @@ pub struct Verified {
 }
 
 /// Checks the whole lines of a log against its own hashes, its `head`, and a hash that was `kept` elsewhere.
-pub fn verify(text: &[u8], head: Option<&Head>, kept: Option<&str>) -> Verified {
+pub fn verify(text: &[u8], head: Result<&Head, HeadLoss>, kept: Option<&str>) -> Verified {
     let lines: Vec<&[u8]> = durable_files::lines(text).collect();
     let mut findings = Vec::new();
-    let (mut expected, mut previous, mut readable) = (1, NOTHING.to_owned(), 0);
+    let (mut previous, mut readable) = (NO_ENTRY.to_owned(), 0);
+    // A number that was tampered with may be the largest there is.
+    let mut expected = 1_u128;
     // Whether the line before is known from the note of its successor.
     let mut comparable = true;
+    let mut of_head = None;
     for (index, raw) in lines.iter().enumerate() {
         let line = index + 1;
         let Ok(entry) = serde_json::from_slice::<Entry>(raw) else {
@@ -83,9 +124,11 @@ pub fn verify(text: &[u8], head: Option<&Head>, kept: Option<&str>) -> Verified 
             continue;
         };
         readable += 1;
-        if entry.number > expected {
-            findings.push(Finding::Missing { line, first: expected, last: entry.number - 1 });
-        } else if entry.number < expected {
+        let number = u128::from(entry.number);
+        if number > expected {
+            findings.push(Finding::Missing { line, first: narrow(expected), last: entry.number - 1 });
+        } else if number < expected {
+            let expected = narrow(expected);
             findings.push(Finding::OutOfOrder { line, number: entry.number, expected });
         } else if entry.previous != previous && comparable {
             let (line, noted_in) = match index {
@@ -94,20 +137,44 @@ pub fn verify(text: &[u8], head: Option<&Head>, kept: Option<&str>) -> Verified 
             };
             findings.push(Finding::Changed { line, noted_in });
         }
-        (expected, previous, comparable) = (entry.number + 1, sha256(raw), true);
-    }
-    if let Some(head) = head {
-        let end = expected - 1;
-        if head.number > end {
-            let line = lines.len() + 1;
-            findings.push(Finding::Missing { line, first: expected, last: head.number });
-        } else if head.number == end && head.sha256 != previous && comparable {
-            findings.push(Finding::Changed { line: lines.len(), noted_in: super::HEAD.to_owned() });
+        if let Some(lost) = entry.head_lost {
+            findings.push(Finding::AddedHeadless { line, head_loss: lost.text() });
+        }
+        (expected, previous, comparable) = (number + 1, sha256(raw), true);
+        if head.is_ok_and(|head| head.number == entry.number) {
+            of_head = Some((line, previous.clone()));
         }
     }
+    let end = expected - 1;
+    match head {
+        // Without a line there need be no head.
+        Err(HeadLoss::Missing) if lines.is_empty() => {}
+        Err(lost) => findings.push(Finding::Headless { head_loss: lost.text() }),
+        Ok(head) if u128::from(head.number) > end => {
+            let (line, first) = (lines.len() + 1, narrow(expected));
+            findings.push(Finding::Missing { line, first, last: head.number });
+        }
+        // A run that was killed between line and head leaves it one line behind.
+        Ok(head) if u128::from(head.number) + 1 < end => {
+            findings.push(Finding::Headless { head_loss: "older than the log" });
+        }
+        Ok(head) => {
+            let (line, hash) = of_head.unwrap_or((lines.len(), previous.clone()));
+            let is_known = comparable || line < lines.len();
+            if head.number > 0 && head.sha256 != hash && is_known {
+                findings.push(Finding::Changed { line, noted_in: super::HEAD.to_owned() });
+            }
+        }
+    }
+    // Every log goes on from the empty one.
+    let kept = kept.filter(|kept| *kept != NO_ENTRY);
     if let Some(kept) = kept.filter(|kept| !lines.iter().any(|line| sha256(line).eq_ignore_ascii_case(kept)))
     {
         findings.push(Finding::Rewritten { sha256: kept.to_owned() });
     }
     Verified { entries: readable, head: previous, findings }
+}
+
+fn narrow(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 use device_pki::certificate::rfc3339;
 
 use super::Entry;
+use crate::state::spreadsheet::cell;
 
 const NAMES: [&str; 12] = [
     "when",
@@ -30,7 +31,7 @@ pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8
         let when = rfc3339(entry.when);
         let (seconds, attested) = (format!("{:.3}", entry.seconds), entry.attested.to_string());
         let text = |field: &'a Option<String>| field.as_deref().unwrap_or_default();
-        writer.write_record([
+        let cells = [
             when.as_str(),
             entry.station.as_str(),
             &entry.port,
@@ -43,7 +44,8 @@ pub fn to_csv<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Vec<u8
             text(&entry.error),
             &seconds,
             &attested,
-        ])?;
+        ];
+        writer.write_record(cells.map(cell).iter().map(|cell| cell.as_bytes()))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
 }

@@ -40,6 +40,7 @@ pub(super) fn audited(id: &str, subject: &str, key: Option<String>) -> audit::En
         },
         sha256: id.into(),
         previous: "0".repeat(64),
+        head_lost: None,
     }
 }
 

@@ -7,6 +7,8 @@ use device_pki::factory;
 use device_pki::revocation::Reason;
 use iot_kit::store;
 
+use crate::work::revoked_keys::Against;
+
 /// What can go wrong beyond the board, the certificates and the files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,11 +84,13 @@ pub enum Error {
         /// Why.
         reason: Reason,
     },
-    /// A certificate from elsewhere that was revoked.
-    #[error("the certificate {certificate_id} is revoked")]
+    /// A certificate that was not issued for this run and was revoked, or its key, or its signer CA.
+    #[error("the certificate {certificate_id} is not for use: {against}")]
     CertificateRevoked {
         /// Its id.
         certificate_id: String,
+        /// What was revoked, when and why.
+        against: Against,
     },
     /// A freshly made certificate fails its own check.
     #[error(

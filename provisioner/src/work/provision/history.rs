@@ -10,8 +10,8 @@ use super::{Error, Identity, Planned};
 use crate::state::board::CERTIFICATE;
 use crate::state::certificates::{self, Kept};
 use crate::state::home::Home;
-use crate::state::revocations::{KeyRevocation, OfKey, RevokedKeys};
 use crate::work;
+use crate::work::revoked_keys::{KeyRevocation, OfKey, RevokedKeys};
 
 /// The certificates of a key, and what was revoked of them.
 pub(super) struct History {
@@ -26,7 +26,12 @@ impl History {
     ///
     /// # Errors
     /// [`crate::state::Error::Revocations`], [`durable_files::Error`].
-    pub(super) fn read(home: &Home, board: &Identity, folder: &Path) -> Result<Self, work::Error> {
+    pub(super) fn read(
+        home: &Home,
+        keys: &RevokedKeys<'_>,
+        board: &Identity,
+        folder: &Path,
+    ) -> Result<Self, work::Error> {
         let key = board.thing_name();
         let in_folder = durable_files::read(&folder.join(CERTIFICATE))?
             .and_then(|pem| Certificate::from_pem(&pem).ok())
@@ -35,7 +40,7 @@ impl History {
         let ids = in_folder.iter().map(|certificate| &certificate.facts().certificate_id);
         let ids: BTreeSet<&str> =
             ids.chain(kept.iter().map(|kept| &kept.certificate_id)).map(String::as_str).collect();
-        let revoked = RevokedKeys::read(home)?.of(&key, &ids)?;
+        let revoked = keys.of(&key, &ids)?;
         Ok(Self { revoked, kept, in_folder })
     }
 
@@ -52,17 +57,18 @@ impl History {
         }
     }
 
-    /// Refuses a certificate that was not issued for this run and was revoked.
+    /// Refuses a certificate that was not issued for this run if it was revoked, its key, or its signer CA.
     ///
     /// # Errors
-    /// [`Error::CertificateRevoked`].
-    pub(super) fn check_planned(&self, planned: &Planned) -> Result<(), Error> {
-        match planned {
-            Planned::There(obtained) if self.is_revoked(&obtained.device) => {
+    /// [`Error::CertificateRevoked`]; [`durable_files::Error`].
+    pub(super) fn check_planned(planned: &Planned, keys: &RevokedKeys<'_>) -> Result<(), work::Error> {
+        let Planned::There(obtained) = planned else { return Ok(()) };
+        match keys.against(&obtained.device)? {
+            Some(against) => {
                 let certificate_id = obtained.device.facts().certificate_id.clone();
-                Err(Error::CertificateRevoked { certificate_id })
+                Err(Error::CertificateRevoked { certificate_id, against }.into())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@ use iot_kit::session::Traffic;
 use serde::Serialize;
 
 use crate::state::board::Clash;
-use crate::state::revocations::KeyRevocation;
+use crate::work::revoked_keys::KeyRevocation;
 
 /// One board's part of a plan.
 #[derive(Clone, Debug, Serialize)]

@@ -11,6 +11,7 @@ use super::{History, Identity, proof, source};
 use crate::state::board::{Clash, Place, REQUEST};
 use crate::state::home::Home;
 use crate::work;
+use crate::work::revoked_keys::RevokedKeys;
 
 /// A certificate signing request made on a board.
 #[derive(Clone, Debug, Serialize)]
@@ -54,7 +55,7 @@ impl Request {
     ) -> Result<Self, work::Error> {
         let board = Identity::read(session, &mut |_| {})?;
         let Place { folder, clash } = board.claim(kit).place(home)?;
-        History::read(home, &board, &folder)?.check(&board, force)?;
+        History::read(home, &RevokedKeys::read(home)?, &board, &folder)?.check(&board, force)?;
         if let Some(roots) = roots {
             proof::genuine(session, &board, roots, &mut |_| {})?;
         }

@@ -351,6 +351,22 @@ fn a_list_that_is_nearly_full_is_told() {
 }
 
 #[test]
+fn a_list_that_no_number_can_follow_is_told_and_stays() {
+    let fixture = Fixture::new();
+    let issuer = Issuer { certificate: fixture.chain.signer(), key: fixture.chain.key() };
+    let der = issuer.sign_list([], u64::MAX, 30, fixture.now).unwrap();
+    let (home, folder) = (&fixture.home, own_folder(&fixture.home));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = file(&folder, fixture.authority.subject_key_identifier(), "crl");
+    std::fs::write(&path, &der).unwrap();
+    let publication = Publication { home, folder: &folder, days: 30, now: fixture.now };
+    let error = publication.of_signer(&fixture.authority, &fixture.chain).unwrap_err();
+    assert!(matches!(error, Error::Authority(AuthorityError::ListNumber { .. })), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), der);
+    assert!(publication.next_number(fixture.authority.subject_key_identifier()).is_err(), "a dry run, too");
+}
+
+#[test]
 fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() {
     let fixture = Fixture::new();
     let first = fixture.publish(DAYS, fixture.now).crl_number;
@@ -399,6 +415,6 @@ fn a_line_that_is_no_revocation_stops_everything_and_one_that_was_never_finished
     assert_eq!(negative[0].serial_number.to_string(), "-1", "the sign is kept");
     let (folder, now) = (own_folder(&fixture.home), fixture.now);
     let publication = Publication { home: &fixture.home, folder: &folder, days: 30, now };
-    let error = publication.of_signer(&fixture.authority, &fixture.chain).unwrap_err();
-    assert!(error.to_string().contains("-1 cannot be put on a revocation list"), "{error}");
+    let list = publication.of_signer(&fixture.authority, &fixture.chain).unwrap();
+    assert_eq!(list.revoked_certificates, 0, "a negative number is on no list, and keeps no other off");
 }

@@ -17,6 +17,8 @@ const P256_KEY_INFO: [u8; 26] = [
 pub struct Key {
     /// Its ARN.
     pub arn: String,
+    /// What its maker says about it.
+    pub description: String,
     /// Whether it signs.
     pub enabled: bool,
     key: SigningKey,
@@ -43,7 +45,7 @@ impl fmt::Debug for Key {
 
 impl Account {
     /// `CreateKey`: gives its id.
-    pub fn create_key(&mut self) -> Result<String, Error> {
+    pub fn create_key(&mut self, description: &str) -> Result<String, Error> {
         let id = self.unique_id("key");
         let key = loop {
             let mut number = [0; 32];
@@ -55,8 +57,13 @@ impl Account {
             }
         };
         let arn = self.identity.arn("kms", &format!("key/{id}"));
-        self.keys.insert(id.clone(), Key { arn, enabled: true, key });
+        self.keys.insert(id.clone(), Key { arn, description: description.to_owned(), enabled: true, key });
         Ok(id)
+    }
+
+    /// The ARNs of all keys.
+    pub fn key_arns(&self) -> impl Iterator<Item = &str> {
+        self.keys.values().map(|key| key.arn.as_str())
     }
 
     /// The key of that id or ARN.

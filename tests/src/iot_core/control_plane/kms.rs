@@ -14,6 +14,7 @@ use crate::iot_core::account::{Account, Key};
 pub(super) const OPERATIONS: &[Named] = &[
     ("CreateKey", create),
     ("DescribeKey", describe),
+    ("ListKeys", list),
     ("GetPublicKey", public_key),
     ("Sign", sign),
     ("DisableKey", disable),
@@ -34,6 +35,9 @@ struct Body {
     message: String,
     message_type: String,
     signing_algorithm: String,
+    description: String,
+    limit: Option<usize>,
+    marker: String,
 }
 
 fn invalid(message: &str) -> ServiceError {
@@ -57,6 +61,7 @@ fn metadata(key: &Key) -> Value {
     json!({
         "Arn": key.arn,
         "KeyId": key.arn.rsplit('/').next(),
+        "Description": key.description,
         "Enabled": key.enabled,
         "KeyState": if key.enabled { "Enabled" } else { "Disabled" },
         "KeySpec": SPEC,
@@ -70,8 +75,19 @@ fn create(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
     if (body.key_spec.as_str(), body.key_usage.as_str()) != (SPEC, USAGE) {
         return Err(invalid("the testbed has keys of ECC_NIST_P256 for SIGN_VERIFY only"));
     }
-    let id = account.create_key()?;
+    let id = account.create_key(&body.description)?;
     Ok(Reply::json(json!({ "KeyMetadata": metadata(key(account, &id)?) })))
+}
+
+fn list(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let body: Body = call.json()?;
+    let (begin, limit) = (body.marker.parse().unwrap_or_default(), body.limit.unwrap_or(100));
+    let arns: Vec<_> = account.key_arns().skip(begin).collect();
+    let truncated = arns.len() > limit;
+    let keys = arns.iter().take(limit).map(|arn| json!({ "KeyArn": arn, "KeyId": arn.rsplit('/').next() }));
+    let keys: Vec<_> = keys.collect();
+    let marker = truncated.then(|| (begin + limit).to_string());
+    Ok(Reply::json(json!({ "Keys": keys, "Truncated": truncated, "NextMarker": marker })))
 }
 
 fn describe(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {

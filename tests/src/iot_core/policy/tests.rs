@@ -7,17 +7,21 @@ use super::*;
 
 const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
 
-/// The default policy of the boards (`zt_policy`), as the backend creates it for this account and region.
+/// A policy of the repository, for this account and Region.
+fn document(text: &str) -> Json {
+    let values = [("Partition", "aws"), ("Region", "us-east-2"), ("AccountId", "420230807713")];
+    let fill = |text: String, (name, value): &(&str, &str)| text.replace(&format!("${{AWS::{name}}}"), value);
+    serde_json::from_str(&values.iter().fold(text.to_owned(), fill)).unwrap()
+}
+
+/// The default policy of the boards.
 fn zt_policy() -> Json {
-    let name = "${iot:Connection.Thing.ThingName}";
-    let (topic, filter) = (format!("{ARN}:topic/{name}/*"), format!("{ARN}:topicfilter/{name}/#"));
-    let shadow = |kind: &str| format!("{ARN}:{kind}/$aws/things/{name}/shadow/*");
-    json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["iot:Connect"], "Resource": [format!("{ARN}:client/{name}")]},
-        {"Effect": "Allow", "Action": ["iot:Publish", "iot:Receive"], "Resource": [topic, shadow("topic")]},
-        {"Effect": "Allow", "Action": ["iot:Subscribe"], "Resource": [filter, shadow("topicfilter")]},
-        {"Effect": "Allow", "Action": ["iot:UpdateThingShadow", "iot:GetThingShadow"], "Resource": [shadow("topic")]},
-    ]})
+    document(include_str!("../../../../infra/zt_policy.json"))
+}
+
+/// The published example of it.
+fn example() -> Json {
+    document(include_str!("../../../../lambda/docs/policy_example.json"))
 }
 
 fn statement(effect: &str, action: &str, resource: &str) -> Json {
@@ -59,6 +63,14 @@ fn the_default_policy_allows_a_board_its_own_name_and_topics_only() {
         ("iot:Publish", "topic/$aws/things/board1/shadow/update", Allow),
         ("iot:Publish", "topic/$aws/things/board2/shadow/update", ImplicitDeny),
         ("iot:Subscribe", "topicfilter/board1/#", Allow),
+        ("iot:Subscribe", "topicfilter/board1/command", Allow),
+        ("iot:Subscribe", "topicfilter/board1/+", Allow),
+        ("iot:Subscribe", "topicfilter/board2/#", ImplicitDeny),
+        ("iot:Subscribe", "topicfilter/#", ImplicitDeny),
+        ("iot:Subscribe", "topicfilter/+/command", ImplicitDeny),
+        ("iot:GetThingShadow", "thing/board1", Allow),
+        ("iot:UpdateThingShadow", "thing/board1", Allow),
+        ("iot:GetThingShadow", "thing/board2", ImplicitDeny),
         ("iot:Receive", "topic/board1/command", Allow),
         ("iot:Receive", "topic/board2/command", ImplicitDeny),
         ("iot:RetainPublish", "topic/board1/sensors", ImplicitDeny),
@@ -71,10 +83,12 @@ fn the_default_policy_allows_a_board_its_own_name_and_topics_only() {
 fn mqtt_wildcards_in_a_topic_filter_stand_for_themselves() {
     let things = [attached("board1", false)];
     let own = context("board1", &things);
-    // The policy names `board1/#`: no other filter is that filter, not even a narrower one.
+    // The example names `board1/#`: no other filter is that filter, not even a narrower one.
     for filter in ["board1/+", "board1/sensors", "#", "+/sensors"] {
-        check(&zt_policy(), &own, "iot:Subscribe", &format!("topicfilter/{filter}"), Decision::ImplicitDeny);
+        check(&example(), &own, "iot:Subscribe", &format!("topicfilter/{filter}"), Decision::ImplicitDeny);
     }
+    check(&example(), &own, "iot:Subscribe", "topicfilter/board1/#", Decision::Allow);
+    check(&example(), &own, "iot:GetThingShadow", "thing/board1", Decision::ImplicitDeny);
 }
 
 #[test]

@@ -10,18 +10,23 @@ use testbed::{Options, Testbed};
 
 use crate::laptop::{Laptop, Outcome};
 
-/// Denies `kms:Sign` while the flag is set.
+/// Denies `kms:Sign` while the first flag is set. While the second is, a key is made and its maker does not learn of it.
 #[derive(Clone, Default)]
-struct Deny(Arc<AtomicBool>);
+struct Deny(Arc<AtomicBool>, Arc<AtomicBool>);
 
 impl Interceptor for Deny {
     fn intercept(&self, operation: &Operation<'_>) -> Option<Fault> {
-        let denied = operation.service == "kms" && operation.name == "Sign" && self.0.load(Ordering::SeqCst);
-        let error = || {
-            let message = "User: testbed is not authorized to perform: kms:Sign on this resource";
-            ServiceError::new("AccessDeniedException", 400, message.to_owned())
+        let error = match (operation.service, operation.name) {
+            ("kms", "Sign") if self.0.load(Ordering::SeqCst) => {
+                let message = "User: testbed is not authorized to perform: kms:Sign on this resource";
+                (When::Before, ServiceError::new("AccessDeniedException", 400, message.to_owned()))
+            }
+            ("kms", "CreateKey") if self.1.load(Ordering::SeqCst) => {
+                (When::After, ServiceError::new("KMSInternalException", 500, "lost".to_owned()))
+            }
+            _ => return None,
         };
-        denied.then(|| Fault { error: Some((When::Before, error())), ..Fault::default() })
+        Some(Fault { error: Some(error), ..Fault::default() })
     }
 }
 
@@ -104,7 +109,28 @@ async fn a_signer_in_kms_is_followed_by_one_with_a_key_of_its_own_and_a_killed_r
     assert_ne!(stage.signer(), old);
     let lists = stage.run(&["ca", "crl"]);
     assert_eq!((lists.code, lists.stdout.lines().count()), (0, 2), "both keys sign: {lists}");
+    stage.deny.1.store(true, Ordering::SeqCst);
+    let rotate = ["ca", "rotate", "--no-register", "--signer-key", "awskms:"];
+    assert_eq!(stage.run(&rotate).code, 4);
+    stage.deny.1.store(false, Ordering::SeqCst);
+    assert_eq!(stage.run(&["ca", "rotate", "--no-register"]).code, 0);
+    assert_eq!(stage.made(), 4, "the key whose maker did not learn of it is used");
     assert_eq!(stage.calls(), documented());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_making_was_not_answered_is_found_by_the_next_run() {
+    let stage = Stage::new().await;
+    stage.deny.1.store(true, Ordering::SeqCst);
+    let lost = stage.create();
+    assert_eq!(lost.code, 4, "{lost}");
+    assert_eq!(stage.made(), 1, "the call is not repeated");
+    let begun = std::fs::read_to_string(stage.laptop.folder().join("root-ca.uri")).unwrap();
+    assert!(begun.starts_with("awskms:new/"), "{begun}");
+    stage.deny.1.store(false, Ordering::SeqCst);
+    let made = stage.create();
+    assert_eq!(made.code, 0, "{made}");
+    assert_eq!(stage.made(), 2, "the root's key of the first run is used");
 }
 
 /// The calls in the document on permissions.

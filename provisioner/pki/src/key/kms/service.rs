@@ -8,6 +8,7 @@ use std::thread;
 
 use aws_lc_rs::digest;
 use aws_sdk_kms::Client;
+use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType, MessageType, SigningAlgorithmSpec};
@@ -17,11 +18,16 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::KmsUri;
+use super::uri::Request;
 use crate::Cause;
 use crate::key::{Error, Key, PublicKey, Uri};
 
 /// What KMS shows of a key that is made here.
 const DESCRIPTION: &str = "Certificate authority that signs the certificates of IoT boards";
+/// A list of keys has at most so many pages: an account has at most 100,000 keys (AWS KMS Developer Guide, "Resource
+/// quotas"), and a page has 1000.
+const MOST_PAGES: usize = 1000;
+const PAGE: i32 = 1000;
 
 /// A call to KMS that failed.
 pub type CallError = SdkError<ErrorMetadata, HttpResponse>;
@@ -84,20 +90,26 @@ pub(in crate::key) fn open(named: &KmsUri, kms: Option<&dyn Kms>) -> Result<Opti
     Ok(Some(KmsKey::find(service, uri, id)?))
 }
 
-/// Makes a key, and gives it with its ARN.
+/// Makes a key, and gives it with its ARN. One that an earlier run made under the same request is used instead.
 ///
 /// # Errors
 /// As [`open`].
 pub(in crate::key) fn make(named: &KmsUri, kms: Option<&dyn Kms>) -> Result<(Uri, KmsKey), Error> {
     let service = Service::start(named, kms)?;
     let uri = Uri::AwsKms(named.clone());
-    let request = service.connection.client.create_key().description(DESCRIPTION);
-    let request = request.key_spec(KeySpec::EccNistP256).key_usage(KeyUsageType::SignVerify);
-    let made = service.wait(request.send())?;
-    let made = made.map_err(|error| service.failed(&uri, "kms:CreateKey", error))?;
-    let arn = made.key_metadata.and_then(|metadata| metadata.arn);
-    let arn = arn.ok_or_else(|| Error::NoKmsKey { uri: uri.clone() })?;
-    let uri = Uri::AwsKms(KmsUri { id: Some(arn.clone()) });
+    let description = match &named.request {
+        Some(Request { number, .. }) => format!("{DESCRIPTION} (request {number})"),
+        None => DESCRIPTION.to_owned(),
+    };
+    let found = match &named.request {
+        Some(Request { is_fresh: false, .. }) => service.described_as(&uri, &description)?,
+        _ => None,
+    };
+    let arn = match found {
+        Some(arn) => arn,
+        None => service.create(&uri, description)?,
+    };
+    let uri = Uri::AwsKms(KmsUri { id: Some(arn.clone()), request: None });
     let key = KmsKey::find(service, uri.clone(), &arn)?;
     Ok((uri, key))
 }
@@ -148,6 +160,41 @@ impl Service {
     fn wait<T: Send>(&self, work: impl Future<Output = T> + Send) -> Result<T, Error> {
         let ended = || Error::NoRuntime { source: std::io::ErrorKind::NotConnected.into() };
         wait(self.runtime.as_ref().ok_or_else(ended)?, work)
+    }
+
+    /// Makes a key: its ARN. The call is made once: a repetition after an answer that was lost would make another key.
+    fn create(&self, uri: &Uri, description: String) -> Result<String, Error> {
+        let once = aws_sdk_kms::config::Builder::new().retry_config(RetryConfig::disabled());
+        let request = self.connection.client.create_key().description(description);
+        let request = request.key_spec(KeySpec::EccNistP256).key_usage(KeyUsageType::SignVerify);
+        let made = self.wait(request.customize().config_override(once).send())?;
+        let made = made.map_err(|error| self.failed(uri, "kms:CreateKey", error))?;
+        made.key_metadata
+            .and_then(|metadata| metadata.arn)
+            .ok_or_else(|| Error::NoKmsKey { uri: uri.clone() })
+    }
+
+    /// The ARN of the key with this description.
+    fn described_as(&self, uri: &Uri, description: &str) -> Result<Option<String>, Error> {
+        let client = &self.connection.client;
+        let mut marker = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.wait(client.list_keys().limit(PAGE).set_marker(marker).send())?;
+            let page = page.map_err(|error| self.failed(uri, "kms:ListKeys", error))?;
+            for arn in page.keys().iter().filter_map(|key| key.key_arn()) {
+                // Keys of others may be closed to this user. They are not the one.
+                let Ok(described) = self.wait(client.describe_key().key_id(arn).send())? else { continue };
+                let metadata = described.key_metadata;
+                if metadata.is_some_and(|metadata| metadata.description.as_deref() == Some(description)) {
+                    return Ok(Some(arn.to_owned()));
+                }
+            }
+            marker = page.next_marker.filter(|_| page.truncated);
+            if marker.is_none() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     fn failed<E>(&self, uri: &Uri, action: &'static str, error: SdkError<E, HttpResponse>) -> Error

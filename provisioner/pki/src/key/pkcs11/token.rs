@@ -228,15 +228,22 @@ fn public_of(session: &Session, private: ObjectHandle, uri: &Uri) -> Result<Publ
     for attribute in session.get_attributes(*public, &asked).map_err(|e| fault(uri, e))? {
         match attribute {
             Attribute::EcParams(curve) if curve != P256 => return Err(not_p256()),
-            // A DER OCTET STRING around the point, though some tokens leave it out.
             Attribute::EcPoint(bytes) => point = Some(bytes),
             _ => {}
         }
     }
-    let point = point.ok_or_else(not_p256)?;
-    let point = point.strip_prefix(&[0x04, 0x41]).unwrap_or(&point);
-    let point = point.try_into().ok().filter(|point: &[u8; 65]| point[0] == 0x04);
-    Ok(PublicKey(point.ok_or_else(not_p256)?))
+    point.as_deref().and_then(point_of).map(PublicKey).ok_or_else(not_p256)
+}
+
+/// The uncompressed P-256 point of `CKA_EC_POINT`: a DER OCTET STRING around the point (PKCS #11, section "Elliptic curve
+/// public key objects"), though some tokens leave the header out. The length tells which: a point may itself begin as the
+/// header does.
+fn point_of(attribute: &[u8]) -> Option<[u8; 65]> {
+    let point = match attribute.len() {
+        67 => attribute.strip_prefix(&[0x04, 0x41])?,
+        _ => attribute,
+    };
+    point.try_into().ok().filter(|point: &[u8; 65]| point[0] == 0x04)
 }
 
 /// What the user has to do about what a token said.
@@ -261,4 +268,23 @@ fn fault(uri: &Uri, error: Fault) -> Error {
 
 fn refused(uri: &Uri, error: Fault) -> crate::Error {
     fault(uri, error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::point_of;
+
+    #[test]
+    fn a_point_whose_x_begins_like_the_header_is_taken_with_and_without_the_header() {
+        for x in [0x41, 0x04, 0x7F] {
+            let mut point = [0x5A; 65];
+            (point[0], point[1]) = (0x04, x);
+            assert_eq!(point_of(&point), Some(point), "{x:#x}");
+            let wrapped = [&[0x04, 0x41], &point[..]].concat();
+            assert_eq!(point_of(&wrapped), Some(point), "{x:#x}");
+        }
+        for wrong in [&[][..], &[0x04, 0x41], &[0x04; 64], &[0x04; 66], &[0x02; 65], &[0x02; 67]] {
+            assert_eq!(point_of(wrong), None, "{wrong:?}");
+        }
+    }
 }

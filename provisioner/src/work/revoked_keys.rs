@@ -1,16 +1,19 @@
-//! Which keys are revoked: what was revoked is a certificate, and what is kept out is the key.
+//! Which keys are revoked: what was revoked is a certificate, or a signer CA, and what is kept out is a key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use device_pki::Certificate;
+use device_pki::certificate::rfc3339 as as_text;
 use device_pki::revocation::Reason;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-use super::{Revocation, all};
+use super::inventory::{self, Sources};
+use crate::state::authorities::{self, Authority};
 use crate::state::home::Home;
+use crate::state::revocations::{Revocation, all};
 use crate::state::{Error, certificates};
 
 /// Why a key gets no new certificate.
@@ -35,34 +38,71 @@ pub struct OfKey {
     pub certificates: BTreeSet<String>,
 }
 
+/// Why a certificate is not to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Against {
+    /// What was revoked: the certificate, its key, or its signer CA.
+    what: &'static str,
+    when: OffsetDateTime,
+    reason: Reason,
+}
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was revoked on {} ({})", self.what, as_text(self.when), self.reason.name())
+    }
+}
+
+impl fmt::Display for KeyRevocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key was revoked on {} ({})", as_text(self.when), self.reason.name())
+    }
+}
+
 /// Everything that was revoked in a home.
 #[derive(Debug)]
 pub struct RevokedKeys<'a> {
     home: &'a Home,
-    /// By the key, where the revocation names it.
     by_key: BTreeMap<String, Vec<Revocation>>,
     /// By the id of the certificate.
     by_certificate: BTreeMap<String, Revocation>,
+    /// The signers that were revoked.
+    signers: Vec<(Authority, Against)>,
 }
 
 impl<'a> RevokedKeys<'a> {
-    /// Reads it.
+    /// Reads it. Revocations of earlier versions name no key: for them, everything that the home knows of certificates is
+    /// read.
     ///
     /// # Errors
-    /// As [`all`].
+    /// As [`all`]; of reading the signers.
     pub fn read(home: &'a Home) -> Result<Self, Error> {
+        let mut revocations = all(home)?;
+        if revocations.iter().any(|revocation| revocation.subject_key_identifier.is_none()) {
+            let known = inventory::known(&Sources::of(home)?);
+            for revocation in &mut revocations {
+                let known = || known.get(&revocation.certificate_id)?.subject_key_identifier.clone();
+                revocation.subject_key_identifier = revocation.subject_key_identifier.take().or_else(known);
+            }
+        }
         let (mut by_key, mut by_certificate) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
-        for revocation in all(home)? {
+        for revocation in revocations {
             if let Some(key) = &revocation.subject_key_identifier {
                 by_key.entry(key.clone()).or_default().push(revocation.clone());
             }
             by_certificate.insert(revocation.certificate_id.clone(), revocation);
         }
-        Ok(Self { home, by_key, by_certificate })
+        let mut signers = Vec::new();
+        for signer in authorities::all(home)? {
+            if let Some(revoked) = signer.revocation()? {
+                let (when, reason) = (revoked.when, revoked.reason);
+                signers.push((signer, Against { what: "its signer CA", when, reason }));
+            }
+        }
+        Ok(Self { home, by_key, by_certificate, signers })
     }
 
-    /// What was revoked of a key: a subject key identifier. `known` are ids of certificates of it, which older revocations
-    /// have alone.
+    /// What was revoked of a key: a subject key identifier. `known` are ids of certificates of it.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -72,50 +112,50 @@ impl<'a> RevokedKeys<'a> {
         if revoked.is_empty() {
             return Ok(OfKey::default());
         }
-        let readmitted = certificates::readmitted(self.home, key)?;
-        let standing = standing(&revoked, &readmitted);
+        let standing = standing(&revoked, &certificates::readmitted(self.home, key)?);
         let certificates = revoked.into_iter().map(|revocation| revocation.certificate_id.clone()).collect();
         Ok(OfKey { standing, certificates })
     }
 
-    /// Why a certificate is not to be let in: its key is revoked, or it is.
+    /// Why a certificate is not to be let in: it was revoked, its key, or its signer CA. A key that was let in again gets in
+    /// with the certificates that are kept here.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn against(&self, certificate: &Certificate) -> Result<Option<KeyRevocation>, Error> {
+    pub fn against(&self, certificate: &Certificate) -> Result<Option<Against>, Error> {
         let facts = certificate.facts();
-        let itself = self.by_certificate.get(&facts.certificate_id);
         let of_key = match &facts.subject_key_identifier {
-            Some(key) => {
-                let kept = match self.by_key.is_empty() && self.by_certificate.is_empty() {
-                    true => Vec::new(),
-                    false => certificates::of_key(self.home, key)?,
-                };
-                let known = kept.iter().map(|kept| kept.certificate_id.as_str()).collect();
-                self.of(key, &known)?.standing
-            }
+            Some(key) => self.against_key(key, &facts.certificate_id)?,
             None => None,
         };
-        Ok(of_key.or_else(|| itself.map(KeyRevocation::of)))
+        let signer = || self.signers.iter().find(|(signer, _)| certificate.is_signed_by(&signer.certificate));
+        Ok(of_key
+            .or_else(|| self.certificate(&facts.certificate_id))
+            .or_else(|| signer().map(|(_, against)| against.clone())))
+    }
+
+    fn against_key(&self, key: &str, id: &str) -> Result<Option<Against>, Error> {
+        let Some(revoked) = self.by_key.get(key) else { return Ok(None) };
+        let against =
+            |revoked: &KeyRevocation| Against { what: "its key", when: revoked.when, reason: revoked.reason };
+        if let Some(standing) = self.of(key, &BTreeSet::new())?.standing {
+            return Ok(Some(against(&standing)));
+        }
+        let passed = standing(&revoked.iter().collect::<Vec<_>>(), &BTreeSet::new());
+        let is_kept = certificates::of_key(self.home, key)?.iter().any(|kept| kept.certificate_id == id);
+        Ok(passed.filter(|_| !is_kept).as_ref().map(against))
     }
 
     /// Why the certificate with this id is not to be let in, if it was revoked.
-    pub fn certificate(&self, id: &str) -> Option<KeyRevocation> {
-        self.by_certificate.get(id).map(KeyRevocation::of)
+    pub fn certificate(&self, id: &str) -> Option<Against> {
+        let Revocation { when, reason, .. } = self.by_certificate.get(id)?;
+        Some(Against { what: "the certificate", when: *when, reason: *reason })
     }
-}
 
-impl fmt::Display for KeyRevocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let when = device_pki::certificate::rfc3339(self.when);
-        write!(f, "its key was revoked on {when} ({})", self.reason.name())
-    }
-}
-
-impl KeyRevocation {
-    fn of(revocation: &Revocation) -> Self {
-        let certificates = [revocation.certificate_id.clone()].into();
-        Self { when: revocation.when, reason: revocation.reason, certificates }
+    /// Why a signer CA signs nothing any more, if it was revoked.
+    pub fn signer(&self, signer: &Certificate) -> Option<&Against> {
+        let same = |(known, _): &&(Authority, Against)| known.certificate.point() == signer.point();
+        self.signers.iter().find(same).map(|(_, against)| against)
     }
 }
 
