@@ -292,6 +292,11 @@ impl Plan for Revoke {
             let done = target.is_out() && failure.is_none() && is_entered;
             plan::tell_block(context, target.action(), row.text(done), &row, done);
         }
+        if targets.iter().any(Target::waits_for_list) {
+            context.note(
+                "it is on no list yet, because the key of its signer CA is not here: run `provisioner ca crl` where the key is",
+            );
+        }
         entered?;
         if let Some(failure) = failures.into_iter().flatten().next() {
             return Err(failure);

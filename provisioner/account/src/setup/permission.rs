@@ -99,12 +99,13 @@ fn audience_of(statement: &Value, wanted: &Wanted) -> Audience {
 
 fn audience_of_document(policy: &Value, wanted: &Wanted) -> Audience {
     let ours = Visitor::rule(wanted);
-    let other = wanted.rule.replace(&wanted.account, STRANGER);
+    let stranger = if wanted.account == STRANGER { OTHER_STRANGER } else { STRANGER };
+    let other = wanted.rule.replace(&wanted.account, stranger);
     let neighbour = format!("{}-of-another", wanted.rule);
     let service = Caller::Service(IOT);
     let strangers = [
-        Visitor { caller: service, rule: Some(&other), account: Some(STRANGER) },
-        Visitor { caller: Caller::Account(STRANGER), rule: None, account: None },
+        Visitor { caller: service, rule: Some(&other), account: Some(stranger) },
+        Visitor { caller: Caller::Account(stranger), rule: None, account: None },
     ];
     let neighbours = [Visitor { caller: service, rule: Some(&neighbour), account: Some(&wanted.account) }];
     let any = |visitors: &[Visitor<'_>]| visitors.iter().any(|visitor| is_let_in(policy, wanted, visitor));
@@ -121,6 +122,8 @@ fn audience_of_document(policy: &Value, wanted: &Wanted) -> Audience {
 
 /// An account that is not the user's: the number belongs to nobody.
 const STRANGER: &str = "000000000000";
+/// The same for a stand-in of AWS that gives its user this number.
+const OTHER_STRANGER: &str = "000000000001";
 
 /// Who asks to invoke the function.
 #[derive(Clone, Copy)]

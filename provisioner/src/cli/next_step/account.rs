@@ -83,7 +83,7 @@ fn register(error: &register::Error) -> Text {
         E::Incomplete { .. } => {
             "each has a line with the reason; run the same command again, it continues with those".into()
         }
-        E::Revoked { .. } => "each has a line that says when and why; a revoked board that is to connect again needs a new certificate: provisioner provision --force".into(),
+        E::Revoked { .. } => "each has a line that says when and why; provisioner provision says whether its board can get a new certificate".into(),
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
         E::File(error) => super::files::files(error),
         E::Policy { .. } => {

@@ -116,6 +116,11 @@ impl Target {
         }
     }
 
+    /// Whether it belongs on the list of a signer of this home, whose key is not here.
+    pub(super) fn waits_for_list(&self) -> bool {
+        self.authority.is_some() && self.chain.is_none()
+    }
+
     /// Whether the device is kept out once this is carried out: by the account, or, where the account does not know the
     /// certificate, by the list.
     pub(super) fn is_out(&self) -> bool {
