@@ -18,19 +18,26 @@ use jitr::registry::pages::{self, Unread};
 use jitr::scope::{Arn, Scope};
 
 use super::Error;
+use super::bounded::Bounded;
 use super::calls::CallLog;
 use super::setup::TOOL;
 
 /// Time-out of a call. It is repeated as often as [`ATTEMPTS`] allows.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time-out of a call with all its repetitions, also where bytes of an answer keep coming.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(90);
 const ATTEMPTS: u32 = 5;
 
 /// A client of one service, whose calls are logged.
 macro_rules! client {
     ($service:ident, $config:expr) => {
         $service::Client::from_conf(
-            $service::config::Builder::from(&$config).interceptor(CallLog).interceptor(Genuine).build(),
+            $service::config::Builder::from(&$config)
+                .interceptor(CallLog)
+                .interceptor(Genuine)
+                .interceptor(Bounded)
+                .build(),
         )
     };
 }
@@ -67,6 +74,7 @@ impl Account {
                 TimeoutConfig::builder()
                     .connect_timeout(CONNECT_TIMEOUT)
                     .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .operation_timeout(OPERATION_TIMEOUT)
                     .build(),
             );
         if let Ok(name) = AppName::new("provisioner") {
@@ -92,8 +100,8 @@ impl Account {
 
     /// AWS IoT Core, each call made once: for callers that decide themselves when to repeat a call.
     pub(super) fn iot_without_retries(&self) -> aws_sdk_iot::Client {
-        let config =
-            aws_sdk_iot::config::Builder::from(&self.config).interceptor(CallLog).interceptor(Genuine);
+        let config = aws_sdk_iot::config::Builder::from(&self.config);
+        let config = config.interceptor(CallLog).interceptor(Genuine).interceptor(Bounded);
         aws_sdk_iot::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
     }
 
@@ -303,6 +311,32 @@ mod tests {
             );
         }
         deleted("HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    }
+
+    /// Without a limit it fills the memory until the time-out, with gigabytes on a loopback interface.
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_read_to_a_limit() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let sending = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok).find(String::is_empty);
+            let head = "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\ncontent-length: 100000000000\r\n\r\n";
+            let mut sent = 0_usize;
+            let mut piece = head.as_bytes().to_vec();
+            while stream.write_all(&piece).is_ok() {
+                sent += piece.len();
+                piece = vec![b' '; 1 << 20];
+                assert!(sent < 1 << 30, "nobody stops reading");
+            }
+            sent
+        });
+        let account =
+            Account { config: behind("").config.into_builder().endpoint_url(url).build(), ..behind("") };
+        let answer = account.iot_without_retries().delete_thing().thing_name("t").send().await;
+        assert!(answer.is_err());
+        let sent = tokio::task::spawn_blocking(|| sending.join().unwrap()).await.unwrap();
+        assert!(sent < 64 << 20, "{sent} bytes were taken");
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! ```
 
 mod account;
+mod bounded;
 mod calls;
 pub mod certificates;
 mod counted;

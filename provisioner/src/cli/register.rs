@@ -289,7 +289,7 @@ fn without_revoked(
     let keys = RevokedKeys::read(&context.home)?;
     let (mut free, mut revoked) = (Vec::new(), Vec::new());
     for candidate in candidates {
-        match keys.against(&candidate.certificate)? {
+        match keys.against(&candidate.certificate, false)? {
             Some(found) => revoked.push(Row {
                 certificate_id: Some(candidate.certificate.facts().certificate_id.clone()),
                 source: candidate.source,

@@ -4,7 +4,6 @@
 //! Revoking a device means revoking every certificate of its key, so none of them may be forgotten. The name of a file
 //! follows from its content: a file is never changed, and nothing removes it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use device_pki::Certificate;
@@ -14,8 +13,6 @@ pub use super::home::CERTIFICATES as FOLDER;
 use super::home::Home;
 
 const EXTENSION: &str = "crt";
-/// In the folder of a key: the ids of the revoked certificates after which it was let in again, a JSON array.
-const READMITTED: &str = "readmitted.json";
 
 /// A certificate that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,30 +89,6 @@ pub fn all(home: &Home) -> Result<Vec<Kept>, Error> {
         found.extend(of_key(home, key)?);
     }
     Ok(found)
-}
-
-/// The revoked certificates after which a key was let in again.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn readmitted(home: &Home, key: &str) -> Result<BTreeSet<String>, Error> {
-    let ids = durable_files::read(&of(home, key).join(READMITTED))?;
-    Ok(ids.and_then(|ids| serde_json::from_slice(&ids).ok()).unwrap_or_default())
-}
-
-/// Notes that a key gets a new certificate although these of its certificates are revoked.
-///
-/// # Errors
-/// [`Error`].
-pub fn readmit(home: &Home, key: &str, revoked: BTreeSet<String>) -> Result<(), Error> {
-    let mut ids = readmitted(home, key)?;
-    ids.extend(revoked);
-    create(home, key)?;
-    durable_files::write(
-        &of(home, key).join(READMITTED),
-        serde_json::json!(ids).to_string().as_bytes(),
-        Access::Public,
-    )
 }
 
 fn of(home: &Home, key: &str) -> PathBuf {

@@ -151,7 +151,7 @@ pub fn look(
         (None, _) => None,
     };
     let planned = source::plan(session, job, &board, factory, &history, observe)?;
-    History::check_planned(&planned, &keys)?;
+    history.check_planned(&planned, &keys)?;
     if matches!(planned, Planned::There(_)) {
         proof::possession(session, &board, observe)?;
     }
@@ -196,7 +196,7 @@ pub fn carry_out(
     let (file, text) = planned.certifying()?;
     let Place { folder, clash } = board.claim(job.kit).take(job.home, file, &text)?;
     if let Planned::Requested { .. } = &planned {
-        history.make_room(job.home, &board)?;
+        history.make_room(job.home)?;
     }
     let obtained = planned.obtain(job, &board, &history)?;
     certificates::keep(job.home, &obtained.device)?;

@@ -103,47 +103,39 @@ impl<'a> RevokedKeys<'a> {
     }
 
     /// What was revoked of a key: a subject key identifier. `known` are ids of certificates of it.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn of(&self, key: &str, known: &BTreeSet<&str>) -> Result<OfKey, Error> {
+    pub fn of(&self, key: &str, known: &BTreeSet<&str>) -> OfKey {
         let mut revoked: Vec<&Revocation> = self.by_key.get(key).into_iter().flatten().collect();
         revoked.extend(known.iter().filter_map(|id| self.by_certificate.get(*id)));
         if revoked.is_empty() {
-            return Ok(OfKey::default());
+            return OfKey::default();
         }
-        let standing = standing(&revoked, &certificates::readmitted(self.home, key)?);
+        let standing = standing(&revoked);
         let certificates = revoked.into_iter().map(|revocation| revocation.certificate_id.clone()).collect();
-        Ok(OfKey { standing, certificates })
+        OfKey { standing, certificates }
     }
 
-    /// Why a certificate is not to be let in: it was revoked, its key, or its signer CA. A key that was let in again gets in
-    /// with the certificates that are kept here.
+    /// Why a certificate is not to be let in: it was revoked, its key, or its signer CA. Where nobody else may have the key, its
+    /// other certificates that are kept here, or that one that `is_here` in another place, stay good: what was revoked is one of
+    /// several, or they were issued since.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn against(&self, certificate: &Certificate) -> Result<Option<Against>, Error> {
+    pub fn against(&self, certificate: &Certificate, is_here: bool) -> Result<Option<Against>, Error> {
         let facts = certificate.facts();
-        let of_key = match &facts.subject_key_identifier {
-            Some(key) => self.against_key(key, &facts.certificate_id)?,
-            None => None,
-        };
-        let signer = || self.signers.iter().find(|(signer, _)| certificate.is_signed_by(&signer.certificate));
-        Ok(of_key
-            .or_else(|| self.certificate(&facts.certificate_id))
-            .or_else(|| signer().map(|(_, against)| against.clone())))
-    }
-
-    fn against_key(&self, key: &str, id: &str) -> Result<Option<Against>, Error> {
-        let Some(revoked) = self.by_key.get(key) else { return Ok(None) };
-        let against =
-            |revoked: &KeyRevocation| Against { what: "its key", when: revoked.when, reason: revoked.reason };
-        if let Some(standing) = self.of(key, &BTreeSet::new())?.standing {
-            return Ok(Some(against(&standing)));
+        if let Some(against) = self.certificate(&facts.certificate_id) {
+            return Ok(Some(against));
         }
-        let passed = standing(&revoked.iter().collect::<Vec<_>>(), &BTreeSet::new());
-        let is_kept = certificates::of_key(self.home, key)?.iter().any(|kept| kept.certificate_id == id);
-        Ok(passed.filter(|_| !is_kept).as_ref().map(against))
+        if let Some(key) = &facts.subject_key_identifier
+            && let Some(KeyRevocation { when, reason, .. }) = self.of(key, &BTreeSet::new()).standing
+        {
+            let kept = certificates::of_key(self.home, key)?;
+            let is_kept = is_here || kept.iter().any(|kept| kept.certificate_id == facts.certificate_id);
+            if reason.is_final() || !is_kept {
+                return Ok(Some(Against { what: "its key", when, reason }));
+            }
+        }
+        let signer = self.signers.iter().find(|(signer, _)| certificate.is_signed_by(&signer.certificate));
+        Ok(signer.map(|(_, against)| against.clone()))
     }
 
     /// Why the certificate with this id is not to be let in, if it was revoked.
@@ -159,14 +151,10 @@ impl<'a> RevokedKeys<'a> {
     }
 }
 
-/// Why a key is revoked: a certificate of it is, and not because another took its place. A key that was let in again counts
-/// only if it was revoked since, or if others may have it; `readmitted` are the certificates that were revoked before.
-fn standing(revoked: &[&Revocation], readmitted: &BTreeSet<String>) -> Option<KeyRevocation> {
+/// Why a key is revoked: a certificate of it is, and not because another took its place.
+fn standing(revoked: &[&Revocation]) -> Option<KeyRevocation> {
     let revoked = || revoked.iter().filter(|revocation| revocation.reason != Reason::Superseded);
-    let stands = |revocation: &&&Revocation| {
-        revocation.reason.is_final() || !readmitted.contains(&revocation.certificate_id)
-    };
-    let worst = revoked().filter(stands).max_by_key(|found| (found.reason.is_final(), found.when))?;
+    let worst = revoked().max_by_key(|found| (found.reason.is_final(), found.when))?;
     let certificates = revoked().map(|revocation| revocation.certificate_id.clone()).collect();
     Some(KeyRevocation { when: worst.when, reason: worst.reason, certificates })
 }
@@ -188,28 +176,22 @@ mod tests {
         }
     }
 
-    fn reason(revoked: &[Revocation], readmitted: &[&str]) -> Option<Reason> {
-        let readmitted = readmitted.iter().map(|id| (*id).to_owned()).collect();
-        standing(&revoked.iter().collect::<Vec<_>>(), &readmitted).map(|standing| standing.reason)
+    fn reason(revoked: &[Revocation]) -> Option<Reason> {
+        standing(&revoked.iter().collect::<Vec<_>>()).map(|standing| standing.reason)
     }
 
     #[test]
     fn a_superseded_certificate_does_not_make_its_key_revoked_and_any_other_does() {
-        assert_eq!(reason(&[revocation("a", Reason::Superseded, 1)], &[]), None);
+        assert_eq!(reason(&[revocation("a", Reason::Superseded, 1)]), None);
         for other in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Superseded) {
             let revoked = [revocation("a", Reason::Superseded, 2), revocation("b", other, 1)];
-            assert_eq!(reason(&revoked, &[]), Some(other));
+            assert_eq!(reason(&revoked), Some(other));
         }
     }
 
     #[test]
-    fn a_key_is_let_in_again_until_it_is_revoked_again_and_never_if_others_may_have_it() {
-        let mut revoked = vec![revocation("a", Reason::Unspecified, 1)];
-        assert_eq!(reason(&revoked, &["a"]), None);
-        revoked.push(revocation("b", Reason::PrivilegeWithdrawn, 2));
-        assert_eq!(reason(&revoked, &["a"]), Some(Reason::PrivilegeWithdrawn));
-        assert_eq!(reason(&revoked, &["a", "b"]), None);
-        revoked.push(revocation("c", Reason::KeyCompromise, 0));
-        assert_eq!(reason(&revoked, &["a", "b", "c"]), Some(Reason::KeyCompromise));
+    fn what_is_final_outweighs_what_came_later() {
+        let revoked = [revocation("a", Reason::KeyCompromise, 1), revocation("b", Reason::Unspecified, 2)];
+        assert_eq!(reason(&revoked), Some(Reason::KeyCompromise));
     }
 }

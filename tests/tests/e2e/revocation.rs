@@ -135,7 +135,7 @@ async fn revoking_a_device_takes_every_certificate_of_its_key() {
         assert!(!said["help"].as_str().unwrap().contains("--force"), "{}", refused.said);
     }
     let refused = world.stage.ends(5, &["register", &file]);
-    assert!(refused.said.contains("its key was revoked on"), "{}", refused.said);
+    assert!(refused.said.contains("the certificate was revoked on"), "{}", refused.said);
     let refused = world.stage.ends(1, &["replay", &older_id, "--local"]);
     assert!(refused.said.contains("was revoked on") || refused.said.contains("REVOKED"), "{}", refused.said);
 }
@@ -162,12 +162,19 @@ async fn one_certificate_is_revoked_alone_and_the_others_of_its_key_are_named() 
     );
     assert_eq!(kept.lines[0]["superseded"], serde_json::json!([]), "{}", kept.said);
 
+    // One of several may be revoked for any other reason: the board stays in service with the one that it has.
+    let (_, newest_id) = world.issued(&["--force"]);
+    world.stage.ends(0, &["revoke", &newer_id, "--yes"]);
+    assert_eq!(world.provision(0, &[]).values("certificate_id"), [&*newest_id]);
+    world.stage.ends(0, &["revoke", &newest_id, "--yes"]);
+    world.provision(5, &[]);
+
     // For this reason it is always the whole key.
     let file = world.certificate(&older_id).display().to_string();
     let whole = world.stage.ends(0, &["revoke", &file, "--reason", "key-compromise", "--yes"]);
-    let mut both = [older_id.as_str(), &newer_id];
-    both.sort_unstable();
-    assert_eq!(whole.values("certificate_id"), both, "{}", whole.said);
+    let mut all = [older_id.as_str(), &newer_id, &newest_id];
+    all.sort_unstable();
+    assert_eq!(whole.values("certificate_id"), all, "{}", whole.said);
     assert_eq!(world.status(&newer_id).await.as_deref(), Some("REVOKED"));
 }
 

@@ -40,7 +40,7 @@ impl History {
         let ids = in_folder.iter().map(|certificate| &certificate.facts().certificate_id);
         let ids: BTreeSet<&str> =
             ids.chain(kept.iter().map(|kept| &kept.certificate_id)).map(String::as_str).collect();
-        let revoked = keys.of(&key, &ids)?;
+        let revoked = keys.of(&key, &ids);
         Ok(Self { revoked, kept, in_folder })
     }
 
@@ -49,7 +49,7 @@ impl History {
     /// # Errors
     /// [`Error::KeyRevoked`].
     pub(super) fn check(&self, board: &Identity, force: bool) -> Result<(), Error> {
-        match &self.revoked.standing {
+        match self.revoked() {
             Some(KeyRevocation { when, reason, .. }) if !force || reason.is_final() => {
                 Err(Error::KeyRevoked { thing_name: board.thing_name(), when: *when, reason: *reason })
             }
@@ -61,9 +61,10 @@ impl History {
     ///
     /// # Errors
     /// [`Error::CertificateRevoked`]; [`durable_files::Error`].
-    pub(super) fn check_planned(planned: &Planned, keys: &RevokedKeys<'_>) -> Result<(), work::Error> {
+    pub(super) fn check_planned(&self, planned: &Planned, keys: &RevokedKeys<'_>) -> Result<(), work::Error> {
         let Planned::There(obtained) = planned else { return Ok(()) };
-        match keys.against(&obtained.device)? {
+        let is_in_folder = self.in_folder.as_ref() == Some(&obtained.device);
+        match keys.against(&obtained.device, is_in_folder)? {
             Some(against) => {
                 let certificate_id = obtained.device.facts().certificate_id.clone();
                 Err(Error::CertificateRevoked { certificate_id, against }.into())
@@ -94,9 +95,11 @@ impl History {
         Ok(certificates.iter().filter_map(|certificate| certificate.serial_number().ok()).collect())
     }
 
-    /// Why the key was revoked, if it was and gets a new certificate nevertheless.
+    /// Why the key is revoked, if it is. As long as nobody else may have it, the certificate in the board's folder is good
+    /// although another one was revoked: it is one of several, or was issued since.
     pub(super) fn revoked(&self) -> Option<&KeyRevocation> {
-        self.revoked.standing.as_ref()
+        let is_good = self.in_folder.as_ref().is_some_and(|certificate| !self.is_revoked(certificate));
+        self.revoked.standing.as_ref().filter(|standing| standing.reason.is_final() || !is_good)
     }
 
     /// The ids of the certificates of the key, but for `current`, that are still valid.
@@ -122,17 +125,11 @@ impl History {
         Ok(valid.into_iter().collect())
     }
 
-    /// Keeps what a new certificate is about to replace, and lets a revoked key in again.
+    /// Keeps what a new certificate is about to replace.
     ///
     /// # Errors
     /// [`durable_files::Error`].
-    pub(super) fn make_room(&self, home: &Home, board: &Identity) -> Result<(), durable_files::Error> {
-        if let Some(certificate) = &self.in_folder {
-            certificates::keep(home, certificate)?;
-        }
-        match &self.revoked.standing {
-            Some(revoked) => certificates::readmit(home, &board.thing_name(), revoked.certificates.clone()),
-            None => Ok(()),
-        }
+    pub(super) fn make_room(&self, home: &Home) -> Result<(), durable_files::Error> {
+        self.in_folder.as_ref().map_or(Ok(()), |certificate| certificates::keep(home, certificate))
     }
 }
