@@ -34,6 +34,14 @@ const NAMESAKES: usize = 20;
 /// A chain that lets no device in.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Every link does its part, and some let in who should be kept out.
+    #[error("devices can connect, and {dangerous} of {links} links let in who should be kept out")]
+    Dangerous {
+        /// How many.
+        dangerous: usize,
+        /// Of how many.
+        links: usize,
+    },
     /// At least one link is wrong or could not be read.
     #[error("a new device cannot connect now: {wrong} of {} failed the check", counted(*links, "link"))]
     Broken {
@@ -78,7 +86,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Whether a device could connect now.
+    /// Whether a device could connect now, and none as another.
     ///
     /// # Errors
     /// [`Error::Broken`] with the number of links in its way.
@@ -95,10 +103,17 @@ impl Diagnosis {
     }
 
     fn judge(&self, is_excused: impl Fn(&Finding) -> bool) -> Result<(), Error> {
-        let wrong = |finding: &&Finding| !finding.lets_through() && !is_excused(finding);
-        match self.findings.iter().filter(wrong).count() {
-            0 => Ok(()),
-            wrong => Err(Error::Broken { wrong, links: self.findings.len() }),
+        let links = self.findings.len();
+        let count = |is: &dyn Fn(&Finding) -> bool| {
+            self.findings.iter().filter(|finding| is(finding) && !is_excused(finding)).count()
+        };
+        match (
+            count(&|finding| !finding.lets_through()),
+            count(&|finding| finding.verdict == Verdict::Dangerous),
+        ) {
+            (0, 0) => Ok(()),
+            (0, dangerous) => Err(Error::Dangerous { dangerous, links }),
+            (wrong, _) => Err(Error::Broken { wrong, links }),
         }
     }
 

@@ -273,6 +273,11 @@ impl RevocationList {
         Some(number.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)))
     }
 
+    /// Whether it has a number, which may be larger than [`Self::number`] gives.
+    pub fn is_numbered(&self) -> bool {
+        self.number.is_some()
+    }
+
     /// Whether the CA should have published another list by now.
     pub fn is_overdue(&self) -> bool {
         self.next_update.is_some_and(|next| next < ASN1Time::now().timestamp())

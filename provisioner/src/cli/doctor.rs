@@ -220,7 +220,7 @@ impl Branch<'_> {
         let (style, sign) = match verdict {
             Verdict::Right => (RIGHT, "✓"),
             Verdict::Notable => (NOTABLE, "!"),
-            Verdict::Dangerous => (WRONG, "!"),
+            Verdict::Dangerous => (WRONG, "✗"),
             Verdict::Wrong => (WRONG, "✗"),
             Verdict::Unknown => (WRONG, "?"),
         };

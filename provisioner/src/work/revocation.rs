@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use device_pki::revocation::Revoked as Entry;
-use device_pki::{Chain, Issuer};
+use device_pki::{Chain, Issuer, RevocationList};
 use durable_files::{Access, folder};
 use time::OffsetDateTime;
 
 use super::{AuthorityError, Error, inventory};
+use crate::state::audit;
 use crate::state::authorities::{self, Authority, SignerRevocation};
 use crate::state::certificates;
 use crate::state::home::Home;
@@ -69,13 +70,18 @@ impl Publication<'_> {
     /// [`AuthorityError::ListNumber`]; [`Error::File`].
     pub fn next_number(&self, key_id: &str) -> Result<u64, Error> {
         let Self { home, folder, now, .. } = *self;
-        let before = List::read(folder, key_id)?.into_iter().chain(List::read(&own_folder(home), key_id)?);
-        let least = match before.max_by_key(|list| list.crl_number) {
-            None => 0,
-            Some(List { crl_number, file, .. }) => {
-                crl_number.checked_add(1).ok_or(AuthorityError::ListNumber { file })?
+        let mut least = signed_number(home, key_id)?;
+        for folder in [folder, &own_folder(home)] {
+            let file = file(folder, key_id, "crl");
+            let Some(list) = durable_files::read(&file)? else { continue };
+            // A number of more than 64 bits is none that can be followed. What is no list at all has none.
+            let Ok(list) = RevocationList::unverified(&list, key_id) else { continue };
+            if !list.is_numbered() {
+                continue;
             }
-        };
+            let number = list.number().and_then(|number| number.checked_add(1));
+            least = least.max(number.ok_or(AuthorityError::ListNumber { file })?);
+        }
         let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
         Ok(least.max(u64::try_from(milliseconds).unwrap_or_default()))
     }
@@ -93,6 +99,21 @@ impl Publication<'_> {
         durable_files::write(&crl, &der, Access::Public)?;
         List::of(&der, key_id, crl).ok_or_else(|| rcgen::Error::CouldNotParseCertificate.into())
     }
+}
+
+/// One more than the largest number of the lists of a CA that were signed here, as the audit log has them: it goes on from them
+/// also where the lists are gone, and the clock was ahead.
+fn signed_number(home: &Home, key_id: &str) -> Result<u64, Error> {
+    let entries = audit::Log::of(home).entries()?;
+    let of_ca = entries.iter().filter(|entry| entry.authority_key_identifier == key_id);
+    let numbers = of_ca.filter_map(|entry| match &entry.document {
+        audit::Document::RevocationList { crl_number, .. } => *crl_number,
+        _ => None,
+    });
+    let file = || home.file(audit::FILE);
+    numbers.max().map_or(Ok(0), |number| {
+        Ok(number.checked_add(1).ok_or_else(|| AuthorityError::ListNumber { file: file() })?)
+    })
 }
 
 /// The certificates that signers of this home have revoked, each with its CA.

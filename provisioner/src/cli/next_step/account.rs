@@ -58,6 +58,7 @@ fn setup(error: &setup::Error) -> Text {
 fn doctor(error: &doctor::Error) -> Text {
     use doctor::Error as E;
     match error {
+        E::Dangerous { .. } => "each such link says who is let in, and what to do".into(),
         E::Broken { .. } => {
             "each such link says what to do; `provisioner doctor --repair` repairs what is safe to repair"
                 .into()

@@ -375,6 +375,17 @@ fn numbers_only_grow_also_when_the_list_before_is_lost_or_the_clock_goes_back() 
     std::fs::remove_file(fixture.home.file(&fixture.list())).unwrap();
     let third = fixture.publish(DAYS, fixture.now + Duration::seconds(60)).crl_number;
     assert!(third > second);
+    // The audit log knows the numbers of lists that are gone and were made with a clock that was ahead.
+    let observed = Keys::new(crate::state::signatures::Signatures::of(&fixture.home));
+    let chain = store::load(&fixture.home, &observed, fixture.now).unwrap();
+    let folder = own_folder(&fixture.home);
+    let at = |now| {
+        let publication = Publication { home: &fixture.home, folder: &folder, days: DAYS, now };
+        publication.of_signer(&fixture.authority, &chain).unwrap().crl_number
+    };
+    let ahead = at(fixture.now + Duration::days(30));
+    std::fs::remove_file(fixture.home.file(&fixture.list())).unwrap();
+    assert_eq!(at(fixture.now), ahead + 1);
 }
 
 #[test]
