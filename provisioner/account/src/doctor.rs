@@ -17,6 +17,7 @@ mod device;
 mod device_policy;
 mod finding;
 mod role;
+mod samples;
 
 pub use device::Device;
 pub use finding::{Finding, Remedy, Verdict};

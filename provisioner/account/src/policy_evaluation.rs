@@ -145,13 +145,19 @@ pub(super) fn permissions(document: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// Every resource that a document's statements allow something on, as they write it.
+pub(super) fn allowed_resources(document: &Value) -> impl Iterator<Item = &str> {
+    let allowed = items(&document["Statement"]).iter().filter(|statement| statement["Effect"] == "Allow");
+    allowed.flat_map(|statement| texts(&statement["Resource"]))
+}
+
 /// The texts of a list, or the one that stands for a list of one.
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
+pub(super) fn texts(value: &Value) -> impl Iterator<Item = &str> {
     items(value).iter().filter_map(Value::as_str)
 }
 
 /// A list, or the one item that stands for a list of one.
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     match value {
         Value::Array(items) => items,
         Value::Null => &[],

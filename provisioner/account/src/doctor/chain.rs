@@ -113,11 +113,11 @@ pub(super) fn permission(
             return Finding::right(link, name, found);
         }
         Audience::Account => {
-            let found = "other rules of this account may invoke the function, too".to_owned();
+            let found = "other rules or services of this account may invoke the function, too".to_owned();
             Finding::notable(link, name, vec![found, statements()])
         }
         Audience::Anybody => {
-            let found = "rules of other accounts, or anybody, may invoke the function".to_owned();
+            let found = "other accounts, or anybody, may invoke the function".to_owned();
             Finding::dangerous(link, name, vec![found, statements()])
         }
     };

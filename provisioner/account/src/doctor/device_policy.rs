@@ -8,12 +8,12 @@ use jitr::scope::Scope;
 use serde_json::Value;
 
 use super::finding::{Finding, Remedy};
+use super::samples::{OTHER, Samples, patterns};
 use crate::Resource;
-use crate::policy_evaluation::{Request, is_allowed, permissions};
+use crate::policy_evaluation::{Request, is_allowed};
 
-/// Two boards of one account. One of them has a certificate, and would like to be the other.
+/// A board that has a certificate, and would like to be another.
 const BOARD: &str = "board-a";
-const OTHER: &str = "board-b";
 
 /// The policy that devices get. `stored` is the document of its default version, if it exists.
 pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Option<&str>) -> Finding {
@@ -72,43 +72,55 @@ pub(super) fn is_former(settings: &Registration, scope: &Scope, stored: &str) ->
         && PolicyTemplate::former().is_ok_and(is)
 }
 
+/// Calls about the shadow of a thing, and about its jobs (AWS IoT Developer Guide, "AWS IoT Core policy actions").
+const SHADOW_CALLS: [&str; 4] =
+    ["iot:UpdateThingShadow", "iot:GetThingShadow", "iot:DeleteThingShadow", "iot:ListNamedShadowsForThing"];
+const JOB_CALLS: [&str; 4] = [
+    "iot:DescribeJobExecution",
+    "iot:GetPendingJobExecutions",
+    "iot:StartNextPendingJobExecution",
+    "iot:UpdateJobExecution",
+];
+
 /// What a board that has these policies may do with the name of another.
 pub(super) fn dangers(documents: &[Value], scope: &Scope) -> Vec<String> {
+    let samples = Samples::of(documents);
     let mut dangers = Vec::new();
-    let names = other_names(documents, scope);
-    if let Some(name) = names.iter().find(|name| connects(documents, scope, name, true)) {
-        let name = if name == OTHER { "any name".to_owned() } else { format!("the name {name}") };
-        dangers.push(format!("a board can connect under {name} (iot:Connect)"));
+    // A client id that the document spells out is another's, too.
+    let spelt = patterns(documents, "client").into_iter().filter(|name| !name.contains(['*', '?', '$']));
+    let names: BTreeSet<_> = samples.names.iter().cloned().chain(spelt).collect();
+    if connects(documents, scope, OTHER, true) {
+        dangers.push("a board can connect under any name (iot:Connect)".to_owned());
+    } else if let Some(name) = names.iter().find(|name| connects(documents, scope, name, true)) {
+        dangers.push(format!("a board can connect under the name {name} (iot:Connect)"));
     }
-    let topic = format!("topic/{OTHER}/x");
-    let shadow = format!("topic/$aws/things/{OTHER}/shadow/update");
-    let filter = format!("topicfilter/{OTHER}/#");
     let as_itself =
-        |action, resource: &str| is_board_allowed(documents, scope, BOARD, action, resource, true);
-    if as_itself("iot:Publish", &topic) || as_itself("iot:Publish", &shadow) {
-        dangers.push("a board can publish on the topics of another (iot:Publish)".to_owned());
+        |action: &str, resource: &str| is_board_allowed(documents, scope, BOARD, action, resource, true);
+    let with = |actions: &[&str], kind: &str, of_others: &BTreeSet<String>| {
+        let is_allowed = |action: &&str, name: &str| as_itself(action, &format!("{kind}/{name}"));
+        let found = |action: &&str| of_others.iter().any(|name| is_allowed(action, name));
+        let actions: Vec<_> = actions.iter().copied().filter(found).collect();
+        (!actions.is_empty()).then(|| actions.join(", "))
+    };
+    if let Some(actions) = with(&["iot:Publish", "iot:RetainPublish"], "topic", &samples.topics) {
+        dangers.push(format!("a board can publish on the topics of another ({actions})"));
     }
-    let subscribes = ["topicfilter/#", "topicfilter/+/x", &filter];
-    if subscribes.iter().any(|filter| as_itself("iot:Subscribe", filter)) && as_itself("iot:Receive", &topic)
-    {
+    let subscribes = |filter: &&String| as_itself("iot:Subscribe", &format!("topicfilter/{filter}"));
+    let receives = |topic: String| as_itself("iot:Receive", &format!("topic/{topic}"));
+    let reads = |filter: &String| samples.topics_under(filter).any(receives);
+    if samples.filters.iter().filter(subscribes).any(reads) {
         dangers.push("a board can read the messages of another (iot:Subscribe, iot:Receive)".to_owned());
     }
-    let shadow_calls = ["iot:UpdateThingShadow", "iot:GetThingShadow", "iot:DeleteThingShadow"];
-    let thing = format!("thing/{OTHER}");
-    if shadow_calls.iter().any(|action| as_itself(action, &thing)) {
-        dangers.push("a board can use the shadow of another (iot:UpdateThingShadow)".to_owned());
+    if let Some(actions) = with(&["iot:GetRetainedMessage"], "topic", &samples.topics) {
+        dangers.push(format!("a board can read the retained messages of another ({actions})"));
+    }
+    if let Some(actions) = with(&SHADOW_CALLS, "thing", &samples.names) {
+        dangers.push(format!("a board can use the shadow of another ({actions})"));
+    }
+    if let Some(actions) = with(&JOB_CALLS, "thing", &samples.names) {
+        dangers.push(format!("a board can use the jobs of another ({actions})"));
     }
     dangers
-}
-
-/// Names that a board could try: another's, and those that the document itself names, with something in the place of each
-/// wildcard.
-fn other_names(documents: &[Value], scope: &Scope) -> BTreeSet<String> {
-    let clients = scope.arn("client/");
-    let named =
-        documents.iter().flat_map(permissions).filter_map(|(_, resource)| resource.strip_prefix(&clients));
-    let named = named.filter(|name| !name.contains("${")).map(|name| name.replace(['*', '?'], "x"));
-    named.chain([OTHER.to_owned()]).collect()
 }
 
 /// Whether a board whose thing is [`BOARD`] can connect with this client id.
@@ -200,7 +212,17 @@ mod tests {
             (json!([by_attachment]), &[]),
             (json!([connect(), allow("iot:Publish", &arn("topic/fleet/*"))]), &[]),
             (json!([connect(), allow("iot:Publish", &arn(&format!("topic/data/{itself}")))]), &[]),
-            (json!(allow("iot:*", "*")), &["any name", "publish", "read the messages", "the shadow"]),
+            (
+                json!(allow("iot:*", "*")),
+                &[
+                    "any name",
+                    "publish",
+                    "read the messages",
+                    "the retained messages",
+                    "the shadow",
+                    "the jobs",
+                ],
+            ),
             (json!([allow("iot:Connect", &arn("client/${iot:ClientId}"))]), &["any name"]),
             (json!([connect(), from_network]), &["any name"]),
             (json!([connect(), allow("iot:Connect", &arn("client/line-?-*"))]), &["the name line-x-x"]),
@@ -220,6 +242,75 @@ mod tests {
             assert!(says.iter().zip(expected).all(|(says, expected)| says.contains(expected)), "{found:?}");
             let dangerous = found.verdict == Verdict::Dangerous;
             assert_eq!(dangerous, !expected.is_empty() && found.verdict != Verdict::Wrong, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_covers_what_is_anothers_by_any_name_is_told() {
+        let settings = Registration::zero_touch().unwrap();
+        let default = settings.policy_template.fill(&scope()).unwrap().as_value().clone();
+        let with = |more: Value| {
+            let mut document = default.clone();
+            let more = more.as_array().cloned().unwrap_or_else(|| vec![more]);
+            document["Statement"].as_array_mut().unwrap().extend(more);
+            document
+        };
+        let reads = |filter: &str, topic: &str| {
+            with(json!([allow("iot:Subscribe", &arn(filter)), allow("iot:Receive", &arn(topic))]))
+        };
+        let may = |action: &str, resource: &str| with(allow(action, &arn(resource)));
+        let itself = "${iot:Connection.Thing.ThingName}";
+        let hex = "?".repeat(40);
+        let mut documents = vec![
+            (with(allow("iot:*Job*", "*")), "the jobs"),
+            (with(allow("iot:RetainPublish", "*")), "publish"),
+            (with(allow("iot:GetRetainedMessage", "*")), "the retained messages"),
+            (may("iot:UpdateJobExecution", "thing/a*"), "the jobs"),
+            (may("iot:GetThingShadow", "thing/a*"), "the shadow"),
+            (with(allow("iot:Publish", "arn:aws:iot:*:*:topic/*/sensors")), "publish"),
+            (with(allow("iot:Publish", "*/sensors")), "publish"),
+            (
+                with(
+                    json!({"Effect": "Allow", "NotAction": ["iot:Connect", "iot:Get*"], "Resource": arn("topic/a*")}),
+                ),
+                "publish",
+            ),
+            (may("iot:Publish", "topic/fleet/*"), ""),
+            (may("iot:Publish", "topic/x/*"), ""),
+            (may("iot:Publish", &format!("topic/*/{itself}/up")), ""),
+            (may("iot:Publish", &format!("topic/data/{itself}/*")), ""),
+            (reads("topicfilter/fleet/#", "topic/*"), ""),
+            (reads("topicfilter/+/sensors", &format!("topic/{itself}/*")), ""),
+            (reads(&format!("topicfilter/data/{itself}/#"), "topic/data/*"), ""),
+            (
+                with(json!([
+                    allow("iot:Publish", &arn(&format!("topic/data/{itself}/up"))),
+                    allow("iot:Publish", &arn("topic/data/*")),
+                ])),
+                "publish",
+            ),
+            (reads("topicfilter/+/sensors", "topic/a*"), "read the messages"),
+            (default.clone(), ""),
+        ];
+        for filter in
+            ["+/sensors", "+/#", "*/sensors", "a*", "#", "$aws/things/*", "$aws/things/+/shadow/#", &hex]
+        {
+            documents.push((reads(&format!("topicfilter/{filter}"), "topic/*"), "read the messages"));
+        }
+        for topic in ["*/sensors", "*/cmd", "a*", "$aws/things/*", "$aws/things/a*/jobs/*", "?*-1/*/up", &hex]
+        {
+            documents.push((may("iot:Publish", &format!("topic/{topic}")), "publish"));
+        }
+        for (document, expected) in documents {
+            let found = dangers(std::slice::from_ref(&document), &scope());
+            let is_told = match expected {
+                "" => found.is_empty(),
+                expected => found.len() == 1 && found[0].contains(expected),
+            };
+            let more = document["Statement"].as_array().unwrap();
+            assert!(is_told, "{expected}: {found:?} {:?}", more.get(4..));
+            let verdict = judged(Some(&document.to_string())).verdict;
+            assert_eq!(verdict == Verdict::Dangerous, !expected.is_empty(), "{verdict:?}");
         }
     }
 }

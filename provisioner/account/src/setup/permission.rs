@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
+mod audience;
+
+use self::audience::audience_of;
+pub(crate) use self::audience::{Audience, Doors, doors};
 use super::holds;
 use super::link::Link;
 use crate::Resource;
-use crate::policy_evaluation::{Caller, Request, is_allowed};
 use crate::{Account, Error as AccountError};
 
 const INVOKE: &str = "lambda:InvokeFunction";
@@ -57,97 +60,6 @@ pub(crate) fn decide(policy: Option<&Value>, wanted: &Wanted) -> Step {
 
 fn statements(policy: Option<&Value>) -> &[Value] {
     policy.and_then(|policy| policy["Statement"].as_array()).map_or(&[], Vec::as_slice)
-}
-
-/// Who may invoke the function, from nobody to everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Audience {
-    /// Not the rule.
-    Nobody,
-    /// The rule, and nobody else that was looked for.
-    Rule,
-    /// Other rules of the account as well.
-    Account,
-    /// Rules of other accounts, or anybody.
-    Anybody,
-}
-
-/// Whom a function's whole policy lets in, and the ids of the statements that let in more than the rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Doors {
-    pub(crate) audience: Audience,
-    pub(crate) is_rule_let_in: bool,
-    pub(crate) wide: Vec<String>,
-}
-
-/// Evaluates the policy: it lets the rule in, and perhaps others. Statements of any form count, not only those of this tool.
-pub(crate) fn doors(policy: Option<&Value>, wanted: &Wanted) -> Doors {
-    let audience = policy.map_or(Audience::Nobody, |policy| audience_of_document(policy, wanted));
-    let wide = statements(policy).iter().filter(|statement| audience_of(statement, wanted) > Audience::Rule);
-    let named = |statement: &Value| statement["Sid"].as_str().unwrap_or("without an id").to_owned();
-    Doors {
-        audience,
-        is_rule_let_in: policy.is_some_and(|policy| is_let_in(policy, wanted, &Visitor::rule(wanted))),
-        wide: wide.map(named).collect(),
-    }
-}
-
-/// Whom a statement by itself lets in.
-fn audience_of(statement: &Value, wanted: &Wanted) -> Audience {
-    audience_of_document(&serde_json::json!({ "Statement": statement }), wanted)
-}
-
-fn audience_of_document(policy: &Value, wanted: &Wanted) -> Audience {
-    let ours = Visitor::rule(wanted);
-    let stranger = if wanted.account == STRANGER { OTHER_STRANGER } else { STRANGER };
-    let other = wanted.rule.replace(&wanted.account, stranger);
-    let neighbour = format!("{}-of-another", wanted.rule);
-    let service = Caller::Service(IOT);
-    let strangers = [
-        Visitor { caller: service, rule: Some(&other), account: Some(stranger) },
-        Visitor { caller: Caller::Account(stranger), rule: None, account: None },
-    ];
-    let neighbours = [Visitor { caller: service, rule: Some(&neighbour), account: Some(&wanted.account) }];
-    let any = |visitors: &[Visitor<'_>]| visitors.iter().any(|visitor| is_let_in(policy, wanted, visitor));
-    if any(&strangers) {
-        Audience::Anybody
-    } else if any(&neighbours) {
-        Audience::Account
-    } else if any(&[ours]) {
-        Audience::Rule
-    } else {
-        Audience::Nobody
-    }
-}
-
-/// An account that is not the user's: the number belongs to nobody.
-const STRANGER: &str = "000000000000";
-/// The same for a stand-in of AWS that gives its user this number.
-const OTHER_STRANGER: &str = "000000000001";
-
-/// Who asks to invoke the function.
-#[derive(Clone, Copy)]
-struct Visitor<'a> {
-    caller: Caller<'a>,
-    rule: Option<&'a str>,
-    account: Option<&'a str>,
-}
-
-impl<'a> Visitor<'a> {
-    fn rule(wanted: &'a Wanted) -> Self {
-        Self { caller: Caller::Service(IOT), rule: Some(&wanted.rule), account: Some(&wanted.account) }
-    }
-}
-
-/// Whether the policy lets a visitor in. What depends on other conditions does not.
-fn is_let_in(policy: &Value, wanted: &Wanted, visitor: &Visitor<'_>) -> bool {
-    let keys = [("aws:SourceArn", visitor.rule), ("aws:SourceAccount", visitor.account)];
-    // A resource policy is about its own resource, whose ARN is as the policy writes it.
-    let own = statements(Some(policy)).first().or(Some(&policy["Statement"]));
-    let resource = own.and_then(|statement| statement["Resource"].as_str()).unwrap_or(&wanted.function);
-    let caller = Some(visitor.caller);
-    let request = Request { action: INVOKE, resource, caller, keys: &keys, doubt: false };
-    is_allowed(std::slice::from_ref(policy), &request)
 }
 
 fn is_invocation(statement: &Value) -> bool {
@@ -222,7 +134,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn wanted() -> Wanted {
+    pub(super) fn wanted() -> Wanted {
         Wanted {
             function: "JITR".into(),
             statement: "ForwardSignedButUnknownDevices".into(),
@@ -231,7 +143,7 @@ mod tests {
         }
     }
 
-    fn policy(sid: &str, condition: Value) -> Value {
+    pub(super) fn policy(sid: &str, condition: Value) -> Value {
         json!({"Version": "2012-10-17", "Statement": [{
             "Sid": sid, "Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"},
             "Action": "lambda:InvokeFunction",
@@ -247,64 +159,6 @@ mod tests {
         });
         assert_eq!(decide(Some(&policy("mine", condition.clone())), &wanted()), Step::Leave);
         assert_eq!(decide(Some(&policy(&wanted().statement, condition)), &wanted()), Step::Leave);
-    }
-
-    /// Who is let in by a permission for the rule and one more statement, and by that statement alone.
-    fn let_in(principal: Value, condition: Value) -> (Doors, Doors) {
-        let right = json!({
-            "StringEquals": {"AWS:SourceAccount": "123456789012"},
-            "ArnLike": {"AWS:SourceArn": wanted().rule},
-        });
-        let mut alone = policy("other", condition);
-        alone["Statement"][0]["Principal"] = principal;
-        let mut both = policy("ours", right);
-        let statements = both["Statement"].as_array_mut().unwrap();
-        statements.push(alone["Statement"][0].clone());
-        (doors(Some(&both), &wanted()), doors(Some(&alone), &wanted()))
-    }
-
-    #[test]
-    fn a_policy_is_evaluated_and_whoever_else_it_lets_in_is_told() {
-        let iot = || json!({"Service": "iot.amazonaws.com"});
-        let arn = |arn: &str| json!({"ArnLike": {"aws:SourceArn": arn}});
-        let account = json!({"StringEquals": {"AWS:SourceAccount": ["1", "123456789012"]}});
-        let by_rule = arn(&wanted().rule);
-        for (principal, condition, audience, is_rule_let_in) in [
-            (iot(), by_rule.clone(), Audience::Rule, true),
-            (iot(), arn("arn:aws:iot:us-east-2:123456789012:rule/*"), Audience::Account, true),
-            (iot(), arn("arn:aws:iot:*:*:rule/ForwardSignedButUnknownDevices"), Audience::Anybody, true),
-            (iot(), account.clone(), Audience::Account, true),
-            (iot(), json!({}), Audience::Anybody, true),
-            (json!("*"), json!({}), Audience::Anybody, true),
-            (json!({"AWS": "*"}), json!({}), Audience::Anybody, true),
-            (json!("*"), account, Audience::Account, true),
-            (json!("*"), by_rule.clone(), Audience::Rule, true),
-            (
-                json!({"AWS": "*"}),
-                json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
-                Audience::Nobody,
-                false,
-            ),
-            (json!({"AWS": "arn:aws:iam::123456789012:root"}), json!({}), Audience::Nobody, false),
-            (iot(), arn("arn:aws:iot:us-east-2:123456789012:rule/Other"), Audience::Nobody, false),
-            (json!({"Service": "s3.amazonaws.com"}), json!({}), Audience::Nobody, false),
-        ] {
-            let (both, alone) = let_in(principal.clone(), condition.clone());
-            let case = format!("{principal} {condition}");
-            assert_eq!((alone.audience, alone.is_rule_let_in), (audience, is_rule_let_in), "{case}");
-            assert_eq!((both.audience, both.is_rule_let_in), (audience.max(Audience::Rule), true), "{case}");
-            let wide = if audience > Audience::Rule { vec!["other".to_owned()] } else { vec![] };
-            assert_eq!(both.wide, wide, "{case}");
-        }
-        let mut denied = policy(&wanted().statement, by_rule);
-        denied["Statement"][0]["Effect"] = json!("Deny");
-        assert!(!doors(Some(&denied), &wanted()).is_rule_let_in);
-        let mut but_one = policy("other", json!({}));
-        let statement = but_one["Statement"][0].as_object_mut().unwrap();
-        statement.remove("Principal");
-        statement.insert("NotPrincipal".into(), json!({"AWS": "arn:aws:iam::1:root"}));
-        assert_eq!(doors(Some(&but_one), &wanted()).audience, Audience::Anybody);
-        assert_eq!(doors(None, &wanted()).audience, Audience::Nobody);
     }
 
     #[test]
