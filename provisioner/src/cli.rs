@@ -291,7 +291,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     logging::start(cli.global.logging);
     let output = cli.global.output.unwrap_or_default();
-    match execute(cli) {
+    let clock = device_pki::profile::check_not_past(std::time::SystemTime::now());
+    match clock.map_err(Error::from).and_then(|()| execute(cli)) {
         Ok(()) => ExitCode::Done,
         Err(error) => failure::show(&error, output),
     }
@@ -334,7 +335,9 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,
         Command::Completions(arguments) => completions::run(&arguments, &mut definition()),
-        Command::Man(arguments) => completions::write_man_pages(&arguments, definition())?,
+        Command::Man(arguments) => {
+            completions::write_man_pages(&arguments, definition(), &Context::new(cli.global)?)?
+        }
     }
     Ok(())
 }

@@ -103,7 +103,8 @@ impl Registry for AwsRegistry {
     async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
         let operation = Operation::ListThingPrincipals;
         let pages = self.client.list_thing_principals().thing_name(thing).into_paginator().send();
-        items(pages, |page| page.principals, usize::MAX).await.map_err(|unread| match unread {
+        let principals = items(pages, |page| page.next_token(), |page| page.principals, usize::MAX).await;
+        principals.map_err(|unread| match unread {
             Unread::Call(error) => failure(operation, error),
             Unread::Endless(pages) => other(operation, format!("the list does not end after {pages} pages")),
         })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::page::Page;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
@@ -179,6 +180,7 @@ impl Account {
         of: impl Fn(P) -> L,
     ) -> Result<Vec<T>, Error>
     where
+        P: Page,
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
         L: Into<Option<Vec<T>>>,
     {
@@ -194,10 +196,11 @@ impl Account {
         enough: usize,
     ) -> Result<Vec<T>, Error>
     where
+        P: Page,
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
         L: Into<Option<Vec<T>>>,
     {
-        pages::items(pages, of, enough).await.map_err(|unread| match unread {
+        pages::items(pages, P::next_page, of, enough).await.map_err(|unread| match unread {
             Unread::Call(error) => self.failed(action)(error),
             Unread::Endless(pages) => Error::Endless { action, pages },
         })
@@ -337,6 +340,18 @@ mod tests {
         assert!(answer.is_err());
         let sent = tokio::task::spawn_blocking(|| sending.join().unwrap()).await.unwrap();
         assert!(sent < 64 << 20, "{sent} bytes were taken");
+    }
+
+    /// The paginators of the SDK end at such a page as at the last one.
+    #[tokio::test]
+    async fn a_list_with_the_same_marker_twice_is_an_error_and_no_shorter_list() {
+        let account = behind(
+            "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\ncontent-length: 57\r\n\r\n\
+            {\"certificates\":[{\"certificateId\":\"1\"}],\"nextMarker\":\"m\"}",
+        );
+        let pages = account.iot().list_certificates().into_paginator().send();
+        let listed = account.all("iot:ListCertificates", pages, |page| page.certificates).await;
+        assert!(matches!(listed, Err(Error::Endless { pages: 2, .. })), "{listed:?}");
     }
 
     #[test]

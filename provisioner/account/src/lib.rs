@@ -28,6 +28,7 @@ mod counted;
 pub mod doctor;
 mod endpoint;
 mod error;
+mod page;
 mod policy_evaluation;
 mod queue;
 pub mod register;

@@ -82,8 +82,10 @@ pub enum Error {
         now: OffsetDateTime,
     },
     /// A clock that is wrong: what is signed would begin at a time that it was not signed at.
-    #[error("the clock of this computer shows {}, which is before this program was made ({})",
-        rfc3339(*now), crate::profile::EARLIEST.date())]
+    #[error("the clock of this computer shows {}, which is {}", rfc3339(*now), match *now < crate::profile::EARLIEST {
+        true => format!("before this program was made ({})", crate::profile::EARLIEST.date()),
+        false => format!("after the end of every device certificate ({})", crate::profile::LATEST.date()),
+    })]
     Clock {
         /// What it shows.
         now: OffsetDateTime,

@@ -1,5 +1,7 @@
 //! The certificate profile: what root, signer, device and verification certificates contain. Pure; time is an argument.
 
+use std::time::SystemTime;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, KeyIdMethod,
     KeyUsagePurpose, PublicKeyData, SerialNumber,
@@ -27,6 +29,10 @@ pub const DEVICE_NOT_AFTER: OffsetDateTime = datetime!(3000-12-31 23:59:59 UTC);
 
 /// No clock that is right shows an earlier time: this version was made after it.
 pub const EARLIEST: OffsetDateTime = datetime!(2026-11-01 0:00 UTC);
+
+/// No clock that is right shows a later time: every device certificate has expired. It is far enough from the end of the year
+/// 9999, which no certificate has an encoding after (RFC 5280, section 4.1.2.5), for every period of this profile.
+pub const LATEST: OffsetDateTime = DEVICE_NOT_AFTER;
 
 /// id-ce-subjectKeyIdentifier, RFC 5280, section 4.2.1.2.
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
@@ -66,9 +72,20 @@ impl Name {
 /// Whether the clock can be right.
 ///
 /// # Errors
-/// [`Error::Clock`] before [`EARLIEST`].
+/// [`Error::Clock`] before [`EARLIEST`] or after [`LATEST`].
 pub fn check_clock(now: OffsetDateTime) -> Result<(), Error> {
-    if now < EARLIEST { Err(Error::Clock { now }) } else { Ok(()) }
+    if (EARLIEST..=LATEST).contains(&now) { Ok(()) } else { Err(Error::Clock { now }) }
+}
+
+/// Whether `clock` is not past [`LATEST`]. [`OffsetDateTime`] ends with the year 9999, and a conversion of a later time panics.
+///
+/// # Errors
+/// [`Error::Clock`].
+pub fn check_not_past(clock: SystemTime) -> Result<(), Error> {
+    let elapsed = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let elapsed = time::Duration::try_from(elapsed).unwrap_or(time::Duration::MAX);
+    let now = OffsetDateTime::UNIX_EPOCH.saturating_add(elapsed);
+    if now > LATEST { Err(Error::Clock { now }) } else { Ok(()) }
 }
 
 /// The root CA's certificate: 25 years from this hour.
@@ -250,6 +267,20 @@ mod tests {
         assert_eq!(root(&name, &key, made).unwrap().not_after, datetime!(2053-02-28 11:00 UTC));
         assert_eq!(signer(&name, &key, made).unwrap().not_after, datetime!(2038-02-28 11:00 UTC));
         assert_eq!(years_later(made, 4), datetime!(2032-02-29 11:59:59 UTC));
+    }
+
+    #[test]
+    fn a_clock_past_every_certificate_is_refused_also_beyond_what_a_date_can_hold() {
+        assert!(check_clock(LATEST).is_ok());
+        for late in [LATEST + time::Duration::seconds(1), datetime!(9999-12-31 23:59:59 UTC)] {
+            assert!(matches!(check_clock(late), Err(Error::Clock { .. })), "{late}");
+            assert!(matches!(check_not_past(late.into()), Err(Error::Clock { .. })), "{late}");
+        }
+        let year = std::time::Duration::from_secs(31_556_952);
+        let clock = |years: u32| SystemTime::UNIX_EPOCH + year * years;
+        assert!(matches!(check_not_past(clock(9_000)), Err(Error::Clock { .. })));
+        assert!(check_not_past(clock(60)).is_ok());
+        assert!(check_not_past(SystemTime::UNIX_EPOCH - year).is_ok(), "others refuse it");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::provision::{Choice, Order, fetch_endpoint};
 use super::{Context, Output, revoke};
 use crate::cli::Error;
 use crate::state::board::Clash;
+use crate::state::home::Home;
 use crate::work::chain;
 use crate::work::fleet::{self, Event, Fleet};
 use crate::work::label::{self, Labels};
@@ -144,8 +145,9 @@ impl StationOptions {
     }
 
     /// # Errors
-    /// As [`StationOptions::roots`].
-    pub(super) fn settings(self, order: &Order) -> Result<Settings, Error> {
+    /// As [`StationOptions::roots`]; labels that would go into the home's own folders.
+    pub(super) fn settings(self, order: &Order, home: &Home) -> Result<Settings, Error> {
+        self.label_dir.iter().try_for_each(|folder| home.check_output(folder))?;
         let roots = self.roots()?;
         let labels =
             Labels { command: self.label_command, folder: self.label_dir, format: self.label_format };
@@ -299,7 +301,7 @@ pub(super) async fn run(
     };
     provision::check_endpoint(&endpoint)?;
     let revoke_superseded = order.revoke_superseded;
-    let station = Station::open(&context.home, &context.keys, station.settings(&order)?)?;
+    let station = Station::open(&context.home, &context.keys, station.settings(&order, &context.home)?)?;
     let refused = Failures::default();
     plan::run(context, Batch { boards, station, endpoint, revoke_superseded, refused }).await
 }

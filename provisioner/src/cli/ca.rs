@@ -22,7 +22,7 @@ use crate::work::create::{self as creation, Action};
 use crate::work::export::Export;
 use device_pki::Certificate;
 use device_pki::key::{Passphrase, Uri};
-use durable_files::folder::Lock;
+use durable_files::folder::{self, Lock};
 use iot_account::counted;
 
 /// What to do with the certificate authorities.
@@ -173,6 +173,9 @@ async fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<
             "there is no key file in the home folder",
             "keys in a token or in AWS KMS are protected there",
         ));
+    }
+    for file in &files {
+        folder::check_writable(file.parent().unwrap_or(context.home.root()))?;
     }
     // What a wrong passphrase stops, it stops before the first file.
     for file in &files {

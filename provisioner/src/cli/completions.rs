@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::Error;
+use super::{Context, Error};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -35,9 +35,14 @@ pub struct ManArguments {
 /// Writes `provisioner.1` and a page for each command.
 ///
 /// # Errors
-/// [`Error::File`] if the folder cannot be written.
-pub(super) fn write_man_pages(arguments: &ManArguments, command: clap::Command) -> Result<(), Error> {
+/// A folder of the home; [`Error::File`] if the folder cannot be written.
+pub(super) fn write_man_pages(
+    arguments: &ManArguments,
+    command: clap::Command,
+    context: &Context,
+) -> Result<(), Error> {
     let path = &arguments.folder;
+    context.home.check_output(path)?;
     clap_mangen::generate_to(command, path)
         .map_err(|source| Error::File { path: path.clone(), reason: source.to_string() })
 }

@@ -55,9 +55,11 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
             | AuthorityError::NotEncrypted { .. }
             | AuthorityError::RevokedKey { .. },
         ) => ExitCode::Refused,
-        E::Authority(AuthorityError::RootElsewhere { .. } | AuthorityError::ListNumber { .. }) => {
-            ExitCode::Failed
-        }
+        E::Authority(
+            AuthorityError::RootElsewhere { .. }
+            | AuthorityError::ListNumber { .. }
+            | AuthorityError::KeyStays { .. },
+        ) => ExitCode::Failed,
         E::Authority(
             AuthorityError::ExportPlace { .. }
             | AuthorityError::NextKey { .. }
@@ -82,7 +84,9 @@ fn state(error: &state::Error) -> ExitCode {
         E::File(error) => file(error),
         E::Pki(error) => pki(error),
         E::NoHome | E::NoAuthority { .. } => ExitCode::Usage,
-        E::FolderTaken { .. } | E::SignerRevoked { .. } | E::Rotating { .. } => ExitCode::Refused,
+        E::Own { .. } | E::FolderTaken { .. } | E::SignerRevoked { .. } | E::Rotating { .. } => {
+            ExitCode::Refused
+        }
         E::Missing { .. }
         | E::Incomplete { .. }
         | E::KeyUri { .. }

@@ -88,7 +88,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
             context.table("no attempts", &head, &chosen, |entry| row(entry));
             Ok(())
         }
-        Some(Command::Export { csv, search }) => write(&chosen(&entries, search), csv),
+        Some(Command::Export { csv, search }) => {
+            context.home.check_output(csv)?;
+            write(&chosen(&entries, search), csv)
+        }
         Some(Command::Check) => report(&check(&entries), entries.len(), context),
     }
 }

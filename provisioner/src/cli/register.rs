@@ -121,6 +121,7 @@ impl Options {
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+    arguments.result.iter().try_for_each(|file| context.home.check_output(file))?;
     let settings = arguments.options.settings()?;
     let (candidates, unusable) =
         sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)?;

@@ -11,6 +11,12 @@ pub enum Error {
     /// Nothing says where the home folder is.
     #[error("your home folder cannot be found")]
     NoHome,
+    /// A file or folder of the home is named for output.
+    #[error("{} is the home folder or one of its own files or folders: output there would replace them", path.display())]
+    Own {
+        /// As named.
+        path: PathBuf,
+    },
     /// The folders that a board's serial numbers name have the files of other boards.
     #[error("{} has the files of another key, and the home folder has no other place for this board", folder.display())]
     FolderTaken {

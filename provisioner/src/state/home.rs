@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use durable_files::folder::{self, Lock};
 
+use super::{Error, board};
+
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
 pub const ROOT_KEY: &str = "root-ca.key";
 /// Where the root CA's private key is, if it is somewhere else: one line, a key URI.
@@ -87,6 +89,35 @@ pub fn is_own(name: &str) -> bool {
             .any(|own| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
+/// Files that mark the folder of a board.
+const OF_A_BOARD: [&str; 3] = [board::REQUEST, board::CERTIFICATE, board::THING_NAME];
+
+/// How many links lead on from one to the next at most, as on Linux (path_resolution(7)).
+const LINKS: usize = 40;
+
+/// Where a file is made that is written under this path: also where nothing is there yet, or a link to nothing.
+pub fn destination(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        if let Ok(real) = path.canonicalize() {
+            return real;
+        }
+        match path.read_link() {
+            // An absolute target takes the place of the folder.
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => break,
+        }
+    }
+    let Some(name) = path.file_name() else {
+        return path;
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder == path {
+        return path;
+    }
+    destination(folder).join(name)
+}
+
 /// Whether Windows opens a device under this name.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
@@ -120,6 +151,25 @@ impl Home {
         let first = name.split('/').next().unwrap_or_default();
         debug_assert!(is_own(first), "{name} is not among the names of the home folder");
         self.root.join(name)
+    }
+
+    /// Whether a file or folder that the user names for output is none of the home: neither the home itself, nor one of its own
+    /// names, nor below one of them, nor in the folder of a board. Links on the way are followed.
+    ///
+    /// # Errors
+    /// [`Error::Own`].
+    pub fn check_output(&self, path: &Path) -> Result<(), Error> {
+        let (home, output) = (destination(&self.root), destination(path));
+        let Ok(within) = output.strip_prefix(&home) else {
+            return Ok(());
+        };
+        let own = within.components().next().is_none_or(|first| is_own(&first.as_os_str().to_string_lossy()));
+        let of_a_board = within.components().count() > 1
+            && output.parent().is_some_and(|folder| OF_A_BOARD.iter().any(|name| folder.join(name).exists()));
+        match own || of_a_board {
+            true => Err(Error::Own { path: path.to_owned() }),
+            false => Ok(()),
+        }
     }
 
     /// The folder of a board that is named by `serial`. `None` for a serial number that no system, or not every one, has a

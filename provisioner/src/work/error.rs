@@ -87,6 +87,14 @@ pub enum AuthorityError {
         /// Why not.
         reason: &'static str,
     },
+    /// The root's key was copied, and the one in the home cannot be removed.
+    #[error("{source}; a copy of the root's key is at {}", copy.display())]
+    KeyStays {
+        /// The copy.
+        copy: PathBuf,
+        /// Why the key stays in the home.
+        source: durable_files::Error,
+    },
     /// A signer's key is in a place that was chosen, and nobody has chosen one for the next signer's.
     #[error("the signer's key is at {there}, and nothing says where the next one is to be")]
     NextKey {

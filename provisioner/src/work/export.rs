@@ -24,7 +24,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Looks at the root's key and at `folder`. Changes nothing.
+    /// Looks at the root's key, at `folder`, and whether the key can be removed from the home. Changes nothing.
     ///
     /// # Errors
     /// [`AuthorityError::RootElsewhere`] if the key is not in a file of the home; [`AuthorityError::ExportPlace`] for a folder that is
@@ -39,6 +39,7 @@ impl Export {
         if fs::canonicalize(home.root()).is_ok_and(|home| real.starts_with(home)) {
             return Err(refuse("it is in the home, where the key is to be taken away from").into());
         }
+        durable_files::folder::check_writable(home.root())?;
         let export = Self { key: real.join(ROOT_KEY), certificate: real.join(ROOT_CERTIFICATE) };
         match access {
             Access::Secret => durable_files::folder::check_closable(&real, &export.key)?,
@@ -54,7 +55,8 @@ impl Export {
     /// home. Everything but signing with it goes on working.
     ///
     /// # Errors
-    /// As [`Export::plan`]; [`durable_files::Error`]. The key stays then.
+    /// As [`Export::plan`]; [`durable_files::Error`]. The key stays then. [`AuthorityError::KeyStays`] if there are two then: the
+    /// copy stays as well, for the removal may have been done and not confirmed.
     pub fn carry_out(&self, home: &Home) -> Result<(), Error> {
         let (bytes, access, certificate) = root(home)?;
         if key::file::copy_of(&self.key)?.is_none() {
@@ -67,7 +69,8 @@ impl Export {
             let file = self.key.display().to_string();
             return Err(device_pki::Error::from(key::Error::Malformed { file }).into());
         }
-        Ok(durable_files::remove(&home.file(ROOT_KEY))?)
+        let removed = durable_files::remove(&home.file(ROOT_KEY));
+        Ok(removed.map_err(|source| AuthorityError::KeyStays { copy: self.key.clone(), source })?)
     }
 }
 

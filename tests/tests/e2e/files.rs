@@ -212,16 +212,27 @@ const LOOKS: [&[&str]; 7] = [
     &["certificates", "--offline"],
 ];
 
-/// What is refused, in the plan as in the run, with what stands in the way.
-const CHANGES: [&[&str]; 3] =
-    [&["ca", "crl"], &["ca", "rotate", "--no-register"], &["ca", "create", "--force", "--yes"]];
-
 fn assert_readable(laptop: &Laptop, before: &[&str], reason: &str) {
     let files = laptop.files();
+    let beside = |name: &str| laptop.folder().with_file_name(name);
+    let out = beside("out");
+    std::fs::create_dir(&out).unwrap();
+    std::os::unix::fs::chown(&out, Some(USER), Some(USER)).unwrap();
+    std::fs::write(beside("new"), "four words are enough").unwrap();
+    let [folder, passphrase] = [out.display().to_string(), beside("new").display().to_string()];
+    // What is refused, in the plan as in the run, with what stands in the way.
+    let changes: [&[&str]; 6] = [
+        &["ca", "crl"],
+        &["ca", "crl", "--dir", &folder],
+        &["ca", "rotate", "--no-register"],
+        &["ca", "create", "--force", "--yes"],
+        &["ca", "encrypt", "--new-password-file", &passphrase],
+        &["ca", "export-root", &folder, "--yes"],
+    ];
     for command in LOOKS {
         good(behind(laptop, before, command));
     }
-    for command in CHANGES {
+    for command in changes {
         for more in [&["--dry-run"][..], &[]] {
             let outcome = behind(laptop, before, &[command, more].concat());
             assert_eq!(outcome.code, 1, "{command:?} {more:?}: {outcome}");
@@ -229,6 +240,7 @@ fn assert_readable(laptop: &Laptop, before: &[&str], reason: &str) {
         }
     }
     assert!(laptop.files() == files);
+    assert!(content(&out).is_empty(), "a copy of the root's key, or a list that the log does not have");
 }
 
 #[test]
@@ -357,6 +369,68 @@ fn what_a_command_line_names_may_be_a_link_or_a_pipe_but_has_an_end() {
     assert!(file("link.csv").is_symlink() && std::fs::read_to_string(&csv).unwrap().starts_with("when,"));
     good(laptop.run(&["ledger", "export", "--csv", "/dev/null"], &[]));
     assert!(!Path::new("/dev/null").is_file());
+}
+
+#[test]
+fn a_root_key_that_cannot_be_removed_is_told_with_the_place_of_its_copy() {
+    let laptop = Laptop::with_ca();
+    let (key, out) = (laptop.folder().join("root-ca.key"), laptop.folder().with_file_name("out"));
+    std::fs::create_dir(&out).unwrap();
+    let export = ["ca", "export-root", out.to_str().unwrap(), "--yes"];
+    // What something is mounted on cannot be removed.
+    let key = key.display();
+    let mounted = format!("mount --bind '{key}' '{key}' || exit 77; exec \"$0\" \"$@\"");
+    let kept = behind(&laptop, &["unshare", "-m", "sh", "-c", &mounted], &export);
+    if kept.code == 77 {
+        println!("not run: nothing can be mounted here");
+        return;
+    }
+    assert_eq!(kept.code, 1, "{kept}");
+    let copy = format!("a copy of the root's key is at {}", out.join("root-ca.key").display());
+    assert!(kept.stderr.contains(&copy) && kept.stderr.contains("delete the copy"), "{kept}");
+    good(laptop.run(&export, &[]));
+    assert!(!laptop.folder().join("root-ca.key").exists() && out.join("root-ca.key").exists());
+}
+
+#[test]
+fn no_output_replaces_what_the_home_has() {
+    let laptop = lived_in();
+    let board = laptop.folder().join("MCHP1");
+    std::fs::create_dir(&board).unwrap();
+    std::fs::write(board.join("device.crt"), "a certificate").unwrap();
+    let beside = |name: &str| laptop.folder().with_file_name(name);
+    symlink(laptop.folder().join("audit.jsonl"), beside("link.csv")).unwrap();
+    symlink(laptop.folder().join("signer-ca.revoked"), beside("none.csv")).unwrap();
+    symlink(laptop.folder(), beside("home")).unwrap();
+    let before = laptop.files();
+    let refused = |arguments: &[&str], output: &Path| {
+        let refused = laptop.run(&[arguments, &[output.to_str().unwrap()]].concat(), &[]);
+        assert_eq!(refused.code, 5, "{arguments:?} {output:?}: {refused}");
+        assert!(refused.stderr.contains("outside of the home folder"), "{refused}");
+        assert!(laptop.files() == before, "{arguments:?} {output:?}");
+    };
+    let export = ["ledger", "export", "--csv"];
+    for name in paths(&laptop).iter().filter(|name| **name != board) {
+        refused(&export, name);
+    }
+    let names =
+        ["signer-ca.revoked", "AUDIT.jsonl", "crl/new.csv", "certificates/new/a.csv", "crl/../root-ca.key"];
+    for name in names {
+        refused(&export, &laptop.folder().join(name));
+    }
+    for name in ["link.csv", "none.csv", "home/root-ca.key", "home/../.microchip-iot/audit.head"] {
+        refused(&export, &beside(name));
+    }
+    for folder in [laptop.folder(), laptop.folder().join("certificates"), beside("home")] {
+        refused(&["ca", "crl", "--dir"], &folder);
+        refused(&["man"], &folder);
+    }
+    for name in ["attempts.csv", "tables/attempts.csv"] {
+        std::fs::create_dir_all(laptop.folder().join("tables")).unwrap();
+        let named = laptop.folder().join(name);
+        good(laptop.run(&["ledger", "export", "--csv", named.to_str().unwrap()], &[]));
+    }
+    good(laptop.run(&["ca", "crl", "--dir", laptop.folder().join("crl").to_str().unwrap()], &[]));
 }
 
 /// The commands of a page under a heading, block by block.

@@ -11,13 +11,14 @@ use crate::cli::Context;
 use crate::cli::Error;
 use crate::cli::plan::{self, Line, Plan};
 use crate::state::authorities::{Authority, SignerRevocation};
+use crate::state::home::destination;
 use crate::state::{authorities, revocations as crl, store};
 use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::certificate::rfc3339;
 use device_pki::key::Uri;
 use device_pki::{Certificate, Chain, Issuer, Signer, revocation_list};
-use durable_files::folder::Lock;
+use durable_files::folder::{self, Lock};
 
 /// Arguments of `ca crl`.
 #[derive(Debug, Args)]
@@ -109,7 +110,11 @@ struct Planned<'a> {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let now = OffsetDateTime::now_utc();
     let lock = context.home.lock_shared_existing()?;
-    let folder = arguments.dir.clone().unwrap_or_else(|| crl::folder(&context.home));
+    let own = crl::folder(&context.home);
+    let lists = arguments.dir.clone().unwrap_or_else(|| own.clone());
+    if destination(&lists) != destination(&own) {
+        context.home.check_output(&lists)?;
+    }
     let authorities = authorities::all(&context.home)?;
     if authorities.is_empty() {
         // Says what is missing.
@@ -133,8 +138,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             Err(error) => return Err(error.into()),
         }
     }
-    durable_files::folder::check_writable(&folder)?;
-    let plan = Crl { folder, days: arguments.days, now, signers, ended, root, _lock: lock };
+    // Every signature is entered in the audit log.
+    folder::check_writable(context.home.root())?;
+    folder::check_writable(&lists)?;
+    let plan = Crl { folder: lists, days: arguments.days, now, signers, ended, root, _lock: lock };
     plan::run(context, plan).await
 }
 

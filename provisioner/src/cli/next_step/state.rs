@@ -8,6 +8,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         E::File(error) => files::files(error),
         E::Pki(error) => pki::pki(error),
         E::NoHome => "name the folder with --home DIR or MICROCHIP_IOT_HOME".into(),
+        E::Own { .. } => "name a file or folder outside of the home folder; nothing was written".into(),
         E::FolderTaken { .. } => "put the board aside: its secure element has the serial number of another one. If its key was replaced, move the old folder out of the home folder".into(),
         E::Missing { .. } => "make one with: provisioner ca create".into(),
         E::Incomplete { .. } => {

@@ -25,6 +25,7 @@ fn authority(error: &AuthorityError) -> Text {
         E::RootElsewhere { .. } => "there is nothing to export".into(),
         E::ListNumber { .. } => "this tool makes no such list: check it with `provisioner audit verify`, and put the last one of yours back".into(),
         E::ExportPlace { .. } => "name a folder on another medium, such as an encrypted USB stick".into(),
+        E::KeyStays { .. } => "let the home folder be written to and run the same command again, which goes on with this copy; or delete the copy".into(),
         E::NextKey { .. } => "name it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a file, encrypted if the old one is".into(),
         E::SameKey { .. } | E::RevokedKey { .. } => "name another place with --signer-key; a new key is made there".into(),
         E::NotEncrypted { .. } => "encrypt it with: provisioner ca encrypt".into(),

@@ -39,7 +39,7 @@ impl OneBoard {
         prepared: Prepared,
     ) -> Result<Self, Error> {
         prepared.check_for(&kit)?;
-        let station = Station::open(&context.home, &context.keys, options.settings(&order)?)?;
+        let station = Station::open(&context.home, &context.keys, options.settings(&order, &context.home)?)?;
         let Order { endpoint, register, revoke_superseded, .. } = order;
         let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
         let progress = context.progress("Provisioning");

@@ -327,9 +327,12 @@ fn nothing_is_signed_with_a_clock_that_is_wrong_or_past_the_signers_end() {
         }
     }
     let issuer = Issuer { certificate: chain.signer(), key: chain.key() };
-    assert!(matches!(issuer.sign_list([], 1, 30, early), Err(Pki::Clock { .. })));
-    let early = Plan::make(&home, &keys, order("New", true), early).unwrap_err();
-    assert!(matches!(early, Error::Pki(Pki::Clock { .. })), "{early}");
+    // A list that is good for ten years, and a root that is for 25, end after the last year that there is.
+    for wrong in [early, datetime!(9999-12-30 0:00 UTC)] {
+        assert!(matches!(issuer.sign_list([], 1, 3650, wrong), Err(Pki::Clock { .. })));
+        let refused = Plan::make(&home, &keys, order("New", true), wrong).unwrap_err();
+        assert!(matches!(refused, Error::Pki(Pki::Clock { .. })), "{refused}");
+    }
 }
 
 #[test]
