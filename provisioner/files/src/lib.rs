@@ -20,7 +20,7 @@
 //! write(&home.join("name.txt"), b"board 1", Access::Public)?;
 //! assert_eq!(read(&home.join("name.txt"))?.as_deref(), Some(&b"board 1"[..]));
 //!
-//! let log = Log::new(home.join("log.jsonl"), Access::Secret, Torn::Cut);
+//! let log = Log::new(home.join("log.jsonl"), Access::Secret, Torn::Cut(|_| false));
 //! log.append(|_last| Ok(b"{}".to_vec()), |_line| Ok(()))?;
 //! assert_eq!(log.read()?, b"{}\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

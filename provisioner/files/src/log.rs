@@ -14,10 +14,11 @@ const LONGEST: u64 = 64 * 1024;
 const LIMIT: usize = 1 << 30;
 
 /// What becomes of a part of a line that a crash left at the end of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Torn {
-    /// The next line replaces it: no result was shown for it.
-    Cut,
+    /// The next line replaces it: no result was shown for it. A line that only lacks its end, as this function says, is kept: an
+    /// editor may have taken the end away.
+    Cut(fn(&[u8]) -> bool),
     /// It stays as a line of its own, which readers count as damaged.
     Keep,
 }
@@ -88,20 +89,31 @@ impl Log {
     /// # Errors
     /// [`Error::Io`].
     pub fn read(&self) -> Result<Vec<u8>, Error> {
+        self.read_apart().map(|(lines, _)| lines)
+    }
+
+    /// As [`Log::read`], and the size of what the next line replaces, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read_apart(&self) -> Result<(Vec<u8>, usize), Error> {
         let read = || {
             let opened =
                 Place::of(&self.path).and_then(|(folder, name)| folder.open_file(&name, For::Reading));
             let mut file = match opened {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
                 Err(error) => return Err(error),
             };
             lock::wait(&file, &self.path, lock::PATIENCE, File::try_lock_shared)?;
             let mut text = self.to_end(&mut file)?;
-            if self.torn == Torn::Cut {
-                text.truncate(after_line_end(&text));
-            }
-            Ok(text)
+            let end = after_line_end(&text);
+            let torn = match self.torn {
+                Torn::Cut(is_whole) if !is_whole(&text[end..]) => text.len() - end,
+                _ => 0,
+            };
+            text.truncate(text.len() - torn);
+            Ok((text, torn))
         };
         read().map_err(|e| Error::io("read", &self.path, e))
     }
@@ -138,19 +150,23 @@ impl Log {
         then: impl FnOnce(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let tail = tail(file)?;
-        let whole = &tail[..after_line_end(&tail)];
-        let torn = tail.len() - whole.len();
-        let mut end = file.metadata()?.len();
-        if torn > 0 && self.torn == Torn::Cut {
-            end -= torn as u64;
-            file.set_len(end)?;
+        let (lines, rest) = tail.split_at(after_line_end(&tail));
+        let mut last = lines.strip_suffix(b"\n").map(|lines| &lines[after_line_end(lines)..]);
+        let (mut end, mut before) = (file.metadata()?.len(), &b""[..]);
+        match self.torn {
+            _ if rest.is_empty() => {}
+            Torn::Keep => before = b"\n",
+            Torn::Cut(is_whole) if is_whole(rest) => (before, last) = (b"\n", Some(rest)),
+            Torn::Cut(_) => {
+                end -= rest.len() as u64;
+                file.set_len(end)?;
+            }
         }
-        let line = make(whole.strip_suffix(b"\n").map(|whole| &whole[after_line_end(whole)..]))?;
-        let before: &[u8] = if torn > 0 && self.torn == Torn::Keep { b"\n" } else { b"" };
+        let line = make(last)?;
         // One write for the whole line, so that a kill leaves a line or a beginning of one.
         let written = file.write_all(&[before, &line, b"\n"].concat()).and_then(|()| file.sync_all());
         let written = written.and_then(|()| then(&line));
-        if written.is_err() && self.torn == Torn::Cut {
+        if written.is_err() && matches!(self.torn, Torn::Cut(_)) {
             // If this fails as well, what is there is cut off by the next run, or counts as one line too many.
             let _ = file.set_len(end).and_then(|()| file.sync_all());
         }

@@ -126,7 +126,7 @@ mod unix {
         symlink(&outside, home.join("folder")).unwrap();
         symlink(outside.join("file"), home.join("file")).unwrap();
         symlink(home.join("loop"), home.join("loop")).unwrap();
-        let log = |name: &str| Log::new(home.join(name), Access::Private, Torn::Cut);
+        let log = |name: &str| Log::new(home.join(name), Access::Private, Torn::Cut(|_| false));
         for name in ["file", "folder/file", "folder/new", "loop", "loop/new"] {
             let path = home.join(name);
             assert!(is_link(read(&path)) && is_link(read_found(&path, 10)), "{name}");
@@ -263,7 +263,7 @@ mod unix {
     #[test]
     fn a_file_system_without_synced_folders_or_locks_is_used_without_them() {
         let (_guard, home) = home();
-        let log = Log::new(home.join("log"), Access::Private, Torn::Cut);
+        let log = Log::new(home.join("log"), Access::Private, Torn::Cut(|_| false));
         let work = || {
             drop(lock(&home)?);
             write(&home.join("file"), b"x", Access::Secret)?;
@@ -295,7 +295,7 @@ mod unix {
             assert_eq!(fs::read_dir(&home).unwrap().count(), 0, "not a byte of it is on the disk");
             write(&path, b"encrypted", Access::Private).unwrap();
             write(&home.join("signer-ca.crt"), b"public", Access::Public).unwrap();
-            let log = Log::new(home.join("log"), Access::Private, Torn::Cut);
+            let log = Log::new(home.join("log"), Access::Private, Torn::Cut(|_| false));
             log.append(|_| Ok(b"x".to_vec()), |_| Ok(())).unwrap();
         });
         // As such a file system shows its files.

@@ -66,6 +66,13 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
         }
         Command::Verify { head: kept } => {
             let (text, head) = log.read()?;
+            if let torn @ 1.. = log.torn()? {
+                context.note(format_args!(
+                    "{} ends with {} of a line that was not finished; the next signature replaces them",
+                    log.path().display(),
+                    counted(torn, "byte")
+                ));
+            }
             let has_log = !text.is_empty() || head != Err(HeadLoss::Missing);
             let head = head.as_ref().map_err(|lost| *lost);
             let verified = verify(&text, head, kept.as_deref());

@@ -113,7 +113,8 @@ pub struct Log {
 impl Log {
     /// The log in `home`; the file is made with the first entry.
     pub fn of(home: &Home) -> Self {
-        let log = durable_files::Log::new(home.file(FILE), Access::Private, Torn::Cut);
+        let is_whole = |line: &[u8]| serde_json::from_slice::<Entry>(line).is_ok();
+        let log = durable_files::Log::new(home.file(FILE), Access::Private, Torn::Cut(is_whole));
         Self { log, head: home.file(HEAD), home: home.clone() }
     }
 
@@ -176,6 +177,14 @@ impl Log {
         let text = self.log.read()?;
         let head = self.read_head().map_err(|e| durable_files::Error::io("read", self.path(), e))?;
         Ok((text, head))
+    }
+
+    /// Size of a part of a line at the end, which is no entry and which the next entry replaces, in bytes.
+    ///
+    /// # Errors
+    /// [`durable_files::Error::Io`].
+    pub fn torn(&self) -> Result<usize, durable_files::Error> {
+        self.log.read_apart().map(|(_, torn)| torn)
     }
 
     /// Every entry that can be read, oldest first.

@@ -50,10 +50,15 @@ pub struct Records {
 }
 
 impl Records {
+    fn at(path: PathBuf) -> Self {
+        let is_whole = |line: &[u8]| serde_json::from_slice::<Revocation>(line).is_ok();
+        Self { log: Log::new(path, Access::Private, Torn::Cut(is_whole)) }
+    }
+
     /// What the signer with this key identifier has revoked.
     pub fn of(home: &Home, key_id: &str) -> Self {
         let path = home.file(RECORDS).join(format!("{key_id}.{EXTENSION}"));
-        Self { log: Log::new(path, Access::Private, Torn::Cut) }
+        Self::at(path)
     }
 
     /// Every certificate that is revoked, in the order in which they were; each once, for the last reason that was given.
@@ -105,7 +110,7 @@ pub fn all(home: &Home) -> Result<Vec<Revocation>, Error> {
     let mut found = Vec::new();
     for entry in folder::entries(&home.file(RECORDS))?.unwrap_or_default() {
         if entry.path.extension().is_some_and(|extension| extension == EXTENSION) {
-            found.extend(Records { log: Log::new(entry.path, Access::Private, Torn::Cut) }.read()?);
+            found.extend(Records::at(entry.path).read()?);
         }
     }
     Ok(found)

@@ -293,7 +293,8 @@ async fn a_plan_refuses_what_the_run_refuses() {
     desk.refuses(3, &["provision", "-P", "/dev/nope"], "/dev/nope");
     desk.refuses(3, &["provision", "-P", "/dev/nope", "--csr-only"], "/dev/nope");
     desk.refuses(2, &["provision", "-P", &port, "--endpoint", "https://host"], "host");
-    let labels = ["--label-dir", &file("certificates")];
+    let own = |name: &str| desk.stage.file(name).display().to_string();
+    let labels = ["--label-dir", &own("certificates")];
     desk.refuses(5, &[&["provision", "-P", &port], &labels[..]].concat(), "one of its own files");
     desk.refuses(2, &["provision", "-P", &port, "--certificate", &file("nowhere")], "there is no such file");
     desk.refuses(4, &["-m", "jitr", "-P", "/dev/nope"], "function");
@@ -311,8 +312,7 @@ async fn a_plan_refuses_what_the_run_refuses() {
 
     desk.refuses(4, &["setup"], "function");
     desk.refuses(1, &["register", &file("x.crt"), "--result", &file("no/result.csv")], "result.csv");
-    let own = file("ledger.jsonl");
-    desk.refuses(5, &["register", &file("x.crt"), "--result", &own], "one of its own files");
+    desk.refuses(5, &["register", &file("x.crt"), "--result", &own("ledger.jsonl")], "one of its own files");
     desk.refuses(2, &["revoke", "nobody"], "nobody");
     desk.refuses(4, &["replay", "--queue"], "queue");
     desk.refuses(1, &["replay", &"0".repeat(64)], "failed: 1 of 1");

@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use device_pki::profile;
 use proptest::prelude::*;
 use time::macros::datetime;
@@ -241,8 +243,23 @@ fn what_a_crash_left_of_a_line_is_taken_away_and_the_chain_goes_on() {
         std::fs::write(&log.head, &head).unwrap();
         sign(&log, "next");
         assert_eq!(findings(&log), Vec::<String>::new(), "cut at {cut}");
-        assert_eq!(log.entries().unwrap().len(), if cut == longer.len() { 4 } else { 3 });
+        assert_eq!(log.entries().unwrap().len(), if cut + 1 >= longer.len() { 4 } else { 3 });
     }
+}
+
+#[test]
+fn an_entry_that_only_lacks_the_end_of_its_line_is_kept() {
+    let (_folder, log) = filled(3);
+    let text = std::fs::read(log.path()).unwrap();
+    std::fs::write(log.path(), text.strip_suffix(b"\n").unwrap()).unwrap();
+    assert_eq!((findings(&log), log.torn().unwrap()), (Vec::new(), 0));
+    sign(&log, "next");
+    assert_eq!(findings(&log), Vec::<String>::new());
+    assert!(std::fs::read(log.path()).unwrap().starts_with(&text));
+    assert_eq!(log.entries().unwrap().len(), 4);
+    // What is no entry is told, and is no finding: the head says that no entry is missing.
+    std::fs::OpenOptions::new().append(true).open(log.path()).unwrap().write_all(b"{\"number\":5").unwrap();
+    assert_eq!((findings(&log), log.torn().unwrap()), (Vec::new(), 11));
 }
 
 #[test]
