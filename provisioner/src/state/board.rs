@@ -13,12 +13,7 @@ use serde::Serialize;
 use super::Error;
 use super::home::Home;
 
-/// The device's certificate signing request, PEM.
-pub const REQUEST: &str = "device.csr";
-/// The device's certificate, PEM.
-pub const CERTIFICATE: &str = "device.crt";
-/// The thing name.
-pub const THING_NAME: &str = "aws-thing-name.txt";
+pub use super::home::{CERTIFICATE, REQUEST, THING_NAME};
 /// The factory's device certificate, PEM.
 pub const FACTORY_CERTIFICATE: &str = "factory-device.crt";
 /// The certificate of the factory's signer, PEM.

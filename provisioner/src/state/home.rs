@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use durable_files::folder::{self, Lock};
 
-use super::{Error, board};
+use super::Error;
 
 /// The root CA's private key, PKCS#8 PEM. May be taken away once the signer exists.
 pub const ROOT_KEY: &str = "root-ca.key";
@@ -89,8 +89,14 @@ pub fn is_own(name: &str) -> bool {
             .any(|own| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
+/// In the folder of a board: the device's certificate signing request, PEM.
+pub const REQUEST: &str = "device.csr";
+/// In the folder of a board: the device's certificate, PEM.
+pub const CERTIFICATE: &str = "device.crt";
+/// In the folder of a board: the thing name.
+pub const THING_NAME: &str = "aws-thing-name.txt";
 /// Files that mark the folder of a board.
-const OF_A_BOARD: [&str; 3] = [board::REQUEST, board::CERTIFICATE, board::THING_NAME];
+const OF_A_BOARD: [&str; 3] = [REQUEST, CERTIFICATE, THING_NAME];
 
 /// How many links lead on from one to the next at most, as on Linux (path_resolution(7)).
 const LINKS: usize = 40;
