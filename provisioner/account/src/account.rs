@@ -346,7 +346,7 @@ mod tests {
     #[tokio::test]
     async fn a_list_with_the_same_marker_twice_is_an_error_and_no_shorter_list() {
         let account = behind(
-            "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\ncontent-length: 57\r\n\r\n\
+            "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\nconnection: close\r\ncontent-length: 57\r\n\r\n\
             {\"certificates\":[{\"certificateId\":\"1\"}],\"nextMarker\":\"m\"}",
         );
         let pages = account.iot().list_certificates().into_paginator().send();
