@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use device_pki::visible;
+
 use super::drawing::{Drawing, SIZE};
 
 /// The SVG file.
@@ -28,6 +30,17 @@ pub(super) fn draw(drawing: &Drawing) -> String {
     )
 }
 
+/// XML has no control characters (Extensible Markup Language 1.0, section 2.2), and a person is to see hidden ones.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    visible::line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn what_a_board_says_of_itself_is_text_in_the_picture() {
+        assert_eq!(escaped("x\u{1b}[31m<b>\u{202e}&"), "x\\u{1b}[31m&lt;b&gt;\\u{202e}&amp;");
+    }
 }
