@@ -95,6 +95,8 @@ async fn refusals_and_malformed_events_are_answered_so_that_lambda_does_not_repe
 
 #[tokio::test(start_paused = true)]
 async fn what_may_succeed_later_fails_so_that_lambda_repeats_it() {
+    // The pauses are random, and about one time in a hundred the last call is begun too late to be answered.
+    fastrand::seed(1);
     let fixture = Fixture::new();
     fixture.registry.set_faults(|_, operation| match operation {
         Operation::UpdateCertificate => Fault::Error(ErrorKind::Throttled),
