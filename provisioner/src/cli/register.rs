@@ -19,7 +19,7 @@ use super::plan::{self, Line, Plan};
 use super::{Context, Error, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
-use crate::work::revoked_keys::RevokedKeys;
+use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use iot_account::Outcome;
 use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
 use iot_account::setup::{Action, Link, defaults};
@@ -287,7 +287,7 @@ fn without_revoked(
     context: &Context,
     candidates: Vec<Candidate>,
 ) -> Result<(Vec<Candidate>, Vec<Row>), Error> {
-    let keys = RevokedKeys::read(&context.home)?;
+    let keys = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
     let (mut free, mut revoked) = (Vec::new(), Vec::new());
     for candidate in candidates {
         match keys.against(&candidate.certificate, false)? {

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
 use super::{Context, Error};
-use crate::work::revoked_keys::RevokedKeys;
+use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
 use iot_account::replay::{self, Filter, Job, Planned, Route, Row};
@@ -107,7 +107,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 
 /// Refuses the certificates that this home has revoked: a function without lists would register them.
 fn without_revoked(context: &Context, planned: Vec<Planned>) -> Result<Vec<Planned>, Error> {
-    let revoked = RevokedKeys::read(&context.home)?;
+    let revoked = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
     let checked = planned.into_iter().map(|planned| {
         let found = planned.certificate_id().and_then(|id| Some((id.to_owned(), revoked.certificate(id)?)));
         match found {

@@ -1,6 +1,6 @@
 //! One board, from start to end: build and check everything, then erase, then write, then read back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, SerialNumber, factory, point_of};
@@ -56,6 +56,9 @@ pub struct Job<'a> {
     pub roots: Option<&'a [Certificate]>,
     /// Serial numbers that the signer CA has given to certificates.
     pub known: &'a BTreeSet<SerialNumber>,
+    /// The keys of certificates that were revoked by an earlier version
+    /// ([`keys_of_old_revocations`](crate::work::revoked_keys::keys_of_old_revocations)).
+    pub old_revocations: &'a BTreeMap<String, String>,
 }
 
 /// Says the account's endpoint. Called late, so that it can be fetched meanwhile.
@@ -92,7 +95,7 @@ impl Plan {
             folder: self.place.folder.clone(),
             clash: self.place.clash,
             superseded: self.superseded.clone(),
-            key_revocation: self.history.revoked().cloned(),
+            key_revocation: self.history.revoked().copied(),
         }
     }
 }
@@ -142,7 +145,7 @@ pub fn look(
 ) -> Result<Plan, work::Error> {
     let board = Identity::read(session, observe)?;
     let place = board.claim(job.kit).place(job.home)?;
-    let keys = RevokedKeys::read(job.home)?;
+    let keys = RevokedKeys::read(job.home, job.old_revocations)?;
     let history = History::read(job.home, &keys, &board, &place.folder)?;
     history.check(&board, job.force)?;
     let factory = match (job.roots, job.origin) {
@@ -231,7 +234,7 @@ pub fn carry_out(
         folder,
         clash,
         superseded,
-        key_revocation: history.revoked().cloned(),
+        key_revocation: history.revoked().copied(),
         traffic: Traffic::default(),
         seconds: 0.0,
     })

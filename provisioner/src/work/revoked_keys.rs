@@ -17,16 +17,13 @@ use crate::state::revocations::{Revocation, all};
 use crate::state::{Error, certificates};
 
 /// Why a key gets no new certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyRevocation {
     /// When it was revoked, RFC 3339.
     #[serde(with = "rfc3339")]
     pub when: OffsetDateTime,
     /// Why.
     pub reason: Reason,
-    /// The certificates of the key that were revoked, by id.
-    #[serde(skip)]
-    pub certificates: BTreeSet<String>,
 }
 
 /// What was revoked of one key.
@@ -59,6 +56,25 @@ impl fmt::Display for KeyRevocation {
     }
 }
 
+/// The keys of the certificates that revocations of earlier versions name by their id alone. Finding them takes everything that
+/// the home knows of certificates, so it is done once.
+///
+/// # Errors
+/// As [`all`]; of reading the home.
+pub fn keys_of_old_revocations(home: &Home) -> Result<BTreeMap<String, String>, Error> {
+    let old = all(home)?.into_iter().filter(|revocation| revocation.subject_key_identifier.is_none());
+    let old: Vec<_> = old.map(|revocation| revocation.certificate_id).collect();
+    if old.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let known = inventory::known(&Sources::of(home)?);
+    let key = |id: String| {
+        let key = known.get(&id)?.subject_key_identifier.clone()?;
+        Some((id, key))
+    };
+    Ok(old.into_iter().filter_map(key).collect())
+}
+
 /// Everything that was revoked in a home.
 #[derive(Debug)]
 pub struct RevokedKeys<'a> {
@@ -71,23 +87,16 @@ pub struct RevokedKeys<'a> {
 }
 
 impl<'a> RevokedKeys<'a> {
-    /// Reads it. Revocations of earlier versions name no key: for them, everything that the home knows of certificates is
-    /// read.
+    /// Reads it. `old` is what [`keys_of_old_revocations`] has found.
     ///
     /// # Errors
     /// As [`all`]; of reading the signers.
-    pub fn read(home: &'a Home) -> Result<Self, Error> {
-        let mut revocations = all(home)?;
-        if revocations.iter().any(|revocation| revocation.subject_key_identifier.is_none()) {
-            let known = inventory::known(&Sources::of(home)?);
-            for revocation in &mut revocations {
-                let known = || known.get(&revocation.certificate_id)?.subject_key_identifier.clone();
-                revocation.subject_key_identifier = revocation.subject_key_identifier.take().or_else(known);
-            }
-        }
+    pub fn read(home: &'a Home, old: &BTreeMap<String, String>) -> Result<Self, Error> {
         let (mut by_key, mut by_certificate) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
-        for revocation in revocations {
-            if let Some(key) = &revocation.subject_key_identifier {
+        for revocation in all(home)? {
+            let key =
+                revocation.subject_key_identifier.as_ref().or_else(|| old.get(&revocation.certificate_id));
+            if let Some(key) = key {
                 by_key.entry(key.clone()).or_default().push(revocation.clone());
             }
             by_certificate.insert(revocation.certificate_id.clone(), revocation);
@@ -143,20 +152,13 @@ impl<'a> RevokedKeys<'a> {
         let Revocation { when, reason, .. } = self.by_certificate.get(id)?;
         Some(Against { what: "the certificate", when: *when, reason: *reason })
     }
-
-    /// Why a signer CA signs nothing any more, if it was revoked.
-    pub fn signer(&self, signer: &Certificate) -> Option<&Against> {
-        let same = |(known, _): &&(Authority, Against)| known.certificate.point() == signer.point();
-        self.signers.iter().find(same).map(|(_, against)| against)
-    }
 }
 
 /// Why a key is revoked: a certificate of it is, and not because another took its place.
 fn standing(revoked: &[&Revocation]) -> Option<KeyRevocation> {
-    let revoked = || revoked.iter().filter(|revocation| revocation.reason != Reason::Superseded);
-    let worst = revoked().max_by_key(|found| (found.reason.is_final(), found.when))?;
-    let certificates = revoked().map(|revocation| revocation.certificate_id.clone()).collect();
-    Some(KeyRevocation { when: worst.when, reason: worst.reason, certificates })
+    let revoked = revoked.iter().filter(|revocation| revocation.reason != Reason::Superseded);
+    let worst = revoked.max_by_key(|found| (found.reason.is_final(), found.when))?;
+    Some(KeyRevocation { when: worst.when, reason: worst.reason })
 }
 
 #[cfg(test)]

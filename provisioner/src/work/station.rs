@@ -1,6 +1,6 @@
 //! A station: one board is provisioned, entered in the ledger, shown its result, and gets its label, in this order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use super::label::{self, Labels};
 use super::provision::{self, EndpointSource, Job, Method, Origin, Outcome, Preview, Report, Step};
+use super::revoked_keys::keys_of_old_revocations;
 use super::{Error, chain, inspection};
 use crate::state::home::Home;
 use crate::state::ledger::{Ending, Entry, Ledger};
@@ -31,6 +32,7 @@ pub struct Station {
     force: bool,
     roots: Option<Vec<Certificate>>,
     known: BTreeSet<SerialNumber>,
+    old_revocations: BTreeMap<String, String>,
     labels: Labels,
     /// `None` where there is no home folder yet.
     lock: Option<Lock>,
@@ -99,10 +101,23 @@ impl Station {
             Origin::Factory { lock_slots } => Origin::Factory { lock_slots },
         };
         let known = known(home, &origin)?;
+        let old_revocations = keys_of_old_revocations(home)?;
         gather_entropy_beside();
         let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
         let (home, ledger) = (home.clone(), Ledger::of(home));
-        Ok(Arc::new(Self { name, home, method, origin, ledger, force, roots, known, labels, lock }))
+        Ok(Arc::new(Self {
+            name,
+            home,
+            method,
+            origin,
+            ledger,
+            force,
+            roots,
+            known,
+            old_revocations,
+            labels,
+            lock,
+        }))
     }
 
     /// Opens the kit's port and makes the plan for the board on it. Nothing is changed: not the board, not the disk.
@@ -159,8 +174,8 @@ impl Station {
     }
 
     fn job<'a>(&'a self, kit: &'a Kit) -> Job<'a> {
-        let Self { origin, home, force, roots, known, .. } = self;
-        Job { kit, origin, home, force: *force, roots: roots.as_deref(), known }
+        let Self { origin, home, force, roots, known, old_revocations, .. } = self;
+        Job { kit, origin, home, force: *force, roots: roots.as_deref(), known, old_revocations }
     }
 
     fn entry(

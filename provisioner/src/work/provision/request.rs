@@ -11,7 +11,7 @@ use super::{History, Identity, proof, source};
 use crate::state::board::{Clash, Place, REQUEST};
 use crate::state::home::Home;
 use crate::work;
-use crate::work::revoked_keys::RevokedKeys;
+use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 
 /// A certificate signing request made on a board.
 #[derive(Clone, Debug, Serialize)]
@@ -55,7 +55,8 @@ impl Request {
     ) -> Result<Self, work::Error> {
         let board = Identity::read(session, &mut |_| {})?;
         let Place { folder, clash } = board.claim(kit).place(home)?;
-        History::read(home, &RevokedKeys::read(home)?, &board, &folder)?.check(&board, force)?;
+        let keys = RevokedKeys::read(home, &keys_of_old_revocations(home)?)?;
+        History::read(home, &keys, &board, &folder)?.check(&board, force)?;
         if let Some(roots) = roots {
             proof::genuine(session, &board, roots, &mut |_| {})?;
         }

@@ -175,7 +175,9 @@ impl Laptop {
         let mut session = Self::connect(board);
         let endpoint = endpoint.to_owned();
         let known = BTreeSet::new();
-        let job = Job { kit: &self.kit, origin, home: &self.home, force, roots: None, known: &known };
+        let old_revocations = &BTreeMap::new();
+        let (kit, home) = (&self.kit, &self.home);
+        let job = Job { kit, origin, home, force, roots: None, known: &known, old_revocations };
         let mut result = look(&mut session, job, Box::new(|| Ok(endpoint)), &mut |_| {})
             .and_then(|plan| carry_out(&mut session, job, plan, &mut |_| {}));
         show(&mut session, &result);
