@@ -118,6 +118,14 @@ impl Certificate {
         if certificates.is_empty() { Err(Malformed::Pem) } else { Ok(certificates) }
     }
 
+    /// Reads every certificate of a file: a PEM file, or one certificate in DER.
+    ///
+    /// # Errors
+    /// As [`Self::all_from_pem`].
+    pub fn all_from(bytes: &[u8]) -> Result<Vec<Self>, Malformed> {
+        Self::from_der(bytes).map_or_else(|_| Self::all_from_pem(bytes), |certificate| Ok(vec![certificate]))
+    }
+
     /// The DER bytes.
     pub fn der(&self) -> &[u8] {
         &self.der

@@ -176,10 +176,7 @@ impl StationOptions {
 fn root_certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
     let refuse = |reason: String| Error::File { path: file.to_owned(), reason };
     let bytes = durable_files::read(file)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
-    let found = match Certificate::from_der(&bytes) {
-        Ok(certificate) => vec![certificate],
-        Err(_) => Certificate::all_from_pem(&bytes).map_err(|malformed| refuse(malformed.to_string()))?,
-    };
+    let found = Certificate::all_from(&bytes).map_err(|malformed| refuse(malformed.to_string()))?;
     match found.iter().find(|certificate| !certificate.is_ca()) {
         Some(other) => Err(refuse(format!("\"{}\" is not a certificate authority", other.facts().subject))),
         None => Ok(found),

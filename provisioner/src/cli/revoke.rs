@@ -15,17 +15,18 @@ use super::Context;
 use super::plan::{self, Line, Plan};
 use crate::cli::Error;
 use crate::cli::ca::crl::warn_if_full;
+use crate::state::authorities::is_key_identifier;
 use crate::state::revocations as crl;
 use crate::work::revocation::Publication;
 use device_pki::revocation::Reason;
 use durable_files::folder::{self, Lock};
 use iot_account::revoke as account_revoke;
 use iot_account::{Account, counted};
-use selection::{Selection, is_key_identifier};
+use selection::{Named, Selection};
 use target::{OnList, Target};
 
 /// Arguments of `revoke`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
   provisioner revoke 3a2d78ae0f5b1c... --reason key-compromise
@@ -59,10 +60,25 @@ pub struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    match &arguments.signer {
-        Some(signer) => signer::revoke(signer, arguments.reason, context).await,
-        None => revoke_devices(arguments, None, context).await,
+    let Arguments { device, key, signer, reason, keep_thing, list_only } = arguments.clone();
+    if let Some(signer) = signer {
+        return signer::revoke(&signer, reason, context).await;
     }
+    let named = key.map_or_else(|| Named::Text(device.unwrap_or_default()), Named::Key);
+    let order = Order { named, reason, keep_thing, list_only, forget: false };
+    plan::run(context, look(order, context).await?).await
+}
+
+/// What is to be revoked, and what else is done.
+struct Order {
+    named: Named,
+    reason: Reason,
+    /// The certificates stay attached to their things.
+    keep_thing: bool,
+    /// No AWS call is made.
+    list_only: bool,
+    /// The things are deleted.
+    forget: bool,
 }
 
 /// A subject key identifier: 40 hex digits.
@@ -89,59 +105,42 @@ pub(super) fn reasons() -> impl TypedValueParser<Value = Reason> {
 
 /// `forget`: every certificate of the thing's key is revoked and detached, and the thing is deleted.
 pub(super) async fn forget(thing: &str, reason: Reason, context: &Context) -> Result<(), Error> {
-    let arguments = Arguments {
-        device: Some(thing.to_owned()),
-        key: None,
-        signer: None,
-        reason,
-        keep_thing: false,
-        list_only: false,
-    };
-    revoke_devices(&arguments, Some(thing), context).await
+    let named = Named::Text(thing.to_owned());
+    let order = Order { named, reason, keep_thing: false, list_only: false, forget: true };
+    plan::run(context, look(order, context).await?).await
 }
 
 /// Revokes older certificates of a board that has a newer one, which was asked for by a flag.
 pub(super) async fn superseded(certificates: &[String], context: &Context) -> Result<(), Error> {
-    for certificate in certificates {
-        let arguments = Arguments {
-            device: Some(certificate.clone()),
-            key: None,
-            signer: None,
-            reason: Reason::Superseded,
-            keep_thing: false,
-            list_only: false,
-        };
-        let mut plan = look(&arguments, None, context).await?;
-        // The newer certificate is the one that is to stay.
-        plan.selection.others.clear();
-        plan.carry_out(context).await?;
+    if certificates.is_empty() {
+        return Ok(());
     }
-    Ok(())
-}
-
-async fn revoke_devices(arguments: &Arguments, forget: Option<&str>, context: &Context) -> Result<(), Error> {
-    plan::run(context, look(arguments, forget, context).await?).await
+    let (named, reason) = (Named::Superseded(certificates.to_vec()), Reason::Superseded);
+    let order = Order { named, reason, keep_thing: false, list_only: false, forget: false };
+    look(order, context).await?.carry_out(context).await
 }
 
 /// Looks at the certificates that are meant.
-async fn look(arguments: &Arguments, forget: Option<&str>, context: &Context) -> Result<Revoke, Error> {
-    let account = if arguments.list_only { None } else { Some(context.account().await?) };
+async fn look(order: Order, context: &Context) -> Result<Revoke, Error> {
+    let Order { reason, list_only, forget, .. } = order;
+    let account = if list_only { None } else { Some(context.account().await?) };
     let lock = context.home.lock_shared_existing()?;
-    let selection = selection::find(arguments, context, account.as_ref()).await?;
+    let selection = selection::find(order, context, account.as_ref()).await?;
     if selection.targets.iter().any(|target| !target.is_done()) {
         // It is recorded after the account is changed.
         folder::check_writable(context.home.root())?;
         folder::check_writable(&context.home.file(crl::RECORDS))?;
         folder::check_writable(&crl::folder(&context.home))?;
     }
-    let things = match forget {
-        Some(_) => {
-            let things = selection.targets.iter().flat_map(|target| &target.device.things);
-            things.cloned().collect::<BTreeSet<_>>().into_iter().collect()
-        }
-        None => Vec::new(),
-    };
-    Ok(Revoke { selection, account, reason: arguments.reason, things, _lock: lock })
+    if selection.unseen > 0 {
+        context.note(format_args!(
+            "{} of these signer CAs are not known here and were not looked at: one of them may be of the same key",
+            counted(selection.unseen, "certificate")
+        ));
+    }
+    let things = selection.targets.iter().filter(|_| forget).flat_map(|target| &target.device.things);
+    let things = things.cloned().collect();
+    Ok(Revoke { selection, account, reason, things, _lock: lock })
 }
 
 /// Certificates to be revoked.
@@ -150,7 +149,7 @@ struct Revoke {
     account: Option<Account>,
     reason: Reason,
     /// Things to be deleted.
-    things: Vec<String>,
+    things: BTreeSet<String>,
     _lock: Option<Lock>,
 }
 
@@ -203,15 +202,6 @@ impl Revoke {
         }
     }
 
-    fn warn_of_unseen(&self, context: &Context) {
-        if self.selection.unseen > 0 {
-            context.note(format_args!(
-                "{} of these signer CAs are not known here and were not looked at: one of them may be of the same key",
-                counted(self.selection.unseen, "certificate")
-            ));
-        }
-    }
-
     /// Looks again at what the function may have been registering when it was revoked: its last step makes a certificate
     /// ACTIVE.
     async fn settle(&self, context: &Context, account: &Account) -> Result<(), Error> {
@@ -242,8 +232,7 @@ impl Revoke {
 }
 
 impl Plan for Revoke {
-    async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
-        self.warn_of_unseen(context);
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         let targets = self.selection.targets.iter().map(|target| {
             let row = target.row(self.reason);
             Line::new(target.action(), row.text(false), &row).block()
@@ -268,7 +257,6 @@ impl Plan for Revoke {
         if self.is_done() {
             context.note("nothing to do: it is revoked already");
         }
-        self.warn_of_unseen(context);
         let targets = &self.selection.targets;
         let mut failures: Vec<Option<Error>> = Vec::new();
         for target in targets {

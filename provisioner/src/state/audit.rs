@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
+use super::authorities::is_key_identifier;
 use super::home::Home;
 pub use super::home::{AUDIT_HEAD as HEAD, AUDIT_LOG as FILE};
 
@@ -203,12 +204,11 @@ pub fn entries(text: &[u8]) -> Vec<Entry> {
 
 /// Whether the home has what nothing but this tool makes, and not without an entry: revocation lists, retired signers.
 fn has_signed(home: &Home) -> bool {
-    let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let has = |name: &str, suffix: &str| {
         let entries = folder::entries(&home.file(name)).ok().flatten().unwrap_or_default();
         entries.into_iter().any(|entry| {
             let name = entry.path.file_name().and_then(|name| name.to_str());
-            name.and_then(|name| name.strip_suffix(suffix)).is_some_and(is_key_id)
+            name.and_then(|name| name.strip_suffix(suffix)).is_some_and(is_key_identifier)
         })
     };
     has(super::revocations::FOLDER, ".crl") || has(super::home::RETIRED, "")

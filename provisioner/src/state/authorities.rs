@@ -108,11 +108,16 @@ pub fn all(home: &Home) -> Result<Vec<Authority>, Error> {
     Ok(current.into_iter().chain(retired).collect())
 }
 
+/// Whether this has the form of a subject key identifier: 40 hex digits.
+pub fn is_key_identifier(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 fn folders(home: &Home) -> Result<Vec<Home>, durable_files::Error> {
     let path = home.file(RETIRED);
-    let is_key_id = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let named =
-        |entry: &folder::Entry| entry.path.file_name().and_then(|name| name.to_str()).is_some_and(is_key_id);
+    let named = |entry: &folder::Entry| {
+        entry.path.file_name().and_then(|name| name.to_str()).is_some_and(is_key_identifier)
+    };
     let folders = folder::entries(&path)?.unwrap_or_default().into_iter().filter(named);
     folders
         .map(|Entry { path, kind }| match kind {

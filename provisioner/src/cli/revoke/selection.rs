@@ -8,26 +8,31 @@ use device_pki::Certificate;
 use device_pki::revocation::Reason;
 use iot_account::revoke::{self as account_revoke, Device, certificates_of};
 use iot_account::{Account, counted};
-use jitr::thing_name::ThingName;
+use jitr::event::is_certificate_id;
 use time::OffsetDateTime;
 
-use super::Arguments;
+use super::Order;
 use super::target::{Target, chain_of};
 use crate::cli::{Context, Error};
-use crate::state::authorities::{self, Authority};
+use crate::state::authorities::{self, Authority, is_key_identifier};
+use crate::state::revocations::Records;
 use crate::work::inventory::{self, Known, Sources};
 
 /// Fewer digits of a certificate id could be a typing error.
 const SHORTEST_PREFIX: usize = 8;
 
-/// What a user names.
-enum Named {
+/// What is named.
+pub(super) enum Named {
+    /// What a user has written: one of the next three.
+    Text(String),
     /// Every certificate of the keys of a thing.
     Thing(String),
     /// Every certificate of a key: its identifier.
     Key(String),
     /// These certificates, by id.
     Certificates(BTreeMap<String, Option<Certificate>>),
+    /// These certificates, by id; the others of their keys are to stay.
+    Superseded(Vec<String>),
 }
 
 /// The certificates that are meant.
@@ -49,9 +54,9 @@ struct Search<'a> {
     found: BTreeMap<String, Device>,
 }
 
-/// Finds the certificates that the arguments mean, and opens the keys that are needed.
+/// Finds the certificates that are meant, and opens the keys that are needed.
 pub(super) async fn find(
-    arguments: &Arguments,
+    order: Order,
     context: &Context,
     account: Option<&Account>,
 ) -> Result<Selection, Error> {
@@ -67,12 +72,19 @@ pub(super) async fn find(
     let known = inventory::known(&sources);
     let Sources { authorities, .. } = sources;
     let mut search = Search { context, account, authorities, known, revoked, found: BTreeMap::new() };
-    let named = match (&arguments.key, &arguments.device) {
-        (Some(key), _) => Named::Key(key.clone()),
-        (None, device) => search.named(device.as_deref().unwrap_or_default())?,
+    let named = match order.named {
+        Named::Text(name) => search.named(&name)?,
+        named => named,
     };
     let unknown = |name: &str| account_revoke::Error::Unknown { name: name.to_owned() };
     let (whole, name) = match named {
+        Named::Superseded(ids) => {
+            for id in ids {
+                search.look(&id, None).await?;
+            }
+            let targets = search.targets(order.reason, order.keep_thing).await?;
+            return Ok(Selection { targets, others: Vec::new(), unseen: 0 });
+        }
         Named::Certificates(certificates) => {
             for (id, certificate) in certificates {
                 search.look(&id, certificate).await?;
@@ -80,9 +92,9 @@ pub(super) async fn find(
                     return Err(iot_account::Error::Revoke(unknown(&id)).into());
                 }
             }
-            (arguments.reason == Reason::KeyCompromise, None)
+            (order.reason == Reason::KeyCompromise, None)
         }
-        Named::Thing(name) => {
+        Named::Text(name) | Named::Thing(name) => {
             search.thing(&name).await?;
             (true, Some(name))
         }
@@ -97,7 +109,7 @@ pub(super) async fn find(
     if let (Some(name), true) = (&name, search.found.is_empty()) {
         return Err(iot_account::Error::Revoke(unknown(name)).into());
     }
-    Ok(Selection { targets: search.targets(arguments).await?, others, unseen })
+    Ok(Selection { targets: search.targets(order.reason, order.keep_thing).await?, others, unseen })
 }
 
 impl Search<'_> {
@@ -108,7 +120,7 @@ impl Search<'_> {
         if is_key_identifier(&id) {
             return Ok(Named::Thing(id));
         }
-        if name.len() == 64 && is_hex {
+        if is_certificate_id(name) {
             return Ok(Named::Certificates([(id, None)].into()));
         }
         // A pipe is as good as a file.
@@ -116,7 +128,7 @@ impl Search<'_> {
             return Ok(Named::Certificates(of_file(Path::new(name))?));
         }
         let is_thing = self.known.values().any(|known| known.thing_names.iter().any(|thing| thing == name));
-        if is_hex && !is_thing && !is_key_identifier(name) && name.len() >= SHORTEST_PREFIX {
+        if is_hex && !is_thing && name.len() >= SHORTEST_PREFIX {
             let meant: Vec<&String> = self.known.keys().filter(|known| known.starts_with(&id)).collect();
             if let [meant] = meant.as_slice() {
                 return Ok(Named::Certificates([((*meant).clone(), None)].into()));
@@ -230,9 +242,9 @@ impl Search<'_> {
     }
 
     /// What is to be done about each certificate that was looked at.
-    async fn targets(mut self, arguments: &Arguments) -> Result<Vec<Target>, Error> {
+    async fn targets(mut self, reason: Reason, keep_thing: bool) -> Result<Vec<Target>, Error> {
         let now = OffsetDateTime::now_utc();
-        let (mut active, mut chains) = (BTreeMap::new(), BTreeMap::new());
+        let (mut active, mut chains, mut noted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut targets = Vec::new();
         for (id, device) in std::mem::take(&mut self.found) {
             let known = self.known.get(&id);
@@ -272,7 +284,6 @@ impl Search<'_> {
             let authority = authority.cloned();
             let has_ended =
                 device.certificate.as_ref().is_some_and(|certificate| certificate.facts().not_after < now);
-            let keep_thing = arguments.keep_thing;
             let (is_noted, is_listed) = (false, false);
             let mut target = Target {
                 device,
@@ -286,7 +297,11 @@ impl Search<'_> {
                 is_listed,
                 keep_thing,
             };
-            target.compare(self.context, arguments.reason)?;
+            let issuer = target.issuer().to_owned();
+            if !noted.contains_key(&issuer) {
+                noted.insert(issuer.clone(), Records::of(&self.context.home, &issuer).read()?);
+            }
+            target.compare(self.context, &noted[&issuer], reason)?;
             targets.push(target);
         }
         Ok(targets)
@@ -295,23 +310,14 @@ impl Search<'_> {
 
 /// The identifier of a device's key: its thing name.
 fn key_of(device: &Device) -> Option<String> {
-    let point = device.certificate.as_ref()?.point()?;
-    Some(ThingName::from_public_key(&point).to_string())
-}
-
-/// Whether this has the form of a subject key identifier.
-pub(super) fn is_key_identifier(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+    device.certificate.as_ref()?.facts().subject_key_identifier.clone()
 }
 
 /// Every certificate of a file. One that is a CA's is none of a device.
 fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> {
     let refuse = |reason: String| Error::File { path: PathBuf::from(path), reason };
     let bytes = durable_files::read(path)?.unwrap_or_default();
-    let certificates = match Certificate::from_der(&bytes) {
-        Ok(certificate) => vec![certificate],
-        Err(_) => Certificate::all_from_pem(&bytes).map_err(|error| refuse(error.to_string()))?,
-    };
+    let certificates = Certificate::all_from(&bytes).map_err(|error| refuse(error.to_string()))?;
     // What looks like a block and is none could be the certificate that is meant.
     let text = String::from_utf8_lossy(&bytes).to_ascii_uppercase();
     let blocks = text.matches("-BEGIN ").count();

@@ -180,16 +180,20 @@ impl Target {
             subject_key_identifier: self.key.clone(),
             reason,
         };
-        Ok(self.records(context).add(&revocation)?)
+        Ok(Records::of(&context.home, self.issuer()).add(&revocation)?)
     }
 
-    /// Looks at what is noted of it here.
-    pub(super) fn compare(&mut self, context: &Context, reason: Reason) -> Result<(), Error> {
+    /// Compares with what is `noted` here of its issuer's certificates.
+    pub(super) fn compare(
+        &mut self,
+        context: &Context,
+        noted: &[Revocation],
+        reason: Reason,
+    ) -> Result<(), Error> {
         let (Some(serial_number), true) = (&self.serial_number, self.is_certain()) else {
             self.is_noted = true;
             return Ok(());
         };
-        let noted = self.records(context).read()?;
         let noted = noted.iter().find(|revocation| {
             revocation.serial_number == *serial_number
                 && revocation.certificate_id == self.device.certificate_id
@@ -202,10 +206,9 @@ impl Target {
         Ok(())
     }
 
-    /// What the CA that issued it has revoked; of a CA that is not in this home, what was revoked here.
-    fn records(&self, context: &Context) -> Records {
-        let issuer = self.authority.as_ref().map_or(revocations::OTHERS, Authority::subject_key_identifier);
-        Records::of(&context.home, issuer)
+    /// Under which name its revocation is noted: of the CA that issued it, or of those that are not in this home.
+    pub(super) fn issuer(&self) -> &str {
+        self.authority.as_ref().map_or(revocations::OTHERS, Authority::subject_key_identifier)
     }
 }
 
