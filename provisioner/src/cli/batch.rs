@@ -203,15 +203,14 @@ pub(super) const GENUINE: &str = "\n  genuine      yes, by its factory certifica
 
 /// The line of a plan for one board.
 pub(super) fn line(board: &Preview) -> Line {
-    let Preview { outcome, port, thing_name, certificate_id, endpoint, attested, folder, clash, .. } = board;
-    let Preview { superseded: older, key_revocation, .. } = board;
-    let name = visible::line(board.usb_serial.as_deref().unwrap_or(&board.secure_element_serial));
-    let (port, endpoint) = (visible::line(port), visible::line(endpoint));
+    let Preview { outcome, about, certificate_id } = board;
+    let (name, thing_name) = (visible::line(about.name()), &about.thing_name);
+    let (port, endpoint) = (visible::line(&about.port), visible::line(&about.endpoint));
     let head = match outcome {
         Outcome::Provisioned => format!("would provision {name} on {port}"),
         Outcome::Unchanged => format!("already provisioned: {name} on {port}, would be left unchanged"),
     };
-    let locked = match board.slots_locked {
+    let locked = match about.slots_locked {
         true => "\n  locked       slots 10, 11 and 12 would be locked, which cannot be undone",
         false => "",
     };
@@ -219,13 +218,13 @@ pub(super) fn line(board: &Preview) -> Line {
         Some(id) => format!("{id} (kept)"),
         None => "a new one".to_owned(),
     };
-    let (readmitted, superseded) = (readmitted(key_revocation.as_ref()), superseded(older));
+    let (readmitted, superseded) = (readmitted(about.key_revocation.as_ref()), superseded(&about.superseded));
     let text = format!(
         "{head}\n  thing        {thing_name}\n  certificate  {certificate}\n  endpoint     {endpoint}\n  \
          files        {}{}{}{locked}{readmitted}{superseded}",
-        visible::line(&folder.display().to_string()),
-        clash_text(*clash),
-        if *attested { GENUINE } else { "" },
+        visible::line(&about.folder.display().to_string()),
+        clash_text(about.clash),
+        if about.attested { GENUINE } else { "" },
     );
     Line::new(outcome.action(), text, board).block()
 }
@@ -335,9 +334,10 @@ impl Plan for Batch {
             lines.push(match look.preview() {
                 Ok(mut preview) => {
                     // Of new boards with one USB serial number, the first that gets there has the folder of that name.
-                    if !folders.insert(preview.folder.clone()) {
-                        preview.folder = context.home.root().join(&preview.secure_element_serial);
-                        preview.clash = Some(Clash::OtherKey);
+                    let about = &mut preview.about;
+                    if !folders.insert(about.folder.clone()) {
+                        about.folder = context.home.root().join(&about.secure_element_serial);
+                        about.clash = Some(Clash::OtherKey);
                     }
                     line(&preview)
                 }
@@ -375,7 +375,7 @@ impl Plan for Batch {
             let (summary, result) = fleet.run(boards, &mut |event| {
                 let superseded = match &event {
                     Event::Finished(Attempt { result: Ok(report), .. }) if revoke_superseded => {
-                        report.superseded.clone()
+                        report.about.superseded.clone()
                     }
                     _ => Vec::new(),
                 };

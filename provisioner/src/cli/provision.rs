@@ -303,8 +303,9 @@ pub(super) fn says(step: &Step) -> &'static str {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let board = visible::line(self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial));
-        let port = visible::line(&self.port);
+        let about = &self.about;
+        let board = visible::line(about.name());
+        let port = visible::line(&about.port);
         match self.outcome {
             Outcome::Provisioned => {
                 writeln!(f, "provisioned {board} on {port} in {:.2} s", self.seconds)?;
@@ -312,20 +313,20 @@ impl fmt::Display for Report {
             Outcome::Unchanged => writeln!(f, "already provisioned: {board} on {port}, left unchanged")?,
         }
         let kept = if self.certificate_reused { "kept" } else { "new" };
-        writeln!(f, "  thing        {}", self.thing_name)?;
+        writeln!(f, "  thing        {}", about.thing_name)?;
         writeln!(f, "  certificate  {} ({kept})", self.certificate_id)?;
-        writeln!(f, "  endpoint     {}", visible::line(&self.endpoint))?;
-        if self.slots_locked {
+        writeln!(f, "  endpoint     {}", visible::line(&about.endpoint))?;
+        if about.slots_locked {
             writeln!(f, "  locked       slots 10, 11 and 12, cannot be undone")?;
         }
-        let folder = self.folder.display().to_string();
-        write!(f, "  files        {}{}", visible::line(&folder), batch::clash_text(self.clash))?;
-        f.write_str(if self.attested { batch::GENUINE } else { "" })?;
+        let folder = about.folder.display().to_string();
+        write!(f, "  files        {}{}", visible::line(&folder), batch::clash_text(about.clash))?;
+        f.write_str(if about.attested { batch::GENUINE } else { "" })?;
         write!(
             f,
             "{}{}",
-            batch::readmitted(self.key_revocation.as_ref()),
-            batch::superseded(&self.superseded)
+            batch::readmitted(about.key_revocation.as_ref()),
+            batch::superseded(&about.superseded)
         )
     }
 }

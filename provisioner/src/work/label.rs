@@ -110,7 +110,7 @@ impl Labels {
 fn file(folder: &Path, format: Format, board: &Report) -> Result<(), Error> {
     let fail = |path: &Path, source| Error::File { path: path.to_owned(), source };
     let drawing = Drawing::of(board).ok_or(Error::Code)?;
-    let path = folder.join(format!("{}.{}", board.thing_name, format.extension()));
+    let path = folder.join(format!("{}.{}", board.about.thing_name, format.extension()));
     let bytes = match format {
         Format::Svg => svg::draw(&drawing).into_bytes(),
         Format::Png => png::draw(&drawing).map_err(|error| fail(&path, io::Error::other(error)))?,
@@ -244,24 +244,26 @@ fn said(stderr: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::provision::Outcome;
+    use crate::work::provision::{About, Outcome};
 
     fn board() -> Report {
         Report {
             outcome: Outcome::Provisioned,
-            port: "/dev/ttyACM0".into(),
-            usb_serial: Some("MCHP<&>1".into()),
-            secure_element_serial: "0123AABBCCDDEEFFEE".into(),
-            thing_name: "8f3b0c4d5e6f708192a3b4c5d6e7f80910213243".into(),
             certificate_id: "ab".repeat(32),
             certificate_reused: false,
-            endpoint: "example.com".into(),
-            slots_locked: false,
-            attested: false,
-            clash: None,
-            superseded: Vec::new(),
-            key_revocation: None,
-            folder: "/home/ann/.microchip-iot/MCHP1".into(),
+            about: About {
+                port: "/dev/ttyACM0".into(),
+                usb_serial: Some("MCHP<&>1".into()),
+                secure_element_serial: "0123AABBCCDDEEFFEE".into(),
+                thing_name: "8f3b0c4d5e6f708192a3b4c5d6e7f80910213243".into(),
+                endpoint: "example.com".into(),
+                slots_locked: false,
+                attested: false,
+                clash: None,
+                superseded: Vec::new(),
+                key_revocation: None,
+                folder: "/home/ann/.microchip-iot/MCHP1".into(),
+            },
             traffic: Default::default(),
             seconds: 1.5,
         }
@@ -277,7 +279,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let labels = |folder: PathBuf, format| Labels { command: None, folder: Some(folder), format };
         let file = |extension| {
-            let path = folder.path().join("labels").join(format!("{}.{extension}", board().thing_name));
+            let path = folder.path().join("labels").join(format!("{}.{extension}", board().about.thing_name));
             std::fs::read(path).unwrap()
         };
         let drawing = Drawing::of(&board()).unwrap();
@@ -297,7 +299,7 @@ mod tests {
         let command = Some(format!("cat > '{}'; echo printed", path.display()));
         Labels { command, ..Labels::default() }.make(&board()).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        assert_eq!(json["thing_name"], board().thing_name);
+        assert_eq!(json["thing_name"], board().about.thing_name);
         assert_eq!((&json["schema_version"], &json["outcome"]), (&1.into(), &"provisioned".into()));
     }
 

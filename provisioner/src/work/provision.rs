@@ -33,7 +33,7 @@ pub use error::Error;
 pub(super) use factory_slots::read as read_factory;
 use history::History;
 pub use method::Method;
-pub use report::{Done, Outcome, Preview, Report, Step};
+pub use report::{About, Done, Outcome, Preview, Report, Step};
 pub use request::Request;
 use source::Planned;
 pub use source::{Origin, SignedElsewhere};
@@ -67,36 +67,18 @@ pub type EndpointSource<'a> = Box<dyn FnOnce() -> Result<String, work::Error> + 
 /// What a board is to hold, and what is done for that. Making it changes neither the board nor the disk.
 pub struct Plan {
     board: Identity,
-    place: Place,
-    /// Whether the secure element is genuine, see [`Job::roots`].
-    attested: bool,
-    endpoint: String,
+    about: About,
     planned: Planned,
     history: History,
-    /// Certificates of the key that are still valid, but for the board's.
-    superseded: Vec<String>,
     /// [`Outcome::Unchanged`] where the board holds the right bytes.
     outcome: Outcome,
 }
 
 impl Plan {
     /// What the board is going to have, and what is to be done.
-    pub fn preview<C>(&self, kit: &Kit, origin: &Origin<C>) -> Preview {
-        Preview {
-            outcome: self.outcome,
-            port: kit.port.clone(),
-            usb_serial: kit.usb_serial.clone(),
-            secure_element_serial: self.board.serial.clone(),
-            thing_name: self.board.thing_name(),
-            certificate_id: self.planned.certificate_id().map(str::to_owned),
-            endpoint: self.endpoint.clone(),
-            slots_locked: origin.locks_slots(),
-            attested: self.attested,
-            folder: self.place.folder.clone(),
-            clash: self.place.clash,
-            superseded: self.superseded.clone(),
-            key_revocation: self.history.revoked().copied(),
-        }
+    pub fn preview(&self) -> Preview {
+        let certificate_id = self.planned.certificate_id().map(str::to_owned);
+        Preview { outcome: self.outcome, about: self.about.clone(), certificate_id }
     }
 }
 
@@ -170,9 +152,20 @@ pub fn look(
             }
         }
     }
-    let superseded = history.superseded(planned.certificate_id(), OffsetDateTime::now_utc())?;
-    let attested = job.roots.is_some();
-    Ok(Plan { board, place, attested, endpoint, planned, history, superseded, outcome })
+    let about = About {
+        port: session.port().to_owned(),
+        usb_serial: job.kit.usb_serial.clone(),
+        secure_element_serial: board.serial.clone(),
+        thing_name: board.thing_name(),
+        endpoint,
+        slots_locked: job.origin.locks_slots(),
+        attested: job.roots.is_some(),
+        folder: place.folder,
+        clash: place.clash,
+        superseded: history.superseded(planned.certificate_id(), OffsetDateTime::now_utc())?,
+        key_revocation: history.revoked().copied(),
+    };
+    Ok(Plan { board, about, planned, history, outcome })
 }
 
 /// Carries a plan out on the board that it was made for. How it ended is for [`show`] to say on the board; the report's
@@ -189,24 +182,23 @@ pub fn carry_out(
     plan: Plan,
     observe: &mut dyn FnMut(Step),
 ) -> Result<Report, work::Error> {
-    let Plan { board, attested, endpoint, planned, history, superseded, outcome, .. } = plan;
+    let Plan { board, mut about, planned, history, outcome } = plan;
     light(session, &[(Led::Data, true)]);
-    let thing_name = board.thing_name();
     if let Planned::Requested { .. } = &planned {
         store::check_in_service(job.home)?;
     }
     // Another board may have taken the folder since the look.
     let (file, text) = planned.certifying()?;
-    let Place { folder, clash } = board.claim(job.kit).take(job.home, file, &text)?;
+    Place { folder: about.folder, clash: about.clash } = board.claim(job.kit).take(job.home, file, &text)?;
     if let Planned::Requested { .. } = &planned {
         history.make_room(job.home)?;
     }
     let obtained = planned.obtain(job, &board, &history)?;
     certificates::keep(job.home, &obtained.device)?;
-    let content = obtained.content(&thing_name, &endpoint)?;
+    let content = obtained.content(&about.thing_name, &about.endpoint)?;
     let mut files = Vec::new();
-    for (name, text) in obtained.files.into_iter().chain([(THING_NAME, thing_name.clone())]) {
-        let path = folder.join(name);
+    for (name, text) in obtained.files.into_iter().chain([(THING_NAME, about.thing_name.clone())]) {
+        let path = about.folder.join(name);
         if durable_files::read(&path)?.is_none_or(|found| found != text.as_bytes()) {
             files.push(durable_files::stage(&path, text.as_bytes(), Access::Public)?);
         }
@@ -215,26 +207,15 @@ pub fn carry_out(
         Outcome::Unchanged => commit(files)?,
         Outcome::Provisioned => put(session, &content, files, observe)?,
     }
-    let lock_slots = job.origin.locks_slots();
-    if lock_slots {
+    if about.slots_locked {
         observe(Step::LockSlots);
         factory::SLOTS.into_iter().try_for_each(|slot| secure_element::lock_slot(session, slot))?;
     }
     Ok(Report {
         outcome,
-        port: session.port().to_owned(),
-        usb_serial: job.kit.usb_serial.clone(),
-        secure_element_serial: board.serial,
-        thing_name,
+        about,
         certificate_id: obtained.device.facts().certificate_id.clone(),
         certificate_reused: obtained.reused,
-        endpoint,
-        slots_locked: lock_slots,
-        attested,
-        folder,
-        clash,
-        superseded,
-        key_revocation: history.revoked().copied(),
         traffic: Traffic::default(),
         seconds: 0.0,
     })

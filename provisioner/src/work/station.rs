@@ -192,10 +192,10 @@ impl Station {
             port: kit.port.clone(),
             usb_serial: kit.usb_serial.clone(),
             secure_element_serial: identified.map(str::to_owned),
-            thing_name: report.map(|report| report.thing_name.clone()),
+            thing_name: report.map(|report| report.about.thing_name.clone()),
             certificate_id: report.map(|report| report.certificate_id.clone()),
             method: self.method.word().to_owned(),
-            attested: report.is_some_and(|report| report.attested),
+            attested: report.is_some_and(|report| report.about.attested),
             outcome: match report.map(|report| report.outcome) {
                 Some(Outcome::Provisioned) => Ending::Provisioned,
                 Some(Outcome::Unchanged) => Ending::Unchanged,
@@ -228,7 +228,7 @@ impl Look {
     /// Why the board cannot be provisioned.
     pub fn preview(&self) -> Result<Preview, &Error> {
         let (_, plan) = self.plan.as_ref().map_err(|(_, error)| error)?;
-        Ok(plan.preview(&self.kit, &self.station.origin))
+        Ok(plan.preview())
     }
 
     /// Why the board cannot be provisioned.

@@ -65,9 +65,9 @@ fn ending(attempt: &Attempt) -> String {
     let rest = match &attempt.result {
         Ok(report) => format!(
             "  {}{}{}",
-            visible::line(&report.thing_name),
-            super::clash_text(report.clash),
-            super::superseded(&report.superseded)
+            visible::line(&report.about.thing_name),
+            super::clash_text(report.about.clash),
+            super::superseded(&report.about.superseded)
         ),
         Err(error) => format!("\n  {}", Trouble::of(error)),
     };
@@ -159,7 +159,7 @@ impl Display {
             self.failed.push(format!("{}  {}  {}", attempt.kit.port, name(attempt), trouble.error));
         }
         // The table says how it ended; why it failed, and where the files are, has no room in it.
-        let as_ever = attempt.result.as_ref().is_ok_and(|report| report.clash.is_none());
+        let as_ever = attempt.result.as_ref().is_ok_and(|report| report.about.clash.is_none());
         if self.table.is_some() && (!as_ever || attempt.label.is_some()) {
             self.say(&ending);
         }

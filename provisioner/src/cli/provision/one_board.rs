@@ -79,8 +79,10 @@ impl Plan for OneBoard {
             Some(Ok(board)) => {
                 lines.push(batch::line(&board));
                 if let Some(settings) = self.register.as_deref() {
-                    let (id, thing) = (board.certificate_id.as_deref(), board.thing_name.as_str());
-                    lines.extend(register::board_lines(context, &board.folder, id, thing, settings).await?);
+                    let (id, thing) = (board.certificate_id.as_deref(), board.about.thing_name.as_str());
+                    lines.extend(
+                        register::board_lines(context, &board.about.folder, id, thing, settings).await?,
+                    );
                 }
             }
             // The refusal is what it ends with.
@@ -116,10 +118,10 @@ impl Plan for OneBoard {
             }
             context.result_block(&report, &Done::new(&report, label.as_ref().map(batch::cause)));
             if let Some(registration) = register {
-                register::board(context, &report.folder, *registration).await?;
+                register::board(context, &report.about.folder, *registration).await?;
             }
             if revoke_superseded {
-                revoke::superseded(&report.superseded, context).await?;
+                revoke::superseded(&report.about.superseded, context).await?;
             }
         }
         prepared.after(context, kit).await

@@ -23,10 +23,10 @@ pub(super) struct Drawing {
 impl Drawing {
     /// Thing name as code and text, and the serial numbers; `None` for a thing name too long for a code.
     pub(super) fn of(board: &Report) -> Option<Self> {
-        let code = QrCode::with_error_correction_level(&board.thing_name, EcLevel::M).ok()?;
+        let code = QrCode::with_error_correction_level(&board.about.thing_name, EcLevel::M).ok()?;
         let colors = code.to_colors();
         let dark = colors.iter().enumerate().filter(|(_, color)| **color == Color::Dark);
-        let (first, second) = board.thing_name.split_at_checked(board.thing_name.len() / 2)?;
+        let (first, second) = board.about.thing_name.split_at_checked(board.about.thing_name.len() / 2)?;
         Some(Self {
             side: code.width() + 2 * QUIET_ZONE,
             dark: dark
@@ -35,8 +35,8 @@ impl Drawing {
             lines: [
                 (5, first.to_owned()),
                 (8, second.to_owned()),
-                (13, board.usb_serial.clone().unwrap_or_default()),
-                (17, board.secure_element_serial.clone()),
+                (13, board.about.usb_serial.clone().unwrap_or_default()),
+                (17, board.about.secure_element_serial.clone()),
             ],
         })
     }

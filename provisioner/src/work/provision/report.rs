@@ -8,12 +8,9 @@ use serde::Serialize;
 use crate::state::board::Clash;
 use crate::work::revoked_keys::KeyRevocation;
 
-/// One board's part of a plan.
+/// What is told of a board, before and at the end.
 #[derive(Clone, Debug, Serialize)]
-pub struct Preview {
-    /// How it ends if nothing fails.
-    #[serde(skip)]
-    pub outcome: Outcome,
+pub struct About {
     /// The serial port.
     pub port: String,
     /// USB serial number, where known.
@@ -22,11 +19,9 @@ pub struct Preview {
     pub secure_element_serial: String,
     /// Thing name and MQTT client id.
     pub thing_name: String,
-    /// SHA-256 of the DER certificate; `None` for a certificate that is not issued yet.
-    pub certificate_id: Option<String>,
-    /// The endpoint that the board will connect to.
+    /// The endpoint that the board connects to.
     pub endpoint: String,
-    /// Whether the slots of the factory certificates will be locked.
+    /// Whether the slots of the factory certificates are locked.
     pub slots_locked: bool,
     /// Whether the factory certificates of the secure element lead to the vendor's root, and certify the board's key; `false` where
     /// that was not asked.
@@ -40,6 +35,26 @@ pub struct Preview {
     /// Why the key was revoked, if it gets a new certificate nevertheless.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_revocation: Option<KeyRevocation>,
+}
+
+impl About {
+    /// What the board is called: the serial number on its sticker, or its secure element's.
+    pub fn name(&self) -> &str {
+        self.usb_serial.as_deref().unwrap_or(&self.secure_element_serial)
+    }
+}
+
+/// One board's part of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// How it ends if nothing fails.
+    #[serde(skip)]
+    pub outcome: Outcome,
+    /// The board.
+    #[serde(flatten)]
+    pub about: About,
+    /// SHA-256 of the DER certificate; `None` for a certificate that is not issued yet.
+    pub certificate_id: Option<String>,
 }
 
 /// Where a run is.
@@ -114,34 +129,13 @@ impl<'a> Done<'a> {
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
-    /// The serial port.
-    pub port: String,
-    /// USB serial number, where known.
-    pub usb_serial: Option<String>,
-    /// Serial number of the secure element.
-    pub secure_element_serial: String,
-    /// Thing name and MQTT client id.
-    pub thing_name: String,
+    /// The board.
+    #[serde(flatten)]
+    pub about: About,
     /// SHA-256 of the DER certificate, which is its id in AWS IoT.
     pub certificate_id: String,
     /// Whether the certificate was there before.
     pub certificate_reused: bool,
-    /// The endpoint that the board will connect to.
-    pub endpoint: String,
-    /// Whether the slots of the factory certificates have been locked.
-    pub slots_locked: bool,
-    /// Whether the factory certificates of the secure element lead to the vendor's root, and certify the board's key; `false` where
-    /// that was not asked.
-    pub attested: bool,
-    /// Folder with the board's files.
-    pub folder: PathBuf,
-    /// Why the folder is named by the secure element, although the kit has a USB serial number.
-    pub clash: Option<Clash>,
-    /// Older certificates of the key that are still valid, by id.
-    pub superseded: Vec<String>,
-    /// Why the key was revoked, if it got a new certificate nevertheless.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_revocation: Option<KeyRevocation>,
     /// What went over the wire.
     pub traffic: Traffic,
     /// From opening the port to the end.

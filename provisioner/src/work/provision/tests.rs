@@ -30,7 +30,7 @@ fn a_new_board_gets_certificates_and_names_and_the_laptop_its_files() {
     let board = board.lock().unwrap();
     assert_eq!(report.outcome, Outcome::Provisioned);
     assert_eq!(text_at(&board, 0x6E00), ENDPOINT);
-    assert_eq!(text_at(&board, 0x6F00), report.thing_name);
+    assert_eq!(text_at(&board, 0x6F00), report.about.thing_name);
     let files = store::read(&board.flash[0x5000..0x6E00]).unwrap();
     let device = Certificate::from_der(&files[0].content).unwrap();
     let signer =
@@ -38,10 +38,10 @@ fn a_new_board_gets_certificates_and_names_and_the_laptop_its_files() {
     assert_eq!(files[1].content, signer.der());
     assert!(device.is_signed_by(&signer));
     assert_eq!(device.facts().subject, format!("O=Zero Touch, CN=sn{SERIAL}"));
-    assert_eq!(device.facts().subject_key_identifier.as_deref(), Some(report.thing_name.as_str()));
+    assert_eq!(device.facts().subject_key_identifier.as_deref(), Some(report.about.thing_name.as_str()));
     assert_eq!(device.facts().certificate_id, report.certificate_id);
     assert_eq!(laptop.file(CERTIFICATE).unwrap(), device.to_pem());
-    assert_eq!(laptop.file(THING_NAME).unwrap(), report.thing_name);
+    assert_eq!(laptop.file(THING_NAME).unwrap(), report.about.thing_name);
     let request = laptop.file(REQUEST).unwrap();
     rcgen::CertificateSigningRequestParams::from_pem(&request).unwrap();
 }
@@ -135,7 +135,7 @@ fn a_certificate_of_another_key_or_another_signer_is_not_used_again() {
     let first = laptop.provision(&board).unwrap();
     let other_key = laptop.provision(&Board::new(2)).unwrap();
     assert!(!other_key.certificate_reused);
-    assert_ne!(other_key.thing_name, first.thing_name);
+    assert_ne!(other_key.about.thing_name, first.about.thing_name);
     laptop.make_chain(true);
     let other_signer = laptop.provision(&board).unwrap();
     assert!(!other_signer.certificate_reused);
@@ -184,7 +184,7 @@ fn a_board_cut_short_anywhere_is_completed_by_the_next_run() {
             Certificate::from_der(&files[0].content).unwrap().facts().certificate_id,
             report.certificate_id
         );
-        assert_eq!(text_at(&board, 0x6F00), report.thing_name);
+        assert_eq!(text_at(&board, 0x6F00), report.about.thing_name);
     }
 }
 
@@ -248,8 +248,8 @@ fn inspecting_shows_what_provisioning_wrote_and_changes_nothing() {
     let found = inspect(&mut Laptop::connect(&board)).unwrap();
     assert_eq!(board.lock().unwrap().flash, before);
     assert_eq!(found.stored_endpoint.as_deref(), Some(ENDPOINT));
-    assert_eq!(found.stored_thing_name.as_deref(), Some(report.thing_name.as_str()));
-    assert_eq!((found.thing_name, found.secure_element_serial), (report.thing_name, SERIAL.to_owned()));
+    assert_eq!(found.stored_thing_name.as_deref(), Some(report.about.thing_name.as_str()));
+    assert_eq!((found.thing_name, found.secure_element_serial), (report.about.thing_name, SERIAL.to_owned()));
     assert_eq!(found.wifi_module, ["WINC firmware 19.7.6", "WINC driver 19.3.0"]);
     let certificates: Vec<_> = found.store.files.iter().map(|file| file.certificate.as_ref()).collect();
     assert_eq!(certificates[0].unwrap().facts().certificate_id, report.certificate_id);
@@ -299,7 +299,7 @@ fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belon
 
     let report =
         laptop.provision_from(&board, &Origin::Elsewhere(Box::new(signed.clone())), false, ENDPOINT).unwrap();
-    assert_eq!((report.outcome, &report.thing_name), (Outcome::Provisioned, &made.thing_name));
+    assert_eq!((report.outcome, &report.about.thing_name), (Outcome::Provisioned, &made.thing_name));
     let files = store::read(&board.lock().unwrap().flash[0x5000..0x6E00]).unwrap();
     assert_eq!(files[0].content, device.der());
     assert_eq!(files[1].content, server.chain().signer().der());
@@ -373,13 +373,13 @@ fn a_board_with_the_usb_serial_number_of_another_overwrites_nothing_of_it() {
     hostile.lock().unwrap().serial = "0123FFFFFFFFFFFFEE";
     for _ in 0..2 {
         let report = laptop.provision_with(&hostile, true, ENDPOINT).unwrap();
-        assert_eq!(report.folder, laptop.home.board("0123FFFFFFFFFFFFEE").unwrap());
-        assert_eq!(report.clash, Some(Clash::OtherKey));
+        assert_eq!(report.about.folder, laptop.home.board("0123FFFFFFFFFFFFEE").unwrap());
+        assert_eq!(report.about.clash, Some(Clash::OtherKey));
         let mut request =
             Request::sign(&mut Laptop::connect(&hostile), &laptop.kit, "O", &laptop.home, None, false)
                 .unwrap();
         request.keep(&laptop.home).unwrap();
-        assert_eq!((request.file, request.clash), (report.folder.join(REQUEST), Some(Clash::OtherKey)));
+        assert_eq!((request.file, request.clash), (report.about.folder.join(REQUEST), Some(Clash::OtherKey)));
     }
     let liar = Board::new(3);
     liar.lock().unwrap().serial = "0123FFFFFFFFFFFFEE";
