@@ -101,9 +101,8 @@ impl Account {
 
     /// AWS IoT Core, each call made once: for callers that decide themselves when to repeat a call.
     pub(super) fn iot_without_retries(&self) -> aws_sdk_iot::Client {
-        let config = aws_sdk_iot::config::Builder::from(&self.config);
-        let config = config.interceptor(CallLog).interceptor(Genuine).interceptor(Bounded);
-        aws_sdk_iot::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
+        let once = self.config.to_builder().retry_config(RetryConfig::disabled()).build();
+        client!(aws_sdk_iot, once)
     }
 
     /// AWS Lambda.

@@ -22,8 +22,6 @@ const WIFI: &str = "WIFI.CFG";
 
 /// No text of a kit's disk is longer, in bytes.
 const LARGEST_TEXT: usize = 64 * 1024;
-/// No image is longer, in bytes of Intel HEX: the largest target has less than a hundredth of it.
-const LARGEST_IMAGE: usize = 64 << 20;
 
 /// A debugger programs the largest target in about 20 seconds; then its disk appears again.
 const PROGRAMMING: Duration = Duration::from_secs(60);
@@ -237,7 +235,7 @@ impl Firmware {
     /// # Errors
     /// [`Error::File`], [`Error::Image`] with the number of the line.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = durable_files::read_up_to(path, LARGEST_IMAGE)?;
+        let bytes = durable_files::read(path)?;
         let bytes = bytes.ok_or_else(|| durable_files::Error::missing(path))?;
         let image = Image::parse(&bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), bytes, image })

@@ -172,11 +172,6 @@ impl Certificate {
         self.parsed().as_ref().and_then(key_identifier).map(<[u8]>::to_vec)
     }
 
-    /// The identifier of its issuer's key, as the authority key identifier *extension* has it, where there is one.
-    pub fn authority_key_identifier_extension(&self) -> Option<Vec<u8>> {
-        self.parsed().as_ref().and_then(authority_key_identifier).map(<[u8]>::to_vec)
-    }
-
     /// Whether `at` lies within the validity.
     pub fn is_valid_at(&self, at: OffsetDateTime) -> bool {
         (self.facts.not_before..=self.facts.not_after).contains(&at)

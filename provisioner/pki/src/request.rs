@@ -9,7 +9,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
 #[cfg(feature = "issue")]
-pub use fresh::{NONCE_SIZE, signed};
+pub use fresh::signed;
 
 use crate::public_key::{PUBLIC_KEY_SIZE, p256_point};
 
@@ -35,7 +35,7 @@ mod fresh {
     use crate::{Error, profile};
 
     /// Size of the nonce of a request, in bytes. RFC 2985 asks for 4 at least.
-    pub const NONCE_SIZE: usize = 16;
+    const NONCE_SIZE: usize = 16;
 
     /// pkcs-9-at-randomNonce.
     const RANDOM_NONCE: &[u64] = &[1, 2, 840, 113_549, 1, 9, 25, 3];

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::Context;
 use crate::cli::Error;
-use crate::state::audit::{Document, Entry, Finding, HeadLoss, Log, Verified, entries, verify};
+use crate::state::audit::{Contents, Document, Entry, Finding, HeadLoss, Log, Verified, entries, verify};
 use crate::state::ledger::Since;
 use crate::work;
 use crate::work::audit::Comparison;
@@ -65,8 +65,8 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
             Ok(())
         }
         Command::Verify { head: kept } => {
-            let (text, head) = log.read()?;
-            if let torn @ 1.. = log.torn()? {
+            let Contents { text, torn, head } = log.read()?;
+            if torn > 0 {
                 context.note(format_args!(
                     "{} ends with {} of a line that was not finished; the next signature replaces them",
                     log.path().display(),

@@ -68,10 +68,9 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             plan::run(context, plan).await?;
         }
         let mut repairs = doctor::repairs(&diagnosis, device.as_ref());
-        let needs_yes = |repair: &Repair| matches!(repair, Repair::RenewPolicy { .. });
         if !context.global.yes && !context.global.dry_run && !context.global.can_ask() {
             // What nobody can be asked about keeps nothing else from being repaired.
-            for repair in repairs.extract_if(.., |repair| needs_yes(repair)) {
+            for repair in repairs.extract_if(.., |repair| question(repair).is_some()) {
                 context.note(format_args!("not without --yes: {}", says(&repair, false)));
             }
         }
@@ -111,6 +110,16 @@ struct Repairs<'a> {
     repairs: Vec<Repair>,
 }
 
+/// What has to be answered with yes before a repair, if something has.
+fn question(repair: &Repair) -> Option<String> {
+    match repair {
+        Repair::RenewPolicy { policy } => Some(format!(
+            "The policy {policy} gets another document. It is that of every board, also of those that are connected."
+        )),
+        _ => None,
+    }
+}
+
 impl Plan for Repairs<'_> {
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         Ok(self
@@ -121,12 +130,7 @@ impl Plan for Repairs<'_> {
     }
 
     fn question(&self) -> Option<String> {
-        self.repairs.iter().find_map(|repair| match repair {
-            Repair::RenewPolicy { policy } => Some(format!(
-                "The policy {policy} gets another document. It is that of every board, also of those that are connected."
-            )),
-            _ => None,
-        })
+        self.repairs.iter().find_map(question)
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {

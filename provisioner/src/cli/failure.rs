@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
@@ -72,10 +71,7 @@ fn text(error: &Error, help: &str) -> String {
 }
 
 fn json(error: &str, help: &str, code: ExitCode) {
-    let failure = Failure { error, help, exit_code: code as u8 };
-    if let Ok(line) = output::json(&failure) {
-        let _ = std::io::stdout().lock().write_all(line.as_bytes());
-    }
+    output::result(Some(Output::Json), "", &Failure { error, help, exit_code: code as u8 });
 }
 
 /// A command line that could not be parsed still says in which form it wants its answer.

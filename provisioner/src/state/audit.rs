@@ -103,11 +103,21 @@ pub struct Error {
     pub source: io::Error,
 }
 
+/// What is in the files of a log.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// Its lines.
+    pub text: Vec<u8>,
+    /// Size of a part of a line at the end, which is no entry and which the next entry replaces, in bytes.
+    pub torn: usize,
+    /// Where it ends.
+    pub head: Result<Head, HeadLoss>,
+}
+
 /// The audit log of a home folder.
 #[derive(Clone, Debug)]
 pub struct Log {
     log: durable_files::Log,
-    head: PathBuf,
     home: Home,
 }
 
@@ -116,7 +126,7 @@ impl Log {
     pub fn of(home: &Home) -> Self {
         let is_whole = |line: &[u8]| serde_json::from_slice::<Entry>(line).is_ok();
         let log = durable_files::Log::new(home.file(FILE), Access::Private, Torn::Cut(is_whole));
-        Self { log, head: home.file(HEAD), home: home.clone() }
+        Self { log, home: home.clone() }
     }
 
     /// Where it is.
@@ -126,7 +136,7 @@ impl Log {
 
     /// Adds a line for the signed document `der`. When this returns, it is on the disk.
     ///
-    /// There is a head before there is a line: a log without one was changed, and the next line says so for ever.
+    /// There is a head before there is a line: a log without one was changed, and the next line says so and is not removed.
     ///
     /// # Errors
     /// [`Error`]: the log is as it was before, and the document must not be released.
@@ -161,11 +171,12 @@ impl Log {
     }
 
     fn write_head(&self, head: &Head) -> io::Result<()> {
-        durable_files::write(&self.head, &serde_json::to_vec(head)?, Access::Private).map_err(io::Error::from)
+        durable_files::write(&self.home.file(HEAD), &serde_json::to_vec(head)?, Access::Private)
+            .map_err(io::Error::from)
     }
 
     fn read_head(&self) -> io::Result<Result<Head, HeadLoss>> {
-        let bytes = durable_files::read(&self.head).map_err(io::Error::from)?;
+        let bytes = durable_files::read(&self.home.file(HEAD)).map_err(io::Error::from)?;
         let bytes = bytes.ok_or(HeadLoss::Missing);
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| HeadLoss::Unreadable)))
     }
@@ -174,18 +185,10 @@ impl Log {
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
-    pub fn read(&self) -> Result<(Vec<u8>, Result<Head, HeadLoss>), durable_files::Error> {
-        let text = self.log.read()?;
+    pub fn read(&self) -> Result<Contents, durable_files::Error> {
+        let (text, torn) = self.log.read_apart()?;
         let head = self.read_head().map_err(|e| durable_files::Error::io("read", self.path(), e))?;
-        Ok((text, head))
-    }
-
-    /// Size of a part of a line at the end, which is no entry and which the next entry replaces, in bytes.
-    ///
-    /// # Errors
-    /// [`durable_files::Error::Io`].
-    pub fn torn(&self) -> Result<usize, durable_files::Error> {
-        self.log.read_apart().map(|(_, torn)| torn)
+        Ok(Contents { text, torn, head })
     }
 
     /// Every entry that can be read, oldest first.
@@ -193,7 +196,7 @@ impl Log {
     /// # Errors
     /// [`durable_files::Error::Io`].
     pub fn entries(&self) -> Result<Vec<Entry>, durable_files::Error> {
-        Ok(entries(&self.read()?.0))
+        Ok(entries(&self.log.read()?))
     }
 }
 
@@ -220,6 +223,7 @@ fn end_at(line: &[u8]) -> Head {
     Head { number, sha256: sha256(line) }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// 64 lower-case hex digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(digest::digest(&digest::SHA256, bytes))
 }

@@ -78,7 +78,6 @@ impl Claim<'_> {
     /// As [`Claim::place`]; [`durable_files::Error`].
     pub fn take(&self, home: &Home, name: &str, text: &str) -> Result<Place, Error> {
         let place = self.first(home, |folder| {
-            home.create_inside(folder)?;
             let _lock = folder::lock(folder)?;
             let still = owner_of(folder, self.point)? == Owner::Nobody;
             if still {

@@ -30,18 +30,13 @@ pub(crate) const SIGNER_FILES: [&str; 6] = [
     SIGNER_CERTIFICATE,
 ];
 
+/// What belongs to a root CA beside it.
+pub(crate) const ROOT_FILES: [&str; 3] = [ROOT_KEY, ROOT_KEY_URI, ROOT_CERTIFICATE];
+
 /// What belongs to a root CA and its signer CA.
-pub(crate) const FILES: [&str; 9] = [
-    ROOT_KEY,
-    ROOT_KEY_URI,
-    ROOT_CERTIFICATE,
-    SIGNER_KEY,
-    SIGNER_KEY_URI,
-    SIGNER_REQUEST,
-    VERIFICATION_CERTIFICATE,
-    SIGNER_REVOKED,
-    SIGNER_CERTIFICATE,
-];
+pub(crate) fn chain_files() -> impl Iterator<Item = &'static str> {
+    ROOT_FILES.into_iter().chain(SIGNER_FILES)
+}
 
 /// A certificate authority of the home folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +223,7 @@ pub fn keep_verification_certificate(
 
 pub(crate) fn incomplete(home: &Home) -> Error {
     let folder = home.root().to_owned();
-    if !FILES.iter().any(|f| exists(home, f)) {
+    if !chain_files().any(|f| exists(home, f)) {
         return Error::Missing { folder };
     }
     let needed = [ROOT_CERTIFICATE, SIGNER_KEY, SIGNER_CERTIFICATE];

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use aws_lc_rs::digest;
 use device_pki::Certificate;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -15,7 +14,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::inventory;
-use crate::state::audit::{Entry, Finding};
+use crate::state::audit::{Entry, Finding, sha256};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::Home;
 use crate::state::{self, authorities, certificates, revocations, store};
@@ -124,6 +123,6 @@ fn list(file: String, bytes: &[u8], authority: String) -> Option<Document> {
     let pem = x509_parser::pem::parse_x509_pem(bytes).ok();
     let der = pem.as_ref().map_or(bytes, |(_, pem)| pem.contents.as_slice());
     let (_, list) = CertificateRevocationList::from_der(der).ok()?;
-    let sha256 = hex::encode(digest::digest(&digest::SHA256, der));
+    let sha256 = sha256(der);
     Some(Document { file, sha256, authority: Some(authority), since: list.last_update().to_datetime() })
 }

@@ -17,7 +17,7 @@ use crate::state::authorities;
 use crate::state::exchange::{Exchange, NEXT, new_chain, next, under_way};
 use crate::state::home::{Home, RETIRED};
 use crate::state::store::{
-    self, FILES, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, VERIFICATION_CERTIFICATE,
+    self, ROOT_CERTIFICATE, Role, SIGNER_CERTIFICATE, SIGNER_REQUEST, VERIFICATION_CERTIFICATE, chain_files,
     exists, has_key, incomplete,
 };
 
@@ -175,7 +175,7 @@ impl Plan {
                 true => has_key(home, role),
                 false if is_aside => false,
                 false => match keys.open(&place)? {
-                    Some(key) => check_not_revoked(home, &key.public().0, &place).map(|()| true)?,
+                    Some(key) => check_not_revoked(home, &key.public().0, &place).map(|_| true)?,
                     None => false,
                 },
             };
@@ -222,8 +222,7 @@ impl Plan {
         }
         if let Some(from) = unfinished {
             created.made = steps.into_iter().map(|(_, file)| file).collect();
-            created.set_aside = exchange::finish(home, &from)?;
-            keys.close();
+            created.set_aside = exchange::finish(home, &from, keys)?;
             return Ok(created);
         }
         if !order.force {
@@ -245,9 +244,7 @@ impl Plan {
             // A signer that an interrupted rotation has made under the old root.
             durable_files::set_aside(begun.root(), &stamp)?;
         }
-        created.set_aside = exchange::carry_out(home, &new, Some(stamp))?;
-        // Keys are remembered by their place.
-        keys.close();
+        created.set_aside = exchange::carry_out(home, &new, Some(stamp), keys)?;
         Ok(created)
     }
 }
@@ -281,9 +278,10 @@ fn free_stamp(home: &Home, now: OffsetDateTime) -> String {
     let time = now
         .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
         .unwrap_or_else(|_| now.unix_timestamp().to_string());
+    let next = format!("{RETIRED}/{NEXT}");
     let is_free = |stamp: &String| {
-        let next = format!("{RETIRED}/{}", NEXT);
-        FILES.into_iter().chain([&*next]).all(|file| !exists(home, &format!("{file}.{stamp}")))
+        let is_taken = |file: &str| exists(home, &format!("{file}.{stamp}"));
+        !is_taken(&next) && !chain_files().any(is_taken)
     };
     let numbered = (2..).map(|number| format!("{time}-{number}"));
     std::iter::once(time.clone()).chain(numbered).find(is_free).unwrap_or(time)
@@ -310,7 +308,7 @@ pub(super) fn check_new_key(home: &Home, keys: &Keys, place: &Uri, encrypt: bool
 
 /// The files of a chain that are there.
 fn files(home: &Home) -> Vec<&'static str> {
-    FILES.into_iter().filter(|file| exists(home, file)).collect()
+    chain_files().filter(|file| exists(home, file)).collect()
 }
 
 /// Whether what is there is as it is ordered, and whole or the beginning that an interrupted run leaves.
@@ -448,18 +446,24 @@ fn keep(home: &Home, file: &str, text: &str, created: &mut Created) -> Result<()
     Ok(())
 }
 
-/// Refuses the key of a signer of this home that was revoked.
+/// Refuses the key of a signer of this home that was revoked. Says whether it is the key of one at all.
 ///
 /// # Errors
 /// [`AuthorityError::RevokedKey`]; of reading the signers.
-pub(super) fn check_not_revoked(home: &Home, point: &[u8; PUBLIC_KEY_SIZE], uri: &Uri) -> Result<(), Error> {
-    for signer in authorities::all(home)?.iter().filter(|signer| signer.certificate.point() == Some(*point)) {
+pub(super) fn check_not_revoked(
+    home: &Home,
+    point: &[u8; PUBLIC_KEY_SIZE],
+    uri: &Uri,
+) -> Result<bool, Error> {
+    let mut signers = authorities::all(home)?;
+    signers.retain(|signer| signer.certificate.point() == Some(*point));
+    for signer in &signers {
         if let Some(revoked) = signer.revocation()? {
             let (when, reason) = (revoked.when, revoked.reason);
             return Err(AuthorityError::RevokedKey { uri: uri.clone(), when, reason }.into());
         }
     }
-    Ok(())
+    Ok(!signers.is_empty())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! file says that this is under way; whatever is interrupted is finished by the next run.
 
 use device_pki::key::{Keys, Uri};
-use device_pki::{Certificate, Chain, Issuer, PUBLIC_KEY_SIZE, Signer, profile};
+use device_pki::{Certificate, Chain, Issuer, Signer, profile};
 use durable_files::Access;
 use durable_files::folder::{self, Lock};
 use time::OffsetDateTime;
@@ -49,10 +49,7 @@ impl Interrupted {
     /// # Errors
     /// [`durable_files::Error`]; the next run goes on from there.
     pub fn finish(self, keys: &Keys) -> Result<(), Error> {
-        exchange::finish(&self.home, &self.from)?;
-        // Keys are remembered by their place.
-        keys.close();
-        Ok(())
+        exchange::finish(&self.home, &self.from, keys).map(drop)
     }
 }
 
@@ -122,8 +119,10 @@ impl Rotation {
         }
         let place = key.map_or_else(|| store::key_uri(&self.next, Role::Signer), |key| Ok(key.clone()))?;
         let there = keys.open(&place)?;
-        if let Some(key) = &there {
-            check_unused(&self.home, &key.public().0, &place)?;
+        if let Some(key) = &there
+            && create::check_not_revoked(&self.home, &key.public().0, &place)?
+        {
+            return Err(AuthorityError::SameKey { uri: place }.into());
         }
         // Without it nothing is begun.
         let (root, root_key) = store::root(&self.home, keys, root_key)?;
@@ -189,23 +188,7 @@ impl Rotation {
         for file in [store::ROOT_CERTIFICATE].into_iter().chain(store::SIGNER_FILES) {
             copy(&self.home, &retired, file)?;
         }
-        exchange::carry_out(&self.home, &self.next, None)?;
-        // Keys are remembered by their place.
-        keys.close();
-        Ok(())
-    }
-}
-
-/// Refuses a key that a signer of this home has or had.
-///
-/// # Errors
-/// [`AuthorityError::RevokedKey`], [`AuthorityError::SameKey`]; of reading the signers.
-fn check_unused(home: &Home, point: &[u8; PUBLIC_KEY_SIZE], uri: &Uri) -> Result<(), Error> {
-    create::check_not_revoked(home, point, uri)?;
-    let known = authorities::all(home)?;
-    match known.iter().any(|signer| signer.certificate.point() == Some(*point)) {
-        true => Err(AuthorityError::SameKey { uri: uri.clone() }.into()),
-        false => Ok(()),
+        exchange::carry_out(&self.home, &self.next, None, keys).map(drop)
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use time::OffsetDateTime;
 
-use super::{Action, Link, SignerCa, signer_ca};
+use super::{Action, Link, SignerCa};
 use crate::certificates;
-use crate::revoke::Device;
+use crate::revoke::{Device, is_active};
 use crate::{Account, Error as AccountError, Resource};
 use device_pki::Certificate;
 
@@ -102,8 +102,7 @@ pub(super) async fn steps(
     }
     let (mut steps, now) = (Vec::new(), OffsetDateTime::now_utc());
     for (ca, revoked) in of_cas {
-        let is_active = signer.is_some_and(|signer| signer.id == ca)
-            || signer_ca::find(account, ca).await?.is_some_and(|found| found.active);
+        let is_active = signer.is_some_and(|signer| signer.id == ca) || is_active(account, ca).await?;
         let statuses = statuses(account, ca, &revoked).await?;
         for revoked in revoked {
             let has_ended = |certificate: &Certificate| certificate.facts().not_after < now;

@@ -1,13 +1,12 @@
 //! What a signed document says, read from the document itself.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
+use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
-use device_pki::{Certificate, SerialNumber};
 
 /// What was signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,14 +65,13 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
 impl Document {
     /// Reads a signed document, DER.
     pub fn read(der: &[u8]) -> Self {
-        if let Ok(([], certificate)) = X509Certificate::from_der(der) {
+        if let Ok(certificate) = Certificate::from_der(der) {
+            let facts = certificate.facts().clone();
             return Self::Certificate {
-                subject: certificate.subject().to_string(),
-                serial_number: SerialNumber::text_of(certificate.raw_serial()),
-                not_after: rfc3339(certificate.validity().not_after.to_datetime()),
-                subject_key_identifier: Certificate::from_der(der)
-                    .ok()
-                    .and_then(|certificate| certificate.facts().subject_key_identifier.clone()),
+                subject: facts.subject,
+                serial_number: facts.serial_number,
+                not_after: rfc3339(facts.not_after),
+                subject_key_identifier: facts.subject_key_identifier,
             };
         }
         if let Ok(([], list)) = CertificateRevocationList::from_der(der) {

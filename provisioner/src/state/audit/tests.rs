@@ -26,7 +26,7 @@ fn sign(log: &Log, document: &str) {
 }
 
 fn findings(log: &Log) -> Vec<String> {
-    let (text, head) = log.read().unwrap();
+    let Contents { text, head, .. } = log.read().unwrap();
     verify(&text, head.as_ref().map_err(|lost| *lost), None)
         .findings
         .iter()
@@ -49,7 +49,7 @@ fn an_untouched_log_verifies_and_the_next_line_goes_on_from_the_last() {
     assert_eq!(findings(&log), Vec::<String>::new());
     let entries = log.entries().unwrap();
     assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2, 3]);
-    let (text, head) = log.read().unwrap();
+    let Contents { text, head, .. } = log.read().unwrap();
     let verified = verify(&text, head.as_ref().map_err(|lost| *lost), None);
     assert_eq!((verified.entries, verified.head), (3, head.unwrap().sha256));
 }
@@ -143,9 +143,9 @@ fn a_gap_stays_visible_after_the_log_has_gone_on() {
 fn a_log_without_its_head_is_told_and_stays_told_after_it_has_gone_on() {
     type Damage = fn(&Log);
     let damage: [(&str, Damage); 4] = [
-        ("audit.head is missing", |log| std::fs::remove_file(&log.head).unwrap()),
-        ("audit.head is unreadable", |log| std::fs::write(&log.head, "{").unwrap()),
-        ("audit.head is unreadable", |log| std::fs::write(&log.head, "").unwrap()),
+        ("audit.head is missing", |log| std::fs::remove_file(log.home.file(HEAD)).unwrap()),
+        ("audit.head is unreadable", |log| std::fs::write(log.home.file(HEAD), "{").unwrap()),
+        ("audit.head is unreadable", |log| std::fs::write(log.home.file(HEAD), "").unwrap()),
         ("audit.head is older than the log", |log| log.write_head(&Head::of_nothing()).unwrap()),
     ];
     for (says, damage) in damage {
@@ -165,7 +165,7 @@ fn a_log_without_its_head_is_told_and_stays_told_after_it_has_gone_on() {
     }
     let (_folder, log) = filled(5);
     edit(&log, |lines| lines.truncate(0));
-    std::fs::write(&log.head, "{").unwrap();
+    std::fs::write(log.home.file(HEAD), "{").unwrap();
     assert_eq!(findings(&log).len(), 1, "an empty log with a damaged head");
     sign(&log, "more");
     assert_eq!(findings(&log).len(), 1);
@@ -175,7 +175,7 @@ fn a_log_without_its_head_is_told_and_stays_told_after_it_has_gone_on() {
 #[test]
 fn a_head_is_there_before_the_first_line() {
     let (_folder, log) = log();
-    let head = log.head.clone();
+    let head = log.home.file(HEAD);
     let made = log.log.append(
         |last| {
             assert!(last.is_none());
@@ -207,7 +207,7 @@ fn no_number_makes_the_check_or_the_next_signature_panic() {
 #[test]
 fn the_hash_of_an_empty_log_is_one_that_every_log_goes_on_from() {
     let (_folder, log) = filled(2);
-    let (text, head) = log.read().unwrap();
+    let Contents { text, head, .. } = log.read().unwrap();
     let verified = |kept| verify(&text, head.as_ref().map_err(|lost| *lost), Some(kept)).findings;
     assert_eq!(verified(NO_ENTRY), []);
     assert_eq!(verified(&"1".repeat(64)).len(), 1);
@@ -216,7 +216,7 @@ fn the_hash_of_an_empty_log_is_one_that_every_log_goes_on_from() {
 #[test]
 fn a_log_that_was_written_anew_shows_only_by_a_hash_that_was_kept_elsewhere() {
     let (folder, log) = filled(3);
-    let (text, head) = log.read().unwrap();
+    let Contents { text, head, .. } = log.read().unwrap();
     let kept = verify(&text, head.as_ref().map_err(|lost| *lost), None).head;
     assert!(verify(&text, head.as_ref().map_err(|lost| *lost), Some(&kept)).findings.is_empty());
     for file in [FILE, HEAD] {
@@ -225,7 +225,7 @@ fn a_log_that_was_written_anew_shows_only_by_a_hash_that_was_kept_elsewhere() {
     for number in 1..=3 {
         sign(&log, &format!("another document {number}"));
     }
-    let (text, head) = log.read().unwrap();
+    let Contents { text, head, .. } = log.read().unwrap();
     assert!(verify(&text, head.as_ref().map_err(|lost| *lost), None).findings.is_empty());
     let findings = verify(&text, head.as_ref().map_err(|lost| *lost), Some(&kept)).findings;
     assert_eq!(findings, [Finding::Rewritten { sha256: kept }]);
@@ -235,12 +235,12 @@ fn a_log_that_was_written_anew_shows_only_by_a_hash_that_was_kept_elsewhere() {
 fn what_a_crash_left_of_a_line_is_taken_away_and_the_chain_goes_on() {
     let (_folder, log) = filled(2);
     let whole = std::fs::read(log.path()).unwrap();
-    let head = std::fs::read(&log.head).unwrap();
+    let head = std::fs::read(log.home.file(HEAD)).unwrap();
     sign(&log, "third");
     let longer = std::fs::read(log.path()).unwrap();
     for cut in [whole.len(), whole.len() + 1, longer.len() - 1, longer.len()] {
         std::fs::write(log.path(), &longer[..cut]).unwrap();
-        std::fs::write(&log.head, &head).unwrap();
+        std::fs::write(log.home.file(HEAD), &head).unwrap();
         sign(&log, "next");
         assert_eq!(findings(&log), Vec::<String>::new(), "cut at {cut}");
         assert_eq!(log.entries().unwrap().len(), if cut + 1 >= longer.len() { 4 } else { 3 });
@@ -252,14 +252,14 @@ fn an_entry_that_only_lacks_the_end_of_its_line_is_kept() {
     let (_folder, log) = filled(3);
     let text = std::fs::read(log.path()).unwrap();
     std::fs::write(log.path(), text.strip_suffix(b"\n").unwrap()).unwrap();
-    assert_eq!((findings(&log), log.torn().unwrap()), (Vec::new(), 0));
+    assert_eq!((findings(&log), log.read().unwrap().torn), (Vec::new(), 0));
     sign(&log, "next");
     assert_eq!(findings(&log), Vec::<String>::new());
     assert!(std::fs::read(log.path()).unwrap().starts_with(&text));
     assert_eq!(log.entries().unwrap().len(), 4);
     // What is no entry is told, and is no finding: the head says that no entry is missing.
     std::fs::OpenOptions::new().append(true).open(log.path()).unwrap().write_all(b"{\"number\":5").unwrap();
-    assert_eq!((findings(&log), log.torn().unwrap()), (Vec::new(), 11));
+    assert_eq!((findings(&log), log.read().unwrap().torn), (Vec::new(), 11));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn many_at_once_keep_one_chain() {
 fn the_log_is_for_its_owner_alone_and_no_link_is_followed() {
     use std::os::unix::fs::PermissionsExt;
     let (folder, log) = filled(1);
-    for path in [log.path(), &log.head] {
+    for path in [log.path(), &log.home.file(HEAD)] {
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
     let target = folder.path().join("elsewhere");
@@ -311,7 +311,7 @@ proptest! {
     #[test]
     fn no_byte_of_a_log_can_be_changed_unseen(at in any::<prop::sample::Index>(), bit in 0..8u8) {
         let (_folder, log) = filled(3);
-        let (mut text, head) = log.read().unwrap();
+        let Contents { mut text, head, .. } = log.read().unwrap();
         let at = at.index(text.len());
         text[at] ^= 1 << bit;
         prop_assert!(!verify(&text, head.as_ref().map_err(|lost| *lost), None).findings.is_empty());
