@@ -1,5 +1,7 @@
-//! The referees: the programs run against AWS stand-ins that this project did not write. Nothing of the local AWS IoT Core
-//! takes part; the simulated board stands in for a board, since there is none on a build machine.
+//! The referees: programs that this project did not write.
+//!
+//! The programs run against AWS stand-ins of others; nothing of the local AWS IoT Core takes part in that, and the simulated
+//! board stands in for a board. Microchip's own tool runs on the simulated board and the local AWS IoT Core.
 //!
 //! `REFEREES=required` makes a missing referee a failure. Without it, a test whose referee is not installed says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
@@ -10,3 +12,4 @@ mod ministack;
 mod scenario;
 mod server;
 mod stack;
+mod vendor;

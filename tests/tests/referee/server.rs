@@ -65,18 +65,12 @@ impl Server {
         })
     }
 
-    /// Starts `program` from the referees' Python environment, or says why not and gives `None`.
+    /// Starts `program`, as [`program`] finds it.
     ///
     /// # Panics
-    /// When the program is missing and `REFEREES=required`, or when it does not come up.
+    /// As [`program`], or when it does not come up.
     fn start(program: &str, port: u16, configure: impl FnOnce(&mut Command)) -> Option<Self> {
-        let Some(path) = self::program(program) else {
-            let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
-            assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{missing}");
-            // Past the harness, which keeps what a passing test prints to itself.
-            std::io::stderr().write_all(format!("skipped, {program}: {missing}\n").as_bytes()).unwrap();
-            return None;
-        };
+        let path = self::program(program)?;
         let folder = TempDir::new().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(path);
@@ -149,10 +143,23 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// A program of the folder on the PATH that has all of the referees: other Python environments may have some.
+/// A program of the folder on the PATH that has all of the referees: other Python environments may have some. Without one, it
+/// says so and gives `None`.
+///
+/// # Panics
+/// When it is missing and `REFEREES=required`.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let complete =
-        |folder: &PathBuf| ["ministack", "moto_server"].iter().all(|referee| folder.join(referee).is_file());
-    std::env::split_paths(&path).find(complete).map(|folder| folder.join(name))
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let complete = |folder: &PathBuf| {
+        ["ministack", "moto_server", "iotprovision"].iter().all(|referee| folder.join(referee).is_file())
+    };
+    let program = std::env::split_paths(&path).find(complete).map(|folder| folder.join(name));
+    if program.as_ref().is_some_and(|program| program.is_file()) {
+        return program;
+    }
+    let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
+    assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{name}: {missing}");
+    // Past the harness, which keeps what a passing test prints to itself.
+    std::io::stderr().write_all(format!("skipped, {name}: {missing}\n").as_bytes()).unwrap();
+    None
 }
