@@ -24,13 +24,41 @@ const COMMANDS: [&[&str]; 8] = [
 ];
 
 /// Runs the provisioner behind another program, such as one that takes rights away.
-fn behind(laptop: &Laptop, before: &[&str], arguments: &[&str]) -> Outcome {
+fn behind(laptop: &Laptop, before: &[impl AsRef<OsStr>], arguments: &[&str]) -> Outcome {
     let program = laptop.command(arguments, &[]);
-    let mut command = Command::new(before[0]);
-    command.args(&before[1..]).arg(program.get_program()).args(program.get_args()).env_clear();
+    let mut command = Command::new("env");
+    command.args(before).arg(program.get_program()).args(program.get_args()).env_clear();
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     laptop.outcome(arguments, command.output().unwrap())
+}
+
+/// Whether the tests run as root, which alone may mount and take another user; if not, says that this test does not run.
+fn is_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        println!("not run: only root can do this");
+    }
+    is_root
+}
+
+/// A command line that takes another user, as root is held by no permissions, and its own user otherwise.
+fn as_user(before: &[&str]) -> Vec<String> {
+    let user = USER.to_string();
+    let other = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+    let is_root = rustix::process::geteuid().is_root();
+    before
+        .iter()
+        .chain(&other[..if is_root { other.len() } else { 0 }])
+        .map(|&word| word.to_owned())
+        .collect()
+}
+
+/// Gives a folder to the user of [`as_user`].
+fn give(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
+    }
 }
 
 /// A run that is ended if it waits for something that does not come.
@@ -167,10 +195,8 @@ fn the_umask_opens_and_closes_nothing() {
     for umask in ["000", "022", "077"] {
         let laptop = Laptop::new();
         let shell = format!("umask {umask}; exec \"$0\" \"$@\"");
-        let user = USER.to_string();
-        // Root is held by no permissions.
-        std::os::unix::fs::chown(laptop.folder().parent().unwrap(), Some(USER), Some(USER)).unwrap();
-        let before = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "sh", "-c", &shell];
+        give(laptop.folder().parent().unwrap());
+        let before = as_user(&["sh", "-c", &shell]);
         good(behind(&laptop, &before, &["ca", "create"]));
         good(behind(&laptop, &before, &["ca", "crl"]));
         good(behind(&laptop, &before, &["ca", "rotate", "--no-register"]));
@@ -182,9 +208,12 @@ fn the_umask_opens_and_closes_nothing() {
 
 #[test]
 fn a_run_as_root_leaves_the_home_to_its_owner() {
+    if !is_root() {
+        return;
+    }
     let laptop = Laptop::new();
     let place = laptop.folder().parent().unwrap().to_owned();
-    std::os::unix::fs::chown(&place, Some(USER), Some(USER)).unwrap();
+    give(&place);
     // The home is made by root, in the user's folder.
     good(laptop.run(&["ca", "create"], &[]));
     for command in COMMANDS {
@@ -194,8 +223,7 @@ fn a_run_as_root_leaves_the_home_to_its_owner() {
         let found = path.metadata().unwrap();
         assert_eq!((found.uid(), found.gid()), (USER, USER), "{}", path.display());
     }
-    let user = USER.to_string();
-    let before = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+    let before = as_user(&[]);
     for command in COMMANDS {
         good(behind(&laptop, &before, command));
     }
@@ -212,12 +240,12 @@ const LOOKS: [&[&str]; 7] = [
     &["certificates", "--offline"],
 ];
 
-fn assert_readable(laptop: &Laptop, before: &[&str], reason: &str) {
+fn assert_readable(laptop: &Laptop, before: &[impl AsRef<OsStr>], reason: &str) {
     let files = laptop.files();
     let beside = |name: &str| laptop.folder().with_file_name(name);
     let out = beside("out");
     std::fs::create_dir(&out).unwrap();
-    std::os::unix::fs::chown(&out, Some(USER), Some(USER)).unwrap();
+    give(&out);
     std::fs::write(beside("new"), "four words are enough").unwrap();
     let [folder, passphrase] = [out.display().to_string(), beside("new").display().to_string()];
     // What is refused, in the plan as in the run, with what stands in the way.
@@ -247,20 +275,22 @@ fn assert_readable(laptop: &Laptop, before: &[&str], reason: &str) {
 fn a_home_that_cannot_be_written_can_be_looked_at() {
     let laptop = lived_in();
     for path in paths(&laptop).into_iter().chain([laptop.folder()]) {
-        std::os::unix::fs::chown(&path, Some(USER), Some(USER)).unwrap();
+        give(&path);
         if path.is_dir() {
             std::fs::set_permissions(path, PermissionsExt::from_mode(0o500)).unwrap();
         }
     }
     // The folder above it is a temporary one, for its owner alone.
-    std::os::unix::fs::chown(laptop.folder().parent().unwrap(), Some(USER), Some(USER)).unwrap();
-    let user = USER.to_string();
-    let before = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+    give(laptop.folder().parent().unwrap());
+    let before = as_user(&[]);
     assert_readable(&laptop, &before, "Permission denied");
 }
 
 #[test]
 fn a_home_on_a_read_only_file_system_can_be_looked_at() {
+    if !is_root() {
+        return;
+    }
     let laptop = lived_in();
     let folder = laptop.folder().display().to_string();
     let mounted = format!("mount --bind -o ro '{folder}' '{folder}' || exit 77; exec \"$0\" \"$@\"");
@@ -373,6 +403,9 @@ fn what_a_command_line_names_may_be_a_link_or_a_pipe_but_has_an_end() {
 
 #[test]
 fn a_root_key_that_cannot_be_removed_is_told_with_the_place_of_its_copy() {
+    if !is_root() {
+        return;
+    }
     let laptop = Laptop::with_ca();
     let (key, out) = (laptop.folder().join("root-ca.key"), laptop.folder().with_file_name("out"));
     std::fs::create_dir(&out).unwrap();
