@@ -29,6 +29,8 @@ pub use kit::Kit;
 pub use seed::Seed;
 pub use statistics::Statistics;
 
+pub use firmware::Part;
+
 use firmware::Firmware;
 use port::Port;
 use run::{Control, Runner, State};
@@ -155,6 +157,12 @@ impl SimulatedBoard {
         let element = SecureElement::new(seed, self.factory).map_err(io::Error::other)?;
         self.with(|state| state.firmware.element = element);
         Ok(())
+    }
+
+    /// Breaks the connection to a part and presses the reset button.
+    pub fn disconnect(&self, part: Part) {
+        self.with(|state| state.firmware.disconnect(part));
+        self.press_reset();
     }
 
     /// Shows the serial number of another board's secure element in place of its own.

@@ -168,7 +168,11 @@ pub fn reason(code: u16) -> String {
         (0, 4) => "the data after the command was garbled".to_owned(),
         (0, 5) => "an argument was out of range".to_owned(),
         (0, _) => format!("its command handler gave the reason {reason}"),
+        (1, 0xE2) => "its secure element has no such slot, or none that large".to_owned(),
+        (1, 0xF0) => "its secure element does not answer".to_owned(),
+        (1, 0xF4) => "its secure element does not permit it: the slot holds a key, or is locked".to_owned(),
         (1, _) => format!("its secure element or crypto library gave the reason {reason:#04x}"),
+        (2, 0xF4) => "its Wi-Fi module does not answer".to_owned(),
         (2, _) => format!("its Wi-Fi module gave the reason {reason:#04x}"),
         _ => format!("unknown source {source}, reason {reason}"),
     }

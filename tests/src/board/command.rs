@@ -62,7 +62,7 @@ const TABLE: [(&str, Command); 23] = [
 pub(super) fn table(kit: Kit) -> impl Iterator<Item = (&'static str, Command)> {
     TABLE.into_iter().filter(move |(_, command)| match command {
         Command::WincErase | Command::WincRead | Command::WincWriteBlob => kit.has_wifi_module(),
-        Command::EccAddressRead | Command::EccAddressWrite => kit.has_element_address(),
+        Command::EccAddressRead | Command::EccAddressWrite => kit.element_address().is_some(),
         Command::BridgeMode => !kit.has_wifi_module(),
         _ => true,
     })
@@ -88,6 +88,8 @@ pub(super) enum Failure {
     BadArgument,
     /// The secure element declined.
     SecureElement(Refusal),
+    /// The Wi-Fi module does not answer.
+    WifiModule,
 }
 
 impl Failure {
@@ -100,6 +102,7 @@ impl Failure {
             Self::BadBlob => 0x0004,
             Self::BadArgument => 0x0005,
             Self::SecureElement(refusal) => 0x0100 | refusal as u16,
+            Self::WifiModule => 0x02F4,
         }
     }
 }

@@ -7,9 +7,10 @@ use super::command::{self, Command, Failure, Request};
 use super::factory::Profile;
 use super::flash::{Flash, PAGE};
 use super::kit::Kit;
-use super::secure_element::{OTP, SLOTS, SecureElement};
+use super::secure_element::{OTP, Refusal, SLOTS, SecureElement};
 use super::seed::Seed;
 
+mod blob;
 mod line;
 
 pub use line::Line;
@@ -22,8 +23,15 @@ pub const COMMAND_HANDLER_VERSION: &str = "1.3.0";
 pub const WINC_FIRMWARE_VERSION: &str = "19.6.1";
 /// Version of the Wi-Fi module's driver.
 pub const WINC_DRIVER_VERSION: &str = "19.3.0";
-/// The I2C address of a SAM-IoT WG's secure element.
-const ELEMENT_ADDRESS: &str = "0x58";
+
+/// A chip beside the MCU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The secure element.
+    SecureElement,
+    /// The Wi-Fi module.
+    WifiModule,
+}
 
 /// What takes the device time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +106,8 @@ pub struct Firmware {
     awaited: Option<Awaited>,
     /// The Wi-Fi module is stopped, and its flash can be accessed.
     flash_access: bool,
+    /// The part that does not answer.
+    missing: Option<Part>,
 }
 
 impl Firmware {
@@ -115,7 +125,13 @@ impl Firmware {
             buffer: Buffer::default(),
             awaited: None,
             flash_access: false,
+            missing: None,
         })
+    }
+
+    /// Breaks the connection to a part. The MCU notices it at the next reset, or when it needs the part.
+    pub fn disconnect(&mut self, part: Part) {
+        self.missing = Some(part);
     }
 
     /// The kit it runs on.
@@ -138,6 +154,9 @@ impl Firmware {
 
     /// Does what `line` asks for.
     pub fn execute(&mut self, line: &Line) -> Reply {
+        if !self.starts() {
+            return Reply::default();
+        }
         let awaited = self.awaited.take();
         if line.overrun {
             let failure = if awaited.is_some() { Failure::BadBlob } else { Failure::BufferOverrun };
@@ -184,8 +203,11 @@ impl Firmware {
         self.leds.fill(false);
         self.all_leds = false;
         self.flash_access = false;
-        let banner =
-            format!("Welcome to the {} command handler!\r\n{}READY\r\n", self.kit.banner(), self.about());
+        if !self.starts() {
+            return Reply::default();
+        }
+        let about = self.about().unwrap_or_default();
+        let banner = format!("Welcome to the {} command handler!\r\n{about}READY\r\n", self.kit.banner());
         Reply { work: vec![Work::Boot], bytes: banner.into_bytes() }
     }
 
@@ -194,15 +216,35 @@ impl Firmware {
         self.kit.leds().iter().position(|led| *led == name).map(|led| self.leds[led])
     }
 
-    fn about(&self) -> String {
+    fn starts(&self) -> bool {
+        self.missing != Some(Part::SecureElement) || self.kit.starts_without_element()
+    }
+
+    fn about(&self) -> Result<String, Failure> {
         let kit = self.kit;
-        let module = if kit.has_wifi_module() { module_versions() } else { String::new() };
-        format!(
+        let module = if kit.has_wifi_module() { self.module_versions()? } else { String::new() };
+        Ok(format!(
             "{} provisioning FW\r\nFW {}\r\n{module}Command handler {COMMAND_HANDLER_VERSION}\r\nfor the {}\r\n",
             kit.firmware(),
             kit.firmware_version(),
             kit.name_in_about()
-        )
+        ))
+    }
+
+    fn module_versions(&self) -> Result<String, Failure> {
+        self.module()?;
+        Ok(format!("WINC firmware {WINC_FIRMWARE_VERSION}\r\nWINC driver {WINC_DRIVER_VERSION}\r\n"))
+    }
+
+    fn module(&self) -> Result<(), Failure> {
+        if self.missing == Some(Part::WifiModule) { Err(Failure::WifiModule) } else { Ok(()) }
+    }
+
+    fn element(&mut self) -> Result<&mut SecureElement, Failure> {
+        if self.missing == Some(Part::SecureElement) {
+            return Err(Refusal::NoAnswer.into());
+        }
+        Ok(&mut self.element)
     }
 
     /// What a change of the Wi-Fi module's mode costs, if it is in the other one.
@@ -222,7 +264,7 @@ impl Firmware {
             }
             Command::About => {
                 work = self.access_flash(false);
-                self.about()
+                self.about()?
             }
             Command::ListCommands => {
                 command::table(self.kit).map(|(name, _)| format!("{name}\r\n")).collect()
@@ -234,7 +276,7 @@ impl Firmware {
                     "FIRMWARE" => format!("{}\r\n", self.kit.firmware_version()),
                     "WINC" if self.kit.has_wifi_module() => {
                         work = self.access_flash(false);
-                        module_versions()
+                        self.module_versions()?
                     }
                     _ => return Err(Failure::BadArgument),
                 }
@@ -263,43 +305,49 @@ impl Firmware {
             }
             Command::EccSerial => {
                 request.expect(0..=0)?;
-                hex::encode_upper(self.element.serial())
+                hex::encode_upper(self.element()?.serial())
             }
             Command::EccAddressRead => {
                 request.expect(0..=0)?;
-                format!("{ELEMENT_ADDRESS}\r\n")
+                format!("{}\r\n", self.kit.element_address().unwrap_or_default())
             }
             Command::EccGenPubKey => {
                 request.expect(0..=1)?;
-                if !request.text(0).is_empty() && slot(request, 0)? != 0 {
-                    return Err(Failure::SecureElement(super::secure_element::Refusal::Execution));
+                let slot = if request.text(0).is_empty() { 0 } else { slot(request, 0)? };
+                let element = self.element()?;
+                if slot != 0 {
+                    return Err(Refusal::Execution.into());
                 }
                 work = vec![Work::PublicKey];
-                hex::encode_upper(self.element.public_key())
+                hex::encode_upper(element.public_key())
             }
             Command::EccRead => {
                 request.expect(1..=2)?;
                 let count = (!request.text(1).is_empty()).then(|| request.size(1)).transpose()?;
-                hex::encode_upper(self.element.read(slot(request, 0)?, count)?)
+                let slot = slot(request, 0)?;
+                hex::encode_upper(self.element()?.read(slot, count)?)
             }
             Command::EccLock => {
                 request.expect(1..=1)?;
-                self.element.lock(slot(request, 0)?)?;
+                let slot = slot(request, 0)?;
+                self.element()?.lock(slot)?;
                 String::new()
             }
             Command::EccOtpRead => {
                 request.expect(0..=1)?;
                 let count = if request.text(0).is_empty() { OTP } else { request.size(0)? };
-                hex::encode_upper(self.element.read_otp(count)?)
+                hex::encode_upper(self.element()?.read_otp(count)?)
             }
             Command::EccPubKeyRead => {
                 request.expect(1..=1)?;
-                hex::encode_upper(self.element.stored_public_key(slot(request, 0)?)?)
+                let slot = slot(request, 0)?;
+                hex::encode_upper(self.element()?.stored_public_key(slot)?)
             }
             Command::WincErase => {
                 request.expect(1..=1)?;
                 // Text, or nothing, is the address 0.
                 let address = request.number(0).unwrap_or(0);
+                self.module()?;
                 work = self.access_flash(true);
                 work.push(Work::Erase);
                 self.flash.erase(address as u32 as usize);
@@ -308,6 +356,7 @@ impl Firmware {
             Command::WincRead => {
                 request.expect(2..=2)?;
                 let (address, count) = (request.number(0)?, page(request.size(1)?)?);
+                self.module()?;
                 work = self.access_flash(true);
                 hex::encode_upper(self.flash.read(address as u32 as usize, count))
             }
@@ -322,56 +371,6 @@ impl Firmware {
         Ok((work, text))
     }
 
-    /// Carries out a command with its blob. What the firmware prints before an error is given with it.
-    fn blob(&mut self, request: &Request, digits: &[u8]) -> Result<(Vec<Work>, String), (Failure, String)> {
-        if request.command == Command::BlobTest {
-            return Ok((Vec::new(), String::from_utf8_lossy(digits).into_owned()));
-        }
-        let silent = |failure| (failure, String::new());
-        let blob = decode(digits);
-        if request.command == Command::EccSignDigest {
-            request.expect(2..=2).map_err(silent)?;
-            // The blob is decoded in its place, and printed as it then is.
-            let rest = digits.get(blob.len()..).unwrap_or_default();
-            let printed = String::from_utf8_lossy(&[&blob, rest].concat()).into_owned();
-            let digest =
-                <&[u8; 32]>::try_from(blob.as_slice()).map_err(|_| (Failure::BadArgument, printed))?;
-            let signature = self.element.sign_digest(digest).map_err(|refusal| silent(refusal.into()))?;
-            return Ok((vec![Work::Sign], hex::encode_upper(signature)));
-        }
-        self.store(request, &blob).map(|work| (work, String::new())).map_err(silent)
-    }
-
-    fn store(&mut self, request: &Request, blob: &[u8]) -> Result<Vec<Work>, Failure> {
-        let announced = |size: usize| if size == blob.len() { Ok(()) } else { Err(Failure::BadArgument) };
-        match request.command {
-            Command::EccWriteBlob => {
-                request.expect(3..=3)?;
-                let slot = slot(request, 0)?;
-                announced(request.size(1)?)?;
-                self.element.write(slot, blob)?;
-                Ok(Vec::new())
-            }
-            Command::EccPubKeyWrite => {
-                request.expect(2..=2)?;
-                let slot = slot(request, 0)?;
-                let key = <&[u8; 64]>::try_from(blob).map_err(|_| Failure::BadArgument)?;
-                self.element.store_public_key(slot, key)?;
-                Ok(Vec::new())
-            }
-            Command::WincWriteBlob => {
-                request.expect(3..=3)?;
-                let address = request.number(0)?;
-                announced(page(request.size(1)?)?)?;
-                let mut work = self.access_flash(true);
-                work.push(Work::Program);
-                self.flash.program(address as u32 as usize, blob);
-                Ok(work)
-            }
-            _ => Err(Failure::UnknownCommand),
-        }
-    }
-
     /// The LED of that name; `None` for all of them.
     fn led_named(&self, name: &str) -> Result<Option<usize>, Failure> {
         match self.kit.leds().iter().position(|led| *led == name) {
@@ -382,10 +381,6 @@ impl Firmware {
     }
 }
 
-fn module_versions() -> String {
-    format!("WINC firmware {WINC_FIRMWARE_VERSION}\r\nWINC driver {WINC_DRIVER_VERSION}\r\n")
-}
-
 fn slot(request: &Request, index: usize) -> Result<usize, Failure> {
     usize::try_from(request.number(index)?).ok().filter(|slot| *slot < SLOTS).ok_or(Failure::BadArgument)
 }
@@ -393,12 +388,6 @@ fn slot(request: &Request, index: usize) -> Result<usize, Failure> {
 /// A size that one access to the flash may cover.
 fn page(size: usize) -> Result<usize, Failure> {
     if size <= PAGE { Ok(size) } else { Err(Failure::BadArgument) }
-}
-
-/// Pairs of hex digits as bytes; what is no digit counts as 0.
-fn decode(digits: &[u8]) -> Vec<u8> {
-    let value = |digit: &u8| char::from(*digit).to_digit(16).unwrap_or(0) as u8;
-    digits.chunks_exact(2).map(|pair| value(&pair[0]) << 4 | value(&pair[1])).collect()
 }
 
 /// The part of a line that names the command.

@@ -12,6 +12,8 @@ pub enum Kit {
     PicIotWg,
     /// SAM-IoT WG, ATSAMD21G18A.
     SamIotWg,
+    /// SAM-IoT Wx, ATSAMD21G18A.
+    SamIotWx,
     /// AVR-IoT Cellular Mini, AVR128DB48: a modem in place of the Wi-Fi module.
     AvrIotCellular,
 }
@@ -23,6 +25,7 @@ impl Kit {
             Self::AvrIotWg => "AVR-IoT WG",
             Self::PicIotWg => "PIC-IoT WG",
             Self::SamIotWg => "SAM-IoT WG",
+            Self::SamIotWx => "SAM-IoT Wx",
             Self::AvrIotCellular => "AVR-IoT Cellular Mini",
         }
     }
@@ -32,7 +35,7 @@ impl Kit {
         match self {
             Self::AvrIotWg => "ATmega4808",
             Self::PicIotWg => "PIC24FJ128GA705",
-            Self::SamIotWg => "ATSAMD21G18A",
+            Self::SamIotWg | Self::SamIotWx => "ATSAMD21G18A",
             Self::AvrIotCellular => "AVR128DB48",
         }
     }
@@ -42,9 +45,23 @@ impl Kit {
         self != Self::AvrIotCellular
     }
 
-    /// Whether its firmware has the commands for the secure element's I2C address.
-    pub(super) fn has_element_address(self) -> bool {
-        self == Self::SamIotWg
+    /// Whether its microcontroller is an ATSAMD21.
+    fn is_sam(self) -> bool {
+        matches!(self, Self::SamIotWg | Self::SamIotWx)
+    }
+
+    /// The secure element's I2C address, where the firmware has commands for it.
+    pub(super) fn element_address(self) -> Option<&'static str> {
+        match self {
+            Self::SamIotWg => Some("0x58"),
+            Self::SamIotWx => Some("0x36"),
+            Self::AvrIotWg | Self::PicIotWg | Self::AvrIotCellular => None,
+        }
+    }
+
+    /// Whether the firmware starts without its secure element. Those of the PIC and the cellular kits are assumed to.
+    pub(super) fn starts_without_element(self) -> bool {
+        self != Self::AvrIotWg
     }
 
     /// What the banner welcomes to.
@@ -52,7 +69,7 @@ impl Kit {
         match self {
             Self::AvrIotWg => "avr-iot",
             Self::PicIotWg => "PIC-IoT",
-            Self::SamIotWg => "SAM-IoT provisioning",
+            Self::SamIotWg | Self::SamIotWx => "SAM-IoT provisioning",
             Self::AvrIotCellular => "AVR-IoT Cellular Mini provisioning",
         }
     }
@@ -63,6 +80,7 @@ impl Kit {
             Self::AvrIotWg => "AVR-IoT",
             Self::PicIotWg => "PIC-IoT",
             Self::SamIotWg => "SAM-IoT",
+            Self::SamIotWx => "SAM-IoT Wx",
             Self::AvrIotCellular => "AVR-IoT Cellular Mini",
         }
     }
@@ -78,6 +96,7 @@ impl Kit {
             Self::AvrIotWg => "0.4.9",
             Self::PicIotWg => "0.4.7",
             Self::SamIotWg => "1.0.1",
+            Self::SamIotWx => "1.0.0",
             Self::AvrIotCellular => "1.1.8",
         }
     }
@@ -85,20 +104,22 @@ impl Kit {
     /// The LEDs that `MC+SETLED` knows.
     pub(super) fn leds(self) -> &'static [&'static str] {
         match self {
-            Self::AvrIotWg | Self::PicIotWg | Self::SamIotWg => &["CONN", "DATA", "ERROR", "WIFI"],
+            Self::AvrIotWg | Self::PicIotWg | Self::SamIotWg | Self::SamIotWx => {
+                &["CONN", "DATA", "ERROR", "WIFI"]
+            }
             Self::AvrIotCellular => &["CELL", "CONN", "DATA", "ERROR", "USER"],
         }
     }
 
     /// Whether `ALL` names all LEDs.
     pub(super) fn switches_all_leds(self) -> bool {
-        self != Self::SamIotWg
+        !self.is_sam()
     }
 
     /// Bytes that the MCU keeps while it is busy; what comes beyond is lost. Those of the PIC and the cellular kits are
     /// assumed.
     pub(super) fn receive_buffer(self) -> usize {
-        if self == Self::SamIotWg { 127 } else { 7 }
+        if self.is_sam() { 127 } else { 7 }
     }
 
     /// Bytes of a reply that the MCU need not wait for. Assumed for all but the AVR-IoT kit.

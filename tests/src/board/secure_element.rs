@@ -23,6 +23,9 @@ pub enum Refusal {
     /// There is no such slot, or it is not that large.
     #[error("no such slot, or more bytes than it has")]
     Parameter = 0xE2,
+    /// Nothing answers at the element's address.
+    #[error("the secure element does not answer")]
+    NoAnswer = 0xF0,
     /// The configuration forbids it: the slot holds a key, or it is locked.
     #[error("the slot's configuration forbids it")]
     Execution = 0xF4,

@@ -7,7 +7,7 @@ mod trouble;
 
 use std::path::Path;
 
-use testbed::board::{Options, Seed, SimulatedBoard};
+use testbed::board::{Kit, Options, Part, Seed, SimulatedBoard};
 use testbed::certificate_store::CertificateStore;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::parse_x509_pem;

@@ -54,7 +54,7 @@ fn commands_without_a_blob_answer_as_the_table_says() {
 #[test]
 fn kits_differ_in_banner_names_and_versions() {
     let mut transcript = String::new();
-    for kit in [Kit::AvrIotWg, Kit::PicIotWg, Kit::SamIotWg] {
+    for kit in [Kit::AvrIotWg, Kit::PicIotWg, Kit::SamIotWg, Kit::SamIotWx] {
         let mut board = Firmware::new(kit, Seed(7), Profile::Mah1h).unwrap();
         for command in ["MC+RESET", "MC+ABOUT", "MC+VERSION=WINC"] {
             transcript += &format!("{:?}\n", ask(&mut board, command));
@@ -95,6 +95,35 @@ fn every_kind_of_mistake_has_its_code() {
         ("MC+BLOBTEST=1025", "0x4"),
     ] {
         assert_eq!(ask(&mut board, request), format!("\r\nERROR: {code}\r\n"), "{request}");
+    }
+}
+
+#[test]
+fn without_its_secure_element_or_its_wifi_module_a_board_answers_with_their_codes() {
+    let element =
+        ["MC+ECC+SERIAL", "MC+ECC+GENPUBKEY=1", "MC+ECC+READ=0", "MC+ECC+LOCK=8", "MC+ECC+OTP+READ"];
+    let module = ["MC+ABOUT", "MC+VERSION=WINC", "MC+WINC+READ=20480,16", "MC+WINC+ERASE=20480"];
+    for kit in [Kit::AvrIotWg, Kit::SamIotWg, Kit::SamIotWx] {
+        for (part, commands, code) in
+            [(Part::SecureElement, &element[..], "0x1F0"), (Part::WifiModule, &module, "0x2F4")]
+        {
+            let mut board = Firmware::new(kit, Seed(7), Profile::Mah1h).unwrap();
+            board.disconnect(part);
+            if (kit, part) == (Kit::AvrIotWg, Part::SecureElement) {
+                assert_eq!((ask(&mut board, "MC+RESET"), ask(&mut board, "MC+PING=1")), Default::default());
+                continue;
+            }
+            let banner = ask(&mut board, "MC+RESET");
+            assert_eq!(banner.lines().count(), if part == Part::WifiModule { 3 } else { 9 }, "{banner}");
+            for command in commands {
+                assert_eq!(ask(&mut board, command), format!("\r\nERROR: {code}\r\n"), "{kit}: {command}");
+            }
+            // Arguments are looked at first.
+            for command in ["MC+ECC+READ=16", "MC+WINC+READ=20480,257"] {
+                assert_eq!(ask(&mut board, command), "\r\nERROR: 0x5\r\n", "{kit}: {command}");
+            }
+            assert_eq!(ask(&mut board, "MC+PING=1"), "\r\nMC+PONG=1\r\nOK\r\n");
+        }
     }
 }
 

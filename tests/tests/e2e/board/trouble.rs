@@ -99,3 +99,23 @@ fn a_port_that_the_user_may_not_open() {
     let cure = if cfg!(target_os = "linux") { "sudo usermod -aG " } else { "another program" };
     assert!(outcome.stderr.contains(cure), "{outcome}");
 }
+
+/// A dead chip on the kit is named, and nothing is written.
+#[test]
+fn a_board_without_its_secure_element_or_its_wifi_module() {
+    let cases = [
+        (Kit::AvrIotWg, Part::SecureElement, "its secure element does not work"),
+        (Kit::SamIotWg, Part::SecureElement, "secure element does not answer"),
+        (Kit::AvrIotWg, Part::WifiModule, "Wi-Fi module does not answer"),
+        (Kit::SamIotWx, Part::WifiModule, "Wi-Fi module does not answer"),
+    ];
+    for (kit, part, cause) in cases {
+        let board = SimulatedBoard::start(Options { kit, ..Options::instant(61) }).unwrap();
+        let laptop = Laptop::with_ca();
+        board.disconnect(part);
+        let outcome = provision(&laptop, &board, &[]);
+        assert_eq!(outcome.code, 3, "{kit} without {part:?}: {outcome}");
+        assert!(outcome.stderr.contains(cause), "{kit} without {part:?}: {outcome}");
+        assert_untouched(&board, &laptop);
+    }
+}
