@@ -1,6 +1,7 @@
 //! Public keys on P-256.
 
 use aws_lc_rs::digest;
+use x509_parser::asn1_rs::{Oid, Tag};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
     OID_SIG_ED25519,
@@ -17,9 +18,15 @@ pub fn point_of(coordinates: &[u8; PUBLIC_KEY_SIZE - 1]) -> [u8; PUBLIC_KEY_SIZE
     point
 }
 
+/// The curve that a key names. One that gives the parameters of its curve instead names none (RFC 5480, section 2.1.1).
+fn curve<'a>(key: &SubjectPublicKeyInfo<'a>) -> Option<Oid<'a>> {
+    let parameters = key.algorithm.parameters.clone()?;
+    (parameters.tag() == Tag::Oid).then(|| parameters.oid().ok()).flatten()
+}
+
 /// The uncompressed point of a subject public key; `None` for a key of another kind.
 pub fn p256_point(key: &SubjectPublicKeyInfo<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
-    let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+    let curve = curve(key)?;
     let point: [u8; PUBLIC_KEY_SIZE] = key.subject_public_key.data.as_ref().try_into().ok()?;
     (curve == OID_EC_P256 && point[0] == 0x04).then_some(point)
 }
@@ -44,7 +51,7 @@ pub fn kind(key: &SubjectPublicKeyInfo<'_>) -> String {
     if *algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
         return format!("of algorithm {algorithm}");
     }
-    match key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok()) {
+    match curve(key) {
         Some(curve) if curve == OID_EC_P256 && p256_point(key).is_none() => {
             format!("not an uncompressed point ({} bytes)", key.subject_public_key.data.len())
         }

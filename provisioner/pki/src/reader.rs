@@ -1,8 +1,8 @@
 //! The one reader of files with certificates and keys: it finds what is in a file, whatever wraps it and whatever is beside it.
 //!
 //! It reads PEM (RFC 7468) of any line width, with text around the blocks, and as it stands in JSON or in a C source; DER,
-//! several objects one after the other, and the padding that a memory chip leaves behind them; base64 without frames; and the
-//! certificates in PKCS #7 (RFC 2315, section 9). What it cannot read it names as a [`Kind`].
+//! several objects one after the other, and the padding that a memory chip leaves behind them; base64 without frames, of DER or of
+//! PEM; and the certificates in PKCS #7 (RFC 2315, section 9). What it cannot read it names as a [`Kind`].
 
 use zeroize::Zeroizing;
 
@@ -38,7 +38,7 @@ impl Part {
 /// Everything in a file, in order. A file in which nothing is recognised is one part, which says what it is.
 pub fn parts(bytes: &[u8]) -> Vec<Part> {
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    if let Some(kind) = kind::of_encoding(text) {
+    if let Some(kind) = kind::of_beginning(text) {
         return vec![Part::without_der(kind)];
     }
     if let Some(parts) = objects(text).filter(|parts| parts.iter().any(|part| part.kind != Kind::Unknown)) {
@@ -48,8 +48,14 @@ pub fn parts(bytes: &[u8]) -> Vec<Part> {
     if !blocks.is_empty() {
         return blocks.into_iter().flat_map(of_block).collect();
     }
-    let der = armour::bare(text).and_then(|der| objects(&der));
-    der.unwrap_or_else(|| vec![Part::without_der(kind::of_text(text))])
+    let bare = armour::bare(text).and_then(|content| {
+        objects(&content).or_else(|| {
+            // Secrets of Kubernetes and outputs of Terraform have a PEM file in base64.
+            let blocks = armour::blocks(&content);
+            (!blocks.is_empty()).then(|| blocks.into_iter().flat_map(of_block).collect())
+        })
+    });
+    bare.unwrap_or_else(|| vec![Part::without_der(kind::of_text(text))])
 }
 
 /// The documents of one kind in a file, and where there is none, what there is instead.

@@ -11,10 +11,10 @@ use super::Error;
 /// Every certificate of a file, in order; there is one at least.
 ///
 /// # Errors
-/// [`Error::Certificates`]; [`durable_files::Error::Io`], also where there is no such file.
+/// [`Error::Certificates`]; [`Error::File`] where there is no such file; [`durable_files::Error::Io`].
 pub(super) fn read(path: &Path) -> Result<Vec<Certificate>, Error> {
-    let bytes = durable_files::read(path)?.ok_or_else(|| durable_files::Error::missing(path))?;
-    in_bytes(path, &bytes)
+    let missing = || Error::File { path: path.to_owned(), reason: "there is no such file".to_owned() };
+    in_bytes(path, &durable_files::read(path)?.ok_or_else(missing)?)
 }
 
 /// As [`read`], where what looks like a certificate and cannot be read could be the one that is meant.

@@ -4,8 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use time::{Duration, OffsetDateTime};
-use x509_parser::prelude::*;
+use ::time::{Duration, OffsetDateTime};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::*;
 use crate::key::{Keys, Uri};

@@ -76,7 +76,7 @@ fn block(label: String, body: &[u8]) -> Block {
         // Headers, and what goes on from one (RFC 1421, section 4.4).
         in_header = line.contains(':') || in_header && line.starts_with([' ', '\t']);
         if !in_header {
-            digits.extend(line.bytes().filter(is_digit));
+            digits.extend(line.replace(is_space, "").bytes().filter(is_digit));
         } else if line.contains(ENCRYPTED) {
             return Block::Encrypted;
         }
@@ -87,9 +87,14 @@ fn block(label: String, body: &[u8]) -> Block {
     }
 }
 
+/// Whether a character shows as space or not at all, as web pages and editors put them in.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}')
+}
+
 /// Whether a character is of the content, and not of what its text is quoted with.
 fn is_digit(byte: &u8) -> bool {
-    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b',' | b'\\')
+    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b',' | b'\\' | b'>')
 }
 
 /// The content of base64 without frames; `None` for other text.

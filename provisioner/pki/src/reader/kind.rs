@@ -33,6 +33,8 @@ pub enum Kind {
     Pkcs12,
     /// A container for certificates (PKCS #7) that has none.
     EmptyPkcs7,
+    /// Files packed into one.
+    Archive,
     /// A container of Java's.
     JavaKeyStore,
     /// What the vendor of secure elements delivers with them: JSON with their certificates, signed.
@@ -100,6 +102,7 @@ impl fmt::Display for Kind {
             Self::Parameters => "parameters of a key, without a key",
             Self::Pkcs12 => "a PKCS#12 container (.p12, .pfx)",
             Self::EmptyPkcs7 => "a PKCS#7 container without a certificate",
+            Self::Archive => "an archive (ZIP, gzip, 7-Zip, tar)",
             Self::JavaKeyStore => "a Java key store",
             Self::Manifest => "a secure-element manifest",
             Self::Json => "JSON",
@@ -108,7 +111,7 @@ impl fmt::Display for Kind {
             Self::WebPage => "a web page",
             Self::OtherBlock => "a PEM block of another kind, or a damaged one",
             Self::BrokenFrames => {
-                "text whose BEGIN and END lines are damaged: each has five hyphens on both sides"
+                "text whose BEGIN and END lines are damaged: capital letters, five hyphens on both sides"
             }
             Self::Text => "text without a PEM block",
             Self::CutOff => "binary data (DER) that is cut off",
@@ -134,8 +137,15 @@ impl fmt::Display for PrivateKey {
     }
 }
 
-/// A text encoding in which nothing is read.
-pub(super) fn of_encoding(bytes: &[u8]) -> Option<Kind> {
+/// What is told by how it begins, and in which nothing is read.
+pub(super) fn of_beginning(bytes: &[u8]) -> Option<Kind> {
+    let begins = |with: &[&[u8]]| with.iter().any(|begin| bytes.starts_with(begin));
+    if begins(&KEY_STORES) {
+        return Some(Kind::JavaKeyStore);
+    }
+    if begins(&ARCHIVES) || is_tar(bytes) {
+        return Some(Kind::Archive);
+    }
     let marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
     let unmarked = || find(bytes, b"-\0-\0-\0").is_some();
     (marked || unmarked()).then_some(Kind::Utf16)
@@ -168,14 +178,33 @@ pub(super) fn of_text(bytes: &[u8]) -> Kind {
     match text.chars().next() {
         None => Kind::Empty,
         Some('[' | '{') if has("\"payload\"") && has("\"signature\"") => Kind::Manifest,
-        Some('[' | '{') => Kind::Json,
+        _ if is_json(text) => Kind::Json,
         Some('<') => Kind::WebPage,
-        _ if bytes.starts_with(b"\xFE\xED\xFE\xED") => Kind::JavaKeyStore,
         _ if is_hex(text) => Kind::Hex,
-        _ if has("BEGIN ") && (has("CERTIFICATE") || has(" KEY")) => Kind::BrokenFrames,
+        _ if has_frames(text) => Kind::BrokenFrames,
         _ if std::str::from_utf8(bytes).is_ok() && !text.contains('\0') => Kind::Text,
         _ => Kind::Unknown,
     }
+}
+
+/// What some files begin with.
+const KEY_STORES: [&[u8]; 2] = [b"\xFE\xED\xFE\xED", b"\xCE\xCE\xCE\xCE"];
+const ARCHIVES: [&[u8]; 3] = [b"PK\x03\x04", b"\x1F\x8B", b"7z\xBC\xAF\x27\x1C"];
+
+/// The magic number of a tar archive stands in its first header (POSIX.1-2017, pax, "ustar Interchange Format").
+fn is_tar(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
+}
+
+/// Whether an array or an object begins, and no array of numbers in C.
+fn is_json(text: &str) -> bool {
+    let inside = text.strip_prefix(['[', '{']).map(str::trim_start);
+    inside.is_some_and(|inside| inside.starts_with(['"', '{', '}', '[', ']']))
+}
+
+fn has_frames(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    text.contains("BEGIN") && (text.contains("CERTIFICATE") || text.contains("PRIVATE KEY"))
 }
 
 /// A SEQUENCE of two length octets, as hex.

@@ -76,13 +76,14 @@ pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
         Kind::JavaKeyStore => "take the certificate out with: keytool -exportcert -rfc -keystore OLD -alias NAME -file NEW",
         Kind::Indefinite => "convert it with: openssl pkcs7 -inform DER -in OLD -print_certs -out NEW",
         Kind::Hex => "convert it with: xxd -r -p OLD NEW",
+        Kind::Archive => "unpack it first; for a folder: provisioner register --dir DIR",
         Kind::Manifest => "take the certificates out with the vendor's tool, `pytrust manifest get-certificates FILE --outdir DIR`, and register those of the devices: provisioner register --dir DIR",
         Kind::Json => "save the certificate alone, as PEM; for one that is in AWS IoT: aws iot describe-certificate --certificate-id ID --query certificateDescription.certificatePem --output text",
         Kind::Request => "have a CA sign it, and name the certificate that comes back",
         Kind::PublicKey => "name the certificate of this key; where there is none, have one issued",
         Kind::PrivateKey(_) | Kind::EncryptedKey | Kind::LegacyEncryptedKey | Kind::OpenSshKey | Kind::DamagedKey => "name the certificate that belongs to the key; keep the key where it is",
         Kind::RevocationList => "name a certificate; revocation lists are made with: provisioner ca crl",
-        Kind::Certificate | Kind::DamagedCertificate | Kind::BrokenFrames | Kind::CutOff => "copy the file again as it was issued; openssl x509 -in FILE -noout -text shows what is right with it",
+        Kind::Certificate | Kind::DamagedCertificate | Kind::BrokenFrames | Kind::CutOff => "copy the file again as it was issued; openssl x509 -in FILE -noout -text shows what can be read",
         Kind::Parameters | Kind::EmptyPkcs7 | Kind::WebPage | Kind::OtherBlock | Kind::Text | Kind::Empty | Kind::Unknown => "put a certificate there: PEM, DER or PKCS#7",
     }
     .into()
@@ -99,7 +100,7 @@ fn no_key(found: Kind) -> Text {
         Kind::LegacyEncryptedKey | Kind::EncryptedKey => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW",
         Kind::Hex => "convert it with: xxd -r -p OLD NEW",
         Kind::PublicKey | Kind::Certificate | Kind::Request => "put the private key there that belongs to it",
-        _ => "put the right file back; openssl pkey -in FILE -noout -text shows what is right with it",
+        _ => "put the right file back; openssl pkey -in FILE -noout -text shows what can be read",
     }
     .into()
 }
