@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // What AWS IoT does when a device connects whose CA is registered.
     let pem = CertificateParams::default().self_signed(&KeyPair::generate()?)?.pem();
-    let id = device_pki::Certificate::from_pem(pem.as_bytes())?.facts().certificate_id.clone();
+    let id = device_pki::Certificate::read(pem.as_bytes())?.facts().certificate_id.clone();
     registry.register_certificate(&id, Some(&"ca".repeat(32)), &pem, CertificateStatus::PendingActivation);
 
     let workflow = Registration::new(registry.clone(), Settings::zero_touch()?);

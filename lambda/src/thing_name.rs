@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use device_pki::{PUBLIC_KEY_SIZE, subject_key_identifier};
+use device_pki::certificate::Malformed;
+use device_pki::public_key::{kind, p256_point};
+use device_pki::{PUBLIC_KEY_SIZE, name, reader, subject_key_identifier};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION};
-use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The longest name of a thing, in characters (`CreateThing`: `[a-zA-Z0-9:_-]{1,128}`).
 pub const MAX_SIZE: usize = 128;
@@ -48,6 +47,9 @@ pub enum ThingNameError {
         /// How many there are.
         count: usize,
     },
+    /// A common name that is no text.
+    #[error("the common name is no string of the type that it says")]
+    CommonNameType,
     /// A common name that cannot name a thing.
     #[error("the common name {0:?} is not a thing name: allowed are 1 to 128 letters, digits and :_-")]
     CommonName(String),
@@ -76,9 +78,10 @@ impl ThingName {
         if !rest.is_empty() {
             return Err(ThingNameError::Certificate("bytes follow its end".to_owned()));
         }
-        let point = p256_point(certificate.public_key())?;
+        let key = certificate.public_key();
+        let point = p256_point(key).ok_or_else(|| ThingNameError::KeyType { found: kind(key) })?;
         match source {
-            ThingNameSource::SubjectKeyIdentifier => Ok(Self::from_public_key(point)),
+            ThingNameSource::SubjectKeyIdentifier => Ok(Self::from_public_key(&point)),
             ThingNameSource::CommonName => Self::from_common_name(&certificate),
         }
     }
@@ -86,11 +89,11 @@ impl ThingName {
     /// The thing name that belongs to a certificate, PEM.
     ///
     /// # Errors
-    /// As [`from_certificate_der`](Self::from_certificate_der), and if it is not PEM.
+    /// As [`from_certificate_der`](Self::from_certificate_der), and if there is no certificate in it.
     pub fn from_certificate_pem(pem: &str, source: ThingNameSource) -> Result<Self, ThingNameError> {
-        let (_, pem) =
-            parse_x509_pem(pem.as_bytes()).map_err(|e| ThingNameError::Certificate(e.to_string()))?;
-        Self::from_certificate_der(&pem.contents, source)
+        let der = reader::first_certificate(pem.as_bytes())
+            .map_err(|found| ThingNameError::Certificate(Malformed { found }.to_string()))?;
+        Self::from_certificate_der(&der, source)
     }
 
     fn from_common_name(certificate: &X509Certificate<'_>) -> Result<Self, ThingNameError> {
@@ -98,38 +101,15 @@ impl ThingName {
         let [name] = names.as_slice() else {
             return Err(ThingNameError::CommonNameCount { count: names.len() });
         };
-        let name = name.as_str().map_err(|e| ThingNameError::Certificate(e.to_string()))?;
+        let name = name::text(name).ok_or(ThingNameError::CommonNameType)?;
         let valid = (1..=MAX_SIZE).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":_-".contains(&b));
-        if valid { Ok(Self(name.to_owned())) } else { Err(ThingNameError::CommonName(name.to_owned())) }
+        if valid { Ok(Self(name)) } else { Err(ThingNameError::CommonName(name)) }
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// The uncompressed point of a P-256 key (RFC 5480, section 2).
-fn p256_point<'a>(key: &'a SubjectPublicKeyInfo<'_>) -> Result<&'a [u8; PUBLIC_KEY_SIZE], ThingNameError> {
-    let wrong = |found: String| ThingNameError::KeyType { found };
-    if key.algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
-        let oid = &key.algorithm.algorithm;
-        return Err(wrong(match *oid == OID_PKCS1_RSAENCRYPTION {
-            true => "RSA".to_owned(),
-            false => format!("of algorithm {oid}"),
-        }));
-    }
-    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-    match curve {
-        Some(curve) if curve == OID_EC_P256 => {}
-        Some(curve) => return Err(wrong(format!("on the curve {curve}"))),
-        None => return Err(wrong("on an unnamed curve".to_owned())),
-    }
-    let point: &[u8] = &key.subject_public_key.data;
-    match <&[u8; PUBLIC_KEY_SIZE]>::try_from(point) {
-        Ok(uncompressed @ [0x04, ..]) => Ok(uncompressed),
-        _ => Err(wrong(format!("not an uncompressed point ({} bytes)", point.len()))),
     }
 }
 

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::work;
+use device_pki::certificate::Malformed;
 use iot_account::counted;
 
 mod audit;
 mod batch;
 mod boards;
 pub mod ca;
+mod certificate_file;
 mod certificates;
 mod completions;
 pub mod context;
@@ -207,6 +209,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// A file that is named on the command line and has no certificate.
+    #[error("cannot use {}: {source}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        source: Malformed,
     },
     /// Some of many boards failed.
     #[error("{failed} of {} failed", counted(*all, "board"))]

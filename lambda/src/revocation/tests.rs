@@ -151,7 +151,10 @@ fn whatever_cannot_be_used_is_named_and_nothing_is_skipped() {
         told(&[("ca.crl", "x"), ("ca.crt", &ca.pem())])
             .contains("ca.crl is not a certificate revocation list")
     );
-    assert!(told(&[("ca.crl", &good), ("ca.crt", "x")]).contains("ca.crt is not a certificate"));
+    assert!(
+        told(&[("ca.crl", &good), ("ca.crt", "x")])
+            .contains("ca.crt is not used: it is text without a PEM block, not a certificate")
+    );
     assert!(RevocationLists::read(Path::new("/nowhere")).is_err());
 }
 

@@ -310,7 +310,7 @@ async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesa
         let answer = iot.describe_ca_certificate().certificate_id(id).send().await;
         let answer = answer.map_err(account.failed("iot:DescribeCACertificate"))?;
         let pem = answer.certificate_description().and_then(|ca| ca.certificate_pem()).unwrap_or_default();
-        if let Ok(other) = Certificate::from_pem(pem.as_bytes())
+        if let Ok(other) = Certificate::read(pem.as_bytes())
             && other.facts().subject == signer.facts().subject
         {
             namesakes.push(Namesake { id: id.to_owned(), same_key: other.point() == signer.point() });

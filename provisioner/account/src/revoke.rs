@@ -168,7 +168,7 @@ impl Device {
         }
         let arn = found.certificate_arn().unwrap_or_default().to_owned();
         let things = certificates::things(account, &arn).await?;
-        let stored = || Certificate::from_pem(found.certificate_pem()?.as_bytes()).ok();
+        let stored = || Certificate::read(found.certificate_pem()?.as_bytes()).ok();
         Ok(Self {
             certificate_id: certificate_id.to_owned(),
             certificate: on_disk.or_else(stored),

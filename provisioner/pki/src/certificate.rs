@@ -7,12 +7,15 @@ use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::pem::Pem;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Name;
 
 use crate::SerialNumber;
-use crate::public_key::{PUBLIC_KEY_SIZE, p256_point, subject_key_identifier};
-use crate::visible;
+use crate::public_key::{self, PUBLIC_KEY_SIZE, p256_point, subject_key_identifier};
+use crate::reader::{self, Kind};
+use crate::signature::{self, Unverified};
+use crate::{name, visible};
 
 /// One line end everywhere, so that the same certificate is the same file on every system.
 const PEM: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
@@ -32,9 +35,9 @@ pub struct Certificate {
 pub struct Facts {
     /// Subject, as `O=…, CN=…`.
     pub subject: String,
-    /// Organisation of the subject, the first if there are several, empty if there is none.
+    /// Organisation of the subject, the first if there are several.
     #[serde(skip)]
-    pub organisation: String,
+    pub organisation: Option<String>,
     /// Issuer, as `O=…, CN=…`.
     pub issuer: String,
     /// Serial number in upper-case hex without leading zeros.
@@ -51,37 +54,40 @@ pub struct Facts {
     pub certificate_id: String,
 }
 
-/// Why bytes are not a certificate.
+/// A file without a certificate, and what it holds instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// No PEM block of the right label.
-    #[error("there is no PEM block BEGIN CERTIFICATE in it")]
-    Pem,
-    /// The DER does not parse as an X.509 certificate.
-    #[error("it is not an X.509 certificate")]
-    Der,
+#[error("{}", match found {
+    Kind::Empty => "it is empty".to_owned(),
+    Kind::DamagedCertificate => "the certificate in it is damaged".to_owned(),
+    found => format!("it is {found}, not a certificate"),
+})]
+pub struct Malformed {
+    /// What it holds.
+    pub found: Kind,
+}
+
+impl From<Kind> for Malformed {
+    fn from(found: Kind) -> Self {
+        Self { found }
+    }
 }
 
 impl Certificate {
     /// Reads a DER certificate.
     ///
     /// # Errors
-    /// [`Malformed::Der`], also for bytes after the certificate.
+    /// [`Malformed`], also for bytes after the certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, Malformed> {
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Malformed::Der)?;
+        let damaged = Malformed { found: Kind::DamagedCertificate };
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| damaged)?;
         if !rest.is_empty() {
-            return Err(Malformed::Der);
+            return Err(damaged);
         }
         let certificate_id = hex::encode(digest::digest(&digest::SHA256, der));
         let facts = Facts {
-            subject: parsed.subject().to_string(),
-            organisation: parsed
-                .subject()
-                .iter_organization()
-                .find_map(|o| o.as_str().ok())
-                .unwrap_or_default()
-                .to_owned(),
-            issuer: parsed.issuer().to_string(),
+            subject: name::shown(parsed.subject()),
+            organisation: parsed.subject().iter_organization().find_map(name::text),
+            issuer: name::shown(parsed.issuer()),
             serial_number: SerialNumber::text_of(parsed.raw_serial()),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
@@ -101,29 +107,20 @@ impl Certificate {
         text.parse().map_err(|_| crate::Error::SerialNumber { serial_number: text.clone() })
     }
 
-    /// Reads the first certificate of a PEM file.
+    /// Reads the first certificate of a file, whatever wraps it, see [`reader`].
     ///
     /// # Errors
     /// [`Malformed`].
-    pub fn from_pem(pem: &[u8]) -> Result<Self, Malformed> {
-        Self::blocks(pem).next().unwrap_or(Err(Malformed::Pem))
+    pub fn read(file: &[u8]) -> Result<Self, Malformed> {
+        Self::from_der(&reader::first_certificate(file)?)
     }
 
-    /// Reads every certificate of a PEM file, in order.
+    /// Reads every certificate of a file, in order, see [`reader`].
     ///
     /// # Errors
     /// [`Malformed`], also for a file without any.
-    pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, Malformed> {
-        let certificates = Self::blocks(pem).collect::<Result<Vec<_>, _>>()?;
-        if certificates.is_empty() { Err(Malformed::Pem) } else { Ok(certificates) }
-    }
-
-    /// Reads every certificate of a file: a PEM file, or one certificate in DER.
-    ///
-    /// # Errors
-    /// As [`Self::all_from_pem`].
-    pub fn all_from(bytes: &[u8]) -> Result<Vec<Self>, Malformed> {
-        Self::from_der(bytes).map_or_else(|_| Self::all_from_pem(bytes), |certificate| Ok(vec![certificate]))
+    pub fn read_all(file: &[u8]) -> Result<Vec<Self>, Malformed> {
+        reader::documents(file, Kind::Certificate)?.iter().map(|der| Self::from_der(der)).collect()
     }
 
     /// The DER bytes.
@@ -146,17 +143,25 @@ impl Certificate {
         self.parsed().as_ref().and_then(point)
     }
 
-    /// Whether `issuer` signed it: names match, key identifiers (where both are there) match, and the signature
+    /// Whether `issuer` signed it: the names are the same, the key identifiers (where both are there) are, and the signature
     /// verifies with the issuer's key.
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
-        let (Some(own), Some(above)) = (self.parsed(), issuer.parsed()) else { return false };
+        self.check_signed_by(issuer).is_ok()
+    }
+
+    /// As [`Self::is_signed_by`], with the reason why not.
+    pub(crate) fn check_signed_by(&self, issuer: &Self) -> Result<(), Unverified> {
+        let (Some(own), Some(above)) = (self.parsed(), issuer.parsed()) else {
+            return Err(Unverified::Wrong);
+        };
         let identifiers_match = match (authority_key_identifier(&own), key_identifier(&above)) {
             (Some(a), Some(b)) => a == b,
             _ => true,
         };
-        own.issuer().as_raw() == above.subject().as_raw()
-            && identifiers_match
-            && own.verify_signature(Some(above.public_key())).is_ok()
+        if !identifiers_match || !name::are_same(own.issuer(), above.subject()) {
+            return Err(Unverified::Wrong);
+        }
+        signature::verify_certificate(&own, above.public_key())
     }
 
     /// Whether it may sign certificates: basicConstraints says CA, and keyUsage, where it is there, keyCertSign.
@@ -165,6 +170,52 @@ impl Certificate {
         let constraints = parsed.basic_constraints().ok().flatten().is_some_and(|e| e.value.ca);
         let usage = parsed.key_usage().ok().flatten().is_none_or(|e| e.value.key_cert_sign());
         constraints && usage
+    }
+
+    /// Whether it may sign revocation lists: keyUsage, where it is there, says cRLSign.
+    pub fn may_sign_lists(&self) -> bool {
+        let parsed = self.parsed();
+        parsed.is_some_and(|parsed| parsed.key_usage().ok().flatten().is_none_or(|e| e.value.crl_sign()))
+    }
+
+    /// Whether it names itself as its issuer.
+    pub fn is_self_issued(&self) -> bool {
+        self.parsed().is_some_and(|parsed| name::are_same(parsed.subject(), parsed.issuer()))
+    }
+
+    /// How many CAs may be below it, if it says so (RFC 5280, section 4.2.1.9).
+    pub fn path_length(&self) -> Option<u32> {
+        self.parsed()?.basic_constraints().ok().flatten()?.value.path_len_constraint
+    }
+
+    /// Whether the subject, DER of a name, may be that of a certificate below it (RFC 5280, section 4.2.1.10). What it says of
+    /// names of other kinds is for certificates that have some.
+    pub fn permits(&self, subject: &[u8]) -> bool {
+        let Some(parsed) = self.parsed() else { return false };
+        let Ok((_, subject)) = X509Name::from_der(subject) else { return false };
+        let constraints = match parsed.name_constraints() {
+            Ok(None) => return true,
+            Ok(Some(constraints)) => constraints.value,
+            // What cannot be read may forbid anything.
+            Err(_) => return false,
+        };
+        let is_within = |base: &GeneralName<'_>| match base {
+            GeneralName::DirectoryName(base) => Some(name::is_within(&subject, base)),
+            _ => None,
+        };
+        let of = |subtrees: &Option<Vec<_>>| -> Vec<bool> {
+            let subtrees = subtrees.iter().flatten();
+            subtrees
+                .filter_map(|tree: &x509_parser::extensions::GeneralSubtree<'_>| is_within(&tree.base))
+                .collect()
+        };
+        let (permitted, excluded) = (of(&constraints.permitted_subtrees), of(&constraints.excluded_subtrees));
+        (permitted.is_empty() || permitted.contains(&true)) && !excluded.contains(&true)
+    }
+
+    /// What its key is, for people: `P-256`, `RSA`, ….
+    pub fn key_kind(&self) -> String {
+        self.parsed().map_or_else(String::new, |parsed| public_key::kind(parsed.public_key()))
     }
 
     /// The subject key identifier *extension*, where there is one.
@@ -180,12 +231,6 @@ impl Certificate {
     /// Whether it ends within [`SOON`], or has ended.
     pub fn ends_soon(&self, at: OffsetDateTime) -> bool {
         self.facts.not_after - at <= SOON
-    }
-
-    fn blocks(pem: &[u8]) -> impl Iterator<Item = Result<Self, Malformed>> {
-        let blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
-        let certificates = blocks.filter(|block| block.label == "CERTIFICATE");
-        certificates.map(|block| Self::from_der(&block.contents))
     }
 
     fn parsed(&self) -> Option<X509Certificate<'_>> {
@@ -204,16 +249,14 @@ fn point(certificate: &X509Certificate<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
 
 fn key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
     certificate.iter_extensions().find_map(|e| match e.parsed_extension() {
-        x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
         _ => None,
     })
 }
 
 fn authority_key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
     certificate.iter_extensions().find_map(|e| match e.parsed_extension() {
-        x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
-            id.key_identifier.as_ref().map(|i| i.0)
-        }
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|i| i.0),
         _ => None,
     })
 }

@@ -3,6 +3,7 @@
 use rcgen::{CertificateSigningRequestParams, KeyPair};
 use time::OffsetDateTime;
 
+use crate::signature::Unverified;
 use crate::{Certificate, Error, Purpose, SerialNumber, Signer, profile};
 
 /// What the certificates of a chain are called in messages, such as the names of their files.
@@ -14,7 +15,12 @@ pub struct Names {
     pub signer: &'static str,
 }
 
-/// A root certificate, a signer certificate that it issued, and the signer's key.
+/// What a CA between root and signer is called in messages.
+const BETWEEN: &str = "an intermediate CA between root and signer";
+/// Stands for the serial number of any secure element, in the name of a device.
+const ANY_ELEMENT: &str = "000000000000000000";
+
+/// A root certificate, a signer certificate that it issued, itself or through CAs between them, and the signer's key.
 #[derive(Debug)]
 pub struct Chain {
     root: Certificate,
@@ -24,13 +30,16 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Takes the three together, if they belong together and are valid at `now`.
+    /// Takes the three together, if they belong together, are valid at `now`, and may do what they are for. The CAs between root
+    /// and signer are among `others`, in any order.
     ///
     /// # Errors
-    /// [`Error::NotCa`], [`Error::NotSelfSigned`], [`Error::ForeignSigner`], [`Error::NoKeyIdentifier`],
-    /// [`Error::NotP256`], [`Error::NotValidNow`], in this order.
+    /// [`Error::NotCa`], [`Error::NotSelfSigned`], [`Error::Algorithm`], [`Error::ForeignSigner`], [`Error::SignerKey`],
+    /// [`Error::NoKeyIdentifier`], [`Error::NoCrlSign`], [`Error::PathLength`], [`Error::NameConstraints`],
+    /// [`Error::NotValidNow`].
     pub fn new(
         root: Certificate,
+        others: &[Certificate],
         signer: Certificate,
         key: Signer,
         names: Names,
@@ -40,20 +49,16 @@ impl Chain {
         if let Some((_, certificate)) = files.iter().find(|(c, _)| !c.is_ca()) {
             return Err(Error::NotCa { certificate });
         }
-        if !root.is_signed_by(&root) {
-            return Err(Error::NotSelfSigned { root: names.root });
-        }
-        if !signer.is_signed_by(&root) {
-            return Err(Error::ForeignSigner { signer: names.signer, root: names.root });
-        }
-        if signer.subject_key_identifier_extension().is_none() {
-            return Err(Error::NoKeyIdentifier { certificate: names.signer });
-        }
-        for (checked, certificate) in files {
-            if checked.point().is_none() {
-                return Err(Error::NotP256);
-            }
-            check_time(checked, certificate, now)?;
+        root.check_signed_by(&root)
+            .map_err(|error| refused(error, names.root, Error::NotSelfSigned { root: names.root }))?;
+        let path = path(&root, others, &signer, names)?;
+        check_signer(&signer, names.signer)?;
+        // How many CAs are below each of the path (RFC 5280, section 6.1.4): those that are named as their issuer do not count.
+        let mut below = 0;
+        for (authority, certificate) in path {
+            check_authority(authority, certificate, below, &signer)?;
+            check_time(authority, certificate, now)?;
+            below += usize::from(!authority.is_self_issued());
         }
         Ok(Self { root, signer, key, names })
     }
@@ -89,9 +94,78 @@ impl Chain {
             .map_err(|_| Error::Request)?;
         // It may have been loaded long ago.
         check_time(&self.signer, self.names.signer, now)?;
-        let params = profile::device(name, &request.public_key, known, now)?;
-        self.key.certificate(Purpose::DeviceCertificate, &params, &request.public_key, &self.signer)
+        let content = profile::device(name, &request.public_key, known, now)?;
+        self.key.certificate(Purpose::DeviceCertificate, &content, &self.signer)
     }
+}
+
+/// The CAs from the signer up to the root, each with what it is called.
+fn path<'a>(
+    root: &'a Certificate,
+    others: &'a [Certificate],
+    signer: &'a Certificate,
+    names: Names,
+) -> Result<Vec<(&'a Certificate, &'static str)>, Error> {
+    let foreign = || Error::ForeignSigner { signer: names.signer, root: names.root };
+    let mut path = vec![(signer, names.signer)];
+    let mut lowest = signer;
+    loop {
+        match lowest.check_signed_by(root) {
+            Ok(()) => break,
+            Err(error @ Unverified::Algorithm(_)) => return Err(refused(error, names.signer, foreign())),
+            Err(Unverified::Wrong) => {}
+        }
+        let issuer = others.iter().find(|other| {
+            let is_new = path.iter().all(|(known, _)| known != other);
+            is_new && other.is_ca() && lowest.is_signed_by(other)
+        });
+        lowest = issuer.ok_or_else(foreign)?;
+        path.push((lowest, BETWEEN));
+    }
+    path.push((root, names.root));
+    Ok(path)
+}
+
+fn refused(error: Unverified, certificate: &'static str, otherwise: Error) -> Error {
+    match error {
+        Unverified::Algorithm(algorithm) => Error::Algorithm { certificate, algorithm },
+        Unverified::Wrong => otherwise,
+    }
+}
+
+/// What the signer alone has to be.
+fn check_signer(signer: &Certificate, certificate: &'static str) -> Result<(), Error> {
+    if signer.point().is_none() {
+        return Err(Error::SignerKey { certificate, found: signer.key_kind() });
+    }
+    if signer.subject_key_identifier_extension().is_none() {
+        return Err(Error::NoKeyIdentifier { certificate });
+    }
+    if !signer.may_sign_lists() {
+        return Err(Error::NoCrlSign { certificate });
+    }
+    Ok(())
+}
+
+/// Whether a CA of the path allows what is below it.
+fn check_authority(
+    authority: &Certificate,
+    certificate: &'static str,
+    below: usize,
+    signer: &Certificate,
+) -> Result<(), Error> {
+    if let Some(allowed) = authority.path_length()
+        && below > usize::try_from(allowed).unwrap_or(usize::MAX)
+    {
+        return Err(Error::PathLength { certificate, allowed, below });
+    }
+    let device = profile::device_name(signer.facts().organisation.as_deref(), ANY_ELEMENT)?;
+    if !authority.permits(&device.der()?) {
+        let organisation = device.organisation.map(|organisation| format!("O={organisation}, "));
+        let name = format!("{}CN=sn…", organisation.unwrap_or_default());
+        return Err(Error::NameConstraints { certificate, name });
+    }
+    Ok(())
 }
 
 fn check_time(checked: &Certificate, certificate: &'static str, now: OffsetDateTime) -> Result<(), Error> {
@@ -115,6 +189,9 @@ pub fn verification_certificate(
 ) -> Result<Certificate, Error> {
     check_time(&chain.signer, chain.names.signer, now)?;
     let key = KeyPair::generate().map_err(Error::Sign)?;
-    let params = profile::verification(registration_code, &key, now)?;
-    chain.key.certificate(Purpose::VerificationCertificate, &params, &key, &chain.signer)
+    let content = profile::verification(registration_code, &key, now)?;
+    chain.key.certificate(Purpose::VerificationCertificate, &content, &chain.signer)
 }
+
+#[cfg(all(test, feature = "file", unix))]
+mod tests;

@@ -93,6 +93,49 @@ pub enum Error {
     /// A public key of another kind.
     #[error("the public key is not a P-256 key")]
     NotP256,
+    /// A signer whose key is of another kind.
+    #[error("the key of {certificate} is {found}; that of the signer CA has to be P-256")]
+    SignerKey {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// The kind of its key.
+        found: String,
+    },
+    /// A signature that is not verified here.
+    #[error("{certificate} is signed with {algorithm}, which is not accepted")]
+    Algorithm {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// The algorithm.
+        algorithm: String,
+    },
+    /// A signer CA that signs no revocation lists.
+    #[error("{certificate} may not sign revocation lists: its key usage lacks cRLSign")]
+    NoCrlSign {
+        /// What the certificate is called.
+        certificate: &'static str,
+    },
+    /// A CA that has more CAs below it than it allows (RFC 5280, section 4.2.1.9).
+    #[error("{certificate} allows {allowed} CAs below it (pathLenConstraint), and there are {below}")]
+    PathLength {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// How many it allows.
+        allowed: u32,
+        /// How many there are.
+        below: usize,
+    },
+    /// A CA under which no device may have the name that it would get (RFC 5280, section 4.2.1.10).
+    #[error("{certificate} does not allow devices to be called {name} (nameConstraints)")]
+    NameConstraints {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// The name of a device.
+        name: String,
+    },
+    /// A document that cannot be written as DER.
+    #[error("cannot encode what is to be signed: {0}")]
+    Encoding(#[from] der::Error),
     /// A name that no certificate can carry.
     #[error("\"{}\" cannot be a name in a certificate", name.escape_debug())]
     Name {

@@ -1,6 +1,6 @@
 //! Certificates of IoT devices: read, checked and issued.
 //!
-//! Without features the crate reads: [`Certificate`] is one with the facts that matter, [`revocation_list`] checks lists
+//! Without features the crate reads: [`reader`] finds what is in a file, [`Certificate`] is one with the facts that matter, [`revocation_list`] checks lists
 //! (RFC 5280, section 5) with their CA's certificate, [`factory`] rebuilds the certificates that a secure element leaves its
 //! factory with. The features add:
 //!
@@ -8,7 +8,7 @@
 //!   through;
 //! - `file`, `pkcs11`, `kms`: keys that sign, in files (PKCS#8), in tokens (PKCS #11) and in AWS KMS.
 //!
-//! Every key is ECDSA on P-256, every signature ECDSA with SHA-256.
+//! Every key that signs here is ECDSA on P-256, every signature that is made ECDSA with SHA-256.
 //!
 //! ```
 //! use device_pki::Certificate;
@@ -17,7 +17,7 @@
 //! # let mut params = rcgen::CertificateParams::default();
 //! # params.distinguished_name.push(rcgen::DnType::CommonName, "board 1");
 //! # let pem = params.self_signed(&key)?.pem();
-//! let certificate = Certificate::from_pem(pem.as_bytes())?;
+//! let certificate = Certificate::read(pem.as_bytes())?;
 //! let facts = certificate.facts();
 //! println!("{} until {}", facts.subject, facts.not_after);
 //! // The subject key identifier of the device's key, which AWS IoT things are named by.
@@ -45,9 +45,9 @@
 //! let name = profile::Name::new("Example", "Example Signer")?;
 //! let public = *signer_key.open()?.public();
 //! let signer = profile::signer(&name, &public, now)?;
-//! let signer = root_key.certificate(Purpose::SignerCertificate, &signer, &public, &root)?;
+//! let signer = root_key.certificate(Purpose::SignerCertificate, &signer, &root)?;
 //! let names = chain::Names { root: "root.crt", signer: "signer.crt" };
-//! let chain = Chain::new(root, signer, signer_key, names, now)?;
+//! let chain = Chain::new(root, &[], signer, signer_key, names, now)?;
 //!
 //! // On the device: a request, signed with its own key.
 //! let name = profile::device_name("Example", "0123AABBCCDDEEFFEE")?;
@@ -60,6 +60,8 @@
 //! # fn main() {}
 //! ```
 
+#[cfg(feature = "issue")]
+pub mod builder;
 pub mod certificate;
 #[cfg(feature = "issue")]
 pub mod chain;
@@ -69,18 +71,21 @@ mod error;
 pub mod factory;
 #[cfg(feature = "issue")]
 pub mod key;
+pub mod name;
 #[cfg(feature = "issue")]
 pub mod observer;
 #[cfg(feature = "issue")]
 mod possession;
 #[cfg(feature = "issue")]
 pub mod profile;
-mod public_key;
+pub mod public_key;
+pub mod reader;
 pub mod request;
 #[cfg(feature = "issue")]
 pub mod revocation;
 pub mod revocation_list;
 pub mod serial_number;
+mod signature;
 #[cfg(feature = "issue")]
 mod signer;
 #[cfg(feature = "issue")]

@@ -3,14 +3,14 @@
 use std::time::SystemTime;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, KeyIdMethod,
-    KeyUsagePurpose, PublicKeyData, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyUsagePurpose,
+    PublicKeyData,
 };
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, macros::datetime};
 
-use crate::Error;
-use crate::encoding::tlv;
+use crate::builder::{self, Content};
 use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
+use crate::{Error, SerialNumber};
 
 /// Size of every certificate serial number, in bytes.
 pub const SERIAL_NUMBER_SIZE: usize = 16;
@@ -34,14 +34,11 @@ pub const EARLIEST: OffsetDateTime = datetime!(2026-11-01 0:00 UTC);
 /// 9999, which no certificate has an encoding after (RFC 5280, section 4.1.2.5), for every period of this profile.
 pub const LATEST: OffsetDateTime = DEVICE_NOT_AFTER;
 
-/// id-ce-subjectKeyIdentifier, RFC 5280, section 4.2.1.2.
-const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
-
-/// Organisation and common name of a certificate authority.
+/// Organisation, where there is one, and common name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// `O`.
-    pub organisation: String,
+    pub organisation: Option<String>,
     /// `CN`.
     pub common_name: String,
 }
@@ -52,18 +49,36 @@ impl Name {
     /// # Errors
     /// [`Error::Name`] for an empty part, one of more than [`NAME_MAX`] characters, or control characters.
     pub fn new(organisation: &str, common_name: &str) -> Result<Self, Error> {
-        for part in [organisation, common_name] {
+        Self::within(Some(organisation), common_name)
+    }
+
+    /// As [`Name::new`], within an organisation if there is one.
+    ///
+    /// # Errors
+    /// As [`Name::new`].
+    pub fn within(organisation: Option<&str>, common_name: &str) -> Result<Self, Error> {
+        for part in organisation.into_iter().chain([common_name]) {
             let length = part.chars().count();
             if length == 0 || length > NAME_MAX || part.chars().any(char::is_control) {
                 return Err(Error::Name { name: part.to_owned() });
             }
         }
-        Ok(Self { organisation: organisation.to_owned(), common_name: common_name.to_owned() })
+        Ok(Self { organisation: organisation.map(str::to_owned), common_name: common_name.to_owned() })
+    }
+
+    /// The name as DER.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`].
+    pub(crate) fn der(&self) -> Result<Vec<u8>, Error> {
+        builder::name(self.organisation.as_deref(), &self.common_name)
     }
 
     fn distinguished(&self) -> DistinguishedName {
         let mut name = DistinguishedName::new();
-        name.push(DnType::OrganizationName, self.organisation.as_str());
+        if let Some(organisation) = &self.organisation {
+            name.push(DnType::OrganizationName, organisation.as_str());
+        }
         name.push(DnType::CommonName, self.common_name.as_str());
         name
     }
@@ -94,11 +109,15 @@ pub fn check_not_past(clock: SystemTime) -> Result<(), Error> {
 /// [`Error::NotP256`] for a key of another kind; [`Error::Random`], [`Error::Clock`].
 pub fn root(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Result<CertificateParams, Error> {
     let not_before = this_hour(now)?;
-    let mut params = base(name.distinguished(), random_serial_number()?, not_before);
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name.distinguished();
+    params.serial_number = Some(random_serial_number()?.to_vec().into());
+    params.not_before = not_before;
     params.not_after = years_later(not_before, ROOT_YEARS);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.key_identifier_method = key_identifier(key)?;
+    let identifier = subject_key_identifier(&p256_point(key)?);
+    params.key_identifier_method = KeyIdMethod::PreSpecified(identifier.to_vec());
     Ok(params)
 }
 
@@ -106,20 +125,16 @@ pub fn root(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Resul
 ///
 /// # Errors
 /// [`Error::NotP256`] for a key of another kind; [`Error::Random`], [`Error::Clock`].
-pub fn signer(
-    name: &Name,
-    key: &impl PublicKeyData,
-    now: OffsetDateTime,
-) -> Result<CertificateParams, Error> {
+pub fn signer(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Result<Content, Error> {
     let not_before = this_hour(now)?;
-    let mut params = base(name.distinguished(), random_serial_number()?, not_before);
-    params.not_after = years_later(not_before, SIGNER_YEARS);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages =
-        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.key_identifier_method = key_identifier(key)?;
-    params.use_authority_key_identifier_extension = true;
-    Ok(params)
+    Ok(Content {
+        serial_number: random_serial_number()?.to_vec(),
+        subject: name.der()?,
+        point: p256_point(key)?,
+        not_before,
+        not_after: years_later(not_before, SIGNER_YEARS),
+        is_ca: true,
+    })
 }
 
 /// A device's certificate, from this hour on. Two certificates of one key differ in their serial number: a revocation list
@@ -130,16 +145,14 @@ pub fn signer(
 pub fn device(
     name: &Name,
     key: &impl PublicKeyData,
-    known: &dyn Fn(&crate::SerialNumber) -> bool,
+    known: &dyn Fn(&SerialNumber) -> bool,
     now: OffsetDateTime,
-) -> Result<CertificateParams, Error> {
+) -> Result<Content, Error> {
     let point = p256_point(key)?;
     let not_before = this_hour(now)?;
-    let serial_number = unknown_serial_number(random_serial_number, known)?;
-    let mut params = base(name.distinguished(), serial_number, not_before);
-    params.not_after = DEVICE_NOT_AFTER;
-    with_key_identifiers(&mut params, &point);
-    Ok(params)
+    let serial_number = unknown_serial_number(random_serial_number, known)?.to_vec();
+    let subject = name.der()?;
+    Ok(Content { serial_number, subject, point, not_before, not_after: DEVICE_NOT_AFTER, is_ca: false })
 }
 
 /// The certificate that proves to AWS IoT that its caller holds the signer's key: the registration code is its CN.
@@ -150,16 +163,16 @@ pub fn verification(
     registration_code: &str,
     key: &impl PublicKeyData,
     now: OffsetDateTime,
-) -> Result<CertificateParams, Error> {
-    // Organisation is left out, so any valid text does for the check.
-    Name::new("-", registration_code)?;
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, registration_code);
+) -> Result<Content, Error> {
     let not_before = this_hour(now)?;
-    let mut params = base(name, random_serial_number()?, not_before);
-    params.not_after = not_before + time::Duration::days(VERIFICATION_DAYS);
-    with_key_identifiers(&mut params, &p256_point(key)?);
-    Ok(params)
+    Ok(Content {
+        serial_number: random_serial_number()?.to_vec(),
+        subject: Name::within(None, registration_code)?.der()?,
+        point: p256_point(key)?,
+        not_before,
+        not_after: not_before + time::Duration::days(VERIFICATION_DAYS),
+        is_ca: false,
+    })
 }
 
 /// A certificate signing request: the subject and nothing else.
@@ -169,12 +182,12 @@ pub fn signing_request(name: &Name) -> CertificateParams {
     params
 }
 
-/// The subject of a device's request and certificate: `O=<organisation>, CN=sn<ECC serial>`.
+/// The subject of a device's request and certificate: `O=<organisation>, CN=sn<ECC serial>`, without O where there is none.
 ///
 /// # Errors
 /// [`Error::Name`] for an organisation that is empty or overlong.
-pub fn device_name(organisation: &str, ecc_serial: &str) -> Result<Name, Error> {
-    Name::new(organisation, &format!("sn{ecc_serial}"))
+pub fn device_name(organisation: Option<&str>, ecc_serial: &str) -> Result<Name, Error> {
+    Name::within(organisation, &format!("sn{ecc_serial}"))
 }
 
 /// The uncompressed P-256 point of a public key, `0x04 ‖ X ‖ Y`.
@@ -188,28 +201,8 @@ pub fn p256_point(key: &impl PublicKeyData) -> Result<[u8; PUBLIC_KEY_SIZE], Err
     key.der_bytes().try_into().map_err(|_| Error::NotP256)
 }
 
-fn base(subject: DistinguishedName, serial: SerialNumber, not_before: OffsetDateTime) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = subject;
-    params.serial_number = Some(serial);
-    params.not_before = not_before;
-    params
-}
-
-/// rcgen writes a subject key identifier only into CA certificates, so others get theirs as an extension.
-fn with_key_identifiers(params: &mut CertificateParams, point: &[u8; PUBLIC_KEY_SIZE]) {
-    // 20 bytes are never too long for the encoder.
-    let content = tlv(der::Tag::OctetString, &[&subject_key_identifier(point)]).unwrap_or_default();
-    params.custom_extensions = vec![CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, content)];
-    params.use_authority_key_identifier_extension = true;
-}
-
-fn key_identifier(key: &impl PublicKeyData) -> Result<KeyIdMethod, Error> {
-    Ok(KeyIdMethod::PreSpecified(subject_key_identifier(&p256_point(key)?).to_vec()))
-}
-
 /// 126 random bits: RFC 5280, section 4.1.2.2, asks for a number that no other certificate of the issuer has.
-fn random_serial_number() -> Result<SerialNumber, Error> {
+fn random_serial_number() -> Result<[u8; SERIAL_NUMBER_SIZE], Error> {
     let mut serial = [0; SERIAL_NUMBER_SIZE];
     aws_lc_rs::rand::fill(&mut serial).map_err(|_| Error::Random)?;
     Ok(positive_and_full_length(serial))
@@ -218,12 +211,12 @@ fn random_serial_number() -> Result<SerialNumber, Error> {
 /// Draws until the number is not known. 126 random bits do not meet again, so a number that is known is a sign of a generator
 /// that repeats itself, as one does that was copied with a virtual machine.
 fn unknown_serial_number(
-    mut draw: impl FnMut() -> Result<SerialNumber, Error>,
-    known: &dyn Fn(&crate::SerialNumber) -> bool,
-) -> Result<SerialNumber, Error> {
+    mut draw: impl FnMut() -> Result<[u8; SERIAL_NUMBER_SIZE], Error>,
+    known: &dyn Fn(&SerialNumber) -> bool,
+) -> Result<[u8; SERIAL_NUMBER_SIZE], Error> {
     for _ in 0..DRAWS {
         let number = draw()?;
-        let read: Option<crate::SerialNumber> = hex::encode(number.to_bytes()).parse().ok();
+        let read: Option<SerialNumber> = hex::encode(number).parse().ok();
         if read.is_some_and(|number| !known(&number)) {
             return Ok(number);
         }
@@ -232,9 +225,9 @@ fn unknown_serial_number(
 }
 
 /// Makes the DER integer 16 bytes long for all digits.
-fn positive_and_full_length(mut serial: [u8; SERIAL_NUMBER_SIZE]) -> SerialNumber {
+fn positive_and_full_length(mut serial: [u8; SERIAL_NUMBER_SIZE]) -> [u8; SERIAL_NUMBER_SIZE] {
     serial[0] = serial[0] & 0x7F | 0x40;
-    SerialNumber::from(serial.to_vec())
+    serial
 }
 
 fn this_hour(now: OffsetDateTime) -> Result<OffsetDateTime, Error> {
@@ -286,16 +279,15 @@ mod tests {
     #[test]
     fn serial_numbers_are_always_sixteen_bytes_and_positive() {
         for first in [0x00, 0x3F, 0x7F, 0x80, 0xFF] {
-            let serial = positive_and_full_length([first; SERIAL_NUMBER_SIZE]).to_bytes();
-            assert_eq!((serial.len(), serial[0] & 0xC0), (16, 0x40));
+            assert_eq!(positive_and_full_length([first; SERIAL_NUMBER_SIZE])[0] & 0xC0, 0x40);
         }
     }
 
     #[test]
     fn two_certificates_of_one_key_in_one_hour_have_different_serial_numbers() {
         let key = rcgen::KeyPair::generate().unwrap();
-        let name = device_name("O", "0123AABBCCDDEEFFEE").unwrap();
-        let serial = || device(&name, &key, &|_| false, EARLIEST).unwrap().serial_number.unwrap();
+        let name = device_name(Some("O"), "0123AABBCCDDEEFFEE").unwrap();
+        let serial = || device(&name, &key, &|_| false, EARLIEST).unwrap().serial_number;
         let (first, second) = (serial(), serial());
         assert_ne!(first, second);
         assert_eq!([first.len(), second.len()], [SERIAL_NUMBER_SIZE; 2]);
@@ -304,7 +296,7 @@ mod tests {
     #[test]
     fn a_serial_number_that_is_known_is_drawn_again_and_a_generator_that_repeats_itself_is_refused() {
         let number = |first: u8| positive_and_full_length([first; SERIAL_NUMBER_SIZE]);
-        let known = |number: &crate::SerialNumber| number.to_string() == "41".repeat(SERIAL_NUMBER_SIZE);
+        let known = |number: &SerialNumber| number.to_string() == "41".repeat(SERIAL_NUMBER_SIZE);
         let mut drawn = [0x41, 0x42].into_iter();
         let unknown = unknown_serial_number(|| Ok(number(drawn.next().unwrap())), &known).unwrap();
         assert_eq!(unknown, number(0x42));

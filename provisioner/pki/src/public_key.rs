@@ -1,7 +1,11 @@
 //! Public keys on P-256.
 
 use aws_lc_rs::digest;
-use x509_parser::oid_registry::OID_EC_P256;
+use x509_parser::asn1_rs::{Oid, Tag};
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
+    OID_SIG_ED25519,
+};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// Size of an uncompressed P-256 point, `0x04 ‖ X ‖ Y`, in bytes (SEC 1, section 2.3.3).
@@ -14,9 +18,15 @@ pub fn point_of(coordinates: &[u8; PUBLIC_KEY_SIZE - 1]) -> [u8; PUBLIC_KEY_SIZE
     point
 }
 
+/// The curve that a key names. One that gives the parameters of its curve instead names none (RFC 5480, section 2.1.1).
+fn curve<'a>(key: &SubjectPublicKeyInfo<'a>) -> Option<Oid<'a>> {
+    let parameters = key.algorithm.parameters.clone()?;
+    (parameters.tag() == Tag::Oid).then(|| parameters.oid().ok()).flatten()
+}
+
 /// The uncompressed point of a subject public key; `None` for a key of another kind.
-pub(crate) fn p256_point(key: &SubjectPublicKeyInfo<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
-    let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+pub fn p256_point(key: &SubjectPublicKeyInfo<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
+    let curve = curve(key)?;
     let point: [u8; PUBLIC_KEY_SIZE] = key.subject_public_key.data.as_ref().try_into().ok()?;
     (curve == OID_EC_P256 && point[0] == 0x04).then_some(point)
 }
@@ -27,4 +37,28 @@ pub fn subject_key_identifier(point: &[u8; PUBLIC_KEY_SIZE]) -> [u8; 20] {
     let mut identifier = [0; 20];
     identifier.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, point).as_ref());
     identifier
+}
+
+/// What a public key is, for people: `RSA`, `P-384`, `of algorithm 1.2.3`, ….
+pub fn kind(key: &SubjectPublicKeyInfo<'_>) -> String {
+    let algorithm = &key.algorithm.algorithm;
+    if *algorithm == OID_PKCS1_RSAENCRYPTION {
+        return "RSA".to_owned();
+    }
+    if *algorithm == OID_SIG_ED25519 {
+        return "Ed25519".to_owned();
+    }
+    if *algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
+        return format!("of algorithm {algorithm}");
+    }
+    match curve(key) {
+        Some(curve) if curve == OID_EC_P256 && p256_point(key).is_none() => {
+            format!("not an uncompressed point ({} bytes)", key.subject_public_key.data.len())
+        }
+        Some(curve) if curve == OID_EC_P256 => "P-256".to_owned(),
+        Some(curve) if curve == OID_NIST_EC_P384 => "P-384".to_owned(),
+        Some(curve) if curve == OID_NIST_EC_P521 => "P-521".to_owned(),
+        Some(curve) => format!("on the curve {curve}"),
+        None => "on an unnamed curve".to_owned(),
+    }
 }

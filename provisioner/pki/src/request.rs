@@ -5,21 +5,19 @@
 //! taken for a password (SCEP, RFC 8894, section 2.4) or for the binding to a TLS connection (EST, RFC 7030, section 3.5).
 
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
 #[cfg(feature = "issue")]
 pub use fresh::signed;
 
 use crate::public_key::{PUBLIC_KEY_SIZE, p256_point};
+use crate::reader::{self, Kind};
 
-/// The public key that the first request of a PEM file is for, as an uncompressed point, or `None` for a key of another kind.
+/// The public key that the first request of a file is for, as an uncompressed point, or `None` for a key of another kind.
 /// Nothing at all where there is no request in it. The request's signature is not looked at.
-pub fn point(pem: &[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>> {
-    let block = Pem::iter_from_buffer(pem)
-        .filter_map(Result::ok)
-        .find(|block| block.label.ends_with("CERTIFICATE REQUEST"))?;
-    let (_, request) = X509CertificationRequest::from_der(&block.contents).ok()?;
+pub fn point(file: &[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>> {
+    let requests = reader::documents(file, Kind::Request).ok()?;
+    let (_, request) = X509CertificationRequest::from_der(requests.first()?).ok()?;
     Some(p256_point(&request.certification_request_info.subject_pki))
 }
 
@@ -89,7 +87,7 @@ mod tests {
     }
 
     fn request(sign: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> Result<rcgen::CertificateSigningRequest, Error> {
-        let name = profile::device_name("O", "0123AABBCCDDEEFFEE").unwrap();
+        let name = profile::device_name(Some("O"), "0123AABBCCDDEEFFEE").unwrap();
         signed(&name, &key().1, &mut |message| Ok::<_, Error>(sign(message)))
     }
 

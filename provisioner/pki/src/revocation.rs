@@ -1,9 +1,10 @@
 //! Signing certificate revocation lists (RFC 5280, section 5).
 
-use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
+use x509_cert::ext::pkix::CrlReason;
 
+use crate::builder::{self, Entry, ListContent};
 use crate::{Certificate, Error, Issuer, Purpose, SerialNumber};
 
 /// Why a certificate is revoked: the codes of RFC 5280, section 5.3.1, that are for certificates of devices.
@@ -64,23 +65,23 @@ impl Reason {
         weight(self) > weight(other)
     }
 
-    fn code(self) -> Option<RevocationReason> {
+    fn code(self) -> Option<CrlReason> {
         match self {
             // RFC 5280: the extension should be absent instead.
             Self::Unspecified => None,
-            Self::KeyCompromise => Some(RevocationReason::KeyCompromise),
-            Self::CaCompromise => Some(RevocationReason::CaCompromise),
-            Self::AffiliationChanged => Some(RevocationReason::AffiliationChanged),
-            Self::Superseded => Some(RevocationReason::Superseded),
-            Self::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
-            Self::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
+            Self::KeyCompromise => Some(CrlReason::KeyCompromise),
+            Self::CaCompromise => Some(CrlReason::CaCompromise),
+            Self::AffiliationChanged => Some(CrlReason::AffiliationChanged),
+            Self::Superseded => Some(CrlReason::Superseded),
+            Self::CessationOfOperation => Some(CrlReason::CessationOfOperation),
+            Self::PrivilegeWithdrawn => Some(CrlReason::PrivilegeWithdrawn),
         }
     }
 
     /// A CA's key has a code of its own.
-    fn code_for_ca(self) -> Option<RevocationReason> {
+    fn code_for_ca(self) -> Option<CrlReason> {
         match self {
-            Self::KeyCompromise => Some(RevocationReason::CaCompromise),
+            Self::KeyCompromise => Some(CrlReason::CaCompromise),
             other => other.code(),
         }
     }
@@ -91,7 +92,7 @@ impl Reason {
 pub struct Revoked {
     serial_number: SerialNumber,
     when: OffsetDateTime,
-    code: Option<RevocationReason>,
+    code: Option<CrlReason>,
 }
 
 impl Revoked {
@@ -124,29 +125,18 @@ impl Issuer<'_> {
     ) -> Result<Vec<u8>, Error> {
         crate::profile::check_clock(now)?;
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        let entry = |revoked: Revoked| {
-            let Some(octets) = revoked.serial_number.positive() else {
-                return Err(Error::SerialNumber { serial_number: revoked.serial_number.to_string() });
-            };
-            Ok(RevokedCertParams {
-                serial_number: rcgen::SerialNumber::from_slice(octets),
-                revocation_time: revoked.when,
-                reason_code: revoked.code,
-                invalidity_date: None,
-            })
+        let entry = |revoked: Revoked| match revoked.serial_number.positive() {
+            Some(octets) => {
+                Ok(Entry { serial_number: octets.to_vec(), when: revoked.when, reason: revoked.code })
+            }
+            None => Err(Error::SerialNumber { serial_number: revoked.serial_number.to_string() }),
         };
-        let key_identifier = self.certificate.subject_key_identifier_extension().unwrap_or_default();
-        let params = CertificateRevocationListParams {
+        let content = ListContent {
             this_update: now,
             next_update: now + Duration::days(days.into()),
-            crl_number: rcgen::SerialNumber::from(number),
-            issuing_distribution_point: None,
-            revoked_certs: revoked.into_iter().map(entry).collect::<Result<_, _>>()?,
-            key_identifier_method: KeyIdMethod::PreSpecified(key_identifier),
+            number,
+            entries: revoked.into_iter().map(entry).collect::<Result<_, _>>()?,
         };
-        self.key.issue(Purpose::RevocationList, |key| {
-            let issuer = rcgen::Issuer::from_ca_cert_der(&self.certificate.der().into(), key)?;
-            Ok(params.signed_by(&issuer)?.der().to_vec())
-        })
+        self.key.complete(Purpose::RevocationList, &builder::list(&content, self.certificate)?)
     }
 }

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 use der::asn1::ObjectIdentifier;
 use durable_files::folder;
-use x509_parser::asn1_rs::BitString;
-use x509_parser::pem::{Pem, parse_x509_pem};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
-use x509_parser::verify::verify_signature;
 use x509_parser::x509::AlgorithmIdentifier;
+
+use crate::reader::{self, Kind};
+use crate::signature;
 
 mod encoding;
 mod error;
@@ -57,38 +57,42 @@ pub struct CaCertificate {
 }
 
 impl CaCertificate {
-    /// Reads a file, PEM or DER.
-    ///
-    /// # Errors
-    /// If it cannot be read or is no certificate.
-    pub fn read(path: &Path) -> Result<Self, RevocationError> {
-        Self::parse(&read(path)?, path)
-    }
-
-    /// Takes what is in a file, PEM or DER. `path` is what an error names.
+    /// Takes the first certificate in a file, see [`reader`]. `path` is what an error names.
     ///
     /// # Errors
     /// If it is no certificate.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, RevocationError> {
-        let der = match parse_x509_pem(bytes) {
-            Ok((_, pem)) => pem.contents,
-            Err(_) => bytes.to_owned(),
-        };
-        let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| RevocationError::Format {
-            what: path.display().to_string(),
-            expected: "a certificate",
-        })?;
-        let public_key = certificate.public_key().raw.to_owned();
-        let id = hex::encode(digest::digest(&digest::SHA256, &der));
-        Ok(Self { path: path.to_owned(), der, id, public_key })
+        let mut all = Self::parse_all(bytes, path)?;
+        Ok(all.swap_remove(0))
     }
 
-    /// Reads every `NAME.crt` of a folder.
+    /// Takes every certificate in a file, see [`reader`]; there is one at least. `path` is what an error names.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn parse_all(bytes: &[u8], path: &Path) -> Result<Vec<Self>, RevocationError> {
+        let no_certificate = |found| RevocationError::NoCertificate { path: path.to_owned(), found };
+        let certificates = reader::documents(bytes, Kind::Certificate).map_err(no_certificate)?;
+        let certificates = certificates.iter().map(|der| {
+            let damaged = |_| no_certificate(Kind::DamagedCertificate);
+            let (_, certificate) = X509Certificate::from_der(der).map_err(damaged)?;
+            let public_key = certificate.public_key().raw.to_owned();
+            let id = hex::encode(digest::digest(&digest::SHA256, der));
+            Ok(Self { path: path.to_owned(), der: der.to_vec(), id, public_key })
+        });
+        certificates.collect()
+    }
+
+    /// Reads every certificate in every `NAME.crt` of a folder.
     ///
     /// # Errors
     /// Names the file that cannot be used. Nothing is skipped.
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, RevocationError> {
-        files(folder, "crt")?.iter().map(|path| Self::read(path)).collect()
+        let mut all = Vec::new();
+        for path in files(folder, "crt")? {
+            all.extend(Self::parse_all(&read(&path)?, &path)?);
+        }
+        Ok(all)
     }
 
     /// The file.
@@ -103,7 +107,7 @@ impl CaCertificate {
 
     /// Whether the CA has signed a certificate.
     pub fn is_issuer_of(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.with(|ca| certificate.verify_signature(Some(ca.public_key())).is_ok()).unwrap_or(false)
+        self.with(|ca| signature::verify_certificate(certificate, ca.public_key()).is_ok()).unwrap_or(false)
     }
 
     /// Whether another certificate is of the same CA: of the same key.
@@ -119,8 +123,7 @@ impl CaCertificate {
     fn has_signed(&self, list: &Encoded<'_>) -> Option<MaySign> {
         self.with(|ca| {
             let (_, algorithm) = AlgorithmIdentifier::from_der(list.algorithm).ok()?;
-            let signature = BitString::new(0, list.signature);
-            verify_signature(ca.public_key(), &algorithm, &signature, list.tbs).ok()?;
+            signature::verify(ca.public_key(), &algorithm, list.signature, list.tbs).ok()?;
             // Several, or one that cannot be read: nothing that would allow it.
             Some(match ca.key_usage() {
                 Ok(None) => MaySign(true),
@@ -373,8 +376,8 @@ fn scope(scope: &Scope) -> Result<(), Unfit> {
 
 /// Does something with a certificate, PEM, if it can be read.
 pub fn with_certificate<T>(pem: &str, work: impl FnOnce(&X509Certificate<'_>) -> T) -> Option<T> {
-    let (_, pem) = parse_x509_pem(pem.as_bytes()).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
+    let der = reader::first_certificate(pem.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
     Some(work(&certificate))
 }
 
@@ -430,11 +433,7 @@ fn ders(bytes: &[u8], origin: &str) -> Result<Vec<Vec<u8>>, RevocationError> {
     if let Ok(lists) = encoding::lists(bytes) {
         return Ok(lists.into_iter().map(<[u8]>::to_vec).collect());
     }
-    let blocks = Pem::iter_from_buffer(bytes).map(|pem| pem.map(|pem| pem.contents));
-    match blocks.collect::<Result<Vec<_>, _>>() {
-        Ok(lists) if !lists.is_empty() => Ok(lists),
-        _ => Err(no_list(origin)),
-    }
+    reader::contents(bytes).filter(|lists| !lists.is_empty()).ok_or_else(|| no_list(origin))
 }
 
 /// A serial number without the zeros that an encoder may have put before it.

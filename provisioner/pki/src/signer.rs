@@ -9,11 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use rcgen::{CertificateParams, PublicKeyData};
+use rcgen::CertificateParams;
 
-use crate::key::{self, Key, Keys, Uri};
+use crate::builder::{self, Content};
+use crate::key::{self, Key, Keys, PublicKey, Uri};
 use crate::observer::{Purpose, Signed};
-use crate::signing::{self, Signing};
+use crate::signing::{self, Sign, Signing};
 use crate::{Certificate, Error};
 
 /// A CA's certificate and its key.
@@ -91,6 +92,22 @@ impl Signer {
         purpose: Purpose,
         make: impl FnOnce(&Signing<'_, Error>) -> Result<Vec<u8>, rcgen::Error>,
     ) -> Result<Vec<u8>, Error> {
+        self.document(purpose, |public, sign| signing::signed(public, sign, make))
+    }
+
+    /// Signs the part `tbs` of a document, and gives the whole out once the observer has noted it.
+    ///
+    /// # Errors
+    /// As [`Signer::issue`]; [`Error::Encoding`].
+    pub(crate) fn complete(&self, purpose: Purpose, tbs: &[u8]) -> Result<Vec<u8>, Error> {
+        self.document(purpose, |_, sign| builder::signed(tbs, &sign(tbs)?))
+    }
+
+    fn document(
+        &self,
+        purpose: Purpose,
+        make: impl FnOnce(&PublicKey, &mut Sign<'_, Error>) -> Result<Vec<u8>, Error>,
+    ) -> Result<Vec<u8>, Error> {
         let key = self.open()?;
         // A signature is verified before it is used: a token or a service may have another key than it says, or be faulty.
         let mut sign = |message: &[u8]| {
@@ -101,28 +118,23 @@ impl Signer {
                 Err(_) => Err(key::Error::WrongSignature { uri: self.uri.clone() }.into()),
             }
         };
-        let der = signing::signed(key.public(), &mut sign, make)?;
+        let der = make(key.public(), &mut sign)?;
         let signed = Signed { purpose, key: &self.uri, public: key.public(), der: &der };
         self.keys.observer().on_signature(&signed).map_err(Error::Withheld)?;
         Ok(der)
     }
 
-    /// Issues a certificate with `params` for the key `subject`, in the name of `issuer`, whose key this is.
+    /// Issues a certificate in the name of `issuer`, whose key this is.
     ///
     /// # Errors
-    /// As [`Signer::issue`].
+    /// As [`Signer::issue`]; [`Error::Encoding`].
     pub fn certificate(
         &self,
         purpose: Purpose,
-        params: &CertificateParams,
-        subject: &impl PublicKeyData,
+        content: &Content,
         issuer: &Certificate,
     ) -> Result<Certificate, Error> {
-        let der = self.issue(purpose, |key| {
-            let issuer = rcgen::Issuer::from_ca_cert_der(&issuer.der().into(), key)?;
-            Ok(params.signed_by(subject, &issuer)?.der().to_vec())
-        })?;
-        issued(&der)
+        issued(&self.complete(purpose, &builder::certificate(content, issuer)?)?)
     }
 
     /// Issues a certificate with `params` for the key itself.

@@ -172,13 +172,14 @@ impl StationOptions {
     }
 }
 
-/// The certificates of root CAs in a file, PEM or DER.
+/// The certificates of root CAs in a file.
 fn root_certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
-    let refuse = |reason: String| Error::File { path: file.to_owned(), reason };
-    let bytes = durable_files::read(file)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
-    let found = Certificate::all_from(&bytes).map_err(|malformed| refuse(malformed.to_string()))?;
+    let found = super::certificate_file::read(file)?;
     match found.iter().find(|certificate| !certificate.is_ca()) {
-        Some(other) => Err(refuse(format!("\"{}\" is not a certificate authority", other.facts().subject))),
+        Some(other) => {
+            let reason = format!("\"{}\" is not a certificate authority", other.facts().subject);
+            Err(Error::File { path: file.to_owned(), reason })
+        }
         None => Ok(found),
     }
 }

@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_chain_is_shown_with_what_identifies_it() {
         let read = |pem: &str, key: &str, protection| Authority {
-            certificate: Certificate::from_pem(pem.as_bytes()).unwrap(),
+            certificate: Certificate::read(pem.as_bytes()).unwrap(),
             key: place::tests::place(key, protection),
         };
         let shown = Shown {

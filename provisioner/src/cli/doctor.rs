@@ -178,7 +178,7 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Er
             "name the folder of a provisioned board, or that folder's name in the home folder: the USB serial number, or the secure element's if the kit has none",
         ));
     };
-    let certificate = Certificate::from_pem(&pem)
+    let certificate = Certificate::read(&pem)
         .map_err(|source| device_pki::Error::Malformed { file: path.display().to_string(), source })?;
     let stored_name = durable_files::read(&folder.join(THING_NAME))?
         .map(|name| String::from_utf8_lossy(&name).trim().to_owned());

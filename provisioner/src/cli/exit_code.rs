@@ -30,7 +30,7 @@ pub enum ExitCode {
 pub(super) fn exit_code(error: &Error) -> ExitCode {
     match error {
         Error::Work(error) => self::work(error),
-        Error::Usage { .. } | Error::File { .. } => ExitCode::Usage,
+        Error::Usage { .. } | Error::File { .. } | Error::Certificates { .. } => ExitCode::Usage,
         Error::Boards { exit_code, .. } => *exit_code,
         Error::Unconfirmed { .. } | Error::Declined => ExitCode::Refused,
         Error::Start { .. }
@@ -109,6 +109,12 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::ForeignSigner { .. }
         | E::NotCa { .. }
         | E::NoKeyIdentifier { .. }
+        | E::SignerKey { .. }
+        | E::Algorithm { .. }
+        | E::NoCrlSign { .. }
+        | E::PathLength { .. }
+        | E::NameConstraints { .. }
+        | E::Encoding(_)
         | E::NotValidNow { .. }
         | E::Clock { .. }
         | E::Random

@@ -15,6 +15,7 @@ mod remedy;
 mod state;
 mod work;
 
+pub(super) use pki::no_certificate;
 pub(super) use remedy::remedy;
 pub(super) use work::work;
 
@@ -32,6 +33,7 @@ pub(super) fn next_step(error: &Error) -> Text {
         Error::Terminal { .. } => {
             "give the answer on the command line, and --non-interactive so that nothing is asked".into()
         }
+        Error::Certificates { source, .. } => pki::no_certificate(source.found),
         Error::File { .. } => "check the name and the content of the file".into(),
         Error::Boards { .. } => {
             "unplug them, plug them in again and run again: what is done is kept; the ledger has the causes: provisioner ledger --result failed"

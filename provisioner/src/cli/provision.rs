@@ -13,7 +13,7 @@ use self::one_board::OneBoard;
 use super::batch::StationOptions;
 use super::firmware::{self, Prepared};
 use super::plan::{self, Line, Plan};
-use super::{Context, batch, setup};
+use super::{Context, batch, certificate_file, setup};
 use crate::cli::Error;
 use crate::state::home::Home;
 use crate::state::store;
@@ -211,26 +211,16 @@ pub(super) fn sandbox(endpoint: Option<String>, force: bool, lock_slots: bool) -
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.
 fn signed_elsewhere(file: &Path, signer: Option<&Path>, home: &Home) -> Result<SignedElsewhere, Error> {
-    let certificates = |path: &Path| -> Result<Vec<Certificate>, Error> {
-        let refuse = |reason: String| Error::File { path: path.to_owned(), reason };
-        let pem = durable_files::read(path)?.ok_or_else(|| refuse("there is no such file".to_owned()))?;
-        Certificate::all_from_pem(&pem).map_err(|malformed| refuse(malformed.to_string()))
-    };
-    let mut found = certificates(file)?.into_iter();
-    let device = found.next().ok_or_else(|| Error::File {
-        path: file.to_owned(),
-        reason: "there is no certificate in it".to_owned(),
-    })?;
-    let mut signers: Vec<Certificate> = found.collect();
+    let mut found = certificate_file::read(file)?;
+    // They may be in any order. A device's is no CA's.
+    let device = found.iter().position(|certificate| !certificate.is_ca()).unwrap_or_default();
+    let device = found.swap_remove(device);
     match signer {
-        Some(signer) => signers.extend(certificates(signer)?),
-        None => {
-            // No CA has to be here: the signer may be in the file.
-            let own = durable_files::read(&home.file(store::SIGNER_CERTIFICATE))?;
-            signers.extend(own.and_then(|pem| Certificate::from_pem(&pem).ok()));
-        }
+        Some(signer) => found.extend(certificate_file::read(signer)?),
+        // No CA has to be here: the signer may be in the file.
+        None => found.extend(store::certificate(home, store::Role::Signer).ok().flatten()),
     }
-    Ok(SignedElsewhere::new(device, signers, OffsetDateTime::now_utc())?)
+    Ok(SignedElsewhere::new(device, found, OffsetDateTime::now_utc())?)
 }
 
 /// `--csr-only`: has the board sign a request and says where it is.
@@ -241,18 +231,15 @@ async fn request(
     roots: Option<&[Certificate]>,
     force: bool,
 ) -> Result<(), Error> {
-    let own = || -> Result<Option<String>, Error> {
-        let signer = durable_files::read(&context.home.file(store::SIGNER_CERTIFICATE))?;
-        Ok(signer
-            .and_then(|pem| Certificate::from_pem(&pem).ok())
-            .map(|signer| signer.facts().organisation.clone()))
-    };
     let organisation = match organisation {
-        Some(organisation) => organisation,
-        None => own()?.unwrap_or_else(|| work::DEFAULT_ORGANISATION.to_owned()),
+        Some(organisation) => Some(organisation),
+        None => match store::certificate(&context.home, store::Role::Signer)? {
+            Some(signer) => signer.facts().organisation.clone(),
+            None => Some(work::DEFAULT_ORGANISATION.to_owned()),
+        },
     };
     let mut session = Session::start(ports::open(&kit.port)?, kit)?;
-    let request = Request::sign(&mut session, kit, &organisation, &context.home, roots, force)?;
+    let request = Request::sign(&mut session, kit, organisation.as_deref(), &context.home, roots, force)?;
     plan::run(context, request).await
 }
 

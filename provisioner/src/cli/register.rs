@@ -14,6 +14,7 @@ use jitr::registration::Settings;
 use jitr::scope::Scope;
 use jitr::thing_name::{ThingName, ThingNameSource};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::plan::{self, Line, Plan};
 use super::{Context, Error, setup};
@@ -28,6 +29,7 @@ mod results;
 mod sources;
 
 use self::results::Results;
+use self::sources::Found;
 use iot_account::counted;
 
 /// Arguments of `register`.
@@ -43,10 +45,10 @@ Examples:
 
 An interrupted run continues where it stopped. Ends with 1 if any certificate is not registered.")]
 pub struct Arguments {
-    /// Certificates, PEM or DER; `-` reads a PEM bundle or a list of file names from stdin
+    /// Files with certificates: PEM, DER, PKCS#7; `-` reads one, or a list of file names, from stdin
     #[arg(value_name = "CERT")]
     certificates: Vec<PathBuf>,
-    /// A folder with certificates (*.crt, *.pem, *.cer, *.der), subfolders included
+    /// A folder with certificates, subfolders included; every file in it is accounted for
     #[arg(long, value_name = "DIR")]
     dir: Vec<PathBuf>,
     /// A file with one file name a line
@@ -123,8 +125,9 @@ impl Options {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     arguments.result.iter().try_for_each(|file| context.home.check_output(file))?;
     let settings = arguments.options.settings()?;
-    let (candidates, unusable) =
-        sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)?;
+    let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)?;
+    let advice = found.advice(OffsetDateTime::now_utc());
+    let Found { candidates, unusable, .. } = found;
     if candidates.is_empty() && unusable.is_empty() {
         return Err(Error::usage(
             "there is no certificate to register",
@@ -138,7 +141,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     folder::check_writable(context.home.root())?;
     let (target, again) = (register::target(&scope, &settings), arguments.again);
     let refused = 0;
-    let plan = Register { registrar, found, candidates, revoked, unusable, target, again, results, refused };
+    let plan =
+        Register { registrar, found, candidates, revoked, unusable, advice, target, again, results, refused };
     plan::run(context, plan).await
 }
 
@@ -151,6 +155,8 @@ struct Register {
     revoked: Vec<Row>,
     /// Files without a certificate that can be registered.
     unusable: Vec<Row>,
+    /// What is said once of all of them.
+    advice: Vec<String>,
     target: String,
     again: bool,
     results: Vec<PathBuf>,
@@ -234,6 +240,7 @@ impl Plan for Register {
             let (certificate_id, error) = (certificate_id.as_deref(), error.as_deref());
             lines.push(Planned { source, certificate_id, thing_name: None, error }.line());
         }
+        self.advice.iter().for_each(|advice| context.note(advice));
         Ok(lines)
     }
 
@@ -245,7 +252,7 @@ impl Plan for Register {
         self.registrar.prepare(&self.found).await.map_err(iot_account::Error::Register)?;
         self.notable().for_each(|link| context.note(link.line(true)));
         let total = self.total();
-        let Self { registrar, candidates, revoked, unusable, target, again, results, .. } = self;
+        let Self { registrar, candidates, revoked, unusable, advice, target, again, results, .. } = self;
         context.home.create()?;
         let mut results = Results::create(&results)?;
         let mut journal =
@@ -265,6 +272,7 @@ impl Plan for Register {
         revoked.iter().chain(&unusable).for_each(&mut tell);
         let registered = registrar.register(candidates, &mut journal, &mut tell).await;
         bar.finish_and_clear();
+        advice.iter().for_each(|advice| context.note(advice));
         if let Some(error) = failure {
             return Err(error.into());
         }
@@ -316,8 +324,8 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
         Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
     // One board is quickly looked at again, and the account may have changed since.
     journal.forget();
-    let (candidates, _) = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
-    let (candidates, revoked) = without_revoked(context, candidates)?;
+    let found = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
+    let (candidates, revoked) = without_revoked(context, found.candidates)?;
     revoked.iter().for_each(|row| tell(context, row));
     Register::incomplete(revoked.len(), revoked.len(), candidates.len() + revoked.len())?;
     let registered = registrar.register(candidates, &mut journal, |row| tell(context, row)).await;

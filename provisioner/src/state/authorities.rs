@@ -31,11 +31,14 @@ pub struct Authority {
 
 impl Authority {
     fn read(folder: Home, current: bool) -> Result<Option<Self>, Error> {
-        let Some(certificate) = store::certificate(&folder, store::SIGNER_CERTIFICATE)? else {
+        let Some(certificate) = store::certificate(&folder, store::Role::Signer)? else {
             return Ok(None);
         };
-        let subject_key_identifier =
-            certificate.facts().subject_key_identifier.clone().ok_or(device_pki::Error::NotP256)?;
+        let subject_key_identifier = certificate.facts().subject_key_identifier.clone();
+        let subject_key_identifier = subject_key_identifier.ok_or_else(|| device_pki::Error::SignerKey {
+            certificate: store::SIGNER_CERTIFICATE,
+            found: certificate.key_kind(),
+        })?;
         Ok(Some(Self { certificate, folder, current, subject_key_identifier }))
     }
 

@@ -20,6 +20,12 @@ pub const FACTORY_CERTIFICATE: &str = "factory-device.crt";
 pub const FACTORY_SIGNER: &str = "factory-signer.crt";
 /// The factory's device certificate as iotprovision keeps it.
 const VENDOR_CERTIFICATE: &str = "device_sandbox.crt";
+/// Certificates for the vendor's public account, and those of its signers: no account of a user's has them.
+pub const VENDOR_CERTIFICATES: [&str; 5] =
+    [VENDOR_CERTIFICATE, "signer_sandbox.crt", FACTORY_CERTIFICATE, FACTORY_SIGNER, "signer.crt"];
+/// What this program and iotprovision keep beside a board's certificates.
+pub const COMPANIONS: [&str; 5] =
+    [REQUEST, THING_NAME, "ecc_serial_number.txt", "azure-device-id.txt", "root_certs_backup.bin"];
 
 /// What a board says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +131,7 @@ type KeyOf<'a> = &'a dyn Fn(&[u8]) -> Option<Option<[u8; PUBLIC_KEY_SIZE]>>;
 
 /// Whose a folder is: the first of its files that certifies a key says it.
 fn owner_of(folder: &Path, point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Owner, durable_files::Error> {
-    let certified = |pem: &[u8]| Certificate::from_pem(pem).ok().map(|certificate| certificate.point());
+    let certified = |pem: &[u8]| Certificate::read(pem).ok().map(|certificate| certificate.point());
     let files: [(&str, KeyOf<'_>); 4] = [
         (CERTIFICATE, &certified),
         (FACTORY_CERTIFICATE, &certified),

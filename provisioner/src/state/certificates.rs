@@ -36,7 +36,7 @@ impl Kept {
     /// [`Error::Io`].
     pub fn read(&self) -> Result<Option<Certificate>, Error> {
         let pem = durable_files::read(&self.path)?;
-        let certificate = pem.and_then(|pem| Certificate::from_pem(&pem).ok());
+        let certificate = pem.and_then(|pem| Certificate::read(&pem).ok());
         Ok(certificate.filter(|certificate| certificate.facts().certificate_id == self.certificate_id))
     }
 }

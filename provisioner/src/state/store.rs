@@ -120,13 +120,16 @@ pub fn check_in_service(home: &Home) -> Result<(), Error> {
 /// # Errors
 /// As [`load`], without [`Error::SignerRevoked`].
 pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
-    let root = certificate(home, ROOT_CERTIFICATE)?;
-    let signer = certificate(home, SIGNER_CERTIFICATE)?;
-    let (Some(root), Some(signer), true) = (root, signer, has_key(home, Role::Signer)) else {
+    let (roots, signers) = (certificates(home, Role::Root)?, certificates(home, Role::Signer)?);
+    let (Some(root), Some(signer), true) = (highest(&roots), lowest(&signers), has_key(home, Role::Signer))
+    else {
         return Err(incomplete(home));
     };
-    let root_key = has_key(home, Role::Root).then(|| key_of(home, keys, Role::Root, &root)).transpose()?;
-    let chain = Chain::new(root, signer.clone(), key_of(home, keys, Role::Signer, &signer)?, NAMES, now)?;
+    let root_key = has_key(home, Role::Root).then(|| key_of(home, keys, Role::Root, root)).transpose()?;
+    let key = key_of(home, keys, Role::Signer, signer)?;
+    // The CAs between the two may be in either file.
+    let others: Vec<_> = roots.iter().chain(&signers).cloned().collect();
+    let chain = Chain::new(root.clone(), &others, signer.clone(), key, NAMES, now)?;
     root_key.as_ref().map_or(Ok(()), Signer::check)?;
     chain.key().check()?;
     Ok(chain)
@@ -141,9 +144,11 @@ pub fn revocation(folder: &Home) -> Result<Option<SignerRevocation>, durable_fil
     let mut text = durable_files::read(&folder.file(SIGNER_REVOKED))?;
     if text.is_none() {
         // A signer that was retired is revoked also where its files are put into their place again.
-        let key = durable_files::read(&folder.file(SIGNER_CERTIFICATE))?
-            .and_then(|pem| Certificate::from_pem(&pem).ok())
-            .and_then(|certificate| certificate.facts().subject_key_identifier.clone());
+        let signer = match certificate(folder, Role::Signer) {
+            Err(Error::File(error)) => return Err(error),
+            signer => signer.unwrap_or_default(),
+        };
+        let key = signer.and_then(|signer| signer.facts().subject_key_identifier.clone());
         if let Some(key) = key {
             text = durable_files::read(&folder.file(RETIRED).join(key).join(SIGNER_REVOKED))?;
         }
@@ -169,7 +174,7 @@ pub fn key_of(home: &Home, keys: &Keys, role: Role, certificate: &Certificate) -
 /// # Errors
 /// [`Error::Missing`], [`Error::Incomplete`]; [`Error::RootOffline`]; as [`Signer::open`].
 pub fn root(home: &Home, keys: &Keys, uri: Option<&Uri>) -> Result<(Certificate, Signer), Error> {
-    let root = certificate(home, ROOT_CERTIFICATE)?.ok_or_else(|| incomplete(home))?;
+    let root = certificate(home, Role::Root)?.ok_or_else(|| incomplete(home))?;
     let key = match uri {
         Some(uri) => {
             let holder = Holder {
@@ -239,12 +244,35 @@ pub(crate) fn exists(home: &Home, file: &str) -> bool {
     home.file(file).symlink_metadata().is_ok()
 }
 
-/// A certificate of the home; `None` where there is no such file.
+/// The certificate of a certificate authority of the home; `None` where there is no such file. The file may have the certificates
+/// of CAs above it as well, in any order.
 ///
 /// # Errors
 /// [`durable_files::Error::Io`]; [`device_pki::Error::Malformed`].
-pub fn certificate(home: &Home, file: &str) -> Result<Option<Certificate>, Error> {
+pub fn certificate(home: &Home, role: Role) -> Result<Option<Certificate>, Error> {
+    let all = certificates(home, role)?;
+    Ok(match role {
+        Role::Root => highest(&all),
+        Role::Signer => lowest(&all),
+    }
+    .cloned())
+}
+
+/// Every certificate in the file of a certificate authority; none where there is no such file.
+fn certificates(home: &Home, role: Role) -> Result<Vec<Certificate>, Error> {
+    let file = role.certificate_file();
     let malformed = |source| device_pki::Error::Malformed { file: file.to_owned(), source };
-    let pem = durable_files::read(&home.file(file))?;
-    Ok(pem.map(|pem| Certificate::from_pem(&pem).map_err(malformed)).transpose()?)
+    let bytes = durable_files::read(&home.file(file))?;
+    Ok(bytes.map(|bytes| Certificate::read_all(&bytes).map_err(malformed)).transpose()?.unwrap_or_default())
+}
+
+/// The root among certificates: the one that has signed itself, or else the first.
+fn highest(all: &[Certificate]) -> Option<&Certificate> {
+    all.iter().find(|one| one.is_signed_by(one)).or(all.first())
+}
+
+/// The signer among certificates: the one that has signed no other.
+fn lowest(all: &[Certificate]) -> Option<&Certificate> {
+    let signs_none = |one: &&Certificate| !all.iter().any(|other| other != *one && other.is_signed_by(one));
+    all.iter().find(signs_none).or(all.first())
 }

@@ -74,7 +74,7 @@ pub fn compare(home: &Home, entries: &[Entry], has_log: bool) -> Result<Comparis
 fn documents(home: &Home) -> Result<Vec<Document>, state::Error> {
     let mut documents = Vec::new();
     let signers = authorities::all(home)?;
-    let root = store::certificate(home, store::ROOT_CERTIFICATE)?;
+    let root = store::certificate(home, store::Role::Root)?;
     let key = |certificate: &Certificate| certificate.facts().subject_key_identifier.clone();
     let authority = |certificate: &Certificate| match &root {
         Some(root) if certificate.is_signed_by(root) => key(root),
@@ -91,8 +91,10 @@ fn documents(home: &Home) -> Result<Vec<Document>, state::Error> {
     documents.extend(root.iter().map(|root| of(store::ROOT_CERTIFICATE.to_owned(), root)));
     for signer in &signers {
         documents.push(of(name(&signer.folder.file(store::SIGNER_CERTIFICATE)), &signer.certificate));
-        if let Ok(Some(proof)) = store::certificate(&signer.folder, store::VERIFICATION_CERTIFICATE) {
-            documents.push(of(name(&signer.folder.file(store::VERIFICATION_CERTIFICATE)), &proof));
+        let proof = signer.folder.file(store::VERIFICATION_CERTIFICATE);
+        if let Some(certificate) = durable_files::read(&proof)?.and_then(|file| Certificate::read(&file).ok())
+        {
+            documents.push(of(name(&proof), &certificate));
         }
     }
     for board in inventory::on_disk(home)? {

@@ -258,7 +258,7 @@ fn chain(
     created: &mut Created,
 ) -> Result<(), Error> {
     let root_key = key(home, keys, order.key(Role::Root), Role::Root, created)?;
-    let root = match store::certificate(home, ROOT_CERTIFICATE)? {
+    let root = match store::certificate(home, Role::Root)? {
         Some(root) => root,
         None => {
             let params = profile::root(&order.names.root, root_key.open()?.public(), now)?;
@@ -349,11 +349,11 @@ pub(super) fn signer(
     })?;
     keep(home, SIGNER_REQUEST, &certificate::pem_of("CERTIFICATE REQUEST", request), created)?;
     let public = *signer_key.open()?.public();
-    let params = profile::signer(name, &public, now)?;
-    let signer = root.key.certificate(Purpose::SignerCertificate, &params, &public, root.certificate)?;
+    let content = profile::signer(name, &public, now)?;
+    let signer = root.key.certificate(Purpose::SignerCertificate, &content, root.certificate)?;
     // Nothing is called a signer that the next run would refuse.
     let signer_key = store::key_of(home, keys, Role::Signer, &signer)?;
-    Chain::new(root.certificate.clone(), signer.clone(), signer_key, store::NAMES, now)?;
+    Chain::new(root.certificate.clone(), &[], signer.clone(), signer_key, store::NAMES, now)?;
     keep(home, SIGNER_CERTIFICATE, &signer.to_pem(), created)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use device_pki::key;
+use device_pki::reader::Kind;
 use durable_files::Access;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -67,7 +68,9 @@ impl Export {
             && durable_files::read(&self.certificate)?.is_some_and(|read| read == certificate.as_bytes());
         if !same {
             let file = self.key.display().to_string();
-            return Err(device_pki::Error::from(key::Error::Malformed { file }).into());
+            return Err(
+                device_pki::Error::from(key::Error::Malformed { file, found: Kind::DamagedKey }).into()
+            );
         }
         let removed = durable_files::remove(&home.file(ROOT_KEY));
         Ok(removed.map_err(|source| AuthorityError::KeyStays { copy: self.key.clone(), source })?)
@@ -84,7 +87,7 @@ fn root(home: &Home) -> Result<(Zeroizing<Vec<u8>>, Access, String), Error> {
         }
         None => return Err(AuthorityError::RootElsewhere { uri: "another place already".to_owned() }.into()),
     };
-    let certificate = store::certificate(home, ROOT_CERTIFICATE)?.ok_or_else(|| {
+    let certificate = store::certificate(home, Role::Root)?.ok_or_else(|| {
         crate::state::Error::Incomplete { folder: home.root().to_owned(), files: vec![ROOT_CERTIFICATE] }
     })?;
     Ok((bytes, access, certificate.to_pem()))

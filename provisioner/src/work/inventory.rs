@@ -51,7 +51,7 @@ pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
                 continue;
             }
         }
-        let certificate = there(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::from_pem(&pem).ok());
+        let certificate = there(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::read(&pem).ok());
         if let Some(certificate) = certificate {
             let thing_name = there(&path.join(THING_NAME))?;
             let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());

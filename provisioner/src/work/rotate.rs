@@ -170,7 +170,7 @@ impl Rotation {
     /// # Errors
     /// Of reading it.
     pub fn made(&self) -> Result<Option<Certificate>, Error> {
-        Ok(store::certificate(&self.next, store::SIGNER_CERTIFICATE)?)
+        Ok(store::certificate(&self.next, Role::Signer)?)
     }
 
     /// The folder where the new signer is until it is in place.
@@ -210,8 +210,12 @@ fn copy(from: &Home, to: &Home, file: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`device_pki::Error::Name`] for an organisation that leaves no room.
-pub fn default_name(organisation: &str, now: OffsetDateTime) -> Result<profile::Name, device_pki::Error> {
-    profile::Name::new(organisation, &format!("{organisation} Signer {:08X}", now.unix_timestamp()))
+pub fn default_name(
+    organisation: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<profile::Name, device_pki::Error> {
+    let before = organisation.map(|organisation| format!("{organisation} ")).unwrap_or_default();
+    profile::Name::within(organisation, &format!("{before}Signer {:08X}", now.unix_timestamp()))
 }
 
 #[cfg(test)]

@@ -292,7 +292,7 @@ fn secure_elements_that_do_not_show_that_they_are_genuine_are_declined_by_name()
         ),
         (&wiped, Some(&roots), 5, "holds no factory certificates".to_owned()),
         (&impersonating, Some(&roots), 3, "is not signed by the key in it".to_owned()),
-        (&genuine, Some(&device), 2, "there is no PEM block".to_owned()),
+        (&genuine, Some(&device), 2, "it is text without a PEM block, not a certificate".to_owned()),
     ] {
         let mut more = vec!["--require-genuine"];
         more.extend(root.into_iter().flat_map(|file| ["--vendor-root", file.as_str()]));

@@ -5,6 +5,7 @@ mod account;
 mod account_life;
 mod batch;
 mod board;
+mod brought;
 mod control_plane;
 mod corpus;
 mod demo;

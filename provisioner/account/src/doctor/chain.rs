@@ -240,7 +240,7 @@ mod tests {
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(2030, 1, 1);
         let key = rcgen::KeyPair::generate().unwrap();
-        Certificate::from_pem(params.self_signed(&key).unwrap().pem().as_bytes()).unwrap()
+        Certificate::read(params.self_signed(&key).unwrap().pem().as_bytes()).unwrap()
     }
 
     fn in_year(year: i32) -> OffsetDateTime {

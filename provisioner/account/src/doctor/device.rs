@@ -97,7 +97,7 @@ async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, Ac
         let answer = answer.map_err(account.failed("iot:DescribeCertificate"))?;
         let pem =
             answer.certificate_description().and_then(|found| found.certificate_pem()).unwrap_or_default();
-        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| AccountError::Incomplete {
+        let certificate = Certificate::read(pem.as_bytes()).map_err(|_| AccountError::Incomplete {
             action: "iot:DescribeCertificate",
             what: "the certificate as PEM",
         })?;

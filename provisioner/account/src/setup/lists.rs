@@ -172,7 +172,7 @@ fn unpacked(
         let mut bytes = Vec::new();
         file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&full, error))?;
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("crt") => cas.push(CaCertificate::parse(&bytes, &full)?),
+            Some("crt") => cas.extend(CaCertificate::parse_all(&bytes, &full)?),
             Some("crl") => lists.push(Ok((full, bytes))),
             _ => {}
         }

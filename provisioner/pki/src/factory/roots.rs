@@ -11,7 +11,7 @@ const MICROCHIP: &[u8] = include_bytes!("roots.pem");
 
 /// The roots that are in the program.
 pub fn microchip() -> Vec<Certificate> {
-    Certificate::all_from_pem(MICROCHIP).unwrap_or_default()
+    Certificate::read_all(MICROCHIP).unwrap_or_default()
 }
 
 /// Whether the certificates lead to one of `roots`: its key has signed the signer's certificate. The device's is

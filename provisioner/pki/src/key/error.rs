@@ -5,15 +5,22 @@ use std::path::PathBuf;
 use super::Uri;
 use super::passphrase::SHORTEST;
 use crate::Cause;
+use crate::reader::Kind;
 
 /// A key that cannot be opened, made or used. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that is no usable private key.
-    #[error("cannot use {file}: it is not a P-256 private key in PKCS#8 PEM")]
+    #[error("cannot use {file}: {}", match found {
+        Kind::Empty => "it is empty".to_owned(),
+        Kind::DamagedKey => "the private key in it is damaged".to_owned(),
+        found => format!("it is {found}, not a private key on P-256"),
+    })]
     Malformed {
         /// The file.
         file: String,
+        /// What it holds.
+        found: Kind,
     },
     /// A key file that is encrypted in another way than PBES2 with scrypt or PBKDF2 and AES.
     #[error("cannot use {file}: it is encrypted in a way that is not supported")]

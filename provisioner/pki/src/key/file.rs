@@ -10,12 +10,12 @@ use pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
 use zeroize::Zeroizing;
 
 use super::{Error, Key, Passphrase, PublicKey};
+use crate::reader::{self, Kind, Part, PrivateKey};
 use durable_files::{self as files, Access};
 
-/// The labels of a PKCS#8 key, an encrypted one (RFC 7468, sections 10 and 11), and the form before PKCS#8 (RFC 5915).
+/// The labels of a PKCS#8 key and of an encrypted one (RFC 7468, sections 10 and 11).
 const PLAIN: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
-const SEC1: &str = "EC PRIVATE KEY";
 
 /// What a passphrase costs to try: scrypt with N = 2^14, r = 8, p = 5, which is OWASP's recommendation for the 16 MiB that
 /// OpenSSL allows by default.
@@ -124,24 +124,34 @@ fn read_both(path: &Path) -> Result<Option<(Content, Bytes)>, crate::Error> {
     Ok(Some((content?, bytes)))
 }
 
-/// Reads the text of a key file; `file` names it in errors.
+/// Reads what is in a key file, see [`reader`]: the first key on P-256, or the first that a passphrase opens. `file` names it in
+/// errors.
 ///
 /// # Errors
 /// [`Error::Malformed`], [`Error::Cipher`], [`Error::Costly`].
-pub fn parse(text: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
-    let malformed = || Error::Malformed { file: file() };
-    let text = std::str::from_utf8(text).map_err(|_| malformed())?;
-    let (label, der) = SecretDocument::from_pem(text).map_err(|_| malformed())?;
-    match label {
-        PLAIN | SEC1 => FileKey::from_der(der.as_bytes()).map(Content::Plain).ok_or_else(malformed),
-        ENCRYPTED => {
-            let info = EncryptedPrivateKeyInfoOwned::from_der(der.as_bytes())
-                .map_err(|_| Error::Cipher { file: file() })?;
-            check_cost(&info.encryption_algorithm, &file)?;
-            Ok(Content::Encrypted(Encrypted { info, file: file() }))
+pub fn parse(bytes: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
+    let parts = reader::parts(bytes);
+    for Part { kind, der } in &parts {
+        match kind {
+            Kind::PrivateKey(PrivateKey::P256 | PrivateKey::UnnamedCurve) => {
+                if let Some(key) = FileKey::from_der(der) {
+                    return Ok(Content::Plain(key));
+                }
+            }
+            Kind::EncryptedKey => {
+                let info = EncryptedPrivateKeyInfoOwned::from_der(der);
+                let info = info.map_err(|_| Error::Cipher { file: file() })?;
+                check_cost(&info.encryption_algorithm, &file)?;
+                return Ok(Content::Encrypted(Encrypted { info, file: file() }));
+            }
+            Kind::LegacyEncryptedKey => return Err(Error::Cipher { file: file() }),
+            _ => {}
         }
-        _ => Err(malformed()),
     }
+    let found = reader::most_telling(parts.into_iter().map(|part| part.kind));
+    // One on P-256 that the library refuses is not what it says.
+    let found = if found == Kind::PrivateKey(PrivateKey::P256) { Kind::DamagedKey } else { found };
+    Err(Error::Malformed { file: file(), found })
 }
 
 /// Whether a try of a passphrase may cost what the file asks for. Nothing is computed.

@@ -29,6 +29,14 @@ pub enum RevocationError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A file without a certificate.
+    #[error("{} is not used: {}", path.display(), crate::certificate::Malformed { found: *found })]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        found: crate::reader::Kind,
+    },
     /// The list is nobody's.
     #[error("{list} was not signed by {}", expected(cas))]
     Signature {

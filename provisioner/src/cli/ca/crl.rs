@@ -182,7 +182,7 @@ impl Crl {
         let ended = self.ended.iter().map(|key_id| left("signer", key_id, "the signer CA has expired"));
         let mut lines: Vec<Line> = ended.collect();
         if let Root::Offline { uri } = &self.root {
-            let root = store::certificate(&context.home, store::ROOT_CERTIFICATE)?;
+            let root = store::certificate(&context.home, store::Role::Root)?;
             let key_id = root.and_then(|root| root.facts().subject_key_identifier.clone());
             let note =
                 format!("the root's key is not here ({uri}); bring it back and give it with --root-key");

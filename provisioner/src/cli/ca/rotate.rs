@@ -84,8 +84,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     profile::check_clock(now)?;
     let organisation = rotation.old().certificate.facts().organisation.clone();
     let name = match &arguments.signer_cn {
-        Some(name) => profile::Name::new(&organisation, name)?,
-        None => default_name(&organisation, now)?,
+        Some(name) => profile::Name::within(organisation.as_deref(), name)?,
+        None => default_name(organisation.as_deref(), now)?,
     };
     let key = rotation.next_key(&context.keys, arguments.signer_key.as_ref(), arguments.root_key.as_ref())?;
     let made = rotation.made()?;

@@ -1,5 +1,6 @@
 //! Certificates, and the keys that sign them.
 
+use device_pki::reader::Kind;
 use device_pki::{factory, key};
 
 use super::{Text, account, files, next_step};
@@ -7,7 +8,7 @@ use super::{Text, account, files, next_step};
 pub(super) fn pki(error: &device_pki::Error) -> Text {
     use device_pki::Error as E;
     match error {
-        E::Malformed { .. } => "put the right file back, or make new ones with: provisioner ca create --force".into(),
+        E::Malformed { source, .. } => no_certificate(source.found),
         E::File(error) => files::files(error),
         E::Key(error) => self::key(error),
         // The audit log is what observes signatures.
@@ -15,13 +16,19 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
             "make room on the disk or fix the file's permissions, then run the same command again".into()
         }
         E::NoKey { .. } => "bring back what holds the key (a medium, a token), and run the same command again".into(),
-        E::KeyMismatch { .. } => "put back the key and certificate that were made together, or make new ones with: provisioner ca create --force".into(),
-        E::NotSelfSigned { .. } => "put the right root certificate back".into(),
-        E::ForeignSigner { .. } => "put back the pair that was made together, or make new ones with: provisioner ca create --force".into(),
+        E::KeyMismatch { .. } => "put back the key and the certificate that were made together".into(),
+        E::NotSelfSigned { .. } => "put the root CA's own certificate there: it is the one that it has signed itself".into(),
+        E::ForeignSigner { .. } => "put the root above this signer back; the certificates of CAs between the two go into signer-ca.crt, after the signer's".into(),
         E::NotCa { .. } => "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back".into(),
-        E::NoKeyIdentifier { .. } => "make a signer that has one with: provisioner ca create --force".into(),
+        E::NoKeyIdentifier { .. } => "have its certificate issued with the extension subjectKeyIdentifier (openssl: subjectKeyIdentifier=hash)".into(),
         E::Clock { .. } => "set the clock of this computer, then run it again; nothing was signed".into(),
-        E::NotValidNow { .. } => "check this computer's clock; if it is right, make the next signer with `provisioner ca rotate`, or a new root as well with `provisioner ca create --force`".into(),
+        E::NotValidNow { .. } => "check this computer's clock; if it is right, make the next signer with `provisioner ca rotate`, or have the certificate issued anew".into(),
+        E::SignerKey { .. } => "have a certificate issued for a key on P-256, which this makes: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer-ca.key. The CAs above it may have keys of other kinds".into(),
+        E::Algorithm { .. } => "have the certificate issued anew, signed with SHA-256, SHA-384 or SHA-512 by ECDSA, RSA or Ed25519".into(),
+        E::NoCrlSign { .. } => "have its certificate issued with keyUsage keyCertSign and cRLSign: what it has issued could not be revoked".into(),
+        E::PathLength { .. } => "have the certificate issued with a larger pathLenConstraint, or the signer CA's by the CA directly above it".into(),
+        E::NameConstraints { .. } => "have the signer CA's certificate issued with an organisation (O) that is permitted, or without the constraint".into(),
+        E::Encoding(_) => "check the CA's certificate with: openssl x509 -text -in FILE".into(),
         E::SerialNumber { .. } => "serial numbers have 1 to 20 octets and are positive: have the certificate issued anew".into(),
         E::NotP256 => "every key of the chain and of the boards must be ECDSA on P-256".into(),
         E::Name { .. } => "names have 1 to 64 characters, without control characters".into(),
@@ -38,7 +45,7 @@ fn key(error: &key::Error) -> Text {
         E::Aws(cause) => cause.downcast_ref().map_or_else(again, account::account),
         E::Passphrases(cause) => cause.downcast_ref().map_or_else(again, next_step),
         E::Unsupported { .. } => "name a key of another kind".into(),
-        E::Malformed { .. } => "put the right file back, or convert it with: openssl pkcs8 -topk8 -in OLD -out NEW".into(),
+        E::Malformed { found, .. } => no_key(*found),
         E::Cipher { .. } | E::Costly { .. } => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW".into(),
         E::WrongPassphrase { .. } => "run the same command again with the right passphrase; nothing was done".into(),
         E::NoPassphrase { .. } => "give it with --password-file FILE, --password-fd N, --keyring or MICROCHIP_IOT_PASSPHRASE, or run on a terminal".into(),
@@ -59,6 +66,43 @@ fn key(error: &key::Error) -> Text {
         E::WrongSignature { .. } => "nothing was issued; if it happens again, do not use this key or token any more".into(),
         E::Cryptography { .. } => "run again; if it happens again, its cryptography library is broken".into(),
     }
+}
+
+/// What makes a certificate that can be read of a file.
+pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
+    match found {
+        Kind::Utf16 => "convert it with: iconv -f UTF-16 -t UTF-8 OLD > NEW",
+        Kind::Pkcs12 => "take the certificate out with: openssl pkcs12 -in OLD -nokeys -out NEW",
+        Kind::JavaKeyStore => "take the certificate out with: keytool -exportcert -rfc -keystore OLD -alias NAME -file NEW",
+        Kind::Indefinite => "convert it with: openssl pkcs7 -inform DER -in OLD -print_certs -out NEW",
+        Kind::Hex => "convert it with: xxd -r -p OLD NEW",
+        Kind::Archive => "unpack it first; for a folder: provisioner register --dir DIR",
+        Kind::Manifest => "take the certificates out with the vendor's tool, `pytrust manifest get-certificates FILE --outdir DIR`, and register those of the devices: provisioner register --dir DIR",
+        Kind::Json => "save the certificate alone, as PEM; for one that is in AWS IoT: aws iot describe-certificate --certificate-id ID --query certificateDescription.certificatePem --output text",
+        Kind::Request => "have a CA sign it, and name the certificate that comes back",
+        Kind::PublicKey => "name the certificate of this key; where there is none, have one issued",
+        Kind::PrivateKey(_) | Kind::EncryptedKey | Kind::LegacyEncryptedKey | Kind::OpenSshKey | Kind::DamagedKey => "name the certificate that belongs to the key; keep the key where it is",
+        Kind::RevocationList => "name a certificate; revocation lists are made with: provisioner ca crl",
+        Kind::Certificate | Kind::DamagedCertificate | Kind::BrokenFrames | Kind::CutOff => "copy the file again as it was issued; openssl x509 -in FILE -noout -text shows what can be read",
+        Kind::Parameters | Kind::EmptyPkcs7 | Kind::WebPage | Kind::OtherBlock | Kind::Text | Kind::Empty | Kind::Unknown => "put a certificate there: PEM, DER or PKCS#7",
+    }
+    .into()
+}
+
+/// What makes a private key that can be read of a file.
+fn no_key(found: Kind) -> Text {
+    match found {
+        Kind::PrivateKey(_) => "the key has to be ECDSA on P-256, which this makes: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out NEW",
+        Kind::Utf16 => "convert it with: iconv -f UTF-16 -t UTF-8 OLD > NEW",
+        Kind::Pkcs12 => "take the key out with: openssl pkcs12 -in OLD -nocerts -out NEW",
+        Kind::JavaKeyStore => "convert it with: keytool -importkeystore -srckeystore OLD -destkeystore NEW.p12 -deststoretype PKCS12; then take the key out with: openssl pkcs12 -in NEW.p12 -nocerts -out NEW",
+        Kind::OpenSshKey => "convert it, in its place, with: ssh-keygen -p -m PEM -f FILE",
+        Kind::LegacyEncryptedKey | Kind::EncryptedKey => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW",
+        Kind::Hex => "convert it with: xxd -r -p OLD NEW",
+        Kind::PublicKey | Kind::Certificate | Kind::Request => "put the private key there that belongs to it",
+        _ => "put the right file back; openssl pkey -in FILE -noout -text shows what can be read",
+    }
+    .into()
 }
 
 pub(super) fn factory(error: &factory::Error) -> Text {

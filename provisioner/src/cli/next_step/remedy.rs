@@ -10,7 +10,7 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         Remedy::SetUp => "provisioner setup".into(),
         Remedy::Deploy => "provisioner setup --lambda-zip".into(),
         Remedy::MakeCa => "provisioner ca create".into(),
-        Remedy::ReplaceCa => "provisioner ca create --force, then provision the boards again".into(),
+        Remedy::ReplaceCa => "provisioner ca rotate, then provision the boards again".into(),
         Remedy::EnableMapping => {
             "aws lambda update-event-source-mapping --enabled --uuid, with the UUID of the mapping".into()
         }

@@ -12,7 +12,7 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         E::FolderTaken { .. } => "put the board aside: its secure element has the serial number of another one. If its key was replaced, move the old folder out of the home folder".into(),
         E::Missing { .. } => "make one with: provisioner ca create".into(),
         E::Incomplete { .. } => {
-            "put the files back, or make new ones with: provisioner ca create --force (keeps the old)".into()
+            "put the files back, or make a new CA in another folder: provisioner --home DIR ca create".into()
         }
         E::KeyUri { .. } => "one line says where the key is, such as file:/media/usb/root-ca.key".into(),
         E::RootOffline { .. } => {

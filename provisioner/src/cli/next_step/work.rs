@@ -21,7 +21,7 @@ pub(in crate::cli) fn work(error: &work::Error) -> Text {
 fn authority(error: &AuthorityError) -> Text {
     use AuthorityError as E;
     match error {
-        E::OtherKey { .. } => "make a certificate authority with the other key: provisioner ca create --force (keeps the old)".into(),
+        E::OtherKey { .. } => "make a certificate authority with the other key in another folder: provisioner --home DIR ca create".into(),
         E::RootElsewhere { .. } => "there is nothing to export".into(),
         E::ListNumber { .. } => "this tool makes no such list: check it with `provisioner audit verify`, and put the last one of yours back".into(),
         E::ExportPlace { .. } => "name a folder on another medium, such as an encrypted USB stick".into(),
@@ -36,7 +36,7 @@ fn provision(error: &provision::Error) -> Text {
     use provision::Error as E;
     match error {
         E::Endpoint { .. } => "an endpoint is a host name such as a1b2c3d4e5f6g7-ats.iot.eu-west-1.amazonaws.com, without https:// and port".into(),
-        E::Store(..) => "make a certificate authority with shorter names: provisioner ca create --force --org NAME".into(),
+        E::Store(..) => "have the signer CA's certificate issued with a shorter name, or make a CA with shorter names in another folder: provisioner --home DIR ca create --org NAME".into(),
         E::ReadBack { .. } => "run again; if it happens again, the board's Wi-Fi module is faulty".into(),
         E::Factory(error) => pki::factory(error),
         E::Possession { .. } => "run again; if it happens again, put the board aside: it shows the key of another one, or its secure element is faulty".into(),

@@ -1,28 +1,46 @@
 //! Where the certificates are: files, folders, lists, and stdin.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::state::certificates;
-use crate::state::home::Home;
-use crate::state::store::VERIFICATION_CERTIFICATE;
-use device_pki::Certificate;
-use device_pki::certificate::Malformed;
-use durable_files::Kind;
+use crate::cli::next_step;
+use crate::state::board::{CERTIFICATE, COMPANIONS, VENDOR_CERTIFICATES};
+use crate::state::home::{Home, is_own};
+use crate::state::store::SIGNER_CERTIFICATE;
+use device_pki::certificate::{Malformed, rfc3339};
+use device_pki::reader::{self, Kind};
+use device_pki::{Certificate, visible};
+use durable_files::Kind as FileKind;
 use durable_files::folder::{self, Entry};
-use iot_account::Outcome;
 use iot_account::register::{Candidate, Row};
+use iot_account::{Outcome, counted};
+use time::OffsetDateTime;
 
-/// File names in a folder that can be certificates.
-const EXTENSIONS: [&str; 4] = ["crt", "pem", "cer", "der"];
-/// A folder this deep below the one that was named holds no certificates.
+/// Folders this deep below the one that was named are not looked into.
 const DEEPEST: usize = 8;
-/// No file with a certificate is longer, in bytes.
+/// No file with certificates is longer, in bytes.
 const LARGEST: usize = 1 << 20;
 const STDIN: &str = "-";
-const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// So many certificates past their end are named one by one.
+const NAMED: usize = 3;
 
-/// The certificates, each once, and a row for each file that has none.
+const CA: &str = "is the certificate of a CA (CA:TRUE)";
+const CA_CURE: &str = "a device's certificate says CA:FALSE or nothing. `openssl req -x509` makes CA:TRUE unless it is told \
+    otherwise: -addext basicConstraints=critical,CA:FALSE. A signer CA is registered with `provisioner setup`";
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The certificates, each once.
+    pub(super) candidates: Vec<Candidate>,
+    /// A row for each file, or part of a file, that gave none.
+    pub(super) unusable: Vec<Row>,
+    /// What helps, and for how many of them.
+    cures: BTreeMap<String, usize>,
+    seen: HashSet<String>,
+}
+
+/// Looks for certificates in files, folders and lists.
 ///
 /// # Errors
 /// A folder or a list that cannot be read.
@@ -31,151 +49,199 @@ pub(super) fn collect(
     folders: &[PathBuf],
     lists: &[PathBuf],
     home: &Home,
-) -> Result<(Vec<Candidate>, Vec<Row>), durable_files::Error> {
-    // The certificates that boards have are in their folders. Those that they had before are kept.
-    let kept = home.file(certificates::FOLDER);
+) -> Result<Found, durable_files::Error> {
     let mut found = Found::default();
     for file in files {
         if file.as_os_str() == STDIN {
             let bytes = durable_files::read_stdin()?;
-            if find(&bytes, PEM).is_some() {
-                found.bundle("stdin", &bytes);
-            } else {
-                listed(&bytes, Path::new("")).for_each(|file| found.file(&file, true));
+            match reader::parts(&bytes).first().map(|part| part.kind) {
+                Some(Kind::Text) => found.list("stdin", &bytes, Path::new("")),
+                _ => found.content("stdin", &bytes),
             }
         } else {
             found.file(file, true);
         }
     }
     for folder in folders {
-        let inside = walk(folder, 0, &kept)?;
-        inside.iter().for_each(|entry| found.entry(entry));
+        found.folder(folder, 0, home)?;
     }
     for list in lists {
         let bytes = durable_files::read(list)?.ok_or_else(|| durable_files::Error::missing(list))?;
-        let folder = list.parent().unwrap_or(Path::new(""));
-        listed(&bytes, folder).for_each(|file| found.file(&file, true));
+        found.list(&list.display().to_string(), &bytes, list.parent().unwrap_or(Path::new("")));
     }
-    Ok((found.candidates, found.unusable))
+    Ok(found)
 }
 
-/// The names in a list, relative ones from the folder of the list; empty lines and those with # are left out.
-fn listed(bytes: &[u8], folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    let names: Vec<_> = text
-        .lines()
+/// The names in a list, relative ones from the folder of the list, with or without quotes; empty lines and those with # are left
+/// out.
+fn listed(text: &str, folder: &Path) -> Vec<PathBuf> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let quoted = |line: &str, quote| line.strip_prefix(quote)?.strip_suffix(quote).map(str::to_owned);
+    text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| folder.join(line))
-        .collect();
-    names.into_iter()
+        .map(|line| quoted(line, '"').or_else(|| quoted(line, '\'')).unwrap_or_else(|| line.to_owned()))
+        .map(|name| folder.join(name))
+        .collect()
 }
 
-/// What can be a certificate in a folder and the folders in it, and every link.
-fn walk(folder: &Path, depth: usize, kept: &Path) -> Result<Vec<Entry>, durable_files::Error> {
-    let mut inside = Vec::new();
-    for entry in folder::entries(folder)?.ok_or_else(|| durable_files::Error::missing(folder))? {
-        let extension = entry.path.extension().and_then(|extension| extension.to_str());
-        let is_certificate = extension
-            .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
-            // The home folder has it beside the boards' folders. It is no CA's, and no device's either.
-            && entry.path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref());
-        match entry.kind {
-            Kind::Folder if depth < DEEPEST && !is_same(&entry.path, kept) => {
-                inside.extend(walk(&entry.path, depth + 1, kept)?);
-            }
-            Kind::Folder => {}
-            // It may be a folder's.
-            Kind::Link => inside.push(entry),
-            _ if is_certificate => inside.push(entry),
-            _ => {}
-        }
+/// What a folder is, as far as its files are known by name.
+#[derive(Clone, Copy)]
+struct Known {
+    /// A home folder, or a copy of one, also of iotprovision's.
+    home: bool,
+    /// The folder of a board.
+    board: bool,
+}
+
+impl Known {
+    fn of(folder: &Path, home: &Home) -> Self {
+        let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
+        let is_same = std::fs::canonicalize(folder)
+            .is_ok_and(|folder| std::fs::canonicalize(home.root()).is_ok_and(|home| home == folder));
+        let board = [CERTIFICATE].iter().chain(&VENDOR_CERTIFICATES).any(|name| has(name));
+        Self { home: is_same || has(SIGNER_CERTIFICATE), board }
     }
-    Ok(inside)
-}
 
-fn is_same(one: &Path, other: &Path) -> bool {
-    one.file_name() == other.file_name()
-        && std::fs::canonicalize(one)
-            .is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
-}
-
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|window| window == pattern)
-}
-
-#[derive(Default)]
-struct Found {
-    candidates: Vec<Candidate>,
-    unusable: Vec<Row>,
-    seen: HashSet<String>,
+    /// Whether a file or folder of this name has no device's certificate that is to be registered: those of the home are its CAs'
+    /// and earlier ones, and those of the vendor's public account are that account's.
+    fn leaves_out(self, name: &str) -> bool {
+        self.home && is_own(name)
+            || self.board && (COMPANIONS.contains(&name) || VENDOR_CERTIFICATES.contains(&name))
+            // Such as `.DS_Store`.
+            || name.starts_with('.')
+    }
 }
 
 impl Found {
-    /// What was found in a folder: files are read, links are not followed, and nothing else is opened.
-    fn entry(&mut self, entry: &Entry) {
-        match entry.kind {
-            Kind::File => self.file(&entry.path, false),
-            kind => self.refuse(entry.path.display().to_string(), format!("is {kind} and is not opened")),
+    /// What is in a folder and the folders in it. Links are not followed, and nothing but files is opened.
+    fn folder(&mut self, folder: &Path, depth: usize, home: &Home) -> Result<(), durable_files::Error> {
+        let entries = folder::entries(folder)?.ok_or_else(|| durable_files::Error::missing(folder))?;
+        let known = Known::of(folder, home);
+        for Entry { path, kind, .. } in entries {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let source = path.display().to_string();
+            match kind {
+                _ if known.leaves_out(&name) => {}
+                FileKind::Folder if depth < DEEPEST => self.folder(&path, depth + 1, home)?,
+                FileKind::Folder => {
+                    self.refuse(
+                        source,
+                        format!("is more than {DEEPEST} folders deep and is not looked into"),
+                    );
+                }
+                FileKind::File => self.file(&path, false),
+                kind => self.refuse(source, format!("is {kind} and is not opened")),
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, source: &str, bytes: &[u8], folder: &Path) {
+        let kind = reader::parts(bytes).first().map(|part| part.kind);
+        match kind {
+            Some(found @ (Kind::Utf16 | Kind::Certificate)) => {
+                let error = format!("is {found}, not a list of file names");
+                self.refuse(source.to_owned(), error);
+                if found == Kind::Utf16 {
+                    self.cure(next_step::no_certificate(found).into_owned());
+                }
+            }
+            _ => {
+                let names = listed(&String::from_utf8_lossy(bytes), folder);
+                names.iter().for_each(|file| self.file(file, true));
+            }
         }
     }
 
-    /// The first certificate in a file. One that was found in a folder and not named is left out if it is a CA's or none.
+    /// Every certificate in a file; `named`, if it was not found in a folder.
     fn file(&mut self, path: &Path, named: bool) {
         let source = path.display().to_string();
         let read = match named {
             true => durable_files::read_up_to(path, LARGEST),
             false => durable_files::read_found(path, LARGEST),
         };
-        let bytes = match read.and_then(|bytes| bytes.ok_or_else(|| durable_files::Error::missing(path))) {
-            Ok(bytes) => bytes,
+        match read.and_then(|bytes| bytes.ok_or_else(|| durable_files::Error::missing(path))) {
+            Ok(bytes) => self.content(&source, &bytes),
             Err(durable_files::Error::Io { source: error, .. }) => {
-                return self.refuse(source, format!("cannot be read: {error}"));
+                self.refuse(source, format!("cannot be read: {error}"));
             }
-            // No certificate, and nobody has called it one.
-            Err(durable_files::Error::TooLong { .. }) if !named => return,
-            Err(error) => return self.refuse(source, error.to_string()),
-        };
-        let certificate = match Certificate::from_pem(&bytes) {
-            Err(Malformed::Pem) => Certificate::from_der(&bytes),
-            read => read,
-        };
-        match certificate {
-            Ok(certificate) if certificate.is_ca() && !named => {}
-            Ok(certificate) => self.add(source, certificate),
-            Err(_) if !named && find(&bytes, PEM).is_none() => {}
             Err(error) => self.refuse(source, error.to_string()),
         }
     }
 
-    /// Every certificate of a PEM bundle.
-    fn bundle(&mut self, source: &str, bytes: &[u8]) {
-        let mut rest = bytes;
-        for number in 1.. {
-            let Some(start) = find(rest, PEM) else { return };
-            let next =
-                find(&rest[start + PEM.len()..], PEM).map_or(rest.len(), |end| start + PEM.len() + end);
-            let source = format!("{source}:{number}");
-            match Certificate::from_pem(&rest[start..next]) {
-                Ok(certificate) => self.add(source, certificate),
-                Err(error) => self.refuse(source, error.to_string()),
+    /// Every certificate in the content of a file. CAs that have signed another one in it are passed over: they are its chain.
+    fn content(&mut self, source: &str, bytes: &[u8]) {
+        let certificates = match Certificate::read_all(bytes) {
+            Ok(certificates) => certificates,
+            Err(malformed) => return self.malformed(source.to_owned(), malformed),
+        };
+        let is_damaged = |kind| matches!(kind, Kind::DamagedCertificate | Kind::CutOff);
+        let damaged = reader::parts(bytes).into_iter().filter(|part| is_damaged(part.kind)).count();
+        let several = certificates.len() + damaged > 1;
+        let numbered = |number: usize| match several {
+            true => format!("{source}:{number}"),
+            false => source.to_owned(),
+        };
+        for (index, certificate) in certificates.iter().enumerate() {
+            let signs = |other: &Certificate| other != certificate && other.is_signed_by(certificate);
+            if !(certificate.is_ca() && certificates.iter().any(signs)) {
+                self.add(numbered(index + 1), certificate.clone());
             }
-            rest = &rest[next..];
+        }
+        for number in 0..damaged {
+            let found = Kind::DamagedCertificate;
+            self.malformed(numbered(certificates.len() + number + 1), Malformed { found });
         }
     }
 
     fn add(&mut self, source: String, certificate: Certificate) {
         if certificate.is_ca() {
-            return self.refuse(source, "is the certificate of a CA".to_owned());
+            self.cure(CA_CURE.to_owned());
+            return self.refuse(source, CA.to_owned());
         }
         if self.seen.insert(certificate.facts().certificate_id.clone()) {
             self.candidates.push(Candidate { source, certificate });
         }
     }
 
+    fn malformed(&mut self, source: String, malformed: Malformed) {
+        self.cure(next_step::no_certificate(malformed.found).into_owned());
+        self.refuse(source, malformed.to_string());
+    }
+
+    fn cure(&mut self, cure: String) {
+        *self.cures.entry(cure).or_default() += 1;
+    }
+
     fn refuse(&mut self, source: String, error: String) {
         let (outcome, error) = (Outcome::Refused, Some(error));
         self.unusable.push(Row { source, certificate_id: None, thing_name: None, outcome, error });
+    }
+
+    /// What there is to say of all of them together: each cure once, and which certificates are not valid now.
+    pub(super) fn advice(&self, now: OffsetDateTime) -> Vec<String> {
+        let outside = self.candidates.iter().filter(|candidate| !candidate.certificate.is_valid_at(now));
+        let outside: Vec<String> = outside
+            .map(|Candidate { source, certificate }| {
+                let facts = certificate.facts();
+                match facts.not_after < now {
+                    true => format!("{} ended on {}", visible::line(source), rfc3339(facts.not_after)),
+                    false => format!("{} begins on {}", visible::line(source), rfc3339(facts.not_before)),
+                }
+            })
+            .collect();
+        let mut advice = Vec::new();
+        if let total @ 1.. = outside.len() {
+            let named = outside.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let more = if total > NAMED { format!(", and {} more", total - NAMED) } else { String::new() };
+            let total = counted(total, "certificate");
+            advice.push(format!("warning: {total} not valid now: {named}{more}"));
+        }
+        advice.extend(
+            self.cures.iter().map(|(cure, files)| format!("help for {}: {cure}", counted(*files, "file"))),
+        );
+        advice
     }
 }
 
@@ -184,6 +250,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::state::store::VERIFICATION_CERTIFICATE;
 
     fn pem(name: &str) -> String {
         let mut params = rcgen::CertificateParams::default();
@@ -215,12 +282,92 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         )
         .unwrap();
-        let (candidates, unusable) =
+        let Found { candidates, unusable, .. } =
             collect(&[], &[folder.path().to_owned()], &[], &Home::at(folder.path())).unwrap();
         assert_eq!(candidates.len(), 1);
         assert!(candidates[0].source.ends_with("MCHP1/device.crt"));
-        assert_eq!(unusable.len(), 1, "{unusable:?}");
-        assert!(unusable[0].source.ends_with("damaged.crt"));
+        let told: Vec<_> = unusable.iter().map(told).collect();
+        assert_eq!(
+            told,
+            [
+                "damaged.crt: the certificate in it is damaged",
+                "key.pem: it is a private key that is damaged, not a certificate"
+            ]
+        );
+    }
+
+    fn told(row: &Row) -> String {
+        let name = Path::new(&row.source).file_name().unwrap().to_string_lossy();
+        format!("{name}: {}", row.error.as_deref().unwrap())
+    }
+
+    #[test]
+    fn a_folder_that_is_no_home_accounts_for_every_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("elsewhere"));
+        for (name, content) in [
+            ("a.crt", pem("a").as_bytes()),
+            ("no-extension", pem("b").as_bytes()),
+            ("ca.crt", ca().as_bytes()),
+            ("store.p12", b"\x30\x10\x02\x01\x03\x30\x0B\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x01"),
+            ("utf16.crt", b"\xFF\xFE-\0"),
+            ("manifest.json", br#"[{"payload":"e30","protected":"e30","signature":"AA"}]"#),
+            ("readme.txt", b"certificates of the shift"),
+            ("empty.pem", b""),
+            (".hidden", b""),
+        ] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let found = collect(&[], &[folder.path().to_owned()], &[], &home).unwrap();
+        assert_eq!(found.candidates.len(), 2);
+        let told: Vec<_> = found.unusable.iter().map(told).collect();
+        assert_eq!(
+            told,
+            [
+                "ca.crt: is the certificate of a CA (CA:TRUE)",
+                "empty.pem: it is empty",
+                "manifest.json: it is a secure-element manifest, not a certificate",
+                "readme.txt: it is text without a PEM block, not a certificate",
+                "store.p12: it is a PKCS#12 container (.p12, .pfx), not a certificate",
+                "utf16.crt: it is text in UTF-16, not a certificate",
+            ]
+        );
+    }
+
+    #[test]
+    fn many_files_of_one_kind_have_a_line_each_and_the_cure_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..30 {
+            fs::write(folder.path().join(format!("{number}.crt")), ca()).unwrap();
+        }
+        let found = collect(&[], &[folder.path().to_owned()], &[], &Home::at("home")).unwrap();
+        assert_eq!((found.candidates.len(), found.unusable.len()), (0, 30));
+        let advice = found.advice(OffsetDateTime::now_utc());
+        assert_eq!(advice.len(), 1);
+        assert!(advice[0].starts_with("help for 30 files: ") && advice[0].contains("CA:FALSE"), "{advice:?}");
+    }
+
+    #[test]
+    fn certificates_that_are_not_valid_now_are_told_together() {
+        let mut found = Found::default();
+        for number in 0..5 {
+            found.content(&format!("{number}.crt"), pem("a").as_bytes());
+        }
+        assert!(found.advice(OffsetDateTime::now_utc()).is_empty());
+        let early = found.advice(OffsetDateTime::UNIX_EPOCH);
+        let late = found.advice(time::macros::datetime!(9999-01-01 0:00 UTC));
+        assert!(
+            early[0].contains("5 certificates not valid now: 0.crt begins on ")
+                && early[0].ends_with("and 2 more"),
+            "{early:?}"
+        );
+        assert!(late[0].contains("0.crt ended on "), "{late:?}");
+    }
+
+    #[test]
+    fn names_in_a_list_may_have_a_byte_order_mark_and_quotes() {
+        let text = "\u{FEFF}\"a b.crt\"\r\n'c.crt'\r\n# comment\n\nd\"e.crt\n";
+        assert_eq!(listed(text, Path::new("x")), ["x/a b.crt", "x/c.crt", "x/d\"e.crt"].map(PathBuf::from));
     }
 
     #[test]
@@ -231,7 +378,8 @@ mod tests {
         fs::write(folder.path().join("copy.crt"), &certificate).unwrap();
         let list = folder.path().join("list.txt");
         fs::write(&list, "# boards\n\na.crt\n copy.crt \nmissing.crt\n").unwrap();
-        let (candidates, unusable) = collect(&[], &[], &[list], &Home::at(folder.path())).unwrap();
+        let Found { candidates, unusable, .. } =
+            collect(&[], &[], &[list], &Home::at(folder.path())).unwrap();
         assert_eq!(candidates.len(), 1);
         assert!(unusable[0].error.as_ref().unwrap().starts_with("cannot be read"), "{unusable:?}");
     }
@@ -245,11 +393,11 @@ mod tests {
             ca(),
             pem("b")
         );
-        found.bundle("stdin", text.as_bytes());
+        found.content("stdin", text.as_bytes());
         let sources: Vec<_> = found.candidates.iter().map(|candidate| candidate.source.as_str()).collect();
-        assert_eq!(sources, ["stdin:1", "stdin:4"]);
+        assert_eq!(sources, ["stdin:1", "stdin:3"]);
         let reasons: Vec<_> = found.unusable.iter().map(|row| row.source.as_str()).collect();
-        assert_eq!(reasons, ["stdin:2", "stdin:3"]);
+        assert_eq!(reasons, ["stdin:2", "stdin:4"]);
     }
 
     #[cfg(unix)]
@@ -272,7 +420,8 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(path("pipe.crt")).status();
         assert!(made.unwrap().success());
         fs::File::create(path("huge.der")).unwrap().set_len(1 << 40).unwrap();
-        let (candidates, unusable) = collect(&[], &[folder.path().to_owned()], &[], &home).unwrap();
+        let Found { candidates, unusable, .. } =
+            collect(&[], &[folder.path().to_owned()], &[], &home).unwrap();
         assert_eq!(candidates.len(), 1);
         let told: Vec<_> = unusable
             .iter()
@@ -285,11 +434,13 @@ mod tests {
         let mut expected: Vec<_> =
             ["b.crt", "elsewhere", "loop1", "loop2", "loop3", "loop4", "zero.pem"].map(link).into();
         expected.push("pipe.crt is a pipe and is not opened".to_owned());
+        let huge = path("huge.der").display().to_string();
+        expected.push(format!("huge.der {huge} has more than 1048576 bytes"));
         expected.sort();
         assert_eq!(told, expected);
         // One that is named is followed.
-        assert_eq!(collect(&[path("b.crt")], &[], &[], &home).unwrap().0.len(), 1);
-        let (_, named) = collect(&[path("zero.pem")], &[], &[], &home).unwrap();
+        assert_eq!(collect(&[path("b.crt")], &[], &[], &home).unwrap().candidates.len(), 1);
+        let named = collect(&[path("zero.pem")], &[], &[], &home).unwrap().unusable;
         assert!(named[0].error.as_ref().unwrap().contains("has more than"), "{named:?}");
     }
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::Order;
 use super::target::{Target, chain_of};
-use crate::cli::{Context, Error};
+use crate::cli::{Context, Error, certificate_file};
 use crate::state::authorities::{self, Authority, is_key_identifier};
 use crate::state::revocations::Records;
 use crate::work::inventory::{self, Known, Sources};
@@ -315,21 +315,12 @@ fn key_of(device: &Device) -> Option<String> {
 
 /// Every certificate of a file. One that is a CA's is none of a device.
 fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> {
-    let refuse = |reason: String| Error::File { path: PathBuf::from(path), reason };
-    let bytes = durable_files::read(path)?.unwrap_or_default();
-    let certificates = Certificate::all_from(&bytes).map_err(|error| refuse(error.to_string()))?;
-    // What looks like a block and is none could be the certificate that is meant.
-    let text = String::from_utf8_lossy(&bytes).to_ascii_uppercase();
-    let blocks = text.matches("-BEGIN ").count();
-    if certificates.len() < blocks {
-        let (read, blocks) = (counted(certificates.len(), "certificate"), counted(blocks, "PEM block"));
-        return Err(refuse(format!("there are {blocks} in it, and {read} that can be read")));
-    }
+    let certificates = certificate_file::read_whole(path)?;
     if let Some(ca) = certificates.iter().find(|certificate| certificate.is_ca()) {
         let subject = &ca.facts().subject;
-        return Err(refuse(format!(
-            "the certificate of {subject} in it is a CA's: revoke a signer CA with --signer"
-        )));
+        let reason =
+            format!("the certificate of {subject} in it is a CA's: revoke a signer CA with --signer");
+        return Err(Error::File { path: PathBuf::from(path), reason });
     }
     Ok(certificates.into_iter().map(|found| (found.facts().certificate_id.clone(), Some(found))).collect())
 }

@@ -47,7 +47,7 @@ fn ca_error<T: std::fmt::Debug, E: Into<Error>>(result: Result<T, E>) -> Error {
 
 fn issue_device(chain: &Chain) -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
-    let name = profile::device_name("Zero Touch", "0123456789ABCDEFFE").unwrap();
+    let name = profile::device_name(Some("Zero Touch"), "0123456789ABCDEFFE").unwrap();
     let request = profile::signing_request(&name).serialize_request(&key).unwrap();
     (chain.issue_device(request.der(), &name, &|_| false, NOW).unwrap(), key)
 }
@@ -312,7 +312,7 @@ fn nothing_is_signed_with_a_clock_that_is_wrong_or_past_the_signers_end() {
     assert!(matches!(planned, Error::Pki(Pki::Clock { .. })), "{planned}");
     create(&home, "Test", false).unwrap();
     let chain = load(&home, NOW).unwrap();
-    let name = profile::device_name("O", "01").unwrap();
+    let name = profile::device_name(Some("O"), "01").unwrap();
     let key = KeyPair::generate().unwrap();
     let request = profile::signing_request(&name).serialize_request(&key).unwrap();
     // A station that has run since the signer was valid.
@@ -340,7 +340,7 @@ fn a_request_that_is_not_signed_by_its_own_key_is_refused() {
     let (_guard, home) = home();
     create(&home, "Test", false).unwrap();
     let chain = load(&home, NOW).unwrap();
-    let name = profile::device_name("O", "01").unwrap();
+    let name = profile::device_name(Some("O"), "01").unwrap();
     let key = KeyPair::generate().unwrap();
     let mut request = profile::signing_request(&name).serialize_request(&key).unwrap().der().to_vec();
     let last = request.len() - 1;

@@ -34,7 +34,7 @@ impl History {
     ) -> Result<Self, work::Error> {
         let key = board.thing_name();
         let in_folder = durable_files::read(&folder.join(CERTIFICATE))?
-            .and_then(|pem| Certificate::from_pem(&pem).ok())
+            .and_then(|pem| Certificate::read(&pem).ok())
             .filter(|certificate| certificate.point() == Some(board.point));
         let kept = certificates::of_key(home, &key)?;
         let ids = in_folder.iter().map(|certificate| &certificate.facts().certificate_id);

@@ -48,7 +48,7 @@ impl Request {
     pub fn sign(
         session: &mut Session,
         kit: &Kit,
-        organisation: &str,
+        organisation: Option<&str>,
         home: &Home,
         roots: Option<&[Certificate]>,
         force: bool,

@@ -177,7 +177,7 @@ pub(super) fn plan(
     let there = match job.origin {
         Origin::Chain(chain) => return from_chain(session, chain, job.force, board, history, observe),
         Origin::NoChain => {
-            let name = profile::device_name(DEFAULT_ORGANISATION, &board.serial)?;
+            let name = profile::device_name(Some(DEFAULT_ORGANISATION), &board.serial)?;
             return requested(session, name, board, observe);
         }
         Origin::Elsewhere(signed) => {
@@ -218,7 +218,7 @@ fn from_chain(
 ) -> Result<Planned, work::Error> {
     let now = OffsetDateTime::now_utc();
     let signer = chain.signer().clone();
-    let name = profile::device_name(&signer.facts().organisation, &board.serial)?;
+    let name = profile::device_name(signer.facts().organisation.as_deref(), &board.serial)?;
     let fits = |found: &&Certificate| belongs(found, chain, board, now) && !history.is_revoked(found);
     if let Some(device) = history.in_folder().filter(|_| !force).filter(fits).cloned() {
         return Ok(Planned::There(Box::new(Obtained { device, signer, reused: true, files: Vec::new() })));

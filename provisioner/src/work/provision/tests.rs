@@ -276,7 +276,7 @@ fn sign_elsewhere(signing: &Laptop, request: &str) -> Certificate {
 fn a_request_is_signed_elsewhere_and_the_certificate_put_into_the_board_it_belongs_to() {
     let (laptop, server, board) = (Laptop::new(), Laptop::new(), Board::new(1));
     let mut made =
-        Request::sign(&mut Laptop::connect(&board), &laptop.kit, "Some Org", &laptop.home, None, false)
+        Request::sign(&mut Laptop::connect(&board), &laptop.kit, Some("Some Org"), &laptop.home, None, false)
             .unwrap();
     made.keep(&laptop.home).unwrap();
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5), "a request changes nothing on the board");
@@ -333,8 +333,8 @@ fn a_board_that_replays_a_recorded_request_is_refused() {
     let error = elsewhere.provision(&replaying).unwrap_err();
     assert!(matches!(error, work::Error::Pki(device_pki::Error::Request)), "{error}");
     let mut session = Laptop::connect(&replaying);
-    let error =
-        Request::sign(&mut session, &elsewhere.kit, "Zero Touch", &elsewhere.home, None, false).unwrap_err();
+    let error = Request::sign(&mut session, &elsewhere.kit, Some("Zero Touch"), &elsewhere.home, None, false)
+        .unwrap_err();
     assert!(matches!(error, work::Error::Pki(device_pki::Error::Request)), "{error}");
     assert!(replaying.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
     assert_eq!((laptop.file(CERTIFICATE), elsewhere.file(REQUEST)), (of_the_board, None));
@@ -350,7 +350,7 @@ fn a_board_that_shows_the_key_of_another_is_not_called_provisioned() {
         false_board.flash = board.lock().unwrap().flash.clone();
         false_board.key = fixture::key(2);
     }
-    let device = Certificate::from_pem(laptop.file(CERTIFICATE).unwrap().as_bytes()).unwrap();
+    let device = Certificate::read(laptop.file(CERTIFICATE).unwrap().as_bytes()).unwrap();
     let signer = laptop.chain().signer().clone();
     let signed = SignedElsewhere::new(device, [signer], OffsetDateTime::now_utc()).unwrap();
     for origin in [Origin::Chain(laptop.chain()), Origin::Elsewhere(Box::new(signed))] {
@@ -376,7 +376,7 @@ fn a_board_with_the_usb_serial_number_of_another_overwrites_nothing_of_it() {
         assert_eq!(report.about.folder, laptop.home.board("0123FFFFFFFFFFFFEE").unwrap());
         assert_eq!(report.about.clash, Some(Clash::OtherKey));
         let mut request =
-            Request::sign(&mut Laptop::connect(&hostile), &laptop.kit, "O", &laptop.home, None, false)
+            Request::sign(&mut Laptop::connect(&hostile), &laptop.kit, Some("O"), &laptop.home, None, false)
                 .unwrap();
         request.keep(&laptop.home).unwrap();
         assert_eq!((request.file, request.clash), (report.about.folder.join(REQUEST), Some(Clash::OtherKey)));

@@ -54,7 +54,7 @@ impl Fixture {
     }
 
     fn device(&self, serial: &str) -> Certificate {
-        let name = profile::device_name("Zero Touch", serial).unwrap();
+        let name = profile::device_name(Some("Zero Touch"), serial).unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let request = profile::signing_request(&name).serialize_request(&key).unwrap();
         self.chain.issue_device(request.der(), &name, &|_| false, self.now).unwrap()
@@ -65,7 +65,7 @@ impl Fixture {
     }
 
     fn read(&self, name: &str) -> Certificate {
-        Certificate::from_pem(&std::fs::read(self.home.root().join(name)).unwrap()).unwrap()
+        Certificate::read(&std::fs::read(self.home.root().join(name)).unwrap()).unwrap()
     }
 
     fn revoke(&self, name: &str, reason: Reason) {

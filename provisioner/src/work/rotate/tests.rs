@@ -50,7 +50,7 @@ fn make_with(
 }
 
 fn make(rotation: &mut Rotation, keys: &Keys) -> Result<Chain, Error> {
-    make_with(rotation, keys, &default_name("Zero Touch", NOW).unwrap(), None, None)
+    make_with(rotation, keys, &default_name(Some("Zero Touch"), NOW).unwrap(), None, None)
 }
 
 fn rotate(home: &Home, keys: &Keys) {
@@ -122,7 +122,7 @@ fn without_the_roots_key_nothing_is_begun_and_with_it_given_the_rotation_is_done
     let error = make(&mut rotation, &keys_of_next_run).unwrap_err();
     assert!(matches!(error, Error::State(State::RootOffline { .. })), "{error}");
     assert_eq!(files(&home), before);
-    let name = default_name("Zero Touch", NOW).unwrap();
+    let name = default_name(Some("Zero Touch"), NOW).unwrap();
     let given = Uri::File(elsewhere);
     make_with(&mut rotation, &keys_of_next_run, &name, None, Some(&given)).unwrap();
     rotation.finish(&keys_of_next_run).unwrap();
@@ -153,7 +153,7 @@ fn the_old_signers_key_is_not_taken_for_the_new_one() {
     durable_files::write(&copy, &fs::read(home.file(store::SIGNER_KEY)).unwrap(), Access::Secret).unwrap();
     let mut rotation = begin(&home);
     let before = files(&home);
-    let name = default_name("Zero Touch", NOW).unwrap();
+    let name = default_name(Some("Zero Touch"), NOW).unwrap();
     let error = make_with(&mut rotation, &keys, &name, Some(&Uri::File(copy)), None).unwrap_err();
     assert!(matches!(error, Error::Authority(AuthorityError::SameKey { .. })), "{error}");
     assert_eq!(files(&home), before);
@@ -166,7 +166,7 @@ fn a_key_comes_back_to_the_home_from_elsewhere_and_stays_there() {
     fs::rename(home.file(store::SIGNER_KEY), &elsewhere).unwrap();
     fs::write(home.file(store::SIGNER_KEY_URI), format!("file:{}\n", elsewhere.display())).unwrap();
     let usual = Uri::File(home.file(store::SIGNER_KEY));
-    let name = default_name("Zero Touch", NOW).unwrap();
+    let name = default_name(Some("Zero Touch"), NOW).unwrap();
     for _ in 0..2 {
         let keys = Keys::new(());
         let mut rotation = begin(&home);
@@ -186,7 +186,7 @@ fn the_key_of_another_root_is_refused() {
     let (_other, other_home, _) = self::home();
     let mut rotation = begin(&home);
     let other = Uri::File(other_home.file(store::ROOT_KEY));
-    let name = default_name("Zero Touch", NOW).unwrap();
+    let name = default_name(Some("Zero Touch"), NOW).unwrap();
     let error = make_with(&mut rotation, &keys, &name, None, Some(&other)).unwrap_err();
     assert!(matches!(error, Error::Pki(device_pki::Error::KeyMismatch { .. })), "{error}");
 }
