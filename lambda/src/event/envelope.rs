@@ -79,8 +79,9 @@ pub(super) fn trimmed(text: &str) -> &str {
     text.trim().trim_start_matches('\u{feff}').trim_start()
 }
 
-/// Base64 in either alphabet, with or without padding.
+/// Base64 in either alphabet, in one line or several, with or without padding.
 fn base64(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.split_ascii_whitespace().collect();
     let text = text.trim_end_matches('=');
     let is_digit = |b: u8| b.is_ascii_alphanumeric() || b"+/-_".contains(&b);
     // Anything shorter has no event in it.

@@ -135,6 +135,10 @@ fn base64(value: &Value) -> String {
     aws_smithy_types::base64::encode(value.to_string())
 }
 
+fn in_lines(text: &str) -> String {
+    text.as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect()
+}
+
 /// An envelope of each kind around `inner`.
 fn envelopes(inner: &Value) -> Vec<(&'static str, Value)> {
     let notification = json!({
@@ -176,6 +180,7 @@ fn envelopes(inner: &Value) -> Vec<(&'static str, Value)> {
         ("base64 of a rule", json!({"data": encoded, "topic": "$aws/events/certificates/registered/b2"})),
         ("base64 without padding", json!({"payload": encoded.trim_end_matches('=')})),
         ("base64 for URLs", json!({"payload": encoded.replace('+', "-").replace('/', "_")})),
+        ("base64 in lines", json!({"payload": in_lines(&encoded)})),
         ("text", json!(inner.to_string())),
         ("text in base64", json!(encoded)),
         ("alias of a rule", json!({"event": inner, "received": 1})),

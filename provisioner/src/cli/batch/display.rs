@@ -153,7 +153,8 @@ impl Display {
                 self.say(format_args!("boards at work: {boards}; they are finished; Ctrl-C again aborts"));
             }
             Event::Started(kit) if self.table.is_none() && !self.shared => {
-                self.say(columns("at work", &kit.port, kit.usb_serial.as_deref().unwrap_or("-")));
+                let name = kit.usb_serial.as_deref().unwrap_or("-");
+                self.say(columns("at work", &kit.port, name).trim_end());
             }
             Event::Started(_) | Event::Step(..) | Event::Left(_) => {}
         }
