@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
-use console::Term;
+use console::{Term, measure_text_width};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::display::word;
@@ -60,8 +60,13 @@ impl Table {
         let (shown, terminal) = (Arc::clone(&rows), Term::stderr());
         let lines = move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
             let (height, width) = terminal.size();
+            let lines = locked(&shown).lines(height.into(), width.into(), color);
+            let last = lines.last().map_or(0, |line| measure_text_width(line));
+            // The line is filled, and the cursor waits in its first column: there what the terminal echoes, such as ^C, moves
+            // no line.
+            let (text, blanks) = (lines.join("\n"), " ".repeat(usize::from(width).saturating_sub(last)));
             // The screen takes what it gets; the next draw is another try.
-            let _ = to.write_str(&locked(&shown).lines(height.into(), width.into(), color).join("\n"));
+            let _ = write!(to, "{text}{blanks}\r");
         };
         let style = ProgressStyle::with_template("{rows}").ok()?;
         bar.set_style(style.with_key("rows", lines));
