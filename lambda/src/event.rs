@@ -145,8 +145,11 @@ impl Event {
 
 const ID: &str = "a string of 64 hex digits";
 
-/// The other fields, the form in which AWS IoT publishes them, and whether a value has it.
-const FORMS: [(&str, &str, fn(&Value) -> bool); 5] = [
+/// A field, the form in which AWS IoT publishes it, and whether a value has it.
+type Form = (&'static str, &'static str, fn(&Value) -> bool);
+
+/// The fields that decide nothing.
+const FORMS: [Form; 5] = [
     ("certificateStatus", "a certificate status such as \"PENDING_ACTIVATION\"", |value| {
         value.as_str().is_some_and(|name| CertificateStatus::from_name(name).is_some())
     }),
