@@ -90,6 +90,28 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 }
 
+/// Checks the variables that the runtime needs; it does not start without them (AWS Lambda Developer Guide, "Defined runtime
+/// environment variables").
+///
+/// # Errors
+/// Names the variable and what is allowed.
+pub fn runtime(variables: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+    const API: &str = "AWS_LAMBDA_RUNTIME_API";
+    const SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+    let (address, megabytes) = ("the address of the Lambda Runtime API", "a number of megabytes");
+    let is_in_addresses = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%".contains(c);
+    let variables = Variables(variables);
+    if !variables.required(API, address)?.chars().all(is_in_addresses) {
+        return Err(ConfigError::Invalid { name: API, problem: format!("{address} is expected") });
+    }
+    variables.required("AWS_LAMBDA_FUNCTION_NAME", "the name of the function")?;
+    variables.required("AWS_LAMBDA_FUNCTION_VERSION", "the version of the function")?;
+    match variables.required(SIZE, megabytes)?.parse::<i32>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ConfigError::Invalid { name: SIZE, problem: format!("{megabytes} is expected") }),
+    }
+}
+
 /// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_GROUP`,
 /// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `CRL_OPTIONAL_CA_IDS`, `EXCLUSIVE_THING`.
 ///

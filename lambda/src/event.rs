@@ -1,8 +1,13 @@
-//! The event of a certificate's registration, exactly as AWS IoT publishes it.
+//! The event of a certificate's registration, as AWS IoT publishes it and other services hand it on.
+
+mod envelope;
+mod foreign;
 
 use serde_json::Value;
 
 use crate::registry::CertificateStatus;
+
+pub use envelope::{opened, records};
 
 /// The statement of the topic rule that sends the events, for every CA.
 pub const TOPIC_RULE_SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";
@@ -14,29 +19,26 @@ pub const TOPIC_RULE_SQL_VERSION: &str = "2016-03-23";
 /// at a device's first connection (AWS IoT Developer Guide, "Just-in-time registration").
 ///
 /// Events come at least once and in any order. The event names the certificate; what may be done with it is decided
-/// by what AWS IoT answers about that certificate, never by the event.
+/// by what AWS IoT answers about that certificate, never by the event. So the ids alone have to have their documented form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// SHA-256 of the certificate's DER: 64 lower-case hex digits.
     pub certificate_id: String,
     /// The CA that issued the certificate: 64 lower-case hex digits.
     pub ca_certificate_id: String,
-    /// The certificate's status when the event was published.
-    pub certificate_status: CertificateStatus,
-    /// The account the certificate was registered in: 12 digits.
-    pub aws_account_id: String,
-    /// When the event was published, milliseconds since 1970.
+    /// The account the certificate was registered in: 12 digits, if the event names one.
+    pub aws_account_id: Option<String>,
+    /// When the event was published, milliseconds since 1970, if the event says so.
     pub timestamp: Option<u64>,
-    /// Documented as a string, observed as null.
-    pub certificate_registration_timestamp: Option<String>,
-    /// The address the device connected from; undocumented, may be absent.
-    pub source_ip: Option<String>,
 }
 
-/// An event that is not what AWS IoT publishes.
+/// What is not the event that AWS IoT publishes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// Not JSON.
+    /// No text.
+    #[error("the message is empty; the registration event of AWS IoT is expected")]
+    Empty,
+    /// Not JSON, in base64 neither.
     #[error("the event is not JSON: {0}")]
     Json(String),
     /// JSON, but no object.
@@ -45,6 +47,15 @@ pub enum EventError {
         /// What it is instead.
         found: String,
     },
+    /// Something else that invokes functions.
+    #[error("this is {found}; the registration event of AWS IoT is expected")]
+    Foreign {
+        /// What it is.
+        found: String,
+    },
+    /// Several events where one is expected.
+    #[error("the message has several events; each needs a message of its own")]
+    Several,
     /// A field is missing.
     #[error("the event has no {field:?}; {expected} is expected")]
     Missing {
@@ -73,47 +84,122 @@ impl EventError {
 }
 
 impl Event {
-    /// Reads an event from JSON text.
+    /// Reads an event from the text of a message: JSON, or JSON in base64; as [`Event::from_value`].
     ///
     /// # Errors
-    /// Names the first field that is missing or wrong, and what is expected of it.
+    /// As [`Event::from_value`].
     pub fn from_json(text: &str) -> Result<Self, EventError> {
-        Self::from_value(&serde_json::from_str(text).map_err(|e| EventError::Json(e.to_string()))?)
+        let text = envelope::trimmed(text);
+        if text.is_empty() {
+            return Err(EventError::Empty);
+        }
+        match serde_json::from_str(text) {
+            Ok(value) => Self::from_value(&value),
+            Err(error) => match envelope::decoded(text) {
+                Some(value) => Self::from_value(&value),
+                None => Err(EventError::Json(error.to_string())),
+            },
+        }
     }
 
-    /// Reads an event from a JSON value. Fields that are not known are accepted.
+    /// Reads an event from a JSON value, out of the envelopes that [`opened`] opens. Fields that are not known are accepted,
+    /// and fields that decide nothing in any form.
     ///
     /// # Errors
-    /// Names the first field that is missing or wrong, and what is expected of it.
+    /// Says what the value is instead, or names the first field that is missing or wrong, and what is expected of it.
     pub fn from_value(value: &Value) -> Result<Self, EventError> {
-        if !value.is_object() {
-            return Err(EventError::NotAnObject { found: shortened(value) });
+        let value = opened(value)?;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for (field, expected, found) in oddities(&value) {
+                tracing::debug!(
+                    field,
+                    found,
+                    "the event's {field:?} is not {expected}; nothing depends on it"
+                );
+            }
         }
         Ok(Self {
-            certificate_id: required(value, "certificateId", ID, certificate_id)?,
-            ca_certificate_id: required(value, "caCertificateId", ID, certificate_id)?,
-            certificate_status: required(value, "certificateStatus", STATUS, |v| {
-                v.as_str().and_then(CertificateStatus::from_name)
-            })?,
-            aws_account_id: required(value, "awsAccountId", "a string of 12 digits", |v| {
-                v.as_str()
-                    .filter(|s| s.len() == 12 && s.bytes().all(|b| b.is_ascii_digit()))
-                    .map(str::to_owned)
-            })?,
-            timestamp: optional(value, "timestamp", "a number of milliseconds", Value::as_u64)?,
-            certificate_registration_timestamp: optional(
-                value,
-                "certificateRegistrationTimestamp",
-                "a string or null",
-                |v| v.as_str().map(str::to_owned),
-            )?,
-            source_ip: optional(value, "sourceIp", "a string or null", |v| v.as_str().map(str::to_owned))?,
+            certificate_id: required(&value, "certificateId", ID, certificate_id)?,
+            ca_certificate_id: required(&value, "caCertificateId", ID, certificate_id)?,
+            aws_account_id: value.get("awsAccountId").and_then(account),
+            timestamp: value.get("timestamp").and_then(milliseconds),
         })
+    }
+
+    /// Reads an event from the record of a batch: from its body, if a queue delivers it.
+    ///
+    /// # Errors
+    /// As [`Event::from_value`].
+    pub fn from_record(record: &Value) -> Result<Self, EventError> {
+        const BODY: &str = "the text of the message";
+        match record.get("body") {
+            Some(Value::String(body)) => Self::from_json(body),
+            Some(Value::Null) => Err(EventError::Empty),
+            Some(other) => {
+                Err(EventError::Invalid { field: "body", expected: BODY, found: shortened(other) })
+            }
+            None => Self::from_value(record),
+        }
     }
 }
 
 const ID: &str = "a string of 64 hex digits";
-const STATUS: &str = "a certificate status such as \"PENDING_ACTIVATION\"";
+
+/// A field, the form in which AWS IoT publishes it, and whether a value has it.
+type Form = (&'static str, &'static str, fn(&Value) -> bool);
+
+/// The fields that decide nothing.
+const FORMS: [Form; 5] = [
+    ("certificateStatus", "a certificate status such as \"PENDING_ACTIVATION\"", |value| {
+        value.as_str().is_some_and(|name| CertificateStatus::from_name(name).is_some())
+    }),
+    ("awsAccountId", "a string of 12 digits", |value| value.is_string() && account(value).is_some()),
+    ("timestamp", "a number of milliseconds", |value| value.is_u64() && milliseconds(value).is_some()),
+    // Documented as a string, observed as null.
+    ("certificateRegistrationTimestamp", "a string or null", |value| value.is_string() || value.is_null()),
+    // Not documented; may be absent.
+    ("sourceIp", "a string or null", |value| value.is_string() || value.is_null()),
+];
+
+/// The fields that have another form than AWS IoT publishes them in, that form, and what they are.
+fn oddities(event: &Value) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    FORMS.iter().filter_map(|(field, expected, has_form)| {
+        let value = event.get(field).filter(|value| !has_form(value))?;
+        Some((*field, *expected, shortened(value)))
+    })
+}
+
+/// Whether this is, or was meant to be, the event itself.
+fn names_certificate(value: &Value) -> bool {
+    ["certificateId", "caCertificateId"].iter().any(|field| value.get(field).is_some())
+}
+
+/// 12 digits, as a string or as a number, which has no leading zeros.
+fn account(value: &Value) -> Option<String> {
+    let digits = match value {
+        Value::String(text) => text.trim().to_owned(),
+        other => format!("{:012}", whole(other)?),
+    };
+    Some(digits).filter(|digits| digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// 2015, before there was AWS IoT: what is less is not in milliseconds.
+const EARLIEST: u64 = 1_420_070_400_000;
+
+fn milliseconds(value: &Value) -> Option<u64> {
+    let number = match value {
+        Value::String(text) => whole(&serde_json::from_str(text).ok()?),
+        other => whole(other),
+    };
+    number.filter(|number| *number >= EARLIEST)
+}
+
+/// A number that is not negative, without what is behind the point.
+fn whole(value: &Value) -> Option<u64> {
+    // Above 2^53 a float is not exact any more.
+    let of_float = |float: f64| (0.0..9_007_199_254_740_992.0).contains(&float).then_some(float as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(of_float))
+}
 
 /// The id of a certificate or CA, in lower case.
 fn certificate_id(value: &Value) -> Option<String> {
@@ -125,28 +211,18 @@ pub fn is_certificate_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// A field that has to be there.
 fn required<T>(
     event: &Value,
     field: &'static str,
     expected: &'static str,
     read: impl FnOnce(&Value) -> Option<T>,
 ) -> Result<T, EventError> {
-    optional(event, field, expected, read)?.ok_or(EventError::Missing { field, expected })
-}
-
-/// A field that may be absent or null, but not anything else.
-fn optional<T>(
-    event: &Value,
-    field: &'static str,
-    expected: &'static str,
-    read: impl FnOnce(&Value) -> Option<T>,
-) -> Result<Option<T>, EventError> {
     match event.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match read(value) {
-            Some(read) => Ok(Some(read)),
-            None => Err(EventError::Invalid { field, expected, found: shortened(value) }),
-        },
+        None | Some(Value::Null) => Err(EventError::Missing { field, expected }),
+        Some(value) => {
+            read(value).ok_or_else(|| EventError::Invalid { field, expected, found: shortened(value) })
+        }
     }
 }
 
@@ -165,105 +241,4 @@ fn shortened(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn observed() -> Value {
-        json!({
-            "certificateId": "a1".repeat(32),
-            "caCertificateId": "b2".repeat(32),
-            "timestamp": 1_761_991_200_123_u64,
-            "certificateStatus": "PENDING_ACTIVATION",
-            "awsAccountId": "420230807713",
-            "certificateRegistrationTimestamp": null,
-            "sourceIp": "192.0.2.7",
-        })
-    }
-
-    fn with(field: &str, value: Value) -> Value {
-        let mut event = observed();
-        event[field] = value;
-        event
-    }
-
-    fn without(field: &str) -> Value {
-        let mut event = observed();
-        event.as_object_mut().unwrap().remove(field);
-        event
-    }
-
-    #[test]
-    fn the_observed_event_is_read() {
-        let event = Event::from_json(&observed().to_string()).unwrap();
-        assert_eq!(event.certificate_id, "a1".repeat(32));
-        assert_eq!(event.ca_certificate_id, "b2".repeat(32));
-        assert_eq!(event.certificate_status, CertificateStatus::PendingActivation);
-        assert_eq!(event.aws_account_id, "420230807713");
-        assert_eq!(event.timestamp, Some(1_761_991_200_123));
-        assert_eq!(event.certificate_registration_timestamp, None);
-        assert_eq!(event.source_ip.as_deref(), Some("192.0.2.7"));
-    }
-
-    #[test]
-    fn optional_fields_may_be_absent_null_or_filled_and_unknown_ones_are_accepted() {
-        for field in ["timestamp", "certificateRegistrationTimestamp", "sourceIp"] {
-            assert!(Event::from_value(&without(field)).is_ok(), "{field} absent");
-            assert!(Event::from_value(&with(field, Value::Null)).is_ok(), "{field} null");
-        }
-        let filled = with("certificateRegistrationTimestamp", json!("2026-05-01T10:00:00Z"));
-        let event = Event::from_value(&filled).unwrap();
-        assert_eq!(event.certificate_registration_timestamp.as_deref(), Some("2026-05-01T10:00:00Z"));
-        assert!(Event::from_value(&with("somethingNew", json!({"deep": [1]}))).is_ok());
-    }
-
-    #[test]
-    fn ids_are_read_in_lower_case() {
-        let event = Event::from_value(&with("certificateId", json!("A1".repeat(32)))).unwrap();
-        assert_eq!(event.certificate_id, "a1".repeat(32));
-    }
-
-    #[test]
-    fn errors_name_the_field_and_what_is_expected() {
-        let errors: Vec<String> = [
-            json!([]),
-            without("certificateId"),
-            with("certificateId", json!("xyz")),
-            with("certificateId", json!("a".repeat(10_000))),
-            with("certificateId", json!({"a": 1})),
-            with("caCertificateId", Value::Null),
-            with("caCertificateId", json!("é".repeat(32))),
-            with("certificateStatus", json!("PENDING")),
-            with("awsAccountId", json!(420_230_807_713_u64)),
-            with("awsAccountId", json!("42023080771")),
-            with("timestamp", json!("yesterday")),
-            with("timestamp", json!(-1)),
-            with("certificateRegistrationTimestamp", json!(17)),
-            with("sourceIp", json!(["192.0.2.7"])),
-        ]
-        .iter()
-        .map(|event| Event::from_value(event).unwrap_err().to_string())
-        .chain([Event::from_json("{").unwrap_err().to_string()])
-        .collect();
-        insta::assert_snapshot!(errors.join("\n"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_reader_panic(text: String) {
-            let _ = Event::from_json(&text);
-        }
-
-        #[test]
-        fn whatever_one_field_holds_the_error_names_that_field(
-            field in prop::sample::select(vec!["certificateId", "caCertificateId", "certificateStatus", "awsAccountId"]),
-            text in ".*",
-        ) {
-            if let Err(error) = Event::from_value(&with(field, json!(text))) {
-                prop_assert!(error.to_string().contains(field));
-            }
-        }
-    }
-}
+mod tests;

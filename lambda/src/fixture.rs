@@ -102,11 +102,8 @@ impl Fixture {
         Event {
             certificate_id: certificate_id.to_owned(),
             ca_certificate_id: self.ca_id.clone(),
-            certificate_status: CertificateStatus::PendingActivation,
-            aws_account_id: scope().account,
+            aws_account_id: Some(scope().account),
             timestamp: Some(1_761_991_200_123),
-            certificate_registration_timestamp: None,
-            source_ip: None,
         }
     }
 

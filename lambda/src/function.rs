@@ -1,6 +1,7 @@
 //! The Lambda function around the workflow: start, warm-up, and the loop of the Runtime API.
 
 mod client;
+mod command_line;
 mod crl_source;
 mod decision;
 mod handler;
@@ -12,6 +13,8 @@ mod tally;
 mod trust;
 mod xray;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,7 +28,7 @@ use crate::revocation::{PublishedLists, Revocation};
 use crl_source::CrlSource;
 use xray::{Trace, Tracer};
 
-pub use decision::{Answer, Decision, Failure};
+pub use decision::{Answer, Batch, Decision, Failure, ItemFailure};
 pub use handler::{Handled, Handler, Invocation};
 #[cfg(test)]
 pub(crate) use log::LOG_LEVEL;
@@ -34,9 +37,17 @@ pub use tally::Tally;
 /// How long the warm-up may take: an init phase longer than 10 s is started over by AWS Lambda.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Runs the function until AWS Lambda ends it. Fails only at start, or when the Runtime API is gone.
-pub async fn run(variables: impl Fn(&str) -> Option<String>) -> ExitCode {
+/// Runs the function until AWS Lambda ends it. Fails only at start, or when the Runtime API is gone. `arguments` are those
+/// after the program's name; with any, and outside of AWS Lambda, it says what it is and ends.
+pub async fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: impl Fn(&str) -> Option<String>,
+) -> ExitCode {
     let began = Instant::now();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(ended) = command_line::ended(&arguments, &variables) {
+        return ended;
+    }
     log::init(&variables);
     let tracer = Tracer::new(&variables);
     let function = variables("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
@@ -94,7 +105,8 @@ impl Function {
         let Handled { answer, tally, traced } = self.handler.handle(payload, invocation).await;
         let now = SystemTime::now();
         for line in metrics::lines(&tally, &self.name, request_id, now) {
-            println!("{}", visible::json(&line));
+            // A log that cannot be written is no reason to stop.
+            let _ = writeln!(std::io::stdout(), "{}", visible::json(&line));
         }
         if let (Some(tracer), Some(trace)) = (&self.tracer, trace) {
             tracer.send(&trace, &traced, tokio::time::Instant::now(), now);

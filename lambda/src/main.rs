@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    jitr::function::run(|name| std::env::var(name).ok()).await
+    jitr::function::run(std::env::args_os().skip(1), |name| std::env::var(name).ok()).await
 }

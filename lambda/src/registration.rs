@@ -249,9 +249,9 @@ impl<R: Registry> Registration<R> {
     ) -> Result<(), Refusal> {
         let ca = &description.ca_certificate_id;
         if let Some(event) = request.event {
-            if event.aws_account_id != scope.account {
+            if let Some(other) = event.aws_account_id.as_ref().filter(|account| **account != scope.account) {
                 return Err(Refusal::OtherAccount {
-                    event: event.aws_account_id.clone(),
+                    event: other.clone(),
                     certificate: scope.account.clone(),
                 });
             }

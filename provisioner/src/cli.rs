@@ -241,6 +241,13 @@ pub enum Error {
         #[source]
         source: keyring_core::Error,
     },
+    /// The results could not be printed.
+    #[error("cannot print the output")]
+    Output {
+        /// What the operating system, or the serializer, said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The operating system gave no threads or no event queue.
     #[error("cannot start")]
     Start {
@@ -300,12 +307,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return failure::parsing(&error, &args),
     };
     logging::start(cli.global.logging);
-    let output = cli.global.output.unwrap_or_default();
+    let form = cli.global.output.unwrap_or_default();
     let clock = device_pki::profile::check_not_past(std::time::SystemTime::now());
-    match clock.map_err(Error::from).and_then(|()| execute(cli)) {
-        Ok(()) => ExitCode::Done,
-        Err(error) => failure::show(&error, output),
-    }
+    let ended = clock.map_err(Error::from).and_then(|()| execute(cli));
+    // The first says what the process ends with.
+    let failures = [ended.err(), output::complete().err()].into_iter().flatten();
+    let codes: Vec<ExitCode> = failures.map(|error| failure::show(&error, form)).collect();
+    codes.first().copied().unwrap_or(ExitCode::Done)
 }
 
 fn execute(cli: Cli) -> Result<(), Error> {

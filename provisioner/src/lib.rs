@@ -5,6 +5,8 @@
 //! and help. [`contract`] is what programs that read the JSON rely on. The libraries below are `durable-files`,
 //! `device-pki`, `iot-kit`, `jitr` and `iot-account`.
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod cli;
 pub mod contract;
 pub mod state;

@@ -158,11 +158,8 @@ impl Board {
         let event = Event {
             certificate_id: x509::certificate_id(certificate.der()),
             ca_certificate_id: CA_ID.to_owned(),
-            certificate_status: CertificateStatus::PendingActivation,
-            aws_account_id: ACCOUNT.to_owned(),
+            aws_account_id: Some(ACCOUNT.to_owned()),
             timestamp: None,
-            certificate_registration_timestamp: None,
-            source_ip: None,
         };
         let defaults = Settings::zero_touch()?;
         let mut named_and_grouped = defaults.clone();

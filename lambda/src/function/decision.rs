@@ -1,8 +1,8 @@
 //! The answer to an invocation, and why an event has to be repeated.
 
-use aws_lambda_events::event::sqs::SqsBatchResponse;
 use serde::Serialize;
 
+use crate::event::EventError;
 use crate::registration::Error;
 
 /// What an invocation is answered with.
@@ -12,7 +12,24 @@ pub enum Answer {
     /// The decision about one event.
     Decision(Decision),
     /// The records of a batch that have to be repeated.
-    Batch(SqsBatchResponse),
+    Batch(Batch),
+}
+
+/// The records of a batch that have to be repeated; the others are deleted (AWS Lambda Developer Guide, "Implementing partial
+/// batch responses").
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch {
+    /// One for each record.
+    pub batch_item_failures: Vec<ItemFailure>,
+}
+
+/// A record that has to be repeated.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemFailure {
+    /// The id of the message.
+    pub item_identifier: String,
 }
 
 /// The decision about one event.
@@ -54,9 +71,9 @@ pub enum Failure {
     /// The invocation's time is up.
     #[error("the time of the invocation was up before the registration was complete")]
     OutOfTime,
-    /// The batch is not what Amazon SQS sends.
-    #[error("the batch cannot be read: {0}")]
-    Batch(#[from] serde_json::Error),
+    /// The message is not understood. Whoever delivers it keeps it.
+    #[error(transparent)]
+    Event(#[from] EventError),
 }
 
 impl From<Failure> for lambda_runtime::Diagnostic {
@@ -68,7 +85,7 @@ impl From<Failure> for lambda_runtime::Diagnostic {
             Failure::Registration(Error::Revocation(_)) => "RevocationList".to_owned(),
             Failure::Registration(_) => "Registration".to_owned(),
             Failure::OutOfTime => "OutOfTime".to_owned(),
-            Failure::Batch(_) => "Batch".to_owned(),
+            Failure::Event(error) => error.reason().to_owned(),
         };
         Self { error_type, error_message: failure.to_string() }
     }

@@ -1,27 +1,27 @@
 //! One invocation: an event of the topic rule, or a batch of such events from a queue.
 //!
 //! What cannot succeed is answered, not failed, because a repetition has the same result. What may succeed later fails, so that
-//! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events.
+//! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events. So does a message of a batch that is
+//! not understood: an answer would delete it.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::{Duration, SystemTime};
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::event::{Event, EventError};
+use crate::event::{self, Event, EventError};
 use crate::registration::{Error, PolicyState, Refusal, Registered, Registration, Settings};
 use crate::registry::record::{RecordedCall, recorded};
 use crate::registry::retry::Retrying;
 use crate::registry::{Registry, RegistryError};
 use crate::revocation::Revocation;
 
-use super::decision::{Answer, Decision, Failure};
+use super::decision::{Answer, Batch, Decision, Failure, ItemFailure};
 use super::phases::Phases;
 use super::recent::Recent;
 use super::tally::Tally;
@@ -115,55 +115,58 @@ impl<R: Registry + Send> Handler<R> {
         registry.set_deadline(deadline);
         let throttled_before = registry.throttled();
         let mut seen = Seen { sampled: invocation.sampled, ..Seen::default() };
-        let answer = if let Some(records) = payload.get("Records").and_then(Value::as_array).map(Vec::len) {
-            match serde_json::from_value::<SqsEvent>(payload) {
-                Ok(batch) => Ok(Answer::Batch(self.batch(batch, times, &mut seen).await)),
-                Err(error) => {
-                    seen.tally.failed += u32::try_from(records.max(1)).unwrap_or(u32::MAX);
-                    Err(Failure::Batch(error))
-                }
+        let answer = match event::records(&payload) {
+            Some(Ok(records)) => self.batch(records, times, &mut seen).await.map(Answer::Batch),
+            Some(Err(error)) => seen.see(not_understood(error, times)).map(Answer::Decision),
+            None => {
+                let worked = match Event::from_value(&payload) {
+                    Ok(event) => self.work(&event, times).await,
+                    Err(error) => malformed(&error, times),
+                };
+                seen.see(worked).map(Answer::Decision)
             }
-        } else {
-            let worked = self.work(Event::from_value(&payload), times).await;
-            seen.see(worked).map(Answer::Decision)
         };
         let Seen { mut tally, traced, .. } = seen;
         tally.throttled = registry.throttled() - throttled_before;
         Handled { answer, tally, traced }
     }
 
-    /// Works through a batch side by side, the newest events first. A record that is refused is done; one that fails
-    /// is repeated, alone.
-    async fn batch(&self, batch: SqsEvent, times: Times<'_>, seen: &mut Seen) -> SqsBatchResponse {
-        let (works, superseded) = works(batch.records);
+    /// Works through a batch side by side, the newest events first. A record that is refused is done; one that fails, or is
+    /// not understood, is repeated, alone.
+    ///
+    /// # Errors
+    /// Of a record that has to be repeated and has no id: the whole batch is.
+    async fn batch(&self, records: &[Value], times: Times<'_>, seen: &mut Seen) -> Result<Batch, Failure> {
+        let (works, superseded) = works(records);
         seen.tally.duplicates += superseded;
         let stop = times.deadline.min(times.start + WORKING_TIME);
         let work = |Work { event, identifier }: Work| async move {
-            if event.as_ref().is_ok_and(|event| self.recent.covers(event)) {
-                return (identifier, Progress::Duplicate);
-            }
+            let event = match event {
+                Ok(event) if self.recent.covers(&event) => return (identifier, Progress::Duplicate),
+                Ok(event) => event,
+                Err(error) => return (identifier, Progress::Worked(not_understood(error, times))),
+            };
             if Instant::now() >= stop {
                 return (identifier, Progress::Postponed);
             }
-            (identifier, Progress::Worked(self.work(event, times).await))
+            (identifier, Progress::Worked(self.work(&event, times).await))
         };
         let mut progress = futures::stream::iter(works).map(work).buffer_unordered(CONCURRENT_RECORDS);
-        let mut response = SqsBatchResponse::default();
-        let mut again = |item_identifier| {
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = item_identifier;
-            response.batch_item_failures.push(failure);
+        let (mut response, mut whole) = (Batch::default(), Ok(()));
+        let mut again = |identifier: Option<String>, failure| match identifier {
+            Some(item_identifier) => response.batch_item_failures.push(ItemFailure { item_identifier }),
+            None => whole = Err(failure),
         };
         while let Some((identifier, progress)) = progress.next().await {
             match progress {
                 Progress::Duplicate => seen.tally.duplicates += 1,
                 Progress::Postponed => {
                     seen.tally.postponed += 1;
-                    again(identifier);
+                    again(identifier, Failure::OutOfTime);
                 }
                 Progress::Worked(worked) => {
-                    if seen.see(worked).is_err() {
-                        again(identifier);
+                    if let Err(failure) = seen.see(worked) {
+                        again(identifier, failure);
                     }
                 }
             }
@@ -177,31 +180,23 @@ impl<R: Registry + Send> Handler<R> {
                 "records without a decision of their own"
             );
         }
-        response
+        whole.map(|()| response)
     }
 
-    async fn work(&self, event: Result<Event, EventError>, times: Times<'_>) -> Worked {
-        let certificate_id = event.as_ref().ok().map(|event| event.certificate_id.clone());
+    async fn work(&self, event: &Event, times: Times<'_>) -> Worked {
+        let certificate_id = Some(event.certificate_id.clone());
         let start = Instant::now();
         let (decision, calls) = recorded(self.one(event, times)).await;
         Worked { certificate_id, start, end: Instant::now(), decision, calls }
     }
 
     /// Registers one certificate and writes one log line with the result.
-    async fn one(&self, event: Result<Event, EventError>, times: Times<'_>) -> Result<Decision, Failure> {
+    async fn one(&self, event: &Event, times: Times<'_>) -> Result<Decision, Failure> {
         let request_id = times.request_id;
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                let (reason, message) = (error.reason(), error.to_string());
-                tracing::error!(requestId = request_id, outcome = "refused", reason, "{message}");
-                return Ok(Decision::Refused { certificate_id: None, reason, message });
-            }
-        };
         let certificate_id = event.certificate_id.clone();
         let span =
             tracing::info_span!("registration", requestId = request_id, certificateId = certificate_id);
-        let registration = self.registration.register_event(&event).instrument(span);
+        let registration = self.registration.register_event(event).instrument(span);
         let failure = match tokio::time::timeout_at(times.deadline, registration).await {
             Ok(Ok(registered)) => {
                 self.recent.remember(&certificate_id, times.wall_clock());
@@ -228,6 +223,27 @@ struct Worked {
     end: Instant,
     decision: Result<Decision, Failure>,
     calls: Vec<RecordedCall>,
+}
+
+/// The invocation itself is no event. A repetition would be none either.
+fn malformed(error: &EventError, times: Times<'_>) -> Worked {
+    let (reason, message) = (error.reason(), error.to_string());
+    tracing::error!(requestId = times.request_id, outcome = "refused", reason, "{message}");
+    Worked::without_event(Ok(Decision::Refused { certificate_id: None, reason, message }))
+}
+
+/// A message of a batch is no event. It stays where it is.
+fn not_understood(error: EventError, times: Times<'_>) -> Worked {
+    let reason = error.reason();
+    tracing::error!(requestId = times.request_id, outcome = "failed", reason, "{error}; the message is kept");
+    Worked::without_event(Err(error.into()))
+}
+
+impl Worked {
+    fn without_event(decision: Result<Decision, Failure>) -> Self {
+        let now = Instant::now();
+        Self { certificate_id: None, start: now, end: now, decision, calls: Vec::new() }
+    }
 }
 
 /// What an invocation produces besides its answer.
@@ -263,9 +279,8 @@ enum Progress {
 /// A record to work on.
 struct Work {
     event: Result<Event, EventError>,
-    /// The message id. Without one, an empty identifier makes AWS Lambda return the whole batch: late, but nothing is
-    /// lost.
-    identifier: String,
+    /// The id of the message.
+    identifier: Option<String>,
 }
 
 /// What there is to do in a batch, and how many records need nothing done because a newer one says the same: if that
@@ -273,13 +288,14 @@ struct Work {
 ///
 /// The newest events come first. They are about devices that were waiting a moment ago; the older an event is, the more
 /// likely another environment has registered the device since.
-fn works(records: Vec<SqsMessage>) -> (Vec<Work>, u32) {
+fn works(records: &[Value]) -> (Vec<Work>, u32) {
     let mut works = Vec::with_capacity(records.len());
     let mut by_claim = HashMap::with_capacity(records.len());
     let mut superseded = 0;
     for record in records {
-        let event = Event::from_json(record.body.as_deref().unwrap_or_default());
-        let work = Work { event, identifier: record.message_id.unwrap_or_default() };
+        let event = Event::from_record(record);
+        let identifier = record["messageId"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+        let work = Work { event, identifier };
         let Ok(event) = &work.event else {
             works.push(work);
             continue;

@@ -1,8 +1,10 @@
 //! Repeats incomplete registrations: sends the event again that AWS sent when the device connected.
 
+use std::borrow::Cow;
+
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
-use jitr::event::Event;
+use jitr::event::{self, Event};
 use jitr::registration::{Registration, Settings};
 use jitr::registry::CertificateStatus;
 use jitr::registry::aws::AwsRegistry;
@@ -115,7 +117,7 @@ pub enum Job {
     Recorded {
         /// Where: file and number, or id of the message.
         source: String,
-        /// The event, not parsed yet.
+        /// The event, not parsed yet, and whatever is around it.
         event: Value,
     },
 }
@@ -219,17 +221,18 @@ impl Ready {
 pub async fn look(account: &Account, scope: &Scope, job: &Job) -> Result<Result<Ready, Row>, AccountError> {
     let refused = |id: &str, error: &str| Ok(Err(Row::bad(id, Outcome::Refused, error)));
     let payload = match job {
-        Job::Recorded { event, .. } => event.clone(),
+        Job::Recorded { event, .. } => event::opened(event).map(Cow::into_owned),
         Job::Certificate(id) => match certificates::describe(account, id).await? {
             None => return refused(id, "there is no such certificate in this account"),
             Some(found) => match found.ca_certificate_id.filter(|ca| !ca.is_empty()) {
                 None => return refused(id, "no CA of this account signed it, so AWS sends no event"),
-                Some(ca) => event(id, &ca, &scope.account, OffsetDateTime::now_utc()),
+                Some(ca) => Ok(published(id, &ca, &scope.account, OffsetDateTime::now_utc())),
             },
         },
     };
-    match Event::from_value(&payload) {
-        Ok(event) => Ok(Ok(Ready { event, payload })),
+    // The event alone is sent, whatever was around it.
+    match payload.and_then(|payload| Ok(Ready { event: Event::from_value(&payload)?, payload })) {
+        Ok(ready) => Ok(Ok(ready)),
         Err(error) => Ok(Err(match job {
             Job::Certificate(id) => Row::bad(id, Outcome::Refused, error),
             Job::Recorded { source, .. } => {
@@ -327,7 +330,7 @@ async fn send(account: &Account, route: &Route, ready: &Ready) -> Result<Row, Ac
 }
 
 /// The event as AWS publishes it (AWS IoT Developer Guide, "Just-in-time registration").
-fn event(certificate_id: &str, ca: &str, account: &str, now: OffsetDateTime) -> Value {
+fn published(certificate_id: &str, ca: &str, account: &str, now: OffsetDateTime) -> Value {
     json!({
         "certificateId": certificate_id,
         "caCertificateId": ca,
@@ -382,9 +385,9 @@ mod tests {
     #[test]
     fn the_event_is_one_that_the_function_takes() {
         let now = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
-        let event = Event::from_value(&event(ID, &ID.replace('a', "b"), "123456789012", now)).unwrap();
+        let event = Event::from_value(&published(ID, &ID.replace('a', "b"), "123456789012", now)).unwrap();
         assert_eq!(event.certificate_id, ID);
-        assert_eq!(event.certificate_status, CertificateStatus::PendingActivation);
+        assert_eq!(event.aws_account_id.as_deref(), Some("123456789012"));
         assert_eq!(event.timestamp, Some(1_790_000_000_000));
     }
 

@@ -195,6 +195,7 @@ struct Encrypt {
 
 #[derive(Serialize)]
 struct KeyFile<'a> {
+    #[serde(serialize_with = "crate::contract::path")]
     file: &'a Path,
 }
 

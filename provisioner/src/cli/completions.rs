@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::{Context, Error};
+use super::{Context, Error, output};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -21,7 +21,9 @@ pub struct Arguments {
 /// Prints the script to stdout.
 pub(super) fn run(arguments: &Arguments, command: &mut clap::Command) {
     let name = command.get_name().to_owned();
-    clap_complete::generate(arguments.shell, command, name, &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, command, name, &mut script);
+    output::print(&String::from_utf8_lossy(&script));
 }
 
 /// Arguments of `man`.

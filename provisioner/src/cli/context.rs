@@ -3,12 +3,14 @@
 //! Results go to stdout, as text or as one JSON object a line; everything else goes to stderr.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use directories::BaseDirs;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::output::{Drawn, locked};
 use super::passphrase::Sources;
 use super::{Global, Output, output};
 use crate::state;
@@ -108,18 +110,26 @@ impl Context {
     /// Without a terminal nothing is shown. Must be called within the async runtime.
     pub fn progress(&self, what: impl Into<String>) -> Progress {
         if !std::io::stderr().is_terminal() {
-            return Progress { bar: ProgressBar::hidden(), starter: None };
+            return Progress { bar: ProgressBar::hidden(), drawn: Arc::default(), starter: None };
         }
+        // Not even a new step is drawn before its time.
         let bar = ProgressBar::new_spinner().with_message(visible::line(&what.into()).into_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);
         }
-        let later = bar.clone();
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        let (later, drawn) = (bar.clone(), Arc::new(Mutex::new(Some(None))));
+        let shown = Arc::clone(&drawn);
         let starter = tokio::spawn(async move {
             tokio::time::sleep(QUIET).await;
-            later.enable_steady_tick(Duration::from_millis(100));
+            // Unless it has ended meanwhile.
+            if let Some(drawn) = locked(&shown).as_mut() {
+                later.set_draw_target(ProgressDrawTarget::stderr());
+                later.enable_steady_tick(Duration::from_millis(100));
+                *drawn = Some(Drawn::new(later));
+            }
         });
-        Progress { bar, starter: Some(starter) }
+        Progress { bar, drawn, starter: Some(starter) }
     }
 }
 
@@ -132,6 +142,8 @@ pub(super) fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    /// Its line once it is drawn; nothing after the end.
+    drawn: Arc<Mutex<Option<Option<Drawn>>>>,
     starter: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -140,11 +152,6 @@ impl Progress {
     pub fn step(&self, what: impl Into<String>) {
         self.bar.set_message(visible::line(&what.into()).into_owned());
     }
-
-    /// Has `print` write to the terminal without running into the progress shown there.
-    pub fn aside(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
-    }
 }
 
 impl Drop for Progress {
@@ -152,6 +159,7 @@ impl Drop for Progress {
         if let Some(starter) = &self.starter {
             starter.abort();
         }
+        locked(&self.drawn).take();
         self.bar.finish_and_clear();
     }
 }

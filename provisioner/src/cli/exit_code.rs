@@ -34,6 +34,7 @@ pub(super) fn exit_code(error: &Error) -> ExitCode {
         Error::Boards { exit_code, .. } => *exit_code,
         Error::Unconfirmed { .. } | Error::Declined => ExitCode::Refused,
         Error::Start { .. }
+        | Error::Output { .. }
         | Error::Terminal { .. }
         | Error::Keyring { .. }
         | Error::Ledger(_)

@@ -40,14 +40,20 @@ pub(super) fn show(error: &Error, output: Output) -> ExitCode {
 
 /// Shows what is wrong with the command line, or the help or version asked for.
 pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
-    match visible::block(&error.render().to_string()) {
+    let rendered = error.render();
+    let text = match visible::block(&rendered.to_string()) {
         // Its colours are the parser's own.
-        Cow::Borrowed(_) => drop(error.print()),
-        Cow::Owned(text) => output::note(text.trim_end()),
-    }
+        Cow::Borrowed(_) => rendered.ansi().to_string(),
+        Cow::Owned(text) => text,
+    };
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return ExitCode::Done;
+        output::print(&text);
+        return match output::complete() {
+            Ok(()) => ExitCode::Done,
+            Err(error) => show(&error, Output::Human),
+        };
     }
+    output::note(text.trim_end());
     if asks_for_json(args) {
         let rendered = error.render().to_string();
         let message = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();

@@ -136,6 +136,7 @@ pub(super) struct Program {
 pub(super) struct About {
     pub(super) port: String,
     usb_serial: Option<String>,
+    #[serde(serialize_with = "crate::contract::path")]
     file: PathBuf,
     bytes: usize,
 }

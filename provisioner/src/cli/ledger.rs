@@ -1,13 +1,12 @@
 //! `ledger`: every attempt at a board, as a table, as CSV, and checked for keys and serial numbers seen twice.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::Context;
+use super::{Context, output};
 use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
 use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
@@ -111,7 +110,7 @@ fn write(entries: &[&Entry], file: &Path) -> Result<(), Error> {
     let fail = |source| durable_files::Error::io("write", file, source);
     let csv = to_csv(entries.iter().copied()).map_err(|error| fail(std::io::Error::other(error)))?;
     if file == Path::new("-") {
-        std::io::stdout().lock().write_all(&csv).map_err(fail)?;
+        output::print(&String::from_utf8_lossy(&csv));
     } else {
         durable_files::write_named(file, &csv)?;
     }

@@ -6,6 +6,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::output;
+
 /// How much to tell; the names are those of Microchip's iotprovision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
@@ -45,7 +47,7 @@ pub(super) fn start(level: Level) {
     let own = level.filter();
     let targets =
         Targets::new().with_default(own.min(LevelFilter::ERROR)).with_targets(OWN.map(|name| (name, own)));
-    let visible = || Records::new(std::io::stderr(), visible::line);
+    let visible = || Records::new(output::Log, visible::line);
     let lines = tracing_subscriber::fmt::layer().with_writer(visible).with_ansi(false).with_target(false);
     // Fails only where the caller of the library has set logging up already; theirs stays.
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();

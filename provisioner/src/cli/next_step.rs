@@ -47,6 +47,10 @@ pub(super) fn next_step(error: &Error) -> Text {
             "compare it with a copy; find out who could write to the folder, and rotate the signer if a signature may be missing: provisioner ca rotate"
                 .into()
         }
+        Error::Output { .. } => {
+            "what was printed is incomplete, what was done stays done; print it to a place that takes it, and look again with the commands that only show"
+                .into()
+        }
         Error::Start { .. } => {
             "the system is short of threads, file descriptors or memory; free some and try again".into()
         }

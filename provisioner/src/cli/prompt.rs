@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use console::Term;
 
-use super::{Context, Error, Global};
+use super::{Context, Error, Global, output};
 use device_pki::visible;
 
 impl Global {
@@ -64,6 +64,6 @@ fn ask(question: &str) -> Result<String, Error> {
 
 fn typed(question: &str, read: fn(&Term) -> io::Result<String>) -> Result<String, Error> {
     let terminal = Term::stderr();
-    let answer = terminal.write_str(question).and_then(|()| read(&terminal));
+    let answer = output::aside(|| terminal.write_str(question).and_then(|()| read(&terminal)));
     answer.map_err(|source| Error::Terminal { source })
 }

@@ -132,6 +132,7 @@ pub struct List {
     #[serde(skip)]
     pub fill: usize,
     /// The file.
+    #[serde(serialize_with = "crate::contract::path")]
     pub file: PathBuf,
 }
 

@@ -18,9 +18,11 @@ use crate::state::store::{self, ROOT_CERTIFICATE, ROOT_KEY, Role};
 pub struct Export {
     /// The copy.
     #[serde(rename = "key_file")]
+    #[serde(serialize_with = "crate::contract::path")]
     pub key: PathBuf,
     /// The root's certificate beside it.
     #[serde(rename = "certificate_file")]
+    #[serde(serialize_with = "crate::contract::path")]
     pub certificate: PathBuf,
 }
 

@@ -215,13 +215,50 @@ fn doctor_takes_mend_for_repair() {
     assert!(refused("--mend").contains("cannot be used with"), "{}", refused("--mend"));
 }
 
-#[test]
-fn the_passphrase_flags_are_in_the_help_of_commands_with_keys_only() {
-    for (command, shows) in
-        [("provision", true), ("doctor", true), ("boards", false), ("audit", false), ("wifi", false)]
-    {
-        let help = outcome(&[command, "--help"]);
-        assert_eq!(help.contains("--password-file"), shows, "{help}");
+/// Every command and subcommand, by its words, but `help`.
+fn commands() -> Vec<Vec<String>> {
+    fn below(command: &clap::Command, words: &[String], all: &mut Vec<Vec<String>>) {
+        for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+            let words = [words, &[subcommand.get_name().to_owned()]].concat();
+            below(subcommand, &words, all);
+            all.push(words);
+        }
     }
-    assert_eq!(outcome(&["help", "boards"]), outcome(&["boards", "--help"]));
+    let mut all = vec![Vec::new()];
+    below(&provisioner::cli::definition(), &[], &mut all);
+    all
+}
+
+#[test]
+fn every_help_has_the_passphrase_flags_where_a_passphrase_can_be_asked_for() {
+    // Those that sign, or open a key: the form without a subcommand among them.
+    let with_keys = [
+        "",
+        "ca",
+        "ca create",
+        "ca encrypt",
+        "ca crl",
+        "ca rotate",
+        "setup",
+        "provision",
+        "revoke",
+        "forget",
+        "doctor",
+    ];
+    let commands = commands();
+    assert!(commands.len() > 25, "{commands:?}");
+    for words in commands {
+        let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        for help in ["--help", "-h"] {
+            let shown = outcome(&[&arguments[..], &[help]].concat());
+            assert!(shown.starts_with("exit 0\n") && shown.contains("Usage: provisioner"), "{shown}");
+            let block = ["Passphrase or PIN", "--password-file", "--password-fd", "--keyring"];
+            let has = block.map(|text| shown.contains(text));
+            assert_eq!(has, [with_keys.contains(&&*words.join(" ")); 4], "{words:?}: {shown}");
+        }
+        assert_eq!(
+            outcome(&[&["help"], &arguments[..]].concat()),
+            outcome(&[&arguments[..], &["--help"]].concat())
+        );
+    }
 }

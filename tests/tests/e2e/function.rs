@@ -172,6 +172,79 @@ async fn the_first_event_finds_every_connection_open_and_a_warm_one_makes_five_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fields_that_decide_nothing_may_have_any_form_and_are_told_at_debug() {
+    let world = World::new(false).await;
+    world.deploy(&[("RUST_LOG", "info,jitr=debug")]).await;
+    let mut event = world.event(&SERIAL);
+    event["timestamp"] = json!("");
+    event["awsAccountId"] = json!(123_456_789_012_u64);
+    event["sourceIp"] = json!(["192.0.2.7"]);
+    let invoked = world.testbed.lambda().invoke("JITR", event.to_string().into()).await.unwrap();
+    let answer: Value = serde_json::from_slice(&invoked.outcome.unwrap()).unwrap();
+    assert_eq!(answer["outcome"], "registered");
+    let told: Vec<Value> = invoked.log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for field in ["timestamp", "awsAccountId", "sourceIp"] {
+        let of_field = told.iter().find(|line| line["field"] == field);
+        assert_eq!(of_field.unwrap()["level"], "DEBUG", "{}", invoked.log);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_queue_delivers_is_registered_or_stays_there() {
+    let world = World::new(false).await;
+    world.deploy(&[]).await;
+    let (event, other) = (world.event(&SERIAL), world.event(&[0x41]));
+    let notification = json!({"Type": "Notification", "Message": event.to_string()});
+    let redriven = json!({"requestPayload": other, "responsePayload": {"errorMessage": "throttled"}});
+    let record =
+        |id: &str, body: &Value| json!({"messageId": id, "body": body.to_string(), "eventSource": "aws:sqs"});
+    let warmer = json!({"source": "serverless-plugin-warmup"});
+    let records = [record("sns", &notification), record("redriven", &redriven), record("warmer", &warmer)];
+    let answer = world.invoke(&json!({"Records": records})).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "warmer"}]}));
+    assert_eq!([&event, &other].map(|event| world.status(event)), [Status::Active; 2]);
+    // Nothing says which record it is: the invocation fails.
+    let failed = world.invoke(&json!({"Records": [{"eventSource": "aws:s3"}]})).await.unwrap_err();
+    assert_eq!(failed["errorType"], "malformed_event");
+    assert!(failed["errorMessage"].as_str().unwrap().contains("a record of Amazon S3"), "{failed}");
+}
+
+#[test]
+fn the_function_started_by_hand_says_what_it_is() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("jitr");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(&program);
+        let output = command.args(arguments).env_clear().envs(variables.iter().copied()).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        (output.status.code(), stdout, stderr)
+    };
+    let (code, stdout, _) = run(&["--version"], &[]);
+    assert_eq!((code, &*stdout), (Some(0), concat!("jitr ", env!("CARGO_PKG_VERSION"), "\n")));
+    let (code, stdout, stderr) = run(&["--help"], &[]);
+    assert!(code == Some(0) && stdout.contains("provisioner setup --lambda-zip"), "{stdout}{stderr}");
+    let (code, _, stderr) = run(&["--verson"], &[]);
+    assert!(code == Some(2) && stderr.contains("there is no argument --verson"), "{stderr}");
+
+    let all = [
+        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "JITR"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "much"),
+    ];
+    for count in 0..all.len() {
+        let (code, stdout, stderr) = run(&[], &all[..count]);
+        let wanted = format!("error: {} is not set: ", all[count].0);
+        assert!(code == Some(1) && stdout.is_empty() && stderr.starts_with(&wanted), "{stdout}{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    for bad in [&all[..], &[&[("AWS_LAMBDA_RUNTIME_API", "a b")], &all[1..]].concat()] {
+        let (code, _, stderr) = run(&[], bad);
+        assert!(code == Some(1) && stderr.contains("is not valid: "), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sampled_invocation_is_traced_call_by_call() {
     let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
     daemon.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

@@ -20,6 +20,8 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+#[cfg(target_os = "linux")]
+mod output;
 mod plans;
 mod register;
 mod revocation;

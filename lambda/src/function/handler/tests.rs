@@ -91,6 +91,8 @@ async fn refusals_and_malformed_events_are_answered_so_that_lambda_does_not_repe
             "message": "the event has no \"certificateId\"; a string of 64 hex digits is expected",
         })
     );
+    let console = answer(&handler, json!({"key1": "value1", "key2": "value2", "key3": "value3"})).await;
+    assert!(console["message"].as_str().unwrap().contains("the test event of the AWS Lambda console"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,8 +139,99 @@ async fn one_bad_record_of_a_batch_harms_no_other() {
     let mut records = vec![record("malformed", &json!({"certificateId": 1}))];
     records.extend(others.iter().map(|id| record(id, &payload(&fixture, id))));
     let answer = answer(&handler(&fixture), json!({"Records": records})).await;
-    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": unlucky}]}));
+    assert_eq!(failed(&answer), BTreeSet::from(["malformed".to_owned(), unlucky]));
     assert_eq!(fixture.registry.activations().len(), others.len() - 2);
+}
+
+/// The records that come again.
+fn failed(answer: &Value) -> BTreeSet<String> {
+    let failures = answer["batchItemFailures"].as_array().unwrap().iter();
+    failures.map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_understood_stays_in_its_queue() {
+    let fixture = Fixture::onboarded();
+    let handler = handler(&fixture);
+    let messages = [
+        json!({"key1": "value1", "key2": "value2", "key3": "value3"}),
+        json!({"source": "serverless-plugin-warmup"}),
+        json!({"Type": "Notification", "Message": "hello"}),
+        json!({"Records": [{"eventSource": "aws:s3"}]}),
+        json!({"data": "AAAA".repeat(30)}),
+        json!("no event"),
+        json!(null),
+    ];
+    let mut records: Vec<_> =
+        messages.iter().enumerate().map(|(n, message)| record(&n.to_string(), message)).collect();
+    records.push(json!({"messageId": "empty", "body": ""}));
+    records.push(json!({"messageId": "without body", "eventSource": "aws:sqs"}));
+    records.push(json!({"messageId": "number", "body": 5}));
+    records.push(record("good", &payload(&fixture, &fixture.certificate_id)));
+    for batch in [json!({"Records": records}), json!(records)] {
+        let invocation =
+            Invocation { request_id: "request-1", arrived: arrival(), remaining: PLENTY, sampled: false };
+        let handled = handler.handle(batch, invocation).await;
+        let answer = serde_json::to_value(handled.answer.unwrap()).unwrap();
+        let kept = records.iter().map(|record| record["messageId"].as_str().unwrap().to_owned());
+        assert_eq!(failed(&answer), kept.filter(|id| id != "good").collect());
+        assert_eq!(handled.tally.failed as usize, records.len() - 1);
+    }
+    fixture.assert_registered();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_fails_as_a_whole_where_one_record_that_comes_again_has_no_id() {
+    let fixture = Fixture::onboarded();
+    let handler = handler(&fixture);
+    let good = payload(&fixture, &fixture.certificate_id);
+    let nameless = |mut record: Value, id| {
+        record["messageId"] = id;
+        record
+    };
+    for id in [Value::Null, json!(""), json!(5)] {
+        let bad = nameless(record("", &json!("no event")), id);
+        let batch = json!({"Records": [record("good", &good), bad]});
+        let failure = handle(&handler, batch, PLENTY).await.unwrap_err();
+        assert!(matches!(failure, Failure::Event(_)), "{failure}");
+    }
+    fixture.assert_registered();
+    // One that is done needs none.
+    let done = json!({"Records": [nameless(record("", &good), Value::Null)]});
+    assert_eq!(answer(&handler, done).await, json!({"batchItemFailures": []}));
+    // Amazon SNS names none, and repeats the invocation.
+    let sns = |message: &Value| {
+        let notification = json!({"Type": "Notification", "Message": message.to_string()});
+        json!({"Records": [{"EventSource": "aws:sns", "Sns": notification}]})
+    };
+    assert_eq!(answer(&handler, sns(&good)).await, json!({"batchItemFailures": []}));
+    assert!(handle(&handler, sns(&json!({"hello": "world"})), PLENTY).await.is_err());
+    for broken in [json!({"Records": null}), json!({"Records": "none"}), json!({"eventSource": "aws:kafka"})]
+    {
+        assert!(handle(&handler, broken, PLENTY).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_other_services_put_around_an_event_is_opened() {
+    let fixture = Fixture::onboarded();
+    let handler = handler(&fixture);
+    let event = payload(&fixture, &fixture.certificate_id);
+    let notification = json!({"Type": "Notification", "Message": event.to_string()});
+    let direct = json!({"version": "0", "detail-type": "registered", "source": "boards", "detail": event});
+    assert_eq!(answer(&handler, direct).await["outcome"], "registered");
+    let redriven = json!({"requestPayload": event, "responsePayload": {"errorMessage": "throttled"}});
+    for body in [notification, redriven] {
+        fixture.set_status(CertificateStatus::PendingActivation);
+        let mut record = record("1", &body);
+        // Not one that the environment has seen done.
+        record["body"] = json!(record["body"].as_str().unwrap().replace(&PUBLISHED.to_string(), "0"));
+        assert_eq!(answer(&handler, json!({"Records": [record]})).await, json!({"batchItemFailures": []}));
+        assert_eq!(
+            fixture.account().certificates[&fixture.certificate_id].description.status,
+            CertificateStatus::Active
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,8 +336,8 @@ async fn of_a_batchs_events_about_one_certificate_only_the_newest_is_worked_on()
         _ => Fault::None,
     };
     fixture.registry.set_faults(throttled);
-    let failed = answer(&handler, json!({"Records": records})).await;
-    assert_eq!(failed, json!({"batchItemFailures": [{"itemIdentifier": "3"}]}));
+    let answered = answer(&handler, json!({"Records": records})).await;
+    assert_eq!(answered, json!({"batchItemFailures": [{"itemIdentifier": "3"}]}));
     fixture.registry.reset();
     let done = answer(&handler, json!({"Records": [records[1]]})).await;
     assert_eq!(done, json!({"batchItemFailures": []}));
@@ -308,14 +401,9 @@ async fn a_thousand_records_with_poison_among_them_are_each_done_or_come_again()
     }
     let handler = handler(&fixture);
     let mut rounds = 0;
-    while !records.is_empty() {
-        let answer = answer(&handler, json!({"Records": records})).await;
-        let again: BTreeSet<_> = answer["batchItemFailures"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
-            .collect();
+    // One poison in four is an event that is refused; the others stay in the queue.
+    while records.len() > 75 {
+        let again = failed(&answer(&handler, json!({"Records": records})).await);
         records.retain(|record| again.contains(record["messageId"].as_str().unwrap()));
         rounds += 1;
         assert!(rounds < 5, "{again:?}");
@@ -325,6 +413,7 @@ async fn a_thousand_records_with_poison_among_them_are_each_done_or_come_again()
         assert_eq!(account.certificates[&id].description.status, CertificateStatus::Active);
     }
     assert_eq!(fixture.registry.activations().len(), 900);
+    assert!(records.iter().all(|record| record["messageId"].as_str().unwrap().starts_with("poison-")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +424,7 @@ async fn oversized_and_malformed_events_are_refused_shortly_and_make_no_call() {
     for event in [
         json!({"certificateId": oversized}),
         json!({"certificateId": fixture.certificate_id, "caCertificateId": [oversized]}),
-        json!({"Records": "none"}),
+        json!({"payload": oversized}),
         json!([]),
         Value::Null,
     ] {
@@ -372,7 +461,7 @@ async fn every_record_of_a_batch_that_cannot_be_read_counts_as_failed() {
         let invocation =
             Invocation { request_id: "request-1", arrived: arrival(), remaining: PLENTY, sampled: false };
         let handled = handler(&fixture).handle(json!({"Records": records}), invocation).await;
-        assert!(matches!(handled.answer, Err(Failure::Batch(_))));
+        assert!(matches!(handled.answer, Err(Failure::Event(_))));
         assert_eq!(handled.tally.failed, failed);
     }
 }

@@ -19,6 +19,8 @@ use iot_account::counted;
 pub(super) struct Display {
     context: Context,
     table: Option<Table>,
+    /// Whether the JSON lines are on the same terminal as the notes: they are all that is shown then.
+    shared: bool,
     started: Instant,
     /// Boards that failed, and why.
     failed: Vec<String>,
@@ -73,9 +75,14 @@ fn ending(attempt: &Attempt) -> String {
     };
     let label =
         attempt.label.as_ref().map(|label| format!("\n  done, but {}", visible::line(&super::cause(label))));
-    let (port, name) = (visible::line(port), visible::line(name(attempt)));
-    let (word, label) = (word(attempt), label.unwrap_or_default());
-    format!("{word:<19}  {port:<14}  {name:<18}  {seconds:>6.2} s{rest}{label}")
+    let (begin, label) = (columns(word(attempt), port, name(attempt)), label.unwrap_or_default());
+    format!("{begin}  {seconds:>6.2} s{rest}{label}")
+}
+
+/// How far a board is, and which it is.
+fn columns(word: &str, port: &str, name: &str) -> String {
+    let (port, name) = (visible::line(port), visible::line(name));
+    format!("{word:<19}  {port:<14}  {name:<18}")
 }
 
 /// How it ended, in a word.
@@ -121,11 +128,11 @@ fn sum(summary: &Summary, failed_boards: &[String], elapsed: Duration) -> String
 impl Display {
     pub(super) fn new(mut context: Context, form: Output, boards: &Boards) -> Self {
         context.global.output = Some(form);
-        // With JSON on the same terminal the two would overwrite each other.
-        let shared = form == Output::Json && std::io::stdout().is_terminal();
-        let table = (std::io::stderr().is_terminal() && !shared).then(Table::new).filter(Table::is_shown);
+        let shared =
+            form == Output::Json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        let table = if shared { None } else { Table::new() };
         let (started, failed, failures) = (Instant::now(), Vec::new(), Failures::default());
-        let display = Self { context, table, started, failed, failures };
+        let display = Self { context, table, shared, started, failed, failures };
         if matches!(boards, Boards::Arriving) {
             display.say(
                 "plug in a board; green: done, red: failed; Ctrl-C finishes the boards at work and ends",
@@ -144,6 +151,10 @@ impl Display {
             Event::Stopping(0) => {}
             Event::Stopping(boards) => {
                 self.say(format_args!("boards at work: {boards}; they are finished; Ctrl-C again aborts"));
+            }
+            Event::Started(kit) if self.table.is_none() && !self.shared => {
+                let name = kit.usb_serial.as_deref().unwrap_or("-");
+                self.say(columns("at work", &kit.port, name).trim_end());
             }
             Event::Started(_) | Event::Step(..) | Event::Left(_) => {}
         }
@@ -170,21 +181,23 @@ impl Display {
     /// # Errors
     /// [`Error::Boards`] if any failed.
     pub(super) fn sum_up(self, summary: &Summary) -> Result<(), Error> {
-        let Self { context, table, started, failed, mut failures } = self;
+        let Self { context, table, shared, started, failed, mut failures } = self;
         if let Some(table) = table {
             table.leave();
         }
         let elapsed = started.elapsed();
         let total = Total { summary, seconds: elapsed.as_secs_f64() };
-        context.result_block(sum(summary, &failed, elapsed), &total);
+        let sum = sum(summary, &failed, elapsed);
+        // Who reads the lines that programs get sees the end here.
+        if context.global.output == Some(Output::Json) && !shared {
+            context.note_block(&sum);
+        }
+        context.result_block(sum, &total);
         failures.all = summary.provisioned + summary.unchanged + summary.failed;
         failures.verdict()
     }
 
     pub(super) fn say(&self, text: impl fmt::Display) {
-        match &self.table {
-            Some(table) => table.say(&visible::block(&text.to_string())),
-            None => self.context.note_block(text),
-        }
+        self.context.note_block(text);
     }
 }

@@ -1,45 +1,78 @@
 //! The live table: a row a port, with the board that is on it, how far it is, and how it ended.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::io::stderr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use anstyle::{AnsiColor, Style};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use anstream::{AutoStream, ColorChoice};
+use console::{Term, measure_text_width};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::display::word;
+use crate::cli::output::{self, Drawn, locked};
 use crate::cli::provision::says;
 use crate::work::fleet::Event;
 use crate::work::provision::Step;
 use crate::work::station::Attempt;
-use device_pki::visible;
 use iot_kit::Kit;
+
+mod frame;
+
+use frame::{Frame, Row, State};
 
 /// How often the time of a board at work is updated.
 const TICK: Duration = Duration::from_millis(100);
 
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const FAINT: Style = Style::new().dimmed();
-
-/// Rows in the order of their ports. They stay where they are, so that the eye finds them.
+/// The table, drawn until it is left.
 pub(super) struct Table {
-    bars: MultiProgress,
-    head: ProgressBar,
-    rows: BTreeMap<String, Row>,
+    rows: Arc<Mutex<Rows>>,
+    bar: ProgressBar,
+    drawn: Drawn,
+    color: bool,
 }
 
-struct Row {
-    bar: ProgressBar,
-    serial: String,
+/// Rows in the order of their ports. They stay where they are, so that the eye finds them.
+#[derive(Default)]
+struct Rows {
+    rows: BTreeMap<String, Row>,
+    /// Boards that have ended: done, failed.
+    ended: (usize, usize),
+    /// Counts changes, so that the latest are known.
+    changes: u64,
+}
+
+impl Rows {
+    fn lines(&self, height: usize, width: usize, color: bool) -> Vec<String> {
+        Frame { height, width, color, now: Instant::now() }.lines(&self.rows, self.ended)
+    }
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        let bars = MultiProgress::new();
-        let head = bars.add(ProgressBar::new_spinner());
-        head.set_style(style("{msg}"));
-        head.set_message(format!("{FAINT}{}{FAINT:#}", row("PORT", "SERIAL", "STEP OR RESULT", "TIME")));
-        Self { bars, head, rows: BTreeMap::new() }
+    /// The table, if the terminal can show it: one that cannot move its cursor gets lines.
+    pub(super) fn new() -> Option<Self> {
+        let bar = ProgressBar::new_spinner();
+        if bar.is_hidden() {
+            return None;
+        }
+        let color = AutoStream::choice(&stderr()) != ColorChoice::Never;
+        let rows = Arc::new(Mutex::new(Rows::default()));
+        let (shown, terminal) = (Arc::clone(&rows), Term::stderr());
+        let lines = move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
+            let (height, width) = terminal.size();
+            let lines = locked(&shown).lines(height.into(), width.into(), color);
+            let last = lines.last().map_or(0, |line| measure_text_width(line));
+            // The line is filled, and the cursor waits in its first column: there what the terminal echoes, such as ^C, moves
+            // no line.
+            let (text, blanks) = (lines.join("\n"), " ".repeat(usize::from(width).saturating_sub(last)));
+            // The screen takes what it gets; the next draw is another try.
+            let _ = write!(to, "{text}{blanks}\r");
+        };
+        let style = ProgressStyle::with_template("{rows}").ok()?;
+        bar.set_style(style.with_key("rows", lines));
+        let drawn = Drawn::new(bar.clone());
+        bar.enable_steady_tick(TICK);
+        Some(Self { rows, bar, drawn, color })
     }
 
     pub(super) fn show(&mut self, event: &Event<'_>) {
@@ -50,77 +83,58 @@ impl Table {
             Event::Left(port) => self.left(port),
             Event::NoList(_) | Event::Stopping(_) => {}
         }
+        self.bar.tick();
     }
 
-    /// A line above the table; it scrolls away.
-    pub(super) fn say(&self, text: &str) {
-        // A terminal that has gone leaves nobody to tell.
-        let _ = self.bars.println(text);
-    }
-
-    /// Whether the terminal can show it: one that cannot move its cursor gets lines.
-    pub(super) fn is_shown(&self) -> bool {
-        !self.bars.is_hidden()
-    }
-
-    /// The table stays on the screen as it is.
+    /// The whole table stays on the screen as it is, and scrolls where it is longer.
     pub(super) fn leave(self) {
-        self.rows.values().for_each(|row| row.bar.abandon());
-        self.head.abandon();
+        drop(self.drawn);
+        let width = Term::stderr().size().1.into();
+        output::note(&locked(&self.rows).lines(usize::MAX, width, self.color).join("\n"));
     }
 
     fn started(&mut self, kit: &Kit) {
         let serial = kit.usb_serial.clone().unwrap_or_else(|| "-".to_owned());
-        if let Some(old) = self.rows.remove(&kit.port) {
-            self.bars.remove(&old.bar);
+        let state = State::AtWork { step: says(&Step::Open), since: Instant::now() };
+        let mut rows = locked(&self.rows);
+        rows.changes += 1;
+        let row = Row { serial, state, left: false, changed: rows.changes };
+        rows.rows.insert(kit.port.clone(), row);
+    }
+
+    fn change(&self, port: &str, change: impl FnOnce(&mut Row)) {
+        let mut rows = locked(&self.rows);
+        rows.changes += 1;
+        let changes = rows.changes;
+        if let Some(row) = rows.rows.get_mut(port) {
+            row.changed = changes;
+            change(row);
         }
-        let below = self.rows.range(..kit.port.clone()).next_back().map_or(&self.head, |(_, row)| &row.bar);
-        let bar = self.bars.insert_after(below, ProgressBar::new_spinner());
-        bar.set_style(style("{prefix} {msg:32} {elapsed:>6}"));
-        bar.set_prefix(prefix(&kit.port, &serial));
-        bar.set_message(says(&Step::Open));
-        bar.enable_steady_tick(TICK);
-        self.rows.insert(kit.port.clone(), Row { bar, serial });
     }
 
     fn step(&mut self, kit: &Kit, step: &Step) {
-        let Some(row) = self.rows.get_mut(&kit.port) else { return };
-        if let (Step::Identified(element), None) = (step, &kit.usb_serial) {
-            row.serial.clone_from(element);
-            row.bar.set_prefix(prefix(&kit.port, element));
-        }
-        row.bar.set_message(says(step));
+        self.change(&kit.port, |row| {
+            if let (Step::Identified(element), None) = (step, &kit.usb_serial) {
+                row.serial.clone_from(element);
+            }
+            if let State::AtWork { step: shown, .. } = &mut row.state {
+                *shown = says(step);
+            }
+        });
     }
 
     fn finished(&mut self, attempt: &Attempt) {
-        let Some(found) = self.rows.get(&attempt.kit.port) else { return };
-        let color = if attempt.result.is_ok() { GOOD } else { BAD };
-        let seconds = format!("{:.1} s", attempt.duration.as_secs_f64());
-        let text = row(&attempt.kit.port, &found.serial, word(attempt), &seconds);
-        found.bar.disable_steady_tick();
-        found.bar.set_style(style("{msg}"));
-        found.bar.set_message(format!("{color}{text}{color:#}"));
+        let good = attempt.result.is_ok();
+        {
+            let ended = &mut locked(&self.rows).ended;
+            *(if good { &mut ended.0 } else { &mut ended.1 }) += 1;
+        }
+        let state = State::Ended { word: word(attempt), took: attempt.duration, good };
+        self.change(&attempt.kit.port, |row| row.state = state);
     }
 
     fn left(&mut self, port: &str) {
-        let Some(found) = self.rows.get(port) else { return };
         // A board that was unplugged in the middle is told when its work has ended.
-        if !found.bar.prefix().is_empty() && found.bar.message().contains(&*visible::line(port)) {
-            let last = found.bar.message();
-            let last = anstream::adapter::strip_str(&last).to_string();
-            found.bar.set_message(format!("{FAINT}{last}  unplugged{FAINT:#}"));
-        }
+        self.change(port, |row| row.left = matches!(row.state, State::Ended { .. }));
     }
-}
-
-fn row(port: &str, serial: &str, what: &str, time: &str) -> String {
-    format!("{} {what:<32} {time:>6}", prefix(port, serial))
-}
-
-fn prefix(port: &str, serial: &str) -> String {
-    format!("{:<16} {:<20}", visible::line(port), visible::line(serial))
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -102,6 +102,7 @@ struct Planned<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_certificates: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::contract::optional_path")]
     file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,

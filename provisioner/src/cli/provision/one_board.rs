@@ -61,7 +61,7 @@ impl OneBoard {
             let look = self.station.look(&self.kit, Patience::None, source, &mut |step| {
                 if let Step::Identified(serial) = &step {
                     let text = format!("board {}, secure element {serial}", self.kit);
-                    self.progress.aside(|| context.note(text));
+                    context.note(text);
                 }
                 self.progress.step(says(&step));
             });

@@ -27,6 +27,7 @@ pub struct About {
     /// that was not asked.
     pub attested: bool,
     /// Folder with the board's files.
+    #[serde(serialize_with = "crate::contract::path")]
     pub folder: PathBuf,
     /// Why the folder is named by the secure element, although the kit has a USB serial number.
     pub clash: Option<Clash>,

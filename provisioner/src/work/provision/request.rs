@@ -27,6 +27,7 @@ pub struct Request {
     /// Whether the secure element is genuine; `false` where that was not asked.
     pub attested: bool,
     /// The request's file, PEM.
+    #[serde(serialize_with = "crate::contract::path")]
     pub file: PathBuf,
     /// Why the file's folder is named by the secure element, although the kit has a USB serial number.
     pub clash: Option<Clash>,
