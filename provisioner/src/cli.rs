@@ -16,12 +16,14 @@ mod certificates;
 mod completions;
 pub mod context;
 mod doctor;
+mod environment;
 mod exit_code;
 mod failure;
 mod firmware;
 mod flash;
 mod forget;
 mod inspect;
+mod key_files;
 pub mod ledger;
 pub mod legacy;
 mod logging;
@@ -283,7 +285,11 @@ pub fn definition() -> clap::Command {
 
 /// Runs the command line `args` (the program's name first) and says what the process ends with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = legacy::normalise(args);
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Err(source) = environment::unset_blank(&args) {
+        return failure::show(&Error::Start { source }, Output::Human);
+    }
+    let args = legacy::normalise(args);
     let parsed = definition().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -309,7 +315,7 @@ fn execute(cli: Cli) -> Result<(), Error> {
 
 async fn dispatch(cli: Cli) -> Result<(), Error> {
     let Some(command) = cli.command else {
-        return legacy::run(cli.legacy, &Context::new(cli.global)?).await;
+        return legacy::run(cli.legacy, &Context::for_keys(cli.global).await?).await;
     };
     if let Some(flag) = cli.legacy.first_given() {
         return Err(Error::usage(
@@ -318,19 +324,21 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         ));
     }
     match command {
-        Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?).await?,
-        Command::Setup(arguments) => setup::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Provision(arguments) => provision::run(arguments, &Context::new(cli.global)?).await?,
+        Command::Ca(command) => ca::run(&command, &Context::for_keys(cli.global).await?).await?,
+        Command::Setup(arguments) => setup::run(&arguments, &Context::for_keys(cli.global).await?).await?,
+        Command::Provision(arguments) => {
+            provision::run(arguments, &Context::for_keys(cli.global).await?).await?
+        }
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(choice) => inspect::run(&choice, &Context::new(cli.global)?)?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Revoke(arguments) => revoke::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Forget(arguments) => forget::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Revoke(arguments) => revoke::run(&arguments, &Context::for_keys(cli.global).await?).await?,
+        Command::Forget(arguments) => forget::run(&arguments, &Context::for_keys(cli.global).await?).await?,
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Doctor(arguments) => doctor::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Doctor(arguments) => doctor::run(&arguments, &Context::for_keys(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,

@@ -10,14 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::passphrase::Sources;
-use super::{Global, Output, output};
+use super::{Error, Global, Output, key_files, output, prompt};
 use crate::state;
 use crate::state::home::Home;
 use crate::state::signatures::Signatures;
-use crate::work::kms;
+use crate::work::kms::KmsAccount;
 use device_pki::key::Keys;
 use device_pki::visible;
-use iot_account::Account;
+use iot_account::{Account, AwsSettings, Cause, TokenCodes};
 
 /// Work shorter than this shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
@@ -31,6 +31,7 @@ pub struct Context {
     pub home: Home,
     /// The keys that this run opens.
     pub keys: Keys,
+    aws: AwsSettings,
 }
 
 impl Context {
@@ -44,9 +45,20 @@ impl Context {
             None => BaseDirs::new().ok_or(state::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
         let home = Home::at(root);
-        let account = kms::Settings { profile: global.profile.clone(), region: global.region.clone() };
-        let keys = Keys::with_kms(Sources::new(&global), account, Signatures::of(&home));
-        Ok(Self { global, home, keys })
+        let codes = Codes(global.clone());
+        let aws = AwsSettings::new(global.profile.clone(), global.region.clone(), codes);
+        let keys = Keys::with_kms(Sources::new(&global), KmsAccount(aws.clone()), Signatures::of(&home));
+        Ok(Self { global, home, keys, aws })
+    }
+
+    /// As [`Context::new`], for a command that may use the keys of the home folder.
+    ///
+    /// # Errors
+    /// As [`Context::new`]; a key that other users can read and that is not closed.
+    pub async fn for_keys(global: Global) -> Result<Self, Error> {
+        let context = Self::new(global)?;
+        key_files::close(&context).await?;
+        Ok(context)
     }
 
     /// The account that the global flags and the standard settings name.
@@ -54,7 +66,7 @@ impl Context {
     /// # Errors
     /// As [`Account::load`].
     pub async fn account(&self) -> Result<Account, iot_account::Error> {
-        Account::load(self.global.profile.as_deref(), self.global.region.as_deref()).await
+        Account::load(&self.aws, None).await
     }
 
     /// A result: `human` as one line of text, or `json` as one line, whichever was asked for.
@@ -120,6 +132,20 @@ impl Context {
             later.enable_steady_tick(Duration::from_millis(100));
         });
         Progress { bar, starter: Some(starter) }
+    }
+}
+
+/// Codes of MFA devices, from the person at the terminal.
+#[derive(Debug)]
+struct Codes(Global);
+
+impl TokenCodes for Codes {
+    fn code(&self, device: &str) -> Result<Option<String>, Cause> {
+        if !self.0.can_ask() {
+            return Ok(None);
+        }
+        let ask = || prompt::secret(&format!("Code of the MFA device {device}"));
+        Ok(Some(tokio::task::block_in_place(ask)?))
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
         _ => {
             let plan = SetUp::look(context, account, chain.as_ref(), &settings).await?;
             let endpoint = plan.endpoint();
-            plan::run(context, plan).await?;
+            setup::set_up(context, plan).await?;
             (endpoint, None)
         }
     };

@@ -1,7 +1,9 @@
 //! The home folder: where keys, certificates and the folder of each board live, and every name in it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use durable_files::Kind;
 use durable_files::folder::{self, Lock};
 
 use super::Error;
@@ -124,6 +126,21 @@ pub fn destination(path: &Path) -> PathBuf {
     destination(folder).join(name)
 }
 
+/// A key file that other users of the computer can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposedKey {
+    /// The file.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl fmt::Display for ExposedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (mode {:04o})", self.path.display(), self.mode)
+    }
+}
+
 /// Whether Windows opens a device under this name.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
@@ -206,6 +223,39 @@ impl Home {
     /// [`durable_files::Error::Io`].
     pub fn create(&self) -> Result<(), durable_files::Error> {
         folder::create(&self.root)
+    }
+
+    /// The key files that other users can read, if one of them is a key in clear text. A passphrase protects the others.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`] for a folder or a key that cannot be read.
+    pub fn exposed_keys(&self) -> Result<Vec<ExposedKey>, durable_files::Error> {
+        let retired = self.file(RETIRED);
+        let mut folders = vec![self.root.clone()];
+        let inside = folder::entries(&retired)?.unwrap_or_default().into_iter();
+        folders.extend(inside.filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.path));
+        let (mut exposed, mut is_plain) = (Vec::new(), false);
+        for folder in folders {
+            for entry in folder::entries(&folder)?.unwrap_or_default() {
+                let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let is_key = [ROOT_KEY, SIGNER_KEY].iter().any(|key| {
+                    name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                });
+                if !is_key || entry.kind != Kind::File {
+                    continue;
+                }
+                if let Some(mode) = durable_files::mode_if_exposed(&entry.path)? {
+                    let key = durable_files::read_key(&entry.path)?;
+                    is_plain |=
+                        key.is_some_and(|key| !key.bytes().windows(9).any(|word| word == b"ENCRYPTED"));
+                    exposed.push(ExposedKey { path: entry.path, mode });
+                }
+            }
+        }
+        if !is_plain {
+            exposed.clear();
+        }
+        Ok(exposed)
     }
 
     /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile.

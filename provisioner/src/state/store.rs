@@ -120,6 +120,10 @@ pub fn check_in_service(home: &Home) -> Result<(), Error> {
 /// # Errors
 /// As [`load`], without [`Error::SignerRevoked`].
 pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
+    let exposed = home.exposed_keys()?;
+    if !exposed.is_empty() {
+        return Err(Error::ExposedKeys { keys: exposed });
+    }
     let root = certificate(home, ROOT_CERTIFICATE)?;
     let signer = certificate(home, SIGNER_CERTIFICATE)?;
     let (Some(root), Some(signer), true) = (root, signer, has_key(home, Role::Signer)) else {
