@@ -111,7 +111,16 @@ pub struct Global {
     #[arg(long, global = true)]
     pub dry_run: bool,
     /// How much to log to stderr
-    #[arg(short = 'l', long, global = true, value_enum, default_value_t = Level::Warning, value_name = "LEVEL")]
+    #[arg(
+        short = 'l',
+        long,
+        short_alias = 'v',
+        alias = "verbose",
+        global = true,
+        value_enum,
+        default_value_t = Level::Warning,
+        value_name = "LEVEL"
+    )]
     pub logging: Level,
     /// Passphrases.
     #[command(flatten)]
@@ -289,8 +298,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(source) = environment::unset_blank(&args) {
         return failure::show(&Error::Start { source }, Output::Human);
     }
-    let args = legacy::normalise(args);
-    let parsed = definition().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let mut definition = definition();
+    definition.build();
+    let args = legacy::normalise(args, &definition);
+    let parsed =
+        definition.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return failure::parsing(&error, &args),

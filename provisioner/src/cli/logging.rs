@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
     /// Nothing but the error that ends the program.
+    #[value(alias = "critical")]
     Fatal,
     /// Errors after which the program continues.
     Error,
