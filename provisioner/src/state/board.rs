@@ -13,13 +13,12 @@ use serde::Serialize;
 use super::Error;
 use super::home::Home;
 
+use super::home::SANDBOX_CERTIFICATE;
 pub use super::home::{CERTIFICATE, REQUEST, THING_NAME};
 /// The factory's device certificate, PEM.
 pub const FACTORY_CERTIFICATE: &str = "factory-device.crt";
 /// The certificate of the factory's signer, PEM.
 pub const FACTORY_SIGNER: &str = "factory-signer.crt";
-/// The factory's device certificate as iotprovision keeps it.
-const VENDOR_CERTIFICATE: &str = "device_sandbox.crt";
 
 /// What a board says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +128,7 @@ fn owner_of(folder: &Path, point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Owner, durab
     let files: [(&str, KeyOf<'_>); 4] = [
         (CERTIFICATE, &certified),
         (FACTORY_CERTIFICATE, &certified),
-        (VENDOR_CERTIFICATE, &certified),
+        (SANDBOX_CERTIFICATE, &certified),
         (REQUEST, &request::point),
     ];
     for (file, key) in files {
@@ -195,7 +194,7 @@ mod tests {
         for (file, text) in [
             (CERTIFICATE, victim.certificate()),
             (FACTORY_CERTIFICATE, victim.certificate()),
-            (VENDOR_CERTIFICATE, victim.certificate()),
+            (SANDBOX_CERTIFICATE, victim.certificate()),
             (REQUEST, victim.request()),
         ] {
             let (_folder, home) = home();

@@ -97,8 +97,12 @@ pub const REQUEST: &str = "device.csr";
 pub const CERTIFICATE: &str = "device.crt";
 /// In the folder of a board: the thing name.
 pub const THING_NAME: &str = "aws-thing-name.txt";
+/// In the folder of a board: the factory certificate of its secure element, as iotprovision keeps it, PEM.
+pub const SANDBOX_CERTIFICATE: &str = "device_sandbox.crt";
+/// In the folder of a board: the certificate of the vendor's signer, as iotprovision keeps it, PEM.
+pub const SANDBOX_SIGNER: &str = "signer_sandbox.crt";
 /// Files that mark the folder of a board.
-const OF_A_BOARD: [&str; 3] = [REQUEST, CERTIFICATE, THING_NAME];
+const OF_A_BOARD: [&str; 5] = [REQUEST, CERTIFICATE, THING_NAME, SANDBOX_CERTIFICATE, SANDBOX_SIGNER];
 
 /// How many links lead on from one to the next at most, as on Linux (path_resolution(7)).
 const LINKS: usize = 40;

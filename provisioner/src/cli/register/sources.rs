@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::state::board::FACTORY_CERTIFICATE;
 use crate::state::certificates;
-use crate::state::home::Home;
+use crate::state::home::{Home, SANDBOX_CERTIFICATE, SANDBOX_SIGNER};
 use crate::state::store::VERIFICATION_CERTIFICATE;
 use device_pki::Certificate;
 use device_pki::certificate::Malformed;
@@ -19,6 +20,10 @@ const EXTENSIONS: [&str; 4] = ["crt", "pem", "cer", "der"];
 const DEEPEST: usize = 8;
 /// No file with a certificate is longer, in bytes.
 const LARGEST: usize = 1 << 20;
+/// Files of a home folder whose certificates are no devices of the account: the proof of the signer CA's key, which is no CA's
+/// either, and the factory certificates of boards in the vendor's account, those of iotprovision included.
+const NO_DEVICES: [&str; 4] =
+    [VERIFICATION_CERTIFICATE, FACTORY_CERTIFICATE, SANDBOX_CERTIFICATE, SANDBOX_SIGNER];
 const STDIN: &str = "-";
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
@@ -78,8 +83,7 @@ fn walk(folder: &Path, depth: usize, kept: &Path) -> Result<Vec<Entry>, durable_
         let extension = entry.path.extension().and_then(|extension| extension.to_str());
         let is_certificate = extension
             .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
-            // The home folder has it beside the boards' folders. It is no CA's, and no device's either.
-            && entry.path.file_name() != Some(VERIFICATION_CERTIFICATE.as_ref());
+            && !entry.path.file_name().is_some_and(|name| NO_DEVICES.iter().any(|other| name == *other));
         match entry.kind {
             Kind::Folder if depth < DEEPEST && !is_same(&entry.path, kept) => {
                 inside.extend(walk(&entry.path, depth + 1, kept)?);
@@ -209,6 +213,8 @@ mod tests {
         fs::write(kept.join("older.crt"), pem("older")).unwrap();
         fs::write(folder.path().join("signer-ca.crt"), ca()).unwrap();
         fs::write(folder.path().join(VERIFICATION_CERTIFICATE), pem("registration code")).unwrap();
+        fs::write(board.join(SANDBOX_CERTIFICATE), pem("sn0123")).unwrap();
+        fs::write(board.join(SANDBOX_SIGNER), ca()).unwrap();
         fs::write(folder.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
         fs::write(
             folder.path().join("damaged.crt"),
