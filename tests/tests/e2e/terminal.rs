@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::LocalModes;
@@ -34,12 +34,18 @@ fn on_terminal(
     question: &str,
     answer: &str,
 ) -> (Option<i32>, String) {
+    let command = laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports), ("TERM", terminal)]);
+    at_terminal(command, question, answer)
+}
+
+/// Runs a command on a terminal, types `answer` once `question` is on the screen, and gives the exit code and all that was on
+/// the screen.
+pub(crate) fn at_terminal(mut command: Command, question: &str, answer: &str) -> (Option<i32>, String) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
     let open = || File::options().read(true).write(true).open(&path).unwrap();
-    let mut command = laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports), ("TERM", terminal)]);
     command.stdin(Stdio::from(open())).stdout(Stdio::from(open())).stderr(Stdio::from(open()));
     let mut child = command.spawn().unwrap();
     // The child alone keeps the terminal open, so the screen ends with it.
@@ -49,7 +55,7 @@ fn on_terminal(
     while let Ok(count @ 1..) = terminal.read(&mut buffer) {
         screen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         if !typed && screen.contains(question) {
-            if question.starts_with("Passphrase") {
+            if ["Passphrase", "Code of"].iter().any(|hidden| question.starts_with(hidden)) {
                 await_hidden_input(&terminal);
             }
             terminal.write_all(format!("{answer}\n").as_bytes()).unwrap();

@@ -124,7 +124,7 @@ impl Origin {
         Self {
             profile: Some(name.to_owned()),
             is_named: profiles.chosen().is_some(),
-            files: profiles.paths(),
+            files: profiles.paths_of(name),
             source: way.as_ref().map_or(Source::Keys, Way::source),
             secrets: process.map(secrets_of).unwrap_or_default(),
             problem: way.err(),
@@ -169,8 +169,13 @@ impl Origin {
             return self.without_credentials(problem.clone().into());
         }
         if let Some(answer) = answer(whole) {
-            let (action, answer) = (answer.0, answer.1);
-            return self.without_credentials(Box::new(Error::from_answer(action, answer)));
+            let (action, answer) = answer;
+            // A wrong code has the same error type as a missing permission.
+            let is_of_code = answer.message.contains("MultiFactorAuthentication");
+            return self.without_credentials(match is_of_code {
+                true => answer.into(),
+                false => Error::from_answer(action, answer).into(),
+            });
         }
         // The instance metadata service is the last place to look; a computer that is no EC2 instance has none.
         let is_elsewhere = find_cause::<ImdsError>(whole).is_some() && self.source != Source::Named;

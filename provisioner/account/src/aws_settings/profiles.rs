@@ -75,7 +75,7 @@ impl Profiles {
         let known: BTreeSet<_> = self.set.profiles().map(decoded).collect();
         Error::ProfileNotFound {
             name: name.to_owned(),
-            files: self.paths(),
+            files: self.paths_of(name),
             known: known.into_iter().collect(),
             // The SDK and the AWS CLI leave such a section out.
             without_prefix: self.files[0].has_section(name),
@@ -87,9 +87,11 @@ impl Profiles {
         sdk_files(&self.files)
     }
 
-    /// Where the files are, as a user would write it.
-    pub(super) fn paths(&self) -> String {
-        self.files.each_ref().map(|file| shown(&file.path)).join(" and ")
+    /// The files that the profile is in, or both if it is in none, as a user would write them.
+    pub(super) fn paths_of(&self, name: &str) -> String {
+        let has_it: Vec<_> = self.files.iter().filter(|file| file.has_profile(name)).collect();
+        let files = if has_it.is_empty() { self.files.iter().collect() } else { has_it };
+        files.iter().map(|file| shown(&file.path)).collect::<Vec<_>>().join(" and ")
     }
 
     /// The profile that a flag or the environment names.
@@ -149,6 +151,16 @@ impl File {
         read.map_err(|reason| Error::ProfileFile { path: self.path.clone(), reason })
     }
 
+    /// Whether the SDK finds the profile in it.
+    fn has_profile(&self, name: &str) -> bool {
+        let (name, prefixed) = (encoded(name), format!("profile {}", encoded(name)));
+        let mut sections = self.text.lines().filter_map(section).map(|(_, inside, _)| inside.trim());
+        match self.kind {
+            Kind::Credentials => sections.any(|inside| inside == name),
+            _ => sections.any(|inside| inside == prefixed || inside == name && name == DEFAULT),
+        }
+    }
+
     /// Whether it has a section of this name and nothing before the name.
     fn has_section(&self, name: &str) -> bool {
         self.text.lines().filter_map(section).any(|(_, inside, _)| inside.trim() == name)
@@ -166,8 +178,10 @@ async fn parsed(files: &EnvConfigFiles, name: &str) -> Result<ProfileSet, String
     let profile = Some(Cow::Owned(name.to_owned()));
     aws_config::profile::load(&Fs::real(), &Env::real(), files, profile).await.map_err(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        // It has no path, because the SDK did not open the file.
-        cause.unwrap_or_else(|| error.to_string()).replacen("error parsing :", "line ", 1)
+        let said = cause.unwrap_or_else(|| error.to_string());
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        // It names no file, because the SDK did not open one.
+        said.strip_prefix("error parsing on ").map(str::to_owned).unwrap_or(said)
     })
 }
 
