@@ -134,7 +134,10 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Erro
 }
 
 /// Refuses key files that others can read: all of them by one error.
-fn check_closed(home: &Home) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::ExposedKeys`]; a folder or a key that cannot be read.
+pub fn check_closed(home: &Home) -> Result<(), Error> {
     let keys = home.exposed_keys()?;
     if keys.is_empty() { Ok(()) } else { Err(Error::ExposedKeys { keys }) }
 }

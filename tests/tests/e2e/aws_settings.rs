@@ -259,6 +259,19 @@ async fn what_fails_is_told_with_file_profile_and_cause_and_without_secrets() {
     says(&user.both("role"), 4, &["AWS profile `role`", "AWS does not accept the credentials"]);
     says(&user.both("bare"), 2, &["[profile bare]"]);
 
+    for (settings, word) in [
+        ("sso_session = gone\nsso_account_id = 1\nsso_role_name = x", "no [sso-session gone]"),
+        ("sso_account_id = 1\nsso_role_name = x\nsso_start_url = https://x", "no sso_region"),
+        ("aws_access_key_id = AKID", "aws_secret_access_key"),
+        ("credential_process = no-such-program", "no-such-program"),
+        ("role_arn = arn:aws:iam::1:role/r\ncredential_source = Nowhere", "Nowhere"),
+    ] {
+        user.file("config", format!("[profile a]\nregion = us-east-1\n{settings}\n").as_bytes());
+        says(&user.both("a"), 4, &["AWS profile `a` (~/.aws/config)", word]);
+    }
+    let no_url = user.laptop.run(&LOOK, &[&user.keys()[..], &[("AWS_ENDPOINT_URL", "localhost:1")]].concat());
+    says(&no_url, 4, &["has to be a URL"]);
+
     user.file("config", b"[profile a]\nregion = us-east-1\nnonsense\n");
     says(&user.both("a"), 4, &[".aws/config cannot be used: line 3"]);
     user.file(

@@ -68,7 +68,16 @@ fn keys_that_others_can_read_are_named_all_at_once_and_closed_after_a_yes() {
     let board = SimulatedBoard::start(Options::instant(81)).unwrap();
     let port = board.path().display().to_string();
     let provision = ["provision", "--endpoint", ENDPOINT, "--port", &port];
-    for arguments in [&["ca", "show"][..], &["ca", "crl"], &["ca", "rotate", "--no-register"], &provision] {
+    let elsewhere = laptop.folder().with_file_name("elsewhere").display().to_string();
+    for arguments in [
+        &["ca", "show"][..],
+        &["ca", "crl"],
+        &["ca", "rotate", "--no-register"],
+        &["ca", "encrypt", "--new-password-file", "/nowhere"],
+        &["ca", "export-root", &elsewhere],
+        &["ca", "create"],
+        &provision,
+    ] {
         let refused = laptop.run(arguments, &[]);
         assert_eq!((refused.code, modes(&laptop)), (5, [0o644; 2]), "{refused}");
         for key in KEYS {

@@ -79,6 +79,22 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// Which setting of single sign-on is missing, if one is.
+    fn lacks(&self, profiles: &Profiles) -> Option<String> {
+        let name = self.base.name();
+        let session = self.base.get("sso_session");
+        let is_known = |session: &str| profiles.has_session(session);
+        if let Some(session) = session.filter(|session| !is_known(session)) {
+            return Some(format!("there is no [sso-session {session}], which profile `{name}` names"));
+        }
+        let needed: &[&str] = match session {
+            Some(_) => &["sso_account_id", "sso_role_name"],
+            None => &["sso_account_id", "sso_role_name", "sso_start_url", "sso_region"],
+        };
+        let missing = needed.iter().find(|key| self.base.get(key).is_none())?;
+        Some(format!("profile `{name}` uses single sign-on and has no {missing}"))
+    }
+
     fn source(&self) -> Source {
         let has = |key| self.base.get(key).is_some();
         match () {
@@ -121,13 +137,18 @@ impl Origin {
         }
         let way = Way::from(profiles, name);
         let process = way.as_ref().ok().and_then(|way| way.base.get("credential_process"));
+        let source = way.as_ref().map_or(Source::Keys, Way::source);
+        let lacks = match source {
+            Source::SingleSignOn => way.as_ref().ok().and_then(|way| way.lacks(profiles)),
+            _ => None,
+        };
         Self {
             profile: Some(name.to_owned()),
             is_named: profiles.chosen().is_some(),
             files: profiles.paths_of(name),
-            source: way.as_ref().map_or(Source::Keys, Way::source),
+            source: if lacks.is_some() { Source::Keys } else { source },
             secrets: process.map(secrets_of).unwrap_or_default(),
-            problem: way.err(),
+            problem: way.err().or(lacks),
         }
     }
 
@@ -184,7 +205,11 @@ impl Origin {
                 self.nothing()
             }
             _ if is_elsewhere => self.nothing(),
-            _ => self.without_credentials(redacted(&deepest(whole), &self.secrets).into()),
+            _ => {
+                let said = deepest(whole);
+                let said = said.strip_prefix("ProfileFile provider could not be built: ").unwrap_or(&said);
+                self.without_credentials(redacted(said, &self.secrets).into())
+            }
         }
     }
 

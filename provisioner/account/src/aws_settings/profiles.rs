@@ -114,6 +114,11 @@ impl Profiles {
         self.set.get_profile(&encoded(name))
     }
 
+    /// Whether there is a section `[sso-session …]` of this name.
+    pub(super) fn has_session(&self, name: &str) -> bool {
+        self.set.sso_session(name).is_some()
+    }
+
     /// A setting of the profile in use.
     pub(super) fn value(&self, key: &str) -> Option<&str> {
         self.get(self.chosen.as_deref().unwrap_or(DEFAULT))?.get(key).filter(|value| !value.trim().is_empty())
@@ -209,28 +214,48 @@ fn section(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The text of a file with names of profiles that the SDK takes. Lines stay lines.
+///
+/// The AWS CLI takes sections and settings with white space before them; a line that is further in than the setting before it
+/// belongs to that one.
 fn for_sdk(text: &str, kind: Kind) -> String {
+    let mut setting_at = None;
     let lines = text.lines().map(|line| {
-        if let Some((_, inside, after)) = section(line) {
-            return match kind {
-                Kind::Credentials => format!("[{}]{after}", encoded(inside.trim())),
-                _ => match inside.trim().split_once([' ', '\t']) {
-                    Some(("profile", name)) => format!("[profile {}]{after}", encoded(unquoted(name.trim()))),
-                    _ => line.to_owned(),
-                },
-            };
+        let flush = line.trim_start_matches([' ', '\t']);
+        let indent = line.len() - flush.len();
+        if flush.is_empty() || flush.starts_with(['#', ';']) {
+            return line.to_owned();
         }
-        match line.split_once('=') {
-            Some((key, value)) if key.trim_end() == "source_profile" => {
-                let value = [" #", " ;", "\t#", "\t;"].iter().fold(value, |value, comment| {
-                    value.split_once(comment).map_or(value, |(value, _)| value)
-                });
-                format!("{key}= {}", encoded(value.trim()))
-            }
-            _ => line.to_owned(),
+        if let Some((_, inside, after)) = section(flush) {
+            setting_at = None;
+            return header(flush, inside, after, kind);
         }
+        if setting_at.is_some_and(|setting| indent > setting) {
+            return line.to_owned();
+        }
+        setting_at = Some(indent);
+        setting(flush)
     });
     lines.fold(String::new(), |text, line| text + &line + "\n")
+}
+
+fn header(line: &str, inside: &str, after: &str, kind: Kind) -> String {
+    match (kind, inside.trim().split_once([' ', '\t'])) {
+        (Kind::Credentials, _) => format!("[{}]{after}", encoded(inside.trim())),
+        (_, Some(("profile", name))) => format!("[profile {}]{after}", encoded(unquoted(name.trim()))),
+        _ => line.to_owned(),
+    }
+}
+
+fn setting(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, value)) if key.trim_end() == "source_profile" => {
+            let value = [" #", " ;", "\t#", "\t;"]
+                .iter()
+                .fold(value, |value, comment| value.split_once(comment).map_or(value, |(value, _)| value));
+            format!("{key}= {}", encoded(value.trim()))
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// The text between quotes, if it is in quotes.
@@ -253,6 +278,10 @@ mod tests {
             "[default]\nregion = us-east-1\n[profile plain]\n[profile two%20words] # the line\n\
              role_arn = arn:aws:iam::1:role/a b\nsource_profile = B%C3%BCro\n[profile x%20y]\n[sso-session my corp]\n\
              [services a]\nkms =\n  endpoint_url = http://[::1]:1\n"
+        );
+        assert_eq!(
+            for_sdk("  [default]\n\tregion = a\n\toutput = json\n\ts3 =\n\t  max = 1\nx = y\n", Kind::Config),
+            "[default]\nregion = a\noutput = json\ns3 =\n\t  max = 1\nx = y\n"
         );
         assert_eq!(
             for_sdk("[two words]\naws_access_key_id=a=b", Kind::Credentials),

@@ -27,11 +27,16 @@ pub(super) fn redacted(text: &str, secrets: &[String]) -> String {
     redacted + rest
 }
 
-/// Long, with capital letters and digits, as no word is. A path has more than one slash, and words between them.
+/// Long, with capital letters and digits, as few words are. A path has more than one slash, and words between them; a variable
+/// has words between underscores; and a name such as `Ec2InstanceMetadata` is short and has one digit.
 fn looks_secret(run: &str) -> bool {
     let is_path = run.len() != 40 && run.starts_with('/') && run.matches('/').count() > 1;
+    let has_lower = run.bytes().any(|c| c.is_ascii_lowercase());
+    let is_variable = run.contains('_') && !has_lower;
+    let digits = run.bytes().filter(u8::is_ascii_digit).count();
+    let is_name = has_lower && run.len() < 24 && digits < 2;
     run.len() >= SHORTEST
-        && !is_path
+        && !(is_path || is_variable || is_name)
         && run.bytes().any(|c| c.is_ascii_digit())
         && run.bytes().any(|c| c.is_ascii_uppercase())
 }
@@ -56,6 +61,10 @@ mod tests {
 
     #[test]
     fn what_was_said_stays_and_keys_and_tokens_go() {
+        assert_eq!(
+            redacted("AWS_EC2_METADATA_DISABLED Ec2InstanceMetadata", &[]).matches("[left").count(),
+            0
+        );
         let said = "Session token expired,\n run /usr/local/bin/Corp2/login for arn:aws:iam::123456789012:role/Admin";
         assert_eq!(redacted(said, &[]), said.replace("\n ", " "));
         for secret in [

@@ -90,9 +90,11 @@ pub(super) fn topic_rule(
 
 /// Another rule that gets the events of registrations.
 pub(super) fn other_rule(rule: &OtherRule) -> Finding {
-    let finding = match rule.lets_all_in() {
-        true => Finding::dangerous(Resource::OtherRule, &rule.name, rule.details()),
-        false => Finding::notable(Resource::OtherRule, &rule.name, rule.details()),
+    let (link, name, found) = (Resource::OtherRule, &rule.name, rule.details());
+    let finding = match () {
+        () if rule.lets_all_in() => Finding::dangerous(link, name, found),
+        () if rule.only_keeps() => Finding::right(link, name, found),
+        () => Finding::notable(link, name, found),
     };
     if rule.bypasses() { finding.repairable() } else { finding }
 }

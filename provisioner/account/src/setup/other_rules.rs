@@ -47,6 +47,11 @@ impl OtherRule {
         self.comes_to == Use::Vendor
     }
 
+    /// Whether nothing comes of the events.
+    pub(crate) fn only_keeps(&self) -> bool {
+        self.comes_to == Use::Kept
+    }
+
     /// What the rule reads and does, and what comes of it, one item each.
     pub(crate) fn details(&self) -> Vec<String> {
         let reads = format!("reads '{}' and {}", self.filter, self.does.join(" and "));

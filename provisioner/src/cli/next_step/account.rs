@@ -34,6 +34,9 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
         E::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you, or choose another profile with --profile NAME").into(),
         E::Unreachable { source, .. } if is_of_trust(&source.to_string()) => "if a proxy opens the connections of this network, name its root certificate with AWS_CA_BUNDLE or ca_bundle of the profile; otherwise check AWS_ENDPOINT_URL".into(),
+        E::Unreachable { source, .. } if ["scheme", "empty string", "invalid uri"].iter().any(|word| source.to_string().contains(word)) => {
+            "AWS_ENDPOINT_URL, or endpoint_url of the profile, has to be a URL such as https://localhost:4566".into()
+        }
         E::Unreachable { .. } => "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)".into(),
         E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
         E::Call { .. } => "fix the cause and run the same command again; it continues where it stopped".into(),
