@@ -327,7 +327,7 @@ fn execute(cli: Cli) -> Result<(), Error> {
 
 async fn dispatch(cli: Cli) -> Result<(), Error> {
     let Some(command) = cli.command else {
-        return legacy::run(cli.legacy, &Context::for_keys(cli.global).await?).await;
+        return legacy::run(cli.legacy, &key_files::context(cli.global).await?).await;
     };
     if let Some(flag) = cli.legacy.first_given() {
         return Err(Error::usage(
@@ -336,21 +336,21 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         ));
     }
     match command {
-        Command::Ca(command) => ca::run(&command, &Context::for_keys(cli.global).await?).await?,
-        Command::Setup(arguments) => setup::run(&arguments, &Context::for_keys(cli.global).await?).await?,
+        Command::Ca(command) => ca::run(&command, &key_files::context(cli.global).await?).await?,
+        Command::Setup(arguments) => setup::run(&arguments, &key_files::context(cli.global).await?).await?,
         Command::Provision(arguments) => {
-            provision::run(arguments, &Context::for_keys(cli.global).await?).await?
+            provision::run(arguments, &key_files::context(cli.global).await?).await?
         }
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(choice) => inspect::run(&choice, &Context::new(cli.global)?)?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Revoke(arguments) => revoke::run(&arguments, &Context::for_keys(cli.global).await?).await?,
-        Command::Forget(arguments) => forget::run(&arguments, &Context::for_keys(cli.global).await?).await?,
+        Command::Revoke(arguments) => revoke::run(&arguments, &key_files::context(cli.global).await?).await?,
+        Command::Forget(arguments) => forget::run(&arguments, &key_files::context(cli.global).await?).await?,
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Doctor(arguments) => doctor::run(&arguments, &Context::for_keys(cli.global).await?).await?,
+        Command::Doctor(arguments) => doctor::run(&arguments, &key_files::context(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -136,14 +137,29 @@ pub fn expect_closed(path: &Path) {
     EXPECTED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
 }
 
-/// The permission bits of a secret that others can read; `None` for a file that is closed, or not there.
+/// A secret that other users of the computer can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposedKey {
+    /// The file.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl fmt::Display for ExposedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (mode {:04o})", self.path.display(), self.mode)
+    }
+}
+
+/// Whether others can read a secret; `None` for a file that is closed, or not there.
 ///
 /// # Errors
 /// As [`read`].
-pub fn mode_if_exposed(path: &Path) -> Result<Option<u32>, Error> {
+pub fn exposed_key(path: &Path) -> Result<Option<ExposedKey>, Error> {
     let Some(file) = open(path)? else { return Ok(None) };
     match exposed(&file, path).map_err(|e| Error::io("read", path, e))? {
-        Some(Error::Exposed { mode, .. }) => Ok(Some(mode)),
+        Some(Error::Exposed { path, mode }) => Ok(Some(ExposedKey { path, mode })),
         _ => Ok(None),
     }
 }

@@ -9,15 +9,15 @@ use directories::BaseDirs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::passphrase::Sources;
-use super::{Error, Global, Output, key_files, output, prompt};
+use super::passphrase::{Codes, Sources};
+use super::{Global, Output, output};
 use crate::state;
 use crate::state::home::Home;
 use crate::state::signatures::Signatures;
 use crate::work::kms::KmsAccount;
 use device_pki::key::Keys;
 use device_pki::visible;
-use iot_account::{Account, AwsSettings, Cause, TokenCodes};
+use iot_account::{Account, AwsSettings};
 
 /// Work shorter than this shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
@@ -45,20 +45,10 @@ impl Context {
             None => BaseDirs::new().ok_or(state::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
         let home = Home::at(root);
-        let codes = Codes(global.clone());
+        let codes = Codes::new(&global);
         let aws = AwsSettings::new(global.profile.clone(), global.region.clone(), codes);
         let keys = Keys::with_kms(Sources::new(&global), KmsAccount(aws.clone()), Signatures::of(&home));
         Ok(Self { global, home, keys, aws })
-    }
-
-    /// As [`Context::new`], for a command that may use the keys of the home folder.
-    ///
-    /// # Errors
-    /// As [`Context::new`]; a key that other users can read and that is not closed.
-    pub async fn for_keys(global: Global) -> Result<Self, Error> {
-        let context = Self::new(global)?;
-        key_files::close(&context).await?;
-        Ok(context)
     }
 
     /// The account that the global flags and the standard settings name.
@@ -132,20 +122,6 @@ impl Context {
             later.enable_steady_tick(Duration::from_millis(100));
         });
         Progress { bar, starter: Some(starter) }
-    }
-}
-
-/// Codes of MFA devices, from the person at the terminal.
-#[derive(Debug)]
-struct Codes(Global);
-
-impl TokenCodes for Codes {
-    fn code(&self, device: &str) -> Result<Option<String>, Cause> {
-        if !self.0.can_ask() {
-            return Ok(None);
-        }
-        let ask = || prompt::secret(&format!("Code of the MFA device {device}"));
-        Ok(Some(tokio::task::block_in_place(ask)?))
     }
 }
 

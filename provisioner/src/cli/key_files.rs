@@ -2,14 +2,24 @@
 //! after a yes.
 
 use super::plan::{self, Line, Plan};
-use super::{Context, Error};
-use crate::state::home::ExposedKey;
+use super::{Context, Error, Global};
+use durable_files::ExposedKey;
+
+/// The surroundings of a command that may use the keys of the home folder.
+///
+/// # Errors
+/// As [`Context::new`] and [`close`].
+pub(super) async fn context(global: Global) -> Result<Context, Error> {
+    let context = Context::new(global)?;
+    close(&context).await?;
+    Ok(context)
+}
 
 /// Closes the key files that others can read, after a yes. Where nobody can be asked they stay, and reading them is refused.
 ///
 /// # Errors
 /// [`Error::Declined`]; what keeps a file from being closed.
-pub(super) async fn close(context: &Context) -> Result<(), Error> {
+async fn close(context: &Context) -> Result<(), Error> {
     let exposed = context.home.exposed_keys()?;
     let global = &context.global;
     if exposed.is_empty() || !(global.yes || global.dry_run || global.can_ask()) {

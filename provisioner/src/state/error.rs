@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use device_pki::key;
+use durable_files::ExposedKey;
 use time::OffsetDateTime;
-
-use super::home::ExposedKey;
 
 fn listed(keys: &[ExposedKey]) -> String {
     keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

@@ -1,10 +1,9 @@
 //! The home folder: where keys, certificates and the folder of each board live, and every name in it.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use durable_files::Kind;
 use durable_files::folder::{self, Lock};
+use durable_files::{ExposedKey, Kind};
 
 use super::Error;
 
@@ -130,21 +129,6 @@ pub fn destination(path: &Path) -> PathBuf {
     destination(folder).join(name)
 }
 
-/// A key file that other users of the computer can read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExposedKey {
-    /// The file.
-    pub path: PathBuf,
-    /// Its permission bits.
-    pub mode: u32,
-}
-
-impl fmt::Display for ExposedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (mode {:04o})", self.path.display(), self.mode)
-    }
-}
-
 /// Whether Windows opens a device under this name.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
@@ -248,11 +232,11 @@ impl Home {
                 if !is_key || entry.kind != Kind::File {
                     continue;
                 }
-                if let Some(mode) = durable_files::mode_if_exposed(&entry.path)? {
+                if let Some(found) = durable_files::exposed_key(&entry.path)? {
                     let key = durable_files::read_key(&entry.path)?;
                     is_plain |=
                         key.is_some_and(|key| !key.bytes().windows(9).any(|word| word == b"ENCRYPTED"));
-                    exposed.push(ExposedKey { path: entry.path, mode });
+                    exposed.push(found);
                 }
             }
         }
