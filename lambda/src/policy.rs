@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::scope::Scope;
+use crate::scope::{Scope, substitute};
 
 /// The longest policy document AWS IoT takes, in characters without white space
 /// (AWS IoT Core endpoints and quotas, "Policy document size").
@@ -34,6 +34,15 @@ pub enum PolicyError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// Something that is to be filled in, and nothing says with what.
+    #[error(
+        "the policy document has the placeholder {placeholder}; ${{AWS::Partition}}, ${{AWS::Region}}, ${{AWS::AccountId}}, \
+         ${{region}} and ${{account_id}} are filled in, and policy variables such as ${{iot:Connection.Thing.ThingName}} stay"
+    )]
+    Placeholder {
+        /// As it is written.
+        placeholder: String,
+    },
     /// Longer than AWS IoT takes.
     #[error(
         "the policy document has {size} characters without white space; AWS IoT takes {MAX_DOCUMENT_SIZE}"
@@ -60,12 +69,18 @@ impl PolicyTemplate {
         Self::parse(FORMER_TEMPLATE)
     }
 
-    /// Reads a document. `${AWS::Partition}`, `${AWS::Region}` and `${AWS::AccountId}` may stand in its strings.
+    /// Reads a document. `${AWS::Partition}`, `${AWS::Region}` and `${AWS::AccountId}` may stand in its strings, and the
+    /// placeholders of Microchip's pyawsutils, `${region}` or `$region` and `${account_id}` or `$account_id`.
     ///
     /// # Errors
-    /// If it is not a JSON object with a `Version` and a `Statement`, or can only be longer than AWS IoT takes.
+    /// If it is not a JSON object with a `Version` and a `Statement`, has another placeholder, or can only be longer than AWS
+    /// IoT takes.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let document: Value = serde_json::from_str(text)?;
+        let mut document: Value = serde_json::from_str(text)?;
+        substitute(&mut document, &PYAWSUTILS);
+        if let Some(placeholder) = placeholder(&document) {
+            return Err(PolicyError::Placeholder { placeholder });
+        }
         let members = document.as_object().ok_or(PolicyError::Shape("a JSON object is expected"))?;
         if !members.get("Version").is_some_and(Value::is_string) {
             return Err(PolicyError::Shape("\"Version\" is missing or not a string"));
@@ -91,6 +106,34 @@ impl PolicyTemplate {
         let document = PolicyDocument(document);
         let size = document.size();
         if size > MAX_DOCUMENT_SIZE { Err(PolicyError::TooLong { size }) } else { Ok(document) }
+    }
+}
+
+/// The placeholders of pyawsutils, in both forms of Python's `string.Template`, and those that this tool fills in.
+const PYAWSUTILS: [(&str, &str); 4] = [
+    ("${region}", "${AWS::Region}"),
+    ("${account_id}", "${AWS::AccountId}"),
+    (":$region:", ":${AWS::Region}:"),
+    (":$account_id:", ":${AWS::AccountId}:"),
+];
+
+/// The first `${…}` in a string of the document that is neither filled in nor a policy variable: these have a colon after
+/// their prefix, and `${*}`, `${?}` and `${$}` are the characters themselves (IAM User Guide, "IAM policy elements: Variables
+/// and tags").
+fn placeholder(document: &Value) -> Option<String> {
+    match document {
+        Value::String(text) => text.match_indices("${").find_map(|(start, _)| {
+            let rest = &text[start..];
+            let whole = rest.find('}').map_or(rest, |end| &rest[..=end]);
+            let name = whole[2..].strip_suffix('}')?.trim();
+            let is_known = ["AWS::Partition", "AWS::Region", "AWS::AccountId", "*", "?", "$"].contains(&name);
+            // A variable may have a default: `${aws:PrincipalTag/team, 'none'}`.
+            let is_variable = name.contains(':') && !name.contains("::");
+            (!is_known && !is_variable).then(|| whole.to_owned())
+        }),
+        Value::Array(items) => items.iter().find_map(placeholder),
+        Value::Object(members) => members.values().find_map(placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
@@ -193,6 +236,27 @@ mod tests {
             text.contains("arn:aws-cn:iot:cn-north-1:123456789012:client/${iot:Connection.Thing.ThingName}")
         );
         assert!(!text.contains("${AWS::"));
+    }
+
+    #[test]
+    fn placeholders_of_pyawsutils_are_filled_in_and_others_refused() {
+        let document = |resource: &str| {
+            let statement =
+                serde_json::json!([{"Effect": "Allow", "Action": "iot:Connect", "Resource": resource}]);
+            serde_json::json!({"Version": "2012-10-17", "Statement": statement}).to_string()
+        };
+        let variables = "client/${iot:Connection.Thing.ThingName}${aws:username, 'none'}${*}$aws/$region";
+        for form in ["arn:aws:iot:${region}:${account_id}:", "arn:aws:iot:$region:$account_id:"] {
+            let template = PolicyTemplate::parse(&document(&format!("{form}{variables}"))).unwrap();
+            let filled = template.fill(&scope()).unwrap();
+            let resource = &filled.as_value()["Statement"][0]["Resource"];
+            assert_eq!(resource, &format!("arn:aws:iot:us-east-2:420230807713:{variables}"));
+        }
+        for left in ["${Region}", "${accountid}", "${AWS::StackName}", "${thing_name}", "${}"] {
+            let error = PolicyTemplate::parse(&document(&format!("arn:aws:iot:us-east-2:1:client/{left}")));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(left) && error.contains("${region}"), "{error}");
+        }
     }
 
     #[test]

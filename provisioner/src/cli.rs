@@ -18,12 +18,14 @@ mod certificates;
 mod completions;
 pub mod context;
 mod doctor;
+mod environment;
 mod exit_code;
 mod failure;
 mod firmware;
 mod flash;
 mod forget;
 mod inspect;
+mod key_files;
 pub mod ledger;
 pub mod legacy;
 mod logging;
@@ -111,7 +113,16 @@ pub struct Global {
     #[arg(long, global = true)]
     pub dry_run: bool,
     /// How much to log to stderr
-    #[arg(short = 'l', long, global = true, value_enum, default_value_t = Level::Warning, value_name = "LEVEL")]
+    #[arg(
+        short = 'l',
+        long,
+        short_alias = 'v',
+        alias = "verbose",
+        global = true,
+        value_enum,
+        default_value_t = Level::Warning,
+        value_name = "LEVEL"
+    )]
     pub logging: Level,
     /// Passphrases.
     #[command(flatten)]
@@ -300,8 +311,15 @@ pub fn definition() -> clap::Command {
 
 /// Runs the command line `args` (the program's name first) and says what the process ends with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = legacy::normalise(args);
-    let parsed = definition().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Err(source) = environment::unset_blank(&args) {
+        return failure::show(&Error::Start { source }, Output::Human);
+    }
+    let mut definition = definition();
+    definition.build();
+    let args = legacy::normalise(args, &definition);
+    let parsed =
+        definition.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return failure::parsing(&error, &args),
@@ -327,7 +345,7 @@ fn execute(cli: Cli) -> Result<(), Error> {
 
 async fn dispatch(cli: Cli) -> Result<(), Error> {
     let Some(command) = cli.command else {
-        return legacy::run(cli.legacy, &Context::new(cli.global)?).await;
+        return legacy::run(cli.legacy, &key_files::context(cli.global).await?).await;
     };
     if let Some(flag) = cli.legacy.first_given() {
         return Err(Error::usage(
@@ -336,19 +354,21 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         ));
     }
     match command {
-        Command::Ca(command) => ca::run(&command, &Context::new(cli.global)?).await?,
-        Command::Setup(arguments) => setup::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Provision(arguments) => provision::run(arguments, &Context::new(cli.global)?).await?,
+        Command::Ca(command) => ca::run(&command, &key_files::context(cli.global).await?).await?,
+        Command::Setup(arguments) => setup::run(&arguments, &key_files::context(cli.global).await?).await?,
+        Command::Provision(arguments) => {
+            provision::run(arguments, &key_files::context(cli.global).await?).await?
+        }
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(choice) => inspect::run(&choice, &Context::new(cli.global)?)?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Revoke(arguments) => revoke::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Forget(arguments) => forget::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Revoke(arguments) => revoke::run(&arguments, &key_files::context(cli.global).await?).await?,
+        Command::Forget(arguments) => forget::run(&arguments, &key_files::context(cli.global).await?).await?,
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
-        Command::Doctor(arguments) => doctor::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Doctor(arguments) => doctor::run(&arguments, &key_files::context(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,

@@ -156,6 +156,17 @@ impl LambdaHost {
         name.split(':').next().unwrap_or(name)
     }
 
+    /// The version or the alias in it.
+    fn qualifier_in<'a>(&self, reference: &'a str) -> Option<&'a str> {
+        let name = reference.rsplit_once("function:").map_or(reference, |(_, name)| name);
+        name.split_once(':').map(|(_, qualifier)| qualifier).filter(|qualifier| *qualifier != "$LATEST")
+    }
+
+    /// The version or the alias in a function's name or ARN.
+    pub fn qualifier(&self, reference: &str) -> Option<String> {
+        self.qualifier_in(reference).map(str::to_owned)
+    }
+
     fn not_found(&self, name: &str) -> Error {
         Error::NotFound {
             what: "function",
@@ -189,6 +200,7 @@ impl LambdaHost {
             permissions: Vec::new(),
             event_invoke: None,
             tags: new.tags,
+            aliases: BTreeMap::new(),
             reserved_concurrency: None,
             created: Instant::now(),
             updated: None,
@@ -211,7 +223,16 @@ impl LambdaHost {
 
     /// `GetFunction`; by name or ARN.
     pub fn function(&self, name: &str) -> Result<Function, Error> {
-        self.functions().get(self.name_in(name)).cloned().ok_or_else(|| self.not_found(name))
+        let mut function =
+            self.functions().get(self.name_in(name)).cloned().ok_or_else(|| self.not_found(name))?;
+        if let Some(qualifier) = self.qualifier_in(name) {
+            let versions = function.aliases.iter().flat_map(|(alias, version)| [alias, version]);
+            if !versions.into_iter().any(|known| known == qualifier) {
+                return Err(self.not_found(name));
+            }
+            function.arn = format!("{}:{qualifier}", function.arn);
+        }
+        Ok(function)
     }
 
     /// Where the package of a function can be fetched without a signature (`Code.Location` of `GetFunction`): at a URL that
@@ -228,6 +249,15 @@ impl LambdaHost {
         found.ok()?.package.zip().ok()
     }
 
+    /// `CreateAlias`: a name for a version, whose code is that of the function now.
+    pub fn create_alias(&self, name: &str, alias: &str, version: &str) -> Result<(), Error> {
+        self.change(name, false, |function| {
+            function.aliases.insert(alias.to_owned(), version.to_owned());
+            Ok(())
+        })
+        .map(drop)
+    }
+
     /// `ListFunctions`.
     pub fn list(&self) -> Vec<Function> {
         self.functions().values().cloned().collect()
@@ -240,6 +270,10 @@ impl LambdaHost {
         restart: bool,
         change: impl FnOnce(&mut Function) -> Result<(), Error>,
     ) -> Result<Function, Error> {
+        if restart && let Some(qualifier) = self.qualifier_in(name) {
+            let reason = format!("a version cannot be changed: {qualifier}");
+            return Err(Error::InvalidParameter { reason });
+        }
         let mut functions = self.functions();
         let function = functions.get_mut(self.name_in(name)).ok_or_else(|| self.not_found(name))?;
         if restart && function.last_update_status() == "InProgress" {
@@ -299,7 +333,10 @@ impl LambdaHost {
     pub fn add_permission(&self, name: &str, permission: Permission) -> Result<Value, Error> {
         let mut statement = Value::Null;
         self.change(name, false, |function| {
-            if function.permissions.iter().any(|known| known.statement_id == permission.statement_id) {
+            let is_same = |known: &Permission| {
+                known.statement_id == permission.statement_id && known.qualifier == permission.qualifier
+            };
+            if function.permissions.iter().any(is_same) {
                 return Err(Error::Conflict {
                     reason: format!(
                         "The statement id ({}) provided already exists. Please provide a new statement id, or remove the existing statement.",
@@ -316,9 +353,12 @@ impl LambdaHost {
 
     /// `RemovePermission`.
     pub fn remove_permission(&self, name: &str, statement_id: &str) -> Result<(), Error> {
+        let qualifier = self.qualifier_in(name);
         self.change(name, false, |function| {
             let before = function.permissions.len();
-            function.permissions.retain(|permission| permission.statement_id != statement_id);
+            function.permissions.retain(|permission| {
+                permission.statement_id != statement_id || permission.qualifier.as_deref() != qualifier
+            });
             if function.permissions.len() == before {
                 return Err(Error::NotFound { what: "statement", name: statement_id.to_owned() });
             }
@@ -330,18 +370,22 @@ impl LambdaHost {
     /// `GetPolicy`: the document, which does not exist without statements.
     pub fn policy(&self, name: &str) -> Result<Value, Error> {
         let function = self.function(name)?;
-        if function.permissions.is_empty() {
+        let qualifier = self.qualifier_in(name);
+        let permissions = function.permissions.iter().filter(|p| p.qualifier.as_deref() == qualifier);
+        let arn = self.0.identity.arn("lambda", &format!("function:{}", function.name));
+        let statements: Vec<_> = permissions.map(|permission| permission.statement(&arn)).collect();
+        if statements.is_empty() {
             return Err(Error::NotFound { what: "policy of function", name: function.arn });
         }
-        let statements: Vec<_> = function.permissions.iter().map(|p| p.statement(&function.arn)).collect();
         Ok(json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }))
     }
 
     /// Whether the function's policy lets `service` invoke it on behalf of `source_arn`, a resource of this account.
     pub fn permits(&self, name: &str, service: &str, source_arn: &str) -> Result<bool, Error> {
         let function = self.function(name)?;
-        let account = &self.0.identity.account_id;
-        Ok(function.permissions.iter().any(|permission| permission.allows(service, source_arn, account)))
+        let (account, qualifier) = (&self.0.identity.account_id, self.qualifier_in(name));
+        let mut permissions = function.permissions.iter().filter(|p| p.qualifier.as_deref() == qualifier);
+        Ok(permissions.any(|permission| permission.allows(service, source_arn, account)))
     }
 
     /// `PutFunctionEventInvokeConfig`, or with `None` its deletion.

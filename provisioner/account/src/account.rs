@@ -1,34 +1,21 @@
-//! Account, Region and credentials, from the standard places, checked before the first call.
-
-use std::time::Duration;
+//! An account, and the clients of its services.
 
 use crate::page::Page;
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_types::os_shim_internal::{Env, Fs};
 use jitr::registry::aws::AwsRegistry;
 use jitr::registry::genuine::Genuine;
 use jitr::registry::pages::{self, Unread};
 use jitr::scope::{Arn, Scope};
 
 use super::Error;
+use super::aws_settings::{AwsSettings, Origin};
 use super::bounded::Bounded;
 use super::calls::CallLog;
 use super::setup::TOOL;
-
-/// Time-out of a call. It is repeated as often as [`ATTEMPTS`] allows.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time-out of a call with all its repetitions, also where bytes of an answer keep coming.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(90);
-const ATTEMPTS: u32 = 5;
 
 /// A client of one service, whose calls are logged.
 macro_rules! client {
@@ -47,46 +34,20 @@ macro_rules! client {
 #[derive(Clone, Debug)]
 pub struct Account {
     config: SdkConfig,
+    origin: Origin,
     region: String,
 }
 
 impl Account {
-    /// The account that the standard settings and the flags `--profile` and `--region` name.
-    ///
-    /// A profile given as a flag wins over credentials in the environment, as with the AWS CLI. The instance metadata
-    /// service is not asked for the Region: without a network that takes seconds, and setting one is easy.
+    /// The account that these settings lead to. `region` goes before theirs.
     ///
     /// # Errors
-    /// [`Error::ProfileNotFound`], [`Error::ProfileFiles`], [`Error::NoRegion`], [`Error::MalformedRegion`]. No call
+    /// [`Error::ProfileNotFound`], [`Error::ProfileFile`], [`Error::NoRegion`], [`Error::MalformedRegion`],
+    /// [`Error::CaBundle`]; where a role needs the code of an MFA device, whatever keeps it from being assumed. No other call
     /// is made; whether the credentials are any good shows at the first one.
-    pub async fn load(profile: Option<&str>, region: Option<&str>) -> Result<Self, Error> {
-        let chosen = profile
-            .map(str::to_owned)
-            .or_else(|| std::env::var("AWS_PROFILE").ok())
-            .filter(|name| !name.is_empty());
-        if let Some(name) = &chosen {
-            check_profile(name).await?;
-        }
-        let region = find_region(chosen.as_deref(), region).await?;
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region.clone()))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .operation_timeout(OPERATION_TIMEOUT)
-                    .build(),
-            );
-        if let Ok(name) = AppName::new("provisioner") {
-            loader = loader.app_name(name);
-        }
-        if let Some(name) = profile {
-            loader = loader
-                .profile_name(name)
-                .credentials_provider(ProfileFileCredentialsProvider::builder().profile_name(name).build());
-        }
-        Ok(Self { config: loader.load().await, region })
+    pub async fn load(settings: &AwsSettings, region: Option<&str>) -> Result<Self, Error> {
+        let (config, origin, region) = settings.load(region).await?;
+        Ok(Self { config, origin, region })
     }
 
     /// AWS IoT Core.
@@ -156,7 +117,8 @@ impl Account {
             Some(url) => url.to_owned(),
             None => format!("AWS in Region {}", self.region),
         };
-        move |error| Error::from_call(action, place, error)
+        let origin = self.origin.clone();
+        move |error| Error::from_call(action, place, &origin, error)
     }
 
     /// What `action` answered; nothing where there is no such resource.
@@ -218,55 +180,10 @@ pub(super) fn existing<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> 
     }
 }
 
-/// Says so before any call if the profile does not exist, and which ones do.
-async fn check_profile(name: &str) -> Result<(), Error> {
-    let profiles = aws_config::profile::load(
-        &Fs::real(),
-        &Env::real(),
-        &Default::default(),
-        Some(name.to_owned().into()),
-    )
-    .await
-    .map_err(|source| Error::ProfileFiles { source: source.into() })?;
-    if profiles.get_profile(name).is_some() {
-        return Ok(());
-    }
-    let mut known: Vec<String> = profiles.profiles().map(str::to_owned).collect();
-    known.sort();
-    Err(Error::ProfileNotFound { name: name.to_owned(), known })
-}
-
-async fn find_region(profile: Option<&str>, flag: Option<&str>) -> Result<String, Error> {
-    let region = match flag {
-        Some(region) => region.to_owned(),
-        None => {
-            let mut from_profile = ProfileFileRegionProvider::builder();
-            if let Some(name) = profile {
-                from_profile = from_profile.profile_name(name);
-            }
-            let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-                .or_else(from_profile.build());
-            chain.region().await.ok_or(Error::NoRegion)?.to_string()
-        }
-    };
-    if is_region(&region) { Ok(region) } else { Err(Error::MalformedRegion { region }) }
-}
-
-/// Whether this has the form of a Region's name: lower-case words and a number, joined by dashes.
-fn is_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    match parts.as_slice() {
-        [words @ .., number] if words.len() >= 2 => {
-            words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
-                && !number.is_empty()
-                && number.bytes().all(|b| b.is_ascii_digit())
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use aws_config::{BehaviorVersion, Region};
+
     use super::*;
     use std::io::{BufRead, BufReader, Write};
 
@@ -290,7 +207,7 @@ mod tests {
             .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
             .retry_config(RetryConfig::disabled())
             .build();
-        Account { config, region: "us-east-2".to_owned() }
+        Account { config, origin: Origin::none(), region: "us-east-2".to_owned() }
     }
 
     /// An answer of AWS to these calls has nothing in it but its headers.
@@ -307,10 +224,12 @@ mod tests {
             "HTTP/1.1 204 No Content\r\n\r\n",
         ] {
             let error = deleted(foreign).await.unwrap_err();
-            assert!(
-                matches!(&error, Error::Nonsense { source, .. } if source.to_string().contains("request id")),
-                "{error:?}"
-            );
+            let is_told = match &error {
+                Error::Nonsense { source, .. } => source.to_string().contains("request id"),
+                Error::WebPage { .. } => foreign.contains("text/html"),
+                _ => false,
+            };
+            assert!(is_told, "{error:?}");
         }
         deleted("HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     }
@@ -351,15 +270,5 @@ mod tests {
         let pages = account.iot().list_certificates().into_paginator().send();
         let listed = account.all("iot:ListCertificates", pages, |page| page.certificates).await;
         assert!(matches!(listed, Err(Error::Endless { pages: 2, .. })), "{listed:?}");
-    }
-
-    #[test]
-    fn names_of_regions_are_told_from_typing_errors() {
-        for region in ["us-east-2", "eu-central-1", "us-gov-west-1", "ap-southeast-7", "cn-north-1"] {
-            assert!(is_region(region), "{region}");
-        }
-        for other in ["", "us-east", "us_east_1", "us-east-2a", "US-EAST-1", "Frankfurt", "-1", "us--1"] {
-            assert!(!is_region(other), "{other}");
-        }
     }
 }

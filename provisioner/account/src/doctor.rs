@@ -25,7 +25,7 @@ pub use finding::{Finding, Remedy, Verdict};
 use self::chain::{FailedEvents, Namesake};
 use crate::counted;
 use crate::setup::function::Deployed;
-use crate::setup::{self, Settings, delivery, deploy, lists, permission, rule, signer_ca};
+use crate::setup::{self, Settings, delivery, deploy, lists, other_rules, permission, rule, signer_ca};
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;
 
@@ -200,10 +200,8 @@ async fn look_at_chain(
         failed_events(account, &settings.function),
     );
     findings.push(signer);
-    let function_arn = match &function {
-        Ok(Some(function)) => function.arn.clone(),
-        _ => setup::function_arn(scope, &settings.function),
-    };
+    let found = function.as_ref().ok().and_then(Option::as_ref);
+    let function_arn = setup::invoked_arn(scope, &settings.function, found);
     let mut feed = None;
     let rule = async {
         let rule = rule?;
@@ -211,7 +209,16 @@ async fn look_at_chain(
         chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn, feed.as_ref())
     };
     let unread = |error| Finding::unread(Resource::TopicRule, &settings.rule, error);
-    findings.push(rule.await.unwrap_or_else(unread));
+    let (rule, others) = tokio::join!(rule, other_rules::find(account, &settings.rule, &function_arn));
+    findings.push(rule.unwrap_or_else(unread));
+    match others {
+        Ok(others) => findings.extend(others.iter().map(chain::other_rule)),
+        // A device gets in without knowing them.
+        Err(error) => {
+            let unread = Finding::unread(Resource::OtherRule, "not known", error);
+            findings.push(Finding { verdict: Verdict::Notable, ..unread });
+        }
+    }
     findings.push(match permission {
         Ok(policy) => {
             let wanted = setup::wanted_permission(scope, settings);
@@ -382,6 +389,11 @@ pub enum Repair {
         /// Its name.
         policy: String,
     },
+    /// A rule that gets the events of registrations, and by which checks can be bypassed, is disabled.
+    DisableRule {
+        /// Its name.
+        rule: String,
+    },
     /// The certificate of the device is registered.
     Register {
         /// Its id.
@@ -399,6 +411,8 @@ pub fn repairs(diagnosis: &Diagnosis, device: Option<&Device>) -> Vec<Repair> {
     if diagnosis.is_repairable(&[Resource::DevicePolicy]) {
         repairs.push(Repair::RenewPolicy { policy: diagnosis.registration.policy.to_string() });
     }
+    let others = diagnosis.findings.iter().filter(|f| f.link == Resource::OtherRule && f.repairable);
+    repairs.extend(others.map(|finding| Repair::DisableRule { rule: finding.name.clone() }));
     let device_links = [Resource::Certificate, Resource::AttachedPolicy, Resource::Thing];
     if device.is_some() && diagnosis.is_repairable(&device_links) {
         let certificates = diagnosis.findings.iter();
@@ -421,6 +435,7 @@ impl Repair {
                 let answer = request.undo_deprecate(true).send().await;
                 answer.map(drop).map_err(account.failed("iot:DeprecateThingType"))
             }
+            Self::DisableRule { rule } => other_rules::disable(account, rule).await,
             Self::RenewPolicy { policy } => renew_policy(account, policy, &diagnosis.registration).await,
             Self::Register { certificate_id } => {
                 let workflow = Registration::new(account.registry(), diagnosis.registration.clone());

@@ -1,16 +1,17 @@
 //! Errors of calls to AWS, by what the user has to do.
 
 use std::error::Error as StdError;
+use std::path::PathBuf;
 
-use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use crate::aws_settings::{Origin, Source};
 use crate::{doctor, register, replay, revoke, setup, teardown};
 
 /// A boxed cause.
-type Cause = Box<dyn StdError + Send + Sync>;
+pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// AWS, or the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -25,27 +26,102 @@ pub enum Error {
         region: String,
     },
     /// The profile is in neither `~/.aws/config` nor `~/.aws/credentials`.
-    #[error("there is no AWS profile `{name}`")]
+    #[error("there is no AWS profile `{name}` in {files}")]
     ProfileNotFound {
         /// As given.
         name: String,
+        /// Where it was looked for.
+        files: String,
         /// Those that exist.
         known: Vec<String>,
+        /// Whether the configuration file has a section of this name, without the word `profile` before it.
+        without_prefix: bool,
     },
-    /// The profile files cannot be read.
-    #[error("the AWS profile files cannot be read")]
-    ProfileFiles {
-        /// Where and why.
-        source: Cause,
+    /// A file with profiles cannot be read.
+    #[error("{} cannot be used: {reason}", path.display())]
+    ProfileFile {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the line.
+        reason: String,
+    },
+    /// The file with root certificates that the settings name.
+    #[error("{}, which {setting} names, cannot be used: {reason}", path.display())]
+    CaBundle {
+        /// The variable, or the key of the profile.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
     /// None of the standard places has credentials.
-    #[error("no AWS credentials were found")]
-    NoCredentials,
+    #[error("{}", match profile {
+        Some(profile) => format!("AWS profile `{profile}` has no credentials"),
+        None => "no AWS credentials were found".to_owned(),
+    })]
+    NoCredentials {
+        /// The profile that was named.
+        profile: Option<String>,
+    },
     /// There are settings for credentials, but they lead to none.
     #[error("the AWS credentials cannot be loaded")]
     Credentials {
         /// What the provider said.
         source: Cause,
+    },
+    /// A profile says where its credentials come from, but they do not.
+    #[error("the credentials of AWS profile `{profile}` ({files}) cannot be loaded")]
+    ProfileCredentials {
+        /// The profile.
+        profile: String,
+        /// The files that it is in.
+        files: String,
+        /// Where its first credentials come from.
+        from: Source,
+        /// What the process, AWS or the SDK said, without keys.
+        source: Cause,
+    },
+    /// The profile has `login_session`.
+    #[error(
+        "the credentials of AWS profile `{profile}` are a session of the console (login_session), which this program does not read"
+    )]
+    ConsoleSession {
+        /// The profile.
+        profile: String,
+    },
+    /// A role needs the code of an MFA device, and nobody can be asked for it.
+    #[error(
+        "the role of AWS profile `{profile}` needs a code of the MFA device {device}, and nobody can be asked for it"
+    )]
+    NoTokenCode {
+        /// The profile.
+        profile: String,
+        /// Serial number or ARN of the device.
+        device: String,
+    },
+    /// The answer of something between here and AWS, such as the log-in page of a network.
+    #[error("{place} was not reached ({action}): a redirect to {to} came in the place of an answer of AWS")]
+    Redirected {
+        /// The endpoint or the Region.
+        place: String,
+        /// The call.
+        action: &'static str,
+        /// Where it leads.
+        to: String,
+    },
+    /// The same, with a page.
+    #[error("{place} was not reached ({action}): a web page{} came in the place of an answer of AWS (HTTP status {status})",
+        title.as_ref().map(|title| format!(" with the title \"{title}\"")).unwrap_or_default())]
+    WebPage {
+        /// The endpoint or the Region.
+        place: String,
+        /// The call.
+        action: &'static str,
+        /// The title of the page.
+        title: Option<String>,
+        /// HTTP status.
+        status: u16,
     },
     /// The session is over.
     #[error("the AWS session has expired")]
@@ -211,11 +287,21 @@ impl Error {
         }
     }
 
-    /// The failure of the call `action` at `place`.
-    pub(super) fn from_call<E>(action: &'static str, place: String, error: SdkError<E, HttpResponse>) -> Self
+    /// The failure of the call `action` at `place`, with credentials from `origin`.
+    pub(super) fn from_call<E>(
+        action: &'static str,
+        place: String,
+        origin: &Origin,
+        error: SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
+        if let Some(raw) = error.raw_response()
+            && let Some(foreign) = foreign(action, &place, raw)
+        {
+            return foreign;
+        }
         // What is no error and still cannot be read is no answer of AWS.
         if let SdkError::ServiceError(context) = &error
             && !context.raw().status().is_success()
@@ -228,18 +314,15 @@ impl Error {
             };
             return Self::from_answer(action, answer);
         }
-        match find_cause::<CredentialsError>(&error) {
-            Some(CredentialsError::CredentialsNotLoaded(_)) => return Self::NoCredentials,
-            // The instance metadata service is the last place to look; a computer that is no EC2 instance has none.
-            Some(_) if find_cause::<ImdsError>(&error).is_some() => return Self::NoCredentials,
-            Some(_) => return Self::Credentials { source: deepest(error.into_source()) },
-            None => {}
+        if let Some(cause) = find_cause::<CredentialsError>(&error) {
+            return origin.failure(cause, &error);
         }
+        let source = deepest(&error).into();
         match error {
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
-                Self::Unreachable { place, action, source: deepest(error.into_source()) }
+                Self::Unreachable { place, action, source }
             }
-            _ => Self::Nonsense { action, place, source: deepest(error.into_source()) },
+            _ => Self::Nonsense { action, place, source },
         }
     }
 
@@ -277,8 +360,32 @@ impl Error {
     }
 }
 
+/// What something else than AWS answered: a redirect, or a page.
+fn foreign(action: &'static str, place: &str, raw: &HttpResponse) -> Option<Error> {
+    let (place, status) = (place.to_owned(), raw.status().as_u16());
+    let header = |name| raw.headers().get(name);
+    if let (300..400, Some(to)) = (status, header("location")) {
+        // What follows the path may be a token.
+        let to = to.split(['?', '#']).next().unwrap_or_default().to_owned();
+        return Some(Error::Redirected { place, action, to });
+    }
+    let is_page =
+        header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"));
+    // "Network Authentication Required" (RFC 6585, section 6).
+    if !is_page && status != 511 {
+        return None;
+    }
+    let text = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title").and_then(|tag| Some(tag + lower[tag..].find('>')? + 1));
+    let title = title.and_then(|start| Some(&text[start..start + lower[start..].find("</title")?]));
+    let title = title.map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "));
+    let title = title.map(|title| title.chars().take(80).collect());
+    Some(Error::WebPage { place, action, title, status })
+}
+
 /// The first cause of this type in the chain, if there is one.
-fn find_cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(crate) fn find_cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<T>() {
@@ -290,16 +397,12 @@ fn find_cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) ->
 }
 
 /// The last cause alone: those before it say only that something was dispatched or provided.
-fn deepest(source: Result<Cause, impl StdError + Send + Sync + 'static>) -> Cause {
-    let top: Cause = match source {
-        Ok(source) => source,
-        Err(error) => Box::new(error),
-    };
-    let mut last: &(dyn StdError + 'static) = top.as_ref();
+pub(crate) fn deepest(error: &(dyn StdError + 'static)) -> String {
+    let mut last = error;
     while let Some(next) = last.source() {
         last = next;
     }
-    last.to_string().into()
+    last.to_string()
 }
 
 #[cfg(test)]

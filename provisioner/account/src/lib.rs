@@ -9,10 +9,11 @@
 //! Nothing here prints, asks, or knows the files of a home folder. Journals are written to paths that the caller names.
 //!
 //! ```no_run
-//! use iot_account::{Account, endpoint, setup};
+//! use iot_account::{Account, AwsSettings, endpoint, setup};
 //!
 //! # async fn example() -> Result<(), iot_account::Error> {
-//! let account = Account::load(Some("factory"), Some("eu-central-1")).await?;
+//! let settings = AwsSettings::new(Some("factory".to_owned()), Some("eu-central-1".to_owned()), ());
+//! let account = Account::load(&settings, None).await?;
 //! println!("boards connect to {}", endpoint(&account).await?);
 //! let plan = setup::Plan::make(&account, None, &setup::Settings::default(), &[]).await?;
 //! plan.links().iter().for_each(|link| println!("{}", link.line(false)));
@@ -21,6 +22,7 @@
 //! ```
 
 mod account;
+mod aws_settings;
 mod bounded;
 mod calls;
 pub mod certificates;
@@ -42,9 +44,10 @@ pub mod teardown;
 mod turns;
 
 pub use account::Account;
+pub use aws_settings::{AwsSettings, Source, TokenCodes};
 pub use counted::counted;
 pub use endpoint::{SANDBOX_ENDPOINT, endpoint};
-pub use error::{Answer, Error};
+pub use error::{Answer, Cause, Error};
 pub use queue::Queue;
 pub use registrar::Outcome;
 pub use resource::Resource;

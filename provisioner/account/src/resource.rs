@@ -16,6 +16,8 @@ pub enum Resource {
     SignerCa,
     /// The topic rule that forwards the event.
     TopicRule,
+    /// Another topic rule that gets the events of registrations.
+    OtherRule,
     /// The permission for the rule to invoke the function.
     Permission,
     /// The function that registers devices.
@@ -47,6 +49,7 @@ impl fmt::Display for Resource {
             Self::Endpoint => "endpoint",
             Self::SignerCa => "signer CA",
             Self::TopicRule => "topic rule",
+            Self::OtherRule => "other rule",
             Self::Permission => "permission",
             Self::Function => "function",
             Self::Role => "role",

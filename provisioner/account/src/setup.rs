@@ -19,15 +19,18 @@ mod error;
 pub(super) mod function;
 mod link;
 pub(super) mod lists;
+pub(super) mod other_rules;
 pub(crate) mod package;
 pub(super) mod permission;
 mod revoked;
 pub(super) mod role;
 pub(super) mod rule;
 pub(super) mod signer_ca;
+mod topic_filter;
 
 pub use error::Error;
 pub use link::{Action, Link};
+pub use other_rules::OtherRule;
 pub use package::Package;
 pub use revoked::Revoked;
 
@@ -105,6 +108,10 @@ pub struct Plan {
     permission: permission::Wanted,
     permission_step: permission::Step,
     rule_step: rule::Step,
+    /// How the rule is written otherwise than this tool writes it, and does its part.
+    rule_equivalents: Vec<String>,
+    /// Other rules that get the events of registrations.
+    pub others: Vec<OtherRule>,
     /// The queue between the rule and the function, if there is one.
     feed: Option<delivery::Feed>,
     signer_step: signer_ca::Step,
@@ -177,12 +184,12 @@ impl Plan {
         let wanted_role = settings.role.as_deref().or(role.as_ref().map(|_| role_arn.as_str()));
         let function_step = function::decide(found_function.as_ref(), settings, wanted_role, ca)?;
         check_lists(account, settings, found_function.as_ref(), &function_step, signer).await?;
-        let function_arn = match &found_function {
-            Some(function) => function.arn.clone(),
-            None => function_arn(&scope, &settings.function),
-        };
+        let function_arn = invoked_arn(&scope, &settings.function, found_function.as_ref());
         let permission = wanted_permission(&scope, settings);
-        let feed = delivery::find(account, found_rule.as_ref(), &settings.function).await?;
+        let (feed, others) = tokio::try_join!(
+            delivery::find(account, found_rule.as_ref(), &settings.function),
+            other_rules::find(account, &settings.rule, &function_arn),
+        )?;
         let permission_step = match feed {
             Some(_) => permission::Step::Leave,
             None => permission::decide(found_policy.as_ref(), &permission),
@@ -194,6 +201,8 @@ impl Plan {
             signer: ca.map(str::to_owned),
             permission_step,
             rule_step: rule::decide(found_rule.as_ref(), &function_arn, feed.as_ref())?,
+            rule_equivalents: found_rule.as_ref().map(rule::equivalents).unwrap_or_default(),
+            others,
             feed,
             signer_step: signer_ca::decide(found_signer),
             revoked,
@@ -224,6 +233,9 @@ impl Plan {
     fn rule_link(&self) -> Link {
         let mut link = self.rule_step.link(&self.rule);
         link.details.extend(self.feed.as_ref().map(ToString::to_string));
+        if self.rule_step == rule::Step::Leave {
+            link.details.extend(self.rule_equivalents.iter().cloned());
+        }
         link
     }
 
@@ -347,13 +359,35 @@ pub(super) fn role_policy(
     .map_err(|source| Error::RolePolicy { source })
 }
 
-/// The name in a function's ARN (`arn:aws:lambda:REGION:ACCOUNT:function:NAME`), or the name itself.
+/// The name in a function's ARN (`arn:aws:lambda:REGION:ACCOUNT:function:NAME`) or name, without a version or an alias.
 pub(super) fn base_name(function: &str) -> &str {
-    let named = Arn::parse(function).and_then(|arn| arn.named("function"));
-    named.and_then(|name| name.split(':').next()).unwrap_or(function)
+    let named = Arn::parse(function).and_then(|arn| arn.named("function")).unwrap_or(function);
+    named.split(':').next().unwrap_or(named)
 }
 
-pub(super) fn function_arn(scope: &Scope, function: &str) -> String {
+/// The version or the alias in a function's ARN or name.
+pub(super) fn qualifier(function: &str) -> Option<&str> {
+    let named = Arn::parse(function).and_then(|arn| arn.named("function")).unwrap_or(function);
+    named.split_once(':').map(|(_, qualifier)| qualifier)
+}
+
+/// An ARN or name without its version or alias.
+pub(super) fn unqualified(function: &str) -> &str {
+    match qualifier(function) {
+        Some(qualifier) => &function[..function.len() - qualifier.len() - 1],
+        None => function,
+    }
+}
+
+/// The ARN that the rule has to invoke: of the version or the alias, if one is named.
+pub(super) fn invoked_arn(scope: &Scope, function: &str, found: Option<&function::Deployed>) -> String {
+    match found {
+        Some(found) if qualifier(function).is_none() => found.arn.clone(),
+        _ => function_arn(scope, function),
+    }
+}
+
+fn function_arn(scope: &Scope, function: &str) -> String {
     if Arn::parse(function).is_some() {
         return function.to_owned();
     }

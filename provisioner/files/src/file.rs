@@ -1,9 +1,12 @@
 //! How files get into a folder and out of it: in one step, with the right permissions, and no link followed.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -125,13 +128,63 @@ pub fn read_key(path: &Path) -> Result<Option<KeyFile>, Error> {
     Ok(Some(KeyFile { bytes, exposed }))
 }
 
+/// Key files that a dry run takes for closed, because the run would close them.
+static EXPECTED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Has the secret at this path read although others can read it, until the program ends: in a dry run whose run would begin
+/// with [`close_to_others`].
+pub fn expect_closed(path: &Path) {
+    EXPECTED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+}
+
+/// A secret that other users of the computer can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposedKey {
+    /// The file.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl fmt::Display for ExposedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (mode {:04o})", self.path.display(), self.mode)
+    }
+}
+
+/// Whether others can read a secret; `None` for a file that is closed, or not there.
+///
+/// # Errors
+/// As [`read`].
+pub fn exposed_key(path: &Path) -> Result<Option<ExposedKey>, Error> {
+    let Some(file) = open(path)? else { return Ok(None) };
+    match exposed(&file, path).map_err(|e| Error::io("read", path, e))? {
+        Some(Error::Exposed { path, mode }) => Ok(Some(ExposedKey { path, mode })),
+        _ => Ok(None),
+    }
+}
+
+/// Gives a secret to its owner alone (0600).
+///
+/// # Errors
+/// [`Error::Symlink`], [`Error::NotAFile`]; [`Error::Unprotected`]; [`Error::Io`], also where it belongs to somebody else.
+pub fn close_to_others(path: &Path) -> Result<(), Error> {
+    let close = || {
+        let (folder, name) = Place::of(path)?;
+        let file = folder.open_file(&name, For::Reading)?;
+        crate::share::restrict(&file, path, Access::Secret)
+    };
+    close().map_err(|e| Error::io("protect", path, e))
+}
+
 #[cfg(unix)]
 fn exposed(file: &File, path: &Path) -> io::Result<Option<Error>> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o7777;
     // A pipe is readable for the processes that have it open, with any mode.
-    let is_exposed = metadata.is_file() && mode & 0o077 != 0;
+    let is_expected = || EXPECTED.lock().unwrap_or_else(PoisonError::into_inner).contains(path);
+    let is_exposed = metadata.is_file() && mode & 0o077 != 0 && !is_expected();
     Ok(is_exposed.then(|| Error::Exposed { path: path.to_owned(), mode }))
 }
 

@@ -81,6 +81,7 @@ pub struct Names {
 /// # Errors
 /// Those of [`store`].
 pub async fn run(command: &Command, context: &Context) -> Result<(), Error> {
+    store::check_closed(&context.home)?;
     match command {
         Command::Create(names) => create(names, context).await,
         Command::Show => show(context),

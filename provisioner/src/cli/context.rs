@@ -11,15 +11,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::output::{Drawn, locked};
-use super::passphrase::Sources;
+use super::passphrase::{Codes, Sources};
 use super::{Global, Output, output};
 use crate::state;
 use crate::state::home::Home;
 use crate::state::signatures::Signatures;
-use crate::work::kms;
+use crate::work::kms::KmsAccount;
 use device_pki::key::Keys;
 use device_pki::visible;
-use iot_account::Account;
+use iot_account::{Account, AwsSettings};
 
 /// Work shorter than this shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ pub struct Context {
     pub home: Home,
     /// The keys that this run opens.
     pub keys: Keys,
+    aws: AwsSettings,
 }
 
 impl Context {
@@ -46,9 +47,10 @@ impl Context {
             None => BaseDirs::new().ok_or(state::Error::NoHome)?.home_dir().join(".microchip-iot"),
         };
         let home = Home::at(root);
-        let account = kms::Settings { profile: global.profile.clone(), region: global.region.clone() };
-        let keys = Keys::with_kms(Sources::new(&global), account, Signatures::of(&home));
-        Ok(Self { global, home, keys })
+        let codes = Codes::new(&global);
+        let aws = AwsSettings::new(global.profile.clone(), global.region.clone(), codes);
+        let keys = Keys::with_kms(Sources::new(&global), KmsAccount(aws.clone()), Signatures::of(&home));
+        Ok(Self { global, home, keys, aws })
     }
 
     /// The account that the global flags and the standard settings name.
@@ -56,7 +58,7 @@ impl Context {
     /// # Errors
     /// As [`Account::load`].
     pub async fn account(&self) -> Result<Account, iot_account::Error> {
-        Account::load(self.global.profile.as_deref(), self.global.region.as_deref()).await
+        Account::load(&self.aws, None).await
     }
 
     /// A result: `human` as one line of text, or `json` as one line, whichever was asked for.

@@ -116,7 +116,10 @@ fn question(repair: &Repair) -> Option<String> {
         Repair::RenewPolicy { policy } => Some(format!(
             "The policy {policy} gets another document. It is that of every board, also of those that are connected."
         )),
-        _ => None,
+        Repair::DisableRule { rule } => Some(format!(
+            "The rule {rule} is disabled, and not deleted: what it invokes gets no event of a registration any more."
+        )),
+        Repair::ReviveThingType { .. } | Repair::Register { .. } => None,
     }
 }
 
@@ -130,7 +133,8 @@ impl Plan for Repairs<'_> {
     }
 
     fn question(&self) -> Option<String> {
-        self.repairs.iter().find_map(question)
+        let questions: Vec<_> = self.repairs.iter().filter_map(question).collect();
+        (!questions.is_empty()).then(|| questions.join(" "))
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
@@ -158,6 +162,7 @@ fn says(repair: &Repair, done: bool) -> String {
         Repair::RenewPolicy { policy } => {
             format!("{done}: policy {policy} {would}given the default document")
         }
+        Repair::DisableRule { rule } => format!("{done}: rule {rule} {would}disabled"),
         Repair::Register { certificate_id } => {
             format!("{done}: certificate {certificate_id} {would}registered")
         }

@@ -85,9 +85,11 @@ fn state(error: &state::Error) -> ExitCode {
         E::File(error) => file(error),
         E::Pki(error) => pki(error),
         E::NoHome | E::NoAuthority { .. } => ExitCode::Usage,
-        E::Own { .. } | E::FolderTaken { .. } | E::SignerRevoked { .. } | E::Rotating { .. } => {
-            ExitCode::Refused
-        }
+        E::Own { .. }
+        | E::ExposedKeys { .. }
+        | E::FolderTaken { .. }
+        | E::SignerRevoked { .. }
+        | E::Rotating { .. } => ExitCode::Refused,
         E::Missing { .. }
         | E::Incomplete { .. }
         | E::KeyUri { .. }
@@ -195,7 +197,8 @@ fn account(error: &iot_account::Error) -> ExitCode {
         E::NoRegion
         | E::MalformedRegion { .. }
         | E::ProfileNotFound { .. }
-        | E::Setup(setup::Error::Package(_))
+        | E::NoTokenCode { .. }
+        | E::Setup(setup::Error::Package(_) | setup::Error::Glibc { .. } | setup::Error::Version { .. })
         | E::Register(register::Error::Policy { .. })
         | E::Replay(replay::Error::NotAQueue { .. })
         | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
@@ -210,9 +213,14 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Register(register::Error::Prepare(_))
         | E::Replay(replay::Error::Settings(_) | replay::Error::NoQueue { .. })
         | E::Revoke(revoke::Error::InTransfer { .. })
-        | E::ProfileFiles { .. }
-        | E::NoCredentials
+        | E::ProfileFile { .. }
+        | E::CaBundle { .. }
+        | E::NoCredentials { .. }
         | E::Credentials { .. }
+        | E::ProfileCredentials { .. }
+        | E::ConsoleSession { .. }
+        | E::Redirected { .. }
+        | E::WebPage { .. }
         | E::Expired { .. }
         | E::BadCredentials { .. }
         | E::WrongRegion { .. }

@@ -11,7 +11,7 @@ use serialport::SerialPort;
 use tokio::task;
 
 use super::context::joined;
-use super::plan::Line;
+use super::plan::{self, Line, Plan};
 use super::{Context, Error, prompt};
 use iot_account::counted;
 use iot_kit::disk::{self, Disk, Firmware};
@@ -261,6 +261,26 @@ pub(super) struct Network {
 }
 
 impl Network {
+    /// Gives the application the credentials, and tells it.
+    ///
+    /// # Errors
+    /// As [`Route::send`].
+    pub(super) async fn set(
+        &self,
+        context: &Context,
+        credentials: Credentials,
+        route: Route,
+    ) -> Result<(), Error> {
+        let how = match route.way() {
+            Way::Disk => "handed to the kit's disk",
+            Way::Console => "confirmed by the application",
+        };
+        route.send(context, credentials, self.port.clone()).await?;
+        let text = format!("Wi-Fi network {} on {}: {how}", self.ssid, self.port);
+        plan::tell(context, "set_wifi", text, self);
+        Ok(())
+    }
+
     pub(super) fn line(&self) -> Line {
         let Self { port, ssid, way } = self;
         let way = match way {
@@ -294,6 +314,13 @@ impl FirmwareAndWifi {
         .find_map(|(given, flag)| given.then_some(flag))
     }
 
+    /// Whether a Wi-Fi network is named, and no program.
+    pub(super) fn sets_wifi_alone(&self) -> bool {
+        self.wifi.wifi_ssid.is_some()
+            && self.provision_firmware.is_none()
+            && self.application_firmware.is_none()
+    }
+
     /// Reads and checks everything, before anything is done.
     ///
     /// # Errors
@@ -314,7 +341,40 @@ impl FirmwareAndWifi {
     }
 }
 
+/// Application and Wi-Fi network without certificates.
+pub(super) struct Extras {
+    pub(super) kit: Kit,
+    pub(super) prepared: Prepared,
+}
+
+impl Plan for Extras {
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(self.prepared.lines(&self.kit).1)
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { mut kit, prepared } = self;
+        if let Some(program) = prepared.after {
+            let about = program.about(&kit);
+            kit = program.carry_out(context, kit).await?;
+            plan::tell(context, "program", format_args!("programmed {about}"), &about);
+        }
+        if let Some(credentials) = prepared.wifi {
+            let route = prepared.disk.route(&kit)?;
+            let (port, ssid) = (kit.port.clone(), credentials.ssid().to_owned());
+            let network = Network { port, ssid, way: Some(route.way()) };
+            network.set(context, credentials, route).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Prepared {
+    /// Whether nothing comes after the certificates.
+    pub(super) fn is_empty(&self) -> bool {
+        self.after.is_none() && self.wifi.is_none()
+    }
+
     /// How many steps there are, the certificates included.
     fn steps(&self) -> usize {
         1 + usize::from(self.before.is_some())

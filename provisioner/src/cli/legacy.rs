@@ -15,6 +15,10 @@ use crate::work::provision::{Method, Origin};
 use crate::work::{self, create};
 use device_pki::Chain;
 
+mod actions;
+
+use self::actions::{Action, Steps};
+
 /// Long options that iotprovision spells with one dash.
 const SINGLE_DASH: [&str; 4] = ["app", "ssid", "psk", "auth"];
 
@@ -32,10 +36,10 @@ pub struct Flags {
     #[arg(short = 'P', long, value_name = "PORT")]
     port: Option<String>,
     /// USB serial number of the board
-    #[arg(short, long, value_name = "SERIAL")]
+    #[arg(short, long, alias = "serialnumber", value_name = "SERIAL")]
     serial_number: Option<String>,
     /// Write a new certificate even if the board is provisioned
-    #[arg(short, long)]
+    #[arg(short, long, aliases = ["fdev", "force-device-certs"])]
     force: bool,
     /// No effect: every write is verified. Scripts for iotprovision may have it
     #[arg(long)]
@@ -49,6 +53,39 @@ pub struct Flags {
     /// Update the firmware of the Wi-Fi module
     #[arg(short = 'w', long = "wincupgrade", hide = true)]
     winc_upgrade: bool,
+    /// Make new CAs even if they exist
+    #[arg(long = "fca", alias = "force-ca-certs", hide = true)]
+    force_cas: bool,
+    /// Make the vendor's stack again
+    #[arg(long = "faws", alias = "force-aws-cloudformation", hide = true)]
+    force_stack: bool,
+    /// Update the firmware of the Wi-Fi module even if it is current
+    #[arg(long = "fwinc", alias = "force-wincupgrade", hide = true)]
+    force_winc_upgrade: bool,
+    /// No effect: whether the firmware answers shows by itself
+    #[arg(long = "sprov", alias = "skip-program-provision-firmware", hide = true)]
+    skip_firmware: bool,
+    /// Root certificates for the Wi-Fi module
+    #[arg(long = "irc", alias = "install-root-certs", value_name = "FOLDER", hide = true)]
+    root_certificates: Option<PathBuf>,
+    /// Which root certificates the Wi-Fi module gets back
+    #[arg(long = "rrc", alias = "restore-root-certs", value_name = "WHICH", hide = true)]
+    restored_root_certificates: Option<String>,
+    /// Organisation in the names of new CAs
+    #[arg(long = "org", id = "legacy_org", alias = "organization-name", value_name = "NAME", hide = true)]
+    organisation: Option<String>,
+    /// Common name of a new root CA
+    #[arg(long = "rcn", alias = "root-common-name", value_name = "NAME", hide = true)]
+    root_common_name: Option<String>,
+    /// Common name of a new signer CA
+    #[arg(long = "scn", alias = "signer-common-name", value_name = "NAME", hide = true)]
+    signer_common_name: Option<String>,
+    /// Print the version
+    #[arg(short = 'R', long, hide = true, action = clap::ArgAction::Version)]
+    release_info: Option<bool>,
+    /// Words of iotprovision
+    #[arg(long = "action", value_enum, hide = true)]
+    actions: Vec<Action>,
     /// Firmware and Wi-Fi.
     #[command(flatten)]
     extras: firmware::FirmwareAndWifi,
@@ -77,6 +114,12 @@ impl Flags {
             (self.force, "-f"),
             (self.verify, "--verify"),
             (self.lock_slots, "--lock-slots"),
+            (self.force_cas, "--fca"),
+            (self.skip_firmware, "--sprov"),
+            (self.organisation.is_some(), "--org"),
+            (self.root_common_name.is_some(), "--rcn"),
+            (self.signer_common_name.is_some(), "--scn"),
+            (!self.actions.is_empty(), "a word of iotprovision"),
             (self.account.is_given(), "a flag of the account"),
         ]
         .into_iter()
@@ -86,15 +129,20 @@ impl Flags {
     }
 
     /// Flags of iotprovision that update what this tool leaves as it is.
-    fn updates(&self) -> [(bool, &'static str, &'static str); 2] {
+    fn updates(&self) -> [(bool, &'static str, &'static str); 6] {
         [
             (self.archive.is_some(), "-A", "the firmware of the kit's debugger"),
             (self.winc_upgrade, "-w", "the firmware of the Wi-Fi module"),
+            (self.force_winc_upgrade, "--fwinc", "the firmware of the Wi-Fi module"),
+            (self.root_certificates.is_some(), "--irc", "the root certificates in the Wi-Fi module"),
+            (self.restored_root_certificates.is_some(), "--rrc", "the root certificates in the Wi-Fi module"),
+            (self.force_stack, "--faws", "the vendor's stack in the account"),
         ]
     }
 
-    /// How boards are to be registered, if this can be done at all; says why not.
-    fn check(&self) -> Result<Method, Error> {
+    /// How boards are to be registered, if this can be done at all; says why not. Where a Wi-Fi network alone is set, or
+    /// nothing, no method is needed.
+    fn check(&self) -> Result<(Steps, Option<Method>), Error> {
         match self.cloud_provider {
             Some(Cloud::Google) => {
                 return Err(Error::usage(
@@ -118,21 +166,39 @@ impl Flags {
                 ),
             ));
         }
+        if self.force_cas {
+            return Err(Error::usage(
+                "--fca would make new CAs in the place of those that the boards' certificates are from",
+                "provisioner ca rotate makes a new signer CA, and provisioner ca create --force both anew; nothing was done",
+            ));
+        }
+        let mut steps = Steps::of(&self.actions)?;
+        if self.provision_method.is_none() && self.actions.is_empty() && self.extras.sets_wifi_alone() {
+            steps = Steps { account: false, board: false };
+        }
         match self.provision_method {
+            method if !steps.account && !steps.board => Ok((steps, method)),
             Some(method) if self.lock_slots && method != Method::Sandbox => {
                 Err(Error::usage("--lock-slots belongs to -m sandbox", "leave it out; nothing was done"))
             }
-            Some(method) => Ok(method),
+            Some(method) => Ok((steps, Some(method))),
             None => Err(Error::usage(
-                "no registration method is given",
-                "provisioner -c aws -m jitr for your own AWS account, or provisioner --help",
+                "no registration method is given; iotprovision would have taken the vendor's public account",
+                "provisioner -c aws -m jitr for your own AWS account, -m sandbox for the vendor's, or provisioner --help",
             )),
         }
     }
 }
 
-/// Turns iotprovision's single-dash long options (`-app x`, `-ssid=x`) into `--app` and so on.
-pub(super) fn normalise(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// Turns iotprovision's single-dash long options (`-app x`, `-ssid=x`) into `--app` and so on, and its words into flags.
+pub(super) fn normalise(
+    args: impl IntoIterator<Item = OsString>,
+    definition: &clap::Command,
+) -> Vec<OsString> {
+    actions::as_flags(long_options(args), definition)
+}
+
+fn long_options(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut options = true;
     args.into_iter()
         .map(|arg| {
@@ -152,10 +218,27 @@ fn is_single_dash(text: &str) -> bool {
 
 /// Certificate authority, account and board in one go; what is done already is left as it is.
 pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
-    let method = flags.check()?;
-    let choice = provision::Choice { port: flags.port, serial: flags.serial_number };
+    let (steps, method) = flags.check()?;
+    let choice = provision::Choice { port: flags.port.clone(), serial: flags.serial_number.clone() };
     let options = batch::StationOptions::from_environment()
         .map_err(|error| Error::usage(error.to_string(), "correct the variable, or unset it"))?;
+    if flags.actions.contains(&Action::Links) {
+        context.note("the link on the kit's disk is not touched");
+    }
+    let Some(method) = method.filter(|_| steps.account || steps.board) else {
+        let prepared = flags.extras.prepare(context)?;
+        if prepared.is_empty() {
+            context.note("nothing to do: give an application with --app, or a Wi-Fi network with --ssid");
+            return Ok(());
+        }
+        let kit = choice.kit(context)?;
+        prepared.check_for(&kit)?;
+        return plan::run(context, firmware::Extras { kit, prepared }).await;
+    };
+    if method == Method::Sandbox && !steps.board {
+        context.note("nothing to do: the vendor's account needs no CA and no set-up");
+        return Ok(());
+    }
     if method == Method::Sandbox {
         let prepared = flags.extras.prepare(context)?;
         let order = provision::sandbox(None, flags.force, flags.lock_slots);
@@ -166,9 +249,30 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     let settings = flags.account.settings()?;
     let prepared = flags.extras.prepare(context)?;
     let account = context.account().await?;
-    let kit = choice.kit(context)?;
-    prepared.check_for(&kit)?;
-    let chain = chain(context).await?;
+    let kit = if steps.board { Some(choice.kit(context)?) } else { None };
+    if let Some(kit) = &kit {
+        prepared.check_for(kit)?;
+    }
+    if !steps.account {
+        // As iotprovision: the board alone, with the CAs that are there.
+        let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
+        chain.key().open()?;
+        let Some(kit) = kit else { return Ok(()) };
+        let register = match method {
+            Method::Mar => Some(Box::new(flags.account.registration()?)),
+            _ => None,
+        };
+        let order = Order {
+            method,
+            origin: Origin::Chain(()),
+            endpoint: None,
+            force: flags.force,
+            register,
+            revoke_superseded: false,
+        };
+        return provision::all_steps(context, kit, order, options, prepared).await;
+    }
+    let chain = chain(context, &flags).await?;
     if let Some(chain) = &chain {
         super::ca::retired::notice(context, chain.signer(), OffsetDateTime::now_utc());
     }
@@ -183,10 +287,11 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
         _ => {
             let plan = SetUp::look(context, account, chain.as_ref(), &settings).await?;
             let endpoint = plan.endpoint();
-            plan::run(context, plan).await?;
+            setup::set_up(context, plan).await?;
             (endpoint, None)
         }
     };
+    let Some(kit) = kit else { return Ok(()) };
     let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
     let order = Order {
         method,
@@ -200,11 +305,15 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
 }
 
 /// The certificate authority, made if there is none yet. `None` where it is not made because only plans are shown.
-async fn chain(context: &Context) -> Result<Option<Chain>, Error> {
+async fn chain(context: &Context, flags: &Flags) -> Result<Option<Chain>, Error> {
     let now = OffsetDateTime::now_utc();
     match store::load(&context.home, &context.keys, now) {
         Err(state::Error::Missing { .. } | state::Error::Incomplete { .. }) => {
-            let names = create::Names::new(work::DEFAULT_ORGANISATION, None, None)?;
+            let names = create::Names::new(
+                flags.organisation.as_deref().unwrap_or(work::DEFAULT_ORGANISATION),
+                flags.root_common_name.as_deref(),
+                flags.signer_common_name.as_deref(),
+            )?;
             let plan = create::Plan::make(&context.home, &context.keys, create::Order::new(names), now)?;
             match plan::is_carried_out(context, plan).await? {
                 true => Ok(Some(store::load(&context.home, &context.keys, now)?)),
@@ -223,12 +332,12 @@ mod tests {
     use crate::cli::Cli;
 
     fn normalised(line: &str) -> String {
-        let args = normalise(line.split(' ').map(OsString::from));
+        let args = long_options(line.split(' ').map(OsString::from));
         args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     fn parsed(line: &str) -> Cli {
-        Cli::try_parse_from(normalise(line.split(' ').map(OsString::from))).unwrap()
+        Cli::try_parse_from(long_options(line.split(' ').map(OsString::from))).unwrap()
     }
 
     #[test]

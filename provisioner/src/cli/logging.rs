@@ -12,6 +12,7 @@ use super::output;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
     /// Nothing but the error that ends the program.
+    #[value(alias = "critical")]
     Fatal,
     /// Errors after which the program continues.
     Error,

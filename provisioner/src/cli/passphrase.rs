@@ -1,5 +1,5 @@
 //! Where the passphrases of keys come from: a file, a file descriptor, the environment, the operating system's keyring, or a
-//! prompt, in this order.
+//! prompt, in this order. Codes of MFA devices come from a prompt.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{Error, Global};
 use device_pki::Cause;
 use device_pki::key::{Passphrase, Passphrases, Uri};
+use iot_account::TokenCodes;
 
 /// Environment variable with the passphrase of the keys.
 const VARIABLE: &str = "MICROCHIP_IOT_PASSPHRASE";
@@ -86,6 +87,28 @@ impl Passphrases for Sources {
             return Ok(None);
         }
         Ok(Some(super::prompt::secret(question)?.into()))
+    }
+}
+
+/// Codes of MFA devices, from the person at the terminal.
+#[derive(Debug)]
+pub(super) struct Codes {
+    global: Global,
+}
+
+impl Codes {
+    pub(super) fn new(global: &Global) -> Self {
+        Self { global: global.clone() }
+    }
+}
+
+impl TokenCodes for Codes {
+    fn code(&self, device: &str) -> Result<Option<String>, Cause> {
+        if !self.global.can_ask() {
+            return Ok(None);
+        }
+        let ask = || super::prompt::secret(&format!("Code of the MFA device {device}"));
+        Ok(Some(tokio::task::block_in_place(ask)?))
     }
 }
 

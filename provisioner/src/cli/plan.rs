@@ -75,7 +75,7 @@ impl Line {
         }
     }
 
-    /// Its text alone, before a question.
+    /// Its text alone, before a question or aside.
     fn note(&self, context: &Context) {
         match self.is_block {
             true => context.note_block(&self.text),
@@ -86,6 +86,9 @@ impl Line {
 
 /// What a command is going to do. Making it changes nothing, and fails as carrying it out would.
 pub(super) trait Plan: Sized {
+    /// Whether the lines are no result of the command, and go to stderr.
+    const IS_ASIDE: bool = false;
+
     /// What there is and what becomes of it, in the order in which it is carried out. A plan that learns of something
     /// only on the way looks at it here.
     ///
@@ -125,9 +128,11 @@ pub(super) async fn run(context: &Context, plan: impl Plan) -> Result<(), Error>
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn is_carried_out(context: &Context, mut plan: impl Plan) -> Result<bool, Error> {
+pub(super) async fn is_carried_out<P: Plan>(context: &Context, mut plan: P) -> Result<bool, Error> {
     if context.global.dry_run {
-        plan.lines(context).await?.iter().for_each(|line| line.show(context));
+        for line in plan.lines(context).await? {
+            if P::IS_ASIDE { line.note(context) } else { line.show(context) }
+        }
         return plan.refused().map(|()| false);
     }
     if let (Some(question), false) = (plan.question(), context.global.yes) {

@@ -19,7 +19,7 @@ use crate::work::revocation;
 use device_pki::Chain;
 use iot_account::Account;
 use iot_account::register::{Prerequisites, Registrar};
-use iot_account::setup::{self, Link, Package, Settings, SignerCa};
+use iot_account::setup::{self, Link, OtherRule, Package, Settings, SignerCa};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ pub struct Options {
     /// target/lambda/jitr/bootstrap.zip]
     #[arg(long, value_name = "PATH")]
     lambda_zip: Option<Option<PathBuf>>,
-    /// The function that registers boards [default: JITR]
+    /// The function that registers boards; NAME:ALIAS or NAME:VERSION for one of its versions [default: JITR]
     #[arg(long, alias = "function-name", value_name = "NAME|ARN", value_parser = function_name)]
     function: Option<String>,
     /// Existing role for the function
@@ -164,7 +164,78 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let account = context.account().await?;
     let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     let plan = SetUp::look(context, account, Some(&chain), &settings).await?;
-    plan::run(context, plan).await
+    set_up(context, plan).await
+}
+
+/// Carries the plan out, and then disables other rules by which checks can be bypassed, after a yes. Until then devices that
+/// they register are registered.
+pub(super) async fn set_up(context: &Context, plan: SetUp<'_>) -> Result<(), Error> {
+    let others = Others { account: plan.account.clone(), rules: plan.plan.others.clone() };
+    plan::run(context, plan).await?;
+    if others.rules.is_empty() {
+        return Ok(());
+    }
+    if !context.global.yes && !context.global.dry_run && !context.global.can_ask() {
+        others.leave(context);
+        return Ok(());
+    }
+    let left = others.clone();
+    match plan::run(context, others).await {
+        Err(Error::Declined) => {
+            left.leave(context);
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
+/// Other rules that get the events of registrations.
+#[derive(Clone)]
+struct Others {
+    account: Account,
+    rules: Vec<OtherRule>,
+}
+
+impl Others {
+    /// Tells of them, without a yes to disabling them.
+    fn leave(&self, context: &Context) {
+        for rule in &self.rules {
+            let link = rule.link();
+            let outcome = Outcome { link: &link, done: !rule.bypasses() };
+            match rule.bypasses() {
+                true => context.result(format_args!("{}, not without --yes", link.line(false)), &outcome),
+                false => context.result(link.line(true), &outcome),
+            }
+        }
+    }
+}
+
+impl Plan for Others {
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(self.rules.iter().map(|rule| line(&rule.link())).collect())
+    }
+
+    fn question(&self) -> Option<String> {
+        let bypassing: Vec<_> =
+            self.rules.iter().filter(|rule| rule.bypasses()).map(|rule| rule.name.as_str()).collect();
+        (!bypassing.is_empty()).then(|| {
+            format!(
+                "What these rules of the account invoke can register devices that the function refuses. They are disabled, and \
+                 not deleted: {}.",
+                bypassing.join(", ")
+            )
+        })
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        for rule in &self.rules {
+            if rule.bypasses() {
+                rule.disable(&self.account).await?;
+            }
+            tell(context, &rule.link());
+        }
+        Ok(())
+    }
 }
 
 /// What certificates get in multi-account registration: there is no function, no rule and no CA in the account.
@@ -296,20 +367,27 @@ fn packaged() -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from("target").join(PACKAGE))
 }
 
-/// Name (`[a-zA-Z0-9-_]{1,64}`) or ARN of a function.
+/// Name (`[a-zA-Z0-9-_]{1,64}`) or ARN of a function, and a version or an alias (`[a-zA-Z0-9-_]{1,128}`) after a colon.
 pub(super) fn function_name(text: &str) -> Result<String, &'static str> {
+    // What has no version is the latest, and AWS takes no permission for this name of it.
+    let text = text.trim().trim_end_matches(":$LATEST");
     let name = match Arn::parse(text) {
         Some(arn) if arn.service == "lambda" => arn.named("function"),
-        _ => Some(text).filter(|text| !text.contains(':')),
+        _ => Some(text).filter(|text| !text.starts_with("arn:")),
     };
-    let name = name.filter(|name| !name.contains(':'));
     let name =
         name.ok_or("neither a name nor an ARN like arn:aws:lambda:us-east-2:123456789012:function:JITR")?;
-    let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if (1..=64).contains(&name.len()) && name.bytes().all(valid) {
-        Ok(text.to_owned())
-    } else {
-        Err("the name of a function is 1 to 64 letters, digits, - and _")
+    let is_name = |text: &str, longest: usize| {
+        let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=longest).contains(&text.len()) && text.bytes().all(valid)
+    };
+    let (name, qualifier) = name.split_once(':').map_or((name, None), |(name, after)| (name, Some(after)));
+    match () {
+        () if !is_name(name, 64) => Err("the name of a function is 1 to 64 letters, digits, - and _"),
+        () if qualifier.is_some_and(|qualifier| !is_name(qualifier, 128)) => {
+            Err("a version is a number, and an alias 1 to 128 letters, digits, - and _")
+        }
+        () => Ok(text.to_owned()),
     }
 }
 

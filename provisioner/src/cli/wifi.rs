@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::firmware::{DiskOption, Network, Route, Way, Wifi};
+use super::firmware::{DiskOption, Network, Route, Wifi};
 use super::plan::{self, Line, Plan};
 use super::{Context, provision::Choice};
 use crate::cli::Error;
@@ -48,13 +48,6 @@ impl Plan for SetWifi {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { network, credentials, route } = self;
-        let how = match route.way() {
-            Way::Disk => "handed to the kit's disk",
-            Way::Console => "confirmed by the application",
-        };
-        route.send(context, credentials, network.port.clone()).await?;
-        let text = format!("Wi-Fi network {} on {}: {how}", network.ssid, network.port);
-        plan::tell(context, "set_wifi", text, &network);
-        Ok(())
+        network.set(context, credentials, route).await
     }
 }

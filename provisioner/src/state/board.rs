@@ -11,18 +11,16 @@ use durable_files::{Access, folder};
 use serde::Serialize;
 
 use super::Error;
-use super::home::Home;
+use super::home::{Home, SANDBOX_CERTIFICATE, SANDBOX_SIGNER};
 
 pub use super::home::{CERTIFICATE, REQUEST, THING_NAME};
 /// The factory's device certificate, PEM.
 pub const FACTORY_CERTIFICATE: &str = "factory-device.crt";
 /// The certificate of the factory's signer, PEM.
 pub const FACTORY_SIGNER: &str = "factory-signer.crt";
-/// The factory's device certificate as iotprovision keeps it.
-const VENDOR_CERTIFICATE: &str = "device_sandbox.crt";
 /// Certificates for the vendor's public account, and those of its signers: no account of a user's has them.
 pub const VENDOR_CERTIFICATES: [&str; 5] =
-    [VENDOR_CERTIFICATE, "signer_sandbox.crt", FACTORY_CERTIFICATE, FACTORY_SIGNER, "signer.crt"];
+    [SANDBOX_CERTIFICATE, SANDBOX_SIGNER, FACTORY_CERTIFICATE, FACTORY_SIGNER, "signer.crt"];
 /// What this program and iotprovision keep beside a board's certificates.
 pub const COMPANIONS: [&str; 5] =
     [REQUEST, THING_NAME, "ecc_serial_number.txt", "azure-device-id.txt", "root_certs_backup.bin"];
@@ -135,7 +133,7 @@ fn owner_of(folder: &Path, point: &[u8; PUBLIC_KEY_SIZE]) -> Result<Owner, durab
     let files: [(&str, KeyOf<'_>); 4] = [
         (CERTIFICATE, &certified),
         (FACTORY_CERTIFICATE, &certified),
-        (VENDOR_CERTIFICATE, &certified),
+        (SANDBOX_CERTIFICATE, &certified),
         (REQUEST, &request::point),
     ];
     for (file, key) in files {
@@ -201,7 +199,7 @@ mod tests {
         for (file, text) in [
             (CERTIFICATE, victim.certificate()),
             (FACTORY_CERTIFICATE, victim.certificate()),
-            (VENDOR_CERTIFICATE, victim.certificate()),
+            (SANDBOX_CERTIFICATE, victim.certificate()),
             (REQUEST, victim.request()),
         ] {
             let (_folder, home) = home();

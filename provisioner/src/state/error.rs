@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use device_pki::key;
+use durable_files::ExposedKey;
 use time::OffsetDateTime;
+
+fn listed(keys: &[ExposedKey]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
 
 /// What can be wrong with the home folder and what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,12 @@ pub enum Error {
     /// A certificate or a key.
     #[error(transparent)]
     Pki(#[from] device_pki::Error),
+    /// Key files in clear text that others than their owner can read.
+    #[error("other users of this computer can read {}", listed(keys))]
+    ExposedKeys {
+        /// All of them.
+        keys: Vec<ExposedKey>,
+    },
     /// No certificate authority has been made yet.
     #[error("there is no certificate authority in {}", folder.display())]
     Missing {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use durable_files::folder::{self, Lock};
+use durable_files::{ExposedKey, Kind};
 
 use super::Error;
 
@@ -95,8 +96,12 @@ pub const REQUEST: &str = "device.csr";
 pub const CERTIFICATE: &str = "device.crt";
 /// In the folder of a board: the thing name.
 pub const THING_NAME: &str = "aws-thing-name.txt";
+/// In the folder of a board: the factory certificate of its secure element, as iotprovision keeps it, PEM.
+pub const SANDBOX_CERTIFICATE: &str = "device_sandbox.crt";
+/// In the folder of a board: the certificate of the vendor's signer, as iotprovision keeps it, PEM.
+pub const SANDBOX_SIGNER: &str = "signer_sandbox.crt";
 /// Files that mark the folder of a board.
-const OF_A_BOARD: [&str; 3] = [REQUEST, CERTIFICATE, THING_NAME];
+const OF_A_BOARD: [&str; 5] = [REQUEST, CERTIFICATE, THING_NAME, SANDBOX_CERTIFICATE, SANDBOX_SIGNER];
 
 /// How many links lead on from one to the next at most, as on Linux (path_resolution(7)).
 const LINKS: usize = 40;
@@ -206,6 +211,39 @@ impl Home {
     /// [`durable_files::Error::Io`].
     pub fn create(&self) -> Result<(), durable_files::Error> {
         folder::create(&self.root)
+    }
+
+    /// The key files that other users can read, if one of them is a key in clear text. A passphrase protects the others.
+    ///
+    /// # Errors
+    /// [`durable_files::Error`] for a folder or a key that cannot be read.
+    pub fn exposed_keys(&self) -> Result<Vec<ExposedKey>, durable_files::Error> {
+        let retired = self.file(RETIRED);
+        let mut folders = vec![self.root.clone()];
+        let inside = folder::entries(&retired)?.unwrap_or_default().into_iter();
+        folders.extend(inside.filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.path));
+        let (mut exposed, mut is_plain) = (Vec::new(), false);
+        for folder in folders {
+            for entry in folder::entries(&folder)?.unwrap_or_default() {
+                let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let is_key = [ROOT_KEY, SIGNER_KEY].iter().any(|key| {
+                    name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                });
+                if !is_key || entry.kind != Kind::File {
+                    continue;
+                }
+                if let Some(found) = durable_files::exposed_key(&entry.path)? {
+                    let key = durable_files::read_key(&entry.path)?;
+                    is_plain |=
+                        key.is_some_and(|key| !key.bytes().windows(9).any(|word| word == b"ENCRYPTED"));
+                    exposed.push(found);
+                }
+            }
+        }
+        if !is_plain {
+            exposed.clear();
+        }
+        Ok(exposed)
     }
 
     /// Takes the home for changes to the certificate authorities: no other run may use it meanwhile.

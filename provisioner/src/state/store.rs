@@ -120,6 +120,7 @@ pub fn check_in_service(home: &Home) -> Result<(), Error> {
 /// # Errors
 /// As [`load`], without [`Error::SignerRevoked`].
 pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
+    check_closed(home)?;
     let (roots, signers) = (certificates(home, Role::Root)?, certificates(home, Role::Signer)?);
     let (Some(root), Some(signer), true) = (highest(&roots), lowest(&signers), has_key(home, Role::Signer))
     else {
@@ -133,6 +134,15 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Erro
     root_key.as_ref().map_or(Ok(()), Signer::check)?;
     chain.key().check()?;
     Ok(chain)
+}
+
+/// Refuses key files that others can read: all of them by one error.
+///
+/// # Errors
+/// [`Error::ExposedKeys`]; a folder or a key that cannot be read.
+pub fn check_closed(home: &Home) -> Result<(), Error> {
+    let keys = home.exposed_keys()?;
+    if keys.is_empty() { Ok(()) } else { Err(Error::ExposedKeys { keys }) }
 }
 
 /// When and why the signer in `folder` was revoked, if it was. A note that cannot be read counts.
@@ -174,6 +184,7 @@ pub fn key_of(home: &Home, keys: &Keys, role: Role, certificate: &Certificate) -
 /// # Errors
 /// [`Error::Missing`], [`Error::Incomplete`]; [`Error::RootOffline`]; as [`Signer::open`].
 pub fn root(home: &Home, keys: &Keys, uri: Option<&Uri>) -> Result<(Certificate, Signer), Error> {
+    check_closed(home)?;
     let root = certificate(home, Role::Root)?.ok_or_else(|| incomplete(home))?;
     let key = match uri {
         Some(uri) => {

@@ -4,25 +4,19 @@ use std::pin::Pin;
 
 use device_pki::Cause;
 use device_pki::key::kms::{Connection, Kms};
-use iot_account::Account;
+use iot_account::{Account, AwsSettings};
 
-/// Which account KMS is asked in.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The AWS profile, if the user names one.
-    pub profile: Option<String>,
-    /// The Region, if the user names one; the one in a key's ARN goes before it.
-    pub region: Option<String>,
-}
+/// The account that KMS is asked in. The Region in a key's ARN goes before that of the settings.
+#[derive(Clone, Debug)]
+pub struct KmsAccount(pub AwsSettings);
 
-impl Kms for Settings {
+impl Kms for KmsAccount {
     fn connect<'a>(
         &'a self,
         region: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Result<Connection, Cause>> + Send + 'a>> {
         Box::pin(async move {
-            let region = region.or(self.region.as_deref());
-            let account = Account::load(self.profile.as_deref(), region).await?;
+            let account = Account::load(&self.0, region).await?;
             let client = account.kms();
             let explain = Box::new(move |action, error| account.failed(action)(error).into());
             Ok(Connection { client, explain })

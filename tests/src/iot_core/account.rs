@@ -13,6 +13,7 @@ mod page;
 mod policies;
 mod queues;
 mod roles;
+mod sessions;
 mod tags;
 mod things;
 mod topic_rules;
@@ -26,6 +27,7 @@ pub use page::{Page, PageRequest, paginate};
 pub use policies::{Policy, PolicyVersion};
 pub use queues::{Message, Queue};
 pub use roles::Role;
+pub use sessions::{Proof, Session};
 pub use things::{Thing, ThingGroup, ThingType};
 pub use topic_rules::TopicRule;
 
@@ -44,6 +46,9 @@ impl Identity {
         match self.region.as_str() {
             r if r.starts_with("cn-") => "aws-cn",
             r if r.starts_with("us-gov-") => "aws-us-gov",
+            r if r.starts_with("us-isob-") => "aws-iso-b",
+            r if r.starts_with("us-iso-") => "aws-iso",
+            r if r.starts_with("eusc-") => "aws-eusc",
             _ => "aws",
         }
     }
@@ -96,6 +101,10 @@ pub struct Account {
     thing_principals: BTreeMap<(String, String), bool>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
     roles: BTreeMap<String, Role>,
+    /// By access key id.
+    sessions: BTreeMap<String, Session>,
+    /// Devices and the codes of them that were used.
+    used_codes: BTreeSet<(String, String)>,
     queues: BTreeMap<String, Queue>,
     keys: BTreeMap<String, Key>,
 }
@@ -120,6 +129,8 @@ impl Account {
             thing_principals: BTreeMap::new(),
             tags: BTreeMap::new(),
             roles: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            used_codes: BTreeSet::new(),
             queues: BTreeMap::new(),
             keys: BTreeMap::new(),
         }

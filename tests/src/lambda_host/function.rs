@@ -87,6 +87,8 @@ pub struct NewFunction {
 /// The request of `AddPermission`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
+    /// The version or the alias that it is for; without one, for the function as it is now.
+    pub qualifier: Option<String>,
     /// Names the statement within the policy.
     pub statement_id: String,
     /// For example `lambda:InvokeFunction`.
@@ -102,6 +104,10 @@ pub struct Permission {
 impl Permission {
     /// The statement in the function's policy.
     pub fn statement(&self, function_arn: &str) -> Value {
+        let function_arn = match &self.qualifier {
+            Some(qualifier) => format!("{function_arn}:{qualifier}"),
+            None => function_arn.to_owned(),
+        };
         let principal = if self.principal.contains(".amazonaws.com") {
             json!({ "Service": self.principal })
         } else {
@@ -182,6 +188,8 @@ pub struct Function {
     pub event_invoke: Option<EventInvokeConfig>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+    /// Aliases, each with the version that it leads to.
+    pub aliases: BTreeMap<String, String>,
     /// Reserved concurrency, if any.
     pub reserved_concurrency: Option<u32>,
     pub(super) created: Instant,
@@ -222,6 +230,7 @@ mod tests {
         Permission {
             statement_id: "rule".into(),
             action: "lambda:InvokeFunction".into(),
+            qualifier: None,
             principal: "iot.amazonaws.com".into(),
             source_arn: Some("arn:aws:iot:us-east-1:123456789012:rule/Forward*".into()),
             source_account: Some("123456789012".into()),

@@ -24,7 +24,7 @@ pub(super) async fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
         let identity = account.identity().clone();
         let role_policy = lambda_role_policy(
             &Scope {
-                partition: "aws".to_owned(),
+                partition: identity.partition().to_owned(),
                 region: identity.region,
                 account: identity.account_id.clone(),
             },
@@ -56,6 +56,7 @@ pub(super) async fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
         FUNCTION,
         Permission {
             statement_id: RULE.to_owned(),
+            qualifier: None,
             action: "lambda:InvokeFunction".to_owned(),
             principal: "iot.amazonaws.com".to_owned(),
             source_arn: Some(rule_arn),

@@ -3,6 +3,7 @@
 
 mod account;
 mod account_life;
+mod aws_settings;
 mod batch;
 mod board;
 mod brought;
@@ -27,6 +28,7 @@ mod register;
 mod revocation;
 mod serve;
 mod strangers;
+mod switching;
 mod terminal;
 mod threat_model;
 mod trust;

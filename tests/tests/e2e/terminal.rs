@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZero;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcsetwinsize};
@@ -29,6 +29,11 @@ type Size = (u16, u16);
 impl Terminal {
     /// Starts the provisioner on a terminal of this size.
     fn start(laptop: &Laptop, size: Size, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::of(laptop.command(arguments, environment), size)
+    }
+
+    /// Starts a program on a terminal of this size.
+    fn of(mut command: Command, size: Size) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -36,7 +41,6 @@ impl Terminal {
         tcsetwinsize(&master, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let open = || File::options().read(true).write(true).open(&path).unwrap();
-        let mut command = laptop.command(arguments, environment);
         command.stdin(Stdio::from(open())).stdout(Stdio::from(open())).stderr(Stdio::from(open()));
         // The program alone keeps the terminal open, so the screen ends with it.
         let program = command.spawn().unwrap();
@@ -111,10 +115,16 @@ fn on_terminal(
     question: &str,
     answer: &str,
 ) -> (Option<i32>, String) {
-    let environment = [("MICROCHIP_IOT_PORTS", ports), ("TERM", kind)];
-    let mut terminal = Terminal::start(laptop, (24, 200), arguments, &environment);
+    let command = laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports), ("TERM", kind)]);
+    at_terminal(command, question, answer)
+}
+
+/// Runs a command on a terminal, types `answer` once `question` is on the screen, and gives the exit code and all that was on
+/// the screen.
+pub(crate) fn at_terminal(command: Command, question: &str, answer: &str) -> (Option<i32>, String) {
+    let mut terminal = Terminal::of(command, (24, 200));
     terminal.until(question.trim_end());
-    if question.starts_with("Passphrase") {
+    if ["Passphrase", "Code of"].iter().any(|hidden| question.starts_with(hidden)) {
         await_hidden_input(&terminal.keyboard);
     }
     terminal.keyboard.write_all(format!("{answer}\n").as_bytes()).unwrap();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aws_sdk_iot::types::{Action, SqsAction, TopicRulePayload};
+use aws_sdk_iot::types::{Action, LambdaAction, SqsAction, TopicRulePayload};
 use rcgen::SigningKey;
 use serde_json::Value;
 use testbed::device::{Credentials, Device, Endpoint};
@@ -104,6 +104,20 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     assert!(found["details"].to_string().contains(OTHERS) && found["help"].is_string(), "{found}");
     lambda.remove_permission().function_name(FUNCTION).statement_id(OTHERS).send().await.unwrap();
     assert_eq!(stage.finding("permission")["verdict"], "right");
+
+    // Another rule gets the events, and invokes another function.
+    let invoke = LambdaAction::builder().function_arn("arn:aws:lambda:us-east-1:123456789012:function:Else");
+    let payload = TopicRulePayload::builder()
+        .sql("SELECT * FROM '$aws/events/certificates/+/+'")
+        .actions(Action::builder().lambda(invoke.build().unwrap()).build())
+        .build();
+    iot.create_topic_rule().rule_name(OTHERS).topic_rule_payload(payload.unwrap()).send().await.unwrap();
+    let disabled = stage.ends(0, &["setup", "--yes"]);
+    assert!(disabled.values("action").contains(&"disable"), "{}", disabled.said);
+    iot.enable_topic_rule().rule_name(OTHERS).send().await.unwrap();
+    let disabled = stage.ends(0, &["doctor", "--repair", "--yes"]);
+    assert!(disabled.values("action").contains(&"disable_rule"), "{}", disabled.said);
+    iot.delete_topic_rule().rule_name(OTHERS).send().await.unwrap();
 
     // The function works with a policy without a tag, and a rule of ours invokes a function of others.
     iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();

@@ -11,7 +11,7 @@ use crate::Resource;
 use crate::counted;
 use crate::setup::delivery::Feed;
 use crate::setup::permission::Audience;
-use crate::setup::{Settings, function, permission, rule, signer_ca, wrong};
+use crate::setup::{OtherRule, Settings, function, permission, rule, signer_ca, wrong};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
@@ -71,18 +71,32 @@ pub(super) fn topic_rule(
 ) -> Result<Finding, AccountError> {
     let problems = match rule::decide(found, function_arn, feed)? {
         rule::Step::Leave => {
-            let found = feed.map(ToString::to_string).into_iter().collect();
+            let equivalents = found.map(rule::equivalents).unwrap_or_default();
+            let found: Vec<_> =
+                feed.map(ToString::to_string).into_iter().chain(equivalents.clone()).collect();
             return Ok(match feed {
                 Some(Feed { enabled: false, .. }) => {
                     Finding::wrong(Resource::TopicRule, name, found).remedy(Remedy::EnableMapping)
                 }
-                _ => Finding::right(Resource::TopicRule, name, found),
+                _ if equivalents.is_empty() => Finding::right(Resource::TopicRule, name, found),
+                _ => Finding::notable(Resource::TopicRule, name, found),
             });
         }
         rule::Step::Create(_) => vec!["does not exist".to_owned()],
         rule::Step::Replace(_, changes) => changes,
     };
     Ok(Finding::unless(Resource::TopicRule, name, problems))
+}
+
+/// Another rule that gets the events of registrations.
+pub(super) fn other_rule(rule: &OtherRule) -> Finding {
+    let (link, name, found) = (Resource::OtherRule, &rule.name, rule.details());
+    let finding = match () {
+        () if rule.lets_all_in() => Finding::dangerous(link, name, found),
+        () if rule.only_keeps() => Finding::right(link, name, found),
+        () => Finding::notable(link, name, found),
+    };
+    if rule.bypasses() { finding.repairable() } else { finding }
 }
 
 /// The permission of the rule on the function.

@@ -1,6 +1,6 @@
 //! Why the account cannot be set up, beside errors of single calls.
 
-use super::package;
+use super::package::{self, Glibc};
 use crate::Error as AccountError;
 
 /// Why the account cannot be set up.
@@ -27,6 +27,24 @@ pub enum Error {
         name: String,
         /// How long was waited.
         seconds: u64,
+    },
+    /// A version does not change, and an alias leads to one.
+    #[error("the function `{name}` is a version, and cannot be changed: {changes}")]
+    Version {
+        /// Name or ARN, with the version or the alias.
+        name: String,
+        /// What is to be changed.
+        changes: String,
+    },
+    /// The package needs a newer C library than its runtime has.
+    #[error("the package needs GLIBC {needed}, and the runtime {runtime} has {available}")]
+    Glibc {
+        /// The newest version that `bootstrap` asks for.
+        needed: Glibc,
+        /// The runtime that the function gets.
+        runtime: String,
+        /// The version that the runtime has.
+        available: Glibc,
     },
     /// Its variables cannot be decrypted, and AWS replaces them only as a whole.
     #[error("the variables of the function `{name}` cannot be read, so they cannot be changed")]

@@ -119,10 +119,17 @@ pub(crate) fn decide(
     ca: Option<&str>,
 ) -> Result<Step, Error> {
     let wanted = variables(settings);
+    if let Some(package) = &settings.package {
+        package.check_runs_on(&RUNTIME)?;
+    }
     let Some(found) = found else {
         let Some(package) = settings.package.clone() else {
             return Err(Error::NoFunction { name: settings.function.clone() });
         };
+        if super::qualifier(&settings.function).is_some() {
+            // A version is published, and an alias made, of a function that is there.
+            return Err(Error::NoFunction { name: settings.function.clone() });
+        }
         return Ok(Step::Create { package, role: role.unwrap_or_default().to_owned(), variables: wanted });
     };
     if let (Some(reason), None) = (found.broken(), &settings.package) {
@@ -162,7 +169,13 @@ pub(crate) fn decide(
         configuration.role = Some(role.to_owned());
     }
     configuration.variables = merged(found, wanted, ca, settings, &mut changes)?;
-    if changes.is_empty() { Ok(Step::Leave) } else { Ok(Step::Change { code, configuration, changes }) }
+    if changes.is_empty() {
+        return Ok(Step::Leave);
+    }
+    match super::qualifier(&settings.function) {
+        Some(_) => Err(Error::Version { name: settings.function.clone(), changes: changes.join("; ") }),
+        None => Ok(Step::Change { code, configuration, changes }),
+    }
 }
 
 /// The variables that the settings ask for. What is not asked for is the function's own default.

@@ -14,6 +14,8 @@ pub enum Action {
     Create,
     /// It exists and is not right.
     Change,
+    /// It exists, and others take part by it who should not.
+    Disable,
 }
 
 /// One line of the plan.
@@ -49,6 +51,8 @@ impl Link {
             (Action::Create, true) => "created",
             (Action::Change, false) => "would be changed",
             (Action::Change, true) => "changed",
+            (Action::Disable, false) => "would be disabled",
+            (Action::Disable, true) => "disabled",
         };
         // Of policies there is only one here.
         let link = match self.link {

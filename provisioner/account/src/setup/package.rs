@@ -1,20 +1,29 @@
-//! The function's package: a zip with one executable, `bootstrap`, whose header has the architecture.
+//! The function's package: a zip with one executable, `bootstrap`. Its ELF file says for which processor it is, which program
+//! loads it, and which version of the C library it needs.
 
 use std::fmt;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use aws_sdk_lambda::types::Architecture;
+use aws_sdk_lambda::types::{Architecture, Runtime};
 use aws_smithy_types::base64;
+use object::LittleEndian;
+use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64};
+use object::read::StringTable;
+use object::read::elf::{FileHeader, ProgramHeader};
 use zip::ZipArchive;
+
+use super::Error as SetupError;
 
 /// What Lambda runs in the `provided` runtimes.
 const BOOTSTRAP: &str = "bootstrap";
 /// Largest package that can be sent directly, in bytes (Lambda quotas: 50 MB zipped).
 const LARGEST: u64 = 50 * 1024 * 1024;
-/// Bytes of an ELF file up to and including `e_machine`.
-const ELF_HEADER: usize = 20;
+/// Largest `bootstrap`, in bytes (Lambda quotas: 250 MB unzipped).
+const LARGEST_UNZIPPED: u64 = 250 * 1024 * 1024;
+/// Where the GNU loader is: on x86-64, and on arm64.
+const LOADERS: [&str; 2] = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
 
 /// A file that is not a package Lambda can run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +49,37 @@ enum Reason {
     NotElf,
     #[error("`bootstrap` is built for a processor that Lambda does not have (ELF machine {0})")]
     Machine(u16),
+    #[error("`bootstrap` is damaged ({0})")]
+    Damaged(object::read::Error),
+    #[error("`bootstrap` is loaded by {0}, which the runtimes of Lambda do not have")]
+    Loader(String),
+}
+
+/// A version of the GNU C library, such as 2.34.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Glibc(u16, u16);
+
+impl fmt::Display for Glibc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl Glibc {
+    /// Reads the name of a symbol version: `GLIBC_2.34`, `GLIBC_2.2.5`.
+    fn parse(version: &str) -> Option<Self> {
+        let mut numbers = version.strip_prefix("GLIBC_")?.split('.').map(str::parse);
+        Some(Self(numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+
+    /// What a runtime has: that of its Amazon Linux (Amazon Linux 2023 User Guide, "Comparing AL2 and AL2023").
+    fn of_runtime(runtime: &Runtime) -> Option<Self> {
+        match runtime {
+            Runtime::Providedal2 => Some(Self(2, 26)),
+            Runtime::Providedal2023 => Some(Self(2, 34)),
+            _ => None,
+        }
+    }
 }
 
 /// A package that has been checked.
@@ -47,6 +87,8 @@ enum Reason {
 pub struct Package {
     pub(crate) bytes: Vec<u8>,
     pub(crate) architecture: Architecture,
+    /// The newest version of the C library that it needs; `None` for a static program.
+    glibc: Option<Glibc>,
     /// SHA-256 in base64, as Lambda's `CodeSha256`.
     pub(crate) sha256: String,
 }
@@ -82,25 +124,63 @@ impl Package {
         if bootstrap.unix_mode().is_some_and(|mode| mode & 0o111 == 0) {
             return Err(Reason::NotExecutable);
         }
-        let mut header = [0; ELF_HEADER];
-        bootstrap.read_exact(&mut header).map_err(|_| Reason::NotElf)?;
-        let architecture = architecture(&header)?;
+        let mut program = Vec::new();
+        let read = bootstrap.by_ref().take(LARGEST_UNZIPPED).read_to_end(&mut program);
+        read.map_err(|error| Reason::Zip(error.into()))?;
         drop(bootstrap);
+        let (architecture, glibc) = examine(&program)?;
         let sha256 = base64::encode(digest::digest(&digest::SHA256, &bytes).as_ref());
-        Ok(Self { bytes, architecture, sha256 })
+        Ok(Self { bytes, architecture, glibc, sha256 })
+    }
+
+    /// Refuses a program that the runtime's C library is too old for.
+    pub(super) fn check_runs_on(&self, runtime: &Runtime) -> Result<(), SetupError> {
+        match (self.glibc, Glibc::of_runtime(runtime)) {
+            (Some(needed), Some(available)) if needed > available => {
+                Err(SetupError::Glibc { needed, runtime: runtime.to_string(), available })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// The architecture that an ELF header names (System V ABI, "ELF Header": `EI_CLASS` 2, `EI_DATA` 1, `e_machine`).
-fn architecture(header: &[u8; ELF_HEADER]) -> Result<Architecture, Reason> {
-    if !header.starts_with(b"\x7fELF\x02\x01") {
-        return Err(Reason::NotElf);
+/// The processor that a program is for, and the newest version of the C library that it needs (System V ABI, "ELF Header";
+/// Linux Standard Base, "Symbol Versioning": `SHT_GNU_verneed`).
+fn examine(program: &[u8]) -> Result<(Architecture, Option<Glibc>), Reason> {
+    let file = FileHeader64::<LittleEndian>::parse(program).map_err(|_| Reason::NotElf)?;
+    let endian = file.endian().map_err(|_| Reason::NotElf)?;
+    let architecture = match file.e_machine(endian) {
+        EM_X86_64 => Architecture::X8664,
+        EM_AARCH64 => Architecture::Arm64,
+        other => return Err(Reason::Machine(other.0)),
+    };
+    for segment in file.program_headers(endian, program).map_err(Reason::Damaged)? {
+        if let Some(loader) = segment.interpreter(endian, program).map_err(Reason::Damaged)? {
+            let loader = String::from_utf8_lossy(loader).into_owned();
+            if !LOADERS.contains(&loader.as_str()) {
+                return Err(Reason::Loader(loader));
+            }
+        }
     }
-    match u16::from_le_bytes([header[18], header[19]]) {
-        62 => Ok(Architecture::X8664),
-        183 => Ok(Architecture::Arm64),
-        other => Err(Reason::Machine(other)),
+    Ok((architecture, newest_glibc(file, endian, program).map_err(Reason::Damaged)?))
+}
+
+fn newest_glibc(
+    file: &FileHeader64<LittleEndian>,
+    endian: LittleEndian,
+    program: &[u8],
+) -> Result<Option<Glibc>, object::read::Error> {
+    let sections = file.sections(endian, program)?;
+    let Some((libraries, names)) = sections.gnu_verneed(endian, program)? else { return Ok(None) };
+    let names: StringTable<'_> = sections.strings(endian, program, names)?;
+    let mut newest = None;
+    for library in libraries {
+        for version in library?.1 {
+            let name = version?.name(endian, names)?;
+            newest = newest.max(std::str::from_utf8(name).ok().and_then(Glibc::parse));
+        }
     }
+    Ok(newest)
 }
 
 #[cfg(test)]

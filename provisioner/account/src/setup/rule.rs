@@ -7,6 +7,7 @@ use jitr::event::{TOPIC_RULE_SQL as SQL, TOPIC_RULE_SQL_VERSION as SQL_VERSION};
 use super::delivery::Feed;
 use super::link::Link;
 use super::tags;
+use super::topic_filter::{Likeness, likeness, likeness_of_version};
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource};
 
@@ -47,10 +48,10 @@ pub(crate) fn decide(
         return Ok(Step::Create(payload(vec![invoke(function)?], DESCRIPTION.to_owned(), None)?));
     };
     let mut changes = Vec::new();
-    if rule.sql().map(one_spaced).as_deref() != Some(SQL) {
+    if matches!(likeness(rule.sql().unwrap_or_default()), Likeness::Different) {
         changes.push(format!("SQL is `{}`, should be `{SQL}`", rule.sql().unwrap_or_default()));
     }
-    if rule.aws_iot_sql_version().is_some_and(|version| version != SQL_VERSION) {
+    if matches!(likeness_of_version(rule.aws_iot_sql_version()), Likeness::Different) {
         let version = rule.aws_iot_sql_version().unwrap_or_default();
         changes.push(format!("SQL version is {version}, should be {SQL_VERSION}"));
     }
@@ -78,8 +79,19 @@ pub(crate) fn decide(
     Ok(Step::Replace(payload(actions, description, rule.error_action().cloned())?, changes))
 }
 
-fn one_spaced(sql: &str) -> String {
-    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+/// How a rule that does its part is written otherwise than this tool writes it.
+pub(crate) fn equivalents(rule: &TopicRule) -> Vec<String> {
+    let sql = rule.sql().unwrap_or_default();
+    let version = rule.aws_iot_sql_version();
+    let mut found = Vec::new();
+    if matches!(likeness(sql), Likeness::Equivalent) {
+        found.push(format!("SQL is `{sql}`, which is equivalent to `{SQL}`"));
+    }
+    if matches!(likeness_of_version(version), Likeness::Equivalent) {
+        let version = version.unwrap_or_default();
+        found.push(format!("SQL version is {version}, which is equivalent to {SQL_VERSION} for this SQL"));
+    }
+    found
 }
 
 fn invoke(function: &str) -> Result<Action, AccountError> {
@@ -183,13 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn sql_that_gives_the_same_is_left_and_told() {
+        let sql = "select * from '$aws/events/certificates/registered/+'";
+        assert_eq!(rebuilt(|rule| rule.sql = Some(sql.into())), Step::Leave);
+        assert_eq!(rebuilt(|rule| rule.aws_iot_sql_version = Some("2015-10-08".into())), Step::Leave);
+        let mut rule = right();
+        assert!(equivalents(&rule).is_empty());
+        rule.sql = Some(sql.into());
+        rule.aws_iot_sql_version = Some("2015-10-08".into());
+        let found = equivalents(&rule);
+        assert!(found[0].contains(sql) && found[1].contains("2015-10-08"), "{found:?}");
+    }
+
+    #[test]
     fn every_difference_is_mended_and_named() {
         let cases = [
             (rebuilt(|rule| rule.sql = Some("SELECT * FROM 'x'".into())), "SQL is"),
-            (
-                rebuilt(|rule| rule.aws_iot_sql_version = Some("2015-10-08".into())),
-                "SQL version is 2015-10-08",
-            ),
+            (rebuilt(|rule| rule.aws_iot_sql_version = Some("beta".into())), "SQL version is beta"),
             (rebuilt(|rule| rule.rule_disabled = Some(true)), "disabled"),
             (rebuilt(|rule| rule.actions = None), "invokes no function"),
             (rebuilt(|rule| rule.actions = Some(vec![invoke("arn:other").unwrap()])), "invokes arn:other"),

@@ -1,6 +1,6 @@
 //! The AWS account, and the connection to it.
 
-use iot_account::{doctor, register, replay, revoke, setup, teardown};
+use iot_account::{Source, doctor, register, replay, revoke, setup, teardown};
 
 use super::Text;
 
@@ -12,15 +12,31 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
     match error {
         E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
         E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
+        E::ProfileNotFound { name, without_prefix: true, .. } => format!("write its section as [profile {name}]: in this file, only [default] has no `profile` before its name").into(),
         E::ProfileNotFound { known, .. } => profiles(known),
-        E::ProfileFiles { .. } => "fix ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE)".into(),
-        E::NoCredentials => "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; choose a profile with --profile NAME".into(),
-        E::Credentials { .. } => "if the profile uses single sign-on, run `aws sso login`; `aws sts get-caller-identity` shows the cause".into(),
+        E::ProfileFile { .. } => "correct the file, or name another with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE".into(),
+        E::CaBundle { setting, .. } => format!("name a file with root certificates, PEM, or take {setting} away to trust those of this computer").into(),
+        E::NoCredentials { .. } => "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; choose a profile with --profile NAME".into(),
+        E::Credentials { .. } => "`aws sts get-caller-identity` shows whether other tools find some; choose a profile with --profile NAME".into(),
+        E::ProfileCredentials { profile, from, source, .. } => of_profile(profile, *from, source.downcast_ref()),
+        E::ConsoleSession { profile } => format!(
+            "let the AWS CLI read it: eval \"$(aws configure export-credentials --profile '{profile}' --format env)\", or a profile with credential_process = aws configure export-credentials --profile '{profile}' --format process"
+        )
+        .into(),
+        E::NoTokenCode { profile, .. } => format!(
+            "run it on a terminal without --non-interactive, or take the keys from the AWS CLI: eval \"$(aws configure export-credentials --profile '{profile}' --format env)\""
+        )
+        .into(),
+        E::Redirected { .. } | E::WebPage { .. } => "log in to the network in a browser, or let the proxy pass AWS through; check AWS_ENDPOINT_URL if it is set".into(),
         E::Expired { .. } => "get new credentials, for example with `aws sso login`, and run the same command again".into(),
         E::BadCredentials { .. } => "check access key and secret, and that the profile is the right one (--profile NAME)".into(),
         E::WrongRegion { .. } => "set the Region of the endpoint with --region, or unset AWS_ENDPOINT_URL to reach the endpoint of your Region".into(),
         E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
         E::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you, or choose another profile with --profile NAME").into(),
+        E::Unreachable { source, .. } if is_of_trust(&source.to_string()) => "if a proxy opens the connections of this network, name its root certificate with AWS_CA_BUNDLE or ca_bundle of the profile; otherwise check AWS_ENDPOINT_URL".into(),
+        E::Unreachable { source, .. } if ["scheme", "empty string", "invalid uri"].iter().any(|word| source.to_string().contains(word)) => {
+            "AWS_ENDPOINT_URL, or endpoint_url of the profile, has to be a URL such as https://localhost:4566".into()
+        }
         E::Unreachable { .. } => "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)".into(),
         E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
         E::Call { .. } => "fix the cause and run the same command again; it continues where it stopped".into(),
@@ -42,6 +58,8 @@ fn setup(error: &setup::Error) -> Text {
         E::NoFunction { .. } => "build it with `cargo lambda build --release --output-format zip --bin jitr` and deploy the package with --lambda-zip, or name a function that is deployed with --function".into(),
         E::FunctionBroken { .. } => "deploy it again with --lambda-zip".into(),
         E::FunctionSlow { .. } => "wait a little and run the same command again; it continues where it stopped".into(),
+        E::Version { .. } => "change the function, publish a version and move the alias to it with the AWS CLI; or name the function without version and alias".into(),
+        E::Glibc { available, .. } => format!("build it for the C library of the runtime: cargo lambda build --release --output-format zip --bin jitr, which needs no more than {available}; or for the target x86_64-unknown-linux-musl or aarch64-unknown-linux-musl").into(),
         E::HiddenVariables { .. } => "ask for kms:Decrypt on the function's key, or leave --policy-name and --thing-type out".into(),
         E::RevocationLists { .. } => ADD_LISTS.into(),
         E::RoleUnusable { .. } => "its trust policy must allow sts:AssumeRole for lambda.amazonaws.com; or give another with --role-arn".into(),
@@ -112,6 +130,27 @@ fn revoke(error: &revoke::Error) -> Text {
         E::ThingStays { .. } => "detach that certificate with `aws iot detach-thing-principal`, then run the same command again".into(),
         E::InTransfer { .. } => "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again".into(),
     }
+}
+
+/// What to do about a profile whose credentials do not come.
+fn of_profile(profile: &str, from: Source, cause: Option<&iot_account::Error>) -> Text {
+    if let Some(cause) = cause {
+        return account(cause);
+    }
+    match from {
+        Source::SingleSignOn => format!("run: aws sso login --profile '{profile}'").into(),
+        Source::Process => "do what the process asks for; it is the credential_process of the profile, and can be run by hand".into(),
+        Source::WebIdentity => "check web_identity_token_file and role_arn of the profile".into(),
+        Source::Named => "credential_source names Environment, EcsContainer or Ec2InstanceMetadata, and there has to be one here".into(),
+        Source::Keys | Source::ConsoleSession | Source::Standard => {
+            "correct the profile, or choose another with --profile NAME".into()
+        }
+    }
+}
+
+/// Whether a connection failed because of the server's certificate.
+fn is_of_trust(said: &str) -> bool {
+    said.contains("certificate") || said.contains("UnknownIssuer")
 }
 
 fn profiles(known: &[String]) -> Text {

@@ -10,6 +10,10 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
         E::NoHome => "name the folder with --home DIR or MICROCHIP_IOT_HOME".into(),
         E::Own { .. } => "name a file or folder outside of the home folder; nothing was written".into(),
         E::FolderTaken { .. } => "put the board aside: its secure element has the serial number of another one. If its key was replaced, move the old folder out of the home folder".into(),
+        E::ExposedKeys { keys } => {
+            let files: Vec<_> = keys.iter().map(|key| format!("'{}'", key.path.display())).collect();
+            format!("run the same command with --yes, which closes them, or: chmod 600 {}", files.join(" ")).into()
+        }
         E::Missing { .. } => "make one with: provisioner ca create".into(),
         E::Incomplete { .. } => {
             "put the files back, or make a new CA in another folder: provisioner --home DIR ca create".into()

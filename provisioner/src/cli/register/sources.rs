@@ -250,6 +250,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::state::home::{SANDBOX_CERTIFICATE, SANDBOX_SIGNER};
     use crate::state::store::VERIFICATION_CERTIFICATE;
 
     fn pem(name: &str) -> String {
@@ -276,6 +277,8 @@ mod tests {
         fs::write(kept.join("older.crt"), pem("older")).unwrap();
         fs::write(folder.path().join("signer-ca.crt"), ca()).unwrap();
         fs::write(folder.path().join(VERIFICATION_CERTIFICATE), pem("registration code")).unwrap();
+        fs::write(board.join(SANDBOX_CERTIFICATE), pem("sn0123")).unwrap();
+        fs::write(board.join(SANDBOX_SIGNER), ca()).unwrap();
         fs::write(folder.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
         fs::write(
             folder.path().join("damaged.crt"),

@@ -1,5 +1,13 @@
 //! Why the account refuses a call. The control plane turns each into AWS's error type and status.
 
+/// Programs take the id of a certificate out of the message, because AWS does not always give it apart.
+fn already_exists(what: &str, id: &str) -> String {
+    match what.ends_with("certificate") {
+        true => format!("already exists. ID:{id}"),
+        false => format!("{id} already exists"),
+    }
+}
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -12,7 +20,7 @@ pub enum Error {
         name: String,
     },
     /// It is there already, and differs from what was asked for where that matters.
-    #[error("{what} {id} already exists")]
+    #[error("{what} {}", already_exists(what, id))]
     AlreadyExists {
         /// The kind of resource.
         what: &'static str,

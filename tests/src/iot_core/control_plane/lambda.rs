@@ -42,6 +42,8 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     route("AddPermission", Method::POST, "/2015-03-31/functions/{FunctionName}/policy", Handler::Lambda(add_permission)),
     route("GetPolicy", Method::GET, "/2015-03-31/functions/{FunctionName}/policy", Handler::Lambda(get_policy)),
     route("RemovePermission", Method::DELETE, "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Handler::Lambda(remove_permission)),
+    route("PublishVersion", Method::POST, "/2015-03-31/functions/{FunctionName}/versions", Handler::Lambda(publish_version)),
+    route("CreateAlias", Method::POST, "/2015-03-31/functions/{FunctionName}/aliases", Handler::Lambda(create_alias)),
     route("Invoke", Method::POST, "/2015-03-31/functions/{FunctionName}/invocations", Handler::Invoke),
     route("PutFunctionEventInvokeConfig", Method::PUT, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Handler::Lambda(invocation::put_event_invoke)),
     route("UpdateFunctionEventInvokeConfig", Method::POST, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Handler::Lambda(invocation::update_event_invoke)),
@@ -258,9 +260,11 @@ fn add_permission(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceErro
         source_account: Option<String>,
     }
     let body: Body = call.json()?;
+    let qualifier = lambda.qualifier(call.name()).or_else(|| call.query("Qualifier").map(str::to_owned));
     let statement = lambda.add_permission(
         call.name(),
         Permission {
+            qualifier,
             statement_id: body.statement_id,
             action: body.action,
             principal: body.principal,
@@ -269,6 +273,26 @@ fn add_permission(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceErro
         },
     )?;
     Ok(Reply::json(json!({ "Statement": statement.to_string() })).status(201))
+}
+
+fn publish_version(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
+    let mut version = description(&lambda.function(call.name())?);
+    version["Version"] = "1".into();
+    Ok(Reply::json(version).status(201))
+}
+
+fn create_alias(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Body {
+        name: String,
+        function_version: String,
+    }
+    let body: Body = call.json()?;
+    lambda.create_alias(call.name(), &body.name, &body.function_version)?;
+    let arn = lambda.function(&format!("{}:{}", call.name(), body.name))?.arn;
+    let alias = json!({ "AliasArn": arn, "Name": body.name, "FunctionVersion": body.function_version });
+    Ok(Reply::json(alias).status(201))
 }
 
 fn get_policy(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {

@@ -73,6 +73,8 @@ pub(super) fn caller(
     let key = authorization.access_key_id;
     let (caller, secret, token) = if key == own.access_key_id {
         (Caller::User, own.secret_access_key.clone(), None)
+    } else if let Some(session) = services.account().session(key) {
+        (Caller::User, session.secret_access_key.clone(), Some(session.token.clone()))
     } else {
         match services.lambda.function_with_access_key(key) {
             Some(function) => {

@@ -1,0 +1,204 @@
+//! The words of iotprovision that say what is to be done, such as `all` and `certs`.
+
+use std::ffi::OsString;
+
+use clap::{Command, ValueEnum};
+
+use super::super::Error;
+
+/// A word that says what is to be done. Several may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(super) enum Action {
+    /// Everything; so does no word.
+    All,
+    /// The account, without a board.
+    Account,
+    /// The CAs, and the signer CA in the account.
+    Certs,
+    /// The board's certificate.
+    Provision,
+    /// The application and its Wi-Fi network.
+    Application,
+    /// The link on the kit's disk.
+    Links,
+    /// Nothing but what flags ask for.
+    None,
+    /// The firmware of the kit's debugger.
+    DbgUpgrade,
+    /// The same.
+    DebuggerUpgrade,
+    /// The firmware of the Wi-Fi module.
+    WincUpgrade,
+    /// The root certificates in the Wi-Fi module.
+    RootCerts,
+}
+
+/// The word of iotprovision that is a subcommand here.
+const PROVISION: &str = "provision";
+/// Flags that only the form without a subcommand has.
+const OWN_FLAGS: [&str; 4] = ["-c", "--cloud-provider", "-m", "--provision-method"];
+
+/// What of the form without a subcommand is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Steps {
+    /// The CAs and the account.
+    pub(super) account: bool,
+    /// The board's certificate.
+    pub(super) board: bool,
+}
+
+impl Steps {
+    /// What the words say.
+    ///
+    /// # Errors
+    /// A word that asks for what this tool does not do.
+    pub(super) fn of(actions: &[Action]) -> Result<Self, Error> {
+        for action in actions {
+            let what = match action {
+                Action::DbgUpgrade | Action::DebuggerUpgrade => "the firmware of the kit's debugger",
+                Action::WincUpgrade => "the firmware of the Wi-Fi module",
+                Action::RootCerts => "the root certificates in the Wi-Fi module",
+                _ => continue,
+            };
+            let word = action.to_possible_value();
+            let word = word.as_ref().map_or("", |word| word.get_name()).to_owned();
+            return Err(Error::usage(
+                format!("`{word}` would update {what}, which this tool does not change"),
+                format!("update it with iotprovision, then run again without {word}; nothing was done"),
+            ));
+        }
+        let asks = |wanted: &[Action]| actions.iter().any(|action| wanted.contains(action));
+        let everything = actions.is_empty() || asks(&[Action::All]);
+        Ok(Self {
+            account: everything || asks(&[Action::Account, Action::Certs]),
+            board: everything || asks(&[Action::Provision]),
+        })
+    }
+}
+
+/// Turns the words of iotprovision into values of `--action`, if the command line is one of its: `definition` says which
+/// arguments are values of flags.
+pub(super) fn as_flags(args: Vec<OsString>, definition: &Command) -> Vec<OsString> {
+    let positional = positional(&args, definition);
+    let word = |index: &usize| args[*index].to_str().filter(|word| Action::from_str(word, false).is_ok());
+    let Some(first) = positional.first() else { return args };
+    if !positional.iter().all(|index| word(index).is_some()) {
+        return args;
+    }
+    let has_own_flag = args[..*first].iter().filter_map(|arg| arg.to_str()).any(|arg| {
+        OWN_FLAGS.iter().any(|flag| {
+            arg.strip_prefix(flag)
+                .is_some_and(|rest| rest.is_empty() || !flag.starts_with("--") || rest.starts_with('='))
+        })
+    });
+    if word(first) == Some(PROVISION) && positional.len() == 1 && !has_own_flag {
+        return args;
+    }
+    let as_flag = |(index, arg): (usize, OsString)| match positional.contains(&index) {
+        true => format!("--action={}", arg.to_string_lossy()).into(),
+        false => arg,
+    };
+    args.into_iter().enumerate().map(as_flag).collect()
+}
+
+/// Where the arguments are that are neither flags nor their values.
+fn positional(args: &[OsString], definition: &Command) -> Vec<usize> {
+    let mut positional = Vec::new();
+    let mut is_value = false;
+    for (index, arg) in args.iter().enumerate().skip(1) {
+        if std::mem::take(&mut is_value) {
+            continue;
+        }
+        match arg.to_str() {
+            Some("--") => break,
+            Some(text) if text.len() > 1 && text.starts_with('-') => {
+                is_value = expects_value(text, definition)
+            }
+            _ => positional.push(index),
+        }
+    }
+    positional
+}
+
+/// Whether the argument after this flag, or after this group of short flags, is its value.
+fn expects_value(flag: &str, definition: &Command) -> bool {
+    let takes = |argument: &clap::Arg| {
+        let is_optional = argument.get_num_args().is_some_and(|values| values.min_values() == 0);
+        argument.get_action().takes_values() && !is_optional
+    };
+    if let Some(long) = flag.strip_prefix("--") {
+        let mut arguments = definition.get_arguments();
+        let named = |argument: &&clap::Arg| {
+            argument.get_long() == Some(long)
+                || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+        };
+        return arguments.find(named).is_some_and(takes);
+    }
+    let mut shorts = flag.chars().skip(1);
+    while let Some(short) = shorts.next() {
+        let named = |argument: &&clap::Arg| {
+            argument.get_short() == Some(short)
+                || argument.get_all_short_aliases().is_some_and(|aliases| aliases.contains(&short))
+        };
+        if definition.get_arguments().find(named).is_some_and(takes) {
+            // The rest of the group is the value, if there is a rest.
+            return shorts.next().is_none();
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::definition;
+
+    fn turned(line: &str) -> String {
+        let mut definition = definition();
+        definition.build();
+        let args = as_flags(line.split(' ').map(OsString::from).collect(), &definition);
+        args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn words_of_iotprovision_become_flags_and_subcommands_stay() {
+        for (line, expected) in [
+            ("p -c aws -m jitr all", "p -c aws -m jitr --action=all"),
+            ("p all -c aws -m jitr", "p --action=all -c aws -m jitr"),
+            (
+                "p -m mar account certs provision application",
+                "p -m mar --action=account --action=certs --action=provision --action=application",
+            ),
+            ("p -m jitr provision", "p -m jitr --action=provision"),
+            ("p certs", "p --action=certs"),
+            ("p -m jitr -fP COM3 none", "p -m jitr -fP COM3 --action=none"),
+        ] {
+            assert_eq!(turned(line), expected);
+        }
+        for line in [
+            "p provision",
+            "p provision -m jitr",
+            "p -a all setup",
+            "p --profile all ledger",
+            "p register all",
+            "p -m jitr",
+            "p --output json provision",
+            "p -- all",
+            "p -fP all",
+        ] {
+            assert_eq!(turned(line), line);
+        }
+    }
+
+    #[test]
+    fn what_this_tool_does_not_change_is_declined() {
+        for action in [Action::DbgUpgrade, Action::WincUpgrade, Action::RootCerts] {
+            assert!(Steps::of(&[action, Action::All]).is_err());
+        }
+        let steps = |actions: &[Action]| Steps::of(actions).unwrap();
+        assert_eq!(steps(&[]), steps(&[Action::All]));
+        assert_eq!(steps(&[Action::Certs]), Steps { account: true, board: false });
+        assert_eq!(steps(&[Action::None, Action::Links]), Steps { account: false, board: false });
+    }
+}
