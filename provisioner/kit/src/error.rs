@@ -95,6 +95,14 @@ pub enum Error {
         /// The port.
         port: String,
     },
+    /// The replies are the firmware's, and come too late.
+    #[error("the link to the board on {port} is slow: an answer took {milliseconds} ms")]
+    Slow {
+        /// The port.
+        port: String,
+        /// From the request to its answer.
+        milliseconds: u128,
+    },
     /// The reply does not follow the protocol.
     #[error("what is on {port} answers, but not like the provisioning firmware")]
     Foreign {

@@ -171,6 +171,7 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
         | E::PortDenied { .. }
         | E::Open { .. }
         | E::Silent { .. }
+        | E::Slow { .. }
         | E::Hangs { .. }
         | E::Astray { .. }
         | E::BootSector { .. }
