@@ -71,7 +71,7 @@ pub enum Error {
     PortDenied {
         /// The port.
         port: String,
-        /// Name of the group that owns it, where the system has groups and it is known.
+        /// Name of the group whose members may open it, where the system has groups and it is known.
         group: Option<String>,
     },
     /// The port cannot be opened for another reason.

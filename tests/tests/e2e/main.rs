@@ -3,6 +3,7 @@
 
 mod account;
 mod account_life;
+mod advice;
 mod batch;
 mod board;
 mod control_plane;
