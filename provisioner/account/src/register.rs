@@ -192,7 +192,7 @@ impl Registrar {
         };
         let exists = (policy != PolicyState::Missing, thing_type.is_some());
         let deprecated = thing_type.is_some_and(|found| found.deprecated);
-        let changes = if deprecated { vec![thing_type::DEPRECATED.to_owned()] } else { Vec::new() };
+        let changes = if deprecated { vec![thing_type::REVIVED.to_owned()] } else { Vec::new() };
         let mut links = [
             Link::new(Resource::DevicePolicy, settings.policy.as_str(), exists.0, Vec::new()),
             Link::new(Resource::ThingType, settings.thing_type.as_str(), exists.1, changes),

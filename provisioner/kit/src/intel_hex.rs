@@ -143,6 +143,10 @@ impl Image {
         if let (false, Some(format)) = (begins_with_a_record, Format::of(file)) {
             return Err(Error::Other(format));
         }
+        let mut written = lines_of(text).map(trimmed).filter(|line| !line.is_empty()).peekable();
+        if written.peek().is_some() && !written.any(|line| line.starts_with(b":")) {
+            return Err(Error::Other(Format::Text));
+        }
         let mut bytes: BTreeMap<u32, u8> = BTreeMap::new();
         let mut records = String::new();
         let mut base = Base::Linear(0);
@@ -185,11 +189,11 @@ impl Image {
                 (kind, _) => return Err(at_line(Trouble::Type(kind))),
             }
         }
+        if lines == 0 || ended && bytes.is_empty() {
+            return Err(Error::Empty);
+        }
         if !ended {
             return Err(Error::NoEnd { lines });
-        }
-        if bytes.is_empty() {
-            return Err(Error::Empty);
         }
         let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for (address, byte) in bytes {
@@ -372,7 +376,7 @@ mod tests {
         line 2: the data extends past the end of the address space
         the file ends after line 1 without an end record
         there is no content in the file
-        the file ends after line 0 without an end record
+        there is no content in the file
         ");
     }
 
@@ -418,7 +422,10 @@ mod tests {
     fn another_kind_of_file_is_named() {
         let utf16: Vec<u8> = ":00000001FF".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let marked = [&[0xFF, 0xFE][..], &utf16].concat();
-        let table: [(&[u8], Format); 13] = [
+        let table: [(&[u8], Format); 16] = [
+            (b"404: Not Found", Format::Text),
+            (b"{\"message\": \"Not Found\"}", Format::Text),
+            (b"%PDF-1.4\n", Format::Text),
             (b"\x7fELF\x01\x01\x01\0\0", Format::Elf),
             (b"UF2\nWQ]\x9e\0\0", Format::Uf2),
             (b"S00600004844521B\nS9030000FC\n", Format::SRecord),
@@ -439,10 +446,6 @@ mod tests {
         for (file, format) in table {
             assert_eq!(Image::parse(file), Err(Error::Other(format)), "{file:?}");
         }
-        assert_eq!(
-            parse("404: Not Found").unwrap_err().to_string(),
-            "line 1: the record does not begin with a colon"
-        );
     }
 
     #[test]

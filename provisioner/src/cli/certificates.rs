@@ -3,7 +3,7 @@
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::Context;
+use super::{Context, values};
 use crate::cli::Error;
 use crate::state::authorities::{self, Authority};
 use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
@@ -20,7 +20,7 @@ Examples:
       What differs between this computer and the account.")]
 pub struct Arguments {
     /// A thing name, or the beginning of a certificate id
-    #[arg(value_name = "DEVICE")]
+    #[arg(value_name = "DEVICE", value_parser = values::device)]
     device: Option<String>,
     /// Only certificates of this signer CA: `current`, or the start of its key identifier or certificate id
     #[arg(long, value_name = "ID")]
@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
     /// Only things with a name starting with this
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::device)]
     thing: Option<String>,
     /// Only certificates where disk, ledger and account differ
     #[arg(long)]

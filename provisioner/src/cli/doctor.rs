@@ -12,7 +12,7 @@ use super::next_step::{next_step, remedy};
 use super::output::{self, Part};
 use super::plan::{self, Line, Plan};
 use super::setup::SetUp;
-use super::{Context, Error, setup};
+use super::{Context, Error, setup, values};
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::{authorities, revocations, store};
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
     /// Check this thing of the account too
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::device)]
     thing: Option<String>,
     /// Repair what is safe to repair
     #[arg(long, alias = "mend")]

@@ -313,6 +313,7 @@ fn certificate_id(text: &str) -> Result<String, &'static str> {
 }
 
 fn beginning_of_id(text: &str) -> Result<String, &'static str> {
+    let text = super::values::device(text)?;
     let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
     if is_hex && (SHORTEST_PREFIX..=64).contains(&text.len()) {
         Ok(text.to_ascii_lowercase())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -11,8 +11,8 @@ mod selection;
 mod signer;
 mod target;
 
-use super::Context;
 use super::plan::{self, Line, Plan};
+use super::{Context, values};
 use crate::cli::Error;
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::authorities::is_key_identifier;
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// A thing name: every certificate of its key. A certificate id, at least 8 digits of its beginning, or a file: this
     /// certificate
     #[arg(value_name = "DEVICE", required_unless_present_any = ["signer", "key"],
-        value_parser = NonEmptyStringValueParser::new())]
+        value_parser = values::device)]
     device: Option<String>,
     /// Every certificate of the key with this subject key identifier
     #[arg(long, value_name = "SKI", conflicts_with = "device", value_parser = key_identifier)]

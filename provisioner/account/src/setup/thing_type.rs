@@ -9,6 +9,8 @@ use crate::{Account, Error as AccountError, Resource};
 
 /// What a deprecated thing type means.
 pub(crate) const DEPRECATED: &str = "is deprecated: no new thing can have it";
+/// What is changed about it.
+pub(crate) const REVIVED: &str = "is deprecated, should be in use";
 
 /// The name of the type that the function gives to things.
 pub(super) fn name(
@@ -37,5 +39,5 @@ pub(crate) async fn deprecate(account: &Account, name: &str, undo: bool) -> Resu
 
 /// The line of the plan, for a type that is taken into use again.
 pub(super) fn link(name: &ThingTypeName) -> Link {
-    Link::new(Resource::ThingType, name.as_str(), true, vec![DEPRECATED.to_owned()])
+    Link::new(Resource::ThingType, name.as_str(), true, vec![REVIVED.to_owned()])
 }

@@ -19,6 +19,8 @@ pub enum Format {
     Archive,
     /// Text in UTF-16, such as `>` of Windows PowerShell writes it.
     Utf16,
+    /// Text without any record.
+    Text,
     /// Bytes that are no text: the image without addresses, or anything else.
     Binary,
 }
@@ -27,7 +29,7 @@ pub enum Format {
 const SAMPLE: usize = 4096;
 
 impl Format {
-    /// What the file is by its first bytes; `None` for text of no kind that is known here.
+    /// What the file is by its first bytes; `None` for text of no kind that is known here, which may have records.
     pub(super) fn of(file: &[u8]) -> Option<Self> {
         const BEGINNINGS: [(&[u8], Format); 10] = [
             (b"\x7fELF", Format::Elf),
@@ -74,6 +76,7 @@ impl fmt::Display for Format {
             Self::LfsPointer => "a pointer of Git LFS, which stands for a file that has not been downloaded",
             Self::Archive => "an archive",
             Self::Utf16 => "text in UTF-16",
+            Self::Text => "text without a record",
             Self::Binary => "a binary file",
         })
     }

@@ -129,7 +129,7 @@ fn replay(error: &replay::Error) -> Text {
 fn revoke(error: &revoke::Error) -> Text {
     use revoke::Error as E;
     match error {
-        E::Unknown { .. } => "name a thing, a certificate id or a certificate file; provisioner certificates lists them".into(),
+        E::Unknown { .. } => "name a thing, a certificate id (8 of its digits or more) or a certificate file; provisioner certificates lists them".into(),
         E::Ambiguous { .. } => "give more digits".into(),
         E::Incomplete { .. } => "the account does not know them and their signer CA, and no list can have them: run it with the home folder that has the signer CA".into(),
         E::ThingStays { .. } => "detach that certificate with `aws iot detach-thing-principal`, then run the same command again".into(),

@@ -75,6 +75,7 @@ fn other(format: Format) -> Text {
         Format::LfsPointer => "get the file itself with: git lfs pull",
         Format::Archive => "unpack it and name the Intel HEX file in it",
         Format::Utf16 => "save it as ASCII or UTF-8; in PowerShell: Get-Content FILE | Set-Content -Encoding ascii FILE.hex",
+        Format::Text => "look into it: it may be the message of a server, in the place of the file",
         Format::Binary => "take the Intel HEX file that the build makes beside it: a binary file does not say where its bytes belong",
     }
     .into()

@@ -9,7 +9,6 @@ use device_pki::revocation::Reason;
 use iot_account::revoke::{self as account_revoke, Device, certificates_of};
 use iot_account::{Account, certificates, counted};
 use jitr::event::is_certificate_id;
-use jitr::scope::Arn;
 use jitr::thing_name::{ThingName, ThingNameSource};
 use time::OffsetDateTime;
 
@@ -115,11 +114,9 @@ pub(super) async fn find(
 }
 
 impl Search<'_> {
-    /// What a name means: a file, a certificate id or the beginning of one that this computer or the account knows, a thing, or
-    /// the ARN of one of these, as the console of AWS shows it.
+    /// What a name means: a file, a certificate id or the beginning of one that this computer or the account knows, or a
+    /// thing.
     async fn named(&self, name: &str) -> Result<Named, Error> {
-        let of_arn = Arn::parse(name).and_then(|arn| arn.named("cert").or_else(|| arn.named("thing")));
-        let name = of_arn.unwrap_or(name);
         let is_hex = name.bytes().all(|b| b.is_ascii_hexdigit());
         let id = name.to_ascii_lowercase();
         if is_key_identifier(&id) {

@@ -80,7 +80,7 @@ async fn a_prerequisite_that_is_missing_is_told_once_before_anything_is_register
     assert_eq!(made(&desk, "RegisterCertificateWithoutCA"), 0);
     let planned = desk.stage.ends(0, &["setup", "--method", "mar", "--dry-run"]);
     assert!(planned.values("action").contains(&"change"), "{}", planned.said);
-    let help = refused.lines[0]["help"].as_str().unwrap().replace('`', "").replace(',', "");
+    let help = refused.lines[0]["help"].as_str().unwrap().replace(['`', ','], "");
     desk.follows(help.split(" or ").next().unwrap(), &[]);
 
     let grouped = [&register[..], &["--thing-group", "line-1"]].concat();
