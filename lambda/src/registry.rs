@@ -29,10 +29,17 @@ macro_rules! operations {
             /// Every operation.
             pub const ALL: [Self; [$(stringify!($operation)),+].len()] = [$(Self::$operation),+];
 
-            /// The name AWS gives the operation, which is also that of its IAM action.
+            /// The name AWS gives the operation.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$operation => stringify!($operation),)+
+                }
+            }
+
+            /// The IAM action that allows it.
+            pub fn action(self) -> &'static str {
+                match self {
+                    $(Self::$operation => concat!("iot:", stringify!($operation)),)+
                 }
             }
         }

@@ -33,6 +33,7 @@ mod next_step;
 mod output;
 pub mod passphrase;
 mod plan;
+mod policy;
 mod prompt;
 mod provision;
 mod register;
@@ -170,6 +171,9 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Check each link that a registration needs; --repair repairs links
     Doctor(doctor::Arguments),
+    /// Print the document of the policy that devices get
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),
     /// Program a board through the kit's disk
@@ -283,7 +287,7 @@ impl Error {
 }
 
 /// Commands that use no private key. Their help leaves the passphrase flags out.
-const WITHOUT_KEYS: [&str; 12] = [
+const WITHOUT_KEYS: [&str; 13] = [
     "boards",
     "ledger",
     "inspect",
@@ -291,6 +295,7 @@ const WITHOUT_KEYS: [&str; 12] = [
     "certificates",
     "audit",
     "replay",
+    "policy",
     "teardown",
     "flash",
     "wifi",
@@ -369,6 +374,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Doctor(arguments) => doctor::run(&arguments, &key_files::context(cli.global).await?).await?,
+        Command::Policy(command) => policy::run(&command, &key_files::context(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,

@@ -9,13 +9,14 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jitr::registry::aws::AwsRegistry;
 use jitr::registry::genuine::Genuine;
 use jitr::registry::pages::{self, Unread};
+use jitr::registry::{ErrorKind, RegistryError};
 use jitr::scope::{Arn, Scope};
 
-use super::Error;
 use super::aws_settings::{AwsSettings, Origin};
 use super::bounded::Bounded;
 use super::calls::CallLog;
 use super::setup::TOOL;
+use super::{Answer, Error};
 
 /// A client of one service, whose calls are logged.
 macro_rules! client {
@@ -108,16 +109,35 @@ impl Account {
         }
     }
 
+    /// Where the calls go.
+    fn place(&self) -> String {
+        match self.config.endpoint_url() {
+            Some(url) => url.to_owned(),
+            None => format!("AWS in Region {}", self.region),
+        }
+    }
+
+    /// The failure of a call of the registration workflow.
+    pub(super) fn of_registry(&self, error: RegistryError) -> Error {
+        let (action, place) = (error.operation.action(), self.place());
+        match (error.code, error.kind) {
+            (Some(code), kind) => {
+                let status = if kind == ErrorKind::Unavailable { 503 } else { 400 };
+                Error::from_answer(action, Answer { code, message: error.message, status })
+            }
+            (None, ErrorKind::Unavailable) => {
+                Error::Unreachable { place, action, source: error.message.into() }
+            }
+            (None, _) => Error::Nonsense { action, place, source: error.message.into() },
+        }
+    }
+
     /// Turns the failure of the call `action` (`service:Operation`, as in IAM policies) into an [`Error`].
     pub fn failed<E>(&self, action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let place = match self.config.endpoint_url() {
-            Some(url) => url.to_owned(),
-            None => format!("AWS in Region {}", self.region),
-        };
-        let origin = self.origin.clone();
+        let (place, origin) = (self.place(), self.origin.clone());
         move |error| Error::from_call(action, place, &origin, error)
     }
 

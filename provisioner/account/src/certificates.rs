@@ -50,6 +50,15 @@ pub async fn of_ca(account: &Account, ca_id: &str) -> Result<Vec<Listed>, Error>
     Ok(all.into_iter().filter_map(listed).collect())
 }
 
+/// The ids of the account's certificates that begin with these digits.
+///
+/// # Errors
+/// Errors of `iot:ListCertificates`.
+pub async fn beginning_with(account: &Account, digits: &str) -> Result<Vec<String>, Error> {
+    let ids = all(account).await?.into_iter().map(|listed| listed.certificate_id);
+    Ok(ids.filter(|id| id.starts_with(digits)).collect())
+}
+
 /// What the account knows of a certificate, if it knows it.
 pub(super) async fn describe(account: &Account, id: &str) -> Result<Option<CertificateDescription>, Error> {
     const ACTION: &str = "iot:DescribeCertificate";

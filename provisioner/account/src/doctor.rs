@@ -5,24 +5,25 @@
 
 use std::path::Path;
 
-use jitr::registration::{Registration, Settings as RegistrationSettings};
+use jitr::registration::Settings as RegistrationSettings;
 use jitr::registry::Registry;
 use jitr::revocation::CaCertificate;
 use jitr::scope::Scope;
-use serde::Serialize;
 use time::OffsetDateTime;
 
 mod chain;
 mod device;
 mod device_policy;
 mod finding;
+mod repair;
 mod role;
 mod samples;
 
 pub use device::Device;
 pub use finding::{Finding, Remedy, Verdict};
+pub use repair::{Repair, repairs};
 
-use self::chain::{FailedEvents, Namesake};
+use self::chain::{FailedEvents, Namesake, Waiting};
 use crate::counted;
 use crate::setup::function::Deployed;
 use crate::setup::{self, Settings, delivery, deploy, lists, other_rules, permission, rule, signer_ca};
@@ -52,8 +53,8 @@ pub enum Error {
         links: usize,
     },
     /// A policy whose document was to be renewed.
-    #[error("policy {policy} has five versions already, and AWS IoT keeps no more")]
-    PolicyVersions {
+    #[error("policy {policy} has got another default version meanwhile")]
+    PolicyChanged {
         /// Its name.
         policy: String,
     },
@@ -63,7 +64,7 @@ pub enum Error {
 }
 
 /// What is checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The signer CA on this computer, if there is one.
     pub signer: Option<&'a Certificate>,
@@ -73,8 +74,19 @@ pub struct Subject<'a> {
     pub just_in_time: bool,
     /// A device to look at besides.
     pub device: Option<&'a Device>,
+    /// Why a certificate is not to be let in, as far as this computer knows, and whether its key is lost for good.
+    pub revoked: &'a (dyn Fn(&Certificate) -> Option<Revoked> + Sync),
     /// The time that certificates are checked for.
     pub now: OffsetDateTime,
+}
+
+/// What this computer has revoked of a device.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    /// What, when and why.
+    pub why: String,
+    /// Whether its key gets no certificate again.
+    pub is_final: bool,
 }
 
 /// What was found.
@@ -171,17 +183,35 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
     }
     let Settings { policy, thing_type, .. } = subject.settings;
     let registration = registration.with_names(policy.as_ref(), thing_type.as_ref());
+    if subject.just_in_time
+        && is_untouched(&findings)
+        && let Some(credentials) = findings.first_mut()
+    {
+        credentials.found.push("nothing is set up in this Region".to_owned());
+        *credentials =
+            Finding { verdict: Verdict::Notable, ..credentials.clone() }.remedy(Remedy::ChooseRegion);
+    }
     findings.extend(look_at_registry(account, &scope, &registration).await);
     if let Some(device) = subject.device {
         let expected = device::Expected {
             signer: subject.signer,
             registration: &registration,
             scope: &scope,
+            revoked: subject.revoked,
             now: subject.now,
         };
         findings.extend(device::examine(account, device, &expected).await);
     }
     Ok(Diagnosis { findings, registration })
+}
+
+/// Whether neither signer CA nor rule nor function is there: most often the Region or the account is another one than meant.
+fn is_untouched(findings: &[Finding]) -> bool {
+    [Resource::SignerCa, Resource::TopicRule, Resource::Function].iter().all(|link| {
+        findings
+            .iter()
+            .any(|finding| finding.link == *link && finding.verdict == Verdict::Wrong && finding.is_missing)
+    })
 }
 
 /// From the signer CA to the function, and what the function registers devices with.
@@ -247,7 +277,12 @@ async fn look_at_chain(
     });
     if function.is_some() {
         findings.push(match failed {
-            Ok(failed) => chain::on_failure(&settings.function, failed.as_ref()),
+            Ok(failed) => {
+                // `arn:aws:iam::123456789012:role/path/NAME`
+                let role = function.as_ref().and_then(|function| function.role.rsplit('/').next());
+                let name = setup::base_name(&settings.function);
+                chain::on_failure(scope, name, role, failed.as_ref())
+            }
             // A device gets in without it.
             Err(error) => {
                 let unread = Finding::unread(Resource::OnFailure, &settings.function, error);
@@ -345,12 +380,12 @@ async fn look_at_registry(
     let stored = match stored {
         Ok(stored) => device_policy::device_policy(registration, scope, Some(&stored.document)),
         Err(error) if not_found(&error) => device_policy::device_policy(registration, scope, None),
-        Err(error) => Finding::skipped(Resource::DevicePolicy, policy.as_str(), &error.to_string()),
+        Err(error) => Finding::unread(Resource::DevicePolicy, policy.as_str(), account.of_registry(error)),
     };
     let described = match described {
-        Ok(found) => chain::thing_type(thing_type.as_str(), Some(found.deprecated)),
-        Err(error) if not_found(&error) => chain::thing_type(thing_type.as_str(), None),
-        Err(error) => Finding::skipped(Resource::ThingType, thing_type.as_str(), &error.to_string()),
+        Ok(found) => chain::type_of_things(thing_type.as_str(), Some(found.deprecated)),
+        Err(error) if not_found(&error) => chain::type_of_things(thing_type.as_str(), None),
+        Err(error) => Finding::unread(Resource::ThingType, thing_type.as_str(), account.of_registry(error)),
     };
     [stored, described].into_iter().chain(group).collect()
 }
@@ -368,109 +403,18 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
 /// Where events go that failed for good, and how many wait there if that is a queue.
 async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, AccountError> {
     let Some(destination) = queue::destination(account, function).await? else { return Ok(None) };
-    let waiting = match Queue::find(account, &destination).await? {
-        Some(queue) => Some(queue.depth(account).await?),
-        None => None,
+    let waiting = match Queue::find(account, &destination).await {
+        // The code of the JSON protocol, and that of the query protocol (Amazon SQS API reference, "GetQueueUrl").
+        Err(error)
+            if error.has_code("QueueDoesNotExist")
+                || error.has_code("AWS.SimpleQueueService.NonExistentQueue") =>
+        {
+            Waiting::NoQueue
+        }
+        found => match found? {
+            Some(queue) => Waiting::Events(queue.depth(account).await?),
+            None => Waiting::Unknown,
+        },
     };
     Ok(Some(FailedEvents { destination, waiting }))
-}
-
-/// A repair that `setup` does not know.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case", tag = "action")]
-pub enum Repair {
-    /// The thing type was deprecated; it is taken into use again.
-    ReviveThingType {
-        /// Its name.
-        thing_type: String,
-    },
-    /// The device policy gets the default document in the place of that of earlier versions.
-    RenewPolicy {
-        /// Its name.
-        policy: String,
-    },
-    /// A rule that gets the events of registrations, and by which checks can be bypassed, is disabled.
-    DisableRule {
-        /// Its name.
-        rule: String,
-    },
-    /// The certificate of the device is registered.
-    Register {
-        /// Its id.
-        certificate_id: String,
-    },
-}
-
-/// What can be repaired besides what `setup` knows: a deprecated thing type, and the registration of `device`.
-pub fn repairs(diagnosis: &Diagnosis, device: Option<&Device>) -> Vec<Repair> {
-    let mut repairs = Vec::new();
-    if diagnosis.is_repairable(&[Resource::ThingType]) {
-        let thing_type = diagnosis.registration.thing_type.to_string();
-        repairs.push(Repair::ReviveThingType { thing_type });
-    }
-    if diagnosis.is_repairable(&[Resource::DevicePolicy]) {
-        repairs.push(Repair::RenewPolicy { policy: diagnosis.registration.policy.to_string() });
-    }
-    let others = diagnosis.findings.iter().filter(|f| f.link == Resource::OtherRule && f.repairable);
-    repairs.extend(others.map(|finding| Repair::DisableRule { rule: finding.name.clone() }));
-    let device_links = [Resource::Certificate, Resource::AttachedPolicy, Resource::Thing];
-    if device.is_some() && diagnosis.is_repairable(&device_links) {
-        let certificates = diagnosis.findings.iter();
-        let certificates =
-            certificates.filter(|f| f.link == Resource::Certificate && (f.repairable || f.lets_through()));
-        repairs.extend(certificates.map(|finding| Repair::Register { certificate_id: finding.name.clone() }));
-    }
-    repairs
-}
-
-impl Repair {
-    /// Does it.
-    ///
-    /// # Errors
-    /// Whatever the calls end in.
-    pub async fn carry_out(&self, account: &Account, diagnosis: &Diagnosis) -> Result<(), AccountError> {
-        match self {
-            Self::ReviveThingType { thing_type } => {
-                let request = account.iot().deprecate_thing_type().thing_type_name(thing_type);
-                let answer = request.undo_deprecate(true).send().await;
-                answer.map(drop).map_err(account.failed("iot:DeprecateThingType"))
-            }
-            Self::DisableRule { rule } => other_rules::disable(account, rule).await,
-            Self::RenewPolicy { policy } => renew_policy(account, policy, &diagnosis.registration).await,
-            Self::Register { certificate_id } => {
-                let workflow = Registration::new(account.registry(), diagnosis.registration.clone());
-                let registered = workflow.register_certificate(certificate_id).await;
-                Ok(registered.map(drop).map_err(|error| Error::Registration(Box::new(error)))?)
-            }
-        }
-    }
-}
-
-/// Makes the default document the default version of the policy, and removes the version with that of earlier versions of
-/// this tool: the policy is then as it was made, also for [`teardown`](crate::teardown). One that somebody has changed
-/// meanwhile is left as it is.
-async fn renew_policy(
-    account: &Account,
-    policy: &str,
-    registration: &RegistrationSettings,
-) -> Result<(), AccountError> {
-    let (iot, scope) = (account.iot(), account.scope().await?);
-    let stored =
-        iot.get_policy().policy_name(policy).send().await.map_err(account.failed("iot:GetPolicy"))?;
-    let document = stored.policy_document.unwrap_or_default();
-    let Ok(wanted) = registration.policy_template.fill(&scope) else { return Ok(()) };
-    if !device_policy::is_former(registration, &scope, &document) {
-        return Ok(());
-    }
-    let request = iot.create_policy_version().policy_name(policy).policy_document(wanted.to_string());
-    let made = request.set_as_default(true).send().await;
-    match made.map_err(account.failed("iot:CreatePolicyVersion")) {
-        Err(error) if error.has_code("VersionsLimitExceededException") => {
-            return Err(Error::PolicyVersions { policy: policy.to_owned() }.into());
-        }
-        made => drop(made?),
-    }
-    let Some(former) = stored.default_version_id else { return Ok(()) };
-    let request = iot.delete_policy_version().policy_name(policy).policy_version_id(former);
-    account.found("iot:DeletePolicyVersion", request.send().await).map(drop)
 }

@@ -31,6 +31,7 @@ pub mod doctor;
 mod endpoint;
 mod error;
 mod page;
+pub mod policy;
 mod policy_evaluation;
 mod queue;
 pub mod register;

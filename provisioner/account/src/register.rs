@@ -1,12 +1,16 @@
 //! Multi-account registration (MAR): certificates that are put into the account one by one, without their CA, and then
 //! registered by the same workflow that the function runs.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::ready;
+
 use aws_sdk_iot::types::CertificateStatus;
 use futures::{StreamExt, stream};
 use jitr::policy::{PolicyDocument, PolicyError};
-use jitr::registration::{PolicyState, Refusal, Registration, Settings};
+use jitr::registration::{Error as Workflow, PolicyState, Refusal, Registration, Settings};
 use jitr::registry::aws::AwsRegistry;
-use jitr::registry::{CertificateStatus as Status, ErrorKind, Registry, RegistryError};
+use jitr::registry::{CertificateStatus as Status, ErrorKind, Operation, Registry, RegistryError};
 use jitr::scope::Scope;
 use jitr::thing_name::{ThingName, ThingNameError};
 use serde::Serialize;
@@ -14,13 +18,13 @@ use serde::Serialize;
 mod journal;
 mod quota;
 
-pub use journal::Journal;
+pub use journal::{Elsewhere, Journal};
 pub use quota::Quota;
 
 use self::quota::{Paced, REGISTER};
 use crate::counted;
 use crate::registrar::ended;
-use crate::setup::{Action, Link, TOOL};
+use crate::setup::{Action, Link, TOOL, thing_type};
 use crate::{Account, Error as AccountError, Outcome, Resource};
 use device_pki::Certificate;
 
@@ -46,6 +50,27 @@ pub enum Error {
         /// Of how many.
         total: usize,
     },
+    /// Some are none that can be registered, or a person has to decide first; no other failed.
+    #[error("not registered: {failed} of {}", counted(*total, "certificate"))]
+    Refused {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// The account lacks what every certificate needs.
+    #[error("no certificate can be registered: {0}")]
+    Unmet(#[from] Unmet),
+    /// What failed for one certificate would fail for all.
+    #[error("stopped: {left} of {} not registered", counted(*total, "certificate"))]
+    Stopped {
+        /// How many are not registered.
+        left: usize,
+        /// Of how many.
+        total: usize,
+        /// What failed.
+        source: Box<AccountError>,
+    },
     /// Another run has the journal.
     #[error("another run is registering certificates: {} is in use", path.display())]
     Busy {
@@ -69,9 +94,23 @@ pub enum Error {
         /// What is wrong with it, and where.
         source: PolicyError,
     },
-    /// A call before the first certificate.
-    #[error("the account cannot be set up")]
-    Prepare(#[from] RegistryError),
+}
+
+/// What every certificate needs, and the account does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmet {
+    /// The thing type is deprecated.
+    #[error("thing type {name} {}", thing_type::DEPRECATED)]
+    ThingType {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such group.
+    #[error("thing group {name} does not exist")]
+    ThingGroup {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// One certificate to register.
@@ -138,38 +177,44 @@ impl Registrar {
     /// Looks for the policy and the thing type.
     ///
     /// # Errors
-    /// [`Error::Policy`] for a document that is too long, before any call; [`Error::Prepare`].
-    pub async fn look(&self, scope: &Scope) -> Result<Prerequisites, Error> {
+    /// [`Error::Policy`] for a document that is too long, before any call; errors of the calls.
+    pub async fn look(&self, scope: &Scope) -> Result<Prerequisites, AccountError> {
+        let failed = |error| self.account.of_registry(error);
         let (settings, registry) = (&self.settings, self.workflow.registry());
         let document = settings
             .policy_template
             .fill(scope)
             .map_err(|source| Error::Policy { document: format!("of {}", settings.policy), source })?;
-        let policy = self.workflow.warm_up().await?;
+        let policy = self.workflow.warm_up().await.map_err(failed)?;
         let thing_type = match registry.describe_thing_type(&settings.thing_type).await {
             Err(error) if error.kind == ErrorKind::NotFound => None,
-            described => Some(described?),
+            described => Some(described.map_err(failed)?),
         };
         let exists = (policy != PolicyState::Missing, thing_type.is_some());
+        let deprecated = thing_type.is_some_and(|found| found.deprecated);
+        let changes = if deprecated { vec![thing_type::REVIVED.to_owned()] } else { Vec::new() };
         let mut links = [
             Link::new(Resource::DevicePolicy, settings.policy.as_str(), exists.0, Vec::new()),
-            Link::new(Resource::ThingType, settings.thing_type.as_str(), exists.1, Vec::new()),
+            Link::new(Resource::ThingType, settings.thing_type.as_str(), exists.1, changes),
         ];
         if policy == PolicyState::Different {
             links[0].details.push("has another document than the one it would be created with".to_owned());
         }
-        let deprecated = thing_type.is_some_and(|found| found.deprecated);
-        if deprecated {
-            links[1].details.push("is deprecated: no new thing can have it".to_owned());
-        }
         Ok(Prerequisites { links, document, deprecated })
     }
 
-    /// Makes the policy and the thing type where the look found none.
+    /// Makes the policy and the thing type where the look found none, and takes a deprecated thing type into use again.
     ///
     /// # Errors
-    /// [`Error::Prepare`].
-    pub async fn prepare(&self, found: &Prerequisites) -> Result<(), Error> {
+    /// Errors of the calls.
+    pub async fn prepare(&self, found: &Prerequisites) -> Result<(), AccountError> {
+        if found.deprecated {
+            thing_type::deprecate(&self.account, self.settings.thing_type.as_str(), true).await?;
+        }
+        self.create(found).await.map_err(|error| self.account.of_registry(error))
+    }
+
+    async fn create(&self, found: &Prerequisites) -> Result<(), RegistryError> {
         let (settings, registry) = (&self.settings, self.workflow.registry());
         let [policy, thing_type] = found.links.each_ref().map(|link| link.action == Action::Create);
         if policy {
@@ -187,18 +232,32 @@ impl Registrar {
         Ok(())
     }
 
-    /// What is missing for every certificate, if something is: a thing type that new things can have, or the thing group.
+    /// Whether the account has what every certificate needs: a thing type that new things can have, and the thing group.
     ///
     /// # Errors
-    /// Whatever `iot:DescribeThingGroup` ends in.
-    pub async fn unmet(&self, found: &Prerequisites) -> Result<Option<String>, AccountError> {
+    /// [`Error::Unmet`]; whatever `iot:DescribeThingGroup` ends in.
+    pub async fn check(&self, found: &Prerequisites) -> Result<(), AccountError> {
         if found.deprecated {
-            return Ok(Some(format!("thing type {} is deprecated", self.settings.thing_type)));
+            let name = self.settings.thing_type.to_string();
+            return Err(Error::Unmet(Unmet::ThingType { name }).into());
         }
-        let Some(group) = &self.settings.thing_group else { return Ok(None) };
+        let Some(group) = &self.settings.thing_group else { return Ok(()) };
         let answer = self.iot.describe_thing_group().thing_group_name(group.as_str()).send().await;
-        let there = self.account.found("iot:DescribeThingGroup", answer)?.is_some();
-        Ok((!there).then(|| format!("thing group {group} does not exist")))
+        match self.account.found("iot:DescribeThingGroup", answer)? {
+            Some(_) => Ok(()),
+            None => Err(Error::Unmet(Unmet::ThingGroup { name: group.to_string() }).into()),
+        }
+    }
+
+    /// Whether the account has a certificate.
+    ///
+    /// # Errors
+    /// Whatever `iot:DescribeCertificate` ends in.
+    pub async fn has(&self, certificate_id: &str) -> Result<bool, AccountError> {
+        match self.workflow.registry().describe_certificate(certificate_id).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            found => found.map(|_| true).map_err(|error| self.account.of_registry(error)),
+        }
     }
 
     /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where
@@ -214,7 +273,7 @@ impl Registrar {
         let found = self.workflow.registry().describe_certificate(id).await;
         Ok(match found {
             Err(error) if error.kind == ErrorKind::NotFound => None,
-            Err(error) => return Err(AccountError::Register(Error::Prepare(error))),
+            Err(error) => return Err(self.account.of_registry(error)),
             Ok(found) => match found.status {
                 Status::Active | Status::PendingActivation | Status::Inactive => None,
                 status => Some(Refusal::Status(status).to_string()),
@@ -222,32 +281,49 @@ impl Registrar {
         })
     }
 
-    /// Registers certificates side by side and calls `done` for each; it is in the journal before that.
+    /// Registers certificates side by side and calls `done` for each; it is in the journal before that. The first goes alone:
+    /// what would fail for all fails for one, and then no other is tried.
     ///
     /// # Errors
-    /// [`Error::File`] if the journal cannot be written: then it stops. [`Error::Incomplete`] at the end if any failed.
+    /// [`Error::File`] if the journal cannot be written: then it stops. [`Error::Stopped`] at what concerns all of them.
+    /// [`Error::Incomplete`] or [`Error::Refused`] at the end if any failed.
     pub async fn register(
         &self,
         candidates: Vec<Candidate>,
         journal: &mut Journal,
         mut done: impl FnMut(&Row),
     ) -> Result<(), Error> {
-        let (total, mut failed) = (candidates.len(), 0);
-        let before: Vec<Option<String>> = candidates
-            .iter()
+        let (total, mut bad, mut good) = (candidates.len(), Bad::default(), 0);
+        let mut candidates: VecDeque<_> = candidates
+            .into_iter()
             .map(|candidate| {
-                journal.thing_of(&candidate.certificate.facts().certificate_id).map(str::to_owned)
+                let before =
+                    journal.thing_of(&candidate.certificate.facts().certificate_id).map(str::to_owned);
+                (candidate, before)
             })
             .collect();
-        let rows = stream::iter(candidates.into_iter().zip(before)).map(|(candidate, before)| async move {
+        let one = |(candidate, before): (Candidate, Option<String>)| async move {
             match before {
-                Some(thing_name) => row(candidate, Outcome::DoneBefore, Ok(thing_name)),
+                Some(thing_name) => Ok(row(candidate, Outcome::DoneBefore, Ok(thing_name))),
                 None => self.one(candidate).await,
             }
-        });
-        let mut rows = std::pin::pin!(rows.buffer_unordered(SIDE_BY_SIDE));
+        };
+        let first = stream::iter(candidates.pop_front()).then(one);
+        let stopped = Cell::new(false);
+        let others = stream::iter(candidates).take_while(|_| ready(!stopped.get()));
+        let mut rows = std::pin::pin!(first.chain(others.map(one).buffer_unordered(SIDE_BY_SIDE)));
+        let mut cause = None;
         while let Some(row) = rows.next().await {
-            failed += usize::from(!row.outcome.is_good());
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    stopped.set(true);
+                    cause.get_or_insert(error);
+                    continue;
+                }
+            };
+            bad.count(&row);
+            good += usize::from(row.outcome.is_good());
             if let (Some(id), Some(thing_name)) = (&row.certificate_id, &row.thing_name)
                 && row.outcome != Outcome::DoneBefore
             {
@@ -255,19 +331,53 @@ impl Registrar {
             }
             done(&row);
         }
-        if failed > 0 { Err(Error::Incomplete { failed, total }) } else { Ok(()) }
+        match cause {
+            Some(source) => Err(Error::Stopped { left: total - good, total, source: Box::new(source) }),
+            None => bad.of(total),
+        }
     }
 
-    async fn one(&self, candidate: Candidate) -> Row {
+    /// # Errors
+    /// What would fail for every other certificate, too.
+    async fn one(&self, candidate: Candidate) -> Result<Row, AccountError> {
         if let Err(error) = self.thing_name(&candidate.certificate) {
-            return row(candidate, Outcome::Refused, Err(error.to_string()));
+            return Ok(row(candidate, Outcome::Refused, Err(error.to_string())));
         }
         if let Err(error) = self.admit(&candidate.certificate).await {
-            return row(candidate, Outcome::Failed, Err(with_causes(&error)));
+            return match concerns_all(&error) {
+                true => Err(error),
+                false => Ok(row(candidate, Outcome::Failed, Err(with_causes(&error)))),
+            };
         }
         let id = &candidate.certificate.facts().certificate_id;
-        let (outcome, thing_name) = ended(self.workflow.register_certificate(id).await);
-        row(candidate, outcome, thing_name)
+        let registered = self.workflow.register_certificate(id).await;
+        if let Err(Workflow::Registry(error)) = &registered
+            && let Some(error) = self.cause(error)
+        {
+            return Err(error);
+        }
+        let (outcome, thing_name) = ended(registered);
+        Ok(row(candidate, outcome, thing_name))
+    }
+
+    /// What a call that failed means for all certificates, if it means something.
+    fn cause(&self, error: &RegistryError) -> Option<AccountError> {
+        let Settings { thing_type, thing_group, .. } = &self.settings;
+        let unmet = match (error.operation, error.kind) {
+            (Operation::AddThingToThingGroup, ErrorKind::NotFound) => {
+                let name = thing_group.as_ref()?.to_string();
+                Some(Unmet::ThingGroup { name })
+            }
+            (Operation::CreateThing, ErrorKind::Invalid) if error.message.contains("deprecated") => {
+                Some(Unmet::ThingType { name: thing_type.to_string() })
+            }
+            _ => None,
+        };
+        if let Some(unmet) = unmet {
+            return Some(Error::Unmet(unmet).into());
+        }
+        let error = self.account.of_registry(error.clone());
+        concerns_all(&error).then_some(error)
     }
 
     /// Puts the certificate into the account, not yet usable. One that is there already is no failure.
@@ -290,6 +400,61 @@ fn is_transient(error: &AccountError) -> bool {
     match error {
         AccountError::Throttled { .. } | AccountError::Unreachable { .. } => true,
         error => error.answer().is_some_and(|answer| answer.status >= 500),
+    }
+}
+
+/// Whether a failure says nothing about the certificate, and so meets every other one, too. A call was made again before it
+/// counts as failed.
+fn concerns_all(error: &AccountError) -> bool {
+    matches!(
+        error,
+        AccountError::NoCredentials { .. }
+            | AccountError::Credentials { .. }
+            | AccountError::Expired { .. }
+            | AccountError::BadCredentials { .. }
+            | AccountError::WrongRegion { .. }
+            | AccountError::ClockSkew { .. }
+            | AccountError::Denied { .. }
+            | AccountError::Unreachable { .. }
+            | AccountError::Nonsense { .. }
+    )
+}
+
+/// How many certificates are not registered, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bad {
+    /// Those that a repetition does not help.
+    refused: usize,
+    failed: usize,
+}
+
+impl Bad {
+    /// Counts a row.
+    pub fn count(&mut self, row: &Row) {
+        self.refused += usize::from(row.outcome == Outcome::Refused);
+        self.failed += usize::from(row.outcome == Outcome::Failed);
+    }
+
+    /// Counts one that is refused, if it is.
+    pub fn refuse(&mut self, is_refused: bool) {
+        self.refused += usize::from(is_refused);
+    }
+
+    /// How many there are.
+    pub fn all(self) -> usize {
+        self.refused + self.failed
+    }
+
+    /// How it ends for `total` certificates.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] if any failed, [`Error::Refused`] if any was refused.
+    pub fn of(self, total: usize) -> Result<(), Error> {
+        match self {
+            Self { refused: 0, failed: 0 } => Ok(()),
+            Self { failed: 0, refused: failed } => Err(Error::Refused { failed, total }),
+            bad => Err(Error::Incomplete { failed: bad.all(), total }),
+        }
     }
 }
 

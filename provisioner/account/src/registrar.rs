@@ -1,7 +1,20 @@
-//! How a registration ended, by the function or by the same workflow in this process.
+//! What registers: with which settings, and how it ended, by the function or by the same workflow in this process.
 
-use jitr::registration::{Error, Outcome as Workflow, Registered};
+use jitr::registration::{Error, Outcome as Workflow, Registered, Settings};
 use serde::Serialize;
+
+use crate::setup::deploy;
+use crate::{Account, Error as AccountError, replay};
+
+/// What the function of this name or ARN registers devices with; the defaults where there is none.
+///
+/// # Errors
+/// [`replay::Error::Settings`], and errors of reading the function.
+pub(crate) async fn settings(account: &Account, function: &str) -> Result<Settings, AccountError> {
+    let deployed = deploy::find(account, function).await?;
+    let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
+    Ok(jitr::config::settings(variable).map_err(replay::Error::Settings)?)
+}
 
 /// How it ended for one certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
 use jitr::event::{self, Event};
-use jitr::registration::{Registration, Settings};
+use jitr::registration::Registration;
 use jitr::registry::CertificateStatus;
 use jitr::registry::aws::AwsRegistry;
 use jitr::scope::Scope;
@@ -20,7 +20,7 @@ pub use from_queue::{queue, replay_queue};
 pub use recorded::recorded;
 
 use crate::counted;
-use crate::registrar::ended;
+use crate::registrar::{self, ended};
 use crate::setup::deploy;
 use crate::turns::Turns;
 use crate::{Account, Error as AccountError, Outcome, certificates};
@@ -31,6 +31,14 @@ pub enum Error {
     /// Some failed.
     #[error("failed: {failed} of {}", counted(*total, "registration"))]
     Incomplete {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// Some are of revoked certificates, and no other failed.
+    #[error("not registered: {failed} of {}, because they are revoked", counted(*total, "certificate"))]
+    Revoked {
         /// How many.
         failed: usize,
         /// Of how many.
@@ -139,12 +147,22 @@ pub struct Row {
     /// What went wrong, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether it is refused because it is revoked.
+    #[serde(skip)]
+    is_revoked: bool,
 }
 
 impl Row {
-    /// A certificate whose event is not sent, and why.
-    pub fn refused(certificate_id: &str, error: impl ToString) -> Self {
-        Self::bad(certificate_id, Outcome::Refused, error)
+    /// A certificate whose event is not sent, because it is revoked.
+    pub fn revoked(certificate_id: &str, error: impl ToString) -> Self {
+        Self { is_revoked: true, ..Self::bad(certificate_id, Outcome::Refused, error) }
+    }
+
+    /// What the workflow has refused, with the [`Refusal`]'s code and text.
+    fn refused(certificate_id: &str, reason: &str, message: &str) -> Self {
+        let status = reason == "certificate_status" && message.contains(certificates::REVOKED);
+        let is_revoked = status || reason == "certificate_revoked";
+        Self { is_revoked, ..Self::bad(certificate_id, Outcome::Refused, message) }
     }
 
     fn bad(certificate_id: &str, outcome: Outcome, error: impl ToString) -> Self {
@@ -162,7 +180,36 @@ impl Row {
 
     fn good(certificate_id: &str, outcome: Outcome, thing_name: Option<String>) -> Self {
         let certificate_id = Some(certificate_id.to_owned());
-        Self { certificate_id, source: None, thing_name, outcome, error: None }
+        Self { certificate_id, source: None, thing_name, outcome, error: None, is_revoked: false }
+    }
+}
+
+/// How many events have not led to a registration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Failed {
+    all: usize,
+    revoked: usize,
+}
+
+impl Failed {
+    /// Counts a row.
+    pub fn count(&mut self, row: &Row) {
+        self.all += usize::from(!row.is_good());
+        self.revoked += usize::from(row.is_revoked);
+    }
+
+    /// How it ends for `total` events.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] if any failed; [`Error::Revoked`] if all of those are revoked.
+    pub fn of(self, total: usize) -> Result<(), AccountError> {
+        match self {
+            Self { all: 0, .. } => Ok(()),
+            Self { all: failed, revoked } if failed == revoked => {
+                Err(Error::Revoked { failed, total }.into())
+            }
+            Self { all: failed, .. } => Err(Error::Incomplete { failed, total }.into()),
+        }
     }
 }
 
@@ -181,9 +228,7 @@ impl Route {
     /// # Errors
     /// [`Error::Settings`], and errors of reading the function.
     pub async fn local(account: &Account, function: &str) -> Result<Self, AccountError> {
-        let deployed = deploy::find(account, function).await?;
-        let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
-        let settings: Settings = jitr::config::settings(variable).map_err(Error::Settings)?;
+        let settings = registrar::settings(account, function).await?;
         Ok(Self::Local(Box::new(Registration::new(account.registry(), settings))))
     }
 
@@ -224,6 +269,9 @@ pub async fn look(account: &Account, scope: &Scope, job: &Job) -> Result<Result<
         Job::Recorded { event, .. } => event::opened(event).map(Cow::into_owned),
         Job::Certificate(id) => match certificates::describe(account, id).await? {
             None => return refused(id, "there is no such certificate in this account"),
+            Some(found) if found.status() == Some(&SdkStatus::Revoked) => {
+                return Ok(Err(Row::revoked(id, "the certificate is REVOKED")));
+            }
             Some(found) => match found.ca_certificate_id.filter(|ca| !ca.is_empty()) {
                 None => return refused(id, "no CA of this account signed it, so AWS sends no event"),
                 Some(ca) => Ok(published(id, &ca, &scope.account, OffsetDateTime::now_utc())),
@@ -282,7 +330,7 @@ impl Planned {
 /// Sends events one after the other, at most `rate` a second, and calls `done` for each.
 ///
 /// # Errors
-/// What concerns all of them: credentials, permissions, the way to AWS. [`Error::Incomplete`] at the end if any failed.
+/// What concerns all of them: credentials, permissions, the way to AWS. at the end as [`Failed::of`].
 pub async fn replay(
     account: &Account,
     scope: &Scope,
@@ -292,7 +340,7 @@ pub async fn replay(
     mut done: impl FnMut(&Row),
 ) -> Result<(), AccountError> {
     let turns = Turns::new(rate);
-    let (total, mut failed) = (planned.len(), 0);
+    let (total, mut failed) = (planned.len(), Failed::default());
     for planned in planned {
         turns.turn().await;
         let ready = match planned {
@@ -305,16 +353,10 @@ pub async fn replay(
             Ok(ready) => send(account, route, &ready).await?,
             Err(row) => row,
         };
-        failed += usize::from(!row.is_good());
+        failed.count(&row);
         done(&row);
     }
-    all_good(failed, total)
-}
-
-/// # Errors
-/// [`Error::Incomplete`] if any failed.
-pub fn all_good(failed: usize, total: usize) -> Result<(), AccountError> {
-    if failed > 0 { Err(Error::Incomplete { failed, total }.into()) } else { Ok(()) }
+    failed.of(total)
 }
 
 async fn send(account: &Account, route: &Route, ready: &Ready) -> Result<Row, AccountError> {
@@ -322,9 +364,14 @@ async fn send(account: &Account, route: &Route, ready: &Ready) -> Result<Row, Ac
     let id = event.certificate_id.as_str();
     match route {
         Route::Function(function) => invoke(account, function, id, payload).await,
-        Route::Local(workflow) => Ok(match ended(workflow.register_event(event).await) {
-            (outcome, Ok(thing_name)) => Row::good(id, outcome, Some(thing_name)),
-            (outcome, Err(reason)) => Row::bad(id, outcome, reason),
+        Route::Local(workflow) => Ok(match workflow.register_event(event).await {
+            Err(jitr::registration::Error::Refused(refusal)) => {
+                Row::refused(id, refusal.reason(), &refusal.to_string())
+            }
+            registered => match ended(registered) {
+                (outcome, Ok(thing_name)) => Row::good(id, outcome, Some(thing_name)),
+                (outcome, Err(reason)) => Row::bad(id, outcome, reason),
+            },
         }),
     }
 }
@@ -370,7 +417,8 @@ fn decision(id: &str, said: &Value) -> Option<Row> {
         "registered" => Some(Row::good(id, Outcome::Registered, thing_name)),
         "repaired" => Some(Row::good(id, Outcome::Repaired, thing_name)),
         "refused" => {
-            Some(Row::bad(id, Outcome::Refused, said["message"].as_str().unwrap_or("no reason is given")))
+            let message = said["message"].as_str().unwrap_or("no reason is given");
+            Some(Row::refused(id, said["reason"].as_str().unwrap_or_default(), message))
         }
         _ => None,
     }
@@ -404,13 +452,38 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_certificate_counts_apart_from_what_failed() {
+        let ended = |rows: &[Row]| {
+            let mut failed = Failed::default();
+            rows.iter().for_each(|row| failed.count(row));
+            failed.of(rows.len())
+        };
+        let (good, revoked) = (Row::good(ID, Outcome::Registered, None), Row::revoked(ID, "it was revoked"));
+        let failed = Row::bad(ID, Outcome::Failed, "no");
+        assert!(ended(std::slice::from_ref(&good)).is_ok());
+        let only = ended(&[good.clone(), revoked.clone()]);
+        assert!(
+            matches!(only, Err(AccountError::Replay(Error::Revoked { failed: 1, total: 2 }))),
+            "{only:?}"
+        );
+        let both = ended(&[good, revoked, failed]);
+        assert!(
+            matches!(both, Err(AccountError::Replay(Error::Incomplete { failed: 2, total: 3 }))),
+            "{both:?}"
+        );
+    }
+
+    #[test]
     fn the_answer_of_the_function_is_understood() {
         let row =
             decision(ID, &json!({"outcome": "registered", "certificateId": ID, "thingName": "t"})).unwrap();
         assert_eq!(row, Row::good(ID, Outcome::Registered, Some("t".into())));
         let refused =
             json!({"outcome": "refused", "reason": "certificate_status", "message": "it is REVOKED"});
-        assert_eq!(decision(ID, &refused).unwrap().error.as_deref(), Some("it is REVOKED"));
+        let row = decision(ID, &refused).unwrap();
+        assert_eq!((row.error.as_deref(), row.is_revoked), (Some("it is REVOKED"), true));
+        let refused = json!({"outcome": "refused", "reason": "other_ca", "message": "no"});
+        assert!(!decision(ID, &refused).unwrap().is_revoked);
         assert_eq!(decision(ID, &json!({"batchItemFailures": []})), None);
         assert_eq!(decision(ID, &Value::Null), None);
     }

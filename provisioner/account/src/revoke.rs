@@ -26,6 +26,14 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// The beginning of several ids.
+    #[error("`{name}` is the beginning of {} certificate ids: {}", candidates.len(), candidates.join(", "))]
+    Ambiguous {
+        /// As given.
+        name: String,
+        /// The ids.
+        candidates: Vec<String>,
+    },
     /// AWS IoT changes no certificate that is in transfer to another account.
     #[error("the certificate {id} is being transferred to another account")]
     InTransfer {
@@ -67,6 +75,17 @@ pub struct Device {
     arn: String,
 }
 
+/// The one certificate id that is meant by its beginning, `name`; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Ambiguous`].
+pub fn meant(name: &str, mut candidates: Vec<String>) -> Result<Option<String>, Error> {
+    match candidates.len() {
+        0 | 1 => Ok(candidates.pop()),
+        _ => Err(Error::Ambiguous { name: name.to_owned(), candidates }),
+    }
+}
+
 /// The ids of the certificates that are attached to a thing; none where there is no such thing.
 ///
 /// # Errors
@@ -83,8 +102,8 @@ pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<Strin
     Ok(arns.iter().filter_map(|arn| Some(Arn::parse(arn)?.named("cert")?.to_owned())).collect())
 }
 
-/// The certificates that were registered with these CAs and are not among the `known` ones, but for those that are REVOKED;
-/// and how many more there are, which were not looked at.
+/// The certificates that were registered with these CAs and are not among the `known` ones; those that are REVOKED only if
+/// `revoked`. And how many more there are, which were not looked at.
 ///
 /// # Errors
 /// Errors of `iot:ListCertificatesByCA` and `iot:DescribeCertificate`.
@@ -92,12 +111,14 @@ pub async fn unknown(
     account: &Account,
     cas: impl IntoIterator<Item = &str>,
     known: &BTreeSet<&str>,
+    revoked: bool,
 ) -> Result<(Vec<Device>, usize), AccountError> {
     let mut ids = Vec::new();
     for ca in cas {
         let listed = certificates::of_ca(account, ca).await?.into_iter();
-        let other = listed
-            .filter(|found| !known.contains(&*found.certificate_id) && found.status != certificates::REVOKED);
+        let other = listed.filter(|found| {
+            !known.contains(&*found.certificate_id) && (revoked || found.status != certificates::REVOKED)
+        });
         ids.extend(other.map(|found| found.certificate_id));
     }
     let left = ids.len().saturating_sub(MOST_UNKNOWN);

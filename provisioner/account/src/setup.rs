@@ -26,6 +26,7 @@ mod revoked;
 pub(super) mod role;
 pub(super) mod rule;
 pub(super) mod signer_ca;
+pub(crate) mod thing_type;
 mod topic_filter;
 
 pub use error::Error;
@@ -40,6 +41,9 @@ use super::{Account, Error as AccountError, endpoint};
 pub const FUNCTION: &str = "JITR";
 /// Name of the topic rule unless another is chosen.
 pub const RULE: &str = "ForwardSignedButUnknownDevices";
+
+/// Name of the role's inline policy that lets the function send what has failed to a queue.
+pub const FAILED_EVENTS: &str = "failed-events";
 
 /// Follows the function's name in the name of its role.
 pub(super) const ROLE_SUFFIX: &str = "-role";
@@ -105,6 +109,8 @@ pub struct Plan {
     signer: Option<String>,
     role: Option<RolePlan>,
     function_step: function::Step,
+    /// The type of the things, if it is deprecated.
+    deprecated: Option<ThingTypeName>,
     permission: permission::Wanted,
     permission_step: permission::Step,
     rule_step: rule::Step,
@@ -162,7 +168,18 @@ impl Plan {
             permission::find(account, &settings.function),
             find_role,
         )?;
-        let revoked = revoked::steps(account, signer, revoked).await?;
+        let thing_type = thing_type::name(settings, found_function.as_ref())?;
+        let (revoked, is_deprecated) = tokio::join!(
+            revoked::steps(account, signer, revoked),
+            thing_type::is_deprecated(account, thing_type.as_str())
+        );
+        let revoked = revoked?;
+        let is_deprecated = match is_deprecated {
+            // A caller who may not look at it may not change it either; `doctor` names the permission.
+            Err(AccountError::Denied { .. }) => None,
+            found => found?,
+        };
+        let deprecated = (is_deprecated == Some(true)).then_some(thing_type);
 
         let role = format!("role/{role_name}");
         let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
@@ -211,6 +228,7 @@ impl Plan {
             endpoint,
             role,
             function_step,
+            deprecated,
             permission,
         })
     }
@@ -224,8 +242,9 @@ impl Plan {
                 self.function_step.link(&self.function),
                 self.permission_step.link(&self.permission),
                 self.rule_link(),
-                self.signer_step.link(signer, self.sni_only),
             ])
+            .chain(self.deprecated.as_ref().map(thing_type::link))
+            .chain([self.signer_step.link(signer, self.sni_only)])
             .chain(self.revoked.iter().map(revoked::Step::link))
             .collect()
     }
@@ -269,6 +288,10 @@ impl Plan {
         )?;
         done(self.permission_step.link(&self.permission));
         done(self.rule_link());
+        if let Some(thing_type) = &self.deprecated {
+            thing_type::deprecate(account, thing_type.as_str(), true).await?;
+            done(thing_type::link(thing_type));
+        }
         let waits = self.revoked.iter().any(revoked::Step::is_urgent);
         self.signer_step.apply(account, signer, verification, !waits).await?;
         for step in &self.revoked {
@@ -341,11 +364,7 @@ pub(super) fn role_policy(
         (None, Some(name)) => name.parse()?,
         (None, None) => PolicyName::zero_touch(),
     };
-    let thing_type = match (&settings.thing_type, variable(function::THING_TYPE)) {
-        (Some(name), _) => name.clone(),
-        (None, Some(name)) => name.parse()?,
-        (None, None) => ThingTypeName::zero_touch_kit(),
-    };
+    let thing_type = thing_type::name(settings, found)?;
     let thing_group: Option<ThingGroupName> = variable(function::THING_GROUP).map(str::parse).transpose()?;
     lambda_role_policy(
         scope,

@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
@@ -28,6 +29,13 @@ use crate::{Account, Error as AccountError, Resource, endpoint};
 
 /// Calls at the same time where many resources are asked for their tags.
 const SIDE_BY_SIDE: usize = 8;
+
+/// How long is waited at the most for what AWS removes later: a minute more than the five minutes from the deprecation of a
+/// thing type to its deletion (AWS IoT API reference, "DeleteThingType").
+const PATIENCE: Duration = Duration::from_secs(360);
+/// The first pause between two attempts; each further one is twice as long, up to the longest.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Why a teardown fails.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +97,10 @@ enum What {
     },
     ThingType,
     Function,
-    Role,
+    Role {
+        /// Why it stays, if it does.
+        stays: Option<String>,
+    },
     SignerCa,
 }
 
@@ -123,8 +134,12 @@ const STAYS: &str =
 
 impl Item {
     /// Whether it stays, and why.
-    pub fn stays(&self) -> Option<&'static str> {
-        matches!(self.what, What::Revoked).then_some(STAYS)
+    pub fn stays(&self) -> Option<&str> {
+        match &self.what {
+            What::Revoked => Some(STAYS),
+            What::Role { stays } => stays.as_deref(),
+            _ => None,
+        }
     }
 
     /// Whether it is a step of another entry.
@@ -140,7 +155,8 @@ struct Inventory {
     /// Id of each CA.
     cas: Vec<String>,
     functions: Vec<find::Function>,
-    roles: Vec<String>,
+    /// Name of each role, and why it stays, if it does.
+    roles: Vec<(String, Option<String>)>,
     policies: Vec<(PolicyName, Maker)>,
     thing_types: Vec<(ThingTypeName, Maker)>,
     /// Function and statement that let a rule of ours invoke a function that is not ours.
@@ -236,7 +252,8 @@ impl Plan {
         self.items.is_empty()
     }
 
-    /// Removes everything in the list and calls `done` for each entry. An entry that has to wait is removed by a later run.
+    /// Removes everything in the list and calls `done` for each entry. An entry that has to wait is removed by a later run, or
+    /// at the end of this one if there is `wait`, which is told of it; [`PATIENCE`] is the limit.
     ///
     /// # Errors
     /// Errors of the calls; what is removed stays removed, and the next run continues from there.
@@ -245,6 +262,7 @@ impl Plan {
         &self,
         account: &Account,
         folder: &Path,
+        wait: Option<&(dyn Fn(&Item) + Sync)>,
         mut done: impl FnMut(&Item, &Outcome),
     ) -> Result<(), AccountError> {
         let unfinished = Unfinished::of(folder, &self.scope);
@@ -252,14 +270,29 @@ impl Plan {
         if !self.without_ca.is_empty() {
             unfinished.write(&self.without_ca).map_err(Error::File)?;
         }
+        let mut waiting = Vec::new();
         for item in &self.items {
-            let outcome = remove::remove(account, &self.scope, item).await?;
-            if !item.is_hidden() {
-                done(item, &outcome);
+            match (remove::remove(account, &self.scope, item).await?, wait) {
+                (Outcome::Waiting(_), Some(_)) => waiting.push(item),
+                (outcome, _) if !item.is_hidden() => done(item, &outcome),
+                _ => {}
             }
         }
         if !self.without_ca.is_empty() {
             unfinished.clear().map_err(Error::File)?;
+        }
+        waiting.iter().for_each(|item| wait.into_iter().for_each(|wait| wait(item)));
+        let (mut waited, mut pause) = (Duration::ZERO, PAUSE);
+        while !waiting.is_empty() {
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            for item in std::mem::take(&mut waiting) {
+                match remove::remove(account, &self.scope, item).await? {
+                    Outcome::Waiting(_) if waited < PATIENCE => waiting.push(item),
+                    outcome => done(item, &outcome),
+                }
+            }
         }
         Ok(())
     }
@@ -323,7 +356,8 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     }
     let functions = inventory.functions.into_iter();
     items.extend(functions.map(|function| item(Resource::Function, function.name, None, What::Function)));
-    items.extend(inventory.roles.into_iter().map(|role| item(Resource::Role, role, None, What::Role)));
+    let roles = inventory.roles.into_iter();
+    items.extend(roles.map(|(name, stays)| item(Resource::Role, name, None, What::Role { stays })));
     items.extend(cas.into_iter().map(|id| item(Resource::SignerCa, id, None, What::SignerCa)));
     if !keep.cas {
         items.extend(inventory.revoked.into_iter().map(with_thing));
@@ -341,7 +375,7 @@ mod tests {
             rules: vec![find::Rule { name: "R".into(), arn: "arn:R".into(), functions: vec!["F".into()] }],
             cas: vec!["ca".into()],
             functions: vec![find::Function { name: "JITR".into(), registration: Some(registration) }],
-            roles: vec!["JITR-role".into()],
+            roles: vec![("JITR-role".into(), None)],
             permissions: vec![("other".into(), "R".into())],
             certificates: vec!["c1".into(), "c2".into()],
             ..Inventory::default()

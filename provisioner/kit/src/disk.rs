@@ -182,7 +182,7 @@ impl Disk {
     /// [`Error::NoOutcome`].
     pub fn program(&self, firmware: &Firmware) -> Result<(), Error> {
         self.check(firmware)?;
-        self.copy(IMAGE, &firmware.bytes)?;
+        self.copy(IMAGE, firmware.image.records())?;
         let deadline = Instant::now() + PROGRAMMING;
         // The disk appears again without the copy: the debugger takes the sectors and keeps no file.
         loop {
@@ -225,7 +225,6 @@ impl Disk {
 #[derive(Clone, Debug)]
 pub struct Firmware {
     path: PathBuf,
-    bytes: Vec<u8>,
     image: Image,
 }
 
@@ -238,7 +237,7 @@ impl Firmware {
         let bytes = durable_files::read(path)?;
         let bytes = bytes.ok_or_else(|| durable_files::Error::missing(path))?;
         let image = Image::parse(&bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), bytes, image })
+        Ok(Self { path: path.to_owned(), image })
     }
 
     /// The file.
@@ -262,16 +261,44 @@ impl Firmware {
 
 /// What STATUS.TXT says: done, failed with these words, or nothing that can be understood.
 fn status_of(file: &[u8]) -> Result<(), Option<String>> {
-    const BAD: [&str; 7] = ["error", "fail", "invalid", "mismatch", "locked", "unsupported", "not "];
+    const BAD: [&str; 6] = ["error", "fail", "invalid", "mismatch", "locked", "unsupported"];
     const GOOD: [&str; 5] = ["success", "ok", "complete", "done", "programmed"];
     let text = String::from_utf8_lossy(file);
     let text = text.trim();
-    let says = |words: &[&str]| words.iter().any(|word| text.to_ascii_lowercase().contains(word));
-    if says(&BAD) {
-        // A file may be long; the reason is at its beginning.
-        return Err(Some(text.chars().take(200).collect()));
+    let lower = text.to_ascii_lowercase();
+    let has = |word: &str, parts: &[&str]| parts.iter().any(|part| word.contains(part));
+    let (mut good, mut bad) = (false, false);
+    for clause in lower.split([',', ';', '.', '\n']) {
+        // "error(s)" is one word.
+        let words = clause.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<&str> = words.filter(|word| !matches!(*word, "" | "s")).collect();
+        for (index, word) in words.iter().enumerate() {
+            let (before, after) =
+                (index.checked_sub(1).map(|before| words[before]), words.get(index + 1).copied());
+            let is_count = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+            let counted_after =
+                matches!(*word, "error" | "errors" | "failures") && matches!(after, Some("0" | "none"));
+            let is_none = match before {
+                Some("0" | "no" | "without") => true,
+                Some(count) if is_count(count) => false,
+                _ => counted_after,
+            };
+            match has(word, &BAD) {
+                true if is_none => good = true,
+                true => bad = true,
+                false => {
+                    bad |= word.ends_with("not");
+                    good |= has(word, &GOOD);
+                }
+            }
+        }
     }
-    if says(&GOOD) { Ok(()) } else { Err(None) }
+    match (bad, good) {
+        // A file may be long; the reason is at its beginning.
+        (true, _) => Err(Some(text.chars().take(200).collect())),
+        (false, true) => Ok(()),
+        (false, false) => Err(None),
+    }
 }
 
 /// Where disks are mounted that may be a kit's.
@@ -337,6 +364,27 @@ mod tests {
             Err(Some("Error: device ID mismatch".into()))
         );
         assert_eq!(status_of(b"Operation NOT OK"), Err(Some("Operation NOT OK".into())));
+        for done in [
+            "0 errors",
+            "Errors: 0",
+            "Error(s): none",
+            "Finished, no errors",
+            "Done: 0 error(s), 0 failures",
+            "Without error.",
+        ] {
+            assert_eq!(status_of(done.as_bytes()), Ok(()), "{done}");
+        }
+        for failed in [
+            "10 errors",
+            "Errors: 10",
+            "1 error, 0 warnings",
+            "Error: no target",
+            "Failed: 0 bytes",
+            "0 errors, device locked",
+        ] {
+            assert_eq!(status_of(failed.as_bytes()), Err(Some(failed.into())), "{failed}");
+        }
+        assert_eq!(status_of(b"Cannot write: not done"), Err(Some("Cannot write: not done".into())));
         assert_eq!(status_of(b""), Err(None));
         assert_eq!(status_of(b"programming..."), Err(None));
     }

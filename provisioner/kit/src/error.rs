@@ -71,7 +71,7 @@ pub enum Error {
     PortDenied {
         /// The port.
         port: String,
-        /// Name of the group that owns it, where the system has groups and it is known.
+        /// Name of the group whose members may open it, where the system has groups and it is known.
         group: Option<String>,
     },
     /// The port cannot be opened for another reason.
@@ -94,6 +94,14 @@ pub enum Error {
     Hangs {
         /// The port.
         port: String,
+    },
+    /// The replies are the firmware's, and come too late.
+    #[error("the link to the board on {port} is slow: an answer took {milliseconds} ms")]
+    Slow {
+        /// The port.
+        port: String,
+        /// From the request to its answer.
+        milliseconds: u128,
     },
     /// The reply does not follow the protocol.
     #[error("what is on {port} answers, but not like the provisioning firmware")]

@@ -5,19 +5,36 @@ use std::ops::Range;
 
 use super::kits::Target;
 
+mod format;
+
+pub use format::Format;
+
 /// The most content an image can have, in bytes: no target has a flash this large.
 const SIZE_MAX: usize = 1 << 20;
+/// Editors of Windows put it before text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// The end of a text file in CP/M and DOS.
+const CTRL_Z: u8 = 0x1A;
+/// The record that ends a file.
+const END: &str = ":00000001FF";
+/// The record that lets addresses begin at 0 again.
+const BASE_ZERO: &str = ":020000040000FA";
 
 /// An image: bytes and their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// Bytes by address; neighbours are one piece.
     pieces: BTreeMap<u32, Vec<u8>>,
+    /// The records alone, one a line.
+    records: String,
 }
 
 /// Why a file cannot be put into a board.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// Another kind of file.
+    #[error("this is {0}, not Intel HEX")]
+    Other(Format),
     /// A line that is no record.
     #[error("line {line}: {trouble}")]
     Record {
@@ -103,9 +120,6 @@ pub enum Trouble {
     /// An address that 32 bits do not hold.
     #[error("the data extends past the end of the address space")]
     Overflow,
-    /// Something after the end record.
-    #[error("there is something after the end record")]
-    AfterEnd,
 }
 
 /// Where data records go.
@@ -118,26 +132,43 @@ enum Base {
 }
 
 impl Image {
-    /// Reads a file.
+    /// Reads a file. White space, NULs and Ctrl-Z around records are passed over. After an end record another file may
+    /// follow: its addresses begin at 0 again.
     ///
     /// # Errors
-    /// [`Error::Record`], [`Error::NoEnd`], [`Error::Large`], [`Error::Empty`]; never panics, for any bytes.
+    /// [`Error::Other`], [`Error::Record`], [`Error::NoEnd`], [`Error::Large`], [`Error::Empty`]; never panics, for any bytes.
     pub fn parse(file: &[u8]) -> Result<Self, Error> {
+        let text = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
+        let begins_with_a_record = trimmed(text).starts_with(b":") && !text.starts_with(b":\0");
+        if let (false, Some(format)) = (begins_with_a_record, Format::of(file)) {
+            return Err(Error::Other(format));
+        }
+        let mut written = lines_of(text).map(trimmed).filter(|line| !line.is_empty()).peekable();
+        if written.peek().is_some() && !written.any(|line| line.starts_with(b":")) {
+            return Err(Error::Other(Format::Text));
+        }
         let mut bytes: BTreeMap<u32, u8> = BTreeMap::new();
+        let mut records = String::new();
         let mut base = Base::Linear(0);
         let mut ended = false;
         let mut lines = 0;
-        for (index, line) in file.split(|&b| b == b'\n').enumerate() {
-            let line = line.trim_ascii();
+        // Old systems of Apple end a line with a carriage return alone.
+        for (index, line) in lines_of(text).enumerate() {
+            let line = trimmed(line);
             if line.is_empty() {
                 continue;
             }
             lines = index + 1;
             let at_line = |trouble| Error::Record { line: index + 1, trouble };
-            if ended {
-                return Err(at_line(Trouble::AfterEnd));
-            }
             let (kind, offset, data) = record(line).map_err(at_line)?;
+            if kind == 0x01 && data.is_empty() {
+                (ended, base) = (true, Base::Linear(0));
+                continue;
+            }
+            if std::mem::take(&mut ended) {
+                push(&mut records, BASE_ZERO);
+            }
+            push(&mut records, &String::from_utf8_lossy(line).to_ascii_uppercase());
             match (kind, data.as_slice()) {
                 (0x00, data) => {
                     for (i, &byte) in data.iter().enumerate() {
@@ -150,7 +181,6 @@ impl Image {
                         return Err(Error::Large);
                     }
                 }
-                (0x01, []) => ended = true,
                 (0x02, &[high, low]) => base = Base::Segment(u32::from_be_bytes([0, 0, high, low]) << 4),
                 (0x04, &[high, low]) => base = Base::Linear(u32::from_be_bytes([high, low, 0, 0])),
                 // Start addresses: the kits' targets begin where their hardware says.
@@ -159,11 +189,11 @@ impl Image {
                 (kind, _) => return Err(at_line(Trouble::Type(kind))),
             }
         }
+        if lines == 0 || ended && bytes.is_empty() {
+            return Err(Error::Empty);
+        }
         if !ended {
             return Err(Error::NoEnd { lines });
-        }
-        if bytes.is_empty() {
-            return Err(Error::Empty);
         }
         let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for (address, byte) in bytes {
@@ -176,7 +206,14 @@ impl Image {
                 }
             }
         }
-        Ok(Self { pieces })
+        push(&mut records, END);
+        Ok(Self { pieces, records })
+    }
+
+    /// The same image as a plain file: every record in upper case, one a line, with one end record. What a debugger makes of
+    /// anything else is not known.
+    pub fn records(&self) -> &[u8] {
+        self.records.as_bytes()
     }
 
     /// Bytes of content.
@@ -222,6 +259,25 @@ impl Base {
             Self::Linear(base) => base.checked_add(u32::from(offset))?.checked_add(index as u32),
         }
     }
+}
+
+/// Without the white space, NULs and Ctrl-Z around it.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let is_padding = |byte: &u8| byte.is_ascii_whitespace() || matches!(*byte, 0 | CTRL_Z);
+    let Some(first) = line.iter().position(|byte| !is_padding(byte)) else { return &[] };
+    let last = line.iter().rposition(|byte| !is_padding(byte)).unwrap_or(first);
+    &line[first..=last]
+}
+
+/// The lines, whose ends are LF, CR LF or CR.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let end = if text.contains(&b'\n') { b'\n' } else { b'\r' };
+    text.split(move |&byte| byte == end)
+}
+
+fn push(records: &mut String, record: &str) {
+    records.push_str(record);
+    records.push_str("\r\n");
 }
 
 /// Type, offset and data of one record.
@@ -299,6 +355,7 @@ mod tests {
             format!("{good}{}", line(4, 0, &[1])),
             format!("{good}\n\n{}{END}", line(0, 7, &[0xAA])),
             format!("{good}{END}{good}"),
+            format!("{good}{END}hello"),
             format!("{}{}{END}", line(4, 0, &[0xFF, 0xFF]), line(0, 0xFFFF, &[1, 2])),
             good.clone(),
             END.to_owned(),
@@ -314,12 +371,81 @@ mod tests {
         line 2: there is no record type 0x07
         line 2: a record of type 0x04 cannot have this length
         line 4: another byte than before at address 0x000007
-        line 3: there is something after the end record
+        the file ends after line 3 without an end record
+        line 3: the record does not begin with a colon
         line 2: the data extends past the end of the address space
         the file ends after line 1 without an end record
         there is no content in the file
-        the file ends after line 0 without an end record
+        there is no content in the file
         ");
+    }
+
+    #[test]
+    fn what_editors_and_copies_leave_around_records_is_passed_over() {
+        let plain = format!("{}{END}", line(0, 0, &AVR));
+        let expected = parse(&plain).unwrap();
+        for text in [
+            format!("\u{feff}{plain}"),
+            format!("\u{feff}\r\n\r\n{plain}"),
+            format!("{plain}\u{1a}"),
+            format!("{plain}\u{1a}\u{1a}{}", "\0".repeat(100)),
+            format!("\0\0{plain}"),
+            format!("{plain}\0"),
+            format!("{plain}{END}{END}"),
+            format!("{plain}\u{1a}{END}"),
+            plain.to_lowercase(),
+            plain.replace('\n', "\n\n").replace(':', "  :"),
+            plain.replace("\r\n", "\n").replace('\n', "\r"),
+        ] {
+            let image = parse(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            assert_eq!(image, expected, "{text:?}");
+            assert_eq!(image.records(), b":080000000C945C000C947700E5\r\n:00000001FF\r\n");
+        }
+    }
+
+    #[test]
+    fn files_that_were_put_together_are_one_image() {
+        let high = [line(4, 0, &[0, 1]), line(0, 0, &[7])].concat();
+        let both = parse(&format!("{high}{END}{}{END}", line(0, 0, &AVR))).unwrap();
+        assert_eq!((both.byte(0x1_0000), both.byte(0), both.byte(0x1_0001)), (Some(7), Some(AVR[0]), None));
+        let records = String::from_utf8(both.records().to_vec()).unwrap();
+        assert_eq!(records.matches(":00000001FF").count(), 1, "{records}");
+        assert_eq!(parse(&records).unwrap().pieces, both.pieces);
+        let clash = format!("{}{END}{}{END}", line(0, 0, &[1]), line(0, 0, &[2]));
+        assert_eq!(
+            parse(&clash).unwrap_err().to_string(),
+            "line 3: another byte than before at address 0x000000"
+        );
+    }
+
+    #[test]
+    fn another_kind_of_file_is_named() {
+        let utf16: Vec<u8> = ":00000001FF".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let marked = [&[0xFF, 0xFE][..], &utf16].concat();
+        let table: [(&[u8], Format); 16] = [
+            (b"404: Not Found", Format::Text),
+            (b"{\"message\": \"Not Found\"}", Format::Text),
+            (b"%PDF-1.4\n", Format::Text),
+            (b"\x7fELF\x01\x01\x01\0\0", Format::Elf),
+            (b"UF2\nWQ]\x9e\0\0", Format::Uf2),
+            (b"S00600004844521B\nS9030000FC\n", Format::SRecord),
+            (b"\n<!DOCTYPE html><html>", Format::Html),
+            ("\u{feff}<?xml version=\"1.0\"?>".as_bytes(), Format::Html),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 100167\n",
+                Format::LfsPointer,
+            ),
+            (b"PK\x03\x04\x14\0", Format::Archive),
+            (b"\x1f\x8b\x08\0", Format::Archive),
+            (&marked, Format::Utf16),
+            (&utf16, Format::Utf16),
+            (b"\x0c\x94\x5c\x00\x0c\x94", Format::Binary),
+            (&[0; 64], Format::Binary),
+            (b"Stra\xDFe", Format::Binary),
+        ];
+        for (file, format) in table {
+            assert_eq!(Image::parse(file), Err(Error::Other(format)), "{file:?}");
+        }
     }
 
     #[test]

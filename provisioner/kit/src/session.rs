@@ -99,7 +99,7 @@ impl Session {
     /// Takes the board of a kit, in any state of its firmware, once it answers to a ping.
     ///
     /// # Errors
-    /// [`Error::Silent`], [`Error::Foreign`], [`Error::Hangs`], [`Error::Lost`].
+    /// [`Error::Silent`], [`Error::Slow`], [`Error::Foreign`], [`Error::Hangs`], [`Error::Lost`].
     pub fn start(transport: impl Transport + 'static, kit: &Kit) -> Result<Self, Error> {
         let mut session = Self {
             transport: Box::new(transport),
@@ -128,7 +128,8 @@ impl Session {
     /// Carries out a command without a result.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Link`], [`Error::Lost`], [`Error::Silent`], [`Error::Foreign`], [`Error::Hangs`].
+    /// [`Error::Refused`], [`Error::Link`], [`Error::Lost`], [`Error::Silent`], [`Error::Slow`], [`Error::Foreign`],
+    /// [`Error::Hangs`].
     pub fn run(&mut self, command: Command<'_>) -> Result<(), Error> {
         self.query(command, |lines| lines.is_empty().then_some(()))
     }

@@ -140,6 +140,55 @@ fn a_board_that_starts_and_does_not_become_ready_is_named() {
     assert!(matches!(Session::start(board, &kit()), Err(Error::Hangs { .. })));
 }
 
+/// A board behind a link that delays every answer. Time passes by waiting alone.
+struct Late<B> {
+    board: B,
+    latency: Duration,
+    now: Duration,
+    under_way: VecDeque<(Duration, Vec<u8>)>,
+}
+
+impl<B: Transport> Transport for Late<B> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.board.send(bytes)?;
+        let mut buffer = [0; 1024];
+        loop {
+            match self.board.receive(&mut buffer, Duration::ZERO)? {
+                0 => return Ok(()),
+                count => self.under_way.push_back((self.now + self.latency, buffer[..count].to_vec())),
+            }
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        match self.under_way.pop_front_if(|(due, _)| *due <= self.now + timeout) {
+            Some((due, piece)) => {
+                self.now = self.now.max(due);
+                buffer[..piece.len()].copy_from_slice(&piece);
+                Ok(piece.len())
+            }
+            None => {
+                self.now += timeout;
+                Ok(0)
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_link_is_told_from_a_foreign_firmware() {
+    for (milliseconds, is_slow) in [(700, true), (1500, true), (2500, true), (100, false)] {
+        let (board, _) = Scripted::new(|line: &str| pong(line).unwrap_or(Act::Silence));
+        let latency = Duration::from_millis(milliseconds);
+        let board = Late { board, latency, now: Duration::ZERO, under_way: VecDeque::new() };
+        match (Session::start(board, &kit()), is_slow) {
+            (Err(Error::Slow { port, .. }), true) => assert_eq!(port, "test"),
+            (Ok(_), false) => {}
+            (other, _) => panic!("{milliseconds} ms: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn silence_and_a_foreign_device_are_told_apart() {
     let (board, _) = Recorder::new(|_| "");

@@ -3,16 +3,25 @@
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::Context;
+use super::{Context, values};
 use crate::cli::Error;
 use crate::state::authorities::{self, Authority};
 use crate::work::inventory::{self, Device, Difference, InAccount, Sources};
 use device_pki::visible;
-use iot_account::certificates;
+use iot_account::{certificates, revoke};
 
 /// Arguments of `certificates`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provisioner certificates 3a2d78ae0f5b
+      The certificate whose id begins with these digits, or those of the thing with this name.
+  provisioner certificates --differences
+      What differs between this computer and the account.")]
 pub struct Arguments {
+    /// A thing name, or the beginning of a certificate id
+    #[arg(value_name = "DEVICE", value_parser = values::device)]
+    device: Option<String>,
     /// Only certificates of this signer CA: `current`, or the start of its key identifier or certificate id
     #[arg(long, value_name = "ID")]
     signer: Option<String>,
@@ -20,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
     /// Only things with a name starting with this
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::device)]
     thing: Option<String>,
     /// Only certificates where disk, ledger and account differ
     #[arg(long)]
@@ -39,20 +48,23 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         None => None,
     };
     if !arguments.offline {
-        sources.account = Some(in_account(context, &sources.authorities).await?);
+        sources.account = Some(in_account(context, &sources.authorities, arguments).await?);
     }
+    let begins = |text: &str, begin: &str| text.to_lowercase().starts_with(&begin.to_lowercase());
     let wanted = |device: &Device| {
         let has = |wanted: &Option<String>, found: &Option<String>| {
             wanted
                 .as_ref()
                 .is_none_or(|wanted| found.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
         };
-        let begins = arguments.thing.as_ref().is_none_or(|begin| {
-            device.thing_name.as_ref().is_some_and(|thing| thing.starts_with(&begin.to_lowercase()))
-        });
+        let is_thing = |begin: &String| device.thing_name.as_ref().is_some_and(|thing| begins(thing, begin));
         has(&signer, &device.authority_key_identifier)
             && has(&arguments.status, &device.status)
-            && begins
+            && arguments.thing.as_ref().is_none_or(is_thing)
+            && arguments
+                .device
+                .as_ref()
+                .is_none_or(|name| is_thing(name) || begins(&device.certificate_id, name))
             && (!arguments.differences || !device.differences.is_empty())
     };
     let mut devices = inventory::devices(&sources, OffsetDateTime::now_utc());
@@ -66,7 +78,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 }
 
 /// Every page of the account's lists.
-async fn in_account(context: &Context, authorities: &[Authority]) -> Result<InAccount, Error> {
+async fn in_account(
+    context: &Context,
+    authorities: &[Authority],
+    arguments: &Arguments,
+) -> Result<InAccount, Error> {
     let account = context.account().await?;
     let _progress = context.progress("reading the account's certificates");
     let mut found = InAccount::default();
@@ -77,6 +93,15 @@ async fn in_account(context: &Context, authorities: &[Authority]) -> Result<InAc
         for listed in certificates::of_ca(&account, authority.certificate_id()).await? {
             found.signers.insert(listed.certificate_id, authority.subject_key_identifier().to_owned());
         }
+    }
+    if let Some(digits) = arguments.device.as_ref().map(|device| device.to_ascii_lowercase()) {
+        let ids = found.statuses.keys().filter(|id| id.starts_with(&digits));
+        found.named.extend(ids.map(|id| (id.clone(), None)));
+    }
+    // A thing that only the account knows.
+    for name in arguments.device.iter().chain(&arguments.thing) {
+        let ids = revoke::certificates_of(&account, name).await?;
+        found.named.extend(ids.into_iter().map(|id| (id, Some(name.clone()))));
     }
     Ok(found)
 }

@@ -12,12 +12,14 @@ use super::next_step::{next_step, remedy};
 use super::output::{self, Part};
 use super::plan::{self, Line, Plan};
 use super::setup::SetUp;
-use super::{Context, Error, setup};
+use super::{Context, Error, setup, values};
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::{authorities, revocations, store};
+use crate::work::inventory::{self, Sources};
+use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::{Certificate, Chain, visible};
-use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Subject, Verdict};
+use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Revoked, Subject, Verdict};
 use iot_account::{Account, Resource};
 
 /// Arguments of `doctor`.
@@ -40,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
     /// Check this thing of the account too
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::device)]
     thing: Option<String>,
     /// Repair what is safe to repair
     #[arg(long, alias = "mend")]
@@ -57,17 +59,27 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let chain = store::load(&context.home, &context.keys, now);
     let signer = chain.as_ref().ok().map(Chain::signer);
     let just_in_time = arguments.method == setup::Method::Jitr;
-    let subject = Subject { signer, settings: &settings, just_in_time, device: device.as_ref(), now };
+    let old = keys_of_old_revocations(&context.home)?;
+    let keys = RevokedKeys::read(&context.home, &old)?;
+    // Of a file that cannot be read, `register` and `provision` tell.
+    let revoked = |certificate: &Certificate| {
+        let against = keys.against(certificate, false).ok().flatten()?;
+        Some(Revoked { why: against.to_string(), is_final: against.reason().is_final() })
+    };
+    let device = device.as_ref();
+    let subject = Subject { signer, settings: &settings, just_in_time, device, revoked: &revoked, now };
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
     let mut is_planned_only = false;
     if arguments.repair {
+        let mut repairs = doctor::repairs(&account, &diagnosis, device).await?;
         if let (true, Ok(chain)) = (diagnosis.is_repaired_by_setup(), &chain) {
             progress.step("repairing the account");
             let plan = SetUp::look(context, account.clone(), Some(chain), &settings).await?;
             plan::run(context, plan).await?;
+            // Setting up has done it.
+            repairs.retain(|repair| !matches!(repair, Repair::ReviveThingType { .. }));
         }
-        let mut repairs = doctor::repairs(&diagnosis, device.as_ref());
         if !context.global.yes && !context.global.dry_run && !context.global.can_ask() {
             // What nobody can be asked about keeps nothing else from being repaired.
             for repair in repairs.extract_if(.., |repair| question(repair).is_some()) {
@@ -113,7 +125,7 @@ struct Repairs<'a> {
 /// What has to be answered with yes before a repair, if something has.
 fn question(repair: &Repair) -> Option<String> {
     match repair {
-        Repair::RenewPolicy { policy } => Some(format!(
+        Repair::RenewPolicy { policy, .. } => Some(format!(
             "The policy {policy} gets another document. It is that of every board, also of those that are connected."
         )),
         Repair::DisableRule { rule } => Some(format!(
@@ -159,8 +171,13 @@ fn says(repair: &Repair, done: bool) -> String {
         Repair::ReviveThingType { thing_type } => {
             format!("{done}: thing type {thing_type} {would}in use again")
         }
-        Repair::RenewPolicy { policy } => {
-            format!("{done}: policy {policy} {would}given the default document")
+        Repair::RenewPolicy { policy, deleted_version, .. } => {
+            let deleted =
+                deleted_version.as_ref().map(|version| format!("; its version {version} {would}deleted"));
+            let deleted = deleted.unwrap_or_default();
+            format!(
+                "{done}: policy {policy} {would}given the expected document as its default version{deleted}"
+            )
         }
         Repair::DisableRule { rule } => format!("{done}: rule {rule} {would}disabled"),
         Repair::Register { certificate_id } => {
@@ -171,8 +188,10 @@ fn says(repair: &Repair, done: bool) -> String {
 
 /// The board or thing that is meant.
 fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Error> {
-    if let Some(thing) = &arguments.thing {
-        return Ok(Some(Device::Thing(thing.clone())));
+    if let Some(name) = &arguments.thing {
+        let known = inventory::known(&Sources::of(&context.home)?).into_values();
+        let known = known.filter(|known| known.is_of_thing(name)).filter_map(|known| known.certificate);
+        return Ok(Some(Device::Thing { name: name.clone(), known: known.collect() }));
     }
     let Some(board) = &arguments.board else { return Ok(None) };
     let folder = if board.is_dir() { board.clone() } else { context.home.root().join(board) };

@@ -180,6 +180,7 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
         | E::PortDenied { .. }
         | E::Open { .. }
         | E::Silent { .. }
+        | E::Slow { .. }
         | E::Hangs { .. }
         | E::Astray { .. }
         | E::BootSector { .. }
@@ -201,16 +202,22 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Setup(setup::Error::Package(_) | setup::Error::Glibc { .. } | setup::Error::Version { .. })
         | E::Register(register::Error::Policy { .. })
         | E::Replay(replay::Error::NotAQueue { .. })
-        | E::Revoke(revoke::Error::Unknown { .. }) => ExitCode::Usage,
-        E::Register(register::Error::Incomplete { .. } | register::Error::Entry { .. })
+        | E::Revoke(revoke::Error::Unknown { .. } | revoke::Error::Ambiguous { .. }) => ExitCode::Usage,
+        E::Register(
+            register::Error::Incomplete { .. }
+            | register::Error::Refused { .. }
+            | register::Error::Entry { .. },
+        )
         | E::Replay(replay::Error::Incomplete { .. })
         | E::Revoke(revoke::Error::Incomplete { .. } | revoke::Error::ThingStays { .. })
         | E::Teardown(teardown::Error::File(_)) => ExitCode::Failed,
-        E::Register(register::Error::Busy { .. } | register::Error::Revoked { .. }) => ExitCode::Refused,
+        E::Register(register::Error::Busy { .. } | register::Error::Revoked { .. })
+        | E::Replay(replay::Error::Revoked { .. }) => ExitCode::Refused,
         E::Register(register::Error::File(error)) => file(error),
+        E::Register(register::Error::Stopped { source, .. }) => account(source),
         E::Setup(_)
         | E::Doctor(_)
-        | E::Register(register::Error::Prepare(_))
+        | E::Register(register::Error::Unmet(_))
         | E::Replay(replay::Error::Settings(_) | replay::Error::NoQueue { .. })
         | E::Revoke(revoke::Error::InTransfer { .. })
         | E::ProfileFile { .. }

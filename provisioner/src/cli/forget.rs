@@ -1,10 +1,9 @@
 //! `forget`: a board leaves service.
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use device_pki::revocation::Reason;
 
-use super::{Context, Error, revoke};
+use super::{Context, Error, revoke, values};
 
 /// Arguments of `forget`.
 #[derive(Debug, Args)]
@@ -17,7 +16,7 @@ The revoked certificates stay in the account: without them the board could regis
 it is run again.")]
 pub struct Arguments {
     /// Thing name of the device
-    #[arg(value_name = "THING", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "THING", value_parser = values::device)]
     thing: String,
     /// Reason for the revocation
     #[arg(long, default_value = "cessation-of-operation", value_name = "REASON", value_parser = revoke::reasons())]

@@ -89,7 +89,17 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
         }
         Some(Command::Export { csv, search }) => {
             context.home.check_output(csv)?;
-            write(&chosen(&entries, search), csv)
+            let attempts = chosen(&entries, search);
+            write(&attempts, csv)?;
+            // The text on the standard output is the table alone.
+            if csv != Path::new("-") {
+                context.note(format_args!(
+                    "{}: {} written",
+                    csv.display(),
+                    counted(attempts.len(), "attempt")
+                ));
+            }
+            Ok(())
         }
         Some(Command::Check) => report(&check(&entries), entries.len(), context),
     }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Error;
+use super::{Error, ExitCode};
 
 mod account;
 mod files;
@@ -35,6 +35,9 @@ pub(super) fn next_step(error: &Error) -> Text {
         }
         Error::Certificates { source, .. } => pki::no_certificate(source.found),
         Error::File { .. } => "check the name and the content of the file".into(),
+        Error::Boards { exit_code: ExitCode::Usage | ExitCode::Aws | ExitCode::Refused, .. } => {
+            "each has a line with the cause, and so has the ledger: provisioner ledger --result failed".into()
+        }
         Error::Boards { .. } => {
             "unplug them, plug them in again and run again: what is done is kept; the ledger has the causes: provisioner ledger --result failed"
                 .into()

@@ -1,6 +1,6 @@
 //! `register`: certificates that are on disk, put into the account and registered (multi-account registration).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use iot_account::Outcome;
-use iot_account::register::{self, Candidate, Journal, Prerequisites, Quota, Registrar, Row};
+use iot_account::register::{self, Bad, Candidate, Elsewhere, Journal, Prerequisites, Quota, Registrar, Row};
 use iot_account::setup::{Action, Link, defaults};
 
 mod results;
@@ -106,20 +106,29 @@ impl Options {
         let names = (self.policy.as_ref(), self.thing_type.as_ref());
         let mut settings = defaults()?.with_names(names.0, names.1);
         if let Some(path) = &self.policy_document {
-            let Some(bytes) = durable_files::read(path)? else {
-                return Err(Error::usage(
-                    format!("there is no policy document {}", path.display()),
-                    "name a JSON file with --policy-document, or leave it out for the default document",
-                ));
-            };
-            settings.policy_template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes))
-                .map_err(|source| register::Error::Policy { document: path.display().to_string(), source })
-                .map_err(iot_account::Error::Register)?;
+            settings.policy_template = policy_template(path)?;
         }
         settings.thing_group = self.thing_group.clone();
         settings.thing_name_source = self.thing_name_source;
         Ok(settings)
     }
+}
+
+/// The policy document in a file.
+///
+/// # Errors
+/// It is missing, or is none.
+pub(super) fn policy_template(path: &Path) -> Result<PolicyTemplate, Error> {
+    let Some(bytes) = durable_files::read(path)? else {
+        return Err(Error::usage(
+            format!("there is no policy document {}", path.display()),
+            "name a JSON file with --policy-document, or leave it out for the default document",
+        ));
+    };
+    let document = path.display().to_string();
+    let template = PolicyTemplate::parse(&String::from_utf8_lossy(&bytes));
+    let template = template.map_err(|source| register::Error::Policy { document, source });
+    Ok(template.map_err(iot_account::Error::Register)?)
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
@@ -136,14 +145,50 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let (candidates, revoked) = without_revoked(context, candidates)?;
     let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
+    registrar.check(&found).await?;
     let results = arguments.result.clone();
     Results::check(&results)?;
     folder::check_writable(context.home.root())?;
-    let (target, again) = (register::target(&scope, &settings), arguments.again);
-    let refused = 0;
+    let target = register::target(&scope, &settings);
+    let again = arguments.again || !is_journal_of(context, &registrar, &scope, &target, &candidates).await?;
+    let refused = Bad::default();
     let plan =
         Register { registrar, found, candidates, revoked, unusable, advice, target, again, results, refused };
     plan::run(context, plan).await
+}
+
+/// Whether the journal is about this account as it is: of what it has as registered here, the first is looked up. Says where
+/// certificates were registered that were not registered here.
+async fn is_journal_of(
+    context: &Context,
+    registrar: &Registrar,
+    scope: &Scope,
+    target: &str,
+    candidates: &[Candidate],
+) -> Result<bool, Error> {
+    let path = context.home.file(JOURNAL);
+    let before = Journal::peek(&path, target).map_err(iot_account::Error::Register)?;
+    let ids = candidates.iter().map(|candidate| candidate.certificate.facts().certificate_id.as_str());
+    let ids: HashSet<&str> = ids.collect();
+    let (account, region) = (&scope.account, &scope.region);
+    if let Some(id) = ids.iter().find(|id| before.contains_key(**id)) {
+        let has = registrar.has(id).await?;
+        if !has {
+            context.note(format_args!(
+                "account {account} in {region} does not have what the journal of earlier runs says: each certificate is looked at again"
+            ));
+        }
+        return Ok(has);
+    }
+    let elsewhere = Journal::elsewhere(&path, scope, &ids).map_err(iot_account::Error::Register)?;
+    if let Some(Elsewhere { account: other, region: in_region, certificates }) = elsewhere {
+        context.note(format_args!(
+            "account {other} in {in_region} has {} of these already, and this is account {account} in {region}: if it is \
+             not the one that is meant, choose the other with --profile or --region",
+            counted(certificates, "certificate")
+        ));
+    }
+    Ok(true)
 }
 
 /// Certificates to be registered.
@@ -161,7 +206,7 @@ struct Register {
     again: bool,
     results: Vec<PathBuf>,
     /// Refusals among the lines.
-    refused: usize,
+    refused: Bad,
 }
 
 /// The line of a plan for one certificate.
@@ -194,14 +239,14 @@ impl Register {
         self.found.links.iter().filter(|link| link.action == Action::Create || !link.details.is_empty())
     }
 
-    /// `revoked` of those that `failed` are revoked.
-    fn incomplete(failed: usize, revoked: usize, total: usize) -> Result<(), Error> {
-        let error = match failed {
-            0 => return Ok(()),
-            _ if failed == revoked => register::Error::Revoked { failed, total },
-            _ => register::Error::Incomplete { failed, total },
+    /// `revoked` of those that are `bad` are revoked.
+    fn incomplete(bad: Bad, revoked: usize, total: usize) -> Result<(), Error> {
+        let failed = bad.all();
+        let ended = match failed > 0 && failed == revoked {
+            true => Err(register::Error::Revoked { failed, total }),
+            false => bad.of(total),
         };
-        Err(iot_account::Error::Register(error).into())
+        Ok(ended.map_err(iot_account::Error::Register)?)
     }
 
     fn total(&self) -> usize {
@@ -217,7 +262,6 @@ impl Plan for Register {
                 .map_err(iot_account::Error::Register)?,
         };
         let mut lines: Vec<Line> = self.notable().map(setup::line).collect();
-        let unmet = self.registrar.unmet(&self.found).await?;
         let progress = context.progress("looking at the certificates");
         for (count, Candidate { source, certificate }) in self.candidates.iter().enumerate() {
             progress.step(format!("looking at the certificates: {count} of {}", self.candidates.len()));
@@ -229,14 +273,14 @@ impl Plan for Register {
                 lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
                 continue;
             }
-            let obstacle = self.registrar.obstacle(certificate).await?.or_else(|| unmet.clone());
-            self.refused += usize::from(obstacle.is_some());
+            let obstacle = self.registrar.obstacle(certificate).await?;
+            self.refused.refuse(obstacle.is_some());
             let name = self.registrar.thing_name(certificate).ok().filter(|_| obstacle.is_none());
             let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
             lines.push(Planned { source, certificate_id, thing_name, error }.line());
         }
         for Row { source, certificate_id, error, .. } in self.revoked.iter().chain(&self.unusable) {
-            self.refused += 1;
+            self.refused.refuse(true);
             let (certificate_id, error) = (certificate_id.as_deref(), error.as_deref());
             lines.push(Planned { source, certificate_id, thing_name: None, error }.line());
         }
@@ -249,7 +293,7 @@ impl Plan for Register {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        self.registrar.prepare(&self.found).await.map_err(iot_account::Error::Register)?;
+        self.registrar.prepare(&self.found).await?;
         self.notable().for_each(|link| context.note(link.line(true)));
         let total = self.total();
         let Self { registrar, candidates, revoked, unusable, advice, target, again, results, .. } = self;
@@ -261,9 +305,10 @@ impl Plan for Register {
             journal.forget();
         }
         let bar = bar(total);
-        let mut failure = None;
+        let (mut failure, mut bad) = (None, Bad::default());
         let mut tell = |row: &Row| {
             bar.inc(1);
+            bad.count(row);
             if let Err(error) = results.add(row) {
                 failure.get_or_insert(error);
             }
@@ -276,14 +321,13 @@ impl Plan for Register {
         if let Some(error) = failure {
             return Err(error.into());
         }
-        let failed = match registered {
-            Ok(()) => 0,
-            Err(register::Error::Incomplete { failed, .. }) => failed,
+        match registered {
+            Ok(()) | Err(register::Error::Incomplete { .. } | register::Error::Refused { .. }) => {}
             Err(error) => return Err(iot_account::Error::Register(error).into()),
-        } + revoked.len()
-            + unusable.len();
+        }
+        let failed = bad.all();
         context.note(format_args!("registered: {} of {}", total - failed, counted(total, "certificate")));
-        Self::incomplete(failed, revoked.len(), total)
+        Self::incomplete(bad, revoked.len(), total)
     }
 }
 
@@ -318,7 +362,8 @@ fn without_revoked(
 /// What the calls end in; [`register::Error::Incomplete`] if it is refused.
 pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) -> Result<(), Error> {
     let (registrar, scope, found) = registrar(context, &settings, &[]).await?;
-    registrar.prepare(&found).await.map_err(iot_account::Error::Register)?;
+    registrar.check(&found).await?;
+    registrar.prepare(&found).await?;
     let target = register::target(&scope, &settings);
     let mut journal =
         Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
@@ -327,7 +372,9 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     let found = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
     let (candidates, revoked) = without_revoked(context, found.candidates)?;
     revoked.iter().for_each(|row| tell(context, row));
-    Register::incomplete(revoked.len(), revoked.len(), candidates.len() + revoked.len())?;
+    let mut bad = Bad::default();
+    revoked.iter().for_each(|row| bad.count(row));
+    Register::incomplete(bad, revoked.len(), candidates.len() + revoked.len())?;
     let registered = registrar.register(candidates, &mut journal, |row| tell(context, row)).await;
     Ok(registered.map_err(iot_account::Error::Register)?)
 }
@@ -343,7 +390,8 @@ pub(super) async fn board_lines(
     thing_name: &str,
     settings: &Settings,
 ) -> Result<Vec<Line>, Error> {
-    let (_, _, found) = registrar(context, settings, &[]).await?;
+    let (registrar, _, found) = registrar(context, settings, &[]).await?;
+    registrar.check(&found).await?;
     let source = folder.join(CERTIFICATE).display().to_string();
     let planned = Planned { source: &source, certificate_id, thing_name: Some(thing_name), error: None };
     let made = found.links.iter().filter(|link| link.action == Action::Create);
@@ -359,7 +407,7 @@ async fn registrar(
     let account = context.account().await?;
     let registrar = Registrar::new(&account, settings.clone(), quotas);
     let scope = account.scope().await?;
-    let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+    let found = registrar.look(&scope).await?;
     Ok((registrar, scope, found))
 }
 

@@ -10,12 +10,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
+use super::revoke::SHORTEST_PREFIX;
 use super::{Context, Error};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
-use iot_account::replay::{self, Filter, Job, Planned, Route, Row};
-use iot_account::{Account, Outcome, Queue, setup};
+use iot_account::replay::{self, Failed, Filter, Job, Planned, Route, Row};
+use iot_account::{Account, Outcome, Queue, certificates, revoke, setup};
 
 /// Events a second unless the user says another: half of what the account's default quotas allow, so that boards that
 /// connect meanwhile are registered, too.
@@ -34,8 +35,8 @@ Examples:
   provisioner replay --local
       Run the registration here, with your permissions, without the function.")]
 pub struct Arguments {
-    /// Ids of certificates [default: all that are PENDING_ACTIVATION]
-    #[arg(value_name = "ID", value_parser = certificate_id)]
+    /// Ids of certificates, or at least 8 digits of their beginnings [default: all that are PENDING_ACTIVATION]
+    #[arg(value_name = "ID", value_parser = beginning_of_id)]
     ids: Vec<String>,
     /// Only certificates of this CA
     #[arg(long, value_name = "ID", value_parser = certificate_id, conflicts_with = "ids")]
@@ -76,13 +77,24 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         let queue = replay::queue(&account, function, queue.as_deref()).await?;
         let waiting = queue.depth(&account).await?;
         let scope = account.scope().await?;
-        let plan = ReplayQueue { account, scope, route, rate, queue, waiting, progress };
+        let old = keys_of_old_revocations(&context.home)?;
+        let revoked = RevokedKeys::read(&context.home, &old)?;
+        let plan = ReplayQueue { account, scope, route, rate, queue, waiting, revoked, progress };
         return plan::run(context, plan).await;
     }
     let progress = context.progress("looking for certificates that wait");
     let scope = account.scope().await?;
-    let named = || arguments.ids.iter().map(|id| Job::Certificate(id.clone())).collect();
-    let jobs: Option<Vec<Job>> = events.or_else(|| (!arguments.ids.is_empty()).then(named));
+    let jobs: Option<Vec<Job>> = match (events, &arguments.ids[..]) {
+        (Some(events), _) => Some(events),
+        (None, []) => None,
+        (None, ids) => {
+            let mut jobs = Vec::new();
+            for id in ids {
+                jobs.push(Job::Certificate(whole_id(&account, id).await?));
+            }
+            Some(jobs)
+        }
+    };
     let planned = match jobs {
         Some(jobs) => {
             let mut planned = Vec::new();
@@ -105,13 +117,24 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     plan::run(context, Replay { account, scope, route, rate, planned, recorded, progress }).await
 }
 
+/// The certificate id that is meant by its beginning.
+async fn whole_id(account: &Account, beginning: &str) -> Result<String, Error> {
+    if is_certificate_id(beginning) {
+        return Ok(beginning.to_owned());
+    }
+    let candidates = certificates::beginning_with(account, beginning).await?;
+    let meant = revoke::meant(beginning, candidates)
+        .and_then(|meant| meant.ok_or_else(|| revoke::Error::Unknown { name: beginning.to_owned() }));
+    Ok(meant.map_err(iot_account::Error::Revoke)?)
+}
+
 /// Refuses the certificates that this home has revoked: a function without lists would register them.
 fn without_revoked(context: &Context, planned: Vec<Planned>) -> Result<Vec<Planned>, Error> {
     let revoked = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
     let checked = planned.into_iter().map(|planned| {
         let found = planned.certificate_id().and_then(|id| Some((id.to_owned(), revoked.certificate(id)?)));
         match found {
-            Some((id, found)) => Planned::Looked(Err(Row::refused(&id, found))),
+            Some((id, found)) => Planned::Looked(Err(Row::revoked(&id, found))),
             None => planned,
         }
     });
@@ -140,7 +163,7 @@ struct About<'a> {
 
 impl Plan for Replay {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
-        if self.refusals() < self.planned.len() {
+        if self.refusals().count() < self.planned.len() {
             self.route.check(&self.account).await?;
         }
         // A certificate that is named was looked at when its event was made.
@@ -166,12 +189,17 @@ impl Plan for Replay {
             let text = format!("would send the event of {certificate_id}{waited}");
             Line::new("send", text, &About { certificate_id, since })
         });
-        context.note(format_args!("would send {}", counted(self.planned.len() - self.refusals(), "event")));
+        context.note(format_args!(
+            "would send {}",
+            counted(self.planned.len() - self.refusals().count(), "event")
+        ));
         Ok(lines.collect())
     }
 
     fn refused(self) -> Result<(), Error> {
-        Ok(replay::all_good(self.refusals(), self.planned.len())?)
+        let mut failed = Failed::default();
+        self.refusals().for_each(|row| failed.count(row));
+        Ok(failed.of(self.planned.len())?)
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
@@ -187,19 +215,23 @@ impl Plan for Replay {
 }
 
 impl Replay {
-    fn refusals(&self) -> usize {
-        self.planned.iter().filter(|planned| matches!(planned, Planned::Looked(Err(_)))).count()
+    fn refusals(&self) -> impl Iterator<Item = &Row> {
+        self.planned.iter().filter_map(|planned| match planned {
+            Planned::Looked(Err(row)) => Some(row),
+            _ => None,
+        })
     }
 }
 
 /// A queue of failed events to be worked off.
-struct ReplayQueue {
+struct ReplayQueue<'a> {
     account: Account,
     scope: Scope,
     route: Route,
     rate: f64,
     queue: Queue,
     waiting: u64,
+    revoked: RevokedKeys<'a>,
     progress: Progress,
 }
 
@@ -210,7 +242,7 @@ struct Waiting<'a> {
     events: u64,
 }
 
-impl Plan for ReplayQueue {
+impl Plan for ReplayQueue<'_> {
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
         self.route.check(&self.account).await?;
         let (queue, events) = (self.queue.name.as_str(), self.waiting);
@@ -219,14 +251,15 @@ impl Plan for ReplayQueue {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { account, scope, route, rate, queue, waiting, progress } = self;
+        let Self { account, scope, route, rate, queue, waiting, revoked, progress } = self;
         let mut count = 0;
         let done = |row: &Row| {
             count += 1;
             progress.step(format!("{count} of about {}", counted(waiting, "event")));
             tell(context, row);
         };
-        replay::replay_queue(&account, &scope, &route, &queue, rate, done).await?;
+        let revoked = |id: &str| revoked.certificate(id).map(|found| found.to_string());
+        replay::replay_queue(&account, &scope, &route, &queue, rate, revoked, done).await?;
         drop(progress);
         if count == 0 {
             context.note(format_args!("no event waits in queue {}", queue.name));
@@ -276,6 +309,16 @@ fn certificate_id(text: &str) -> Result<String, &'static str> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("the id of a certificate has 64 hex digits")
+    }
+}
+
+fn beginning_of_id(text: &str) -> Result<String, &'static str> {
+    let text = super::values::device(text)?;
+    let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hex && (SHORTEST_PREFIX..=64).contains(&text.len()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("the id of a certificate has 64 hex digits; the first 8 or more are enough")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -11,8 +11,8 @@ mod selection;
 mod signer;
 mod target;
 
-use super::Context;
 use super::plan::{self, Line, Plan};
+use super::{Context, values};
 use crate::cli::Error;
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::authorities::is_key_identifier;
@@ -23,6 +23,8 @@ use durable_files::folder::{self, Lock};
 use iot_account::revoke as account_revoke;
 use iot_account::{Account, counted};
 use selection::{Named, Selection};
+
+pub(super) use selection::SHORTEST_PREFIX;
 use target::{OnList, Target};
 
 /// Arguments of `revoke`.
@@ -38,9 +40,10 @@ Examples:
 
 AWS IoT disconnects a connected device. An interrupted run continues when it is run again.")]
 pub struct Arguments {
-    /// A thing name: every certificate of its key. A certificate id or a file: this certificate
+    /// A thing name: every certificate of its key. A certificate id, at least 8 digits of its beginning, or a file: this
+    /// certificate
     #[arg(value_name = "DEVICE", required_unless_present_any = ["signer", "key"],
-        value_parser = NonEmptyStringValueParser::new())]
+        value_parser = values::device)]
     device: Option<String>,
     /// Every certificate of the key with this subject key identifier
     #[arg(long, value_name = "SKI", conflicts_with = "device", value_parser = key_identifier)]
@@ -224,7 +227,9 @@ impl Revoke {
                     "certificate {id} had been registered meanwhile; it is revoked again"
                 ));
                 device.revoke(account, target.register_with.as_deref()).await?;
-                device.detach(account).await?;
+                if !target.keep_thing {
+                    device.detach(account).await?;
+                }
             }
         }
         Ok(())
@@ -268,8 +273,10 @@ impl Plan for Revoke {
         }
         let entered = enter(targets, self.reason, context);
         if let Some(account) = &self.account {
-            for (target, failure) in targets.iter().zip(&mut failures).filter(|(_, failed)| failed.is_none())
-            {
+            // What is not noted stays attached: the next run finds it by its thing.
+            let noted =
+                targets.iter().zip(&mut failures).filter(|(_, failed)| entered.is_ok() && failed.is_none());
+            for (target, failure) in noted {
                 *failure = target.detach(account).await.err();
             }
             self.settle(context, account).await?;

@@ -261,7 +261,7 @@ impl SetUpMar {
         }
         let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(&account))?;
         let registrar = Registrar::new(&account, options.registration()?, &[]);
-        let found = registrar.look(&scope).await.map_err(iot_account::Error::Register)?;
+        let found = registrar.look(&scope).await?;
         Ok(Self { registrar, found, scope, endpoint })
     }
 }
@@ -274,7 +274,7 @@ impl Plan for SetUpMar {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         context.show(&Place::of(&self.scope, &self.endpoint));
-        self.registrar.prepare(&self.found).await.map_err(iot_account::Error::Register)?;
+        self.registrar.prepare(&self.found).await?;
         self.found.links.iter().for_each(|link| tell(context, link));
         Ok(())
     }

@@ -23,7 +23,8 @@ Removes only what has the tag zero-touch:created-by=provisioner, and what depend
   - certificates without a CA that have a tagged policy, with their things
   - the policy and thing type of a tagged function, if nothing else uses them
 
-An interrupted run continues when it is run again.")]
+An interrupted run continues when it is run again. AWS lets a thing type be deleted five minutes after its deprecation: until then it
+stays, deprecated, and the exit code is 0. --wait waits; `setup` takes the type into use again.")]
 pub struct Arguments {
     /// Keep certificates and things, and what they need
     #[arg(long)]
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// Keep the signer CAs registered
     #[arg(long)]
     keep_ca: bool,
+    /// Wait until AWS lets the thing type be deleted: five minutes after its deprecation
+    #[arg(long, conflicts_with = "keep_devices")]
+    wait: bool,
 }
 
 #[derive(Serialize)]
@@ -52,7 +56,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         context.note(format_args!("{}: nothing here was made by this tool", place(&plan.scope)));
         return Ok(());
     }
-    plan::run(context, TearDown { account, plan }).await
+    plan::run(context, TearDown { account, plan, wait: arguments.wait }).await
 }
 
 fn place(scope: &Scope) -> String {
@@ -62,13 +66,18 @@ fn place(scope: &Scope) -> String {
 struct TearDown {
     account: Account,
     plan: teardown::Plan,
+    /// Whether what AWS deletes later is waited for.
+    wait: bool,
 }
 
 impl Plan for TearDown {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         context.note(format_args!("{}:", place(&self.plan.scope)));
         let line = |item: &Item| match item.stays() {
-            Some(why) => Line::new("leave", line("would be kept", item, Some(why)), item),
+            Some(why) => {
+                let outcome = &Outcome::Kept(why.to_owned());
+                Line::new("leave", line("would be kept", item, Some(why)), &Ended { item, outcome })
+            }
             None => Line::new("remove", line("would be removed", item, item.note), item),
         };
         Ok(self.plan.items().map(line).collect())
@@ -79,10 +88,13 @@ impl Plan for TearDown {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { account, plan } = self;
+        let Self { account, plan, wait } = self;
         let progress = context.progress("removing");
         let (mut removed, mut waits) = (Vec::new(), false);
-        let applied = plan.apply(&account, context.home.root(), |item, outcome| {
+        let waiting =
+            |item: &Item| progress.step(format!("waiting until AWS deletes {} {}", item.kind, item.name));
+        let waiting: Option<&(dyn Fn(&Item) + Sync)> = if wait { Some(&waiting) } else { None };
+        let applied = plan.apply(&account, context.home.root(), waiting, |item, outcome| {
             if item.kind == Resource::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
                 removed.push(item.name.clone());
             }
@@ -95,8 +107,8 @@ impl Plan for TearDown {
         applied?;
         if waits {
             context.note(
-                "AWS deletes a thing type at the earliest five minutes after its deprecation; \
-                 run the same command again then",
+                "AWS lets a thing type be deleted five minutes after its deprecation: run `provisioner teardown` again then, \
+                 or with --wait; `provisioner setup` takes it into use again",
             );
         }
         Ok(())

@@ -107,6 +107,9 @@ pub struct InAccount {
     pub statuses: BTreeMap<String, String>,
     /// Key identifier of the signer by certificate id, of those that were registered with a signer of this home.
     pub signers: BTreeMap<String, String>,
+    /// Certificates that were asked for by name, whoever signed them, with the thing that they are attached to where that was
+    /// the name.
+    pub named: BTreeMap<String, Option<String>>,
 }
 
 /// All that is known.
@@ -239,7 +242,8 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
         .collect();
     let revoked: BTreeSet<&str> =
         revocations.iter().map(|revocation| revocation.certificate_id.as_str()).collect();
-    let registered = account.iter().flat_map(|account| account.signers.keys().map(String::as_str));
+    let registered = account.iter().flat_map(|account| account.signers.keys().chain(account.named.keys()));
+    let registered = registered.map(String::as_str);
     let ids = disk.keys().chain(kept.keys()).chain(ended.keys()).chain(&revoked).copied();
     let ids: BTreeSet<&str> = ids.chain(registered).collect();
 
@@ -262,7 +266,8 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
                 thing_name: file
                     .and_then(|file| file.thing_name.clone())
                     .or_else(|| entry.and_then(|entry| entry.thing_name.clone()))
-                    .or_else(|| kept.map(|kept| kept.subject_key_identifier.clone())),
+                    .or_else(|| kept.map(|kept| kept.subject_key_identifier.clone()))
+                    .or_else(|| account.as_ref()?.named.get(id)?.clone()),
                 not_after: expires.map(rfc3339),
                 folder: file.map(|file| file.folder.clone()),
                 ledger: entry.map(|entry| LastEntry {

@@ -44,6 +44,13 @@ pub struct Against {
     reason: Reason,
 }
 
+impl Against {
+    /// Why it was revoked.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+}
+
 impl fmt::Display for Against {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} was revoked on {} ({})", self.what, as_text(self.when), self.reason.name())

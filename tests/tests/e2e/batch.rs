@@ -215,6 +215,13 @@ fn people_see_a_line_a_board_a_summary_and_the_ledger() {
     assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", "no attempts\n"));
     let csv = bench.ledger(&["export", "--csv", "-", "--result", "unchanged"]).stdout;
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    let shift = ["ledger", "export", "--csv", "shift.csv"];
+    let folder = tempfile::tempdir().unwrap();
+    let exported = bench.laptop.command(&shift, &[]).current_dir(&folder).output().unwrap();
+    let exported = bench.laptop.outcome(&shift, exported);
+    let rows = std::fs::read_to_string(folder.path().join("shift.csv")).unwrap().lines().count() - 1;
+    assert_eq!((exported.code, &*exported.stdout), (0, ""), "{exported}");
+    assert_eq!(exported.stderr, format!("shift.csv: {rows} attempts written\n"));
     let check = bench.ledger(&["check"]);
     assert_eq!(check.code, 0, "{check}");
 }

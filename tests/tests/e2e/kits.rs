@@ -133,17 +133,59 @@ impl Desk {
 fn a_program_goes_through_the_kits_disk_and_the_outcome_is_what_the_status_says() {
     let desk = Desk::new();
     let done = desk.run(&["flash", &desk.file("avr.hex")], &[]);
-    assert_eq!((done.code, desk.disk.programmed()), (0, vec![AVR.to_owned()]), "{done}");
+    assert_eq!((done.code, desk.disk.programmed()), (0, vec![AVR.replace('\n', "\r\n")]), "{done}");
 
     desk.disk.fail_next("Error: device ID mismatch");
     let failed = desk.run(&["flash", &desk.file("avr.hex")], &[]);
     assert_eq!(failed.code, 3, "{failed}");
     assert!(failed.stderr.contains("device ID mismatch"), "{failed}");
 
+    // What is no failure, though it has the word in it.
+    desk.disk.fail_next("Programming finished: 0 errors");
+    assert_eq!(desk.run(&["flash", &desk.file("avr.hex")], &[]).code, 0);
+
     let foreign = desk.run(&["flash", &desk.file("sam.hex")], &[]);
     assert_eq!(foreign.code, 2, "{foreign}");
     insta::assert_snapshot!(foreign);
     assert_eq!(desk.disk.programmed().len(), 1);
+}
+
+#[test]
+fn a_hex_file_is_taken_with_what_editors_leave_in_it_and_another_kind_of_file_is_named() {
+    let desk = Desk::new();
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(desk.files.path().join(name), bytes).unwrap();
+        desk.file(name)
+    };
+    let plain = AVR.replace('\n', "\r\n");
+    for text in [
+        format!("\u{feff}{AVR}"),
+        format!("{AVR}\u{1a}"),
+        format!("{AVR}\0\0"),
+        format!("{AVR}:00000001FF\n"),
+    ] {
+        let done = desk.run(&["flash", &write("left.hex", text.as_bytes())], &[]);
+        assert_eq!((done.code, desk.disk.programmed().last()), (0, Some(&plain)), "{text:?}: {done}");
+    }
+    let programmed = desk.disk.programmed().len();
+    let others: [(&[u8], &str, &str); 8] = [
+        (b"\x7fELF\x01\x01\x01\0\0\0", "an ELF program", "objcopy"),
+        (b"UF2\nWQ]\x9e\0\0", "a UF2 file", "Intel HEX"),
+        (b"S00600004844521B\nS9030000FC\n", "Motorola S-records", "-I srec"),
+        (b"<!DOCTYPE html>\n<html></html>", "a web page", "Raw"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS", "git lfs pull"),
+        (b"PK\x03\x04\x14\0", "an archive", "unpack"),
+        (b":\x000\x000\0", "UTF-16", "ASCII"),
+        (b"\x0c\x94\x5c\0\x0c\x94", "a binary file", "Intel HEX"),
+    ];
+    for (bytes, name, advice) in others {
+        for more in [&["--dry-run"][..], &[]] {
+            let refused = desk.run(&[&["flash", &write("other.hex", bytes)], more].concat(), &[]);
+            assert_eq!(refused.code, 2, "{name}: {refused}");
+            assert!(refused.stderr.contains(name) && refused.stderr.contains(advice), "{name}: {refused}");
+        }
+    }
+    assert_eq!(desk.disk.programmed().len(), programmed);
 }
 
 #[test]

@@ -187,8 +187,8 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     std::fs::write(file("bad.crt"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         .unwrap();
     desk.agrees(0, &["register", &file("good.crt")]);
-    let plan = desk.plan(&["register", "--again", &file("good.crt"), "--thing-group", "nowhere"]);
-    assert_eq!((plan.code, plan.values("action")), (1, vec!["refuse"]), "{}", plan.said);
+    let grouped = ["register", "--again", &file("good.crt"), "--thing-group", "nowhere"];
+    desk.refuses(4, &grouped, "thing group nowhere does not exist");
     let again = desk.agrees(0, &["register", &file("good.crt")]);
     assert_eq!(again.values("action"), ["leave"]);
     desk.agrees(1, &["register", "--again", &file("good.crt"), &file("ca.crt"), &file("bad.crt")]);

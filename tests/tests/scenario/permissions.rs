@@ -29,6 +29,14 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
 
     lists_are_looked_at(stage, &package, &signer).await;
 
+    // What `teardown` leaves, and what is asked for by a name that nobody knows.
+    break_link(stage, "thing type deprecated", &signer).await;
+    let revived = stage.ends(0, &["setup"]);
+    assert!(revived.values("resource").contains(&"thing_type"), "{}", revived.said);
+    stage.ends(0, &["policy", "print"]);
+    stage.ends(0, &["certificates", "00000000"]);
+    stage.ends(2, &["revoke", "00000000", "--yes"]);
+
     // `setup` finds everything else than it made it.
     break_link(stage, "role not for Lambda", &signer).await;
     break_link(stage, "CA inactive", &signer).await;
@@ -198,12 +206,17 @@ async fn the_policy_of_earlier_versions_is_renewed(stage: &Stage) {
         let own = super::REFUSING.replace("{\"Effect", &format!("{{\"Sid\":\"own{number}\",\"Effect"));
         iot.create_policy_version().policy_name(POLICY).policy_document(own).send().await.unwrap();
     }
-    let full = stage.ends(4, &["doctor", "--repair", "--yes"]);
-    assert!(full.said.contains("delete-policy-version"), "{}", full.said);
-    assert_eq!(document().await, example);
-    for id in ["2", "3", "4", "5"] {
+    let planned = stage.ends(0, &["doctor", "--repair", "--dry-run"]);
+    let full = stage.ends(0, &["doctor", "--repair", "--yes"]);
+    for run in [&planned, &full] {
+        assert_eq!(run.values("deleted_version"), ["2"], "{}", run.said);
+    }
+    assert!(document().await.contains("ThingName}/*"), "{}", document().await);
+    for id in ["1", "3", "4", "5"] {
         iot.delete_policy_version().policy_name(POLICY).policy_version_id(id).send().await.unwrap();
     }
+    iot.delete_policy().policy_name(POLICY).send().await.unwrap();
+    iot.create_policy().policy_name(POLICY).policy_document(&example).send().await.unwrap();
 
     let renewed = stage.ends(0, &["doctor", "--repair", "--yes"]);
     assert!(renewed.values("action").contains(&"renew_policy"), "{}", renewed.said);

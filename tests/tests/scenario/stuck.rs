@@ -63,7 +63,7 @@ pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &En
     set(CertificateStatus::Revoked).await.unwrap();
     let refused = stage.ends(4, &["doctor", "--repair", "--board", folder]);
     assert!(refused.said.contains("REVOKED"), "{}", refused.said);
-    let again = stage.ends(1, &["replay", certificate]);
+    let again = stage.ends(5, &["replay", certificate]);
     assert_eq!(again.values("outcome"), ["refused"], "{}", again.said);
     set(CertificateStatus::Active).await.unwrap();
     stage.is_healthy(&["--board", folder]);

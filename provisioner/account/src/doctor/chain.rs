@@ -2,6 +2,7 @@
 
 use aws_sdk_iot::types::TopicRule;
 use jitr::registration::Settings as Registration;
+use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -11,7 +12,7 @@ use crate::Resource;
 use crate::counted;
 use crate::setup::delivery::Feed;
 use crate::setup::permission::Audience;
-use crate::setup::{OtherRule, Settings, function, permission, rule, signer_ca, wrong};
+use crate::setup::{OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
@@ -40,7 +41,8 @@ pub(super) fn signer(
                 other.id
             ),
         }));
-        return Finding::wrong(Resource::SignerCa, id, problems).remedy(Remedy::SetUp).repairable();
+        let finding = Finding::wrong(Resource::SignerCa, id, problems).remedy(Remedy::SetUp).repairable();
+        return if namesakes.is_empty() { finding.missing() } else { finding };
     };
     let problems = wrong(&[
         (!registered.active, "is inactive"),
@@ -82,7 +84,10 @@ pub(super) fn topic_rule(
                 _ => Finding::notable(Resource::TopicRule, name, found),
             });
         }
-        rule::Step::Create(_) => vec!["does not exist".to_owned()],
+        rule::Step::Create(_) => {
+            let missing = vec!["does not exist".to_owned()];
+            return Ok(Finding::unless(Resource::TopicRule, name, missing).missing());
+        }
         rule::Step::Replace(_, changes) => changes,
     };
     Ok(Finding::unless(Resource::TopicRule, name, problems))
@@ -150,7 +155,8 @@ pub(super) fn function(
 ) -> (Finding, Option<Registration>) {
     let (link, name) = (Resource::Function, settings.function.as_str());
     let Some(deployed) = found else {
-        return (Finding::wrong(link, name, vec!["does not exist".to_owned()]).remedy(Remedy::Deploy), None);
+        let missing = Finding::wrong(link, name, vec!["does not exist".to_owned()]).missing();
+        return (missing.remedy(Remedy::Deploy), None);
     };
     if let Some(reason) = deployed.broken() {
         return (
@@ -200,15 +206,12 @@ fn running(deployed: &function::Deployed, name: &str) -> Finding {
 }
 
 /// The type of the things. `deprecated` is `None` where it does not exist.
-pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
+pub(super) fn type_of_things(name: &str, deprecated: Option<bool>) -> Finding {
     let link = Resource::ThingType;
     match deprecated {
         None => Finding::right(link, name, vec!["is created when the first device is registered".to_owned()]),
         Some(false) => Finding::right(link, name, Vec::new()),
-        Some(true) => {
-            let found = vec!["is deprecated: no new thing can have it".to_owned()];
-            Finding::wrong(link, name, found).repairable()
-        }
+        Some(true) => Finding::wrong(link, name, vec![thing_type::DEPRECATED.to_owned()]).repairable(),
     }
 }
 
@@ -217,25 +220,50 @@ pub(super) fn thing_type(name: &str, deprecated: Option<bool>) -> Finding {
 pub(super) struct FailedEvents {
     /// ARN.
     pub(super) destination: String,
-    /// How many wait, if it is a queue.
-    pub(super) waiting: Option<u64>,
+    pub(super) waiting: Waiting,
+}
+
+/// What waits there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// So many events.
+    Events(u64),
+    /// It is no queue.
+    Unknown,
+    /// There is no such queue.
+    NoQueue,
 }
 
 /// Events that failed for good.
-pub(super) fn on_failure(function: &str, failed: Option<&FailedEvents>) -> Finding {
+pub(super) fn on_failure(
+    scope: &Scope,
+    function: &str,
+    role: Option<&str>,
+    failed: Option<&FailedEvents>,
+) -> Finding {
     let Some(FailedEvents { destination, waiting }) = failed else {
+        let queue = format!("{function}-failed-events");
+        let queue = Arn { service: "sqs", resource: &queue, ..scope.as_arn() }.to_string();
+        let (function, role) = (function.to_owned(), role.map(str::to_owned));
+        let add = Remedy::AddDestination { function: function.clone(), role, queue };
         let found = "the function has no on-failure destination: an event that still fails after the last repetition is lost";
-        return Finding::notable(Resource::OnFailure, function, vec![found.to_owned()])
-            .remedy(Remedy::AddDestination);
+        return Finding::notable(Resource::OnFailure, function, vec![found.to_owned()]).remedy(add);
     };
     let name = destination.rsplit(':').next().unwrap_or(destination);
     let (found, remedy) = match waiting {
-        Some(0) => return Finding::right(Resource::OnFailure, name, vec!["empty".to_owned()]),
-        Some(1) => ("1 event waits: its device is not registered".to_owned(), Remedy::ReplayQueue),
-        Some(waiting) => {
+        Waiting::Events(0) => return Finding::right(Resource::OnFailure, name, vec!["empty".to_owned()]),
+        Waiting::NoQueue => {
+            let found = "there is no such queue: an event that still fails after the last repetition is lost"
+                .to_owned();
+            (found, Remedy::CreateQueue { queue: name.to_owned() })
+        }
+        Waiting::Events(1) => ("1 event waits: its device is not registered".to_owned(), Remedy::ReplayQueue),
+        Waiting::Events(waiting) => {
             (format!("{} in the queue of failed events", counted(*waiting, "event")), Remedy::ReplayQueue)
         }
-        None => ("is no queue: what has arrived there is not looked at".to_owned(), Remedy::Replay),
+        Waiting::Unknown => {
+            ("is no queue: what has arrived there is not looked at".to_owned(), Remedy::Replay)
+        }
     };
     Finding::notable(Resource::OnFailure, name, vec![found]).remedy(remedy)
 }
@@ -295,19 +323,28 @@ mod tests {
         );
     }
 
+    fn scope() -> Scope {
+        Scope { partition: "aws".into(), region: "us-east-2".into(), account: "123456789012".into() }
+    }
+
     #[test]
     fn failed_events_are_counted_where_they_can_be() {
         let judged = |waiting| {
             let destination = "arn:aws:sqs:us-east-2:123456789012:JITR-failed-events".to_owned();
-            on_failure("JITR", Some(&FailedEvents { destination, waiting }))
+            on_failure(&scope(), "JITR", Some("JITR-role"), Some(&FailedEvents { destination, waiting }))
         };
-        assert_eq!(judged(Some(0)).verdict, Verdict::Right);
-        let waiting = judged(Some(3));
+        assert_eq!(judged(Waiting::Events(0)).verdict, Verdict::Right);
+        let waiting = judged(Waiting::Events(3));
         assert_eq!((waiting.name.as_str(), waiting.verdict), ("JITR-failed-events", Verdict::Notable));
         assert!(waiting.found[0].starts_with("3 events in the queue"), "{waiting:?}");
         assert!(matches!(waiting.remedy, Some(Remedy::ReplayQueue)));
-        assert_eq!(judged(None).verdict, Verdict::Notable);
-        assert!(on_failure("JITR", None).found[0].contains("lost"));
+        assert_eq!(judged(Waiting::Unknown).verdict, Verdict::Notable);
+        let missing = judged(Waiting::NoQueue).remedy;
+        assert!(matches!(&missing, Some(Remedy::CreateQueue { queue }) if queue == "JITR-failed-events"));
+        let none = on_failure(&scope(), "JITR", Some("JITR-role"), None);
+        assert!(none.found[0].contains("lost"));
+        let queue = "arn:aws:sqs:us-east-2:123456789012:JITR-failed-events";
+        assert!(matches!(&none.remedy, Some(Remedy::AddDestination { queue: found, .. }) if found == queue));
     }
 
     #[test]

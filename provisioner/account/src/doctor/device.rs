@@ -8,8 +8,8 @@ use jitr::thing_name::ThingName;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::device_policy;
 use super::finding::{Finding, Remedy};
+use super::{Revoked, device_policy};
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource, certificates};
 use device_pki::Certificate;
@@ -26,17 +26,25 @@ pub enum Device {
         stored_name: Option<String>,
     },
     /// By the name of its thing.
-    Thing(String),
+    Thing {
+        /// The name.
+        name: String,
+        /// The certificates that this computer knows for it.
+        known: Vec<Certificate>,
+    },
 }
 
 /// A certificate as the account has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
+    arn: String,
     status: CertificateStatus,
     ca: Option<String>,
     policies: Vec<String>,
     /// What the policies let it do with the name of another device.
     dangers: Vec<String>,
+    /// Those policies that do so by themselves.
+    wide: Vec<String>,
     things: Vec<String>,
 }
 
@@ -46,29 +54,40 @@ pub(super) struct Expected<'a> {
     pub(super) signer: Option<&'a Certificate>,
     pub(super) registration: &'a Registration,
     pub(super) scope: &'a Scope,
+    pub(super) revoked: &'a (dyn Fn(&Certificate) -> Option<Revoked> + Sync),
     pub(super) now: OffsetDateTime,
 }
 
 /// Looks at the device.
 pub(super) async fn examine(account: &Account, device: &Device, expected: &Expected<'_>) -> Vec<Finding> {
-    let (certificate, stored) = match device {
-        Device::Board { certificate, stored_name } => (certificate.clone(), stored_name.clone()),
-        Device::Thing(name) => match of_thing(account, name).await {
-            Ok(certificates) if certificates.is_empty() => {
-                let found = vec!["has no certificate, or does not exist".to_owned()];
-                return vec![Finding::wrong(Resource::Thing, name, found).remedy(Remedy::Connect)];
-            }
-            Ok(certificates) => {
-                let mut findings = Vec::new();
-                for certificate in certificates {
-                    findings.extend(one(account, &certificate, Some(name), expected).await);
-                }
-                return findings;
-            }
-            Err(error) => return vec![Finding::unread(Resource::Thing, name, error)],
-        },
+    let (name, on_disk) = match device {
+        Device::Board { certificate, stored_name } => {
+            return one(account, certificate, stored_name.as_deref(), expected).await;
+        }
+        Device::Thing { name, known } => (name, known),
     };
-    one(account, &certificate, stored.as_deref(), expected).await
+    match of_thing(account, name, on_disk).await {
+        Ok(OfThing::None { exists: false }) => {
+            let found = vec!["does not exist".to_owned()];
+            vec![Finding::wrong(Resource::Thing, name, found).remedy(Remedy::Connect)]
+        }
+        Ok(OfThing::None { exists: true }) => {
+            let found = vec![
+                "has no certificate: a device whose certificate was detached from it cannot connect"
+                    .to_owned(),
+            ];
+            let replay = Remedy::ReplayOne { certificate_id: None };
+            vec![Finding::wrong(Resource::Thing, name, found).remedy(replay)]
+        }
+        Ok(OfThing::Certificates(certificates)) => {
+            let mut findings = Vec::new();
+            for certificate in certificates {
+                findings.extend(one(account, &certificate, Some(name), expected).await);
+            }
+            findings
+        }
+        Err(error) => vec![Finding::unread(Resource::Thing, name, error)],
+    }
 }
 
 async fn one(
@@ -85,14 +104,19 @@ async fn one(
     }
 }
 
-/// The certificates of a thing.
-async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, AccountError> {
+/// What there is of a thing.
+enum OfThing {
+    Certificates(Vec<Certificate>),
+    None { exists: bool },
+}
+
+/// The certificates of a thing: those that are attached to it, or else those that this computer and the account know.
+async fn of_thing(account: &Account, thing: &str, on_disk: &[Certificate]) -> Result<OfThing, AccountError> {
     let iot = account.iot();
     let pages = iot.list_thing_principals().thing_name(thing).into_paginator().send();
-    let principals = existing(account.all("iot:ListThingPrincipals", pages, |page| page.principals).await)?
-        .unwrap_or_default();
+    let principals = existing(account.all("iot:ListThingPrincipals", pages, |page| page.principals).await)?;
     let mut certificates = Vec::new();
-    for id in principals.iter().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
+    for id in principals.iter().flatten().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
         let answer = iot.describe_certificate().certificate_id(id).send().await;
         let answer = answer.map_err(account.failed("iot:DescribeCertificate"))?;
         let pem =
@@ -103,7 +127,25 @@ async fn of_thing(account: &Account, thing: &str) -> Result<Vec<Certificate>, Ac
         })?;
         certificates.push(certificate);
     }
-    Ok(certificates)
+    let mut revoked = Vec::new();
+    if certificates.is_empty() {
+        for certificate in on_disk {
+            let found = certificates::describe(account, &certificate.facts().certificate_id).await?;
+            match found.as_ref().and_then(|found| found.status()) {
+                Some(status) if status.as_str() == certificates::REVOKED => revoked.push(certificate.clone()),
+                Some(_) => certificates.push(certificate.clone()),
+                None => {}
+            }
+        }
+    }
+    if certificates.is_empty() {
+        // Those that others have replaced are not the device's any more.
+        certificates = revoked;
+    }
+    Ok(match certificates.is_empty() {
+        true => OfThing::None { exists: principals.is_some() },
+        false => OfThing::Certificates(certificates),
+    })
 }
 
 /// What the account knows of a certificate, if it knows it.
@@ -113,8 +155,15 @@ async fn known(account: &Account, id: &str, scope: &Scope) -> Result<Option<Know
     let policies = certificates::policies(account, arn).await?;
     let things = certificates::things(account, arn).await?;
     let documents = documents(account, &policies).await?;
+    let wide = documents
+        .iter()
+        .filter(|(_, document)| !device_policy::dangers(std::slice::from_ref(document), scope).is_empty());
+    let wide = wide.map(|(name, _)| name.clone()).collect();
+    let documents: Vec<Value> = documents.into_iter().map(|(_, document)| document).collect();
     let status = found.status().and_then(|status| CertificateStatus::from_name(status.as_str()));
     Ok(Some(Known {
+        arn: arn.to_owned(),
+        wide,
         status: status
             .ok_or(AccountError::Incomplete { action: "iot:DescribeCertificate", what: "the status" })?,
         ca: found.ca_certificate_id.filter(|id| !id.is_empty()),
@@ -124,13 +173,14 @@ async fn known(account: &Account, id: &str, scope: &Scope) -> Result<Option<Know
     }))
 }
 
-/// The documents of policies.
-async fn documents(account: &Account, policies: &[String]) -> Result<Vec<Value>, AccountError> {
+/// The documents of policies, with their names.
+async fn documents(account: &Account, policies: &[String]) -> Result<Vec<(String, Value)>, AccountError> {
     let mut documents = Vec::new();
     for policy in policies {
         let answer = account.iot().get_policy().policy_name(policy).send().await;
         let document = account.found("iot:GetPolicy", answer)?.and_then(|answer| answer.policy_document);
-        documents.extend(document.and_then(|document| serde_json::from_str(&document).ok()));
+        let document = document.and_then(|document| serde_json::from_str(&document).ok());
+        documents.extend(document.map(|document| (policy.clone(), document)));
     }
     Ok(documents)
 }
@@ -152,16 +202,32 @@ fn judge(
     let in_use = known.filter(|_| status.lets_through());
     let mut findings = vec![status];
     findings.extend(in_use.map(|known| policies(known, &expected.registration.policy, id)));
-    findings.push(thing(&name, stored_name, in_use));
+    findings.push(thing(&name, stored_name, in_use.map(|known| (known, id.as_str()))));
     findings
 }
 
 fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<'_>) -> Finding {
     let facts = certificate.facts();
-    let right = |found: String| Finding::right(Resource::Certificate, &facts.certificate_id, vec![found]);
-    let wrong = |found: String, remedy: Remedy| {
-        Finding::wrong(Resource::Certificate, &facts.certificate_id, vec![found]).remedy(remedy)
-    };
+    let id = &facts.certificate_id;
+    let right = |found: String| Finding::right(Resource::Certificate, id, vec![found]);
+    let wrong =
+        |found: String, remedy: Remedy| Finding::wrong(Resource::Certificate, id, vec![found]).remedy(remedy);
+    let revoked = (expected.revoked)(certificate);
+    let is_final = revoked.as_ref().is_some_and(|revoked| revoked.is_final);
+    let in_account = known.map(|known| known.status);
+    if in_account == Some(CertificateStatus::Revoked) {
+        let found = "is REVOKED, and stays so: to connect again, the device needs a new certificate";
+        return wrong(found.to_owned(), Remedy::Replace { is_final });
+    }
+    if let Some(Revoked { why, .. }) = &revoked {
+        let certificate_id = id.clone();
+        let status = in_account
+            .map_or_else(|| "is not known to the account".to_owned(), |status| format!("is {status}"));
+        let found = vec![format!("{why}, and {status}")];
+        // A function without revocation lists would let it in.
+        return Finding::dangerous(Resource::Certificate, id, found)
+            .remedy(Remedy::Revoke { certificate_id });
+    }
     if !certificate.is_valid_at(expected.now) {
         let period = format!("is valid from {} to {}", rfc3339(facts.not_before), rfc3339(facts.not_after));
         return wrong(period, Remedy::Provision);
@@ -183,19 +249,35 @@ fn status(certificate: &Certificate, known: Option<&Known>, expected: &Expected<
             Remedy::Replay,
         )
         .repairable(),
-        CertificateStatus::Revoked => wrong(
-            "is REVOKED, and stays so: to connect again, the device needs a new certificate".to_owned(),
-            Remedy::Provision,
-        ),
-        other => wrong(format!("is {other}: an operator took it out of service"), Remedy::Activate),
+        CertificateStatus::PendingTransfer => {
+            let certificate_id = id.clone();
+            let found = "is being transferred to another account".to_owned();
+            wrong(found, Remedy::CancelTransfer { certificate_id })
+        }
+        other => {
+            let certificate_id = id.clone();
+            wrong(
+                format!("is {other}: an operator took it out of service"),
+                Remedy::Activate { certificate_id },
+            )
+        }
     }
 }
 
 fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
     if !known.dangers.is_empty() {
         let found = known.dangers.clone();
-        return Finding::dangerous(Resource::AttachedPolicy, known.policies.join(", "), found)
-            .remedy(Remedy::ReplacePolicy);
+        let others: Vec<String> = match known.wide.is_empty() {
+            // Together they are too wide.
+            true => known.policies.clone(),
+            false => known.wide.clone(),
+        };
+        let others: Vec<String> = others.into_iter().filter(|policy| policy != wanted.as_str()).collect();
+        let remedy = match others.is_empty() {
+            true => Remedy::RepairPolicy,
+            false => Remedy::DetachPolicies { policies: others, target: known.arn.clone() },
+        };
+        return Finding::dangerous(Resource::AttachedPolicy, known.policies.join(", "), found).remedy(remedy);
     }
     if known.policies.iter().any(|policy| policy == wanted.as_str()) {
         return Finding::right(Resource::AttachedPolicy, known.policies.join(", "), Vec::new());
@@ -208,19 +290,23 @@ fn policies(known: &Known, wanted: &PolicyName, id: &str) -> Finding {
     Finding::notable(Resource::AttachedPolicy, known.policies.join(", "), found)
 }
 
-fn thing(name: &str, stored_name: Option<&str>, known: Option<&Known>) -> Finding {
+/// `known` is the certificate in the account, with its id.
+fn thing(name: &str, stored_name: Option<&str>, known: Option<(&Known, &str)>) -> Finding {
     if let Some(stored) = stored_name.filter(|stored| *stored != name) {
         let found = vec![format!("the device calls itself {stored}, but its key says {name}")];
         return Finding::wrong(Resource::Thing, stored, found).remedy(Remedy::Provision);
     }
     match known {
-        Some(known) if !known.things.iter().any(|thing| thing == name) => {
+        Some((known, id)) if !known.things.iter().any(|thing| thing == name) => {
             let others = match known.things.as_slice() {
                 [] => String::new(),
                 others => format!("; it is attached to {}", others.join(", ")),
             };
             let found = vec![format!("the certificate is not attached to it{others}")];
-            Finding::wrong(Resource::Thing, name, found).repairable()
+            let replay = Remedy::ReplayOne { certificate_id: Some(id.to_owned()) };
+            let finding = Finding::wrong(Resource::Thing, name, found).repairable();
+            // Without a CA there is no event that could be sent again.
+            if known.ca.is_some() { finding.remedy(replay) } else { finding }
         }
         Some(_) | None => Finding::right(Resource::Thing, name, Vec::new()),
     }
@@ -233,10 +319,12 @@ mod tests {
 
     fn known(status: CertificateStatus) -> Known {
         Known {
+            arn: "arn:aws:iot:us-east-2:123456789012:cert/1f".into(),
             status,
             ca: Some("1f".into()),
             policies: vec!["zt_policy".into()],
             dangers: vec![],
+            wide: vec![],
             things: vec!["t".into()],
         }
     }
@@ -252,6 +340,18 @@ mod tests {
         assert_eq!(policies(&with(&["x"]), &wanted, "1f").verdict, Verdict::Notable);
         let wide = Known { dangers: vec!["a board can …".into()], ..with(&["zt_policy", "x"]) };
         assert_eq!(policies(&wide, &wanted, "1f").verdict, Verdict::Dangerous);
+        let remedy = |wide: &[&str]| {
+            let wide = wide.iter().map(|&policy| policy.to_owned()).collect();
+            let known = Known { dangers: vec!["a board can …".into()], wide, ..with(&["zt_policy", "x"]) };
+            policies(&known, &wanted, "1f").remedy.unwrap()
+        };
+        assert!(matches!(remedy(&["zt_policy"]), Remedy::RepairPolicy));
+        for wide in [&["x"][..], &["zt_policy", "x"], &[]] {
+            assert!(
+                matches!(remedy(wide), Remedy::DetachPolicies { policies, .. } if policies == ["x"]),
+                "{wide:?}"
+            );
+        }
         let bare = policies(&with(&[]), &wanted, "1f");
         assert_eq!((bare.verdict, bare.repairable), (Verdict::Wrong, true));
     }
@@ -259,11 +359,11 @@ mod tests {
     #[test]
     fn a_thing_is_compared_with_the_key_and_with_the_attachment() {
         let active = known(CertificateStatus::Active);
-        assert_eq!(thing("t", Some("t"), Some(&active)).verdict, Verdict::Right);
+        assert_eq!(thing("t", Some("t"), Some((&active, "1f"))).verdict, Verdict::Right);
         assert_eq!(thing("t", None, None).verdict, Verdict::Right);
-        let renamed = thing("t", Some("u"), Some(&active));
+        let renamed = thing("t", Some("u"), Some((&active, "1f")));
         assert!(!renamed.repairable && renamed.found[0].contains("calls itself u"), "{renamed:?}");
-        let loose = thing("u", None, Some(&active));
+        let loose = thing("u", None, Some((&active, "1f")));
         assert!(loose.repairable && loose.found[0].contains("attached to t"), "{loose:?}");
     }
 }

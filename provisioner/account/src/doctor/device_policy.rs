@@ -31,6 +31,9 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         None => wanted.as_value().clone(),
     };
     let documents = [document];
+    let expected = [wanted.as_value().clone()];
+    // A document that is no better cannot take the place of another.
+    let is_safe = connects(&expected, scope, BOARD, false) && self::dangers(&expected, scope).is_empty();
     let dangers = dangers(&documents, scope);
     let mut found = match stored {
         None => vec!["is created when the first device is registered".to_owned()],
@@ -47,10 +50,11 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
             let mut found = vec![found.to_owned()];
             if !connects(&documents, scope, BOARD, false) {
                 found.push("it does not let a device connect under its thing name".to_owned());
-                return Finding::wrong(link, name, found).remedy(Remedy::ReplacePolicy);
+                let finding = Finding::wrong(link, name, found);
+                return if is_safe { finding.repairable() } else { finding.remedy(Remedy::NarrowDocument) };
             }
             if dangers.is_empty() {
-                return Finding::notable(link, name, found);
+                return Finding::notable(link, name, found).remedy(Remedy::ComparePolicy);
             }
             found
         }
@@ -59,7 +63,8 @@ pub(super) fn device_policy(settings: &Registration, scope: &Scope, stored: Opti
         true => Finding::right(link, name, found),
         false => {
             found.extend(dangers);
-            Finding::dangerous(link, name, found).remedy(Remedy::ReplacePolicy)
+            let finding = Finding::dangerous(link, name, found);
+            if is_safe { finding.repairable() } else { finding.remedy(Remedy::NarrowDocument) }
         }
     }
 }
@@ -185,6 +190,24 @@ mod tests {
         assert_eq!(judged(Some(&own)).verdict, Verdict::Notable);
         assert_eq!(judged(Some(&document(allow("iot:Publish", "*")))).verdict, Verdict::Wrong);
         assert_eq!(judged(Some("nonsense")).verdict, Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_policy_that_is_wrong_or_too_wide_is_repaired_unless_the_expected_document_is_no_better() {
+        let (wide, deaf) = (document(allow("iot:*", "*")), document(allow("iot:Publish", "*")));
+        for stored in [&wide, &deaf] {
+            let found = judged(Some(stored));
+            assert!(found.repairable && found.remedy.is_none(), "{found:?}");
+        }
+        let mut own = Registration::zero_touch().unwrap();
+        own.policy_template = PolicyTemplate::parse(&wide).unwrap();
+        for stored in [None, Some(&*wide), Some(&*deaf)] {
+            let found = device_policy(&own, &scope(), stored);
+            assert!(!found.repairable && matches!(found.remedy, Some(Remedy::NarrowDocument)), "{found:?}");
+        }
+        let harmless = document(allow("iot:Connect", &arn("client/${iot:Connection.Thing.ThingName}")));
+        let found = judged(Some(&harmless));
+        assert!(!found.repairable && matches!(found.remedy, Some(Remedy::ComparePolicy)), "{found:?}");
     }
 
     #[test]

@@ -43,8 +43,21 @@ pub enum Remedy {
     Wait,
     /// Give the function a shorter policy document.
     ShortenPolicy,
-    /// Make the default document the default version of the device policy.
-    ReplacePolicy,
+    /// Compare the device policy with the document that it would be created with.
+    ComparePolicy,
+    /// Narrow the document that the function creates the device policy with.
+    NarrowDocument,
+    /// Repair the device policy.
+    RepairPolicy,
+    /// Detach policies from a certificate.
+    DetachPolicies {
+        /// Their names.
+        policies: Vec<String>,
+        /// ARN of the certificate.
+        target: String,
+    },
+    /// Use another Region, or set the account up.
+    ChooseRegion,
     /// Remove statements from the permissions of the function.
     NarrowPermission {
         /// The function.
@@ -56,7 +69,19 @@ pub enum Remedy {
         group: String,
     },
     /// Give the function an on-failure destination.
-    AddDestination,
+    AddDestination {
+        /// The function's name.
+        function: String,
+        /// The name of its role, if it is known.
+        role: Option<String>,
+        /// ARN of a queue with the usual name.
+        queue: String,
+    },
+    /// Make the queue that the function sends failed events to.
+    CreateQueue {
+        /// Its name.
+        queue: String,
+    },
     /// Send the events in the queue of failed events again.
     ReplayQueue,
     /// Send the events of the certificates that wait again.
@@ -65,8 +90,31 @@ pub enum Remedy {
     Connect,
     /// Provision the board again.
     Provision,
+    /// Give the device a new certificate: this one is revoked.
+    Replace {
+        /// Whether its key gets none.
+        is_final: bool,
+    },
+    /// Revoke the certificate in the account, too.
+    Revoke {
+        /// Its id.
+        certificate_id: String,
+    },
+    /// Send the event of one certificate again.
+    ReplayOne {
+        /// Its id, if it is known.
+        certificate_id: Option<String>,
+    },
+    /// End the transfer of the certificate to another account.
+    CancelTransfer {
+        /// Its id.
+        certificate_id: String,
+    },
     /// Activate the certificate.
-    Activate,
+    Activate {
+        /// Its id.
+        certificate_id: String,
+    },
     /// What the error asks for.
     Cause(Arc<AccountError>),
 }
@@ -84,13 +132,15 @@ pub struct Finding {
     pub found: Vec<String>,
     /// The next step, where there is one.
     pub remedy: Option<Remedy>,
-    /// Whether [`repairs`](super::repairs) or setting up repairs it.
+    /// Whether [`repairs`](super::repairs()) or setting up repairs it.
     pub repairable: bool,
+    /// Whether there is nothing of that name.
+    pub(super) is_missing: bool,
 }
 
 impl Finding {
     fn new(link: Resource, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
-        Self { link, name: name.into(), verdict, found, remedy: None, repairable: false }
+        Self { link, name: name.into(), verdict, found, remedy: None, repairable: false, is_missing: false }
     }
 
     /// A link that does its part; `found` may say how.
@@ -137,6 +187,12 @@ impl Finding {
     #[must_use]
     pub(super) fn remedy(self, remedy: Remedy) -> Self {
         Self { remedy: Some(remedy), ..self }
+    }
+
+    /// There is nothing of that name.
+    #[must_use]
+    pub(super) fn missing(self) -> Self {
+        Self { is_missing: true, ..self }
     }
 
     /// Repaired by `--repair`.

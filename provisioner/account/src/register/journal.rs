@@ -1,6 +1,6 @@
 //! What has been registered, one JSON object a line: an interrupted run continues where it stopped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use durable_files::{Access, Held, Log, Torn, lines};
@@ -16,6 +16,17 @@ pub struct Journal {
     target: String,
     /// Thing names by certificate id.
     done: HashMap<String, String>,
+}
+
+/// Where certificates were registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Id of the account, 12 digits.
+    pub account: String,
+    /// The Region.
+    pub region: String,
+    /// How many.
+    pub certificates: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +68,42 @@ impl Journal {
     pub fn peek(path: &Path, target: &str) -> Result<HashMap<String, String>, Error> {
         let text = durable_files::read(path)?.unwrap_or_default();
         Ok(registered(&text, target))
+    }
+
+    /// The other account and Region that most of these certificates were registered in by what the journal at `path` says, and
+    /// how many of them; none if any was registered in that of `scope`.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn elsewhere(
+        path: &Path,
+        scope: &Scope,
+        certificate_ids: &HashSet<&str>,
+    ) -> Result<Option<Elsewhere>, Error> {
+        let text = durable_files::read(path)?.unwrap_or_default();
+        let mut places = BTreeMap::<String, HashSet<String>>::new();
+        for entry in lines(&text).filter_map(|line| serde_json::from_slice::<Entry>(line).ok()) {
+            match entry {
+                Entry::Registered { target, certificate_id, .. } => {
+                    let place = target.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ");
+                    if certificate_ids.contains(&*certificate_id) {
+                        places.entry(place).or_default().insert(certificate_id);
+                    }
+                }
+                Entry::Removed { removed_from, certificate_id } => {
+                    places.entry(removed_from.trim_end().to_owned()).or_default().remove(&certificate_id);
+                }
+            }
+        }
+        if places.get(super::place(scope).trim_end()).is_some_and(|here| !here.is_empty()) {
+            return Ok(None);
+        }
+        let most = places.into_iter().max_by_key(|(_, ids)| ids.len()).filter(|(_, ids)| !ids.is_empty());
+        Ok(most.and_then(|(place, ids)| {
+            let (account, region) = place.split_once(' ')?;
+            let (account, region) = (account.to_owned(), region.to_owned());
+            Some(Elsewhere { account, region, certificates: ids.len() })
+        }))
     }
 
     /// Counts nothing as registered, for a run that looks at everything again. What is written stays.
@@ -151,6 +198,31 @@ mod tests {
         assert_eq!(Journal::open(&path, target("us-east-2")).unwrap().thing_of("1f"), Some("thing"));
         Journal::open(&path, target("us-east-1")).unwrap().record("1f", "thing").unwrap();
         assert_eq!(Journal::open(&path, target("us-east-1")).unwrap().thing_of("1f"), Some("thing"));
+    }
+
+    #[test]
+    fn another_account_than_the_journals_is_told() {
+        let (_guard, path) = journal();
+        let scope = |account: &str| Scope {
+            partition: "aws".into(),
+            region: "us-east-1".into(),
+            account: account.into(),
+        };
+        let target = |account: &str| format!("{}zt_policy kit", super::super::place(&scope(account)));
+        let (one, two) = ("111111111111", "222222222222");
+        let ids = HashSet::from(["1f", "2e"]);
+        let elsewhere = |account: &str| Journal::elsewhere(&path, &scope(account), &ids).unwrap();
+        assert_eq!(elsewhere(one), None);
+        for id in ["1f", "2e", "3d"] {
+            Journal::open(&path, target(one)).unwrap().record(id, "thing").unwrap();
+        }
+        assert_eq!(elsewhere(one), None);
+        let found = Elsewhere { account: one.into(), region: "us-east-1".into(), certificates: 2 };
+        assert_eq!(elsewhere(two), Some(found.clone()));
+        Journal::open(&path, String::new()).unwrap().record_removal(&scope(one), "1f").unwrap();
+        assert_eq!(elsewhere(two), Some(Elsewhere { certificates: 1, ..found }));
+        Journal::open(&path, target(two)).unwrap().record("2e", "thing").unwrap();
+        assert_eq!(elsewhere(two), None);
     }
 
     #[test]

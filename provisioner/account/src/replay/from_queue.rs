@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jitr::scope::Scope;
 
-use super::{Error, Job, Route, Row, all_good, look, recorded, send};
+use super::{Error, Failed, Job, Ready, Route, Row, look, recorded, send};
 use crate::queue::{self, BATCH};
 use crate::turns::Turns;
 use crate::{Account, Error as AccountError, Queue};
@@ -28,7 +28,8 @@ pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> R
 }
 
 /// Sends the events of a queue one after the other, and deletes each once its certificate is registered. The others
-/// are given back at the end, so that each event is tried once a run.
+/// are given back at the end, so that each event is tried once a run. The certificates that `revoked` has a reason for are
+/// refused: a function without lists would register them.
 ///
 /// # Errors
 /// As [`super::replay`]. Messages that were taken and not processed are returned first.
@@ -38,21 +39,31 @@ pub async fn replay_queue(
     route: &Route,
     queue: &Queue,
     rate: f64,
+    revoked: impl Fn(&str) -> Option<String>,
     mut done: impl FnMut(&Row),
 ) -> Result<(), AccountError> {
+    let mut failed = Failed::default();
+    let mut done = |row: &Row| {
+        failed.count(row);
+        done(row);
+    };
+    let refused = |ready: Ready| match revoked(ready.certificate_id()) {
+        Some(why) => Err(Row::revoked(ready.certificate_id(), why)),
+        None => Ok(ready),
+    };
     // Receipts of the messages that this run has taken and not deleted, by the message's id.
     let mut taken = BTreeMap::new();
-    let worked_off = work_off(account, scope, route, queue, rate, &mut taken, &mut done).await;
+    let worked_off = work_off(account, scope, route, queue, rate, refused, &mut taken, &mut done).await;
     for receipt in taken.values() {
         // A message that is not returned becomes visible later by itself.
         if let Err(error) = queue.give_back(account, receipt).await {
             tracing::warn!(%error, queue = queue.name, "a message stays hidden for some minutes");
         }
     }
-    let total = worked_off?;
-    all_good(taken.len(), total)
+    failed.of(worked_off?)
 }
 
+#[allow(clippy::too_many_arguments, reason = "they are those of the run")]
 /// Processes the queue until there are no new messages, and returns their number.
 async fn work_off(
     account: &Account,
@@ -60,6 +71,7 @@ async fn work_off(
     route: &Route,
     queue: &Queue,
     rate: f64,
+    refused: impl Fn(Ready) -> Result<Ready, Row>,
     taken: &mut BTreeMap<String, String>,
     done: &mut impl FnMut(&Row),
 ) -> Result<usize, AccountError> {
@@ -83,7 +95,7 @@ async fn work_off(
             turns.turn().await;
             total += 1;
             let job = Job::Recorded { source: id.clone(), event: recorded::of_message(&body) };
-            let row = match look(account, scope, &job).await? {
+            let row = match look(account, scope, &job).await?.and_then(&refused) {
                 Ok(ready) => send(account, route, &ready).await?,
                 Err(row) => row,
             };

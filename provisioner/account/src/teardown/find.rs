@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Inventory, SIDE_BY_SIDE};
 use crate::account::existing;
-use crate::setup::{self, function::Deployed, permission};
+use crate::setup::{self, function::Deployed, permission, role};
 use crate::{Account, Error as AccountError, certificates};
 
 /// A topic rule of ours.
@@ -141,8 +141,9 @@ fn registration(deployed: &Deployed) -> Option<Registration> {
     jitr::config::settings(|name| deployed.variable(name).map(str::to_owned)).ok()
 }
 
-/// Roles are named after their function, which spares asking every role of the account for its tags.
-pub(super) async fn roles(account: &Account) -> Result<Vec<String>, AccountError> {
+/// Roles are named after their function, which spares asking every role of the account for its tags. Each with why it stays,
+/// if it does.
+pub(super) async fn roles(account: &Account) -> Result<Vec<(String, Option<String>)>, AccountError> {
     let iam = account.iam();
     let pages = iam.list_roles().into_paginator().send();
     let all = account.all("iam:ListRoles", pages, |page| page.roles).await?;
@@ -153,10 +154,27 @@ pub(super) async fn roles(account: &Account) -> Result<Vec<String>, AccountError
             let pages = iam.list_role_tags().role_name(&name).into_paginator().send();
             let tags =
                 existing(account.all("iam:ListRoleTags", pages, |page| page.tags).await)?.unwrap_or_default();
-            Ok::<_, AccountError>(tags.iter().any(|tag| is_ours(tag.key(), tag.value())).then_some(name))
+            if !tags.iter().any(|tag| is_ours(tag.key(), tag.value())) {
+                return Ok::<_, AccountError>(None);
+            }
+            let inline = existing(role_policies(account, &name).await)?.unwrap_or_default();
+            Ok(Some((name, foreign(&inline))))
         }
     });
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+/// The names of the inline policies of a role.
+pub(super) async fn role_policies(account: &Account, name: &str) -> Result<Vec<String>, AccountError> {
+    let pages = account.iam().list_role_policies().role_name(name).into_paginator().send();
+    account.all("iam:ListRolePolicies", pages, |page| page.policy_names).await
+}
+
+/// Why a role with these inline policies stays, if it does.
+pub(super) fn foreign(inline: &[String]) -> Option<String> {
+    let other =
+        inline.iter().find(|policy| ![role::INLINE, setup::FAILED_EVENTS].contains(&policy.as_str()))?;
+    Some(format!("somebody gave it another policy, {other}"))
 }
 
 /// Statements that let a rule of ours invoke a function of another owner.

@@ -5,9 +5,9 @@ use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 
-use super::{Item, Outcome, STAYS, What, devices};
+use super::{Item, Outcome, STAYS, What, devices, find};
 use crate::account::existing;
-use crate::setup::{self, role};
+use crate::setup::{self, thing_type};
 use crate::{Account, Error as AccountError};
 
 pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Result<Outcome, AccountError> {
@@ -32,12 +32,12 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
         What::Detach { thing_types } => devices::detach(account, name, thing_types).await.map(outcome),
         What::Revoked => Ok(Outcome::Kept(STAYS.to_owned())),
         What::DevicePolicy { registration } => policy(account, scope, name, registration.as_deref()).await,
-        What::ThingType => thing_type(account, scope, name).await,
+        What::ThingType => remove_thing_type(account, scope, name).await,
         What::Function => {
             let answer = lambda.delete_function().function_name(name).send().await;
             account.found("lambda:DeleteFunction", answer).map(outcome)
         }
-        What::Role => remove_role(account, name).await,
+        What::Role { .. } => remove_role(account, name).await,
         What::SignerCa => {
             let answer = iot.delete_ca_certificate().certificate_id(name).send().await;
             account.found("iot:DeleteCACertificate", answer).map(outcome)
@@ -89,7 +89,8 @@ async fn policy(
 }
 
 /// A thing type is removed in two steps with five minutes between them. The tag shows the next run that the first is done.
-async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, AccountError> {
+async fn remove_thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, AccountError> {
+    let Some(deprecated) = thing_type::is_deprecated(account, name).await? else { return Ok(Outcome::Gone) };
     let iot = account.iot();
     let things = iot.list_things().thing_type_name(name).into_paginator().send();
     let things = account.some("iot:ListThings", things, |page| page.things, 1).await;
@@ -98,18 +99,19 @@ async fn thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outc
     if !things.is_empty() {
         return Ok(Outcome::Kept("other things have it".to_owned()));
     }
-    let arn = scope.arn(format_args!("thingtype/{name}"));
-    let tags = setup::iot_tags("iot:TagResource", None)?;
-    let tagged = iot.tag_resource().resource_arn(arn).set_tags(Some(tags)).send().await;
-    if account.found("iot:TagResource", tagged)?.is_none() {
-        return Ok(Outcome::Gone);
+    if !deprecated {
+        let arn = scope.arn(format_args!("thingtype/{name}"));
+        let tags = setup::iot_tags("iot:TagResource", None)?;
+        let tagged = iot.tag_resource().resource_arn(arn).set_tags(Some(tags)).send().await;
+        if account.found("iot:TagResource", tagged)?.is_none() {
+            return Ok(Outcome::Gone);
+        }
+        thing_type::deprecate(account, name, false).await?;
     }
-    let deprecated = iot.deprecate_thing_type().thing_type_name(name).send().await;
-    deprecated.map_err(account.failed("iot:DeprecateThingType"))?;
     let deleted = iot.delete_thing_type().thing_type_name(name).send().await;
     match deleted.map_err(account.failed("iot:DeleteThingType")) {
         Err(error) if error.has_code("InvalidRequestException") => Ok(Outcome::Waiting(
-            "is deprecated now; AWS removes it five minutes later at the earliest".to_owned(),
+            "is deprecated; AWS removes it five minutes later at the earliest".to_owned(),
         )),
         deleted => existing(deleted).map(outcome),
     }
@@ -121,10 +123,9 @@ async fn remove_role(account: &Account, name: &str) -> Result<Outcome, AccountEr
     let attached = iam.list_attached_role_policies().role_name(name).into_paginator().send();
     let attached = account.all("iam:ListAttachedRolePolicies", attached, |page| page.attached_policies).await;
     let Some(attached) = existing(attached)? else { return Ok(Outcome::Gone) };
-    let inline = iam.list_role_policies().role_name(name).into_paginator().send();
-    let inline = account.all("iam:ListRolePolicies", inline, |page| page.policy_names).await?;
-    if let Some(other) = inline.iter().find(|policy| *policy != role::INLINE) {
-        return Ok(Outcome::Kept(format!("somebody gave it another policy, {other}")));
+    let inline = find::role_policies(account, name).await?;
+    if let Some(stays) = find::foreign(&inline) {
+        return Ok(Outcome::Kept(stays));
     }
     for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
         let request = iam.detach_role_policy().role_name(name).policy_arn(arn);

@@ -48,12 +48,15 @@ fn callout(port: &str) -> Cow<'_, str> {
     }
 }
 
-/// Name of the group that owns a file.
+/// Name of the group that owns a file, if its members may read and write it.
 #[cfg(unix)]
 fn group(path: &str) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
-    let id = nix::unistd::Gid::from_raw(std::fs::metadata(path).ok()?.gid());
-    Some(nix::unistd::Group::from_gid(id).ok()??.name)
+    const READ_AND_WRITE: u32 = 0o060;
+    let found = std::fs::metadata(path).ok()?;
+    let id = nix::unistd::Gid::from_raw(found.gid());
+    let name = || Some(nix::unistd::Group::from_gid(id).ok()??.name);
+    (found.mode() & READ_AND_WRITE == READ_AND_WRITE).then(name)?
 }
 
 #[cfg(not(unix))]
@@ -84,6 +87,8 @@ mod tests {
         let group = group("/dev/null").unwrap();
         assert!(["root", "wheel"].contains(&group.as_str()), "{group}");
         assert_eq!(super::group("/dev/no-such-port"), None);
+        // Its group may not write it, so joining the group does not help.
+        assert_eq!(super::group("/etc/passwd"), None);
     }
 
     #[cfg(unix)]

@@ -50,6 +50,9 @@ const START: Duration = Duration::from_secs(5);
 /// The longest wait for a line that does not become quiet.
 pub(super) const NOISE: Duration = Duration::from_secs(1);
 
+/// An answer that takes longer than a [`Command::Ping`] may, and comes within this time, has come over a slow link.
+const LATEST: Duration = Duration::from_secs(3);
+
 /// What a board has shown while the way in was tried.
 #[derive(Default)]
 struct Seen {
@@ -75,9 +78,27 @@ impl Session {
         let port = self.port.clone();
         Err(match seen {
             Seen { hanging: true, .. } => Error::Hangs { port },
-            Seen { anything: true, .. } => Error::Foreign { port },
+            Seen { anything: true, .. } => match self.late_answer() {
+                Ok(Some(took)) => Error::Slow { port, milliseconds: took.as_millis() },
+                Ok(None) | Err(_) => Error::Foreign { port },
+            },
             Seen { .. } => Error::Silent { port },
         })
+    }
+
+    /// How long the board takes to answer a ping, if it does: what has come before may be the answers to earlier ones.
+    fn late_answer(&mut self) -> io::Result<Option<Duration>> {
+        self.token = self.token % 999_999 + 1;
+        let ping = Command::Ping(self.token);
+        let begin = Instant::now();
+        self.send(&ping.line())?;
+        let pong = pong(&ping);
+        while let Some(event) = self.event(begin + LATEST)? {
+            if matches!(&event, Event::Line(line) if line.ends_with(&pong)) {
+                return Ok(Some(begin.elapsed()));
+            }
+        }
+        Ok(None)
     }
 
     /// `idle` says that no command can be under way, however silent the board is.
@@ -163,7 +184,7 @@ impl Session {
         self.decoder.clear();
         self.events.clear();
         self.send(&ping.line())?;
-        let pong = ping.line().trim_end().replace("PING", "PONG");
+        let pong = pong(ping);
         let deadline = Instant::now() + ping.timeout();
         let mut answered = false;
         while let Some(event) = self.event(deadline)? {
@@ -178,4 +199,9 @@ impl Session {
         debug!(port = self.port, "no answer to the ping");
         Ok(false)
     }
+}
+
+/// The line that answers a ping.
+fn pong(ping: &Command<'_>) -> String {
+    ping.line().trim_end().replace("PING", "PONG")
 }

@@ -1,11 +1,15 @@
 //! The AWS account, and the connection to it.
 
-use iot_account::{Source, doctor, register, replay, revoke, setup, teardown};
+use iot_account::register::Unmet;
+use iot_account::{Answer, Source, doctor, register, replay, revoke, setup, teardown};
 
 use super::Text;
 
 /// What a function needs that has revocation lists.
 pub(super) const ADD_LISTS: &str = "write the lists with `provisioner ca crl`, put the folder into the package and deploy it with --lambda-zip; name CAs that have no list in CRL_OPTIONAL_CA_IDS of the function";
+
+/// What follows from a revocation.
+const REPLACE: &str = "each has a line with the reason; a revoked certificate stays so: `provisioner provision` says whether its board can get a new one";
 
 pub(super) fn account(error: &iot_account::Error) -> Text {
     use iot_account::Error as E;
@@ -39,7 +43,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         }
         E::Unreachable { .. } => "check the network, the Region and AWS_ENDPOINT_URL, and whether a proxy is needed (HTTPS_PROXY)".into(),
         E::Throttled { .. } => "wait a minute and run the same command again; it continues where it stopped".into(),
-        E::Call { .. } => "fix the cause and run the same command again; it continues where it stopped".into(),
+        E::Call { source, .. } => call(source).into(),
         E::Nonsense { .. } => "check AWS_ENDPOINT_URL and whether a proxy answers in the place of AWS".into(),
         E::Endless { .. } | E::Incomplete { .. } => "check AWS_ENDPOINT_URL: the server there does not answer as AWS does".into(),
         E::Sandbox { .. } => "choose your own account with --profile NAME".into(),
@@ -49,6 +53,17 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::Register(error) => register(error),
         E::Replay(error) => replay(error),
         E::Revoke(error) => revoke(error),
+    }
+}
+
+/// What to do about an answer that has no meaning of its own here.
+fn call(answer: &Answer) -> &'static str {
+    if answer.status >= 500 {
+        "AWS has a fault of its own: wait a minute and run the same command again; what is done is kept"
+    } else if answer.code.contains("LimitExceeded") {
+        "remove what is not used any more, or have the quota raised (Service Quotas in the AWS console)"
+    } else {
+        "remove the reason that AWS names; what is done is kept"
     }
 }
 
@@ -81,9 +96,7 @@ fn doctor(error: &doctor::Error) -> Text {
             "each such link says what to do; `provisioner doctor --repair` repairs what is safe to repair"
                 .into()
         }
-        E::PolicyVersions { .. } => {
-            "delete one that is not used: aws iot list-policy-versions, aws iot delete-policy-version".into()
-        }
+        E::PolicyChanged { .. } => "look at it again with: provisioner doctor".into(),
         E::Registration(..) => "fix the cause and run the same command again".into(),
     }
 }
@@ -100,15 +113,22 @@ fn register(error: &register::Error) -> Text {
     match error {
         E::Entry { .. } => "run the same command again; if it happens again, please report it".into(),
         E::Incomplete { .. } => {
-            "each has a line with the reason; run the same command again, it continues with those".into()
+            "each has a line with the reason; run the same command again, it continues with those that failed".into()
         }
-        E::Revoked { .. } => "each has a line that says when and why; provisioner provision says whether its board can get a new certificate".into(),
+        E::Refused { .. } => "each has a line with the reason, which stays until it is removed".into(),
+        E::Unmet(Unmet::ThingType { name }) => {
+            format!("take it into use again with `provisioner setup --method mar --thing-type {name}`, or name another with --thing-type").into()
+        }
+        E::Unmet(Unmet::ThingGroup { name }) => {
+            format!("make it with `aws iot create-thing-group --thing-group-name {name}`, or name another with --thing-group").into()
+        }
+        E::Stopped { source, .. } => account(source),
+        E::Revoked { .. } => REPLACE.into(),
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
         E::File(error) => super::files::files(error),
         E::Policy { .. } => {
             "it is JSON with a Version and a Statement, at most 2048 characters without white space".into()
         }
-        E::Prepare(..) => "fix the cause and run the same command again".into(),
     }
 }
 
@@ -116,6 +136,7 @@ fn replay(error: &replay::Error) -> Text {
     use replay::Error as E;
     match error {
         E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` checks every link".into(),
+        E::Revoked { .. } => REPLACE.into(),
         E::Settings(..) => "fix the variable in the function's configuration, or send the events to the function".into(),
         E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),
         E::NotAQueue { .. } => "name the SQS queue that they end up in with --queue ARN".into(),
@@ -125,7 +146,8 @@ fn replay(error: &replay::Error) -> Text {
 fn revoke(error: &revoke::Error) -> Text {
     use revoke::Error as E;
     match error {
-        E::Unknown { .. } => "name a thing, a certificate id or a certificate file; provisioner certificates lists them".into(),
+        E::Unknown { .. } => "name a thing, a certificate id (8 of its digits or more) or a certificate file; provisioner certificates lists them".into(),
+        E::Ambiguous { .. } => "give more digits".into(),
         E::Incomplete { .. } => "the account does not know them and their signer CA, and no list can have them: run it with the home folder that has the signer CA".into(),
         E::ThingStays { .. } => "detach that certificate with `aws iot detach-thing-principal`, then run the same command again".into(),
         E::InTransfer { .. } => "cancel the transfer with `aws iot cancel-certificate-transfer`, then run the same command again".into(),

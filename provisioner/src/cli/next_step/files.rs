@@ -27,7 +27,7 @@ pub(super) fn files(error: &durable_files::Error) -> Text {
             "replace the link with what it leads to: in this folder no link is followed (--home DIR chooses another home)"
                 .into()
         }
-        E::NotAFile { .. } => "remove it, or name a regular file".into(),
+        E::NotAFile { .. } => "name a regular file, or put one in its place".into(),
         E::TooLong { .. } => "name the file that is meant: none of this use is that long".into(),
         E::Endless { .. } => "check that the program at the other end of the pipe writes, and ends".into(),
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),

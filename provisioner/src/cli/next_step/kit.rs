@@ -1,6 +1,7 @@
 //! A board, the port to it, its disk, and what is written to it.
 
 use iot_kit::disk::STATUS;
+use iot_kit::intel_hex::Format;
 use iot_kit::kits::DISK_LABEL;
 use iot_kit::{disk, intel_hex, wifi};
 
@@ -27,7 +28,8 @@ pub(super) fn kit(error: &iot_kit::Error) -> Text {
         E::Lost { .. } => "plug it in again and run again; a board that was not finished is completed then".into(),
         E::Refused { .. } => "run again; if it happens again, the board or its firmware is faulty".into(),
         E::Astray { .. } | E::BootSector { .. } => "the module may not start any more: check the USB cable and hub, write the module's firmware anew (Microchip's iotprovision does it with: iotprovision wincupgrade --fwinc), and run again".into(),
-        E::Link { .. } => "check the USB cable and hub, close programs that may use the port, and run again".into(),
+        E::Slow { .. } => "plug the board into this computer, without a network or a virtual machine in between, or run it where the board is plugged in".into(),
+        E::Link { .. } => "check the USB cable and hub, and close programs that may use the port; a port that is reached over a network or through a virtual machine can be too slow; then run again".into(),
     }
 }
 
@@ -50,6 +52,7 @@ fn disk(error: &disk::Error) -> Text {
 fn image(error: &intel_hex::Error) -> Text {
     use intel_hex::Error as E;
     match error {
+        E::Other(format) => other(*format),
         E::Record { .. } => "the file is damaged or is not Intel HEX; build it or download it again".into(),
         E::NoEnd { .. } => "the file was cut short; build it or download it again".into(),
         E::Large => "this is no image for a kit's microcontroller".into(),
@@ -60,6 +63,22 @@ fn image(error: &intel_hex::Error) -> Text {
         }
         E::OtherTarget { .. } => "take the image that was built for this kit".into(),
     }
+}
+
+/// What makes Intel HEX of a file of another kind.
+fn other(format: Format) -> Text {
+    match format {
+        Format::Elf => "make Intel HEX of it with the objcopy of its compiler: avr-objcopy, arm-none-eabi-objcopy (-O ihex FILE.elf FILE.hex) or xc16-bin2hex FILE.elf",
+        Format::Uf2 => "take the Intel HEX file that the build makes beside it",
+        Format::SRecord => "make Intel HEX of it: objcopy -I srec -O ihex FILE FILE.hex",
+        Format::Html => "download the file itself, not the page that shows it (on GitHub: Raw)",
+        Format::LfsPointer => "get the file itself with: git lfs pull",
+        Format::Archive => "unpack it and name the Intel HEX file in it",
+        Format::Utf16 => "save it as ASCII or UTF-8; in PowerShell: Get-Content FILE | Set-Content -Encoding ascii FILE.hex",
+        Format::Text => "look into it: it may be the message of a server, in the place of the file",
+        Format::Binary => "take the Intel HEX file that the build makes beside it: a binary file does not say where its bytes belong",
+    }
+    .into()
 }
 
 fn wifi(error: &wifi::Error) -> Text {
@@ -76,15 +95,22 @@ fn wifi(error: &wifi::Error) -> Text {
     }
 }
 
-/// What lets a user open a port that belongs to `group`.
+/// Groups that are no group of serial ports: who is in one of them may do much more than use a port.
+const PRIVILEGED_GROUPS: [&str; 4] = ["root", "wheel", "sudo", "disk"];
+
+/// What lets a user open a port that belongs to `group`. What root makes in the home folder would be in the user's way.
 fn permission(os: &str, group: Option<&str>) -> Text {
+    const RULE: &str =
+        "install the udev rule provisioner/udev/60-microchip-iot.rules and plug the board in again";
     match os {
-        "linux" => format!(
-            "join the group that owns it (sudo usermod -aG {} $USER, then log in again), or install the udev rule \
-             provisioner/udev/60-microchip-iot.rules",
-            group.unwrap_or("dialout")
-        )
-        .into(),
+        "linux" => match group.filter(|group| !PRIVILEGED_GROUPS.contains(group)) {
+            Some(group) => format!(
+                "{RULE}; or join the group of the port (sudo usermod -aG {group} $USER) and log in again. provisioner itself \
+                 does not need sudo"
+            )
+            .into(),
+            None => format!("{RULE}. provisioner itself does not need sudo").into(),
+        },
         "macos" => "ports of the kits are open to all users: check whether another program or a driver of \
                     a maker has claimed it"
             .into(),
@@ -103,8 +129,14 @@ mod tests {
 
     #[test]
     fn the_cure_for_a_port_that_may_not_be_opened_is_that_of_the_system() {
-        assert!(permission("linux", Some("uucp")).contains("usermod -aG uucp"));
-        assert!(permission("linux", None).contains("dialout"));
+        let linux = |group| permission("linux", group);
+        assert!(linux(Some("uucp")).contains("usermod -aG uucp"));
+        for group in [None, Some("root"), Some("wheel")] {
+            assert!(linux(group).contains("udev rule") && !linux(group).contains("usermod"), "{group:?}");
+        }
+        for group in [None, Some("root"), Some("dialout")] {
+            assert!(linux(group).contains("does not need sudo"), "{group:?}");
+        }
         assert!(permission("windows", None).contains("COM10"));
     }
 }

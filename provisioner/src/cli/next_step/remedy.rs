@@ -1,6 +1,7 @@
 //! What repairs a link of the chain that `doctor` looks at.
 
 use iot_account::doctor::Remedy;
+use iot_account::setup::FAILED_EVENTS;
 
 use super::{Text, account};
 
@@ -22,23 +23,60 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
             "if nobody needs them: aws lambda remove-permission --function-name {function} --statement-id ID"
         )
         .into(),
-        Remedy::ReplacePolicy => {
-            "put the document of infra/zt_policy.json in as the default version: aws iot create-policy-version --set-as-default"
-                .into()
+        Remedy::ComparePolicy => "compare it with: provisioner policy print".into(),
+        Remedy::NarrowDocument => {
+            "give the function a narrower document in ZT_POLICY_DOCUMENT; provisioner policy print shows the one that it has".into()
+        }
+        Remedy::RepairPolicy => "provisioner doctor --repair".into(),
+        Remedy::DetachPolicies { policies, target } => {
+            let detach = |policy: &String| format!("aws iot detach-policy --policy-name {policy} --target {target}");
+            policies.iter().map(detach).collect::<Vec<_>>().join("; ").into()
+        }
+        Remedy::ChooseRegion => {
+            "if boards were set up in another Region, name it with --region; to set this one up: provisioner setup".into()
         }
         Remedy::CreateGroup { group } => {
             format!("aws iot create-thing-group --thing-group-name {group}").into()
         }
-        Remedy::AddDestination => {
-            "deploy infra/template.yaml, which has one, or find the devices with: provisioner replay".into()
-        }
+        Remedy::AddDestination { function, role, queue } => add_destination(function, role.as_deref(), queue).into(),
+        Remedy::CreateQueue { queue } => format!("aws sqs create-queue --queue-name {queue}").into(),
         Remedy::ReplayQueue => "provisioner replay --queue".into(),
         Remedy::Replay => "provisioner replay".into(),
         Remedy::Connect => "connect its board, or provision it".into(),
         Remedy::Provision => "provisioner provision --force".into(),
-        Remedy::Activate => {
-            "aws iot update-certificate --new-status ACTIVE, if it is to be used again".into()
+        Remedy::Replace { is_final: true } => {
+            "replace the board or its secure element: its key may be somebody else's, and gets no certificate again".into()
         }
+        Remedy::Replace { is_final: false } => {
+            "give its board a new certificate: provisioner provision --force".into()
+        }
+        Remedy::Revoke { certificate_id } => format!("provisioner revoke {certificate_id}").into(),
+        Remedy::ReplayOne { certificate_id: Some(id) } => format!("provisioner replay {id}").into(),
+        Remedy::ReplayOne { certificate_id: None } => {
+            "attach it again with: provisioner replay ID (provisioner certificates lists the ids); or provision its board".into()
+        }
+        Remedy::CancelTransfer { certificate_id } => {
+            format!("to keep it: aws iot cancel-certificate-transfer --certificate-id {certificate_id}").into()
+        }
+        Remedy::Activate { certificate_id } => format!(
+            "aws iot update-certificate --certificate-id {certificate_id} --new-status ACTIVE, if it is to be used again"
+        )
+        .into(),
         Remedy::Cause(error) => account::account(error),
     }
+}
+
+/// The commands that give the function a queue for what fails. AWS Lambda takes it only once the role may send to it.
+fn add_destination(function: &str, role: Option<&str>, queue: &str) -> String {
+    let role = role.unwrap_or("ROLE");
+    let name = queue.rsplit(':').next().unwrap_or(queue);
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sqs:SendMessage","Resource":"{queue}"}}]}}"#
+    );
+    let destination = format!(r#"{{"OnFailure":{{"Destination":"{queue}"}}}}"#);
+    format!(
+        "aws sqs create-queue --queue-name {name}; \
+         aws iam put-role-policy --role-name {role} --policy-name {FAILED_EVENTS} --policy-document '{policy}'; \
+         aws lambda put-function-event-invoke-config --function-name {function} --destination-config '{destination}'"
+    )
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use device_pki::Certificate;
 use device_pki::revocation::Reason;
 use iot_account::revoke::{self as account_revoke, Device, certificates_of};
-use iot_account::{Account, counted};
+use iot_account::{Account, certificates, counted};
 use jitr::event::is_certificate_id;
+use jitr::thing_name::{ThingName, ThingNameSource};
 use time::OffsetDateTime;
 
 use super::Order;
@@ -19,7 +20,7 @@ use crate::state::revocations::Records;
 use crate::work::inventory::{self, Known, Sources};
 
 /// Fewer digits of a certificate id could be a typing error.
-const SHORTEST_PREFIX: usize = 8;
+pub(in crate::cli) const SHORTEST_PREFIX: usize = 8;
 
 /// What is named.
 pub(super) enum Named {
@@ -73,7 +74,7 @@ pub(super) async fn find(
     let Sources { authorities, .. } = sources;
     let mut search = Search { context, account, authorities, known, revoked, found: BTreeMap::new() };
     let named = match order.named {
-        Named::Text(name) => search.named(&name)?,
+        Named::Text(name) => search.named(&name).await?,
         named => named,
     };
     let unknown = |name: &str| account_revoke::Error::Unknown { name: name.to_owned() };
@@ -103,7 +104,7 @@ pub(super) async fn find(
     let mut keys: BTreeSet<String> = search.found.keys().filter_map(|id| search.key_of(id)).collect();
     keys.extend(name.clone().filter(|name| is_key_identifier(name)));
     let (others, unseen) = match whole {
-        true => (Vec::new(), search.keys(&keys).await?),
+        true => (Vec::new(), search.keys(&keys, name.as_deref()).await?),
         false => (search.others(&keys).await?, 0),
     };
     if let (Some(name), true) = (&name, search.found.is_empty()) {
@@ -113,8 +114,9 @@ pub(super) async fn find(
 }
 
 impl Search<'_> {
-    /// What a name means: a file, a certificate id or the beginning of one that is known here, or a thing.
-    fn named(&self, name: &str) -> Result<Named, Error> {
+    /// What a name means: a file, a certificate id or the beginning of one that this computer or the account knows, or a
+    /// thing.
+    async fn named(&self, name: &str) -> Result<Named, Error> {
         let is_hex = name.bytes().all(|b| b.is_ascii_hexdigit());
         let id = name.to_ascii_lowercase();
         if is_key_identifier(&id) {
@@ -129,9 +131,16 @@ impl Search<'_> {
         }
         let is_thing = self.known.values().any(|known| known.thing_names.iter().any(|thing| thing == name));
         if is_hex && !is_thing && name.len() >= SHORTEST_PREFIX {
-            let meant: Vec<&String> = self.known.keys().filter(|known| known.starts_with(&id)).collect();
-            if let [meant] = meant.as_slice() {
-                return Ok(Named::Certificates([((*meant).clone(), None)].into()));
+            let known = self.known.keys().filter(|known| known.starts_with(&id)).cloned().collect();
+            let mut found = account_revoke::meant(name, known).map_err(iot_account::Error::Revoke)?;
+            if let (None, Some(account)) = (&found, self.account)
+                && certificates_of(account, name).await?.is_empty()
+            {
+                let listed = certificates::beginning_with(account, &id).await?;
+                found = account_revoke::meant(name, listed).map_err(iot_account::Error::Revoke)?;
+            }
+            if let Some(id) = found {
+                return Ok(Named::Certificates([(id, None)].into()));
             }
         }
         Ok(Named::Thing(name.to_owned()))
@@ -139,10 +148,7 @@ impl Search<'_> {
 
     /// Looks at the certificates of a thing: those that this computer knows, and those that are attached to it.
     async fn thing(&mut self, name: &str) -> Result<(), Error> {
-        let named = self.known.iter().filter(|(_, known)| {
-            known.subject_key_identifier.as_deref() == Some(name)
-                || known.thing_names.iter().any(|thing| thing == name)
-        });
+        let named = self.known.iter().filter(|(_, known)| known.is_of_thing(name));
         let ids: BTreeSet<String> = named.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.look(&id, None).await?;
@@ -156,8 +162,9 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Looks at every certificate of these keys. Says how many certificates of the account were not looked at.
-    async fn keys(&mut self, keys: &BTreeSet<String>) -> Result<usize, Error> {
+    /// Looks at every certificate of these keys. Says how many certificates of the account were not looked at. Where nothing is
+    /// known of the thing of this name, those that are REVOKED are looked at, too: an earlier run has detached them.
+    async fn keys(&mut self, keys: &BTreeSet<String>, thing: Option<&str>) -> Result<usize, Error> {
         let of_keys: Vec<String> = self.known.keys().filter(|id| self.is_of(id, keys)).cloned().collect();
         for id in of_keys {
             self.look(&id, None).await?;
@@ -173,10 +180,12 @@ impl Search<'_> {
             }
         }
         let seen: BTreeSet<&str> = self.known.keys().chain(self.found.keys()).map(String::as_str).collect();
-        let cas = self.authorities.iter().map(Authority::certificate_id);
-        let (devices, unseen) = account_revoke::unknown(account, cas, &seen).await?;
+        let cas = || self.authorities.iter().map(Authority::certificate_id);
+        let is_nothing_found = self.found.is_empty();
+        let (devices, unseen) = account_revoke::unknown(account, cas(), &seen, is_nothing_found).await?;
         for device in devices {
-            if key_of(&device).is_some_and(|key| keys.contains(&key)) {
+            let is_of_key = key_of(&device).is_some_and(|key| keys.contains(&key));
+            if is_of_key || is_nothing_found && thing.is_some_and(|thing| is_named(&device, thing)) {
                 self.found.insert(device.certificate_id.clone(), device);
             }
         }
@@ -311,6 +320,14 @@ impl Search<'_> {
 /// The identifier of a device's key: its thing name.
 fn key_of(device: &Device) -> Option<String> {
     device.certificate.as_ref()?.facts().subject_key_identifier.clone()
+}
+
+/// Whether the device's thing has this name by the common name of its certificate.
+fn is_named(device: &Device, thing: &str) -> bool {
+    let name = |certificate: &Certificate| {
+        ThingName::from_certificate_der(certificate.der(), ThingNameSource::CommonName).ok()
+    };
+    device.certificate.as_ref().and_then(name).is_some_and(|name| name.as_str() == thing)
 }
 
 /// Every certificate of a file. One that is a CA's is none of a device.

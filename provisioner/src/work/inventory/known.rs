@@ -21,6 +21,14 @@ pub struct Known {
     pub thing_names: Vec<String>,
 }
 
+impl Known {
+    /// Whether it is, or was, the certificate of the thing of this name: one with that name, or with the key that it names.
+    pub fn is_of_thing(&self, name: &str) -> bool {
+        self.subject_key_identifier.as_deref() == Some(name)
+            || self.thing_names.iter().any(|thing| thing == name)
+    }
+}
+
 /// Every device certificate that folders, store, ledger, audit log or revocations know, by its id.
 pub fn known(sources: &Sources) -> BTreeMap<String, Known> {
     let mut known = BTreeMap::<String, Known>::new();

@@ -48,7 +48,7 @@ fn account(statuses: &[(&str, &str)]) -> Option<InAccount> {
     let statuses: BTreeMap<String, String> =
         statuses.iter().map(|(id, status)| ((*id).to_owned(), (*status).to_owned())).collect();
     let signers = statuses.keys().map(|id| (id.clone(), "51".repeat(20))).collect();
-    Some(InAccount { statuses, signers })
+    Some(InAccount { statuses, signers, ..InAccount::default() })
 }
 
 fn revocation(certificate: &Certificate) -> Revocation {

@@ -96,8 +96,10 @@ fn a_port_that_the_user_may_not_open() {
         outcome.stderr.starts_with(&format!("error: you may not open the port {port}\nhelp: ")),
         "{outcome}"
     );
-    let cure = if cfg!(target_os = "linux") { "sudo usermod -aG " } else { "another program" };
+    let cure = if cfg!(target_os = "linux") { "60-microchip-iot.rules" } else { "another program" };
     assert!(outcome.stderr.contains(cure), "{outcome}");
+    // Nobody of the port's group may open it either.
+    assert!(!outcome.stderr.contains("usermod"), "{outcome}");
 }
 
 /// A dead chip on the kit is named, and nothing is written.
