@@ -6,14 +6,14 @@ use serde::Serialize;
 use crate::setup::deploy;
 use crate::{Account, Error as AccountError, replay};
 
-/// What the function of this name or ARN registers devices with; the defaults where there is none.
+/// What the function of this name or ARN registers devices with; `None` where there is no such function.
 ///
 /// # Errors
 /// [`replay::Error::Settings`], and errors of reading the function.
-pub(crate) async fn settings(account: &Account, function: &str) -> Result<Settings, AccountError> {
-    let deployed = deploy::find(account, function).await?;
-    let variable = |name: &str| Some(deployed.as_ref()?.variable(name)?.to_owned());
-    Ok(jitr::config::settings(variable).map_err(replay::Error::Settings)?)
+pub(crate) async fn settings_of(account: &Account, function: &str) -> Result<Option<Settings>, AccountError> {
+    let Some(deployed) = deploy::find(account, function).await? else { return Ok(None) };
+    let settings = jitr::config::settings(|name| deployed.variable(name).map(str::to_owned));
+    Ok(Some(settings.map_err(replay::Error::Settings)?))
 }
 
 /// How it ended for one certificate.

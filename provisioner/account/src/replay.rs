@@ -21,7 +21,7 @@ pub use recorded::recorded;
 
 use crate::counted;
 use crate::registrar::{self, ended};
-use crate::setup::deploy;
+use crate::setup::{self, deploy};
 use crate::turns::Turns;
 use crate::{Account, Error as AccountError, Outcome, certificates};
 
@@ -228,7 +228,8 @@ impl Route {
     /// # Errors
     /// [`Error::Settings`], and errors of reading the function.
     pub async fn local(account: &Account, function: &str) -> Result<Self, AccountError> {
-        let settings = registrar::settings(account, function).await?;
+        let settings = registrar::settings_of(account, function).await?;
+        let settings = settings.map_or_else(setup::defaults, Ok)?;
         Ok(Self::Local(Box::new(Registration::new(account.registry(), settings))))
     }
 

@@ -295,3 +295,17 @@ impl SignerState {
         request.send().await.map(drop).map_err(account.failed("iot:UpdateCACertificate"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_of_several_ids_is_refused_with_each_of_them() {
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        assert_eq!(meant("1f2e", ids(&[])).unwrap(), None);
+        assert_eq!(meant("1f2e", ids(&["1f2e00"])).unwrap().as_deref(), Some("1f2e00"));
+        let several = meant("1f2e", ids(&["1f2e00", "1f2e01"])).unwrap_err().to_string();
+        assert_eq!(several, "`1f2e` is the beginning of 2 certificate ids: 1f2e00, 1f2e01");
+    }
+}

@@ -253,7 +253,7 @@ impl Plan {
     }
 
     /// Removes everything in the list and calls `done` for each entry. An entry that has to wait is removed by a later run, or
-    /// at the end of this one if there is `wait`, which is told of it; [`PATIENCE`] is the limit.
+    /// at the end of this one if there is `wait`, which is told of it, for six minutes at the most.
     ///
     /// # Errors
     /// Errors of the calls; what is removed stays removed, and the next run continues from there.

@@ -49,9 +49,19 @@ pub(super) async fn run(command: &Command, context: &Context) -> Result<(), Erro
     let Command::Print(Print { function, policy_name, policy_document }) = command;
     let template = policy_document.as_deref().map(register::policy_template).transpose()?;
     let account = context.account().await?;
-    let function = function.as_deref().unwrap_or(setup::FUNCTION);
-    let policy::Expected { name, document } =
-        policy::expected(&account, function, policy_name.as_ref(), template).await?;
+    let named = function.as_deref().unwrap_or(setup::FUNCTION);
+    let policy::Expected { name, document, is_default } =
+        policy::expected(&account, named, policy_name.as_ref(), template).await?;
+    match (is_default, function) {
+        (true, Some(name)) => {
+            let name = name.clone();
+            return Err(iot_account::Error::Setup(setup::Error::NoFunction { name }).into());
+        }
+        (true, None) => context.note(format_args!(
+            "there is no function {named} in this account and Region: this is the default document"
+        )),
+        (false, _) => {}
+    }
     let printed = Printed { policy: name.as_str(), policy_document: document.as_value() };
     context.result_block(format_args!("{:#}", document.as_value()), &printed);
     Ok(())

@@ -88,6 +88,13 @@ async fn a_policy_of_the_users_own_is_compared_with_what_policy_print_gives_and_
     make.policy_document(serde_json::to_string_pretty(&printed).unwrap()).send().await.unwrap();
     assert_eq!(desk.finding("device_policy", &[]).0["verdict"], "right");
 
+    let nobody = desk.stage.ends(4, &["policy", "print", "--function", "nobodys"]);
+    assert!(nobody.said.contains("there is no function `nobodys`"), "{}", nobody.said);
+    desk.account.lambda().delete_function().function_name("JITR").send().await.unwrap();
+    let default = desk.stage.ends(0, &["policy", "print"]);
+    assert!(default.said.contains("this is the default document"), "{}", default.said);
+    assert_eq!(default.lines[0]["policy_document"], printed);
+
     let file = desk.stage.file("own.json");
     let template = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:client/x"}]}"#;
     std::fs::write(&file, template).unwrap();
