@@ -193,5 +193,6 @@ pub fn verification_certificate(
     chain.key.certificate(Purpose::VerificationCertificate, &content, &chain.signer)
 }
 
-#[cfg(all(test, feature = "file", unix))]
+#[cfg(test)]
+#[cfg(all(feature = "file", unix))]
 mod tests;
