@@ -119,13 +119,13 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         .sql("SELECT * FROM '$aws/events/certificates/+/+'")
         .actions(Action::builder().lambda(invoke.build().unwrap()).build())
         .build();
-    iot.create_topic_rule().rule_name(OTHERS).topic_rule_payload(payload.unwrap()).send().await.unwrap();
+    iot.create_topic_rule().rule_name("Elsewhere").topic_rule_payload(payload.unwrap()).send().await.unwrap();
     let disabled = stage.ends(0, &["setup", "--yes"]);
     assert!(disabled.values("action").contains(&"disable"), "{}", disabled.said);
-    iot.enable_topic_rule().rule_name(OTHERS).send().await.unwrap();
+    iot.enable_topic_rule().rule_name("Elsewhere").send().await.unwrap();
     let disabled = stage.ends(0, &["doctor", "--repair", "--yes"]);
     assert!(disabled.values("action").contains(&"disable_rule"), "{}", disabled.said);
-    iot.delete_topic_rule().rule_name(OTHERS).send().await.unwrap();
+    iot.delete_topic_rule().rule_name("Elsewhere").send().await.unwrap();
 
     // The function works with a policy without a tag, and a rule of ours invokes a function of others.
     iot.create_policy().policy_name("untagged").policy_document(super::REFUSING).send().await.unwrap();
