@@ -70,13 +70,7 @@ impl Server {
     /// # Panics
     /// When the program is missing and `REFEREES=required`, or when it does not come up.
     fn start(program: &str, port: u16, configure: impl FnOnce(&mut Command)) -> Option<Self> {
-        let Some(path) = self::program(program) else {
-            let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
-            assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{missing}");
-            // Past the harness, which keeps what a passing test prints to itself.
-            std::io::stderr().write_all(format!("skipped, {program}: {missing}\n").as_bytes()).unwrap();
-            return None;
-        };
+        let path = present(program, self::program(program))?;
         let folder = TempDir::new().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(path);
@@ -147,6 +141,20 @@ impl Drop for Server {
 /// A port that nothing listens on now.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// What was found of a referee, or `None` after saying that it is missing.
+///
+/// # Panics
+/// When it is missing and `REFEREES=required`.
+pub(crate) fn present<T>(referee: &str, found: Option<T>) -> Option<T> {
+    if found.is_none() {
+        let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
+        assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{referee}: {missing}");
+        // Past the harness, which keeps what a passing test prints to itself.
+        std::io::stderr().write_all(format!("skipped, {referee}: {missing}\n").as_bytes()).unwrap();
+    }
+    found
 }
 
 /// A program of the folder on the PATH that has all of the referees: other Python environments may have some.
