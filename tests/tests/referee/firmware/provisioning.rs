@@ -4,21 +4,26 @@
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use kit_hardware::Write;
+use kit_hardware::{Board, Write};
 use testbed::board::Seed;
-use testbed::board::emulated::{EmulatedBoard, Pace};
+use testbed::board::emulated::{EmulatedBoard, Pace, kit_options};
 use testbed::certificate_store::CertificateStore;
 
 use super::{AVR, SAM, SAM_WX, User, image, openssl};
 
 const ENDPOINT: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
+const BEFORE: u8 = 0xA5;
 /// Two sectors for the store and the names.
 const STORE: std::ops::Range<usize> = 0x5000..0x7000;
 
 fn is_provisioned(path: &str) {
     let Some(hex) = image(path) else { return };
     let user = User::new();
-    let board = EmulatedBoard::start(&hex, Seed(21), Pace::Host).unwrap();
+    // Whatever was in the flash before.
+    let options = kit_hardware::Options { flash: vec![BEFORE; 1 << 20], ..kit_options(Seed(21)).unwrap() };
+    let mut board = Board::new(&hex, &options).unwrap();
+    board.boot().unwrap();
+    let board = EmulatedBoard::plug(board, Pace::Host).unwrap();
     let port = board.path().to_str().unwrap();
     let provision = ["provision", "--method", "jitr", "--endpoint", ENDPOINT, "--port", port];
     let first = user.ends_well(&[&provision[..], &["--logging", "debug"]].concat());
@@ -35,7 +40,7 @@ fn is_provisioned(path: &str) {
         })
         .collect();
     assert_eq!(erased, [0x5000, 0x6000]);
-    assert!(flash[..STORE.start].iter().chain(&flash[STORE.end..]).all(|byte| *byte == 0xFF));
+    assert!(flash[..STORE.start].iter().chain(&flash[STORE.end..]).all(|byte| *byte == BEFORE));
     assert_eq!(board.with(|board| board.lost()), 0, "the kit lost bytes of the host");
 
     let store = CertificateStore::read(&flash).unwrap();
