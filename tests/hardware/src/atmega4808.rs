@@ -4,24 +4,24 @@
 //! the secure element, SPI0 the bus of the Wi-Fi module. What else is written is kept and read back. The clock is the one that
 //! the firmware sets (20 MHz oscillator, prescaler 2); its first instructions run at it, too.
 
-use crate::Micros;
+use crate::Fault;
 use crate::avrxt::{self, Core};
-use crate::fault::Fault;
-use crate::machine::{Machine, Reset, World};
-use crate::uart::Uart;
+use crate::machine::{Machine, World, flash};
 
 mod port;
 mod twi;
 mod usart;
 
-use port::Ports;
 use twi::Twi;
 use usart::Usart;
 
-const FREQUENCY: u64 = 10_000_000;
+/// Hz of the processor.
+pub(crate) const FREQUENCY: u64 = 10_000_000;
 const FLASH: usize = 0xC000;
 const RAM_BASE: u16 = 0x2800;
 const RAM: usize = 0x1800;
+/// Where the stack begins: the last byte of RAM.
+const STACK: u16 = 0x3FFF;
 /// From here on, data space shows the flash.
 const MAPPED_FLASH: u16 = 0x4000;
 /// Bytes of data space for the registers and what else keeps its content.
@@ -35,9 +35,8 @@ const SPI_CONTROL: u16 = 0x8C0;
 const SPI_FLAGS: u16 = 0x8C3;
 const SPI_DATA: u16 = 0x8C4;
 
-/// The peripherals, with time and memory.
+/// Peripherals and memory.
 struct Peripherals {
-    now: u64,
     /// When a peripheral has something to do next.
     event: u64,
     requests: u64,
@@ -47,7 +46,6 @@ struct Peripherals {
     io: Vec<u8>,
     usart: Usart,
     twi: Twi,
-    ports: Ports,
     /// The byte that came back from the Wi-Fi module.
     spi: Option<u8>,
     world: World,
@@ -59,56 +57,37 @@ pub(crate) struct Atmega4808 {
     peripherals: Peripherals,
 }
 
-fn core() -> Core {
-    Core::new(RAM_BASE + RAM as u16 - 1)
-}
-
 impl Atmega4808 {
     /// The microcontroller with a program in it, switched on.
     pub(crate) fn new(program: &[(u32, Vec<u8>)], world: World) -> Self {
-        let mut flash = vec![0xFF; FLASH];
-        // Fuses, which programs come with, have addresses far above the flash.
-        for (address, data) in program {
-            flash.iter_mut().skip(*address as usize).zip(data).for_each(|(byte, new)| *byte = *new);
-        }
         let mut peripherals = Peripherals {
-            now: 0,
             event: 0,
             requests: 0,
             reset_requested: false,
-            flash,
+            flash: flash(program, FLASH),
             ram: Vec::new(),
             io: Vec::new(),
-            usart: Usart::new(Uart::new(FREQUENCY)),
+            usart: Usart::default(),
             twi: Twi::default(),
-            ports: Ports::default(),
             spi: None,
             world,
         };
-        peripherals.reset(Reset::Power);
-        Self { core: core(), peripherals }
+        peripherals.reset();
+        Self { core: Core::new(STACK), peripherals }
     }
 }
 
 impl Machine for Atmega4808 {
-    fn frequency(&self) -> u64 {
-        FREQUENCY
-    }
-
-    fn now(&self) -> u64 {
-        self.peripherals.now
-    }
-
     fn step(&mut self) -> Result<(), Fault> {
         if self.peripherals.reset_requested {
-            self.reset(Reset::Program);
+            self.reset();
         }
-        if self.peripherals.now >= self.peripherals.event {
+        if self.peripherals.world.now >= self.peripherals.event {
             self.peripherals.attend();
         }
         self.core.requests = self.peripherals.requests;
         let cycles = self.core.step(&mut self.peripherals)?;
-        self.peripherals.now += cycles;
+        self.peripherals.world.now += cycles;
         Ok(())
     }
 
@@ -116,57 +95,40 @@ impl Machine for Atmega4808 {
         self.core.main_stack()
     }
 
-    fn reset(&mut self, cause: Reset) {
-        self.peripherals.reset(cause);
-        self.core = core();
-    }
-
-    fn uart(&self) -> &Uart {
-        &self.peripherals.usart.uart
-    }
-
-    fn uart_mut(&mut self) -> &mut Uart {
-        &mut self.peripherals.usart.uart
+    fn reset(&mut self) {
+        self.peripherals.reset();
+        self.core = Core::new(STACK);
     }
 
     fn world(&self) -> &World {
         &self.peripherals.world
     }
+
+    fn world_mut(&mut self) -> &mut World {
+        &mut self.peripherals.world
+    }
 }
 
 impl Peripherals {
-    fn reset(&mut self, cause: Reset) {
+    fn reset(&mut self) {
         self.ram = vec![0; RAM];
         self.io = vec![0; IO];
-        // RSTCTRL.RSTFR
-        self.io[usize::from(RESET_FLAGS)] = match cause {
-            Reset::Power => 0x01,
-            Reset::Pin => 0x04,
-            Reset::Program => 0x10,
-        };
-        self.usart.reset();
-        self.twi = Twi::default();
-        self.ports = Ports::default();
-        self.spi = None;
-        self.world.element.stop(self.micros());
+        // Power-on, or the program's own request.
+        self.io[usize::from(RESET_FLAGS)] = if self.world.now == 0 { 0x01 } else { 0x10 };
+        (self.usart, self.twi, self.spi) = Default::default();
+        self.world.reset();
         (self.requests, self.event, self.reset_requested) = (0, 0, false);
     }
 
-    fn micros(&self) -> Micros {
-        self.now * 1_000_000 / FREQUENCY
-    }
-
     fn attend(&mut self) {
-        self.usart.attend(self.now);
+        self.usart.attend(&mut self.world);
         self.refresh();
     }
 
     /// Brings interrupts and the time of the next event up to date.
     fn refresh(&mut self) {
-        self.requests = self.usart.requests(self.now);
-        // Looked at now and then, so that bytes that the host sends are noticed.
-        let next = self.usart.next_event(self.now).unwrap_or(u64::MAX);
-        self.event = next.min(self.now + FREQUENCY / 10_000);
+        self.requests = self.usart.requests(&self.world);
+        self.event = self.world.look(self.world.uart.next_event(self.world.now));
     }
 
     /// Cycles of a byte on the Wi-Fi module's bus: CTRLA has the prescaler and whether it is halved.
@@ -193,15 +155,15 @@ impl avrxt::Bus for Peripherals {
             RAM_BASE..MAPPED_FLASH => self.ram[at - usize::from(RAM_BASE)],
             MAPPED_FLASH.. => self.flash[at - usize::from(MAPPED_FLASH)],
             USART..0x850 => {
-                let value = self.usart.load(self.now, address - USART);
+                let value = self.usart.load(&mut self.world, address - USART);
                 self.refresh();
                 value
             }
             TWI..0x8B0 => self.twi.load(address - TWI),
             SPI_FLAGS => u8::from(self.spi.is_some()) << 7,
             SPI_DATA => self.spi.take().unwrap_or(0),
-            _ => match Ports::register(address) {
-                Some(register) => self.ports.load(register),
+            _ => match port::register(address) {
+                Some(register) => port::load(&self.io, register),
                 None => self.io.get(at).copied().unwrap_or(0xFF),
             },
         }
@@ -211,22 +173,19 @@ impl avrxt::Bus for Peripherals {
         match address {
             RAM_BASE..MAPPED_FLASH => self.ram[usize::from(address - RAM_BASE)] = value,
             USART..0x850 => {
-                self.usart.store(self.now, address - USART, value);
+                self.usart.store(&mut self.world, address - USART, value);
                 self.refresh();
             }
-            TWI..0x8B0 => {
-                let micros = self.micros();
-                self.now += self.twi.store(micros, address - TWI, value, &mut self.world.element);
-            }
+            TWI..0x8B0 => self.twi.store(&mut self.world, address - TWI, value),
             // The program waits for each byte, so it is done at once and its time is added.
             SPI_DATA => {
-                self.now += self.spi_byte();
-                self.spi = Some(self.world.module.transfer(self.micros(), value));
+                self.world.now += self.spi_byte();
+                self.spi = Some(self.world.module.transfer(self.world.micros(), value));
             }
             SOFTWARE_RESET => self.reset_requested |= value & 1 != 0,
-            _ => match Ports::register(address) {
+            _ => match port::register(address) {
                 Some(register) => {
-                    if self.ports.store(register, value) {
+                    if port::store(&mut self.io, register, value) {
                         self.world.module.reset();
                     }
                 }

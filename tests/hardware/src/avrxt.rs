@@ -2,7 +2,7 @@
 //!
 //! Instructions and cycles are those of the AVR Instruction Set Manual (DS40002198), for data in RAM.
 
-use crate::fault::Fault;
+use crate::Fault;
 
 mod execute;
 #[cfg(test)]
@@ -38,6 +38,7 @@ enum Flag {
 }
 
 /// The registers of the core.
+#[derive(Default)]
 pub(crate) struct Core {
     r: [u8; 32],
     flags: u8,
@@ -56,16 +57,7 @@ pub(crate) struct Core {
 impl Core {
     /// The core out of reset, with the stack pointer at the end of RAM.
     pub(crate) fn new(end_of_ram: u16) -> Self {
-        Self {
-            r: [0; 32],
-            flags: 0,
-            pc: 0,
-            sp: end_of_ram,
-            handling: false,
-            held_off: false,
-            requests: 0,
-            cycles: 0,
-        }
+        Self { sp: end_of_ram, ..Self::default() }
     }
 
     /// The stack pointer of the main program; `None` while an interrupt is handled.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use p256::ecdsa::SigningKey;
 
-use crate::atmega4808::Atmega4808;
-use crate::machine::{Machine, Reset, World};
-use crate::samd21::Samd21;
+use crate::atmega4808::{self, Atmega4808};
+use crate::machine::{Machine, World};
+use crate::samd21::{self, Samd21};
 use crate::secure_element::SecureElement;
-use crate::wifi_module::{Flash, Versions, WifiModule, Write};
+use crate::wifi_module::{Flash, WifiModule, Write};
 use crate::{Error, intel_hex};
 
 /// Between two looks at what the firmware does.
@@ -42,8 +42,10 @@ pub struct Options {
     pub slots: Vec<(usize, Vec<u8>)>,
     /// Content of the Wi-Fi module's flash, from its begin on; the rest is erased.
     pub flash: Vec<u8>,
-    /// Versions of the Wi-Fi module's firmware.
-    pub module: Versions,
+    /// Version of the Wi-Fi module's firmware: major, minor, patch.
+    pub module_firmware: [u8; 3],
+    /// The oldest driver that it works with.
+    pub module_driver: [u8; 3],
     /// Whether signing, erasing and programming take time.
     pub device_times: bool,
 }
@@ -55,7 +57,8 @@ impl Default for Options {
             key: [1; 32],
             slots: Vec::new(),
             flash: Vec::new(),
-            module: Versions { firmware: [19, 6, 1], driver: [19, 3, 0] },
+            module_firmware: [19, 6, 1],
+            module_driver: [19, 3, 0],
             device_times: true,
         }
     }
@@ -85,8 +88,12 @@ impl Board {
         for (slot, data) in &options.slots {
             element.zones.fill(*slot, data);
         }
-        let module = WifiModule::new(options.module, Flash::new(options.flash.clone(), timed));
-        let machine = microcontroller(&program, World { element, module }).ok_or(Error::Microcontroller)?;
+        let module = WifiModule::new(
+            [options.module_firmware, options.module_driver],
+            Flash::new(options.flash.clone(), timed),
+        );
+        let world = |frequency| World::new(frequency, element, module);
+        let machine = microcontroller(&program, world).ok_or(Error::Microcontroller)?;
         Ok(Self { machine, idle_stack: None, quiet: Duration::ZERO })
     }
 
@@ -98,14 +105,13 @@ impl Board {
         let mut printed = Vec::new();
         while !printed.ends_with(READY) {
             if self.now() > Duration::from_secs(BOOT) {
-                let printed = String::from_utf8_lossy(&printed).into_owned();
-                return Err(Error::NotReady { limit: BOOT, printed });
+                return Err(Error::NotReady(String::from_utf8_lossy(&printed).into_owned()));
             }
             self.machine.run(self.cycles(STEP))?;
             printed.extend(self.take());
         }
         // The last bytes are on their way; then the main loop has no command yet.
-        while self.machine.now() < self.machine.uart().complete_at() {
+        while self.machine.world().now < self.machine.world().uart.done {
             self.machine.run(self.cycles(STEP))?;
         }
         self.machine.run(self.cycles(STEP))?;
@@ -116,18 +122,18 @@ impl Board {
 
     /// Bytes for the serial port. They arrive one after the other at 115200 baud.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.machine.uart_mut().incoming.extend(bytes);
+        self.machine.world_mut().uart.incoming.extend(bytes);
         self.quiet = Duration::ZERO;
     }
 
     /// Bytes that were fed and have not arrived yet.
     pub fn arriving(&self) -> usize {
-        self.machine.uart().incoming.len()
+        self.machine.world().uart.incoming.len()
     }
 
     /// What the firmware has sent since the last call.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.machine.uart_mut().sent)
+        std::mem::take(&mut self.machine.world_mut().uart.sent)
     }
 
     /// Runs for a time on the kit.
@@ -136,9 +142,9 @@ impl Board {
     /// [`Error::Fault`].
     pub fn run(&mut self, time: Duration) -> Result<(), Error> {
         let deepest = self.machine.run(self.cycles(time))?;
-        let now = self.machine.now();
-        let uart = self.machine.uart();
-        let silent = uart.incoming.is_empty() && uart.sent.is_empty() && now >= uart.complete_at();
+        let now = self.machine.world().now;
+        let uart = &self.machine.world().uart;
+        let silent = uart.incoming.is_empty() && uart.sent.is_empty() && now >= uart.done;
         let idle = silent && self.idle_stack.is_some_and(|idle| deepest >= idle);
         self.quiet = if idle { self.quiet + time } else { Duration::ZERO };
         Ok(())
@@ -166,24 +172,23 @@ impl Board {
 
     /// Presses the reset button.
     pub fn press_reset(&mut self) {
-        self.machine.reset(Reset::Pin);
+        self.machine.reset();
         self.quiet = Duration::ZERO;
     }
 
     /// Time since power-on.
     pub fn now(&self) -> Duration {
-        let (cycles, frequency) = (self.machine.now(), self.machine.frequency());
-        Duration::from_secs(cycles / frequency)
-            + Duration::from_nanos(cycles % frequency * 1_000_000_000 / frequency)
+        let world = self.machine.world();
+        Duration::from_nanos_u128(u128::from(world.now) * 1_000_000_000 / u128::from(world.frequency))
     }
 
     fn cycles(&self, time: Duration) -> u64 {
-        (time.as_nanos() * u128::from(self.machine.frequency()) / 1_000_000_000) as u64
+        (time.as_nanos() * u128::from(self.machine.world().frequency) / 1_000_000_000) as u64
     }
 
     /// Bytes that the microcontroller lost because its program did not read them in time.
     pub fn lost(&self) -> u64 {
-        self.machine.uart().lost
+        self.machine.world().uart.lost
     }
 
     /// The Wi-Fi module's flash, 1 MiB.
@@ -206,11 +211,6 @@ impl Board {
         self.machine.world().element.public_key()
     }
 
-    /// What a slot of the secure element holds.
-    pub fn slot(&self, slot: usize) -> &[u8] {
-        self.machine.world().element.zones.slot(slot)
-    }
-
     /// Whether a slot of the secure element is locked.
     pub fn is_locked(&self, slot: usize) -> bool {
         self.machine.world().element.zones.is_locked(slot)
@@ -219,12 +219,12 @@ impl Board {
 
 /// The microcontroller that a program is for, by what it begins with: a vector table with a stack pointer in RAM, or a jump; an AVR's
 /// fuses tell the families apart.
-fn microcontroller(program: &[(u32, Vec<u8>)], world: World) -> Option<Box<dyn Machine>> {
+fn microcontroller(program: &[(u32, Vec<u8>)], world: impl FnOnce(u64) -> World) -> Option<Box<dyn Machine>> {
     let run = |at: u32| program.iter().find(|(begin, _)| *begin == at).map(|(_, data)| data.as_slice());
     match *run(0)? {
-        [_, 0..=0x80, 0x00, 0x20, ..] => Some(Box::new(Samd21::new(program, world))),
+        [_, 0..=0x80, 0x00, 0x20, ..] => Some(Box::new(Samd21::new(program, world(samd21::FREQUENCY)))),
         [0x0C, 0x94, ..] if run(FUSES)?.get(OSCILLATOR)? & 3 != 0 => {
-            Some(Box::new(Atmega4808::new(program, world)))
+            Some(Box::new(Atmega4808::new(program, world(atmega4808::FREQUENCY))))
         }
         _ => None,
     }

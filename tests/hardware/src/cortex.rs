@@ -3,7 +3,7 @@
 //! Cycles are those of the Cortex-M0+ Technical Reference Manual (DDI 0484, section 3.3) with the one-cycle multiplier and
 //! memory without wait states.
 
-use crate::fault::Fault;
+use crate::Fault;
 use crate::registers::Registers;
 
 mod execute;
@@ -31,6 +31,7 @@ const AIRCR: u32 = 0xD0C;
 const PRIORITIES: u32 = 0x400;
 
 /// The registers of the core.
+#[derive(Default)]
 pub(crate) struct Core {
     r: [u32; 16],
     n: bool,
@@ -56,24 +57,11 @@ impl Core {
             let half = |address| u32::from(bus.fetch(address).unwrap_or(0xFFFF));
             half(address) | half(address + 2) << 16
         };
-        let mut system = Registers::new(0x1000);
+        let mut system = Registers::default();
         system.set(0xD00, 4, 0x410C_C601); // CPUID: Cortex-M0+ r0p1
         let mut r = [0; 16];
         (r[SP], r[LR], r[PC]) = (word(0), u32::MAX, word(4) & !1);
-        Self {
-            r,
-            n: false,
-            z: false,
-            c: false,
-            v: false,
-            primask: false,
-            active: Vec::new(),
-            lines: 0,
-            enabled: 0,
-            system,
-            reset_requested: false,
-            cycles: 0,
-        }
+        Self { r, system, ..Self::default() }
     }
 
     /// The stack pointer of the main program; `None` while an interrupt is handled.
@@ -91,7 +79,7 @@ impl Core {
             self.interrupt(bus)?;
         }
         let at = self.r[PC];
-        let op = bus.fetch(at).ok_or(Fault::Fetch { at })?;
+        let op = bus.fetch(at).ok_or(Fault::Fetch(at))?;
         self.r[PC] = at.wrapping_add(2);
         match self.execute(bus, u32::from(op)) {
             Ok(()) => Ok(self.cycles),
@@ -160,23 +148,23 @@ impl Core {
 
     fn load<B: Bus>(&mut self, bus: &mut B, address: u32, size: u32) -> Result<u32, Fault> {
         if !address.is_multiple_of(size) {
-            return Err(Fault::Unaligned { address });
+            return Err(Fault::Unaligned(address));
         }
         if address & !0xFFF == SYSTEM {
             return Ok(self.load_system(address & 0xFFF, size));
         }
-        bus.load(address, size).ok_or(Fault::Nothing { address })
+        bus.load(address, size).ok_or(Fault::Nothing(address))
     }
 
     fn store<B: Bus>(&mut self, bus: &mut B, address: u32, size: u32, value: u32) -> Result<(), Fault> {
         if !address.is_multiple_of(size) {
-            return Err(Fault::Unaligned { address });
+            return Err(Fault::Unaligned(address));
         }
         if address & !0xFFF == SYSTEM {
             self.store_system(address & 0xFFF, size, value);
             return Ok(());
         }
-        bus.store(address, size, value).ok_or(Fault::Nothing { address })
+        bus.store(address, size, value).ok_or(Fault::Nothing(address))
     }
 
     fn load_system(&self, offset: u32, size: u32) -> u32 {

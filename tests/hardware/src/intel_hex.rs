@@ -10,40 +10,37 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(u32, Vec<u8>)>, Error> {
     let mut runs: Vec<(u32, Vec<u8>)> = Vec::new();
     let mut base = 0u32;
     for (number, line) in (1..).zip(text.lines()) {
-        let record = bytes(line.trim_end()).ok_or(Error::Hex { line: number })?;
+        let record = bytes(line.trim_end()).ok_or(Error::Hex(number))?;
         // Count, address, kind, data, check sum.
-        let [count, high, low, kind, data @ .., _] = record.as_slice() else {
-            return Err(Error::Hex { line: number });
-        };
-        let sum = record.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-        if sum != 0 || usize::from(*count) != data.len() {
-            return Err(Error::Hex { line: number });
-        }
-        let address = base.wrapping_add(u32::from(u16::from_be_bytes([*high, *low])));
-        match (kind, data) {
-            (0, data) => match runs.last_mut() {
-                Some((begin, run)) if begin.wrapping_add(run.len() as u32) == address => run.extend(data),
-                _ => runs.push((address, data.to_vec())),
-            },
-            (1, []) => return Ok(runs),
-            (2, &[high, low]) => base = u32::from(u16::from_be_bytes([high, low])) << 4,
-            (4, &[high, low]) => base = u32::from(u16::from_be_bytes([high, low])) << 16,
+        match record.as_slice() {
+            [_, high, low, 0, data @ .., _] => {
+                let address = base.wrapping_add(u32::from(u16::from_be_bytes([*high, *low])));
+                match runs.last_mut() {
+                    Some((begin, run)) if begin.wrapping_add(run.len() as u32) == address => run.extend(data),
+                    _ => runs.push((address, data.to_vec())),
+                }
+            }
+            [0, _, _, 1, _] => return Ok(runs),
+            [2, _, _, 2, high, low, _] => base = u32::from_be_bytes([0, 0, *high, *low]) << 4,
+            [2, _, _, 4, high, low, _] => base = u32::from_be_bytes([*high, *low, 0, 0]),
             // Where to start, which the reset vector decides.
-            (3 | 5, _) => {}
-            _ => return Err(Error::Hex { line: number }),
+            [4, _, _, 3 | 5, ..] => {}
+            _ => return Err(Error::Hex(number)),
         }
     }
     Err(Error::Incomplete)
 }
 
+/// The bytes of a record whose count and check sum are right.
 fn bytes(line: &str) -> Option<Vec<u8>> {
     let digits = line.strip_prefix(':')?.as_bytes();
     let digit = |digit: u8| char::from(digit).to_digit(16).map(|digit| digit as u8);
     let (pairs, rest) = digits.as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    let whole = rest.is_empty() && usize::from(*bytes.first()?) + 5 == bytes.len();
+    (whole && sum == 0).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -86,7 +83,7 @@ mod tests {
             let mut bad = good;
             bad.replace_range(at..=at, &digit);
             let refused = parse(&(bad + &record(1, 0, &[])));
-            let noticed = matches!(refused, Err(Error::Hex { line: 1 }));
+            let noticed = matches!(refused, Err(Error::Hex(1)));
             prop_assert!(noticed);
         }
     }

@@ -11,7 +11,6 @@ mod atmega4808;
 mod avrxt;
 mod board;
 mod cortex;
-mod fault;
 mod intel_hex;
 mod machine;
 mod registers;
@@ -21,21 +20,39 @@ mod uart;
 mod wifi_module;
 
 pub use board::{Board, Options};
-pub use fault::Fault;
-pub use wifi_module::{Versions, Write};
+pub use wifi_module::Write;
 
 /// Time on the kit, in microseconds since power-on.
 type Micros = u64;
+
+/// What a processor cannot do: the program would be lost on a real one, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is no code at this address.
+    #[error("no code at {0:#x}")]
+    Fetch(u32),
+    /// No instruction has this code.
+    #[error("undefined instruction {op:#06x} at {at:#x}")]
+    Undefined {
+        /// Address in bytes.
+        at: u32,
+        /// The first halfword.
+        op: u16,
+    },
+    /// An access that is not aligned to its size.
+    #[error("unaligned access to {0:#x}")]
+    Unaligned(u32),
+    /// An access to an address where nothing is.
+    #[error("access to {0:#x}, where nothing is")]
+    Nothing(u32),
+}
 
 /// Why a board does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not a line of Intel HEX, or its check sum is wrong.
-    #[error("line {line} is not Intel HEX")]
-    Hex {
-        /// Counted from 1.
-        line: usize,
-    },
+    #[error("line {0} is not Intel HEX")]
+    Hex(usize),
     /// The end record is missing.
     #[error("the hex file has no end record; it is not complete")]
     Incomplete,
@@ -49,11 +66,6 @@ pub enum Error {
     #[error(transparent)]
     Fault(#[from] Fault),
     /// The firmware did not print `READY`.
-    #[error("the firmware has not become ready within {limit} s; it printed {printed:?}")]
-    NotReady {
-        /// Seconds on the kit.
-        limit: u64,
-        /// What it printed.
-        printed: String,
-    },
+    #[error("the firmware has not become ready; it printed {0:?}")]
+    NotReady(String),
 }

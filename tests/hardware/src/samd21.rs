@@ -3,11 +3,10 @@
 //! Registers are those of the SAM D21 data sheet (DS40001882). SERCOM5 is the serial port, SERCOM3 the bus of the secure
 //! element, SERCOM4 the bus of the Wi-Fi module, TC3 the system's time. What else is written is kept and read back.
 
+use crate::Fault;
 use crate::cortex::{self, Core};
-use crate::fault::Fault;
-use crate::machine::{Machine, Reset, World};
+use crate::machine::{Machine, World, flash};
 use crate::registers::Registers;
-use crate::uart::Uart;
 
 mod dma;
 mod i2c;
@@ -24,12 +23,12 @@ use spi::Spi;
 use timer::Timer;
 use usart::Usart;
 
-const FREQUENCY: u64 = 48_000_000;
+/// Hz of the processor.
+pub(crate) const FREQUENCY: u64 = 48_000_000;
 const FLASH: usize = 0x4_0000;
 const RAM: usize = 0x8000;
 const RAM_BASE: u32 = 0x2000_0000;
-/// User row, calibration and serial number.
-const AUXILIARY: usize = 0x1_0000;
+/// User row, calibration and serial number, which read as erased.
 const AUXILIARY_BASE: u32 = 0x80_0000;
 
 /// Numbers of the interrupt lines (DS40001882, table 11-3).
@@ -55,15 +54,13 @@ const RESET_CAUSE: u32 = 0x0438;
 const CLOCKS_READY: u32 = 0x080C;
 const PLL_READY: u32 = 0x0850;
 
-/// The peripherals, with time and memory.
+/// Peripherals and memory.
 struct Peripherals {
-    now: u64,
     /// When a peripheral has something to do next.
     event: u64,
     /// Interrupt lines that are up.
     lines: u32,
     flash: Vec<u8>,
-    auxiliary: Vec<u8>,
     ram: Vec<u8>,
     kept: [Registers; 3],
     usart: Usart,
@@ -85,14 +82,12 @@ impl Samd21 {
     /// The microcontroller with a program in it, switched on.
     pub(crate) fn new(program: &[(u32, Vec<u8>)], world: World) -> Self {
         let mut peripherals = Peripherals {
-            now: 0,
             event: 0,
             lines: 0,
-            flash: vec![0xFF; FLASH],
-            auxiliary: vec![0xFF; AUXILIARY],
+            flash: flash(program, FLASH),
             ram: Vec::new(),
-            kept: std::array::from_fn(|_| Registers::new(0)),
-            usart: Usart::new(Uart::new(FREQUENCY)),
+            kept: Default::default(),
+            usart: Usart::default(),
             i2c: I2c::default(),
             spi: Spi::default(),
             timer: Timer::default(),
@@ -100,38 +95,22 @@ impl Samd21 {
             port: Port::default(),
             world,
         };
-        for (address, data) in program {
-            let (memory, offset) = if *address < AUXILIARY_BASE {
-                (&mut peripherals.flash, *address)
-            } else {
-                (&mut peripherals.auxiliary, address - AUXILIARY_BASE)
-            };
-            memory.iter_mut().skip(offset as usize).zip(data).for_each(|(byte, new)| *byte = *new);
-        }
-        peripherals.reset(Reset::Power);
+        peripherals.reset();
         Self { core: Core::new(&peripherals), peripherals }
     }
 }
 
 impl Machine for Samd21 {
-    fn frequency(&self) -> u64 {
-        FREQUENCY
-    }
-
-    fn now(&self) -> u64 {
-        self.peripherals.now
-    }
-
     fn step(&mut self) -> Result<(), Fault> {
         if self.core.reset_requested {
-            self.reset(Reset::Program);
+            self.reset();
         }
-        if self.peripherals.now >= self.peripherals.event {
+        if self.peripherals.world.now >= self.peripherals.event {
             self.peripherals.attend();
         }
         self.core.lines = self.peripherals.lines;
         let cycles = self.core.step(&mut self.peripherals)?;
-        self.peripherals.now += cycles;
+        self.peripherals.world.now += cycles;
         Ok(())
     }
 
@@ -139,76 +118,57 @@ impl Machine for Samd21 {
         self.core.main_stack()
     }
 
-    fn reset(&mut self, cause: Reset) {
-        self.peripherals.reset(cause);
+    fn reset(&mut self) {
+        self.peripherals.reset();
         self.core = Core::new(&self.peripherals);
-    }
-
-    fn uart(&self) -> &Uart {
-        &self.peripherals.usart.uart
-    }
-
-    fn uart_mut(&mut self) -> &mut Uart {
-        &mut self.peripherals.usart.uart
     }
 
     fn world(&self) -> &World {
         &self.peripherals.world
     }
+
+    fn world_mut(&mut self) -> &mut World {
+        &mut self.peripherals.world
+    }
 }
 
 impl Peripherals {
-    fn reset(&mut self, cause: Reset) {
+    fn reset(&mut self) {
         self.ram = vec![0; RAM];
-        self.kept = std::array::from_fn(|_| Registers::new(0x1_0000));
-        // PM.RCAUSE
-        let cause = match cause {
-            Reset::Power => 0x01,
-            Reset::Pin => 0x10,
-            Reset::Program => 0x40,
-        };
-        self.kept[0].set(RESET_CAUSE, 1, cause);
+        self.kept = Default::default();
+        // Power-on, or the program's own request.
+        self.kept[0].set(RESET_CAUSE, 1, if self.world.now == 0 { 0x01 } else { 0x40 });
         // Oscillators are ready, PLLs have locked, and the flash takes commands, always.
         self.kept[0].set(CLOCKS_READY, 4, 0x8ADF);
         self.kept[0].set(PLL_READY, 1, 0x07);
         self.kept[1].set((NVM_CONTROLLER & 0xFFFF) + 0x14, 1, 1);
         self.kept[1].set((NVM_CONTROLLER & 0xFFFF) + 0x08, 4, 0x0003_1000); // 4096 pages of 64 bytes
-        self.usart.reset();
-        self.i2c.reset();
-        self.spi = Spi::default();
-        self.timer = Timer::default();
-        self.dma = Dma::default();
-        self.port = Port::default();
-        self.world.element.stop(self.micros());
+        (self.usart, self.i2c, self.spi) = Default::default();
+        (self.timer, self.dma, self.port) = Default::default();
+        self.world.reset();
         (self.lines, self.event) = (0, 0);
-    }
-
-    fn micros(&self) -> crate::Micros {
-        self.now * 1_000_000 / FREQUENCY
     }
 
     /// Does what is due.
     fn attend(&mut self) {
-        self.usart.attend(self.now);
-        self.i2c.attend(self.now);
-        self.timer.attend(self.now);
+        self.usart.attend(&mut self.world);
+        self.i2c.attend(self.world.now);
+        self.timer.attend(self.world.now);
         self.refresh();
     }
 
     /// Brings interrupt lines and the time of the next event up to date.
     fn refresh(&mut self) {
-        let now = self.now;
         let levels = [
             (DMA_LINE, self.dma.interrupts()),
             (I2C_LINE, self.i2c.interrupts()),
             (SPI_LINE, self.spi.interrupts()),
-            (USART_LINE, self.usart.interrupts(now)),
+            (USART_LINE, self.usart.interrupts(&self.world)),
             (TIMER_LINE, self.timer.interrupts()),
         ];
         self.lines = levels.into_iter().fold(0, |lines, (line, up)| lines | u32::from(up) << line);
-        let events = [self.usart.next_event(now), self.i2c.next_event(), self.timer.next_event()];
-        // Looked at now and then, so that bytes that the host sends are noticed.
-        self.event = events.into_iter().flatten().min().unwrap_or(u64::MAX).min(now + FREQUENCY / 10_000);
+        let events = [self.usart.next_event(&self.world), self.i2c.next_event(), self.timer.next_event()];
+        self.event = self.world.look(events.into_iter().flatten().min());
     }
 
     fn kept(&mut self, address: u32) -> Option<&mut Registers> {
@@ -216,13 +176,12 @@ impl Peripherals {
     }
 
     fn load_peripheral(&mut self, address: u32, size: u32) -> Option<u32> {
-        let now = self.now;
         let offset = address & 0x3FF;
         let value = match address - offset {
-            USART => self.usart.load(now, offset, size),
-            I2C => self.i2c.load(now, offset, size, &mut self.world.element),
+            USART => self.usart.load(&mut self.world, offset, size),
+            I2C => self.i2c.load(&mut self.world, offset, size),
             SPI => self.spi.load(offset, size),
-            TIMER => self.timer.load(now, offset, size),
+            TIMER => self.timer.load(self.world.now, offset, size),
             DMA => self.dma.load(offset, size),
             PORTS | SINGLE_CYCLE_PORTS => self.port.load(offset, size),
             _ => return Some(self.kept(address)?.get(address & 0xFFFF, size)),
@@ -232,25 +191,24 @@ impl Peripherals {
     }
 
     fn store_peripheral(&mut self, address: u32, size: u32, value: u32) -> Option<()> {
-        let (now, micros) = (self.now, self.micros());
         let offset = address & 0x3FF;
         match address - offset {
-            USART => self.usart.store(now, offset, size, value),
-            I2C => self.i2c.store(now, micros, offset, size, value, &mut self.world.element),
+            USART => self.usart.store(&mut self.world, offset, size, value),
+            I2C => self.i2c.store(&mut self.world, offset, size, value),
             SPI => {
                 if let Some(byte) = self.spi.store(offset, size, value) {
                     self.exchange(byte);
                 }
                 self.run_dma();
             }
-            TIMER => self.timer.store(now, offset, size, value),
+            TIMER => self.timer.store(self.world.now, offset, size, value),
             DMA => {
                 if let Some((channel, at)) = self.dma.store(offset, size, value) {
-                    let mut descriptor = [0; 16];
-                    for (at, byte) in (at..).zip(&mut descriptor) {
-                        *byte = cortex::Bus::load(self, at, 1)? as u8;
+                    let mut words = [0; 4];
+                    for (at, word) in (at..).step_by(4).zip(&mut words) {
+                        *word = cortex::Bus::load(self, at, 4)?;
                     }
-                    self.dma.begin(channel, &descriptor);
+                    self.dma.begin(channel, words);
                 }
                 self.run_dma();
             }
@@ -267,8 +225,8 @@ impl Peripherals {
 
     /// A byte on the Wi-Fi module's bus. The program waits for each, so it is done at once and its time is added.
     fn exchange(&mut self, byte: u8) {
-        self.now += self.spi.byte();
-        let answer = self.world.module.transfer(self.micros(), byte);
+        self.world.now += self.spi.byte();
+        let answer = self.world.module.transfer(self.world.micros(), byte);
         self.spi.receive(answer);
     }
 
@@ -303,7 +261,7 @@ impl cortex::Bus for Peripherals {
     fn load(&mut self, address: u32, size: u32) -> Option<u32> {
         let (memory, offset) = match address {
             0..AUXILIARY_BASE => (&self.flash, address),
-            AUXILIARY_BASE..RAM_BASE => (&self.auxiliary, address - AUXILIARY_BASE),
+            AUXILIARY_BASE..RAM_BASE => return Some(u32::MAX >> (32 - 8 * size)),
             RAM_BASE..POWER_AND_CLOCKS => (&self.ram, address - RAM_BASE),
             _ => return self.load_peripheral(address, size),
         };

@@ -34,7 +34,6 @@ const RANDOM: u8 = 0x1B;
 const INFO: u8 = 0x30;
 const GEN_KEY: u8 = 0x40;
 const SIGN: u8 = 0x41;
-const SELF_TEST: u8 = 0x77;
 
 /// What the Info command answers: an ATECC608A.
 const REVISION: [u8; 4] = [0x00, 0x00, 0x60, 0x02];
@@ -43,7 +42,7 @@ const REVISION: [u8; 4] = [0x00, 0x00, 0x60, 0x02];
 fn duration(opcode: u8) -> Micros {
     1000 * match opcode {
         GEN_KEY | SIGN => 100,
-        RANDOM | SELF_TEST => 20,
+        RANDOM => 20,
         LOCK => 15,
         WRITE => 10,
         NONCE => 7,
@@ -159,9 +158,8 @@ impl SecureElement {
     }
 
     fn doze(&mut self) {
-        self.awake = false;
+        (self.awake, self.position) = (false, 0);
         self.answer.clear();
-        self.position = 0;
     }
 
     fn reply(&mut self, data: &[u8]) {
@@ -173,26 +171,25 @@ impl SecureElement {
 
     /// A packet: its length, opcode, two parameters, data, and check sum.
     fn execute(&mut self, packet: &[u8]) -> (u8, Outcome) {
-        let [length, opcode, p1, p2, p2_high, rest @ ..] = packet else { return (0, Err(Status::CrcError)) };
-        let whole = usize::from(*length) == packet.len() && rest.len() >= 2;
-        let (body, sum) = packet.split_at(packet.len().saturating_sub(2));
-        if !whole || crc(body) != sum {
+        let [length, opcode, p1, p2, p2_high, data @ .., _, _] = packet else {
+            return (0, Err(Status::CrcError));
+        };
+        let (body, sum) = packet.split_at(packet.len() - 2);
+        if usize::from(*length) != packet.len() || crc(body) != sum {
             return (0, Err(Status::CrcError));
         }
-        let (p1, p2, data) = (*p1, u16::from_le_bytes([*p2, *p2_high]), &rest[..rest.len() - 2]);
+        let (p1, p2) = (*p1, u16::from_le_bytes([*p2, *p2_high]));
         let outcome = match *opcode {
             READ => self.zones.read(p1, p2),
             WRITE => self.zones.write(p1, p2, data),
             LOCK => self.zones.lock(p1),
             NONCE => self.nonce(p1, data),
             RANDOM => Ok(self.random().to_vec()),
-            INFO if p1 == 0 => Ok(REVISION.to_vec()),
-            INFO => Ok(vec![0; 4]),
+            INFO => Ok(REVISION.to_vec()),
             // Bit 2 asks for a new private key, which the slot's configuration does not allow.
             GEN_KEY if p1 & 4 != 0 || p2 != 0 => Err(Status::ExecutionError),
             GEN_KEY => Ok(self.public_key().to_vec()),
             SIGN => self.sign(p1, p2),
-            SELF_TEST => Ok(vec![Status::Success as u8]),
             _ => Err(Status::ParseError),
         };
         (*opcode, outcome)
@@ -207,20 +204,12 @@ impl SecureElement {
             .into()
     }
 
+    /// Pass-through alone: the host gives the value, for TempKey or for the message digest buffer.
     fn nonce(&mut self, mode: u8, data: &[u8]) -> Outcome {
-        // Pass-through: the host gives the value, for TempKey or for the message digest buffer.
-        if mode & 3 == 3 {
-            let value = data.get(..32).and_then(|data| data.try_into().ok()).ok_or(Status::ParseError)?;
-            match mode >> 6 {
-                1 => self.message_digest = Some(value),
-                _ => self.temp_key = Some(value),
-            }
-            return Ok(vec![Status::Success as u8]);
-        }
-        let random = self.random();
-        let combined = Sha256::new().chain_update(random).chain_update(data).chain_update([NONCE, mode, 0]);
-        self.temp_key = Some(combined.finalize().into());
-        Ok(random.to_vec())
+        let value = data.get(..32).filter(|_| mode & 3 == 3).and_then(|data| data.try_into().ok());
+        let value = Some(value.ok_or(Status::ParseError)?);
+        *if mode >> 6 == 1 { &mut self.message_digest } else { &mut self.temp_key } = value;
+        Ok(vec![Status::Success as u8])
     }
 
     /// X‖Y of the key in slot 0.

@@ -24,8 +24,8 @@ pub(crate) struct Uart {
     /// When the next byte can have arrived.
     arrival: u64,
     /// When the next byte can be written, and when the last one is out.
-    free: u64,
-    done: u64,
+    pub(crate) free: u64,
+    pub(crate) done: u64,
 }
 
 impl Uart {
@@ -87,15 +87,5 @@ impl Uart {
         self.free = self.done.max(now);
         self.done = self.free + self.byte;
         self.sent.push(byte);
-    }
-
-    /// When the next byte can be written.
-    pub(crate) fn writable_at(&self) -> u64 {
-        self.free
-    }
-
-    /// When all that was written is on the wire.
-    pub(crate) fn complete_at(&self) -> u64 {
-        self.done
     }
 }

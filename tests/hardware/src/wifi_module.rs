@@ -16,8 +16,6 @@ pub use flash::Write;
 /// SPI commands.
 const WRITE_INTERNAL: u8 = 0xC3;
 const READ_INTERNAL: u8 = 0xC4;
-const WRITE_BLOCK_SHORT: u8 = 0xC5;
-const READ_BLOCK_SHORT: u8 = 0xC6;
 const WRITE_BLOCK: u8 = 0xC7;
 const READ_BLOCK: u8 = 0xC8;
 const WRITE_REGISTER: u8 = 0xC9;
@@ -33,7 +31,7 @@ const STATE: u32 = 0x108C;
 const IRQ_CONFIGURATION: u32 = 0x13F4;
 const PROTOCOL: u32 = 0xE824;
 const BOOT_ROM: u32 = 0xC000C;
-const DRIVER_VERSION: u32 = 0xC0008;
+const FIRMWARE_BLOCK: u32 = 0xC0008;
 
 const REVISION: u32 = 0x0010_03A0;
 /// What the boot ROM leaves in its register, what starts the firmware, and the firmware's sign that it runs.
@@ -45,20 +43,10 @@ const CHECK_SUMS: u32 = 0x0C;
 /// Bytes of the module's memory that the models need.
 const MEMORY: usize = 0x10_0000;
 
-/// Versions that the module's firmware tells: major, minor, patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Versions {
-    /// The firmware.
-    pub firmware: [u8; 3],
-    /// The oldest driver that it works with.
-    pub driver: [u8; 3],
-}
-
 /// Bytes of a command before its check sum.
 fn length(command: u8) -> Option<usize> {
     match command {
         READ_INTERNAL | READ_REGISTER | RESET => Some(4),
-        WRITE_BLOCK_SHORT | READ_BLOCK_SHORT => Some(6),
         WRITE_INTERNAL | WRITE_BLOCK | READ_BLOCK => Some(7),
         WRITE_REGISTER => Some(8),
         _ => None,
@@ -79,7 +67,8 @@ struct Block {
 
 /// The module and its end of the bus.
 pub(crate) struct WifiModule {
-    versions: Versions,
+    /// Of the firmware, and of the oldest driver that it works with.
+    versions: [[u8; 3]; 2],
     pub(crate) flash: Flash,
     check_sums: bool,
     registers: BTreeMap<u32, u32>,
@@ -90,7 +79,7 @@ pub(crate) struct WifiModule {
 }
 
 impl WifiModule {
-    pub(crate) fn new(versions: Versions, flash: Flash) -> Self {
+    pub(crate) fn new(versions: [[u8; 3]; 2], flash: Flash) -> Self {
         let mut module = Self {
             versions,
             flash,
@@ -115,19 +104,13 @@ impl WifiModule {
             (PROTOCOL, 0x2E),
             (CLOCK_STATUS, 7),
             (BOOT_ROM, BOOT_ROM_DONE),
-            (DRIVER_VERSION, 0x0100), // where the block with the versions is, from 0x30000 on
+            (FIRMWARE_BLOCK, 0x0100),
         ]);
         self.memory = vec![0; MEMORY];
-        // Blocks of the firmware: addresses of the MAC address and of the version information, then these.
-        self.poke(0x30100, &0x0110_0110u32.to_le_bytes());
-        self.poke(0x30104, &0x0000_0120u32.to_le_bytes());
-        self.poke(0x30110, &[0xF8, 0xF0, 0x05, 0xA1, 0xB2, 0xC3]);
-        let mut information = 0x0015_03A0u32.to_le_bytes().to_vec();
-        information.extend(self.versions.firmware);
-        information.extend(self.versions.driver);
-        information.extend(b"Nov 26 2020\0" as &[u8]);
-        information.extend(b"12:00:00\0" as &[u8]);
-        self.poke(0x30120, &information);
+        // The firmware's blocks: where the version information is, from 0x30000 on; then that, with the versions behind the chip.
+        self.poke(0x30104, &0x0120u32.to_le_bytes());
+        self.poke(0x30120, &REVISION.to_le_bytes());
+        self.poke(0x30124, &self.versions.concat());
         self.command.clear();
         self.block = None;
         self.answer.clear();
@@ -179,14 +162,11 @@ impl WifiModule {
             WRITE_REGISTER => self.write_register(now, address, big_endian(&bytes[4..8])),
             READ_INTERNAL => self.give(&self.read_register(internal).to_le_bytes()),
             READ_REGISTER => self.give(&self.read_register(address).to_le_bytes()),
-            WRITE_BLOCK | WRITE_BLOCK_SHORT => {
-                let length = big_endian(&bytes[4..if command == WRITE_BLOCK { 7 } else { 6 }]) as usize;
+            WRITE_BLOCK => {
+                let length = big_endian(&bytes[4..7]) as usize;
                 self.block = Some(Block { address, length, started: false, data: Vec::new() });
             }
-            READ_BLOCK | READ_BLOCK_SHORT => {
-                let length = big_endian(&bytes[4..if command == READ_BLOCK { 7 } else { 6 }]) as usize;
-                self.give(&self.peek(address, length));
-            }
+            READ_BLOCK => self.give(&self.peek(address, big_endian(&bytes[4..7]) as usize)),
             _ => {} // RESET: the bus begins anew
         }
     }

@@ -10,52 +10,38 @@ const FLAGS: u16 = 0x09;
 /// PA1 is the Wi-Fi module's reset.
 const MODULE_RESET: u8 = 1 << 1;
 
-pub(super) struct Ports([u8; 6 * PORT as usize]);
-
-impl Default for Ports {
-    fn default() -> Self {
-        Self([0; 6 * PORT as usize])
+/// The address of a port's register that is at an address of data space.
+pub(super) fn register(address: u16) -> Option<u16> {
+    match address {
+        0..VIRTUAL_PORTS => Some(PORTS + address / 4 * PORT + [0, OUT, IN, FLAGS][usize::from(address % 4)]),
+        PORTS.. if address < PORTS + 6 * PORT => Some(address),
+        _ => None,
     }
 }
 
-impl Ports {
-    /// The register of a port that is at an address of data space.
-    pub(super) fn register(address: u16) -> Option<u16> {
-        match address {
-            0..VIRTUAL_PORTS => Some(address / 4 * PORT + [0, OUT, IN, FLAGS][usize::from(address % 4)]),
-            PORTS.. if address < PORTS + 6 * PORT => Some(address - PORTS),
-            _ => None,
-        }
+pub(super) fn load(io: &[u8], register: u16) -> u8 {
+    let at = |register| io[usize::from(register)];
+    let port = register / PORT * PORT;
+    match register % PORT {
+        // The registers for setting, clearing and toggling read as the register that they act on.
+        direction_or_out @ 0..IN => at(port + (direction_or_out & OUT)),
+        // Inputs are pulled up.
+        IN => at(port + OUT) & at(port) | !at(port),
+        _ => at(register),
     }
+}
 
-    pub(super) fn load(&self, register: u16) -> u8 {
-        let at = |register| self.0[usize::from(register)];
-        let port = register / PORT * PORT;
-        match register % PORT {
-            // The registers for setting, clearing and toggling read as the register that they act on.
-            direction_or_out @ 0..IN => at(port + (direction_or_out & OUT)),
-            // Inputs are pulled up.
-            IN => at(port + OUT) & at(port) | !at(port),
-            _ => at(register),
-        }
+/// True if the Wi-Fi module's reset was pulled.
+pub(super) fn store(io: &mut [u8], register: u16, value: u8) -> bool {
+    let offset = register % PORT;
+    if offset >= IN {
+        // Writing ones to flags clears them, and none is ever up.
+        io[usize::from(register)] = if offset == FLAGS { 0 } else { value };
+        return false;
     }
-
-    /// True if the Wi-Fi module's reset was pulled.
-    pub(super) fn store(&mut self, register: u16, value: u8) -> bool {
-        let offset = register % PORT;
-        if offset >= IN {
-            self.0[usize::from(register)] = if offset == FLAGS { 0 } else { value };
-            return false;
-        }
-        let target = register / PORT * PORT + (offset & OUT);
-        let bits = &mut self.0[usize::from(target)];
-        let before = *bits;
-        *bits = match offset & 3 {
-            0 => value,
-            1 => before | value,
-            2 => before & !value,
-            _ => before ^ value,
-        };
-        target == OUT && before & !*bits & MODULE_RESET != 0
-    }
+    let target = register / PORT * PORT + (offset & OUT);
+    let before = io[usize::from(target)];
+    let after = [value, before | value, before & !value, before ^ value][usize::from(offset & 3)];
+    io[usize::from(target)] = after;
+    target == PORTS + OUT && before & !after & MODULE_RESET != 0
 }

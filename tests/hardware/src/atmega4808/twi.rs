@@ -1,7 +1,6 @@
 //! TWI0 as master: the bus of the secure element. The program waits for each byte, so it is done at once and takes its time.
 
-use crate::Micros;
-use crate::secure_element::SecureElement;
+use crate::machine::World;
 
 const MCTRLB: u16 = 4;
 const MSTATUS: u16 = 5;
@@ -41,29 +40,22 @@ impl Twi {
         self.registers[usize::from(MSTATUS)] = status;
     }
 
-    /// Cycles of so many bits on the bus; without rise time.
-    fn time(&self, bits: u64) -> u64 {
-        bits * (10 + 2 * u64::from(self.registers[usize::from(MBAUD)]))
+    /// Passes the time of so many bits on the bus; without rise time.
+    fn pass(&self, world: &mut World, bits: u64) {
+        world.now += bits * (10 + 2 * u64::from(self.registers[usize::from(MBAUD)]));
     }
 
     pub(super) fn load(&self, register: u16) -> u8 {
         self.registers[usize::from(register)]
     }
 
-    /// Gives the cycles that it takes.
-    pub(super) fn store(
-        &mut self,
-        micros: Micros,
-        register: u16,
-        value: u8,
-        element: &mut SecureElement,
-    ) -> u64 {
+    pub(super) fn store(&mut self, world: &mut World, register: u16, value: u8) {
         match register {
-            MADDR => return self.address(micros, value, element),
+            MADDR => self.address(world, value),
             MDATA if self.owns() && !self.reads => {
-                let refused = if element.write(value) { 0 } else { NOT_ACKNOWLEDGED };
+                self.pass(world, 9);
+                let refused = if world.element.write(value) { 0 } else { NOT_ACKNOWLEDGED };
                 self.set_status(WRITE_DONE | OWNER | refused);
-                return self.time(9);
             }
             MDATA => {}
             MSTATUS => {
@@ -75,13 +67,11 @@ impl Twi {
                 match value & 3 {
                     3 => {
                         if self.owns() {
-                            element.stop(micros);
+                            world.element.stop(world.micros());
                         }
                         self.set_status(IDLE);
                     }
-                    2 if self.owns() && self.reads && value & NO_ACKNOWLEDGE == 0 => {
-                        return self.receive(element);
-                    }
+                    2 if self.owns() && self.reads && value & NO_ACKNOWLEDGE == 0 => self.receive(world),
                     _ => {}
                 }
                 if value & FLUSH != 0 {
@@ -90,27 +80,26 @@ impl Twi {
             }
             _ => self.registers[usize::from(register)] = value,
         }
-        0
     }
 
     /// A start condition, perhaps a repeated one, and an address.
-    fn address(&mut self, micros: Micros, byte: u8, element: &mut SecureElement) -> u64 {
+    fn address(&mut self, world: &mut World, byte: u8) {
         if self.owns() {
-            element.stop(micros);
+            world.element.stop(world.micros());
         }
+        self.pass(world, 10);
         self.reads = byte & 1 != 0;
-        let acknowledged = element.start(micros, byte >> 1, self.reads);
+        let acknowledged = world.element.start(world.micros(), byte >> 1, self.reads);
         if acknowledged && self.reads {
-            self.set_status(OWNER);
-            return self.time(10) + self.receive(element);
+            self.receive(world);
+        } else {
+            self.set_status(WRITE_DONE | OWNER | if acknowledged { 0 } else { NOT_ACKNOWLEDGED });
         }
-        self.set_status(WRITE_DONE | OWNER | if acknowledged { 0 } else { NOT_ACKNOWLEDGED });
-        self.time(10)
     }
 
-    fn receive(&mut self, element: &mut SecureElement) -> u64 {
-        self.registers[usize::from(MDATA)] = element.read();
+    fn receive(&mut self, world: &mut World) {
+        self.pass(world, 9);
+        self.registers[usize::from(MDATA)] = world.element.read();
         self.set_status(READ_DONE | OWNER);
-        self.time(9)
     }
 }

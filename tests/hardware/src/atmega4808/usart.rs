@@ -1,6 +1,6 @@
 //! USART2: the serial port.
 
-use crate::uart::Uart;
+use crate::machine::World;
 
 const RECEIVED_DATA: u16 = 0;
 const RECEIVED_FLAGS: u16 = 1;
@@ -19,63 +19,46 @@ const RECEIVER: u8 = 0x80;
 /// Vectors of the interrupts.
 const VECTORS: [(u8, u32); 3] = [(RECEIVE_COMPLETE, 31), (DATA_EMPTY, 32), (TRANSMIT_COMPLETE, 33)];
 
+#[derive(Default)]
 pub(super) struct Usart {
-    pub(super) uart: Uart,
     registers: [u8; 16],
     /// The program has written since the flag for the end of the transmission was cleared.
     transmits: bool,
 }
 
 impl Usart {
-    pub(super) fn new(uart: Uart) -> Self {
-        Self { uart, registers: [0; 16], transmits: false }
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.uart.reset();
-        (self.registers, self.transmits) = ([0; 16], false);
-    }
-
-    fn receives(&self) -> bool {
-        self.registers[usize::from(ENABLE)] & RECEIVER != 0
-    }
-
-    pub(super) fn attend(&mut self, now: u64) {
-        if self.receives() {
-            self.uart.receive(now);
+    pub(super) fn attend(&mut self, world: &mut World) {
+        if self.registers[usize::from(ENABLE)] & RECEIVER != 0 {
+            world.uart.receive(world.now);
         }
     }
 
-    pub(super) fn next_event(&self, now: u64) -> Option<u64> {
-        self.uart.next_event(now)
-    }
-
-    fn status(&self, now: u64) -> u8 {
+    fn status(&self, world: &World) -> u8 {
         let up = |flag, up: bool| if up { flag } else { 0 };
-        up(RECEIVE_COMPLETE, self.uart.has_received())
-            | up(DATA_EMPTY, now >= self.uart.writable_at())
-            | up(TRANSMIT_COMPLETE, self.transmits && now >= self.uart.complete_at())
+        up(RECEIVE_COMPLETE, world.uart.has_received())
+            | up(DATA_EMPTY, world.now >= world.uart.free)
+            | up(TRANSMIT_COMPLETE, self.transmits && world.now >= world.uart.done)
     }
 
     /// The interrupts that ask, a bit for each vector.
-    pub(super) fn requests(&self, now: u64) -> u64 {
-        let asking = self.status(now) & self.registers[usize::from(INTERRUPTS)];
+    pub(super) fn requests(&self, world: &World) -> u64 {
+        let asking = self.status(world) & self.registers[usize::from(INTERRUPTS)];
         VECTORS.iter().filter(|(flag, _)| asking & flag != 0).fold(0, |bits, (_, vector)| bits | 1 << vector)
     }
 
-    pub(super) fn load(&mut self, now: u64, register: u16) -> u8 {
+    pub(super) fn load(&mut self, world: &mut World, register: u16) -> u8 {
         match register {
-            RECEIVED_DATA => self.uart.read(),
-            RECEIVED_FLAGS => self.status(now) & RECEIVE_COMPLETE,
-            STATUS => self.status(now),
+            RECEIVED_DATA => world.uart.read(),
+            RECEIVED_FLAGS => self.status(world) & RECEIVE_COMPLETE,
+            STATUS => self.status(world),
             _ => self.registers[usize::from(register)],
         }
     }
 
-    pub(super) fn store(&mut self, now: u64, register: u16, value: u8) {
+    pub(super) fn store(&mut self, world: &mut World, register: u16, value: u8) {
         match register {
             DATA => {
-                self.uart.write(now, value);
+                world.uart.write(world.now, value);
                 self.transmits = true;
             }
             // Writing one clears the flag.

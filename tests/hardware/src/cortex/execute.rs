@@ -1,7 +1,7 @@
 //! The instructions of ARMv6-M, in the groups of the Architecture Reference Manual (DDI 0419, chapter A5).
 
 use super::{Bus, Core, LR, PC, SP};
-use crate::fault::Fault;
+use crate::Fault;
 
 /// Step by step the caller fills in where it was.
 const UNDEFINED: Fault = Fault::Undefined { at: 0, op: 0 };
@@ -73,7 +73,7 @@ impl Core {
             return self.leave(bus);
         }
         if target & 1 == 0 {
-            return Err(Fault::Fetch { at: target });
+            return Err(Fault::Fetch(target));
         }
         self.r[PC] = target & !1;
         Ok(())
@@ -111,23 +111,20 @@ impl Core {
 
     /// A shift by 0 to 255 places. By 0, the carry stays.
     fn shift(&mut self, kind: Shift, value: u32, by: u32) -> u32 {
-        // Two words, so that the bit that is shifted out last is in one of them.
-        let (result, out) = match (kind, by) {
-            (_, 0) => (value, self.c),
-            (Shift::Left, 1..=32) => {
-                let wide = u64::from(value) << by;
+        // In two words, the bit that is shifted out last is next to the word that stays.
+        let (word, wide) = (u64::from(value), (value as i32) as i64);
+        let (result, out) = match kind {
+            _ if by == 0 => (value, self.c),
+            Shift::Left => {
+                let wide = word.checked_shl(by).unwrap_or(0);
                 (wide as u32, wide >> 32 & 1 != 0)
             }
-            (Shift::Right, 1..=32) => {
-                let wide = u64::from(value) << 32 >> by;
+            Shift::Right => {
+                let wide = (word << 32).checked_shr(by).unwrap_or(0);
                 ((wide >> 32) as u32, wide >> 31 & 1 != 0)
             }
-            (Shift::Left | Shift::Right, _) => (0, false),
-            (Shift::Arithmetic, _) => {
-                let wide = (i64::from(value as i32) << 32) >> by.min(32);
-                ((wide >> 32) as u32, wide >> 31 & 1 != 0)
-            }
-            (Shift::Rotate, _) => {
+            Shift::Arithmetic => ((wide >> by.min(32)) as u32, wide >> (by.min(33) - 1) & 1 != 0),
+            Shift::Rotate => {
                 let rotated = value.rotate_right(by & 31);
                 (rotated, rotated >> 31 != 0)
             }
@@ -224,16 +221,8 @@ impl Core {
         let (rt, address, size, load, signed) = match op >> 11 {
             0x0A | 0x0B => {
                 let address = base.wrapping_add(self.r[register(op, 6)]);
-                let (size, load, signed) = match op >> 9 & 7 {
-                    0 => (4, false, false),
-                    1 => (2, false, false),
-                    2 => (1, false, false),
-                    3 => (1, true, true),
-                    4 => (4, true, false),
-                    5 => (2, true, false),
-                    6 => (1, true, false),
-                    _ => (2, true, true),
-                };
+                let size = [4, 2, 1, 1, 4, 2, 1, 2][(op >> 9 & 7) as usize];
+                let (load, signed) = (op >> 9 & 7 >= 3, op & 0x600 == 0x600);
                 (rt, address, size, load, signed)
             }
             0x0C | 0x0D => (rt, base.wrapping_add(4 * imm5), 4, op & 0x800 != 0, false),
@@ -330,7 +319,7 @@ impl Core {
     /// A5.3: the instructions of two halfwords.
     fn wide<B: Bus>(&mut self, bus: &mut B, op: u32) -> Result<(), Fault> {
         let at = self.r[PC];
-        let low = u32::from(bus.fetch(at).ok_or(Fault::Fetch { at })?);
+        let low = u32::from(bus.fetch(at).ok_or(Fault::Fetch(at))?);
         self.r[PC] = at.wrapping_add(2);
         self.cycles += 2;
         let system_register = low & 0xFF;

@@ -16,8 +16,8 @@ const CHANNELS: usize = 12;
 const ENABLE: u32 = 2;
 const COMPLETE: u8 = 2;
 /// Bits of a descriptor's control word: the addresses go up.
-const SOURCE_INCREMENTS: u16 = 1 << 10;
-const TARGET_INCREMENTS: u16 = 1 << 11;
+const SOURCE_INCREMENTS: u32 = 1 << 10;
+const TARGET_INCREMENTS: u32 = 1 << 11;
 
 #[derive(Clone, Copy, Default)]
 struct Channel {
@@ -25,8 +25,8 @@ struct Channel {
     control_b: u32,
     interrupts: u8,
     flags: u8,
-    descriptor: u16,
-    left: u16,
+    descriptor: u32,
+    left: u32,
     source: u32,
     target: u32,
 }
@@ -47,15 +47,10 @@ pub(super) struct Beat {
     pub(super) target: u32,
 }
 
+#[derive(Default)]
 pub(super) struct Dma {
     registers: Registers,
     channels: [Channel; CHANNELS],
-}
-
-impl Default for Dma {
-    fn default() -> Self {
-        Self { registers: Registers::new(0x400), channels: [Channel::default(); CHANNELS] }
-    }
 }
 
 impl Dma {
@@ -105,17 +100,14 @@ impl Dma {
         None
     }
 
-    /// Takes over a descriptor. An address that goes up is given by its end.
-    pub(super) fn begin(&mut self, channel: usize, descriptor: &[u8; 16]) {
-        let half = |at: usize| u16::from_le_bytes([descriptor[at], descriptor[at + 1]]);
-        let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
-        let (control, count) = (half(0), half(2));
-        let first =
-            |end: u32, increments| if control & increments != 0 { end - u32::from(count) } else { end };
+    /// Takes over a descriptor, four words. An address that goes up is given by its end.
+    pub(super) fn begin(&mut self, channel: usize, [control, source, target, _]: [u32; 4]) {
         let channel = &mut self.channels[channel];
-        (channel.descriptor, channel.left) = (control, count);
-        channel.source = first(word(4), SOURCE_INCREMENTS);
-        channel.target = first(word(8), TARGET_INCREMENTS);
+        (channel.descriptor, channel.left) = (control, control >> 16);
+        let first =
+            |end: u32, increments| if control & increments != 0 { end - (control >> 16) } else { end };
+        channel.source = first(source, SOURCE_INCREMENTS);
+        channel.target = first(target, TARGET_INCREMENTS);
     }
 
     /// The next byte whose trigger is up. What was received comes first, so that there is room for the next byte.

@@ -1,8 +1,7 @@
 //! SERCOM3 as I2C master: the bus of the secure element.
 
 use super::sercom::{BAUD, CTRLA, CTRLB, DATA, INTFLAG, STATUS, Sercom};
-use crate::Micros;
-use crate::secure_element::SecureElement;
+use crate::machine::World;
 
 const ADDR: u32 = 0x24;
 /// Interrupt flags: the master may go on, and a byte has come.
@@ -11,24 +10,18 @@ const SLAVE_ON_BUS: u8 = 2;
 /// STATUS: the other side did not acknowledge; where the bus state is.
 const NOT_ACKNOWLEDGED: u16 = 4;
 const BUS_STATE: u32 = 0x30;
+const IDLE: u32 = 0x10;
+const OWNER: u32 = 0x20;
 /// CTRLB: smart mode, command, and that the master will not acknowledge.
 const SMART: u32 = 1 << 8;
 const COMMAND: u32 = 3 << 16;
 const NO_ACKNOWLEDGE: u32 = 1 << 18;
 
-/// Who has the bus, as STATUS tells it.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Bus {
-    #[default]
-    Unknown = 0,
-    Idle = 1,
-    Owner = 2,
-}
-
 #[derive(Default)]
 pub(super) struct I2c {
     sercom: Sercom,
-    bus: Bus,
+    /// Bus state, as STATUS tells it.
+    bus: u32,
     reads: bool,
     data: u8,
     /// A flag that comes up, and when.
@@ -36,10 +29,6 @@ pub(super) struct I2c {
 }
 
 impl I2c {
-    pub(super) fn reset(&mut self) {
-        *self = Self::default();
-    }
-
     pub(super) fn attend(&mut self, now: u64) {
         if let Some((flag, at)) = self.pending
             && now >= at
@@ -69,23 +58,23 @@ impl I2c {
             self.sercom.status & !NOT_ACKNOWLEDGED | if acknowledged { 0 } else { NOT_ACKNOWLEDGED };
     }
 
-    fn receive(&mut self, now: u64, bits: u64, element: &mut SecureElement) {
-        self.data = element.read();
-        self.after(now, bits, SLAVE_ON_BUS);
+    fn receive(&mut self, world: &mut World, bits: u64) {
+        self.data = world.element.read();
+        self.after(world.now, bits, SLAVE_ON_BUS);
     }
 
-    pub(super) fn load(&mut self, now: u64, offset: u32, size: u32, element: &mut SecureElement) -> u32 {
-        self.attend(now);
+    pub(super) fn load(&mut self, world: &mut World, offset: u32, size: u32) -> u32 {
+        self.attend(world.now);
         match offset {
             INTFLAG => self.sercom.flags.into(),
-            STATUS => self.sercom.load(STATUS, size) | (self.bus as u32) << 4,
+            STATUS => self.sercom.load(STATUS, size) | self.bus,
             DATA => {
                 let data = self.data;
                 self.sercom.flags &= !SLAVE_ON_BUS;
                 let control = self.sercom.load(CTRLB, 4);
                 // In smart mode, reading acknowledges and goes on.
-                if self.reads && self.bus == Bus::Owner && control & (SMART | NO_ACKNOWLEDGE) == SMART {
-                    self.receive(now, 9, element);
+                if self.reads && self.bus == OWNER && control & (SMART | NO_ACKNOWLEDGE) == SMART {
+                    self.receive(world, 9);
                 }
                 data.into()
             }
@@ -93,69 +82,61 @@ impl I2c {
         }
     }
 
-    pub(super) fn store(
-        &mut self,
-        now: u64,
-        micros: Micros,
-        offset: u32,
-        size: u32,
-        value: u32,
-        element: &mut SecureElement,
-    ) {
+    pub(super) fn store(&mut self, world: &mut World, offset: u32, size: u32, value: u32) {
         match offset {
             DATA => {
                 self.sercom.flags &= !MASTER_ON_BUS;
-                if self.bus == Bus::Owner && !self.reads {
-                    self.acknowledged(element.write(value as u8));
-                    self.after(now, 9, MASTER_ON_BUS);
+                if self.bus == OWNER && !self.reads {
+                    self.acknowledged(world.element.write(value as u8));
+                    self.after(world.now, 9, MASTER_ON_BUS);
                 }
             }
-            ADDR => self.address(now, micros, value as u8, element),
+            ADDR => self.address(world, value as u8),
             CTRLB => {
                 // The command is carried out, not kept.
                 self.sercom.store(CTRLB, 4, value & !COMMAND);
                 match (value & COMMAND) >> 16 {
-                    3 => self.stop(micros, element),
-                    2 if self.reads && value & NO_ACKNOWLEDGE == 0 => self.receive(now, 9, element),
+                    3 => self.stop(world),
+                    2 if self.reads && value & NO_ACKNOWLEDGE == 0 => self.receive(world, 9),
                     _ => {}
                 }
             }
             STATUS => {
-                if value & BUS_STATE == (Bus::Idle as u32) << 4 {
-                    self.bus = Bus::Idle;
+                if value & BUS_STATE == IDLE {
+                    self.bus = IDLE;
                 }
                 self.sercom.store(STATUS, size, value & !BUS_STATE);
             }
             _ => {
                 if self.sercom.store(offset, size, value) || offset == CTRLA && value & 2 == 0 {
-                    self.bus = Bus::Unknown;
+                    self.bus = 0;
                 }
             }
         }
     }
 
     /// A start condition, perhaps a repeated one, and an address.
-    fn address(&mut self, now: u64, micros: Micros, byte: u8, element: &mut SecureElement) {
-        if self.bus == Bus::Owner {
-            element.stop(micros);
+    fn address(&mut self, world: &mut World, byte: u8) {
+        if self.bus == OWNER {
+            world.element.stop(world.micros());
         }
-        self.bus = Bus::Owner;
+        self.bus = OWNER;
         self.reads = byte & 1 != 0;
         self.sercom.flags &= !(MASTER_ON_BUS | SLAVE_ON_BUS);
-        let acknowledged = element.start(micros, byte >> 1, self.reads);
+        let acknowledged = world.element.start(world.micros(), byte >> 1, self.reads);
         self.acknowledged(acknowledged);
         if acknowledged && self.reads {
-            self.receive(now, 19, element);
+            self.receive(world, 19);
         } else {
-            self.after(now, 10, MASTER_ON_BUS);
+            self.after(world.now, 10, MASTER_ON_BUS);
         }
     }
 
-    fn stop(&mut self, micros: Micros, element: &mut SecureElement) {
-        if self.bus == Bus::Owner {
-            element.stop(micros);
+    fn stop(&mut self, world: &mut World) {
+        if self.bus == OWNER {
+            world.element.stop(world.micros());
         }
-        self.bus = Bus::Idle;
+        self.bus = IDLE;
         self.sercom.flags &= !(MASTER_ON_BUS | SLAVE_ON_BUS);
         self.pending = None;
     }

@@ -9,7 +9,6 @@ const INTENCLR: u32 = 0x14;
 const INTENSET: u32 = 0x16;
 pub(super) const INTFLAG: u32 = 0x18;
 pub(super) const STATUS: u32 = 0x1A;
-const SYNCBUSY: u32 = 0x1C;
 pub(super) const DATA: u32 = 0x28;
 
 /// Interrupt flags of the SPI and the USART.
@@ -21,6 +20,7 @@ pub(super) const ERROR: u8 = 0x80;
 pub(super) const OVERFLOW: u16 = 4;
 
 /// The common registers.
+#[derive(Default)]
 pub(super) struct Sercom {
     registers: Registers,
     /// Interrupts that are enabled.
@@ -28,12 +28,6 @@ pub(super) struct Sercom {
     /// Interrupt flags that stay until they are cleared.
     pub(super) flags: u8,
     pub(super) status: u16,
-}
-
-impl Default for Sercom {
-    fn default() -> Self {
-        Self { registers: Registers::new(0x30), interrupts: 0, flags: 0, status: 0 }
-    }
 }
 
 impl Sercom {
@@ -50,7 +44,6 @@ impl Sercom {
         match offset {
             INTENCLR | INTENSET => self.interrupts.into(),
             STATUS => self.status.into(),
-            SYNCBUSY => 0,
             _ => self.registers.get(offset, size),
         }
     }

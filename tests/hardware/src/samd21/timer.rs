@@ -6,7 +6,6 @@ const CTRLA: u32 = 0x00;
 const INTENCLR: u32 = 0x0C;
 const INTENSET: u32 = 0x0D;
 const INTFLAG: u32 = 0x0E;
-const STATUS: u32 = 0x0F;
 const COUNT: u32 = 0x10;
 const COMPARE_0: u32 = 0x18;
 const COMPARE_1: u32 = 0x1A;
@@ -18,6 +17,7 @@ const OVERFLOW: u8 = 0x01;
 const MATCH_0: u8 = 0x10;
 const MATCH_1: u8 = 0x20;
 
+#[derive(Default)]
 pub(super) struct Timer {
     registers: Registers,
     interrupts: u8,
@@ -27,12 +27,6 @@ pub(super) struct Timer {
     origin: u64,
     /// The count, without its limit of 16 bits, up to which the flags are right.
     seen: u64,
-}
-
-impl Default for Timer {
-    fn default() -> Self {
-        Self { registers: Registers::new(0x20), interrupts: 0, flags: 0, begin: 0, origin: 0, seen: 0 }
-    }
 }
 
 impl Timer {
@@ -86,7 +80,6 @@ impl Timer {
             COUNT if self.runs() => self.count(now) as u32 & 0xFFFF,
             INTFLAG => self.flags.into(),
             INTENCLR | INTENSET => self.interrupts.into(),
-            STATUS => 0,
             _ => self.registers.get(offset, size),
         }
     }

@@ -8,11 +8,8 @@ const PRIVATE: [usize; 6] = [0, 1, 2, 3, 4, 7];
 
 /// Offsets in the configuration zone (DS40001977, table 2-1).
 const I2C_ADDRESS: usize = 16;
-const SLOT_CONFIG: usize = 20;
-const COUNTERS: usize = 52;
 const LOCK_VALUE: usize = 86;
 const SLOT_LOCKED: usize = 88;
-const KEY_CONFIG: usize = 96;
 
 /// What is stored.
 #[derive(Clone)]
@@ -42,7 +39,7 @@ impl Place {
 }
 
 impl Zones {
-    /// As the factory leaves it: both zones are locked, no slot is.
+    /// As the factory leaves it: both zones are locked, no slot is. What the firmware does not read of the configuration is 0.
     pub(super) fn new(address: u8, serial: [u8; 9]) -> Self {
         let mut configuration = [0; 128];
         configuration[..4].copy_from_slice(&serial[..4]);
@@ -51,16 +48,6 @@ impl Zones {
         // Reserved byte, and the interface: I2C.
         configuration[13..15].copy_from_slice(&[if address == 0x58 { 0x01 } else { 0xC1 }, 0x01]);
         configuration[I2C_ADDRESS] = address << 1;
-        for slot in 0..SLOTS {
-            let private = PRIVATE.contains(&slot);
-            let (access, kind) =
-                if private { ([0x83, 0x20], [0x33, 0x00]) } else { ([0x0F, 0x0F], [0x3C, 0x00]) };
-            configuration[SLOT_CONFIG + 2 * slot..][..2].copy_from_slice(&access);
-            configuration[KEY_CONFIG + 2 * slot..][..2].copy_from_slice(&kind);
-        }
-        for counter in [COUNTERS, COUNTERS + 8] {
-            configuration[counter..counter + 4].fill(0xFF);
-        }
         configuration[LOCK_VALUE..LOCK_VALUE + 2].fill(0);
         configuration[SLOT_LOCKED..SLOT_LOCKED + 2].fill(0xFF);
         let slots = std::array::from_fn(|slot| {
@@ -89,11 +76,6 @@ impl Zones {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.iter_mut().zip(data).for_each(|(byte, new)| *byte = *new);
         }
-    }
-
-    /// What a slot holds.
-    pub(crate) fn slot(&self, slot: usize) -> &[u8] {
-        self.slots.get(slot).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a slot was locked.

@@ -29,21 +29,13 @@ const READ_ID: u8 = 0x9F;
 /// A W25Q80: manufacturer, type and capacity of an 8 Mbit flash.
 const ID: [u8; 4] = [0xEF, 0x40, 0x14, 0x00];
 
-/// Something that changed the flash, or was to change it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Something that changed the flash.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// A sector is erased.
-    Erase {
-        /// An address in it.
-        address: usize,
-    },
-    /// Bytes are programmed.
-    Program {
-        /// The first address.
-        address: usize,
-        /// How many.
-        count: usize,
-    },
+    /// The sector with this address was erased.
+    Erase(usize),
+    /// Bytes at these addresses were programmed.
+    Program(std::ops::Range<usize>),
 }
 
 /// The flash.
@@ -91,13 +83,13 @@ impl Flash {
             WRITE_ENABLE => self.enabled = true,
             WRITE_DISABLE => self.enabled = false,
             SECTOR_ERASE if self.take_enabled() => {
-                self.writes.push(Write::Erase { address });
+                self.writes.push(Write::Erase(address));
                 let sector = address / SECTOR * SECTOR;
                 self.image[sector..sector + SECTOR].fill(0xFF);
                 self.work(now, ERASE);
             }
             PAGE_PROGRAM if self.take_enabled() => {
-                self.writes.push(Write::Program { address, count: program.len() });
+                self.writes.push(Write::Program(address..address + program.len()));
                 // Programming clears bits, and goes on at the begin of the page after its end.
                 let page = address / PAGE * PAGE;
                 for (at, byte) in (address..).zip(program) {

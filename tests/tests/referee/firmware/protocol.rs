@@ -98,7 +98,7 @@ fn keeps_to_the_protocol(path: &str, kit: &str) {
     assert_eq!(ask(&mut board, "MC+WINC+ERASE=20481\r\n"), ok(&[]));
     assert_eq!((&board.flash()[0x5000..0x5004], board.flash()[0x6000]), (&[0xFF; 4][..], 0x42));
     assert_eq!(ask(&mut board, "MC+WINC+ERASE=x\r\n"), ok(&[]));
-    assert_eq!(board.writes().last(), Some(&Write::Erase { address: 0 }));
+    assert_eq!(board.writes().last(), Some(&Write::Erase(0)));
 
     // A lock lasts.
     assert_eq!(ask(&mut board, "MC+ECC+LOCK=12\r\n"), ok(&[]));

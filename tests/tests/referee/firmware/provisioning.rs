@@ -35,8 +35,8 @@ fn is_provisioned(path: &str) {
     let erased: Vec<usize> = writes
         .iter()
         .filter_map(|write| match write {
-            Write::Erase { address } => Some(*address),
-            Write::Program { .. } => None,
+            Write::Erase(address) => Some(*address),
+            Write::Program(_) => None,
         })
         .collect();
     assert_eq!(erased, [0x5000, 0x6000]);
