@@ -11,7 +11,7 @@ use super::{AVR, SAM, User, booted, image};
 /// How long after its last byte a host comes back.
 const PAUSE: Duration = Duration::from_millis(1200);
 /// Boards that are looked at side by side.
-const ABREAST: usize = 4;
+const ABREAST: usize = 2;
 
 /// What the last host has sent, and never finished.
 fn left_behind() -> Vec<(&'static str, String)> {
