@@ -1,6 +1,7 @@
 //! `testbed serve`: an account and boards for use by hand, until it is stopped.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
 use crate::beside::{self, NotBeside};
-use crate::board::{self, SimulatedBoard};
+use crate::board::emulated::{EmulatedBoard, Pace, StartError};
+use crate::board::{self, Seed, SimulatedBoard};
 use crate::iot_core::account::Identity;
 use crate::journal::{Entry, Journal};
 use crate::lambda_host::{self, package_of};
@@ -45,6 +47,14 @@ pub struct Arguments {
     /// Number of simulated boards
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub boards: usize,
+    /// Boards with this provisioning firmware (Intel HEX) on models of the kit's chips, instead of simulated boards
+    ///
+    /// For AVR-IoT (ATmega4808) and SAM-IoT (ATSAMD21G18A). The Python package pykitcommander has the files, in its folder fw.
+    #[arg(long, value_name = "HEX")]
+    pub firmware: Option<PathBuf>,
+    /// Let boards with a firmware run as fast as this computer can, not as fast as a kit
+    #[arg(long, requires = "firmware")]
+    pub fast: bool,
     /// The Region that the account is in
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     pub region: String,
@@ -81,6 +91,18 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// There is no such hex file.
+    #[error("cannot read the firmware {}", path.display())]
+    NoFirmware {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The firmware does not run.
+    #[error(transparent)]
+    Firmware(#[from] StartError),
     /// The testbed itself.
     #[error(transparent)]
     Testbed(#[from] crate::testbed::Error),
@@ -123,12 +145,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         ..Options::default()
     };
     let testbed = Testbed::start(options).await?;
-    let mut boards = Vec::new();
-    for _ in 0..arguments.boards {
-        let board =
-            SimulatedBoard::start(board::Options::default()).map_err(io("plug a simulated board in"))?;
-        boards.push(board);
-    }
+    let boards = Boards::start(arguments)?;
     if arguments.ready {
         ready::set_up(&testbed, &zip).await?;
     }
@@ -149,7 +166,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "mqtt_host": HOST,
         "mqtt_port": testbed.gateway().port(),
         "server_ca": server_ca,
-        "boards": boards.iter().map(SimulatedBoard::path).collect::<Vec<_>>(),
+        "boards": boards.paths(),
         "vendor_roots": vendor_roots,
         "lambda": lambda,
         "region": arguments.region,
@@ -167,6 +184,35 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     }
     narrator.abort();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The boards that are plugged in.
+enum Boards {
+    Simulated(Vec<SimulatedBoard>),
+    Emulated(Vec<EmulatedBoard>),
+}
+
+impl Boards {
+    fn start(arguments: &Arguments) -> Result<Self, Error> {
+        let count = 0..arguments.boards;
+        let Some(path) = &arguments.firmware else {
+            let start =
+                |_| SimulatedBoard::start(board::Options::default()).map_err(io("plug a simulated board in"));
+            return Ok(Self::Simulated(count.map(start).collect::<Result<_, _>>()?));
+        };
+        let hex = std::fs::read_to_string(path)
+            .map_err(|source| Error::NoFirmware { path: path.clone(), source })?;
+        let pace = if arguments.fast { Pace::Host } else { Pace::Kit };
+        let start = |_| Ok(EmulatedBoard::start(&hex, Seed::random().map_err(StartError::Io)?, pace)?);
+        Ok(Self::Emulated(count.map(start).collect::<Result<_, Error>>()?))
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Simulated(boards) => boards.iter().map(SimulatedBoard::path).collect(),
+            Self::Emulated(boards) => boards.iter().map(EmulatedBoard::path).collect(),
+        }
+    }
 }
 
 /// One line on stderr for each thing that happens.

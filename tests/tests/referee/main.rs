@@ -1,12 +1,14 @@
 //! The referees: programs that this project did not write.
 //!
 //! The programs run against AWS stand-ins of others; nothing of the local AWS IoT Core takes part in that, and the simulated
-//! board stands in for a board. Microchip's own tool runs on the simulated board and the local AWS IoT Core.
+//! board stands in for a board. They run against the kits' own firmware on models of the kits' chips. Microchip's own tool runs
+//! on the simulated board and the local AWS IoT Core.
 //!
 //! `REFEREES=required` makes a missing referee a failure. Without it, a test whose referee is not installed says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod aws_cli;
+mod firmware;
 mod kms;
 mod ministack;
 mod scenario;

@@ -143,23 +143,30 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// What was found of a referee, or `None` after saying that it is missing.
+///
+/// # Panics
+/// When it is missing and `REFEREES=required`.
+pub(crate) fn present<T>(referee: &str, found: Option<T>) -> Option<T> {
+    if found.is_none() {
+        let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
+        assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{referee}: {missing}");
+        // Past the harness, which keeps what a passing test prints to itself.
+        std::io::stderr().write_all(format!("skipped, {referee}: {missing}\n").as_bytes()).unwrap();
+    }
+    found
+}
+
 /// A program of the folder on the PATH that has all of the referees: other Python environments may have some. Without one, it
 /// says so and gives `None`.
 ///
 /// # Panics
-/// When it is missing and `REFEREES=required`.
+/// As [`present`].
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let complete = |folder: &PathBuf| {
         ["ministack", "moto_server", "iotprovision"].iter().all(|referee| folder.join(referee).is_file())
     };
     let program = std::env::split_paths(&path).find(complete).map(|folder| folder.join(name));
-    if program.as_ref().is_some_and(|program| program.is_file()) {
-        return program;
-    }
-    let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
-    assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{name}: {missing}");
-    // Past the harness, which keeps what a passing test prints to itself.
-    std::io::stderr().write_all(format!("skipped, {name}: {missing}\n").as_bytes()).unwrap();
-    None
+    present(name, program.filter(|program| program.is_file()))
 }
