@@ -12,6 +12,7 @@ use crate::faults::{Fault, Injector};
 
 mod command;
 mod disk;
+#[cfg(feature = "hardware")]
 pub mod emulated;
 mod factory;
 pub mod firmware;

@@ -1,5 +1,6 @@
 //! `testbed serve`: an account and boards for use by hand, until it is stopped.
 
+use std::any::Any;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,8 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
 use crate::beside::{self, NotBeside};
-use crate::board::emulated::{EmulatedBoard, Pace, StartError};
-use crate::board::{self, Seed, SimulatedBoard};
+use crate::board::{self, SimulatedBoard};
 use crate::iot_core::account::Identity;
 use crate::journal::{Entry, Journal};
 use crate::lambda_host::{self, package_of};
@@ -50,6 +50,7 @@ pub struct Arguments {
     /// Boards with this provisioning firmware (Intel HEX) on models of the kit's chips, instead of simulated boards
     ///
     /// For AVR-IoT (ATmega4808) and SAM-IoT (ATSAMD21G18A). The Python package pykitcommander has the files, in its folder fw.
+    /// The testbed has to be built with the feature `hardware`.
     #[arg(long, value_name = "HEX")]
     pub firmware: Option<PathBuf>,
     /// Let boards with a firmware run as fast as this computer can, not as fast as a kit
@@ -102,7 +103,13 @@ pub enum Error {
     },
     /// The firmware does not run.
     #[error(transparent)]
-    Firmware(#[from] StartError),
+    Firmware(Box<dyn std::error::Error + Send + Sync>),
+    /// This build has no models of the kits' chips.
+    #[error(
+        "this testbed was built without the models of the kits' chips: build it with \
+         `cargo build --bins --features testbed/hardware`"
+    )]
+    NoHardware,
     /// The testbed itself.
     #[error(transparent)]
     Testbed(#[from] crate::testbed::Error),
@@ -166,7 +173,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "mqtt_host": HOST,
         "mqtt_port": testbed.gateway().port(),
         "server_ca": server_ca,
-        "boards": boards.paths(),
+        "boards": boards.paths,
         "vendor_roots": vendor_roots,
         "lambda": lambda,
         "region": arguments.region,
@@ -186,32 +193,46 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The boards that are plugged in.
-enum Boards {
-    Simulated(Vec<SimulatedBoard>),
-    Emulated(Vec<EmulatedBoard>),
+/// Boards that are plugged in until this is dropped.
+struct Boards {
+    paths: Vec<PathBuf>,
+    _plugged: Box<dyn Any>,
 }
 
 impl Boards {
-    fn start(arguments: &Arguments) -> Result<Self, Error> {
-        let count = 0..arguments.boards;
-        let Some(path) = &arguments.firmware else {
-            let start =
-                |_| SimulatedBoard::start(board::Options::default()).map_err(io("plug a simulated board in"));
-            return Ok(Self::Simulated(count.map(start).collect::<Result<_, _>>()?));
-        };
-        let hex = std::fs::read_to_string(path)
-            .map_err(|source| Error::NoFirmware { path: path.clone(), source })?;
-        let pace = if arguments.fast { Pace::Host } else { Pace::Kit };
-        let start = |_| Ok(EmulatedBoard::start(&hex, Seed::random().map_err(StartError::Io)?, pace)?);
-        Ok(Self::Emulated(count.map(start).collect::<Result<_, Error>>()?))
+    fn new<T: 'static>(boards: Vec<T>, path: impl Fn(&T) -> &Path) -> Self {
+        Self {
+            paths: boards.iter().map(|board| path(board).to_owned()).collect(),
+            _plugged: Box::new(boards),
+        }
     }
 
-    fn paths(&self) -> Vec<&Path> {
-        match self {
-            Self::Simulated(boards) => boards.iter().map(SimulatedBoard::path).collect(),
-            Self::Emulated(boards) => boards.iter().map(EmulatedBoard::path).collect(),
+    fn start(arguments: &Arguments) -> Result<Self, Error> {
+        if let Some(hex) = &arguments.firmware {
+            return Self::emulated(arguments, hex);
         }
+        let start =
+            |_| SimulatedBoard::start(board::Options::default()).map_err(io("plug a simulated board in"));
+        let boards = (0..arguments.boards).map(start).collect::<Result<_, _>>()?;
+        Ok(Self::new(boards, SimulatedBoard::path))
+    }
+
+    #[cfg(feature = "hardware")]
+    fn emulated(arguments: &Arguments, path: &Path) -> Result<Self, Error> {
+        use crate::board::Seed;
+        use crate::board::emulated::{EmulatedBoard, Pace, StartError};
+        let hex = std::fs::read_to_string(path)
+            .map_err(|source| Error::NoFirmware { path: path.to_owned(), source })?;
+        let pace = if arguments.fast { Pace::Host } else { Pace::Kit };
+        let seed = || Seed::random().map_err(StartError::Io);
+        let start = |_| seed().and_then(|seed| EmulatedBoard::start(&hex, seed, pace));
+        let boards = (0..arguments.boards).map(start).collect::<Result<_, _>>();
+        Ok(Self::new(boards.map_err(|error| Error::Firmware(Box::new(error)))?, EmulatedBoard::path))
+    }
+
+    #[cfg(not(feature = "hardware"))]
+    fn emulated(_: &Arguments, _: &Path) -> Result<Self, Error> {
+        Err(Error::NoHardware)
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Options {
     pub key: [u8; 32],
     /// What slots of the secure element hold.
     pub slots: Vec<(usize, Vec<u8>)>,
+    /// Its one-time programmable area.
+    pub otp: [u8; 64],
     /// Content of the Wi-Fi module's flash, from its begin on; the rest is erased.
     pub flash: Vec<u8>,
     /// Version of the Wi-Fi module's firmware: major, minor, patch.
@@ -56,6 +58,7 @@ impl Default for Options {
             serial: [0x01, 0x23, 1, 2, 3, 4, 5, 6, 0xEE],
             key: [1; 32],
             slots: Vec::new(),
+            otp: [0; 64],
             flash: Vec::new(),
             module_firmware: [19, 6, 1],
             module_driver: [19, 3, 0],
@@ -88,6 +91,7 @@ impl Board {
         for (slot, data) in &options.slots {
             element.zones.fill(*slot, data);
         }
+        element.zones.otp = options.otp;
         let module = WifiModule::new(
             [options.module_firmware, options.module_driver],
             Flash::new(options.flash.clone(), timed),

@@ -148,7 +148,10 @@ impl Request {
         )
         .then(|| {
             let last = self.arguments.last().ok_or(Failure::UnknownCommand)?;
-            let length = parse_number(last).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number);
+            let length = match last.as_str() {
+                "" => Some(0),
+                last => parse_number(last).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number),
+            };
             length
                 .and_then(|length| usize::try_from(length).ok())
                 .filter(|length| *length <= BLOB_MAX)
@@ -159,6 +162,11 @@ impl Request {
     /// Checks how many arguments there are.
     pub(super) fn expect(&self, count: std::ops::RangeInclusive<usize>) -> Result<(), Failure> {
         if count.contains(&self.arguments.len()) { Ok(()) } else { Err(Failure::ArgumentCount) }
+    }
+
+    /// How many arguments there are.
+    pub(super) fn count(&self) -> usize {
+        self.arguments.len()
     }
 
     /// The argument at `index`; empty if there is none.

@@ -51,6 +51,11 @@ pub fn kit_options(seed: Seed) -> io::Result<kit_hardware::Options> {
     Ok(kit_hardware::Options {
         serial: element.serial(),
         key: super::secure_element::key(seed, "slot 0").to_bytes().into(),
+        otp: element
+            .read_otp(super::secure_element::OTP)
+            .map_err(io::Error::other)?
+            .try_into()
+            .unwrap_or([0; 64]),
         slots: (0..super::secure_element::SLOTS).filter_map(filled).collect(),
         ..kit_hardware::Options::default()
     })

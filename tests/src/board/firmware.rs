@@ -108,6 +108,8 @@ pub struct Firmware {
     flash_access: bool,
     /// The part that does not answer.
     missing: Option<Part>,
+    /// The I2C address at which the secure element is looked for.
+    element_address: Option<u8>,
 }
 
 impl Firmware {
@@ -126,6 +128,7 @@ impl Firmware {
             awaited: None,
             flash_access: false,
             missing: None,
+            element_address: kit.element_address(),
         })
     }
 
@@ -179,7 +182,10 @@ impl Firmware {
                         return Reply { work: vec![Work::Prepare], bytes: b"\r\n>".to_vec() };
                     }
                     Some(Err(failure)) => return Reply::error(failure.code()),
-                    None => (false, self.request(&request).map_err(|failure| (failure, String::new()))),
+                    None => {
+                        let answer = self.request(&request).map(|(work, text)| (work, text.into_bytes()));
+                        (false, answer.map_err(|failure| (failure, Vec::new())))
+                    }
                 }
             }
         };
@@ -188,7 +194,7 @@ impl Firmware {
             Err((failure, text)) => (Vec::new(), text, error(failure.code())),
         };
         let end = if blob || !text.is_empty() { "\r\n" } else { "" };
-        Reply { work, bytes: format!("\r\n{text}{end}{status}").into_bytes() }
+        Reply { work, bytes: [b"\r\n", text.as_slice(), end.as_bytes(), status.as_bytes()].concat() }
     }
 
     /// Forgets the blob it waits for, as after an error.
@@ -203,6 +209,7 @@ impl Firmware {
         self.leds.fill(false);
         self.all_leds = false;
         self.flash_access = false;
+        self.element_address = self.kit.element_address();
         if !self.starts() {
             return Reply::default();
         }
@@ -241,7 +248,7 @@ impl Firmware {
     }
 
     fn element(&mut self) -> Result<&mut SecureElement, Failure> {
-        if self.missing == Some(Part::SecureElement) {
+        if self.missing == Some(Part::SecureElement) || self.element_address != self.kit.element_address() {
             return Err(Refusal::NoAnswer.into());
         }
         Ok(&mut self.element)
@@ -309,7 +316,15 @@ impl Firmware {
             }
             Command::EccAddressRead => {
                 request.expect(0..=0)?;
-                format!("{}\r\n", self.kit.element_address().unwrap_or_default())
+                format!("{:#04X}\r\n", self.element_address.unwrap_or_default()).replace('X', "x")
+            }
+            Command::EccAddressWrite => {
+                request.expect(1..=1)?;
+                let address = u8::try_from(request.number(0)?).map_err(|_| Failure::BadArgument)?;
+                // I2C addresses have 7 bits.
+                self.element_address = Some(address & 0x7F);
+                self.element()?;
+                String::new()
             }
             Command::EccGenPubKey => {
                 request.expect(0..=1)?;
@@ -323,7 +338,7 @@ impl Firmware {
             }
             Command::EccRead => {
                 request.expect(1..=2)?;
-                let count = (!request.text(1).is_empty()).then(|| request.size(1)).transpose()?;
+                let count = (request.count() > 1).then(|| request.size(1)).transpose()?;
                 let slot = slot(request, 0)?;
                 hex::encode_upper(self.element()?.read(slot, count)?)
             }
@@ -360,7 +375,7 @@ impl Firmware {
                 work = self.access_flash(true);
                 hex::encode_upper(self.flash.read(address as u32 as usize, count))
             }
-            Command::EccAddressWrite | Command::BridgeMode => return Err(Failure::BadArgument),
+            Command::BridgeMode => return Err(Failure::BadArgument),
             Command::EccSignDigest
             | Command::EccWriteBlob
             | Command::EccPubKeyWrite

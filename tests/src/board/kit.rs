@@ -51,10 +51,10 @@ impl Kit {
     }
 
     /// The secure element's I2C address, where the firmware has commands for it.
-    pub(super) fn element_address(self) -> Option<&'static str> {
+    pub(super) fn element_address(self) -> Option<u8> {
         match self {
-            Self::SamIotWg => Some("0x58"),
-            Self::SamIotWx => Some("0x36"),
+            Self::SamIotWg => Some(0x58),
+            Self::SamIotWx => Some(0x36),
             Self::AvrIotWg | Self::PicIotWg | Self::AvrIotCellular => None,
         }
     }

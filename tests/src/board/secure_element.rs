@@ -158,23 +158,27 @@ impl SecureElement {
     /// [`Refusal::Parameter`], and [`Refusal::Execution`] for slots that hold keys or are locked.
     pub fn write(&mut self, slot: usize, data: &[u8]) -> Result<(), Refusal> {
         let target = self.slots.get_mut(slot).ok_or(Refusal::Parameter)?;
+        // It writes whole words of 4 bytes.
+        if !data.len().is_multiple_of(4) || data.len() > target.data.len() {
+            return Err(Refusal::Parameter);
+        }
         if holds_key(slot) || target.locked {
             return Err(Refusal::Execution);
         }
-        // It writes whole words of 4 bytes.
-        if !data.len().is_multiple_of(4) {
-            return Err(Refusal::Parameter);
-        }
-        target.data.get_mut(..data.len()).ok_or(Refusal::Parameter)?.copy_from_slice(data);
+        target.data[..data.len()].copy_from_slice(data);
         Ok(())
     }
 
     /// Locks a slot. This cannot be undone.
     ///
     /// # Errors
-    /// [`Refusal::Parameter`].
+    /// [`Refusal::Parameter`], and [`Refusal::Execution`] for slots that hold keys.
     pub fn lock(&mut self, slot: usize) -> Result<(), Refusal> {
-        self.slots.get_mut(slot).ok_or(Refusal::Parameter)?.locked = true;
+        let target = self.slots.get_mut(slot).ok_or(Refusal::Parameter)?;
+        if holds_key(slot) {
+            return Err(Refusal::Execution);
+        }
+        target.locked = true;
         Ok(())
     }
 
@@ -227,9 +231,9 @@ fn padded(coordinates: &[u8; 64]) -> [u8; 2 * (PUBLIC_KEY_PAD + 32)] {
     data
 }
 
-/// Slots 0 to 7 of the ATECC608 are the ones made for private keys and secrets.
+/// Slots for private keys and secrets, in the configuration that is assumed.
 fn holds_key(slot: usize) -> bool {
-    slot < 8
+    matches!(slot, 0..=4 | 7)
 }
 
 /// A scalar below the group order; almost every 32 bytes are one, so the stream yields it at once.

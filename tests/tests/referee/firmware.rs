@@ -13,6 +13,7 @@ use crate::server;
 
 mod protocol;
 mod provisioning;
+mod simulated;
 mod states;
 
 /// Firmware images, by their paths in the package's folder `fw`.

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod aws_cli;
+#[cfg(feature = "hardware")]
 mod firmware;
 mod kms;
 mod ministack;
@@ -15,3 +16,10 @@ mod scenario;
 mod server;
 mod stack;
 mod vendor;
+
+/// Without the models of the kits' chips, the tests of their firmware are not there.
+#[cfg(not(feature = "hardware"))]
+#[test]
+fn the_kits_own_firmware_is_not_asked() {
+    assert!(server::present("the kits' own firmware", None::<()>).is_none());
+}

@@ -149,7 +149,8 @@ fn free_port() -> u16 {
 /// When it is missing and `REFEREES=required`.
 pub(crate) fn present<T>(referee: &str, found: Option<T>) -> Option<T> {
     if found.is_none() {
-        let missing = "the referees are not on the PATH; pip install -r .ci/requirements.txt";
+        let missing = "not all referees are there; pip install -r .ci/requirements.txt, put the folder on the PATH, and test with \
+                       --features testbed/hardware";
         assert!(std::env::var("REFEREES").as_deref() != Ok("required"), "{referee}: {missing}");
         // Past the harness, which keeps what a passing test prints to itself.
         std::io::stderr().write_all(format!("skipped, {referee}: {missing}\n").as_bytes()).unwrap();

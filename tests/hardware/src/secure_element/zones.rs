@@ -15,7 +15,7 @@ const SLOT_LOCKED: usize = 88;
 #[derive(Clone)]
 pub(crate) struct Zones {
     configuration: [u8; 128],
-    otp: [u8; 64],
+    pub(crate) otp: [u8; 64],
     slots: [Vec<u8>; SLOTS],
 }
 

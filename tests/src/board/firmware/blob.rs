@@ -9,24 +9,23 @@ impl Firmware {
         &mut self,
         request: &Request,
         digits: &[u8],
-    ) -> Result<(Vec<Work>, String), (Failure, String)> {
+    ) -> Result<(Vec<Work>, Vec<u8>), (Failure, Vec<u8>)> {
         if request.command == Command::BlobTest {
-            return Ok((Vec::new(), String::from_utf8_lossy(digits).into_owned()));
+            return Ok((Vec::new(), digits.to_vec()));
         }
-        let silent = |failure| (failure, String::new());
+        let silent = |failure| (failure, Vec::new());
         let blob = decode(digits);
         if request.command == Command::EccSignDigest {
             request.expect(2..=2).map_err(silent)?;
             // The blob is decoded in its place, and printed as it then is.
-            let rest = digits.get(blob.len()..).unwrap_or_default();
-            let printed = String::from_utf8_lossy(&[&blob, rest].concat()).into_owned();
+            let printed = [&blob, digits.get(blob.len()..).unwrap_or_default()].concat();
             let digest =
                 <&[u8; 32]>::try_from(blob.as_slice()).map_err(|_| (Failure::BadArgument, printed))?;
             let element = self.element().map_err(silent)?;
             let signature = element.sign_digest(digest).map_err(|refusal| silent(refusal.into()))?;
-            return Ok((vec![Work::Sign], hex::encode_upper(signature)));
+            return Ok((vec![Work::Sign], hex::encode_upper(signature).into_bytes()));
         }
-        self.store(request, &blob).map(|work| (work, String::new())).map_err(silent)
+        self.store(request, &blob).map(|work| (work, Vec::new())).map_err(silent)
     }
 
     fn store(&mut self, request: &Request, blob: &[u8]) -> Result<Vec<Work>, Failure> {
