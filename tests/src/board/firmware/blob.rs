@@ -3,13 +3,12 @@
 use super::super::command::{Command, Failure, Request};
 use super::{Firmware, Work, page, slot};
 
+/// What is printed and the work that it costs, or the failure and what is printed before it.
+type Answer = Result<(Vec<Work>, Vec<u8>), (Failure, Vec<u8>)>;
+
 impl Firmware {
     /// Carries out a command with its blob. What the firmware prints before an error is given with it.
-    pub(super) fn blob(
-        &mut self,
-        request: &Request,
-        digits: &[u8],
-    ) -> Result<(Vec<Work>, Vec<u8>), (Failure, Vec<u8>)> {
+    pub(super) fn blob(&mut self, request: &Request, digits: &[u8]) -> Answer {
         if request.command == Command::BlobTest {
             return Ok((Vec::new(), digits.to_vec()));
         }
