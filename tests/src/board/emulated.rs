@@ -30,6 +30,18 @@ pub enum Pace {
     Host,
 }
 
+/// Where bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the host to the board.
+    ToBoard,
+    /// From the board to the host.
+    ToHost,
+}
+
+/// What becomes of bytes on their way.
+pub type Link = Box<dyn FnMut(Direction, &[u8]) -> Vec<u8> + Send>;
+
 /// Why there is no board.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -85,11 +97,19 @@ impl EmulatedBoard {
     /// # Errors
     /// When there is no pseudo terminal, thread or pipe to be had.
     pub fn plug(board: Board, pace: Pace) -> io::Result<Self> {
+        Self::plug_through(board, pace, Box::new(|_, bytes| bytes.to_vec()))
+    }
+
+    /// As [`EmulatedBoard::plug`], over a link that is not perfect.
+    ///
+    /// # Errors
+    /// As [`EmulatedBoard::plug`].
+    pub fn plug_through(board: Board, pace: Pace, link: Link) -> io::Result<Self> {
         let port = Port::open()?;
         let path = port.path().to_owned();
         let board = Arc::new(Mutex::new(board));
         let (awake, wake) = io::pipe()?;
-        let runner = Runner { board: board.clone(), port, awake, pace };
+        let runner = Runner { board: board.clone(), port, awake, pace, link };
         let thread = std::thread::Builder::new().name("emulated board".into()).spawn(move || runner.run())?;
         Ok(Self { path, board, wake: Some(wake), thread: Some(thread) })
     }
@@ -125,6 +145,7 @@ struct Runner {
     port: Port,
     awake: PipeReader,
     pace: Pace,
+    link: Link,
 }
 
 /// What a step leaves.
@@ -155,8 +176,9 @@ impl Runner {
             if waits && count == 0 {
                 continue;
             }
-            let step = self.step(&buffer[..count])?;
-            self.port.write(&step.sent)?;
+            let arriving = (self.link)(Direction::ToBoard, &buffer[..count]);
+            let step = self.step(&arriving)?;
+            self.port.write(&(self.link)(Direction::ToHost, &step.sent))?;
             waits = step.waits;
             room = ON_THE_WAY - step.arriving;
             match self.pace {

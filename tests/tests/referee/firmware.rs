@@ -11,6 +11,7 @@ use testbed::board::emulated::kit_options;
 
 use crate::server;
 
+mod noise;
 mod protocol;
 mod provisioning;
 mod simulated;
