@@ -2,6 +2,8 @@
 
 usage: vendor.py PORT NAME ARGUMENT...    iotprovision with these arguments, for a kit on PORT whose USB serial number is NAME
        vendor.py --read IMAGE             what its reader finds in an image of the Wi-Fi module's flash, as JSON
+       vendor.py --write PORT THING ENDPOINT CERTIFICATE...
+                                          its driver does what a new board needs; prints the seconds that it took
 """
 
 import json
@@ -23,6 +25,33 @@ def read(image):
     store.decode(flash[STORE : STORE + SIZE])
     files = [[file.file_name.rstrip("\0"), bytes(file.file_data).hex()] for file in store.files]
     print(json.dumps({"files": files, "end": store.next_file_write_offset}))
+
+
+def write(port, thing, endpoint, certificates):
+    """What iotprovision has its driver do for a new board, without certificates and files of its own."""
+    import time
+
+    from iotprovision.firmwareinterface import ProvisioningFirmwareInterface
+    from pykitcommander.firmwareinterface import ProvisioningFirmwareDriver
+    from pykitcommander.kitmanager import WifiKitLeds
+
+    info = {
+        "kit_info": {"serial_port": port, "leds": WifiKitLeds},
+        "protocol_baud": 115200,
+        "protocol_class": ProvisioningFirmwareDriver,
+    }
+    begin = time.monotonic()
+    with ProvisioningFirmwareInterface(info, None, port=port) as kit:
+        kit.ecc_read_serialnumber()
+        kit.ecc_read_public_key()
+        kit.get_firmware_driver().firmware_command("MC+ECC+SIGNDIGEST", ["64"], "5A" * 32)
+        kit.winc_erase_tls_certificate_sector()
+        for certificate in certificates:
+            kit.winc_add_client_certificate(certificate)
+        kit.winc_write_tls_certificates_sector()
+        kit.winc_write_thing_name(thing)
+        kit.winc_write_endpoint_name(endpoint)
+    return time.monotonic() - begin
 
 
 def run(port, name):
@@ -64,6 +93,13 @@ def run(port, name):
 if __name__ == "__main__":
     if sys.argv[1] == "--read":
         read(sys.argv[2])
+        sys.exit(0)
+    if sys.argv[1] == "--write":
+        port, thing, endpoint, *certificates = sys.argv[2:]
+        # The driver prints what it does.
+        out, sys.stdout = sys.stdout, sys.stderr
+        seconds = write(port, thing, endpoint, certificates)
+        print(seconds, file=out)
         sys.exit(0)
     port, name = sys.argv[1:3]
     sys.argv = ["iotprovision", *sys.argv[3:]]
