@@ -135,6 +135,23 @@ pub struct Row {
     pub outcome: Outcome,
     /// What went wrong, if something did.
     pub error: Option<String>,
+    /// The file whose line is about the same certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
+}
+
+impl Row {
+    /// Of what is not registered.
+    pub fn refused(source: String, certificate_id: Option<String>, error: String) -> Self {
+        let (outcome, error) = (Outcome::Refused, Some(error));
+        Self { source, certificate_id, thing_name: None, outcome, error, same_as: None }
+    }
+
+    /// Of a file with the certificate that another one, `same_as`, has.
+    pub fn duplicate(source: String, certificate_id: String, same_as: String) -> Self {
+        let (certificate_id, same_as) = (Some(certificate_id), Some(same_as));
+        Self { source, certificate_id, thing_name: None, outcome: Outcome::Duplicate, error: None, same_as }
+    }
 }
 
 /// What certificates are registered with, as the account has it.
@@ -346,7 +363,11 @@ impl Registrar {
         if let Err(error) = self.admit(&candidate.certificate).await {
             return match concerns_all(&error) {
                 true => Err(error),
-                false => Ok(row(candidate, Outcome::Failed, Err(with_causes(&error)))),
+                // What AWS says of the certificate, it says again.
+                false => {
+                    let outcome = if is_transient(&error) { Outcome::Failed } else { Outcome::Refused };
+                    Ok(row(candidate, outcome, Err(with_causes(&error))))
+                }
             };
         }
         let id = &candidate.certificate.facts().certificate_id;
@@ -468,7 +489,14 @@ fn with_causes(error: &AccountError) -> String {
 fn row(candidate: Candidate, outcome: Outcome, thing_name: Result<String, String>) -> Row {
     let certificate_id = Some(candidate.certificate.facts().certificate_id.clone());
     let error = thing_name.as_ref().err().cloned();
-    Row { source: candidate.source, certificate_id, thing_name: thing_name.ok(), outcome, error }
+    Row {
+        source: candidate.source,
+        certificate_id,
+        thing_name: thing_name.ok(),
+        outcome,
+        error,
+        same_as: None,
+    }
 }
 
 /// What the journal is kept for: account, Region and everything that decides what a registration does.

@@ -26,6 +26,8 @@ pub enum Outcome {
     Repaired,
     /// An earlier run registered it.
     DoneBefore,
+    /// It is the certificate of another file.
+    Duplicate,
     /// A person has to decide first.
     Refused,
     /// It can be tried again.

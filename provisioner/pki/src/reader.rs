@@ -12,7 +12,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 
-pub use kind::{Kind, PrivateKey};
+pub use kind::{Kind, PrivateKey, Utf16};
 
 /// What text of some editors begins with: the byte-order mark in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

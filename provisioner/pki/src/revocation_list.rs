@@ -187,7 +187,7 @@ impl RevocationList {
     /// As [`read_all`](Self::read_all).
     pub fn verified(bytes: &[u8], origin: &str, ca: &CaCertificate) -> Result<Self, RevocationError> {
         let lists = Self::read_all(bytes, origin, std::slice::from_ref(ca))?;
-        lists.into_iter().next().map(|(_, list)| list).ok_or_else(|| no_list(origin))
+        lists.into_iter().next().map(|(_, list)| list).ok_or_else(|| no_list(origin, bytes))
     }
 
     /// Whether the lists of a file would count, had a CA signed them that may.
@@ -205,15 +205,15 @@ impl RevocationList {
     /// If it is no list.
     pub fn unverified(bytes: &[u8], origin: &str) -> Result<Self, RevocationError> {
         let ders = ders(bytes, origin)?;
-        let der = ders.first().ok_or_else(|| no_list(origin))?;
+        let der = ders.first().ok_or_else(|| no_list(origin, bytes))?;
         let list = Encoded::read(der).and_then(|encoded| Self::of_any(&encoded, bytes.len()));
-        list.map_err(|_| no_list(origin))
+        list.map_err(|_| no_list(origin, bytes))
     }
 
     fn fit(list: &Encoded<'_>, origin: &str, size: usize) -> Result<Self, RevocationError> {
         let unfit = |reason| RevocationError::Unfit { list: origin.to_owned(), reason };
         check(list).map_err(unfit)?;
-        Self::of(list, size).map_err(|_| no_list(origin))?.map_err(unfit)
+        Self::of(list, size).map_err(|_| broken(origin))?.map_err(unfit)
     }
 
     fn of(list: &Encoded<'_>, size: usize) -> Result<Result<Self, Unfit>, der::Error> {
@@ -413,11 +413,20 @@ pub fn read(path: &Path) -> Result<Vec<u8>, RevocationError> {
 }
 
 fn encoded<'a>(der: &'a [u8], origin: &str) -> Result<Encoded<'a>, RevocationError> {
-    Encoded::read(der).map_err(|_| no_list(origin))
+    Encoded::read(der).map_err(|_| no_list(origin, der))
 }
 
-fn no_list(origin: &str) -> RevocationError {
-    RevocationError::Format { what: origin.to_owned(), expected: "a certificate revocation list" }
+fn no_list(origin: &str, bytes: &[u8]) -> RevocationError {
+    let kinds = reader::parts(bytes).into_iter().map(|part| part.kind);
+    let found = Some(reader::most_telling(kinds.filter(|kind| *kind != Kind::RevocationList)));
+    RevocationError::Format {
+        what: origin.to_owned(),
+        found: found.filter(|found| *found != Kind::Empty || bytes.is_empty()),
+    }
+}
+
+fn broken(origin: &str) -> RevocationError {
+    RevocationError::Format { what: origin.to_owned(), found: None }
 }
 
 /// The lists in a file that is not too long, see [`ders`].
@@ -428,12 +437,19 @@ fn fitting(bytes: &[u8], origin: &str) -> Result<Vec<Vec<u8>>, RevocationError> 
     ders(bytes, origin)
 }
 
-/// The lists in a file: DER, one after the other, or every block of PEM.
+/// The lists in a file: DER, one after the other, perhaps with padding behind them, or every block of PEM. Nothing is skipped.
 fn ders(bytes: &[u8], origin: &str) -> Result<Vec<Vec<u8>>, RevocationError> {
-    if let Ok(lists) = encoding::lists(bytes) {
-        return Ok(lists.into_iter().map(<[u8]>::to_vec).collect());
+    if let Some(lists) = reader::contents(bytes).filter(|lists| !lists.is_empty()) {
+        return Ok(lists);
     }
-    reader::contents(bytes).filter(|lists| !lists.is_empty()).ok_or_else(|| no_list(origin))
+    let parts = reader::parts(bytes);
+    if parts.iter().all(|part| part.kind == Kind::RevocationList && !part.der.is_empty()) {
+        return Ok(parts.into_iter().map(|part| part.der.to_vec()).collect());
+    }
+    // A list that cannot be read says so better than its kind does.
+    encoding::lists(bytes)
+        .map(|lists| lists.into_iter().map(<[u8]>::to_vec).collect())
+        .map_err(|_| no_list(origin, bytes))
 }
 
 /// A serial number without the zeros that an encoder may have put before it.

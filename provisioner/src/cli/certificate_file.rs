@@ -36,6 +36,12 @@ pub(super) fn read_whole(path: &Path) -> Result<Vec<Certificate>, Error> {
     Ok(certificates)
 }
 
+/// Whether a certificate of a file is of the chain of another one in it: a CA's that has signed the other.
+pub(super) fn is_of_chain(certificate: &Certificate, all: &[Certificate]) -> bool {
+    let signs = |other: &Certificate| other != certificate && other.is_signed_by(certificate);
+    certificate.is_ca() && all.iter().any(signs)
+}
+
 fn in_bytes(path: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
     Certificate::read_all(bytes).map_err(|source| Error::Certificates { path: path.to_owned(), source })
 }

@@ -136,7 +136,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let settings = arguments.options.settings()?;
     let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)?;
     let advice = found.advice(OffsetDateTime::now_utc());
-    let Found { candidates, unusable, .. } = found;
+    let Found { candidates, unusable, duplicates, .. } = found;
     if candidates.is_empty() && unusable.is_empty() {
         return Err(Error::usage(
             "there is no certificate to register",
@@ -152,8 +152,19 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let target = register::target(&scope, &settings);
     let again = arguments.again || !is_journal_of(context, &registrar, &scope, &target, &candidates).await?;
     let refused = Bad::default();
-    let plan =
-        Register { registrar, found, candidates, revoked, unusable, advice, target, again, results, refused };
+    let plan = Register {
+        registrar,
+        found,
+        candidates,
+        revoked,
+        unusable,
+        duplicates,
+        advice,
+        target,
+        again,
+        results,
+        refused,
+    };
     plan::run(context, plan).await
 }
 
@@ -200,6 +211,8 @@ struct Register {
     revoked: Vec<Row>,
     /// Files without a certificate that can be registered.
     unusable: Vec<Row>,
+    /// Files with a certificate that another one has.
+    duplicates: Vec<Row>,
     /// What is said once of all of them.
     advice: Vec<String>,
     target: String,
@@ -218,6 +231,8 @@ struct Planned<'a> {
     thing_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<&'a str>,
 }
 
 impl Planned<'_> {
@@ -269,7 +284,7 @@ impl Plan for Register {
             let certificate_id = Some(id);
             if let Some(thing_name) = before.get(id) {
                 let thing_name = Some(thing_name.as_str());
-                let about = Planned { source, certificate_id, thing_name, error: None };
+                let about = Planned { source, certificate_id, thing_name, error: None, same_as: None };
                 lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
                 continue;
             }
@@ -277,12 +292,18 @@ impl Plan for Register {
             self.refused.refuse(obstacle.is_some());
             let name = self.registrar.thing_name(certificate).ok().filter(|_| obstacle.is_none());
             let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
-            lines.push(Planned { source, certificate_id, thing_name, error }.line());
+            lines.push(Planned { source, certificate_id, thing_name, error, same_as: None }.line());
         }
         for Row { source, certificate_id, error, .. } in self.revoked.iter().chain(&self.unusable) {
             self.refused.refuse(true);
             let (certificate_id, error) = (certificate_id.as_deref(), error.as_deref());
-            lines.push(Planned { source, certificate_id, thing_name: None, error }.line());
+            lines.push(Planned { source, certificate_id, thing_name: None, error, same_as: None }.line());
+        }
+        for row in &self.duplicates {
+            let (certificate_id, same_as) = (row.certificate_id.as_deref(), row.same_as.as_deref());
+            let about =
+                Planned { source: &row.source, certificate_id, thing_name: None, error: None, same_as };
+            lines.push(Line::new("leave", line(row), &about));
         }
         self.advice.iter().for_each(|advice| context.note(advice));
         Ok(lines)
@@ -296,7 +317,9 @@ impl Plan for Register {
         self.registrar.prepare(&self.found).await?;
         self.notable().for_each(|link| context.note(link.line(true)));
         let total = self.total();
-        let Self { registrar, candidates, revoked, unusable, advice, target, again, results, .. } = self;
+        let Self {
+            registrar, candidates, revoked, unusable, duplicates, advice, target, again, results, ..
+        } = self;
         context.home.create()?;
         let mut results = Results::create(&results)?;
         let mut journal =
@@ -307,7 +330,7 @@ impl Plan for Register {
         let bar = bar(total);
         let (mut failure, mut bad) = (None, Bad::default());
         let mut tell = |row: &Row| {
-            bar.inc(1);
+            bar.inc(u64::from(row.outcome != Outcome::Duplicate));
             bad.count(row);
             if let Err(error) = results.add(row) {
                 failure.get_or_insert(error);
@@ -316,6 +339,7 @@ impl Plan for Register {
         };
         revoked.iter().chain(&unusable).for_each(&mut tell);
         let registered = registrar.register(candidates, &mut journal, &mut tell).await;
+        duplicates.iter().for_each(&mut tell);
         bar.finish_and_clear();
         advice.iter().for_each(|advice| context.note(advice));
         if let Some(error) = failure {
@@ -343,13 +367,10 @@ fn without_revoked(
     let (mut free, mut revoked) = (Vec::new(), Vec::new());
     for candidate in candidates {
         match keys.against(&candidate.certificate, false)? {
-            Some(found) => revoked.push(Row {
-                certificate_id: Some(candidate.certificate.facts().certificate_id.clone()),
-                source: candidate.source,
-                thing_name: None,
-                outcome: Outcome::Refused,
-                error: Some(found.to_string()),
-            }),
+            Some(found) => {
+                let id = candidate.certificate.facts().certificate_id.clone();
+                revoked.push(Row::refused(candidate.source, Some(id), found.to_string()));
+            }
             None => free.push(candidate),
         }
     }
@@ -393,7 +414,8 @@ pub(super) async fn board_lines(
     let (registrar, _, found) = registrar(context, settings, &[]).await?;
     registrar.check(&found).await?;
     let source = folder.join(CERTIFICATE).display().to_string();
-    let planned = Planned { source: &source, certificate_id, thing_name: Some(thing_name), error: None };
+    let planned =
+        Planned { source: &source, certificate_id, thing_name: Some(thing_name), error: None, same_as: None };
     let made = found.links.iter().filter(|link| link.action == Action::Create);
     Ok(made.map(setup::line).chain([planned.line()]).collect())
 }
@@ -415,24 +437,26 @@ async fn registrar(
 fn tell(context: &Context, row: &Row) {
     match row.outcome {
         Outcome::Registered | Outcome::Repaired => plan::tell(context, "register", line(row), row),
-        Outcome::DoneBefore => plan::tell(context, "leave", line(row), row),
+        Outcome::DoneBefore | Outcome::Duplicate => plan::tell(context, "leave", line(row), row),
         Outcome::Refused => plan::tell_undone(context, "refuse", line(row), row),
         Outcome::Failed => plan::tell_undone(context, "register", line(row), row),
     }
 }
 
 fn line(row: &Row) -> String {
-    let Row { source, thing_name, outcome, error, .. } = row;
+    let Row { source, thing_name, outcome, error, same_as, .. } = row;
     let said = match outcome {
         Outcome::Registered => "registered",
         Outcome::Repaired => "was registered, repaired",
         Outcome::DoneBefore => "registered before",
+        Outcome::Duplicate => "left",
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
     };
-    match error {
-        None => format!("{said:<12} {source}: thing {}", thing_name.as_deref().unwrap_or_default()),
-        Some(error) => format!("{said:<12} {source}: {error}"),
+    match (error, same_as) {
+        (None, Some(first)) => format!("{said:<12} {source}: the same certificate as {first}"),
+        (None, None) => format!("{said:<12} {source}: thing {}", thing_name.as_deref().unwrap_or_default()),
+        (Some(error), _) => format!("{said:<12} {source}: {error}"),
     }
 }
 

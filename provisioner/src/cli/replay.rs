@@ -273,7 +273,7 @@ fn tell(context: &Context, row: &Row) {
     match row.outcome {
         Outcome::Refused => plan::tell_undone(context, "refuse", line(row), row),
         Outcome::Failed => plan::tell_undone(context, "send", line(row), row),
-        Outcome::Registered | Outcome::Repaired | Outcome::DoneBefore => {
+        Outcome::Registered | Outcome::Repaired | Outcome::DoneBefore | Outcome::Duplicate => {
             plan::tell(context, "send", line(row), row);
         }
     }
@@ -294,7 +294,7 @@ fn read(path: &Path) -> Result<Vec<Job>, Error> {
 fn line(row: &Row) -> String {
     let Row { thing_name, outcome, error, .. } = row;
     let said = match outcome {
-        Outcome::Registered | Outcome::DoneBefore => "registered",
+        Outcome::Registered | Outcome::DoneBefore | Outcome::Duplicate => "registered",
         Outcome::Repaired => "repaired",
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",

@@ -237,7 +237,32 @@ async fn every_certificate_of_a_file_is_registered_and_what_is_none_is_named() {
     assert_eq!(lines("basicConstraints=critical,CA:FALSE"), 1, "{outcome}");
     assert_eq!(lines("it is a secure-element manifest, not a certificate"), 1, "{outcome}");
     assert_eq!(lines("pytrust manifest get-certificates"), 1, "{outcome}");
-    assert_eq!(lines("iconv -f UTF-16 -t UTF-8"), 1, "{outcome}");
+    assert_eq!(lines("iconv -f UTF-16LE -t UTF-8"), 1, "{outcome}");
+
+    let other = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(other.path().join(name), content).unwrap();
+    let (again, dir) = (one("m"), other.path().to_str().unwrap());
+    write("a.der", again.as_bytes());
+    write("b.pem", again.as_bytes());
+    for dry in [&["--dry-run"][..], &[]] {
+        let outcome = register(&laptop, &account, &[&["--dir", dir], dry].concat()).await;
+        let said = outcome.stdout.lines().find(|line| line.contains("b.pem")).unwrap_or_default();
+        assert!(
+            outcome.code == 0 && said.ends_with(&format!("the same certificate as {dir}/a.der")),
+            "{outcome}"
+        );
+        assert!(!dry.is_empty() || outcome.stderr.contains("registered: 1 of 1 certificate"), "{outcome}");
+        let outcome = register(&laptop, &account, &[&["--output=json", "--dir", dir], dry].concat()).await;
+        let lines = schemas::checked(&["register", "--output=json"], &outcome.stdout);
+        let line = lines.iter().find(|line| line["source"].as_str().unwrap().ends_with("b.pem")).unwrap();
+        assert_eq!((&line["action"], &line["same_as"]), (&"leave".into(), &format!("{dir}/a.der").into()));
+    }
+    // AWS takes none of these two, however often it is asked.
+    write("b.pem", ca.issue_valid("n", 2020, 2021).as_bytes());
+    write("a.der", ca.issue_valid("o", 2090, 2091).as_bytes());
+    let outcome = register(&laptop, &account, &["--dir", dir]).await;
+    assert!(outcome.code == 1 && !outcome.stderr.contains("run the same command again"), "{outcome}");
+    assert_eq!(outcome.stdout.matches("refused ").count(), 2, "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

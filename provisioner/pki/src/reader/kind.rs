@@ -42,7 +42,7 @@ pub enum Kind {
     /// JSON of another kind.
     Json,
     /// Text in UTF-16, as Windows PowerShell writes it.
-    Utf16,
+    Utf16(Utf16),
     /// DER as hex digits.
     Hex,
     /// A web page, perhaps of an error.
@@ -106,7 +106,7 @@ impl fmt::Display for Kind {
             Self::JavaKeyStore => "a Java key store",
             Self::Manifest => "a secure-element manifest",
             Self::Json => "JSON",
-            Self::Utf16 => "text in UTF-16",
+            Self::Utf16(_) => "text in UTF-16",
             Self::Hex => "hex digits",
             Self::WebPage => "a web page",
             Self::OtherBlock => "a PEM block of another kind, or a damaged one",
@@ -118,6 +118,27 @@ impl fmt::Display for Kind {
             Self::Indefinite => "binary data in BER, not DER",
             Self::Empty => "empty",
             Self::Unknown => "neither PEM nor DER of a kind that is known",
+        })
+    }
+}
+
+/// How text in UTF-16 says its byte order. Displays as the name of the encoding (RFC 2781, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Utf16 {
+    /// By a byte-order mark.
+    Marked,
+    /// It does not, and is little-endian.
+    LittleEndian,
+    /// It does not, and is big-endian.
+    BigEndian,
+}
+
+impl fmt::Display for Utf16 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Marked => "UTF-16",
+            Self::LittleEndian => "UTF-16LE",
+            Self::BigEndian => "UTF-16BE",
         })
     }
 }
@@ -146,9 +167,13 @@ pub(super) fn of_beginning(bytes: &[u8]) -> Option<Kind> {
     if begins(&ARCHIVES) || is_tar(bytes) {
         return Some(Kind::Archive);
     }
-    let marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
-    let unmarked = || find(bytes, b"-\0-\0-\0").is_some();
-    (marked || unmarked()).then_some(Kind::Utf16)
+    if begins(&[b"\xFF\xFE", b"\xFE\xFF"]) {
+        return Some(Kind::Utf16(Utf16::Marked));
+    }
+    // The hyphens before BEGIN: the first byte of each pair is the hyphen, or the second one.
+    let hyphens = find(bytes, b"-\0-\0-\0")?;
+    let order = if hyphens % 2 == 0 { Utf16::LittleEndian } else { Utf16::BigEndian };
+    Some(Kind::Utf16(order))
 }
 
 /// What a label says of content that is not looked at; `None` for one whose content tells.

@@ -179,9 +179,10 @@ fn what_is_no_document_is_called_by_its_name() {
     for (name, file, kind) in [
         ("nothing", Vec::new(), Kind::Empty),
         ("spaces", b" \r\n\n".to_vec(), Kind::Empty),
-        ("UTF-16, little-endian", utf16(b"\xFF\xFE", u16::to_le_bytes), Kind::Utf16),
-        ("UTF-16, big-endian", utf16(b"\xFE\xFF", u16::to_be_bytes), Kind::Utf16),
-        ("UTF-16 without a mark", utf16(b"", u16::to_le_bytes), Kind::Utf16),
+        ("UTF-16, little-endian", utf16(b"\xFF\xFE", u16::to_le_bytes), Kind::Utf16(Utf16::Marked)),
+        ("UTF-16, big-endian", utf16(b"\xFE\xFF", u16::to_be_bytes), Kind::Utf16(Utf16::Marked)),
+        ("UTF-16LE without a mark", utf16(b"", u16::to_le_bytes), Kind::Utf16(Utf16::LittleEndian)),
+        ("UTF-16BE without a mark", utf16(b"", u16::to_be_bytes), Kind::Utf16(Utf16::BigEndian)),
         ("a manifest", br#"[{"payload":"e30","protected":"e30","signature":"AA"}]"#.to_vec(), Kind::Manifest),
         ("JSON", b"{\"a\": 1}".to_vec(), Kind::Json),
         ("numbers in C", b"{0x30, 0x82, 0x01, 0x5D}".to_vec(), Kind::Text),

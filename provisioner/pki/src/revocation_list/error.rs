@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::reader::Kind;
+
 /// Revocation lists that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RevocationError {
@@ -21,13 +23,13 @@ pub enum RevocationError {
         /// `crl` or `crt`.
         extension: &'static str,
     },
-    /// Not a revocation list, or not a certificate.
-    #[error("{what} is not {expected}, PEM or DER")]
+    /// Not a revocation list.
+    #[error("{what} is not a certificate revocation list, PEM or DER{}", instead(*found))]
     Format {
         /// Where it comes from.
         what: String,
-        /// What it should be.
-        expected: &'static str,
+        /// What it is instead, where that is known.
+        found: Option<Kind>,
     },
     /// A file without a certificate.
     #[error("{} is not used: {}", path.display(), crate::certificate::Malformed { found: *found })]
@@ -35,7 +37,7 @@ pub enum RevocationError {
         /// The file.
         path: PathBuf,
         /// What it holds instead.
-        found: crate::reader::Kind,
+        found: Kind,
     },
     /// The list is nobody's.
     #[error("{list} was not signed by {}", expected(cas))]
@@ -61,6 +63,13 @@ pub enum RevocationError {
         /// Why.
         reason: Unfit,
     },
+}
+
+fn instead(found: Option<Kind>) -> String {
+    match found {
+        None | Some(Kind::RevocationList) => String::new(),
+        Some(found) => format!(": it is {found}"),
+    }
 }
 
 fn expected(cas: &[PathBuf]) -> String {

@@ -193,7 +193,7 @@ fn what_is_not_strictly_der_is_no_list() {
         matches!(read, Err(RevocationError::Format { .. }))
     };
     let good = Draft::good().signed(&ca);
-    assert!(malformed(&[&good[..], b"\0"].concat()), "more behind it");
+    assert!(malformed(&[&good[..], b"\x01"].concat()), "more behind it");
     assert!(malformed(&good[..good.len() - 1]) && malformed(b"") && malformed(b"0"));
     let bad_extensions = sequence(&[&tlv(2, &[&SERIAL]), &utc(-60), &[0x30, 2, 6, 9]]);
     for draft in [
@@ -339,4 +339,26 @@ fn a_link_or_a_pipe_in_a_folder_of_lists_is_refused_and_not_opened() {
     refused("is a pipe");
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     refused("a.crt");
+}
+
+#[test]
+fn padding_behind_a_list_is_passed_over_and_another_file_is_named() {
+    let ca = signing_ca();
+    let list = Draft::good().signed(&ca);
+    let read = |bytes: &[u8]| RevocationList::verified(bytes, "ca.crl", &known(&ca));
+    let right = read(&list).unwrap();
+    for padding in [&[0xFF; 300][..], &[0; 7], b"\r\n"] {
+        assert_eq!(read(&[&list, padding].concat()).unwrap().revoked(), right.revoked());
+        let two = [&*list, padding, &list, padding].concat();
+        assert_eq!(RevocationList::check(&two, "ca.crl").unwrap().len(), 2);
+    }
+    for (bytes, kind) in [
+        (&b"<!DOCTYPE html><title>403</title>"[..], "a web page"),
+        (ca.pem().as_bytes(), "a certificate"),
+        (&[&*list, b"\xFF\xFFwhat follows"].concat(), "neither PEM nor DER of a kind that is known"),
+    ] {
+        let error = read(bytes).unwrap_err().to_string();
+        let expected = format!("ca.crl is not a certificate revocation list, PEM or DER: it is {kind}");
+        assert_eq!(error, expected);
+    }
 }

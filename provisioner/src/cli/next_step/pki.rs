@@ -71,7 +71,7 @@ fn key(error: &key::Error) -> Text {
 /// What makes a certificate that can be read of a file.
 pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
     match found {
-        Kind::Utf16 => "convert it with: iconv -f UTF-16 -t UTF-8 OLD > NEW",
+        Kind::Utf16(encoding) => return format!("convert it with: iconv -f {encoding} -t UTF-8 OLD > NEW").into(),
         Kind::Pkcs12 => "take the certificate out with: openssl pkcs12 -in OLD -nokeys -out NEW",
         Kind::JavaKeyStore => "take the certificate out with: keytool -exportcert -rfc -keystore OLD -alias NAME -file NEW",
         Kind::Indefinite => "convert it with: openssl pkcs7 -inform DER -in OLD -print_certs -out NEW",
@@ -93,7 +93,7 @@ pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
 fn no_key(found: Kind) -> Text {
     match found {
         Kind::PrivateKey(_) => "the key has to be ECDSA on P-256, which this makes: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out NEW",
-        Kind::Utf16 => "convert it with: iconv -f UTF-16 -t UTF-8 OLD > NEW",
+        Kind::Utf16(encoding) => return format!("convert it with: iconv -f {encoding} -t UTF-8 OLD > NEW").into(),
         Kind::Pkcs12 => "take the key out with: openssl pkcs12 -in OLD -nocerts -out NEW",
         Kind::JavaKeyStore => "convert it with: keytool -importkeystore -srckeystore OLD -destkeystore NEW.p12 -deststoretype PKCS12; then take the key out with: openssl pkcs12 -in NEW.p12 -nocerts -out NEW",
         Kind::OpenSshKey => "convert it, in its place, with: ssh-keygen -p -m PEM -f FILE",

@@ -75,7 +75,7 @@ fn record(row: &Row) -> io::Result<Vec<u8>> {
         .has_headers(false)
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());
-    let Row { source, certificate_id, thing_name, outcome, error } = row;
+    let Row { source, certificate_id, thing_name, outcome, error, .. } = row;
     let outcome = serde_json::to_value(outcome)?;
     let outcome = outcome.as_str().unwrap_or_default().to_owned();
     let cells = [Some(source), certificate_id.as_ref(), thing_name.as_ref(), Some(&outcome), error.as_ref()];
@@ -87,16 +87,9 @@ fn record(row: &Row) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iot_account::Outcome;
 
     fn row(error: &str) -> Row {
-        Row {
-            source: "a, b.crt".into(),
-            certificate_id: Some("1f".into()),
-            thing_name: None,
-            outcome: Outcome::Refused,
-            error: Some(error.into()),
-        }
+        Row::refused("a, b.crt".into(), Some("1f".into()), error.into())
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Where the certificates are: files, folders, lists, and stdin.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::cli::certificate_file::is_of_chain;
 use crate::cli::next_step;
 use crate::state::board::{CERTIFICATE, COMPANIONS, VENDOR_CERTIFICATES};
 use crate::state::home::{Home, is_own};
@@ -12,8 +13,8 @@ use device_pki::reader::{self, Kind};
 use device_pki::{Certificate, visible};
 use durable_files::Kind as FileKind;
 use durable_files::folder::{self, Entry};
+use iot_account::counted;
 use iot_account::register::{Candidate, Row};
-use iot_account::{Outcome, counted};
 use time::OffsetDateTime;
 
 /// Folders this deep below the one that was named are not looked into.
@@ -35,9 +36,12 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// A row for each file, or part of a file, that gave none.
     pub(super) unusable: Vec<Row>,
+    /// A row for each file with a certificate that another one has.
+    pub(super) duplicates: Vec<Row>,
     /// What helps, and for how many of them.
     cures: BTreeMap<String, usize>,
-    seen: HashSet<String>,
+    /// Where each certificate was found first, by its id.
+    seen: BTreeMap<String, String>,
 }
 
 /// Looks for certificates in files, folders and lists.
@@ -140,10 +144,10 @@ impl Found {
     fn list(&mut self, source: &str, bytes: &[u8], folder: &Path) {
         let kind = reader::parts(bytes).first().map(|part| part.kind);
         match kind {
-            Some(found @ (Kind::Utf16 | Kind::Certificate)) => {
+            Some(found @ (Kind::Utf16(_) | Kind::Certificate)) => {
                 let error = format!("is {found}, not a list of file names");
                 self.refuse(source.to_owned(), error);
-                if found == Kind::Utf16 {
+                if matches!(found, Kind::Utf16(_)) {
                     self.cure(next_step::no_certificate(found).into_owned());
                 }
             }
@@ -184,8 +188,7 @@ impl Found {
             false => source.to_owned(),
         };
         for (index, certificate) in certificates.iter().enumerate() {
-            let signs = |other: &Certificate| other != certificate && other.is_signed_by(certificate);
-            if !(certificate.is_ca() && certificates.iter().any(signs)) {
+            if !is_of_chain(certificate, &certificates) {
                 self.add(numbered(index + 1), certificate.clone());
             }
         }
@@ -200,8 +203,15 @@ impl Found {
             self.cure(CA_CURE.to_owned());
             return self.refuse(source, CA.to_owned());
         }
-        if self.seen.insert(certificate.facts().certificate_id.clone()) {
-            self.candidates.push(Candidate { source, certificate });
+        let id = certificate.facts().certificate_id.clone();
+        match self.seen.get(&id) {
+            // A file may be named twice, and be in a folder that is named.
+            Some(first) if *first == source => {}
+            Some(first) => self.duplicates.push(Row::duplicate(source, id, first.clone())),
+            None => {
+                self.seen.insert(id, source.clone());
+                self.candidates.push(Candidate { source, certificate });
+            }
         }
     }
 
@@ -215,8 +225,7 @@ impl Found {
     }
 
     fn refuse(&mut self, source: String, error: String) {
-        let (outcome, error) = (Outcome::Refused, Some(error));
-        self.unusable.push(Row { source, certificate_id: None, thing_name: None, outcome, error });
+        self.unusable.push(Row::refused(source, None, error));
     }
 
     /// What there is to say of all of them together: each cure once, and which certificates are not valid now.
@@ -381,9 +390,12 @@ mod tests {
         fs::write(folder.path().join("copy.crt"), &certificate).unwrap();
         let list = folder.path().join("list.txt");
         fs::write(&list, "# boards\n\na.crt\n copy.crt \nmissing.crt\n").unwrap();
-        let Found { candidates, unusable, .. } =
-            collect(&[], &[], &[list], &Home::at(folder.path())).unwrap();
+        let Found { candidates, unusable, duplicates, .. } =
+            collect(&[folder.path().join("a.crt")], &[], &[list], &Home::at(folder.path())).unwrap();
         assert_eq!(candidates.len(), 1);
+        assert_eq!(duplicates.len(), 1);
+        assert!(duplicates[0].source.ends_with("copy.crt"));
+        assert_eq!(duplicates[0].same_as.as_ref(), Some(&candidates[0].source));
         assert!(unusable[0].error.as_ref().unwrap().starts_with("cannot be read"), "{unusable:?}");
     }
 

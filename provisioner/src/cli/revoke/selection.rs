@@ -330,9 +330,12 @@ fn is_named(device: &Device, thing: &str) -> bool {
     device.certificate.as_ref().and_then(name).is_some_and(|name| name.as_str() == thing)
 }
 
-/// Every certificate of a file. One that is a CA's is none of a device.
+/// Every certificate of a file, without the chain of another one in it. One that is a CA's otherwise is none of a device.
 fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> {
-    let certificates = certificate_file::read_whole(path)?;
+    let all = certificate_file::read_whole(path)?;
+    let of_chain: Vec<bool> = all.iter().map(|one| certificate_file::is_of_chain(one, &all)).collect();
+    let certificates: Vec<_> =
+        all.into_iter().zip(of_chain).filter(|(_, chain)| !chain).map(|(one, _)| one).collect();
     if let Some(ca) = certificates.iter().find(|certificate| certificate.is_ca()) {
         let subject = &ca.facts().subject;
         let reason =
@@ -340,4 +343,39 @@ fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> 
         return Err(Error::File { path: PathBuf::from(path), reason });
     }
     Ok(certificates.into_iter().map(|found| (found.facts().certificate_id.clone(), Some(found))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    fn params(is_ca: bool, name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        if is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    }
+
+    #[test]
+    fn the_chain_in_a_file_is_passed_over_and_a_ca_alone_is_refused() {
+        let [root_key, signer_key, key] = [(); 3].map(|()| KeyPair::generate().unwrap());
+        let root = params(true, "root").self_signed(&root_key).unwrap();
+        let issuer = Issuer::new(params(true, "root"), &root_key);
+        let signer = params(true, "signer").signed_by(&signer_key, &issuer).unwrap();
+        let issuer = Issuer::new(params(true, "signer"), &signer_key);
+        let device = params(false, "device").signed_by(&key, &issuer).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain.pem");
+        std::fs::write(&path, root.pem() + &signer.pem() + &device.pem()).unwrap();
+        let expected = Certificate::read_all(device.pem().as_bytes()).unwrap().swap_remove(0);
+        let found = of_file(&path).unwrap();
+        assert_eq!(found, [(expected.facts().certificate_id.clone(), Some(expected))].into());
+        std::fs::write(&path, root.pem() + &signer.pem()).unwrap();
+        let error = of_file(&path).unwrap_err().to_string();
+        assert!(error.contains("signer"), "{error}");
+    }
 }
