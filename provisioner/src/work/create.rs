@@ -159,7 +159,9 @@ impl Plan {
             profile::check_clock(now)?;
             folder::check_writable(home.root())?;
             if stays(ROOT_CERTIFICATE) {
-                store::root(home, keys, None)?;
+                let (root, _) = store::root(home, keys, None)?;
+                let organisation = order.names.signer.organisation.as_deref();
+                device_pki::chain::check_issuer(&root, ROOT_CERTIFICATE, organisation, now)?;
             }
         }
         for role in [Role::Root, Role::Signer] {
