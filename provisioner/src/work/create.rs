@@ -351,7 +351,7 @@ pub(super) fn signer(
     })?;
     keep(home, SIGNER_REQUEST, &certificate::pem_of("CERTIFICATE REQUEST", request), created)?;
     let public = *signer_key.open()?.public();
-    let content = profile::signer(name, &public, now)?;
+    let content = profile::signer(name, &public, now)?.until(root.certificate.facts().not_after);
     let signer = root.key.certificate(Purpose::SignerCertificate, &content, root.certificate)?;
     // Nothing is called a signer that the next run would refuse.
     let signer_key = store::key_of(home, keys, Role::Signer, &signer)?;

@@ -304,3 +304,14 @@ fn a_root_that_has_ended_issues_no_signer_and_nothing_is_signed() {
     assert!(of_root, "{error}");
     assert!(!rotation.next().root().exists());
 }
+
+#[test]
+fn a_new_signer_ends_with_its_root() {
+    let (_folder, home, keys) = home();
+    let mut rotation = begin(&home);
+    let late = NOW + time::Duration::days(20 * 365);
+    let key = rotation.next_key(&keys, None, None, late).unwrap();
+    let name = default_name(Some("Zero Touch"), late).unwrap();
+    let chain = rotation.make(&keys, &name, key, late).unwrap();
+    assert_eq!(chain.signer().facts().not_after, chain.root().facts().not_after);
+}
