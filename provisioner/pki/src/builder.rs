@@ -51,6 +51,15 @@ pub struct Content {
     pub(crate) is_ca: bool,
 }
 
+impl Content {
+    /// The same, with an end that is not after `latest`, such as the issuer's.
+    #[must_use]
+    pub fn until(mut self, latest: OffsetDateTime) -> Self {
+        self.not_after = self.not_after.min(latest);
+        self
+    }
+}
+
 /// What a list says, but for its issuer.
 #[derive(Clone, Debug)]
 pub(crate) struct ListContent {

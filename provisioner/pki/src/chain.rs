@@ -45,18 +45,16 @@ impl Chain {
         names: Names,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        let files = [(&root, names.root), (&signer, names.signer)];
-        if let Some((_, certificate)) = files.iter().find(|(c, _)| !c.is_ca()) {
-            return Err(Error::NotCa { certificate });
+        check_root(&root, names.root)?;
+        if !signer.is_ca() {
+            return Err(Error::NotCa { certificate: names.signer });
         }
-        root.check_signed_by(&root)
-            .map_err(|error| refused(error, names.root, Error::NotSelfSigned { root: names.root }))?;
         let path = path(&root, others, &signer, names)?;
         check_signer(&signer, names.signer)?;
         // How many CAs are below each of the path (RFC 5280, section 6.1.4): those that are named as their issuer do not count.
         let mut below = 0;
         for (authority, certificate) in path {
-            check_authority(authority, certificate, below, &signer)?;
+            check_authority(authority, certificate, below, signer.facts().organisation.as_deref())?;
             check_time(authority, certificate, now)?;
             below += usize::from(!authority.is_self_issued());
         }
@@ -133,6 +131,31 @@ fn refused(error: Unverified, certificate: &'static str, otherwise: Error) -> Er
     }
 }
 
+/// Whether a root can issue the certificate of a signer CA with this organisation at `now`: what [`Chain::new`] would refuse of the
+/// root is refused before anything is signed. `certificate` is what the root's certificate is called.
+///
+/// # Errors
+/// As [`Chain::new`], of the root.
+pub fn check_issuer(
+    root: &Certificate,
+    certificate: &'static str,
+    organisation: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    check_root(root, certificate)?;
+    check_authority(root, certificate, 1, organisation)?;
+    check_time(root, certificate, now)
+}
+
+/// What the root alone has to be.
+fn check_root(root: &Certificate, certificate: &'static str) -> Result<(), Error> {
+    if !root.is_ca() {
+        return Err(Error::NotCa { certificate });
+    }
+    let otherwise = Error::NotSelfSigned { root: certificate };
+    root.check_signed_by(root).map_err(|error| refused(error, certificate, otherwise))
+}
+
 /// What the signer alone has to be.
 fn check_signer(signer: &Certificate, certificate: &'static str) -> Result<(), Error> {
     if signer.point().is_none() {
@@ -152,14 +175,14 @@ fn check_authority(
     authority: &Certificate,
     certificate: &'static str,
     below: usize,
-    signer: &Certificate,
+    organisation: Option<&str>,
 ) -> Result<(), Error> {
     if let Some(allowed) = authority.path_length()
         && below > usize::try_from(allowed).unwrap_or(usize::MAX)
     {
         return Err(Error::PathLength { certificate, allowed, below });
     }
-    let device = profile::device_name(signer.facts().organisation.as_deref(), ANY_ELEMENT)?;
+    let device = profile::device_name(organisation, ANY_ELEMENT)?;
     if !authority.permits(&device.der()?) {
         let organisation = device.organisation.map(|organisation| format!("O={organisation}, "));
         let name = format!("{}CN=sn…", organisation.unwrap_or_default());

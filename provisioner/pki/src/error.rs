@@ -101,6 +101,14 @@ pub enum Error {
         /// The kind of its key.
         found: String,
     },
+    /// A root whose key is of a kind that nothing is signed with here.
+    #[error("the key of {certificate} is {found}, and this program signs with P-256 keys alone")]
+    RootKey {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// The kind of its key.
+        found: String,
+    },
     /// A signature that is not verified here.
     #[error("{certificate} is signed with {algorithm}, which is not accepted")]
     Algorithm {

@@ -169,6 +169,17 @@ async fn encrypt(new_password_file: Option<&Path>, context: &Context) -> Result<
     let mut files: Vec<_> = retired.map(|signer| signer.folder.file(Role::Signer.key_file())).collect();
     files.extend([Role::Root, Role::Signer].map(|role| context.home.file(role.key_file())));
     files.retain(|file| file.exists());
+    let root_file = context.home.file(Role::Root.key_file());
+    let root = store::certificate(&context.home, Role::Root)?.filter(|root| root.point().is_none());
+    if let Some(root) = root.filter(|_| files.contains(&root_file)) {
+        files.retain(|file| *file != root_file);
+        context.note(format_args!(
+            "{} stays as it is: the key of {} is {}; encrypt it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW",
+            root_file.display(),
+            Role::Root.certificate_file(),
+            root.key_kind()
+        ));
+    }
     if files.is_empty() {
         return Err(Error::usage(
             "there is no key file in the home folder",

@@ -58,6 +58,7 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
         ) => ExitCode::Refused,
         E::Authority(
             AuthorityError::RootElsewhere { .. }
+            | AuthorityError::OtherIssuer { .. }
             | AuthorityError::ListNumber { .. }
             | AuthorityError::KeyStays { .. },
         ) => ExitCode::Failed,
@@ -113,6 +114,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::NotCa { .. }
         | E::NoKeyIdentifier { .. }
         | E::SignerKey { .. }
+        | E::RootKey { .. }
         | E::Algorithm { .. }
         | E::NoCrlSign { .. }
         | E::PathLength { .. }

@@ -126,7 +126,9 @@ pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Erro
     else {
         return Err(incomplete(home));
     };
-    let root_key = has_key(home, Role::Root).then(|| key_of(home, keys, Role::Root, root)).transpose()?;
+    // A key of another kind signs nothing here, and nothing but the root's own signatures needs it.
+    let is_root_key = root.point().is_some() && has_key(home, Role::Root);
+    let root_key = is_root_key.then(|| key_of(home, keys, Role::Root, root)).transpose()?;
     let key = key_of(home, keys, Role::Signer, signer)?;
     // The CAs between the two may be in either file.
     let others: Vec<_> = roots.iter().chain(&signers).cloned().collect();
@@ -182,10 +184,14 @@ pub fn key_of(home: &Home, keys: &Keys, role: Role, certificate: &Certificate) -
 /// The root and its key, which has to be here now. It is where `uri` says, or where the home folder says.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Incomplete`]; [`Error::RootOffline`]; as [`Signer::open`].
+/// [`Error::Missing`], [`Error::Incomplete`]; [`Error::RootOffline`]; [`device_pki::Error::RootKey`]; as [`Signer::open`].
 pub fn root(home: &Home, keys: &Keys, uri: Option<&Uri>) -> Result<(Certificate, Signer), Error> {
     check_closed(home)?;
     let root = certificate(home, Role::Root)?.ok_or_else(|| incomplete(home))?;
+    if root.point().is_none() {
+        let found = root.key_kind();
+        return Err(device_pki::Error::RootKey { certificate: ROOT_CERTIFICATE, found }.into());
+    }
     let key = match uri {
         Some(uri) => {
             let holder = Holder {

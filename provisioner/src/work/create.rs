@@ -159,7 +159,9 @@ impl Plan {
             profile::check_clock(now)?;
             folder::check_writable(home.root())?;
             if stays(ROOT_CERTIFICATE) {
-                store::root(home, keys, None)?;
+                let (root, _) = store::root(home, keys, None)?;
+                let organisation = order.names.signer.organisation.as_deref();
+                device_pki::chain::check_issuer(&root, ROOT_CERTIFICATE, organisation, now)?;
             }
         }
         for role in [Role::Root, Role::Signer] {
@@ -349,7 +351,7 @@ pub(super) fn signer(
     })?;
     keep(home, SIGNER_REQUEST, &certificate::pem_of("CERTIFICATE REQUEST", request), created)?;
     let public = *signer_key.open()?.public();
-    let content = profile::signer(name, &public, now)?;
+    let content = profile::signer(name, &public, now)?.until(root.certificate.facts().not_after);
     let signer = root.key.certificate(Purpose::SignerCertificate, &content, root.certificate)?;
     // Nothing is called a signer that the next run would refuse.
     let signer_key = store::key_of(home, keys, Role::Signer, &signer)?;

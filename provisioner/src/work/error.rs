@@ -107,6 +107,14 @@ pub enum AuthorityError {
         /// The list.
         file: PathBuf,
     },
+    /// Signers that were revoked and that the root has not issued: the root's list cannot name them (RFC 5280, section 5).
+    #[error("{}", signers.iter().map(|(signer, issuer)| {
+        format!("the signer {signer} was issued by {issuer} and not by the root: only {issuer} can put it on a revocation list")
+    }).collect::<Vec<_>>().join("; "))]
+    OtherIssuer {
+        /// Key identifier and issuer of each.
+        signers: Vec<(String, String)>,
+    },
     /// A new signer with the key of another one is no new signer.
     #[error("the key at {uri} is the one of another signer of this home folder")]
     SameKey {

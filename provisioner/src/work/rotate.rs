@@ -5,7 +5,7 @@
 //! file says that this is under way; whatever is interrupted is finished by the next run.
 
 use device_pki::key::{Keys, Uri};
-use device_pki::{Certificate, Chain, Issuer, Signer, profile};
+use device_pki::{Certificate, Chain, Issuer, Signer, chain, profile};
 use durable_files::Access;
 use durable_files::folder::{self, Lock};
 use time::OffsetDateTime;
@@ -100,12 +100,14 @@ impl Rotation {
     ///
     /// # Errors
     /// [`AuthorityError::NextKey`] if the old signer's key is kept elsewhere and `key` does not say where the new one's is to be;
-    /// [`AuthorityError::SameKey`], [`AuthorityError::RevokedKey`]; [`crate::state::Error::RootOffline`] if the root's key is not there.
+    /// [`AuthorityError::SameKey`], [`AuthorityError::RevokedKey`]; [`crate::state::Error::RootOffline`] if the root's key is not there;
+    /// as [`chain::check_issuer`] if the root can issue no signer at `now`.
     pub fn next_key(
         &self,
         keys: &Keys,
         key: Option<&Uri>,
         root_key: Option<&Uri>,
+        now: OffsetDateTime,
     ) -> Result<Option<NextKey>, Error> {
         if self.is_made() {
             return Ok(None);
@@ -126,6 +128,8 @@ impl Rotation {
         }
         // Without it nothing is begun.
         let (root, root_key) = store::root(&self.home, keys, root_key)?;
+        let organisation = self.old.certificate.facts().organisation.as_deref();
+        chain::check_issuer(&root, store::ROOT_CERTIFICATE, organisation, now)?;
         // A key that was protected by a passphrase is not followed by one that is not.
         let encrypt = old.is_file() && !keys.is_in_the_clear(&old)?;
         if there.is_none() {

@@ -285,3 +285,131 @@ async fn a_common_name_of_any_string_type_names_the_thing() {
         assert!(outcome.code == 0 && outcome.stdout.contains(&format!("thing board-{name}")), "{outcome}");
     }
 }
+
+const P256: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+
+/// What OpenSSL makes of a chain whose root's key is in the home folder.
+struct Made<'a> {
+    /// How the root's key is made.
+    root_key: &'a str,
+    /// Extensions of the root.
+    root: &'a str,
+    /// Extensions of a CA between root and signer, where there is one.
+    between: Option<&'a str>,
+    /// Extensions of the signer.
+    signer: &'a str,
+    /// The signer's O.
+    organisation: &'a str,
+    /// Days that the root is valid; the others have 30.
+    days: u32,
+}
+
+const MADE: Made<'static> =
+    Made { root_key: P256, root: CA, between: None, signer: CA, organisation: "Example", days: 60 };
+
+impl Made<'_> {
+    fn laptop(&self) -> Laptop {
+        let laptop = Laptop::new();
+        let home = laptop.folder();
+        std::fs::create_dir(&home).unwrap();
+        let issue = |name: &str, key: &str, extensions: &str, issuer: Option<&str>, days: u32| {
+            let organisation = match name {
+                "signer-ca" => self.organisation,
+                _ => "Example",
+            };
+            let settings = format!(
+                "[req]\nprompt=no\nstring_mask=utf8only\ndistinguished_name=dn\n[dn]\nCN={name}\nO={organisation}\n"
+            );
+            std::fs::write(home.join(".req"), settings).unwrap();
+            std::fs::write(home.join(".ext"), extensions).unwrap();
+            openssl(&home, &format!("{key} -out {name}.key"));
+            close(&home.join(format!("{name}.key")));
+            openssl(&home, &format!("req -new -config .req -key {name}.key -out .{name}.csr"));
+            let sign = issuer.map_or_else(
+                || format!("-signkey {name}.key"),
+                |issuer| format!("-CA {issuer}.crt -CAkey {issuer}.key -CAcreateserial -CAserial .serial"),
+            );
+            openssl(
+                &home,
+                &format!("x509 -req -in .{name}.csr {sign} -extfile .ext -days {days} -out {name}.crt"),
+            );
+        };
+        issue("root-ca", self.root_key, self.root, None, self.days);
+        match self.between {
+            Some(between) => {
+                issue(".between", P256, between, Some("root-ca"), 30);
+                issue("signer-ca", P256, self.signer, Some(".between"), 30);
+                let read = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();
+                let both = read("signer-ca.crt") + &read(".between.crt");
+                std::fs::write(home.join("signer-ca.crt"), both).unwrap();
+            }
+            None => issue("signer-ca", P256, self.signer, Some("root-ca"), 30),
+        }
+        laptop
+    }
+}
+
+/// Writes the note that the signer of the home folder was revoked.
+fn revoke_signer(laptop: &Laptop) {
+    let note = r#"{"when":"2026-11-25T00:00:00Z","reason":"key-compromise"}"#;
+    std::fs::write(laptop.folder().join("signer-ca.revoked"), note).unwrap();
+}
+
+/// The lists in the home folder, as OpenSSL prints the revoked certificates on them.
+fn lists(laptop: &Laptop) -> Vec<String> {
+    let home = laptop.folder();
+    let files = laptop.files().into_iter().map(|(path, _)| path);
+    files
+        .filter(|path| path.extension().is_some_and(|kind| kind == "crl"))
+        .map(|path| openssl(&home, &format!("crl -inform DER -in {} -noout -text", path.display())))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_that_another_ca_issued_is_on_no_list_of_the_root() {
+    let account = Account::empty().await;
+    let laptop = Made { between: Some(CA), ..MADE }.laptop();
+    let mut command = laptop.command(&["revoke", "--signer", "current", "--yes"], &[]);
+    command.envs(account.testbed.access().environment());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let outcome = laptop.outcome(&["revoke"], output);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert!(!outcome.stderr.contains("root's revocation list"), "{outcome}");
+    assert!(outcome.stderr.contains("only CN=.between, O=Example, which issued it"), "{outcome}");
+    let outcome = laptop.run(&["ca", "crl"], &[]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("and not by the root"), "{outcome}");
+    let lists = lists(&laptop);
+    assert!(lists.len() == 1 && lists[0].contains("CN = signer-ca"), "the signer's own: {lists:?}");
+}
+
+#[test]
+fn a_root_key_of_another_kind_is_left_alone_and_what_it_would_sign_is_named() {
+    for root_key in [RSA, "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384"] {
+        let laptop = Made { root_key, ..MADE }.laptop();
+        for command in [["ca", "show"], ["ca", "create"], ["ca", "crl"]] {
+            assert_eq!(laptop.run(&command, &[]).code, 0, "{command:?}");
+        }
+        let outcome = laptop.run(&["ca", "rotate", "--no-register"], &[]);
+        assert!(outcome.code == 1 && outcome.stderr.contains("P-256 keys alone"), "{outcome}");
+        assert!(
+            outcome.stderr.contains("its owner has to sign") && !outcome.stderr.contains("genpkey"),
+            "{outcome}"
+        );
+        revoke_signer(&laptop);
+        let outcome = laptop.run(&["ca", "crl"], &[]);
+        assert!(outcome.code == 1 && outcome.stderr.contains("P-256 keys alone"), "{outcome}");
+        assert_eq!(lists(&laptop).len(), 1, "the signer's own");
+    }
+}
+
+#[test]
+fn a_root_that_may_sign_no_lists_signs_none() {
+    let laptop = Made { root: &CA.replace(",cRLSign", ""), ..MADE }.laptop();
+    revoke_signer(&laptop);
+    let outcome = laptop.run(&["ca", "crl"], &[]);
+    assert!(
+        outcome.code == 1 && outcome.stderr.contains("root-ca.crt may not sign revocation lists"),
+        "{outcome}"
+    );
+    assert_eq!(lists(&laptop).len(), 1, "the signer's own");
+}

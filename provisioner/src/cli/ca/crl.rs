@@ -13,6 +13,7 @@ use crate::cli::plan::{self, Line, Plan};
 use crate::state::authorities::{Authority, SignerRevocation};
 use crate::state::home::destination;
 use crate::state::{authorities, revocations as crl, store};
+use crate::work::AuthorityError;
 use crate::work::revocation::Publication;
 use crate::{state, work};
 use device_pki::certificate::rfc3339;
@@ -86,7 +87,7 @@ struct Crl {
 
 /// The root's list of revoked signers.
 enum Root {
-    /// There is nothing for it to say.
+    /// There is nothing for it to say, or it cannot be signed here.
     NotNeeded,
     /// The root's key is not here, but there.
     Offline { uri: String },
@@ -121,7 +122,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         // Says what is missing.
         store::load(&context.home, &context.keys, now)?;
     }
-    let root = root(arguments, context, &authorities)?;
+    let (root, unlisted) = root(arguments, context, &authorities)?;
     let (mut signers, mut ended) = (Vec::new(), Vec::new());
     for authority in authorities {
         let opened = authority
@@ -143,25 +144,50 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     folder::check_writable(context.home.root())?;
     folder::check_writable(&lists)?;
     let plan = Crl { folder: lists, days: arguments.days, now, signers, ended, root, _lock: lock };
-    plan::run(context, plan).await
+    plan::run(context, plan).await?;
+    unlisted.map_or(Ok(()), Err)
 }
 
-/// The root's list is written if a signer was revoked or somebody says where the root's key is.
-fn root(arguments: &Arguments, context: &Context, authorities: &[Authority]) -> Result<Root, Error> {
-    let mut revoked = Vec::new();
+/// The root's list is written if a signer that it issued was revoked, or somebody says where the root's key is. Says also why a
+/// signer that was revoked can be on no list.
+fn root(
+    arguments: &Arguments,
+    context: &Context,
+    authorities: &[Authority],
+) -> Result<(Root, Option<Error>), Error> {
+    let certificate = store::certificate(&context.home, store::Role::Root)?;
+    let (mut revoked, mut signers) = (Vec::new(), Vec::new());
     for authority in authorities {
-        revoked.extend(authority.revocation()?.map(|revoked| (authority.clone(), revoked)));
+        let Some(revocation) = authority.revocation()? else { continue };
+        match certificate.as_ref().is_none_or(|root| authority.certificate.is_signed_by(root)) {
+            true => revoked.push((authority.clone(), revocation)),
+            false => signers.push((
+                authority.subject_key_identifier().to_owned(),
+                authority.certificate.facts().issuer.clone(),
+            )),
+        }
     }
+    let foreign =
+        (!signers.is_empty()).then(|| work::Error::from(AuthorityError::OtherIssuer { signers }).into());
     if revoked.is_empty() && arguments.root_key.is_none() {
-        return Ok(Root::NotNeeded);
+        return Ok((Root::NotNeeded, foreign));
+    }
+    if let Some(root) = &certificate
+        && !root.may_sign_lists()
+    {
+        let error = device_pki::Error::NoCrlSign { certificate: store::ROOT_CERTIFICATE };
+        return Ok((Root::NotNeeded, Some(work::Error::from(error).into())));
     }
     match store::root(&context.home, &context.keys, arguments.root_key.as_ref()) {
         Err(state::Error::RootOffline { uri }) if arguments.root_key.is_none() => {
-            Ok(Root::Offline { uri: uri.to_string() })
+            Ok((Root::Offline { uri: uri.to_string() }, foreign))
+        }
+        Err(state::Error::Pki(error @ device_pki::Error::RootKey { .. })) => {
+            Ok((Root::NotNeeded, Some(work::Error::from(error).into())))
         }
         found => {
             let (certificate, key) = found?;
-            Ok(Root::Write { certificate: Box::new(certificate), key: Box::new(key), revoked })
+            Ok((Root::Write { certificate: Box::new(certificate), key: Box::new(key), revoked }, foreign))
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use crate::cli::Error;
 use crate::state::home::Home;
 use crate::state::store::{self, Role};
-use device_pki::key::{Keys, Protection, Uri};
+use device_pki::key::{self, Keys, Protection, Uri};
+use device_pki::reader::Kind;
 
 /// The place of a key.
 #[derive(Serialize)]
@@ -25,7 +26,15 @@ impl Place {
     /// The place of a key of the home folder. Nothing is opened, and no service is asked.
     pub(super) fn of(home: &Home, keys: &Keys, role: Role) -> Result<Self, Error> {
         let uri = store::key_uri(home, role)?;
-        let protection = keys.protection(&uri)?;
+        let protection = match keys.protection(&uri) {
+            // A root's key of another kind signs nothing here. The file is closed, or the command had refused it.
+            Err(device_pki::Error::Key(key::Error::Malformed { found: Kind::PrivateKey(_), .. }))
+                if role == Role::Root =>
+            {
+                Protection::Permissions
+            }
+            protection => protection?,
+        };
         Ok(Self { uri, protection })
     }
 }

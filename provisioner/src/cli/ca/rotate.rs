@@ -87,7 +87,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         Some(name) => profile::Name::within(organisation.as_deref(), name)?,
         None => default_name(organisation.as_deref(), now)?,
     };
-    let key = rotation.next_key(&context.keys, arguments.signer_key.as_ref(), arguments.root_key.as_ref())?;
+    let (signer_key, root_key) = (arguments.signer_key.as_ref(), arguments.root_key.as_ref());
+    let key = rotation.next_key(&context.keys, signer_key, root_key, now)?;
     let made = rotation.made()?;
     let in_account = match &account {
         Some(account) => {

@@ -4,6 +4,7 @@ use device_pki::reader::Kind;
 use device_pki::{factory, key};
 
 use super::{Text, account, files, next_step};
+use crate::state::store::{ROOT_CERTIFICATE, SIGNER_CERTIFICATE};
 
 pub(super) fn pki(error: &device_pki::Error) -> Text {
     use device_pki::Error as E;
@@ -22,7 +23,10 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::NotCa { .. } => "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back".into(),
         E::NoKeyIdentifier { .. } => "have its certificate issued with the extension subjectKeyIdentifier (openssl: subjectKeyIdentifier=hash)".into(),
         E::Clock { .. } => "set the clock of this computer, then run it again; nothing was signed".into(),
+        E::NotValidNow { certificate, .. } if *certificate == ROOT_CERTIFICATE => "check this computer's clock; if it is right, a new root CA is needed: have its owner issue its certificate anew, or make another root with its signer in another folder: provisioner --home DIR ca create".into(),
+        E::NotValidNow { certificate, .. } if *certificate != SIGNER_CERTIFICATE => "check this computer's clock; if it is right, have the certificate issued anew".into(),
         E::NotValidNow { .. } => "check this computer's clock; if it is right, make the next signer with `provisioner ca rotate`, or have the certificate issued anew".into(),
+        E::RootKey { .. } => "what the root signs, the certificate of a signer CA or a list of revoked signers, its owner has to sign with a tool of their own; nothing else needs the root's key".into(),
         E::SignerKey { .. } => "have a certificate issued for a key on P-256, which this makes: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer-ca.key. The CAs above it may have keys of other kinds".into(),
         E::Algorithm { .. } => "have the certificate issued anew, signed with SHA-256, SHA-384 or SHA-512 by ECDSA, RSA or Ed25519".into(),
         E::NoCrlSign { .. } => "have its certificate issued with keyUsage keyCertSign and cRLSign: what it has issued could not be revoked".into(),

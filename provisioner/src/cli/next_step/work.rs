@@ -22,6 +22,7 @@ fn authority(error: &AuthorityError) -> Text {
     use AuthorityError as E;
     match error {
         E::OtherKey { .. } => "make a certificate authority with the other key in another folder: provisioner --home DIR ca create".into(),
+        E::OtherIssuer { .. } => "have the owner of that CA revoke the signer's certificate and publish the list; the lists of the signers are written".into(),
         E::RootElsewhere { .. } => "there is nothing to export".into(),
         E::ListNumber { .. } => "this tool makes no such list: check it with `provisioner audit verify`, and put the last one of yours back".into(),
         E::ExportPlace { .. } => "name a folder on another medium, such as an encrypted USB stick".into(),

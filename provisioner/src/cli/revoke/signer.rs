@@ -6,8 +6,10 @@ use crate::cli::Context;
 use crate::cli::Error;
 use crate::cli::plan::{self, Line, Plan};
 use crate::state::authorities::{self, Authority, SignerRevocation};
-use crate::state::{self, revocations};
+use crate::state::store::Role;
+use crate::state::{self, revocations, store};
 use device_pki::revocation::Reason;
+use device_pki::visible;
 use durable_files::folder;
 use iot_account::Account;
 use iot_account::certificates::Tally;
@@ -126,7 +128,15 @@ impl Plan for RevokeSigner {
             context.note("nothing to do: it is revoked already");
             return Ok(());
         }
-        context.note("put it on the root's revocation list with: provisioner ca crl");
+        let root = store::certificate(&context.home, Role::Root)?;
+        let certificate = &self.authority.certificate;
+        match root.is_none_or(|root| certificate.is_signed_by(&root)) {
+            true => context.note("put it on the root's revocation list with: provisioner ca crl"),
+            false => context.note(format_args!(
+                "only {issuer}, which issued it, can put it on a revocation list: have its owner revoke it there",
+                issuer = visible::line(&certificate.facts().issuer)
+            )),
+        }
         if self.authority.current {
             context.note("make the next signer CA with: provisioner ca rotate");
         }

@@ -45,7 +45,7 @@ fn make_with(
     key: Option<&Uri>,
     root_key: Option<&Uri>,
 ) -> Result<Chain, Error> {
-    let key = rotation.next_key(keys, key, root_key)?;
+    let key = rotation.next_key(keys, key, root_key, NOW)?;
     rotation.make(keys, name, key, NOW)
 }
 
@@ -291,4 +291,27 @@ fn a_signer_is_found_by_the_beginning_of_its_id_and_nothing_else_is() {
     for name in ["", &old.subject_key_identifier()[..7], "00000000"] {
         assert!(matches!(find(name), Err(State::NoAuthority { .. })), "{name}");
     }
+}
+
+#[test]
+fn a_root_that_has_ended_issues_no_signer_and_nothing_is_signed() {
+    let (_folder, home, keys) = home();
+    let rotation = begin(&home);
+    let late = NOW + time::Duration::days(26 * 366);
+    let error = rotation.next_key(&keys, None, None, late).unwrap_err();
+    let of_root =
+        matches!(error, Error::Pki(device_pki::Error::NotValidNow { certificate: "root-ca.crt", .. }));
+    assert!(of_root, "{error}");
+    assert!(!rotation.next().root().exists());
+}
+
+#[test]
+fn a_new_signer_ends_with_its_root() {
+    let (_folder, home, keys) = home();
+    let mut rotation = begin(&home);
+    let late = NOW + time::Duration::days(20 * 365);
+    let key = rotation.next_key(&keys, None, None, late).unwrap();
+    let name = default_name(Some("Zero Touch"), late).unwrap();
+    let chain = rotation.make(&keys, &name, key, late).unwrap();
+    assert_eq!(chain.signer().facts().not_after, chain.root().facts().not_after);
 }
