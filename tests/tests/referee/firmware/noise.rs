@@ -90,7 +90,7 @@ fn suffers(hex: &str, seed: u64) -> Result<usize, String> {
     let board = EmulatedBoard::plug_through(board, Pace::Host, link).unwrap();
     let run = std::thread::scope(|scope| {
         // Every third board is reset once, somewhere in the run.
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             let after = Duration::from_millis(random.u64(50..1500));
             let board = &board;
             scope.spawn(move || {
