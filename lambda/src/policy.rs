@@ -43,6 +43,20 @@ pub enum PolicyError {
         /// As it is written.
         placeholder: String,
     },
+    /// A resource that is nowhere: its Region or its account is a word that was to be replaced.
+    #[error(
+        "statement {number} of the policy document has the resource {resource}, whose {field} is {found:?}; ${{AWS::Region}} and ${{AWS::AccountId}} are filled in"
+    )]
+    Place {
+        /// Counted from 1.
+        number: usize,
+        /// The ARN.
+        resource: String,
+        /// `Region` or `account`.
+        field: &'static str,
+        /// What is there.
+        found: String,
+    },
     /// Longer than AWS IoT takes.
     #[error(
         "the policy document has {size} characters without white space; AWS IoT takes {MAX_DOCUMENT_SIZE}"
@@ -92,6 +106,7 @@ impl PolicyTemplate {
         };
         for (number, statement) in (1..).zip(statements) {
             check(statement).map_err(|what| PolicyError::Statement { number, what })?;
+            check_places(statement, number)?;
         }
         Ok(Self(document))
     }
@@ -151,6 +166,61 @@ fn check(statement: &Value) -> Result<(), &'static str> {
     } else {
         Ok(())
     }
+}
+
+/// Whether the ARNs of a statement are of a Region and an account, of any, or of what is filled in.
+fn check_places(statement: &Value, number: usize) -> Result<(), PolicyError> {
+    let resources = match &statement["Resource"] {
+        Value::Array(resources) => resources.as_slice(),
+        resource => std::slice::from_ref(resource),
+    };
+    for resource in resources.iter().filter_map(Value::as_str).filter(|text| text.starts_with("arn:")) {
+        let fields = fields(resource);
+        let (Some(region), Some(account)) = (fields.get(3), fields.get(4)) else { continue };
+        let wrong = |field, found: &str| {
+            let (resource, found) = (resource.to_owned(), found.to_owned());
+            Err(PolicyError::Place { number, resource, field, found })
+        };
+        if !is_open(region) && !is_region(region) {
+            return wrong("Region", region);
+        }
+        let is_number = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+        if !is_open(account) && !is_number {
+            return wrong("account", account);
+        }
+    }
+    Ok(())
+}
+
+/// The parts of an ARN between its colons; those in `${…}` part nothing.
+fn fields(arn: &str) -> Vec<&str> {
+    let (mut fields, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, c) in arn.char_indices() {
+        match c {
+            '{' if arn[..at].ends_with('$') => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => {
+                fields.push(&arn[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    fields.push(&arn[start..]);
+    fields
+}
+
+/// Whether a field leaves open what it is: empty, with a wildcard, or filled in.
+fn is_open(field: &str) -> bool {
+    field.is_empty() || field.contains(['*', '?']) || field.contains("${")
+}
+
+/// Whether this has the form of a Region's name: lower-case words and a number, joined by hyphens.
+fn is_region(text: &str) -> bool {
+    text.rsplit_once('-').is_some_and(|(words, number)| {
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+        words.contains('-') && words.split('-').all(is_word) && number.parse::<u8>().is_ok()
+    })
 }
 
 /// A complete policy document. Displays as compact JSON.
@@ -257,6 +327,41 @@ mod tests {
             let error = error.unwrap_err().to_string();
             assert!(error.contains(left) && error.contains("${region}"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_resource_without_a_region_or_an_account_is_refused_by_its_name() {
+        let parse = |resource: &str| {
+            let statement =
+                serde_json::json!({"Effect": "Allow", "Action": "iot:Connect", "Resource": ["*", resource]});
+            PolicyTemplate::parse(
+                &serde_json::json!({"Version": "2012-10-17", "Statement": statement}).to_string(),
+            )
+        };
+        for (place, wrong) in [
+            ("REGION:ACCOUNT_ID", "Region is \"REGION\""),
+            ("us-east-1:<account>", "account is \"<account>\""),
+            ("<region>:123456789012", "Region is \"<region>\""),
+            ("us-east-1:12345678901", "account is \"12345678901\""),
+            ("useast1:123456789012", "Region is \"useast1\""),
+        ] {
+            let resource = format!("arn:aws:iot:{place}:client/*");
+            let error = parse(&resource).unwrap_err().to_string();
+            assert!(error.contains(wrong) && error.contains(&resource), "{error}");
+        }
+        for place in [
+            "us-gov-west-1:123456789012",
+            "*:*",
+            ":",
+            "eu-*:123456789012",
+            "${AWS::Region}:${AWS::AccountId}",
+            "$region:$account_id",
+            "${region}:${account_id}",
+        ] {
+            let resource = format!("arn:aws:iot:{place}:client/${{iot:Connection.Thing.ThingName}}");
+            assert!(parse(&resource).is_ok(), "{place}");
+        }
+        assert!(parse("*").is_ok() && parse("arn:aws:iot:*").is_ok());
     }
 
     #[test]

@@ -221,8 +221,17 @@ impl LambdaHost {
         })
     }
 
+    /// Refuses an ARN of another partition, Region or account.
+    fn check_is_here(&self, reference: &str) -> Result<(), Error> {
+        if !reference.starts_with("arn:") || reference.starts_with(&self.0.identity.arn("lambda", "")) {
+            return Ok(());
+        }
+        Err(Error::NotFound { what: "function", name: reference.to_owned() })
+    }
+
     /// `GetFunction`; by name or ARN.
     pub fn function(&self, name: &str) -> Result<Function, Error> {
+        self.check_is_here(name)?;
         let mut function =
             self.functions().get(self.name_in(name)).cloned().ok_or_else(|| self.not_found(name))?;
         if let Some(qualifier) = self.qualifier_in(name) {
@@ -270,6 +279,7 @@ impl LambdaHost {
         restart: bool,
         change: impl FnOnce(&mut Function) -> Result<(), Error>,
     ) -> Result<Function, Error> {
+        self.check_is_here(name)?;
         if restart && let Some(qualifier) = self.qualifier_in(name) {
             let reason = format!("a version cannot be changed: {qualifier}");
             return Err(Error::InvalidParameter { reason });
@@ -326,6 +336,7 @@ impl LambdaHost {
 
     /// `DeleteFunction`.
     pub fn delete(&self, name: &str) -> Result<(), Error> {
+        self.check_is_here(name)?;
         self.functions().remove(self.name_in(name)).map(drop).ok_or_else(|| self.not_found(name))
     }
 

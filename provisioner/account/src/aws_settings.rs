@@ -32,6 +32,7 @@ pub(crate) use self::origin::Origin;
 pub use self::origin::Source;
 use self::profiles::Profiles;
 use self::role_session::Chain;
+pub use self::trust::ca_bundle_variable;
 use crate::Error;
 use crate::error::Cause;
 

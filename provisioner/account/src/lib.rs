@@ -45,7 +45,7 @@ pub mod teardown;
 mod turns;
 
 pub use account::Account;
-pub use aws_settings::{AwsSettings, Source, TokenCodes};
+pub use aws_settings::{AwsSettings, Source, TokenCodes, ca_bundle_variable};
 pub use counted::counted;
 pub use endpoint::{SANDBOX_ENDPOINT, endpoint};
 pub use error::{Answer, Cause, Error};

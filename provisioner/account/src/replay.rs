@@ -239,6 +239,7 @@ impl Route {
     /// [`crate::setup::Error::NoFunction`], and whatever asking for it ends in.
     pub async fn check(&self, account: &Account) -> Result<(), AccountError> {
         let Self::Function(name) = self else { return Ok(()) };
+        setup::check_is_here(account, name).await?;
         match deploy::find(account, name).await? {
             Some(_) => Ok(()),
             None => Err(crate::setup::Error::NoFunction { name: name.clone() }.into()),

@@ -146,6 +146,7 @@ impl Plan {
         settings: &Settings,
         revoked: &[Revoked],
     ) -> Result<Self, AccountError> {
+        check_is_here(account, &settings.function).await?;
         let role_name = format!("{}{ROLE_SUFFIX}", base_name(&settings.function));
         let find_signer = async {
             match signer {
@@ -304,6 +305,22 @@ impl Plan {
         self.revoked.iter().for_each(|revoked| done(revoked.link()));
         Ok(())
     }
+}
+
+/// Refuses the ARN of a function of another partition, Region or account; a name is of this one.
+///
+/// # Errors
+/// [`Error::Elsewhere`]; errors of looking for the account's number.
+pub(crate) async fn check_is_here(account: &Account, function: &str) -> Result<(), AccountError> {
+    let Some(arn) = Arn::parse(function) else { return Ok(()) };
+    let scope = account.scope().await?;
+    let is_here = (arn.partition, arn.region, arn.account)
+        == (scope.partition.as_str(), scope.region.as_str(), scope.account.as_str());
+    if is_here {
+        return Ok(());
+    }
+    let here = Arn { service: "lambda", ..scope.as_arn() }.to_string();
+    Err(Error::Elsewhere { name: function.to_owned(), here: here.trim_end_matches(':').to_owned() }.into())
 }
 
 /// Refuses a function whose revocation lists keep devices out that it is to register.

@@ -201,7 +201,12 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::MalformedRegion { .. }
         | E::ProfileNotFound { .. }
         | E::NoTokenCode { .. }
-        | E::Setup(setup::Error::Package(_) | setup::Error::Glibc { .. } | setup::Error::Version { .. })
+        | E::Setup(
+            setup::Error::Package(_)
+            | setup::Error::Glibc { .. }
+            | setup::Error::Version { .. }
+            | setup::Error::Elsewhere { .. },
+        )
         | E::Register(register::Error::Policy { .. })
         | E::Replay(replay::Error::NotAQueue { .. })
         | E::Revoke(revoke::Error::Unknown { .. } | revoke::Error::Ambiguous { .. }) => ExitCode::Usage,

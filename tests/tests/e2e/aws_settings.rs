@@ -258,6 +258,9 @@ async fn what_fails_is_told_with_file_profile_and_cause_and_without_secrets() {
     says(&user.both("console"), 4, &["`console`", "login_session", "export-credentials"]);
     says(&user.both("role"), 4, &["AWS profile `role`", "AWS does not accept the credentials"]);
     says(&user.both("bare"), 2, &["[profile bare]"]);
+    let whole = user.both("profile role");
+    says(&whole, 2, &["--profile 'role'"]);
+    assert!(!whole.stderr.contains("profile profile"), "{whole}");
 
     for (settings, word) in [
         ("sso_session = gone\nsso_account_id = 1\nsso_role_name = x", "no [sso-session gone]"),
@@ -265,10 +268,25 @@ async fn what_fails_is_told_with_file_profile_and_cause_and_without_secrets() {
         ("aws_access_key_id = AKID", "aws_secret_access_key"),
         ("credential_process = no-such-program", "no-such-program"),
         ("role_arn = arn:aws:iam::1:role/r\ncredential_source = Nowhere", "Nowhere"),
+        (
+            "role_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = /no/token",
+            "web_identity_token_file of profile `a` names /no/token, and there is no such file",
+        ),
     ] {
         user.file("config", format!("[profile a]\nregion = us-east-1\n{settings}\n").as_bytes());
         says(&user.both("a"), 4, &["AWS profile `a` (~/.aws/config)", word]);
     }
+    user.file("config", b"");
+    let of_variable = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/token"),
+    ];
+    says(
+        &user.run(&[], &of_variable),
+        4,
+        &["AWS_WEB_IDENTITY_TOKEN_FILE names /no/token, and there is no such"],
+    );
     let no_url = user.laptop.run(&LOOK, &[&user.keys()[..], &[("AWS_ENDPOINT_URL", "localhost:1")]].concat());
     says(&no_url, 4, &["has to be a URL"]);
 

@@ -272,6 +272,29 @@ async fn a_function_by_its_alias_is_invoked_by_its_alias() {
     let fixed =
         stage.ends(2, &["setup", "--function", "JITR:live", "--rule-name", "Live", "--policy-name", "other"]);
     assert!(fixed.said.contains("is a version, and cannot be changed"), "{}", fixed.said);
+    for (part, other) in
+        [("us-east-1", "eu-west-1"), ("123456789012", "999999999999"), ("arn:aws:", "arn:aws-cn:")]
+    {
+        let elsewhere = function("JITR").replace(part, other);
+        let calls = account.testbed.journal().calls().len();
+        for dry in [&["--dry-run"][..], &[]] {
+            let arguments = ["setup", "--function", &elsewhere, "--rule-name", "Elsewhere"];
+            let refused = stage.ends(2, &[&arguments[..], dry].concat());
+            let here = function("").trim_end_matches(":function:").to_owned();
+            assert!(
+                refused.said.contains(&elsewhere) && refused.said.contains(&here),
+                "{part}: {}",
+                refused.said
+            );
+        }
+        assert!(
+            account.testbed.journal().calls()[calls..]
+                .iter()
+                .all(|call| !call.operation.starts_with("Create"))
+        );
+        let unknown = lambda.get_function().function_name(&elsewhere).send().await.unwrap_err();
+        assert!(unknown.into_service_error().is_resource_not_found_exception(), "{elsewhere}");
+    }
     for wrong in ["JITR:", "JITR:a:b", "JITR:a b", &function("JITR:a:b")] {
         stage.ends(2, &["setup", "--function", wrong]);
     }

@@ -127,7 +127,9 @@ impl Origin {
     pub(super) fn of(profiles: &Profiles, is_flag: bool) -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let has_keys = is_set("AWS_ACCESS_KEY_ID") && is_set("AWS_SECRET_ACCESS_KEY");
-        let standard = Self { source: Source::Standard, ..Self::none() };
+        let missing_token = missing_token_file(std::env::var_os(TOKEN_FILE), TOKEN_FILE);
+        let standard =
+            Self { source: Source::Standard, problem: missing_token.filter(|_| !has_keys), ..Self::none() };
         if has_keys && !is_flag {
             return standard;
         }
@@ -142,13 +144,17 @@ impl Origin {
             Source::SingleSignOn => way.as_ref().ok().and_then(|way| way.lacks(profiles)),
             _ => None,
         };
+        let missing_token = way.as_ref().ok().filter(|_| source == Source::WebIdentity).and_then(|way| {
+            let setting = format!("web_identity_token_file of profile `{}`", way.base.name());
+            missing_token_file(way.base.get("web_identity_token_file").map(Into::into), &setting)
+        });
         Self {
             profile: Some(name.to_owned()),
             is_named: profiles.chosen().is_some(),
             files: profiles.paths_of(name),
             source: if lacks.is_some() { Source::Keys } else { source },
             secrets: process.map(secrets_of).unwrap_or_default(),
-            problem: way.err().or(lacks),
+            problem: way.err().or(lacks).or(missing_token),
         }
     }
 
@@ -216,6 +222,16 @@ impl Origin {
     fn nothing(&self) -> Error {
         Error::NoCredentials { profile: self.profile.clone().filter(|_| self.is_named) }
     }
+}
+
+/// The environment variable that names the file with a token, for `sts:AssumeRoleWithWebIdentity`.
+const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+
+/// That the file with a token, which `setting` names, is not there.
+fn missing_token_file(path: Option<std::ffi::OsString>, setting: &str) -> Option<String> {
+    let path = std::path::PathBuf::from(path.filter(|path| !path.is_empty())?);
+    let is_missing = matches!(path.try_exists(), Ok(false));
+    is_missing.then(|| format!("{setting} names {}, and there is no such file", path.display()))
 }
 
 /// What AWS STS answered on the way to credentials, and to which call.

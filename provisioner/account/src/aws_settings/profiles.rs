@@ -78,7 +78,7 @@ impl Profiles {
             files: self.paths_of(name),
             known: known.into_iter().collect(),
             // The SDK and the AWS CLI leave such a section out.
-            without_prefix: self.files[0].has_section(name),
+            without_prefix: self.files[0].has_section(name) && !name.starts_with("profile "),
         }
     }
 

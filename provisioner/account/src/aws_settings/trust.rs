@@ -16,6 +16,11 @@ use crate::Error;
 /// configuration").
 const VARIABLE: &str = "AWS_CA_BUNDLE";
 
+/// The environment variable that names the roots to trust, if it does: it goes before the profile's setting.
+pub fn ca_bundle_variable() -> Option<&'static str> {
+    std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(|_| VARIABLE)
+}
+
 /// A client that trusts the certificates of the file that the environment or the profile names, and no other. `None` where
 /// none is named.
 ///

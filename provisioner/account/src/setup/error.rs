@@ -12,6 +12,14 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// It is an ARN of another partition, Region or account.
+    #[error("the function {name} is not of {here}, which this run is about")]
+    Elsewhere {
+        /// The ARN.
+        name: String,
+        /// The run's partition, Region and account, as an ARN begins.
+        here: String,
+    },
     /// Lambda could not make it runnable.
     #[error("the function `{name}` cannot run: {reason}")]
     FunctionBroken {

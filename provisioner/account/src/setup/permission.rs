@@ -12,6 +12,8 @@ use crate::Resource;
 use crate::{Account, Error as AccountError};
 
 const INVOKE: &str = "lambda:InvokeFunction";
+/// What a caller of the function's URL needs.
+const INVOKE_URL: &str = "lambda:InvokeFunctionUrl";
 const IOT: &str = "iot.amazonaws.com";
 
 /// Who may invoke what.

@@ -17,7 +17,12 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
         E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
         E::ProfileNotFound { name, without_prefix: true, .. } => format!("write its section as [profile {name}]: in this file, only [default] has no `profile` before its name").into(),
-        E::ProfileNotFound { known, .. } => profiles(known),
+        E::ProfileNotFound { name, known, .. } => match name.strip_prefix("profile ").map(str::trim) {
+            Some(name) if known.iter().any(|known| known == name) => {
+                format!("`profile` stands before the names in the file, and is no part of them: --profile '{name}'").into()
+            }
+            _ => profiles(known),
+        },
         E::ProfileFile { .. } => "correct the file, or name another with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE".into(),
         E::CaBundle { setting, .. } => format!("name a file with root certificates, PEM, or take {setting} away to trust those of this computer").into(),
         E::NoCredentials { .. } => "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; choose a profile with --profile NAME".into(),
@@ -37,6 +42,9 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::WrongRegion { .. } => "set the Region of the endpoint with --region, or unset AWS_ENDPOINT_URL to reach the endpoint of your Region".into(),
         E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
         E::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you, or choose another profile with --profile NAME").into(),
+        E::Unreachable { source, .. } if is_of_trust(&source.to_string()) && let Some(setting) = iot_account::ca_bundle_variable() => {
+            format!("{setting} is set, and its file alone says whom to trust: add the root certificate of the server or of the proxy to it, or unset {setting}").into()
+        }
         E::Unreachable { source, .. } if is_of_trust(&source.to_string()) => "if a proxy opens the connections of this network, name its root certificate with AWS_CA_BUNDLE or ca_bundle of the profile; otherwise check AWS_ENDPOINT_URL".into(),
         E::Unreachable { source, .. } if ["scheme", "empty string", "invalid uri"].iter().any(|word| source.to_string().contains(word)) => {
             "AWS_ENDPOINT_URL, or endpoint_url of the profile, has to be a URL such as https://localhost:4566".into()
@@ -70,6 +78,7 @@ fn call(answer: &Answer) -> &'static str {
 fn setup(error: &setup::Error) -> Text {
     use setup::Error as E;
     match error {
+        E::Elsewhere { .. } => "name a function of this account and Region, or choose those of the function with --profile and --region".into(),
         E::NoFunction { .. } => "build it with `cargo lambda build --release --output-format zip --bin jitr` and deploy the package with --lambda-zip, or name a function that is deployed with --function".into(),
         E::FunctionBroken { .. } => "deploy it again with --lambda-zip".into(),
         E::FunctionSlow { .. } => "wait a little and run the same command again; it continues where it stopped".into(),

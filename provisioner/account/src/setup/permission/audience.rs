@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{INVOKE, IOT, Wanted, statements};
+use super::{INVOKE, INVOKE_URL, IOT, Wanted, statements};
 use crate::policy_evaluation::{Caller, Request, is_allowed, items, texts};
 
 /// Who may invoke the function, from nobody to everybody.
@@ -151,8 +151,19 @@ fn is_let_in(policy: &Value, wanted: &Wanted, visitor: &Visitor<'_>) -> bool {
     let own = items(&policy["Statement"]).first();
     let resource = own.and_then(|statement| statement["Resource"].as_str()).unwrap_or(&wanted.function);
     let caller = Some(visitor.caller);
-    let request = Request { action: INVOKE, resource, caller, keys: &keys, doubt: visitor.doubt };
-    is_allowed(std::slice::from_ref(policy), &request)
+    let is_allowed_to = |action, keys: &[(&str, Option<&str>)]| {
+        let request = Request { action, resource, caller, keys, doubt: visitor.doubt };
+        is_allowed(std::slice::from_ref(policy), &request)
+    };
+    // Services have no use for the URL. Who asks there does so without a signature (NONE), or with one of any account.
+    let by_url = |kind| {
+        let [rule, account] = keys;
+        let url =
+            [("lambda:FunctionUrlAuthType", Some(kind)), ("lambda:InvokedViaFunctionUrl", Some("true"))];
+        is_allowed_to(INVOKE_URL, &[rule, account, url[0], url[1]])
+    };
+    is_allowed_to(INVOKE, &keys)
+        || matches!(visitor.caller, Caller::Account(_)) && ["NONE", "AWS_IAM"].into_iter().any(by_url)
 }
 
 #[cfg(test)]
@@ -255,6 +266,17 @@ mod tests {
             (found.audience, found.wide),
             (Audience::Anybody, vec!["other (999999999999)".to_owned()])
         );
+        for kind in ["NONE", "AWS_IAM"] {
+            let condition = json!({"StringEquals": {"lambda:FunctionUrlAuthType": kind}});
+            let mut url = policy("FunctionURLAllowPublicAccess", condition);
+            url["Statement"][0]["Action"] = json!("lambda:InvokeFunctionUrl");
+            url["Statement"][0]["Principal"] = json!("*");
+            let found = doors(Some(&url), &wanted());
+            assert_eq!(found.audience, Audience::Anybody, "{kind}");
+            assert_eq!(found.wide, ["FunctionURLAllowPublicAccess (*)"]);
+            url["Statement"][0]["Principal"] = aws("arn:aws:iam::123456789012:root");
+            assert_eq!(doors(Some(&url), &wanted()).audience, Audience::Nobody, "{kind}");
+        }
         let mut denied = policy(&wanted().statement, by_rule);
         denied["Statement"][0]["Effect"] = json!("Deny");
         assert!(!doors(Some(&denied), &wanted()).is_rule_let_in);
