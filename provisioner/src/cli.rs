@@ -364,7 +364,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Provision(arguments) => {
             provision::run(arguments, &key_files::context(cli.global).await?).await?
         }
-        Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?)?,
+        Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(choice) => inspect::run(&choice, &Context::new(cli.global)?)?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
@@ -380,7 +380,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,
         Command::Completions(arguments) => completions::run(&arguments, &mut definition()),
         Command::Man(arguments) => {
-            completions::write_man_pages(&arguments, definition(), &Context::new(cli.global)?)?
+            completions::write_man_pages(&arguments, definition(), &Context::new(cli.global)?).await?
         }
     }
     Ok(())

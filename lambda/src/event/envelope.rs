@@ -27,37 +27,39 @@ pub fn opened(value: &Value) -> Result<Cow<'_, Value>, EventError> {
     if foreign::is_web_request(value) {
         return Err(foreign::error(value));
     }
-    let mut found = Vec::new();
-    search(value, LEVELS, &mut found);
-    match found.len() {
-        0 => Err(foreign::error(value)),
-        1 => Ok(Cow::Owned(found.remove(0))),
-        _ => Err(EventError::Several),
-    }
+    let mut found = None;
+    search(value, LEVELS, &mut found)?;
+    found.map(Cow::Owned).ok_or_else(|| foreign::error(value))
 }
 
-fn search(value: &Value, levels: usize, found: &mut Vec<Value>) {
+/// # Errors
+/// [`EventError::Several`] for another event than the one that is found.
+fn search(value: &Value, levels: usize, found: &mut Option<Value>) -> Result<(), EventError> {
     if names_certificate(value) {
-        if !found.contains(value) {
-            found.push(value.clone());
-        }
-        return;
+        return match found.get_or_insert_with(|| value.clone()) == value {
+            true => Ok(()),
+            false => Err(EventError::Several),
+        };
     }
-    let Some(levels) = levels.checked_sub(1) else { return };
+    let Some(levels) = levels.checked_sub(1) else { return Ok(()) };
     match value {
         // What a function has answered is no event, even if it names a certificate.
         Value::Object(members) => members
             .iter()
             .filter(|(name, _)| *name != "responsePayload")
-            .for_each(|(_, member)| search(member, levels, found)),
-        // Of several items, one alone cannot be repeated.
+            .try_for_each(|(_, member)| search(member, levels, found)),
         Value::Array(items) if items.len() == 1 => search(&items[0], levels, found),
-        Value::String(text) => {
-            if let Some(inner) = decoded(text) {
-                search(&inner, levels, found);
-            }
+        // Of several items, one alone cannot be repeated.
+        Value::Array(items) => {
+            let mut inner = None;
+            items.iter().try_for_each(|item| search(item, levels, &mut inner))?;
+            inner.map_or(Ok(()), |_| Err(EventError::Several))
         }
-        _ => {}
+        Value::String(text) => match decoded(text) {
+            Some(inner) => search(&inner, levels, found),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
 }
 

@@ -226,7 +226,11 @@ fn what_is_wrong_with_the_event_in_an_envelope_is_told_and_two_events_are_not_on
     let two = json!({"a": observed(), "b": with("certificateId", json!("c3".repeat(32)))});
     assert_eq!(Event::from_value(&two), Err(EventError::Several));
     assert!(Event::from_value(&json!({"a": observed(), "b": observed()})).is_ok());
-    assert!(Event::from_value(&json!({"events": [observed(), observed()]})).is_err());
+    for several in
+        [json!([observed(), observed()]), json!([observed(), 1]), json!([{"body": observed()}, {}])]
+    {
+        assert_eq!(Event::from_value(&json!({"events": several})), Err(EventError::Several), "{several}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! What cannot succeed is answered, not failed, because a repetition has the same result. What may succeed later fails, so that
 //! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events. So does a message of a batch that is
-//! not understood: an answer would delete it.
+//! not understood, and an envelope with several events: an answer would delete it.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -121,6 +121,8 @@ impl<R: Registry + Send> Handler<R> {
             None => {
                 let worked = match Event::from_value(&payload) {
                     Ok(event) => self.work(&event, times).await,
+                    // An answer would lose every one of them.
+                    Err(error @ EventError::Several) => not_understood(error, times),
                     Err(error) => malformed(&error, times),
                 };
                 seen.see(worked).map(Answer::Decision)
@@ -232,7 +234,7 @@ fn malformed(error: &EventError, times: Times<'_>) -> Worked {
     Worked::without_event(Ok(Decision::Refused { certificate_id: None, reason, message }))
 }
 
-/// A message of a batch is no event. It stays where it is.
+/// A message of a batch is no event, or an envelope has several. Whoever delivers it keeps it.
 fn not_understood(error: EventError, times: Times<'_>) -> Worked {
     let reason = error.reason();
     tracing::error!(requestId = times.request_id, outcome = "failed", reason, "{error}; the message is kept");

@@ -52,6 +52,14 @@ pub enum Error {
         /// All links.
         links: usize,
     },
+    /// Every link that all devices need does its part, and one of the device's own is wrong or could not be read.
+    #[error("new devices can connect, and this one cannot: {wrong} of {} failed the check", counted(*links, "link"))]
+    Device {
+        /// Links of the device that are wrong or not known.
+        wrong: usize,
+        /// All links.
+        links: usize,
+    },
     /// A policy whose document was to be renewed.
     #[error("policy {policy} has got another default version meanwhile")]
     PolicyChanged {
@@ -102,7 +110,8 @@ impl Diagnosis {
     /// Whether a device could connect now, and none as another.
     ///
     /// # Errors
-    /// [`Error::Broken`] with the number of links in its way.
+    /// [`Error::Broken`], or [`Error::Device`] for a device that was looked at, with the number of links in its way;
+    /// [`Error::Dangerous`].
     pub fn verdict(&self) -> Result<(), Error> {
         self.judge(|_| false)
     }
@@ -126,7 +135,10 @@ impl Diagnosis {
         ) {
             (0, 0) => Ok(()),
             (0, dangerous) => Err(Error::Dangerous { dangerous, links }),
-            (wrong, _) => Err(Error::Broken { wrong, links }),
+            (wrong, _) => match count(&|finding| !finding.lets_through() && !finding.is_of_device()) {
+                0 => Err(Error::Device { wrong, links }),
+                _ => Err(Error::Broken { wrong, links }),
+            },
         }
     }
 

@@ -91,6 +91,19 @@ pub fn meant(name: &str, mut candidates: Vec<String>) -> Result<Option<String>, 
 /// # Errors
 /// Errors of `iot:ListThingPrincipals`.
 pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<String>, AccountError> {
+    Ok(attached_to(account, thing).await?.unwrap_or_default())
+}
+
+/// Whether the account has a thing of this name.
+///
+/// # Errors
+/// Errors of `iot:ListThingPrincipals`.
+pub async fn has_thing(account: &Account, name: &str) -> Result<bool, AccountError> {
+    Ok(attached_to(account, name).await?.is_some())
+}
+
+/// The ids of the certificates that are attached to a thing; `None` where there is no such thing.
+async fn attached_to(account: &Account, thing: &str) -> Result<Option<Vec<String>>, AccountError> {
     let iot = account.iot();
     let principals = iot.list_thing_principals().thing_name(thing).into_paginator().send();
     let arns = match account.all("iot:ListThingPrincipals", principals, |page| page.principals).await {
@@ -98,8 +111,8 @@ pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<Strin
         Err(error) if error.has_code("InvalidRequestException") => None,
         arns => existing(arns)?,
     };
-    let arns = arns.unwrap_or_default();
-    Ok(arns.iter().filter_map(|arn| Some(Arn::parse(arn)?.named("cert")?.to_owned())).collect())
+    let id = |arn: &String| Some(Arn::parse(arn)?.named("cert")?.to_owned());
+    Ok(arns.map(|arns| arns.iter().filter_map(id).collect()))
 }
 
 /// The certificates that were registered with these CAs and are not among the `known` ones; those that are REVOKED only if

@@ -22,6 +22,7 @@ mod remove;
 mod unfinished;
 
 use self::find::Maker;
+use self::remove::PolicyFound;
 use self::unfinished::Unfinished;
 use crate::certificates::{self, Listed, REVOKED};
 use crate::setup;
@@ -92,8 +93,9 @@ enum What {
     /// Leaves such a certificate, because its CA stays.
     Revoked,
     DevicePolicy {
-        /// What it has to be like, where no tag says who made it.
-        registration: Option<Box<Registration>>,
+        made: Made,
+        /// Why it stays, if it does.
+        stays: Option<String>,
     },
     ThingType,
     Function,
@@ -128,6 +130,9 @@ pub struct Plan {
     without_ca: Vec<String>,
 }
 
+/// Why a policy stays.
+const CHANGED: &str = "is not as it was made: somebody works with it";
+
 /// Why a REVOKED certificate stays.
 const STAYS: &str =
     "REVOKED: it stays while its signer CA is registered, so that the device cannot register again";
@@ -137,7 +142,7 @@ impl Item {
     pub fn stays(&self) -> Option<&str> {
         match &self.what {
             What::Revoked => Some(STAYS),
-            What::Role { stays } => stays.as_deref(),
+            What::Role { stays } | What::DevicePolicy { stays, .. } => stays.as_deref(),
             _ => None,
         }
     }
@@ -165,6 +170,17 @@ struct Inventory {
     certificates: Vec<String>,
     /// Ids of those of our CAs that are REVOKED.
     revoked: Vec<String>,
+    /// The policies of ours that somebody has changed.
+    changed: Vec<PolicyName>,
+}
+
+/// How a device policy was made.
+#[derive(Clone, Debug)]
+struct Made {
+    /// What it was made with, if that is known.
+    registration: Option<Box<Registration>>,
+    /// A tag says that it is ours.
+    is_tagged: bool,
 }
 
 impl Inventory {
@@ -176,6 +192,15 @@ impl Inventory {
     /// The policies of ours: those that the tool made, and those of our functions.
     fn policies(&self) -> Vec<PolicyName> {
         ours(&self.policies, self.registrations().map(|registration| &registration.policy))
+    }
+
+    /// How a policy of ours was made: with the settings of a function, or with the defaults.
+    fn made(&self, name: &PolicyName, defaults: &Registration) -> Made {
+        let registration = self.registrations().chain([defaults]).find(|settings| settings.policy == *name);
+        Made {
+            registration: registration.cloned().map(Box::new),
+            is_tagged: self.policies.iter().any(|(made, _)| made == name),
+        }
     }
 
     /// The thing types of ours.
@@ -239,6 +264,16 @@ impl Plan {
             }
         }
         let defaults = setup::defaults()?;
+        if !keep.devices {
+            for name in inventory.policies() {
+                let made = inventory.made(&name, &defaults);
+                if let PolicyFound::Changed =
+                    remove::look_at_policy(account, &scope, name.as_str(), &made).await?
+                {
+                    inventory.changed.push(name);
+                }
+            }
+        }
         Ok(Self { scope, items: items(inventory, keep, &defaults), without_ca })
     }
 
@@ -302,10 +337,13 @@ impl Plan {
 fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item> {
     let item = |kind, name: String, note, what| Item { kind, name, note, what };
     let mut items = Vec::new();
-    let policies = inventory.policies();
+    let policies = inventory.policies().into_iter().map(|name| {
+        let stays = inventory.changed.contains(&name).then(|| CHANGED.to_owned());
+        let what = What::DevicePolicy { made: inventory.made(&name, defaults), stays };
+        item(Resource::DevicePolicy, name.to_string(), Some("unless something else uses it"), what)
+    });
+    let policies: Vec<Item> = policies.collect();
     let thing_types = inventory.thing_types();
-    let registrations: Vec<Registration> = inventory.registrations().cloned().collect();
-    let made_policies = inventory.policies;
     let rules = inventory.rules.into_iter();
     items.extend(rules.map(|rule| item(Resource::TopicRule, rule.name, None, What::TopicRule)));
     for (function, statement) in inventory.permissions {
@@ -333,18 +371,7 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
         }
     }
     if !keep.devices {
-        for name in policies {
-            let tagged = made_policies.iter().any(|(made, _)| *made == name);
-            let registration = registrations.iter().find(|registration| registration.policy == name);
-            let registration = registration.filter(|_| !tagged).cloned().map(Box::new);
-            let what = What::DevicePolicy { registration };
-            items.push(item(
-                Resource::DevicePolicy,
-                name.to_string(),
-                Some("unless something else uses it"),
-                what,
-            ));
-        }
+        items.extend(policies);
         for name in thing_types {
             items.push(item(
                 Resource::ThingType,

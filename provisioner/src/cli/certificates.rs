@@ -21,7 +21,7 @@ Examples:
 pub struct Arguments {
     /// A thing name, or the beginning of a certificate id
     #[arg(value_name = "DEVICE", value_parser = values::device)]
-    device: Option<String>,
+    device: Option<values::Device>,
     /// Only certificates of this signer CA: `current`, or the start of its key identifier or certificate id
     #[arg(long, value_name = "ID")]
     signer: Option<String>,
@@ -30,7 +30,7 @@ pub struct Arguments {
     status: Option<String>,
     /// Only things with a name starting with this
     #[arg(long, value_name = "NAME", value_parser = values::device)]
-    thing: Option<String>,
+    thing: Option<values::Device>,
     /// Only certificates where disk, ledger and account differ
     #[arg(long)]
     differences: bool,
@@ -57,14 +57,16 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
                 .as_ref()
                 .is_none_or(|wanted| found.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
         };
-        let is_thing = |begin: &String| device.thing_name.as_ref().is_some_and(|thing| begins(thing, begin));
+        let is_thing = |named: &values::Device| {
+            device.thing_name.as_ref().is_some_and(|thing| begins(thing, &named.name))
+        };
         has(&signer, &device.authority_key_identifier)
             && has(&arguments.status, &device.status)
             && arguments.thing.as_ref().is_none_or(is_thing)
             && arguments
                 .device
                 .as_ref()
-                .is_none_or(|name| is_thing(name) || begins(&device.certificate_id, name))
+                .is_none_or(|named| is_thing(named) || begins(&device.certificate_id, &named.name))
             && (!arguments.differences || !device.differences.is_empty())
     };
     let mut devices = inventory::devices(&sources, OffsetDateTime::now_utc());
@@ -84,6 +86,9 @@ async fn in_account(
     arguments: &Arguments,
 ) -> Result<InAccount, Error> {
     let account = context.account().await?;
+    for device in arguments.device.iter().chain(&arguments.thing) {
+        device.check(&account).await?;
+    }
     let _progress = context.progress("reading the account's certificates");
     let mut found = InAccount::default();
     for listed in certificates::all(&account).await? {
@@ -94,12 +99,12 @@ async fn in_account(
             found.signers.insert(listed.certificate_id, authority.subject_key_identifier().to_owned());
         }
     }
-    if let Some(digits) = arguments.device.as_ref().map(|device| device.to_ascii_lowercase()) {
+    if let Some(digits) = arguments.device.as_ref().map(|device| device.name.to_ascii_lowercase()) {
         let ids = found.statuses.keys().filter(|id| id.starts_with(&digits));
         found.named.extend(ids.map(|id| (id.clone(), None)));
     }
     // A thing that only the account knows.
-    for name in arguments.device.iter().chain(&arguments.thing) {
+    for values::Device { name, .. } in arguments.device.iter().chain(&arguments.thing) {
         let ids = revoke::certificates_of(&account, name).await?;
         found.named.extend(ids.into_iter().map(|id| (id, Some(name.clone()))));
     }

@@ -1,10 +1,11 @@
 //! `completions`: the completion script for a shell. `man`: the man pages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::Shell;
 
+use super::plan::{self, Line, Plan};
 use super::{Context, Error, output};
 
 /// Arguments of `completions`.
@@ -38,13 +39,31 @@ pub struct ManArguments {
 ///
 /// # Errors
 /// A folder of the home; [`Error::File`] if the folder cannot be written.
-pub(super) fn write_man_pages(
+pub(super) async fn write_man_pages(
     arguments: &ManArguments,
     command: clap::Command,
     context: &Context,
 ) -> Result<(), Error> {
-    let path = &arguments.folder;
-    context.home.check_output(path)?;
-    clap_mangen::generate_to(command, path)
-        .map_err(|source| Error::File { path: path.clone(), reason: source.to_string() })
+    let folder = &arguments.folder;
+    context.home.check_output(folder)?;
+    plan::run(context, ManPages { folder, command }).await
+}
+
+/// The man pages of a command and of those below it.
+struct ManPages<'a> {
+    folder: &'a Path,
+    command: clap::Command,
+}
+
+impl Plan for ManPages<'_> {
+    const IS_ASIDE: bool = true;
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        Ok(vec![Line::plain(format_args!("would write the man pages to {}", self.folder.display()), &())])
+    }
+
+    async fn carry_out(self, _: &Context) -> Result<(), Error> {
+        clap_mangen::generate_to(self.command, self.folder)
+            .map_err(|source| Error::File { path: self.folder.to_owned(), reason: source.to_string() })
+    }
 }

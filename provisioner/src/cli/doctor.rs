@@ -43,7 +43,7 @@ pub struct Arguments {
     board: Option<PathBuf>,
     /// Check this thing of the account too
     #[arg(long, value_name = "NAME", value_parser = values::device)]
-    thing: Option<String>,
+    thing: Option<values::Device>,
     /// Repair what is safe to repair
     #[arg(long, alias = "mend")]
     repair: bool,
@@ -55,6 +55,9 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let settings = arguments.options.settings()?;
     let device = device(arguments, context)?;
     let account = context.account().await?;
+    if let Some(thing) = &arguments.thing {
+        thing.check(&account).await?;
+    }
     let now = OffsetDateTime::now_utc();
     let chain = store::load(&context.home, &context.keys, now);
     let signer = chain.as_ref().ok().map(Chain::signer);
@@ -188,7 +191,7 @@ fn says(repair: &Repair, done: bool) -> String {
 
 /// The board or thing that is meant.
 fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Error> {
-    if let Some(name) = &arguments.thing {
+    if let Some(values::Device { name, .. }) = &arguments.thing {
         let known = inventory::known(&Sources::of(&context.home)?).into_values();
         let known = known.filter(|known| known.is_of_thing(name)).filter_map(|known| known.certificate);
         return Ok(Some(Device::Thing { name: name.clone(), known: known.collect() }));

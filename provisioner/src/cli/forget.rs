@@ -17,7 +17,7 @@ it is run again.")]
 pub struct Arguments {
     /// Thing name of the device
     #[arg(value_name = "THING", value_parser = values::device)]
-    thing: String,
+    thing: values::Device,
     /// Reason for the revocation
     #[arg(long, default_value = "cessation-of-operation", value_name = "REASON", value_parser = revoke::reasons())]
     reason: Reason,

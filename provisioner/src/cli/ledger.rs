@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::plan::{self, Line, Plan};
 use super::{Context, output};
 use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
@@ -67,7 +68,7 @@ pub struct Doubled {
 ///
 /// # Errors
 /// The ledger cannot be read, or the table not be written; or the check finds something.
-pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let ledger = Ledger::of(&context.home);
     let Contents { entries, damaged } = ledger.read()?;
     for line in damaged {
@@ -89,17 +90,15 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Error>
         }
         Some(Command::Export { csv, search }) => {
             context.home.check_output(csv)?;
-            let attempts = chosen(&entries, search);
-            write(&attempts, csv)?;
+            let chosen = chosen(&entries, search);
+            let table = to_csv(chosen.iter().copied())
+                .map_err(|error| durable_files::Error::io("write", csv, std::io::Error::other(error)))?;
             // The text on the standard output is the table alone.
-            if csv != Path::new("-") {
-                context.note(format_args!(
-                    "{}: {} written",
-                    csv.display(),
-                    counted(attempts.len(), "attempt")
-                ));
+            if csv == Path::new("-") {
+                output::print(&String::from_utf8_lossy(&table));
+                return Ok(());
             }
-            Ok(())
+            plan::run(context, Export { file: csv, table, attempts: chosen.len() }).await
         }
         Some(Command::Check) => report(&check(&entries), entries.len(), context),
     }
@@ -116,15 +115,27 @@ fn chosen<'a>(entries: &'a [Entry], search: &Search) -> Vec<&'a Entry> {
     entries.iter().filter(|entry| filter.matches(entry)).collect()
 }
 
-fn write(entries: &[&Entry], file: &Path) -> Result<(), Error> {
-    let fail = |source| durable_files::Error::io("write", file, source);
-    let csv = to_csv(entries.iter().copied()).map_err(|error| fail(std::io::Error::other(error)))?;
-    if file == Path::new("-") {
-        output::print(&String::from_utf8_lossy(&csv));
-    } else {
-        durable_files::write_named(file, &csv)?;
+/// A table that is written to a file.
+struct Export<'a> {
+    file: &'a Path,
+    table: Vec<u8>,
+    attempts: usize,
+}
+
+impl Plan for Export<'_> {
+    const IS_ASIDE: bool = true;
+
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let attempts = counted(self.attempts, "attempt");
+        Ok(vec![Line::plain(format_args!("would write {attempts} to {}", self.file.display()), &())])
     }
-    Ok(())
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        durable_files::write_named(self.file, &self.table)?;
+        let attempts = counted(self.attempts, "attempt");
+        context.note(format_args!("{}: {attempts} written", self.file.display()));
+        Ok(())
+    }
 }
 
 fn report(findings: &[Finding], attempts: usize, context: &Context) -> Result<(), Error> {

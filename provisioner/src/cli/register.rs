@@ -249,9 +249,10 @@ impl Planned<'_> {
 }
 
 impl Register {
-    /// The links that are created, or of which there is something to say.
+    /// The links that are created, or of which there is something to say; none if there is no certificate that needs them.
     fn notable(&self) -> impl Iterator<Item = &Link> {
-        self.found.links.iter().filter(|link| link.action == Action::Create || !link.details.is_empty())
+        let notable = |link: &&Link| link.action == Action::Create || !link.details.is_empty();
+        self.found.links.iter().filter(|_| !self.candidates.is_empty()).filter(notable)
     }
 
     /// `revoked` of those that are `bad` are revoked.
@@ -314,7 +315,9 @@ impl Plan for Register {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        self.registrar.prepare(&self.found).await?;
+        if !self.candidates.is_empty() {
+            self.registrar.prepare(&self.found).await?;
+        }
         self.notable().for_each(|link| context.note(link.line(true)));
         let total = self.total();
         let Self {

@@ -11,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
 use super::revoke::SHORTEST_PREFIX;
+use super::values::Device;
 use super::{Context, Error};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::certificate::rfc3339;
@@ -37,7 +38,7 @@ Examples:
 pub struct Arguments {
     /// Ids of certificates, or at least 8 digits of their beginnings [default: all that are PENDING_ACTIVATION]
     #[arg(value_name = "ID", value_parser = beginning_of_id)]
-    ids: Vec<String>,
+    ids: Vec<Device>,
     /// Only certificates of this CA
     #[arg(long, value_name = "ID", value_parser = certificate_id, conflicts_with = "ids")]
     ca: Option<String>,
@@ -90,7 +91,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         (None, ids) => {
             let mut jobs = Vec::new();
             for id in ids {
-                jobs.push(Job::Certificate(whole_id(&account, id).await?));
+                id.check(&account).await?;
+                jobs.push(Job::Certificate(whole_id(&account, &id.name).await?));
             }
             Some(jobs)
         }
@@ -312,11 +314,12 @@ fn certificate_id(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn beginning_of_id(text: &str) -> Result<String, &'static str> {
-    let text = super::values::device(text)?;
-    let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_hex && (SHORTEST_PREFIX..=64).contains(&text.len()) {
-        Ok(text.to_ascii_lowercase())
+fn beginning_of_id(text: &str) -> Result<Device, &'static str> {
+    let mut device = super::values::device(text)?;
+    device.name.make_ascii_lowercase();
+    let is_hex = device.name.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hex && (SHORTEST_PREFIX..=64).contains(&device.name.len()) {
+        Ok(device)
     } else {
         Err("the id of a certificate has 64 hex digits; the first 8 or more are enough")
     }

@@ -1,6 +1,6 @@
 //! `revoke`: a device is revoked: every certificate of its key, or those that are named. In a file of its own, a signer CA.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -44,7 +44,7 @@ pub struct Arguments {
     /// certificate
     #[arg(value_name = "DEVICE", required_unless_present_any = ["signer", "key"],
         value_parser = values::device)]
-    device: Option<String>,
+    device: Option<values::Device>,
     /// Every certificate of the key with this subject key identifier
     #[arg(long, value_name = "SKI", conflicts_with = "device", value_parser = key_identifier)]
     key: Option<String>,
@@ -67,7 +67,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     if let Some(signer) = signer {
         return signer::revoke(&signer, reason, context).await;
     }
-    let named = key.map_or_else(|| Named::Text(device.unwrap_or_default()), Named::Key);
+    let named = match (device, key) {
+        (Some(device), _) => Named::Text(device),
+        (None, key) => Named::Key(key.unwrap_or_default()),
+    };
     let order = Order { named, reason, keep_thing, list_only, forget: false };
     plan::run(context, look(order, context).await?).await
 }
@@ -107,8 +110,8 @@ pub(super) fn reasons() -> impl TypedValueParser<Value = Reason> {
 }
 
 /// `forget`: every certificate of the thing's key is revoked and detached, and the thing is deleted.
-pub(super) async fn forget(thing: &str, reason: Reason, context: &Context) -> Result<(), Error> {
-    let named = Named::Text(thing.to_owned());
+pub(super) async fn forget(thing: &values::Device, reason: Reason, context: &Context) -> Result<(), Error> {
+    let named = Named::Text(thing.clone());
     let order = Order { named, reason, keep_thing: false, list_only: false, forget: true };
     plan::run(context, look(order, context).await?).await
 }
@@ -125,7 +128,7 @@ pub(super) async fn superseded(certificates: &[String], context: &Context) -> Re
 
 /// Looks at the certificates that are meant.
 async fn look(order: Order, context: &Context) -> Result<Revoke, Error> {
-    let Order { reason, list_only, forget, .. } = order;
+    let Order { reason, list_only, .. } = order;
     let account = if list_only { None } else { Some(context.account().await?) };
     let lock = context.home.lock_shared_existing()?;
     let selection = selection::find(order, context, account.as_ref()).await?;
@@ -141,9 +144,7 @@ async fn look(order: Order, context: &Context) -> Result<Revoke, Error> {
             counted(selection.unseen, "certificate")
         ));
     }
-    let things = selection.targets.iter().filter(|_| forget).flat_map(|target| &target.device.things);
-    let things = things.cloned().collect();
-    Ok(Revoke { selection, account, reason, things, _lock: lock })
+    Ok(Revoke { selection, account, reason, _lock: lock })
 }
 
 /// Certificates to be revoked.
@@ -151,8 +152,6 @@ struct Revoke {
     selection: Selection,
     account: Option<Account>,
     reason: Reason,
-    /// Things to be deleted.
-    things: BTreeSet<String>,
     _lock: Option<Lock>,
 }
 
@@ -182,7 +181,7 @@ impl Other<'_> {
 
 impl Revoke {
     fn is_done(&self) -> bool {
-        self.selection.targets.iter().all(Target::is_done) && self.things.is_empty()
+        self.selection.targets.iter().all(Target::is_done) && self.selection.things.is_empty()
     }
 
     fn others(&self) -> impl Iterator<Item = Other<'_>> {
@@ -242,7 +241,7 @@ impl Plan for Revoke {
             let row = target.row(self.reason);
             Line::new(target.action(), row.text(false), &row).block()
         });
-        let things = self.things.iter().map(|thing_name| {
+        let things = self.selection.things.iter().map(|thing_name| {
             Line::new("delete", format_args!("thing {thing_name} would be deleted"), &Thing { thing_name })
         });
         let others = self.others().map(|other| Line::new("leave", other.text(), &other));
@@ -250,7 +249,10 @@ impl Plan for Revoke {
     }
 
     fn question(&self) -> Option<String> {
-        let question = "A revoked certificate stays revoked; to connect again, the board needs a new one.";
+        let question = match self.selection.targets.iter().all(Target::is_done) {
+            true => "A deleted thing loses its attributes, its groups and its shadow.",
+            false => "A revoked certificate stays revoked; to connect again, the board needs a new one.",
+        };
         (!self.is_done()).then(|| question.to_owned())
     }
 
@@ -297,7 +299,7 @@ impl Plan for Revoke {
             return Err(failure);
         }
         let mut stays = None;
-        for thing_name in &self.things {
+        for thing_name in &self.selection.things {
             let Some(account) = &self.account else { continue };
             let thing = Thing { thing_name };
             match account_revoke::delete_thing(account, thing_name).await? {

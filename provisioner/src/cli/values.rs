@@ -4,23 +4,61 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use jitr::scope::Arn;
+use iot_account::Account;
+use jitr::scope::{Arn, Scope};
 
+use crate::cli::Error;
 use crate::state::ledger::Ending;
 use crate::work::label::Format;
 use crate::work::provision::Method;
 
-/// A device as users write or paste it: without the spaces around it, the dots after a shortened id, and what stands before the
-/// name in an ARN.
-pub(super) fn device(text: &str) -> Result<String, &'static str> {
-    let text = match Path::new(text).exists() {
-        true => text,
-        false => text.trim().trim_end_matches(['.', '…']),
+/// A device as users write or paste it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Device {
+    /// Name of a thing, id of a certificate or its beginning, or a file.
+    pub(super) name: String,
+    /// The ARN that it was taken from, and the account and Region in it.
+    arn: Option<(String, Scope)>,
+}
+
+impl Device {
+    /// Whether the ARN, if it was one, is of this account and Region.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with both; errors of `sts:GetCallerIdentity`, which is called for an ARN alone.
+    pub(super) async fn check(&self, account: &Account) -> Result<(), Error> {
+        let Some((arn, there)) = &self.arn else { return Ok(()) };
+        let here = account.scope().await?;
+        let place =
+            |scope: &Scope| format!("account {} in {} ({})", scope.account, scope.region, scope.partition);
+        match *there == here {
+            true => Ok(()),
+            false => Err(Error::usage(
+                format!("{arn} is of {}, and this is {}", place(there), place(&here)),
+                "choose the account and the Region that are meant with --profile and --region",
+            )),
+        }
+    }
+}
+
+/// A device without the spaces around it, the dots after a shortened id, and what stands before the name in an ARN.
+pub(super) fn device(text: &str) -> Result<Device, &'static str> {
+    let is_file = Path::new(text).exists();
+    let text = if is_file { text } else { text.trim().trim_end_matches(['.', '…']) };
+    let Some(arn) = Arn::parse(text).filter(|_| !is_file) else {
+        return match text {
+            "" => Err("name a device"),
+            name => Ok(Device { name: name.to_owned(), arn: None }),
+        };
     };
-    let of_arn = Arn::parse(text).and_then(|arn| arn.named("cert").or_else(|| arn.named("thing")));
-    match of_arn.unwrap_or(text) {
-        "" => Err("name a device"),
-        name => Ok(name.to_owned()),
+    let scope =
+        Scope::from_arn(text).map_err(|_| "this ARN names nothing of AWS IoT in an account and Region")?;
+    if arn.named("cacert").is_some() {
+        return Err("a CA is no device; a signer CA is revoked with: provisioner revoke --signer ID");
+    }
+    match arn.named("cert").or_else(|| arn.named("thing")) {
+        None | Some("") => Err("the ARN of a device has cert/ID or thing/NAME at its end"),
+        Some(name) => Ok(Device { name: name.to_owned(), arn: Some((text.to_owned(), scope)) }),
     }
 }
 
@@ -82,9 +120,13 @@ mod tests {
         for text in
             ["0794edc0e075", " 0794edc0e075\n", "0794edc0e075...", "0794edc0e075…", &arn("cert/0794edc0e075")]
         {
-            assert_eq!(device(text).as_deref(), Ok("0794edc0e075"), "{text:?}");
+            assert_eq!(device(text).unwrap().name, "0794edc0e075", "{text:?}");
         }
-        assert_eq!(device(&arn("thing/Board-1")).as_deref(), Ok("Board-1"));
+        assert_eq!(device(&arn("thing/Board-1")).unwrap().name, "Board-1");
+        assert!(device(&arn("cacert/0794edc0e075")).unwrap_err().contains("--signer"));
+        for other in [arn("policy/p"), arn("thing/"), "arn:aws:s3:::thing/a".to_owned()] {
+            assert!(device(&other).is_err(), "{other}");
+        }
         assert!(device("").is_err() && device(" ").is_err());
     }
 }

@@ -426,6 +426,26 @@ fn a_root_key_that_cannot_be_removed_is_told_with_the_place_of_its_copy() {
 }
 
 #[test]
+fn a_dry_run_writes_no_output() {
+    let laptop = lived_in();
+    let beside = |name: &str| laptop.folder().with_file_name(name);
+    std::fs::create_dir(beside("out")).unwrap();
+    std::fs::write(beside("pre.csv"), "mine").unwrap();
+    let said = |arguments: &[&str], output: &Path| {
+        let planned = laptop.run(&[&["--dry-run"], arguments, &[output.to_str().unwrap()]].concat(), &[]);
+        assert_eq!(planned.code, 0, "{planned}");
+        planned.to_string()
+    };
+    let export = said(&["ledger", "export", "--csv"], &beside("pre.csv"));
+    assert!(export.contains("would write") && export.contains("pre.csv"), "{export}");
+    assert_eq!(std::fs::read_to_string(beside("pre.csv")).unwrap(), "mine");
+    for arguments in [&["man"][..], &["ca", "crl", "--dir"], &["ca", "export-root"]] {
+        said(arguments, &beside("out"));
+        assert_eq!(std::fs::read_dir(beside("out")).unwrap().count(), 0, "{arguments:?}");
+    }
+}
+
+#[test]
 fn no_output_replaces_what_the_home_has() {
     let laptop = lived_in();
     let board = laptop.folder().join("MCHP1");

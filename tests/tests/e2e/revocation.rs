@@ -328,6 +328,29 @@ async fn a_forgotten_device_leaves_no_thing_and_its_certificate_stays_revoked() 
     assert_eq!(world.stage.ends(0, &["forget", &thing, "--yes"]).values("action"), ["leave"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thing_is_forgotten_also_if_its_certificates_are_revoked_already_or_it_has_none() {
+    let world = World::set_up().await;
+    let (device, _) = world.issued(&[]);
+    world.gets_in(&device).await;
+    let (thing, iot) = (world.thing(), world.account.iot());
+    world.stage.ends(0, &["revoke", &thing, "--yes"]);
+    iot.create_thing().thing_name("bare").send().await.unwrap();
+    for (name, actions) in [(&*thing, &["leave", "delete"][..]), ("bare", &["delete"])] {
+        world.stage.ends(5, &["forget", name]);
+        let planned = world.stage.ends(0, &["forget", name, "--dry-run"]);
+        assert_eq!(planned.values("action"), actions, "{}", planned.said);
+        let forgotten = world.stage.ends(0, &["forget", name, "--yes"]);
+        assert_eq!(forgotten.values("action"), actions, "{}", forgotten.said);
+        let deleted = forgotten.lines.iter().find(|line| line["action"] == "delete").unwrap();
+        assert_eq!((&deleted["thing_name"], &deleted["done"]), (&name.into(), &true.into()));
+        assert!(iot.describe_thing().thing_name(name).send().await.is_err(), "{}", forgotten.said);
+    }
+    world.stage.ends(0, &["forget", &thing, "--yes"]);
+    let unknown = world.stage.ends(2, &["forget", "bare", "--yes"]);
+    assert!(unknown.said.contains("neither the account nor this computer"), "{}", unknown.said);
+}
+
 /// The function may be on its way when a certificate is revoked: its last step makes the certificate ACTIVE.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_was_pending_is_looked_at_again() {
@@ -530,4 +553,46 @@ async fn a_certificate_of_another_key_at_the_same_thing_is_anothers() {
     let forgotten = world.stage.ends(1, &["forget", &thing, "--yes"]);
     assert!(forgotten.said.contains("of another key is attached"), "{}", forgotten.said);
     assert_eq!(world.status(&other_id).await.as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_account_has_or_is_a_signer_is_no_device_here() {
+    let world = World::set_up().await;
+    let (device, id) = world.issued(&[]);
+    world.gets_in(&device).await;
+    let thing = world.thing();
+    let described = world.account.iot().describe_certificate().certificate_id(&id).send().await.unwrap();
+    let arn = described.certificate_description().unwrap().certificate_arn().unwrap().to_owned();
+    let parts: Vec<&str> = arn.split(':').collect();
+    let other = |index: usize, part: &str| {
+        let mut parts = parts.clone();
+        parts[index] = part;
+        parts.join(":")
+    };
+    for (index, part) in [(1, "aws-cn"), (3, "eu-north-1"), (4, "999999999999")] {
+        let certificate = other(index, part);
+        let of_thing = certificate.replace(&format!("cert/{id}"), &format!("thing/{thing}"));
+        for arguments in [
+            &["revoke", &certificate, "--yes"][..],
+            &["revoke", &of_thing, "--dry-run"],
+            &["forget", &of_thing, "--yes"],
+            &["certificates", &certificate],
+            &["replay", &certificate],
+            &["doctor", "--thing", &of_thing],
+        ] {
+            let refused = world.stage.ends(2, arguments);
+            let said = refused.lines.last().unwrap()["error"].as_str().unwrap();
+            assert!(said.contains(part) && said.contains(parts[index]), "{arguments:?}: {}", refused.said);
+        }
+    }
+    assert_eq!(world.status(&id).await.as_deref(), Some("ACTIVE"));
+
+    let shown = world.stage.ends(0, &["ca", "show"]);
+    let signer = shown.lines[0]["signer"]["certificate_id"].as_str().unwrap();
+    for name in [arn.replace(&format!("cert/{id}"), &format!("cacert/{signer}")), signer.to_owned()] {
+        let refused = world.stage.ends(2, &["revoke", &name, "--yes"]);
+        assert!(refused.said.contains("revoke --signer"), "{}", refused.said);
+    }
+    let revoked = world.stage.ends(0, &["revoke", &arn, "--yes"]);
+    assert_eq!(revoked.values("certificate_id"), [&*id], "{}", revoked.said);
 }

@@ -96,6 +96,25 @@ async fn refusals_and_malformed_events_are_answered_so_that_lambda_does_not_repe
 }
 
 #[tokio::test(start_paused = true)]
+async fn several_events_in_an_envelope_fail_so_that_none_is_lost() {
+    let fixture = Fixture::onboarded();
+    let events = ["a", "b"].map(|name| payload(&fixture, &fixture.another_certificate(name)));
+    let records = events.each_ref().map(|event| json!({"messageId": "m", "body": event.to_string()}));
+    for envelope in [
+        json!({"a": events[0], "b": events[1]}),
+        json!({"requestPayload": {"Records": records}, "responsePayload": null}),
+    ] {
+        let invocation =
+            Invocation { request_id: "request-1", arrived: arrival(), remaining: PLENTY, sampled: false };
+        let handled = handler(&fixture).handle(envelope, invocation).await;
+        let failure = handled.answer.unwrap_err().to_string();
+        assert_eq!(failure, "the message has several events; each needs a message of its own");
+        assert_eq!((handled.tally.failed, handled.tally.refused.len()), (1, 0));
+    }
+    assert_eq!(fixture.registry.calls(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_succeed_later_fails_so_that_lambda_repeats_it() {
     // The pauses are random, and about one time in a hundred the last call is begun too late to be answered.
     fastrand::seed(1);

@@ -201,6 +201,11 @@ impl Finding {
         Self { repairable: true, ..self }
     }
 
+    /// Whether it is about the device that was looked at, and no link of all devices.
+    pub(super) fn is_of_device(&self) -> bool {
+        matches!(self.link, Resource::Certificate | Resource::AttachedPolicy | Resource::Thing)
+    }
+
     /// Whether a registration passes this link, as far as the account shows.
     pub fn lets_through(&self) -> bool {
         matches!(self.verdict, Verdict::Right | Verdict::Notable | Verdict::Dangerous)

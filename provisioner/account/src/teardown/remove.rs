@@ -2,10 +2,9 @@
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus};
 use jitr::policy::PolicyTemplate;
-use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
 
-use super::{Item, Outcome, STAYS, What, devices, find};
+use super::{CHANGED, Item, Made, Outcome, STAYS, What, devices, find};
 use crate::account::existing;
 use crate::setup::{self, thing_type};
 use crate::{Account, Error as AccountError};
@@ -31,7 +30,7 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
         What::Certificate { thing_types } => devices::remove(account, name, thing_types).await,
         What::Detach { thing_types } => devices::detach(account, name, thing_types).await.map(outcome),
         What::Revoked => Ok(Outcome::Kept(STAYS.to_owned())),
-        What::DevicePolicy { registration } => policy(account, scope, name, registration.as_deref()).await,
+        What::DevicePolicy { made, .. } => policy(account, scope, name, made).await,
         What::ThingType => remove_thing_type(account, scope, name).await,
         What::Function => {
             let answer = lambda.delete_function().function_name(name).send().await;
@@ -50,14 +49,55 @@ fn outcome<T>(removed: Option<T>) -> Outcome {
     removed.map_or(Outcome::Gone, |_| Outcome::Removed)
 }
 
-/// A policy is removed if it is not attached and was not changed. `registration` makes one like it, where no tag says that it
-/// is ours.
-async fn policy(
+/// What there is of a policy that is to be removed.
+pub(super) enum PolicyFound {
+    Gone,
+    /// Somebody works with it.
+    Changed,
+    /// The version in force is as it was made.
+    AsMade {
+        /// The ids of its other versions.
+        others: Vec<String>,
+    },
+}
+
+/// Looks whether a policy is as it was made. One that a tag says is ours is, as long as it has one version.
+pub(super) async fn look_at_policy(
     account: &Account,
     scope: &Scope,
     name: &str,
-    registration: Option<&Registration>,
-) -> Result<Outcome, AccountError> {
+    made: &Made,
+) -> Result<PolicyFound, AccountError> {
+    let iot = account.iot();
+    let versions = iot.list_policy_versions().policy_name(name).send().await;
+    let Some(versions) = account.found("iot:ListPolicyVersions", versions)? else {
+        return Ok(PolicyFound::Gone);
+    };
+    let others = versions.policy_versions().iter().filter(|version| !version.is_default_version());
+    let others: Vec<String> = others.filter_map(|version| version.version_id.clone()).collect();
+    if made.is_tagged && others.is_empty() {
+        return Ok(PolicyFound::AsMade { others });
+    }
+    let stored = iot.get_policy().policy_name(name).send().await;
+    let Some(stored) = account.found("iot:GetPolicy", stored)? else { return Ok(PolicyFound::Gone) };
+    let stored = stored.policy_document.unwrap_or_default();
+    let former = PolicyTemplate::former().ok();
+    let templates = [made.registration.as_ref().map(|settings| &settings.policy_template), former.as_ref()];
+    let is_same =
+        |template: &PolicyTemplate| template.fill(scope).is_ok_and(|document| document.is_same_as(&stored));
+    Ok(match templates.into_iter().flatten().any(is_same) {
+        true => PolicyFound::AsMade { others },
+        false => PolicyFound::Changed,
+    })
+}
+
+/// A policy is removed if it is as it was made and not attached.
+async fn policy(account: &Account, scope: &Scope, name: &str, made: &Made) -> Result<Outcome, AccountError> {
+    let others = match look_at_policy(account, scope, name, made).await? {
+        PolicyFound::Gone => return Ok(Outcome::Gone),
+        PolicyFound::Changed => return Ok(Outcome::Kept(CHANGED.to_owned())),
+        PolicyFound::AsMade { others } => others,
+    };
     let iot = account.iot();
     let targets = iot.list_targets_for_policy().policy_name(name).into_paginator().send();
     let targets = account.all("iot:ListTargetsForPolicy", targets, |page| page.targets).await;
@@ -65,24 +105,9 @@ async fn policy(
     if !targets.is_empty() {
         return Ok(Outcome::Kept(format!("is attached to {} that stay", targets.len())));
     }
-    let kept = || Outcome::Kept("is not as it was made: somebody works with it".to_owned());
-    if let Some(registration) = registration {
-        let stored = iot.get_policy().policy_name(name).send().await;
-        let Some(stored) = account.found("iot:GetPolicy", stored)? else { return Ok(Outcome::Gone) };
-        let stored = stored.policy_document.unwrap_or_default();
-        let former = PolicyTemplate::former().ok();
-        let templates = [Some(&registration.policy_template), former.as_ref()];
-        let made =
-            |template: &PolicyTemplate| template.fill(scope).is_ok_and(|made| made.is_same_as(&stored));
-        let made = templates.into_iter().flatten().any(made);
-        if !made {
-            return Ok(kept());
-        }
-    }
-    let versions = iot.list_policy_versions().policy_name(name).send().await;
-    let versions = versions.map_err(account.failed("iot:ListPolicyVersions"))?;
-    if versions.policy_versions().len() > 1 {
-        return Ok(kept());
+    for version in others {
+        let request = iot.delete_policy_version().policy_name(name).policy_version_id(version);
+        account.found("iot:DeletePolicyVersion", request.send().await)?;
     }
     let deleted = iot.delete_policy().policy_name(name).send().await;
     account.found("iot:DeletePolicy", deleted).map(outcome)

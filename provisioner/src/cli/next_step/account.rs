@@ -101,7 +101,7 @@ fn doctor(error: &doctor::Error) -> Text {
     use doctor::Error as E;
     match error {
         E::Dangerous { .. } => "each such link says who is let in, and what to do".into(),
-        E::Broken { .. } => {
+        E::Broken { .. } | E::Device { .. } => {
             "each such link says what to do; `provisioner doctor --repair` repairs what is safe to repair"
                 .into()
         }

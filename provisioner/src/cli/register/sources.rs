@@ -28,6 +28,8 @@ const NAMED: usize = 3;
 const CA: &str = "is the certificate of a CA (CA:TRUE)";
 const CA_CURE: &str = "a device's certificate says CA:FALSE or nothing. `openssl req -x509` makes CA:TRUE unless it is told \
     otherwise: -addext basicConstraints=critical,CA:FALSE. A signer CA is registered with `provisioner setup`";
+const MISSING_CURE: &str = "give its path from the folder that you are in, or name a folder with --dir. Names in a list are \
+    read from the folder of the list";
 
 /// What was found.
 #[derive(Default)]
@@ -168,6 +170,9 @@ impl Found {
         match read.and_then(|bytes| bytes.ok_or_else(|| durable_files::Error::missing(path))) {
             Ok(bytes) => self.content(&source, &bytes),
             Err(durable_files::Error::Io { source: error, .. }) => {
+                if error.kind() == std::io::ErrorKind::NotFound {
+                    self.cure(MISSING_CURE.to_owned());
+                }
                 self.refuse(source, format!("cannot be read: {error}"));
             }
             Err(error) => self.refuse(source, error.to_string()),

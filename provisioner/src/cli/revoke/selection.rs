@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::Order;
 use super::target::{Target, chain_of};
-use crate::cli::{Context, Error, certificate_file};
+use crate::cli::{Context, Error, certificate_file, values};
 use crate::state::authorities::{self, Authority, is_key_identifier};
 use crate::state::revocations::Records;
 use crate::work::inventory::{self, Known, Sources};
@@ -25,7 +25,7 @@ pub(in crate::cli) const SHORTEST_PREFIX: usize = 8;
 /// What is named.
 pub(super) enum Named {
     /// What a user has written: one of the next three.
-    Text(String),
+    Text(values::Device),
     /// Every certificate of the keys of a thing.
     Thing(String),
     /// Every certificate of a key: its identifier.
@@ -43,6 +43,8 @@ pub(super) struct Selection {
     pub(super) others: Vec<(String, String)>,
     /// Certificates of the account that may be of the same key and were not looked at.
     pub(super) unseen: usize,
+    /// Things of the account that are deleted.
+    pub(super) things: BTreeSet<String>,
 }
 
 /// What certificates are looked for in.
@@ -74,28 +76,32 @@ pub(super) async fn find(
     let Sources { authorities, .. } = sources;
     let mut search = Search { context, account, authorities, known, revoked, found: BTreeMap::new() };
     let named = match order.named {
-        Named::Text(name) => search.named(&name).await?,
+        Named::Text(device) => {
+            if let Some(account) = account {
+                device.check(account).await?;
+            }
+            search.named(&device.name).await?
+        }
         named => named,
     };
-    let unknown = |name: &str| account_revoke::Error::Unknown { name: name.to_owned() };
     let (whole, name) = match named {
         Named::Superseded(ids) => {
             for id in ids {
                 search.look(&id, None).await?;
             }
             let targets = search.targets(order.reason, order.keep_thing).await?;
-            return Ok(Selection { targets, others: Vec::new(), unseen: 0 });
+            return Ok(Selection { targets, others: Vec::new(), unseen: 0, things: BTreeSet::new() });
         }
         Named::Certificates(certificates) => {
             for (id, certificate) in certificates {
                 search.look(&id, certificate).await?;
                 if !search.is_known(&id) {
-                    return Err(iot_account::Error::Revoke(unknown(&id)).into());
+                    return Err(search.unknown(&id));
                 }
             }
             (order.reason == Reason::KeyCompromise, None)
         }
-        Named::Text(name) | Named::Thing(name) => {
+        Named::Text(values::Device { name, .. }) | Named::Thing(name) => {
             search.thing(&name).await?;
             (true, Some(name))
         }
@@ -107,13 +113,34 @@ pub(super) async fn find(
         true => (Vec::new(), search.keys(&keys, name.as_deref()).await?),
         false => (search.others(&keys).await?, 0),
     };
-    if let (Some(name), true) = (&name, search.found.is_empty()) {
-        return Err(iot_account::Error::Revoke(unknown(name)).into());
+    let things = match order.forget {
+        true => search.things(name.as_deref()).await?,
+        false => BTreeSet::new(),
+    };
+    if let (Some(name), true) = (&name, search.found.is_empty() && things.is_empty()) {
+        return Err(search.unknown(name));
     }
-    Ok(Selection { targets: search.targets(order.reason, order.keep_thing).await?, others, unseen })
+    Ok(Selection { targets: search.targets(order.reason, order.keep_thing).await?, others, unseen, things })
 }
 
 impl Search<'_> {
+    /// Nothing is known of what is named; or it is a signer CA, and no device.
+    fn unknown(&self, name: &str) -> Error {
+        let begins = |id: &str| name.len() >= SHORTEST_PREFIX && id.starts_with(&name.to_ascii_lowercase());
+        let is_signer = self.authorities.iter().any(|authority| {
+            begins(authority.certificate_id()) || begins(authority.subject_key_identifier())
+        });
+        match is_signer {
+            true => Error::usage(
+                format!("`{name}` is a signer CA, and no device"),
+                format!("revoke the signer CA with: provisioner revoke --signer {name}"),
+            ),
+            false => {
+                iot_account::Error::Revoke(account_revoke::Error::Unknown { name: name.to_owned() }).into()
+            }
+        }
+    }
+
     /// What a name means: a file, a certificate id or the beginning of one that this computer or the account knows, or a
     /// thing.
     async fn named(&self, name: &str) -> Result<Named, Error> {
@@ -190,6 +217,20 @@ impl Search<'_> {
             }
         }
         Ok(unseen)
+    }
+
+    /// The things of the certificates that were looked at, and the thing that is `named`, from which an earlier run may have
+    /// detached them.
+    async fn things(&self, named: Option<&str>) -> Result<BTreeSet<String>, Error> {
+        let mut things: BTreeSet<String> =
+            self.found.values().flat_map(|device| device.things.iter().cloned()).collect();
+        if let (Some(account), Some(name)) = (self.account, named)
+            && !things.contains(name)
+            && account_revoke::has_thing(account, name).await?
+        {
+            things.insert(name.to_owned());
+        }
+        Ok(things)
     }
 
     /// The other certificates of these keys that are valid, with their keys.

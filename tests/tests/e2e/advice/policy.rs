@@ -61,6 +61,28 @@ async fn a_policy_that_is_too_wide_gets_the_expected_document_after_a_yes_as_for
     assert_eq!(&document(&desk).await, expected);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teardown_removes_a_policy_that_was_repaired_and_foretells_that_a_changed_one_stays() {
+    let desk = Desk::new().await;
+    let (iot, stage) = (desk.account.iot(), &desk.stage);
+    let policy = |flag: &str| {
+        let run = stage.ends(0, &["teardown", flag]);
+        run.lines.iter().find(|line| line["resource"] == "device_policy").expect(&run.said).clone()
+    };
+    iot.create_policy().policy_name(POLICY).policy_document(WIDE).send().await.unwrap();
+    stage.ends(0, &["doctor", "--repair", "--yes"]);
+    assert_eq!(versions(&desk).await.0.len(), 2);
+    assert_eq!(policy("--dry-run")["action"], "remove");
+    assert_eq!(policy("--yes")["outcome"], "removed");
+    assert!(iot.get_policy().policy_name(POLICY).send().await.is_err());
+
+    desk.set_up();
+    iot.create_policy().policy_name(POLICY).policy_document(WIDE).send().await.unwrap();
+    let planned = policy("--dry-run");
+    assert_eq!((&planned["action"], &planned["outcome"]), (&"leave".into(), &"kept".into()), "{planned}");
+    assert_eq!(policy("--yes"), planned);
+}
+
 fn renewal(deleted: Option<&str>, done: bool) -> Value {
     let mut line = json!({"schema_version": 1, "action": "renew_policy", "policy": POLICY, "done": done});
     if let Some(deleted) = deleted {

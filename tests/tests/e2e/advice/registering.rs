@@ -97,6 +97,17 @@ async fn a_prerequisite_that_is_missing_is_told_once_before_anything_is_register
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_certificate_nothing_is_made() {
+    let desk = Desk::with(Options::default()).await;
+    for arguments in [&["register", "nosuch.pem", "--dry-run"][..], &["register", "nosuch.pem"]] {
+        let ended = desk.stage.ends(1, arguments);
+        assert_eq!(ended.values("action"), ["refuse"], "{}", ended.said);
+        assert!(ended.said.contains("give its path"), "{}", ended.said);
+    }
+    assert_eq!(made(&desk, "CreatePolicy") + made(&desk, "CreateThingType"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_account_than_that_of_the_journal_is_told_and_an_emptied_one_is_noticed() {
     let desk = Desk::with(Options::default()).await;
     let folder = certificates(&desk, 3);

@@ -17,6 +17,8 @@ async fn a_revoked_device_is_replaced_and_never_activated_again() {
     desk.stage.ends(0, &["revoke", &board.thing, "--yes"]);
     let (found, advice) = desk.finding("certificate", &["--board", &board.folder]);
     assert_eq!(found["verdict"], "wrong", "{found}");
+    let ended = desk.stage.ends(4, &["doctor", "--board", &board.folder]);
+    assert!(ended.said.contains("new devices can connect, and this one cannot: 1 of"), "{}", ended.said);
     help_is_about_a_new_certificate(&advice);
     let before = board.certificate.clone();
     desk.follows(&advice, &["--port", &board.port]);
