@@ -72,6 +72,22 @@ impl From<Kind> for Malformed {
     }
 }
 
+/// Extensions of RFC 5280, section 4.2.1, that may be critical in the certificate of a CA: key usage, subject and issuer alternative
+/// name, basic constraints, name constraints, CRL distribution points, policies, policy constraints, extended key usage, and
+/// inhibit anyPolicy.
+const CRITICAL_EXTENSIONS: [&str; 10] = [
+    "2.5.29.15",
+    "2.5.29.17",
+    "2.5.29.18",
+    "2.5.29.19",
+    "2.5.29.30",
+    "2.5.29.31",
+    "2.5.29.32",
+    "2.5.29.36",
+    "2.5.29.37",
+    "2.5.29.54",
+];
+
 impl Certificate {
     /// Reads a DER certificate.
     ///
@@ -186,6 +202,15 @@ impl Certificate {
     /// How many CAs may be below it, if it says so (RFC 5280, section 4.2.1.9).
     pub fn path_length(&self) -> Option<u32> {
         self.parsed()?.basic_constraints().ok().flatten()?.value.path_len_constraint
+    }
+
+    /// The first critical extension that is none of RFC 5280, as an object identifier: whoever does not know one has to refuse
+    /// the certificate (section 4.2).
+    pub fn unknown_critical_extension(&self) -> Option<String> {
+        let parsed = self.parsed()?;
+        let is_unknown = |oid: &str| !CRITICAL_EXTENSIONS.contains(&oid);
+        let critical = parsed.extensions().iter().filter(|extension| extension.critical);
+        critical.map(|extension| extension.oid.to_id_string()).find(|oid| is_unknown(oid))
     }
 
     /// Whether the subject, DER of a name, may be that of a certificate below it (RFC 5280, section 4.2.1.10). What it says of

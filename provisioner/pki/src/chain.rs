@@ -35,7 +35,7 @@ impl Chain {
     ///
     /// # Errors
     /// [`Error::NotCa`], [`Error::NotSelfSigned`], [`Error::Algorithm`], [`Error::ForeignSigner`], [`Error::SignerKey`],
-    /// [`Error::NoKeyIdentifier`], [`Error::NoCrlSign`], [`Error::PathLength`], [`Error::NameConstraints`],
+    /// [`Error::NoKeyIdentifier`], [`Error::NoCrlSign`], [`Error::CriticalExtension`], [`Error::PathLength`], [`Error::NameConstraints`],
     /// [`Error::NotValidNow`].
     pub fn new(
         root: Certificate,
@@ -177,6 +177,9 @@ fn check_authority(
     below: usize,
     organisation: Option<&str>,
 ) -> Result<(), Error> {
+    if let Some(extension) = authority.unknown_critical_extension() {
+        return Err(Error::CriticalExtension { certificate, extension });
+    }
     if let Some(allowed) = authority.path_length()
         && below > usize::try_from(allowed).unwrap_or(usize::MAX)
     {

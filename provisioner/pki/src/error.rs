@@ -123,6 +123,16 @@ pub enum Error {
         /// What the certificate is called.
         certificate: &'static str,
     },
+    /// A CA with a critical extension that is not known (RFC 5280, section 4.2).
+    #[error(
+        "{certificate} has the critical extension {extension}, which is not known: whoever checks it has to refuse it"
+    )]
+    CriticalExtension {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// Its object identifier.
+        extension: String,
+    },
     /// A CA that has more CAs below it than it allows (RFC 5280, section 4.2.1.9).
     #[error("{certificate} allows {allowed} CAs below it (pathLenConstraint), and there are {below}")]
     PathLength {

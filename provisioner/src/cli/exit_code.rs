@@ -117,6 +117,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::RootKey { .. }
         | E::Algorithm { .. }
         | E::NoCrlSign { .. }
+        | E::CriticalExtension { .. }
         | E::PathLength { .. }
         | E::NameConstraints { .. }
         | E::Encoding(_)

@@ -241,7 +241,18 @@ fn what_a_ca_may_not_do_is_told_before_anything_is_issued() {
     let no_identifier = CA.replace("subjectKeyIdentifier=hash\n", "subjectKeyIdentifier=none\n");
     assert_eq!(made(CA, CA), None);
     assert_eq!(made(CA, &path_length), None, "no CA is below the signer");
+    let unknown = format!("1.3.6.1.4.1.99999.1=critical,DER:0500\n{CA}");
     for (root, signer, expected) in [
+        (
+            CA,
+            unknown.as_str(),
+            "signer.crt has the critical extension 1.3.6.1.4.1.99999.1, which is not known: whoever checks it has to refuse it",
+        ),
+        (
+            &unknown,
+            CA,
+            "root.crt has the critical extension 1.3.6.1.4.1.99999.1, which is not known: whoever checks it has to refuse it",
+        ),
         (path_length.as_str(), CA, "root.crt allows 0 CAs below it (pathLenConstraint), and there are 1"),
         (CA, &no_lists, "signer.crt may not sign revocation lists: its key usage lacks cRLSign"),
         (CA, &no_certificates, "signer.crt is not the certificate of a certificate authority"),

@@ -30,6 +30,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::SignerKey { .. } => "have a certificate issued for a key on P-256, which this makes: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer-ca.key. The CAs above it may have keys of other kinds".into(),
         E::Algorithm { .. } => "have the certificate issued anew, signed with SHA-256, SHA-384 or SHA-512 by ECDSA, RSA or Ed25519".into(),
         E::NoCrlSign { .. } => "have its certificate issued with keyUsage keyCertSign and cRLSign: what it has issued could not be revoked".into(),
+        E::CriticalExtension { .. } => "have the certificate issued without the extension, or with it not critical: devices and AWS IoT refuse the chain as it is".into(),
         E::PathLength { .. } => "have the certificate issued with a larger pathLenConstraint, or the signer CA's by the CA directly above it".into(),
         E::NameConstraints { .. } => "have the signer CA's certificate issued with an organisation (O) that is permitted, or without the constraint".into(),
         E::Encoding(_) => "check the CA's certificate with: openssl x509 -text -in FILE".into(),
