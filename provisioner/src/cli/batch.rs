@@ -236,10 +236,12 @@ pub(super) fn readmitted(revoked: Option<&KeyRevocation>) -> String {
     revoked.map(line).unwrap_or_default()
 }
 
-/// What is said of older certificates of a board that are still valid, a line each.
+/// What is said of older certificates of a board that were not revoked here, a line each. The account was not asked.
 pub(super) fn superseded(certificates: &[String]) -> String {
     let line = |id: &String| {
-        format!("\n  still valid  {id}; revoke it with: provisioner revoke {id} --reason superseded")
+        format!(
+            "\n  superseded   {id}, not revoked here; revoke it with: provisioner revoke {id} --reason superseded"
+        )
     };
     certificates.iter().map(line).collect()
 }

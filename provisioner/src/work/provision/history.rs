@@ -102,7 +102,7 @@ impl History {
         self.revoked.standing.as_ref().filter(|standing| standing.reason.is_final() || !is_good)
     }
 
-    /// The ids of the certificates of the key, but for `current`, that are still valid.
+    /// The ids of the certificates of the key, but for `current`, that were not revoked here.
     ///
     /// # Errors
     /// [`durable_files::Error`].

@@ -31,7 +31,7 @@ pub struct About {
     pub folder: PathBuf,
     /// Why the folder is named by the secure element, although the kit has a USB serial number.
     pub clash: Option<Clash>,
-    /// Older certificates of the key that are still valid, by id.
+    /// Older certificates of the key that were not revoked here, by id.
     pub superseded: Vec<String>,
     /// Why the key was revoked, if it gets a new certificate nevertheless.
     #[serde(skip_serializing_if = "Option::is_none")]
