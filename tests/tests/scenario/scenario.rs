@@ -114,6 +114,13 @@ async fn teardown(stage: &Stage) {
     assert!(listed.values("resource").contains(&"signer_ca"), "{}", listed.said);
     assert_eq!(rules(stage).await.len(), 2, "a dry run removed a rule");
 
+    if stage.calls().is_some() {
+        // A policy that was repaired has an older version.
+        let iot = stage.iot();
+        let policy = iot.get_policy().policy_name(POLICY).send().await.unwrap().policy_document.unwrap();
+        let renewed = iot.create_policy_version().policy_name(POLICY).policy_document(policy);
+        renewed.set_as_default(true).send().await.unwrap();
+    }
     torn_down(stage, |_| {}).await;
     assert!(stage.ends(0, &["teardown", "--yes"]).lines.is_empty());
 
