@@ -50,7 +50,7 @@
 //! let chain = Chain::new(root, &[], signer, signer_key, names, now)?;
 //!
 //! // On the device: a request, signed with its own key.
-//! let name = profile::device_name("Example", "0123AABBCCDDEEFFEE")?;
+//! let name = profile::device_name(Some("Example"), "0123AABBCCDDEEFFEE")?;
 //! let request = profile::signing_request(&name).serialize_request(&rcgen::KeyPair::generate()?)?;
 //! let device = chain.issue_device(request.der(), &name, &|_| false, now)?;
 //! assert!(device.is_signed_by(chain.signer()));
