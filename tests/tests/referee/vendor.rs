@@ -17,6 +17,7 @@ use testbed::{HOST, Testbed};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use crate::scenario::account_life::Stage;
+use crate::scenario::account_life::stage::Run;
 use crate::server::program;
 
 /// How long the board may try to get in.
@@ -82,6 +83,13 @@ impl Vendor {
         assert!(said.contains("Done provisioning thing"), "{said}");
     }
 
+    /// Runs ours with the same home; it has to end well.
+    fn ours(&self, user: &Stage, arguments: &[&str]) -> Run {
+        let run = user.run_at(&self.home(), arguments);
+        assert_eq!(run.code, 0, "{}", run.said);
+        run
+    }
+
     /// Names and contents of the files that its reader finds in the certificate store, and where they end.
     fn read(&self, board: &SimulatedBoard) -> (Vec<(String, Vec<u8>)>, u64) {
         let image = self.folder.path().join("image");
@@ -137,11 +145,7 @@ fn profile(der: &[u8]) -> Vec<(&'static str, String)> {
 async fn a_home_that_iotprovision_made_serves_ours_and_both_write_the_same_bytes() {
     let Some(vendor) = Vendor::new().await else { return };
     let user = Stage::new("testbed", vendor.testbed.access(), &[], None).await;
-    let ours = |arguments: &[&str]| {
-        let run = user.run_at(&vendor.home(), arguments);
-        assert_eq!(run.code, 0, "{}", run.said);
-        run
-    };
+    let ours = |arguments: &[&str]| vendor.ours(&user, arguments);
     let (first, twin, third) = (board(1), board(1), board(1));
     vendor.provision(&first, &["-m", "jitr", "certs", "provision"]);
     let image = first.flash();
@@ -203,11 +207,7 @@ async fn a_home_that_iotprovision_made_serves_ours_and_both_write_the_same_bytes
 async fn iotprovision_goes_on_with_a_home_of_ours_and_ours_with_its_registration() {
     let Some(vendor) = Vendor::new().await else { return };
     let user = Stage::new("testbed", vendor.testbed.access(), &[], None).await;
-    let ours = |arguments: &[&str]| {
-        let run = user.run_at(&vendor.home(), arguments);
-        assert_eq!(run.code, 0, "{}", run.said);
-        run
-    };
+    let ours = |arguments: &[&str]| vendor.ours(&user, arguments);
     let (first, twin) = (board(2), board(2));
     ours(&["ca", "create"]);
     ours(&["provision", "--endpoint", HOST, "--port", first.path().to_str().unwrap()]);

@@ -56,14 +56,14 @@ impl OtherRule {
     pub(crate) fn details(&self) -> Vec<String> {
         let reads = format!("reads '{}' and {}", self.filter, self.does.join(" and "));
         let comes = match self.comes_to {
-            Use::Vendor => {
-                "it is of the vendor's stack MCHPStack, whose function activates every certificate: the checks of the function are bypassed"
-            }
-            Use::Acted => "the checks of the function can be bypassed by what it invokes",
-            Use::Own => "the function gets each event once more",
-            Use::Kept => "it keeps the events and registers nothing",
+            Use::Vendor => format!(
+                "it is of the vendor's stack {VENDOR_STACK}, whose function activates every certificate: the checks of the function are bypassed"
+            ),
+            Use::Acted => "the checks of the function can be bypassed by what it invokes".to_owned(),
+            Use::Own => "the function gets each event once more".to_owned(),
+            Use::Kept => "it keeps the events and registers nothing".to_owned(),
         };
-        vec![reads, comes.to_owned()]
+        vec![reads, comes]
     }
 
     /// The line of a plan that disables it if it bypasses checks.
