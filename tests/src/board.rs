@@ -19,6 +19,7 @@ pub mod firmware;
 pub mod flash;
 mod kit;
 mod port;
+pub(crate) mod root_store;
 mod run;
 pub mod secure_element;
 mod seed;
@@ -146,6 +147,11 @@ impl SimulatedBoard {
         self.with(|state| state.firmware.flash.image().to_vec())
     }
 
+    /// Puts the root certificate of a server into the Wi-Fi module, as if it had come from the factory with it.
+    pub fn trust(&self, server_ca_pem: &str) {
+        self.with(|state| state.firmware.flash.trust(server_ca_pem));
+    }
+
     /// Changes the flash behind the firmware's back, as no host could.
     pub fn change_flash<T>(&self, change: impl FnOnce(&mut [u8]) -> T) -> T {
         self.with(|state| change(state.firmware.flash.image_mut()))
@@ -259,7 +265,7 @@ impl Drop for SimulatedBoard {
     }
 }
 
-/// Signs with the key of a board's secure element, as code on the board would.
+/// Uses the key of a board's secure element and the flash of its Wi-Fi module, as code on the board would.
 #[derive(Clone)]
 pub struct Signer(Arc<Mutex<State>>);
 
@@ -270,6 +276,11 @@ impl Signer {
     /// What the secure element declines.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).firmware.element.sign(message)
+    }
+
+    /// The sector of the root certificates that the Wi-Fi module checks servers with.
+    pub fn root_store(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).firmware.flash.root_store().to_vec()
     }
 
     /// X‖Y of the public key.

@@ -1,4 +1,5 @@
-//! The board as an MQTT device: its TLS client key stays in the secure element, as on the real boards.
+//! The board as an MQTT device: its TLS client key stays in the secure element, and it trusts the roots of its Wi-Fi module alone, as
+//! the real boards do.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,13 +10,23 @@ use rumqttc_v4::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, Incoming, MqttOptions, Outgoing,
     PublishOptions, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
 };
-use rustls::client::ClientConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{RootCertStore, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
-use rustls_pki_types::CertificateDer;
+use rustls::{
+    CertificateError, DigitallySignedStruct, RootCertStore, SignatureAlgorithm, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use crate::board::{SimulatedBoard, root_store};
+use crate::certificate_store::{CertificateStore, StoreError};
 
 /// How long the device waits for any one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +50,27 @@ pub struct Credentials {
     pub chain: Vec<CertificateDer<'static>>,
     /// The key that belongs to the first certificate.
     pub sign: Arc<Sign>,
+    /// The sector of root certificates in the flash of a board, which trusts no other server; `None` for a device that trusts the
+    /// CA that the endpoint names.
+    pub roots: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
+}
+
+impl Credentials {
+    /// What a provisioned board shows and trusts: the certificates of its flash, the key of its secure element, the roots of its
+    /// Wi-Fi module. The store is what its flash holds.
+    ///
+    /// # Errors
+    /// [`StoreError`] for a board that is not provisioned.
+    pub fn of(board: &SimulatedBoard) -> Result<(Self, CertificateStore), StoreError> {
+        let store = CertificateStore::read(&board.flash())?;
+        let (signer, module) = (board.signer(), board.signer());
+        let credentials = Self {
+            chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
+            sign: Arc::new(move |message: &[u8]| signer.sign(message).map_err(Into::into)),
+            roots: Some(Arc::new(move || module.root_store())),
+        };
+        Ok((credentials, store))
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -54,7 +86,7 @@ pub struct Endpoint {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// The CA (PEM) the device trusts.
+    /// The CA (PEM) that a device trusts that is no board.
     pub server_ca_pem: String,
     /// TLS versions the device speaks.
     pub tls_versions: &'static [&'static SupportedProtocolVersion],
@@ -256,16 +288,84 @@ impl Device {
 }
 
 fn tls_config(endpoint: &Endpoint, credentials: &Credentials) -> Result<ClientConfig, DeviceError> {
+    let key = Arc::new(SlotKey { sign: credentials.sign.clone() });
+    let certified = Arc::new(SingleCertAndKey::from(CertifiedKey::new(credentials.chain.clone(), key)));
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(endpoint.tls_versions)?;
+    if let Some(roots) = &credentials.roots {
+        let verifier = Arc::new(WifiModule { sector: roots(), provider });
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        return Ok(builder.with_client_cert_resolver(certified));
+    }
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(endpoint.server_ca_pem.as_bytes()) {
         roots.add(authority?)?;
     }
-    let key = Arc::new(SlotKey { sign: credentials.sign.clone() });
-    let certified = CertifiedKey::new(credentials.chain.clone(), key);
-    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(endpoint.tls_versions)?
-        .with_root_certificates(roots)
-        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
+    Ok(builder.with_root_certificates(roots).with_client_cert_resolver(certified))
+}
+
+/// Checks a server as the Wi-Fi module does: its certificates have to lead to a root of the module's flash.
+#[derive(Debug)]
+struct WifiModule {
+    sector: Vec<u8>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for WifiModule {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = std::iter::once(end_entity).chain(intermediates);
+        let anchors = shown.filter_map(|certificate| {
+            let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+            root_store::anchor(&self.sector, certificate.issuer(), OffsetDateTime::now_utc())
+        });
+        let roots = RootCertStore { roots: anchors.collect() };
+        if roots.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone());
+        let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// The device's key as the TLS library wants it.

@@ -152,7 +152,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         ..Options::default()
     };
     let testbed = Testbed::start(options).await?;
-    let boards = Boards::start(arguments)?;
+    let boards = Boards::start(arguments, testbed.gateway().server_ca_pem())?;
     if arguments.ready {
         ready::set_up(&testbed, &zip).await?;
     }
@@ -207,12 +207,17 @@ impl Boards {
         }
     }
 
-    fn start(arguments: &Arguments) -> Result<Self, Error> {
+    /// Boards that trust the server as well.
+    fn start(arguments: &Arguments, server_ca_pem: &str) -> Result<Self, Error> {
         if let Some(hex) = &arguments.firmware {
             return Self::emulated(arguments, hex);
         }
-        let start =
-            |_| SimulatedBoard::start(board::Options::default()).map_err(io("plug a simulated board in"));
+        let start = |_| {
+            let board = SimulatedBoard::start(board::Options::default())?;
+            board.trust(server_ca_pem);
+            Ok(board)
+        };
+        let start = |number| start(number).map_err(io("plug a simulated board in"));
         let boards = (0..arguments.boards).map(start).collect::<Result<_, _>>()?;
         Ok(Self::new(boards, SimulatedBoard::path))
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing refuses an address: one past the end wraps, and one within a sector means the sector.
 
+use super::root_store;
+
 /// Bytes of flash in the WINC1510.
 pub const SIZE: usize = 0x10_0000;
 /// Bytes of the smallest piece that can be erased.
@@ -10,7 +12,7 @@ pub const SECTOR: usize = 4096;
 pub const PAGE: usize = 256;
 /// The module's own firmware: what starts it, and what runs it. Without the first sector it does not start any more.
 pub const BOOT: usize = 0;
-/// Where the factory put the root certificates; one sector that must not change.
+/// Where the factory put the root certificates: one sector.
 pub const ROOT_CERTIFICATES: usize = 0x4000;
 
 /// The flash of one board.
@@ -20,15 +22,25 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// As it leaves the factory: erased, but for the sectors of boot firmware and root certificates, which `filler` fills.
-    pub fn factory(mut filler: impl Iterator<Item = u8>) -> Self {
+    /// As it leaves the factory: erased, but for the sectors of root certificates and of boot firmware, which `filler` fills.
+    pub fn factory(filler: impl Iterator<Item = u8>) -> Self {
         let mut bytes = vec![0xFF; SIZE];
-        for sector in [BOOT, ROOT_CERTIFICATES] {
-            for (byte, content) in bytes[sector..sector + SECTOR].iter_mut().zip(&mut filler) {
-                *byte = content;
-            }
+        for (byte, content) in bytes[BOOT..BOOT + SECTOR].iter_mut().zip(filler) {
+            *byte = content;
         }
+        bytes[ROOT_CERTIFICATES..ROOT_CERTIFICATES + SECTOR].copy_from_slice(&root_store::factory());
         Self { bytes }
+    }
+
+    /// The sector of the root certificates.
+    pub fn root_store(&self) -> &[u8] {
+        &self.bytes[ROOT_CERTIFICATES..ROOT_CERTIFICATES + SECTOR]
+    }
+
+    /// Puts one more root in, as no host does.
+    pub fn trust(&mut self, pem: &str) {
+        let sector = root_store::with(self.root_store(), pem);
+        self.bytes[ROOT_CERTIFICATES..ROOT_CERTIFICATES + SECTOR].copy_from_slice(&sector);
     }
 
     /// Sets the 4096 bytes of the sector to 0xFF that `address` lies in.

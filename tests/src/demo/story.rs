@@ -114,6 +114,9 @@ impl Story {
         let gateway_events = testbed.gateway().events();
         let happenings = testbed.journal().follow();
         let boards = [plug_in(arguments.baud)?, plug_in(arguments.baud)?];
+        for participant in &boards {
+            participant.board.trust(testbed.gateway().server_ca_pem());
+        }
         Ok(Self {
             laptop,
             signer: arguments.signer,
@@ -139,15 +142,10 @@ impl Story {
         device.ok_or_else(|| StoryError::Differs("the board is not connected".to_owned()))
     }
 
-    /// What the board shows at its TLS handshake: the certificates of its flash, the key of its secure element.
+    /// What the board shows at its TLS handshake, and what it trusts.
     pub(super) fn credentials(&self, board: usize) -> Result<Credentials, StoryError> {
-        let certificates = &self.store(board)?.certificates;
-        let chain = certificates.iter().map(|file| file.content.clone().into()).collect();
-        let signer = self.boards[board].board.signer();
-        Ok(Credentials {
-            chain,
-            sign: Arc::new(move |message: &[u8]| signer.sign(message).map_err(Into::into)),
-        })
+        self.store(board)?;
+        Ok(Credentials::of(&self.boards[board].board)?.0)
     }
 
     /// Where the board connects to: the host name in its flash, and the port of the testbed.

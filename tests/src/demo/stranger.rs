@@ -46,5 +46,5 @@ fn forge(signer: &rustls_pki_types::CertificateDer<'_>) -> Result<Credentials, r
     params.use_authority_key_identifier_extension = true;
     let leaf = params.signed_by(&key, &issuer)?;
     let sign = Arc::new(move |message: &[u8]| key.sign(message).map_err(Into::into));
-    Ok(Credentials { chain: vec![leaf.der().clone(), signer.clone().into_owned()], sign })
+    Ok(Credentials { chain: vec![leaf.der().clone(), signer.clone().into_owned()], sign, roots: None })
 }

@@ -1,11 +1,8 @@
 //! What messages advise, followed to the letter: it works.
 
-use std::sync::Arc;
-
 use aws_sdk_iot::types::CertificateStatus;
 use serde_json::Value;
 use testbed::board::{Options as BoardOptions, SimulatedBoard};
-use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 use testbed::iot_core::account::{Delays, Identity};
 use testbed::{HOST, Options};
@@ -68,12 +65,8 @@ impl Desk {
         let report = self.stage.ends(0, &[&["provision", "--port", &port], more].concat());
         let row = report.lines.iter().find(|line| line["certificate_id"].is_string()).unwrap();
         let text = |key: &str| row[key].as_str().unwrap().to_owned();
-        let store = CertificateStore::read(&board.flash()).unwrap();
-        let key = board.signer();
-        let device = Credentials {
-            chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
-            sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
-        };
+        board.trust(&self.gateway.server_ca_pem);
+        let (device, store) = Credentials::of(&board).unwrap();
         let (certificate, folder) = (text("certificate_id"), text("folder"));
         Field { device, thing: store.thing_name, certificate, folder, port, _board: board }
     }

@@ -90,7 +90,7 @@ fn board() -> (Credentials, String) {
     let certificate = CertificateParams::default().self_signed(&key).unwrap();
     let id = hex::encode(Sha256::digest(certificate.der()));
     let sign = Arc::new(move |message: &[u8]| key.sign(message).map_err(Into::into));
-    (Credentials { chain: vec![certificate.der().clone()], sign }, id)
+    (Credentials { chain: vec![certificate.der().clone()], sign, roots: None }, id)
 }
 
 struct Bench {
@@ -334,7 +334,7 @@ async fn a_key_that_does_not_belong_to_the_certificate_fails_the_handshake() {
     let (honest, id) = board();
     bench.account.activate(&id, &anything(), &["board1"]);
     let (other, _) = board();
-    let thief = Credentials { chain: honest.chain, sign: other.sign };
+    let thief = Credentials { chain: honest.chain, sign: other.sign, roots: None };
     let refused = Device::connect(&bench.endpoint(), &thief, "board1").await;
     assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
     let reason = bench

@@ -1,7 +1,6 @@
 //! A revoked device stays out, whatever it shows: an older certificate, a new one, or one that the account has never seen.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iot::types::CertificateStatus;
@@ -28,6 +27,7 @@ impl World {
         let testbed = &account.testbed;
         let stage = Stage::new("the testbed", testbed.access(), &[], Some(testbed.journal())).await;
         let board = SimulatedBoard::start(BoardOptions { seed: None, ..BoardOptions::instant(0) }).unwrap();
+        board.trust(testbed.gateway().server_ca_pem());
         stage.ends(0, &["ca", "create"]);
         Self { stage, account, board }
     }
@@ -53,12 +53,7 @@ impl World {
     fn issued(&self, flags: &[&str]) -> (Credentials, String) {
         let report = self.provision(0, flags);
         let row = report.lines.iter().find(|line| line["certificate_id"].is_string()).unwrap();
-        let store = CertificateStore::read(&self.board.flash()).unwrap();
-        let key = self.board.signer();
-        let device = Credentials {
-            chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
-            sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
-        };
+        let (device, _) = Credentials::of(&self.board).unwrap();
         (device, row["certificate_id"].as_str().unwrap().to_owned())
     }
 

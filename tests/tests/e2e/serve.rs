@@ -190,6 +190,7 @@ async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
     let credentials = Credentials {
         chain: chain.into(),
         sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
+        roots: None,
     };
     let server_ca = std::fs::read_to_string(served.text("server_ca")).unwrap();
     let port = u16::try_from(served.line["mqtt_port"].as_u64().unwrap()).unwrap();

@@ -1,10 +1,8 @@
 //! The demo on ministack: the programs run on its registry, rule engine, device gateway and Lambda.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use testbed::board::{Options, SimulatedBoard};
-use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 
 use crate::scenario::account_life::Stage;
@@ -37,13 +35,9 @@ async fn a_board_that_ministack_has_never_seen_becomes_a_registered_thing() {
     let board = SimulatedBoard::start(Options { seed: None, ..Options::instant(0) }).unwrap();
     user.ends(0, &["provision", "--method", "jitr", "--port", board.path().to_str().unwrap()]);
 
-    let store = CertificateStore::read(&board.flash()).unwrap();
-    let signer = board.signer();
-    let device = Credentials {
-        chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
-        sign: Arc::new(move |message| signer.sign(message).map_err(Into::into)),
-    };
     let endpoint = Endpoint::new("localhost", mqtt, ministack.get("/_ministack/iot/ca.pem"));
+    board.trust(&endpoint.server_ca_pem);
+    let (device, store) = Credentials::of(&board).unwrap();
 
     match Device::connect(&endpoint, &device, &store.thing_name).await {
         Err(DeviceError::Connection(_)) => {}

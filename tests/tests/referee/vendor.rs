@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -192,12 +191,9 @@ async fn a_home_that_iotprovision_made_serves_ours_and_both_write_the_same_bytes
 
     // The signer that it registered lets the board in.
     ours(&["setup", "--lambda-zip", user.package().to_str().unwrap()]);
-    let signer = third.signer();
-    let device = Credentials {
-        chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
-        sign: Arc::new(move |message| signer.sign(message).map_err(Into::into)),
-    };
     let gateway = vendor.testbed.gateway();
+    third.trust(gateway.server_ca_pem());
+    let (device, _) = Credentials::of(&third).unwrap();
     let endpoint = Endpoint::new(HOST, gateway.port(), gateway.server_ca_pem());
     let connected = Device::connect_until_let_in(&endpoint, &device, &store.thing_name, PATIENCE).await;
     connected.unwrap().0.disconnect().await.unwrap();

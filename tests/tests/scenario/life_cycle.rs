@@ -1,10 +1,7 @@
 //! Keys that age and devices that are stolen: a signer is rotated with its root's key offline, devices are revoked, a signer is.
 
-use std::sync::Arc;
-
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
 use testbed::board::{Options, SimulatedBoard};
-use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 
 use super::breaks::configure;
@@ -33,30 +30,27 @@ struct Provisioned {
     thing: String,
     certificate: String,
     file: String,
-    _board: SimulatedBoard,
+    board: SimulatedBoard,
 }
 
 fn provision(stage: &Stage) -> Provisioned {
     let board = SimulatedBoard::start(Options { seed: None, ..Options::instant(0) }).unwrap();
     let report = stage.ends(0, &["provision", "--port", board.path().to_str().unwrap()]);
     let row = report.lines.iter().find(|line| line["certificate_id"].is_string()).unwrap();
-    let store = CertificateStore::read(&board.flash()).unwrap();
-    let key = board.signer();
+    let (device, store) = Credentials::of(&board).unwrap();
     Provisioned {
-        device: Credentials {
-            chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
-            sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
-        },
+        device,
         thing: store.thing_name,
         certificate: row["certificate_id"].as_str().unwrap().to_owned(),
         file: format!("{}/device.crt", row["folder"].as_str().unwrap()),
-        _board: board,
+        board,
     }
 }
 
 impl Provisioned {
     /// Connects until it is let in.
     async fn gets_in(&self, gateway: &Endpoint) {
+        self.board.trust(&gateway.server_ca_pem);
         let patience = std::time::Duration::from_secs(60);
         let (connected, _) =
             Device::connect_until_let_in(gateway, &self.device, &self.thing, patience).await.unwrap();
@@ -64,6 +58,7 @@ impl Provisioned {
     }
 
     async fn is_turned_away(&self, gateway: &Endpoint) {
+        self.board.trust(&gateway.server_ca_pem);
         match Device::connect(gateway, &self.device, &self.thing).await {
             Err(DeviceError::Connection(_)) => {}
             other => panic!("a revoked device has to be turned away: {other:?}"),

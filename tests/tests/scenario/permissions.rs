@@ -91,6 +91,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let device = Credentials {
         chain: vec![certificate.der().clone()],
         sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
+        roots: None,
     };
     Device::connect(gateway, &device, OWN).await.unwrap_err();
     let local = stage.ends(0, &["replay", "--local"]);
@@ -160,6 +161,7 @@ async fn revoked(stage: &Stage, gateway: &Endpoint) {
     let device = Credentials {
         chain: vec![certificate.der().clone()],
         sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
+        roots: None,
     };
     Device::connect(gateway, &device, "waiting").await.unwrap_err();
     let file = |name: &str, text: String| {

@@ -1,10 +1,7 @@
 //! A board with an incomplete registration, and the commands that repair it.
 
-use std::sync::Arc;
-
 use aws_sdk_iot::types::CertificateStatus;
 use testbed::board::{Options, SimulatedBoard};
-use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 
 use super::breaks::break_link;
@@ -14,12 +11,8 @@ use super::{POLICY, Stage};
 pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &Endpoint, signer: &str) {
     let board = SimulatedBoard::start(Options { seed: None, ..Options::instant(0) }).unwrap();
     let report = stage.ends(0, &["provision", "--port", board.path().to_str().unwrap()]);
-    let store = CertificateStore::read(&board.flash()).unwrap();
-    let key = board.signer();
-    let device = Credentials {
-        chain: store.certificates.iter().map(|file| file.content.clone().into()).collect(),
-        sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
-    };
+    board.trust(&gateway.server_ca_pem);
+    let (device, store) = Credentials::of(&board).unwrap();
     let row = report.lines.iter().find(|line| line["certificate_id"].is_string()).unwrap();
     let certificate = row["certificate_id"].as_str().unwrap();
     let folder = row["folder"].as_str().unwrap();
