@@ -39,6 +39,7 @@ mod provision;
 mod register;
 mod replay;
 mod revoke;
+mod roots;
 pub mod setup;
 mod teardown;
 mod values;
@@ -156,6 +157,9 @@ pub enum Command {
     Ledger(ledger::Arguments),
     /// Read a board and show what is on it
     Inspect(provision::Choice),
+    /// List or replace the root certificates that a board knows its server by
+    #[command(subcommand)]
+    Roots(roots::Command),
     /// Register certificate files in the account (multi-account registration)
     Register(register::Arguments),
     /// List all devices with status and expiry, and where disk, ledger and account differ
@@ -287,10 +291,11 @@ impl Error {
 }
 
 /// Commands that use no private key. Their help leaves the passphrase flags out.
-const WITHOUT_KEYS: [&str; 13] = [
+const WITHOUT_KEYS: [&str; 14] = [
     "boards",
     "ledger",
     "inspect",
+    "roots",
     "register",
     "certificates",
     "audit",
@@ -367,6 +372,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Ledger(arguments) => ledger::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Boards => boards::run(&Context::new(cli.global)?)?,
         Command::Inspect(choice) => inspect::run(&choice, &Context::new(cli.global)?)?,
+        Command::Roots(command) => roots::run(&command, &Context::new(cli.global)?).await?,
         Command::Register(arguments) => register::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Certificates(arguments) => certificates::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Revoke(arguments) => revoke::run(&arguments, &key_files::context(cli.global).await?).await?,

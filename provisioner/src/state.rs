@@ -3,7 +3,7 @@
 //! [`home`] is the folder, [`store`] the files of the certificate authorities, [`authorities`] every signer among them,
 //! [`exchange`] the state between two signers, [`certificates`] every device certificate, [`revocations`] what was revoked,
 //! [`audit`] every signature, [`signatures`] what happens before one is released, [`ledger`] every attempt at a board,
-//! [`board`] the files of a board.
+//! [`board`] the files of a board, [`root_store`] the copies of its root certificate store.
 
 pub mod audit;
 pub mod authorities;
@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod home;
 pub mod ledger;
 pub mod revocations;
+pub mod root_store;
 pub mod signatures;
 pub mod spreadsheet;
 pub mod store;

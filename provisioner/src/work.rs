@@ -3,11 +3,12 @@
 //! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists, [`revoked_keys`] says
 //! what is kept out.
 //! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
-//! many boards side by side. [`inspection`] reads a board, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
+//! many boards side by side. [`inspection`] reads a board, [`diagnosis`] judges one, [`roots`] replaces the roots that it trusts, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
 //! Nothing here prints or asks.
 
 pub mod audit;
 pub mod create;
+pub mod diagnosis;
 mod error;
 mod exchange;
 pub mod export;
@@ -19,6 +20,7 @@ pub mod label;
 pub mod provision;
 pub mod revocation;
 pub mod revoked_keys;
+pub mod roots;
 pub mod rotate;
 pub mod station;
 

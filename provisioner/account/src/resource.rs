@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A part of the account that is set up, checked or removed.
+/// A part of the account, or of a board, that is set up, checked or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -40,6 +40,10 @@ pub enum Resource {
     AttachedPolicy,
     /// The thing of one device.
     Thing,
+    /// The root certificates by which one board knows its endpoint.
+    RootStore,
+    /// The firmware of one board's Wi-Fi module.
+    WifiModule,
 }
 
 impl fmt::Display for Resource {
@@ -61,6 +65,8 @@ impl fmt::Display for Resource {
             Self::Certificate => "certificate",
             Self::AttachedPolicy => "its policies",
             Self::Thing => "its thing",
+            Self::RootStore => "its roots",
+            Self::WifiModule => "Wi-Fi module",
         })
     }
 }

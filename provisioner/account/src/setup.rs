@@ -25,6 +25,7 @@ pub(super) mod permission;
 mod revoked;
 pub(super) mod role;
 pub(super) mod rule;
+mod signer;
 pub(super) mod signer_ca;
 pub(crate) mod thing_type;
 mod topic_filter;
@@ -34,6 +35,7 @@ pub use link::{Action, Link};
 pub use other_rules::OtherRule;
 pub use package::Package;
 pub use revoked::Revoked;
+pub use signer::SignerPlan;
 
 use super::{Account, Error as AccountError, endpoint};
 
@@ -124,6 +126,8 @@ pub struct Plan {
     /// What becomes REVOKED.
     revoked: Vec<revoked::Step>,
     sni_only: bool,
+    /// The signer CA is left as it is.
+    without_signer: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -231,7 +235,14 @@ impl Plan {
             function_step,
             deprecated,
             permission,
+            without_signer: false,
         })
+    }
+
+    /// The same but for the signer CA, which is left as it is.
+    #[must_use]
+    pub fn without_signer(self) -> Self {
+        Self { without_signer: true, ..self }
     }
 
     /// The plan, one line a link, in the order in which it is carried out.
@@ -245,8 +256,10 @@ impl Plan {
                 self.rule_link(),
             ])
             .chain(self.deprecated.as_ref().map(thing_type::link))
-            .chain([self.signer_step.link(signer, self.sni_only)])
-            .chain(self.revoked.iter().map(revoked::Step::link))
+            .chain(
+                [self.signer_step.link(signer, self.sni_only)].into_iter().filter(|_| !self.without_signer),
+            )
+            .chain(self.revoked.iter().filter(|_| !self.without_signer).map(revoked::Step::link))
             .collect()
     }
 
@@ -261,22 +274,23 @@ impl Plan {
 
     /// Whether carrying it out needs a verification certificate of the signer CA.
     pub fn needs_verification(&self) -> bool {
-        self.signer_step == signer_ca::Step::Register && !self.sni_only
+        self.signer_step == signer_ca::Step::Register && !self.sni_only && !self.without_signer
     }
 
     /// Does what the plan says and calls `done` for each link. The signer CA comes last: from then on boards that
-    /// connect find everything in place. Where certificates are registered as REVOKED, it registers no board before.
+    /// connect find everything in place. Where certificates are registered as REVOKED, it registers no board before. `signer`
+    /// may be missing only [without it](Self::without_signer).
     ///
     /// # Errors
     /// Errors of the calls. What is done stays done; the next plan continues from there.
     pub async fn apply(
         &self,
         account: &Account,
-        signer: &SignerCa<'_>,
+        signer: Option<&SignerCa<'_>>,
         verification: Option<&str>,
         mut done: impl FnMut(Link),
     ) -> Result<(), AccountError> {
-        let ca = Some(signer.id);
+        let ca = signer.map(|signer| signer.id);
         if let Some(role) = &self.role {
             role.step.apply(account, &role.name, &role.policy, ca).await?;
             done(role.step.link(&role.name));
@@ -293,14 +307,8 @@ impl Plan {
             thing_type::deprecate(account, thing_type.as_str(), true).await?;
             done(thing_type::link(thing_type));
         }
-        let waits = self.revoked.iter().any(revoked::Step::is_urgent);
-        self.signer_step.apply(account, signer, verification, !waits).await?;
-        for step in &self.revoked {
-            step.apply(account).await?;
-        }
-        if waits {
-            self.signer_step.open(account, signer.id).await?;
-        }
+        let (Some(signer), false) = (signer, self.without_signer) else { return Ok(()) };
+        signer::put_in(account, self.signer_step, signer, verification, &self.revoked).await?;
         done(self.signer_step.link(signer.id, self.sni_only));
         self.revoked.iter().for_each(|revoked| done(revoked.link()));
         Ok(())

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::context::joined;
 use super::next_step::{next_step, remedy};
 use super::output::{self, Part};
 use super::plan::{self, Line, Plan};
@@ -16,11 +17,14 @@ use super::{Context, Error, setup, values};
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::{authorities, revocations, store};
+use crate::work::diagnosis;
 use crate::work::inventory::{self, Sources};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::{Certificate, Chain, visible};
 use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Revoked, Subject, Verdict};
 use iot_account::{Account, Resource};
+use iot_kit::{Kit, ports};
+use tokio::task;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -29,7 +33,8 @@ Examples:
   provisioner doctor
       Check every link between a board's first connection and its registration.
   provisioner doctor --board MCHP3261021800001234
-      Check the certificate, policies and thing of a board that was provisioned here, too.
+      Check the certificate, policies and thing of a board that was provisioned here, too. If it is plugged in, check whether
+      its Wi-Fi module trusts the endpoint.
   provisioner doctor --repair
       Repair what is safe to repair, then check again.
 
@@ -41,6 +46,9 @@ pub struct Arguments {
     /// Check this provisioned board too: its folder, or the name of this folder in the home folder
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
+    /// Port of the board, where its folder is not named by the USB serial number of a kit that is plugged in
+    #[arg(short = 'P', long, value_name = "PORT", requires = "board")]
+    port: Option<String>,
     /// Check this thing of the account too
     #[arg(long, value_name = "NAME", value_parser = values::device)]
     thing: Option<values::Device>,
@@ -71,8 +79,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     };
     let device = device.as_ref();
     let subject = Subject { signer, settings: &settings, just_in_time, device, revoked: &revoked, now };
+    let on_board = attached(arguments, context).await?;
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
+    diagnosis.findings.extend(on_board.clone());
     let mut is_planned_only = false;
     if arguments.repair {
         let mut repairs = doctor::repairs(&account, &diagnosis, device).await?;
@@ -94,6 +104,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         if !is_planned_only {
             progress.step("looking at the account again");
             diagnosis = doctor::examine(&account, &subject).await?;
+            diagnosis.findings.extend(on_board);
         }
     }
     drop(progress);
@@ -210,6 +221,25 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Er
     let stored_name = durable_files::read(&folder.join(THING_NAME))?
         .map(|name| String::from_utf8_lossy(&name).trim().to_owned());
     Ok(Some(Device::Board { certificate, stored_name }))
+}
+
+/// What is found on the board that is meant, if it is plugged in.
+async fn attached(arguments: &Arguments, context: &Context) -> Result<Vec<Finding>, Error> {
+    let Some(board) = &arguments.board else { return Ok(Vec::new()) };
+    let kits = ports::plugged_in()?;
+    let folder = board.file_name().and_then(|name| name.to_str());
+    let is_meant = |kit: &&Kit| kit.usb_serial.as_deref().is_some_and(|serial| Some(serial) == folder);
+    let kit = match &arguments.port {
+        Some(port) => Some(ports::choose(&kits, Some(port), None)?),
+        None => kits.iter().find(is_meant).cloned(),
+    };
+    let Some(kit) = kit else {
+        context.note("the board is not plugged in: the roots that it trusts and its Wi-Fi module are not looked at (if it is, name its port: --port PORT)");
+        return Ok(Vec::new());
+    };
+    let _progress = context.progress("reading the board");
+    let look = task::spawn_blocking(move || diagnosis::examine(&kit, OffsetDateTime::now_utc()));
+    Ok(joined(look.await))
 }
 
 /// `no_chain` is why there is no signer CA on this computer.

@@ -6,7 +6,7 @@ use iot_kit::{disk, wifi};
 
 use super::Error;
 use crate::state;
-use crate::work::{self, AuthorityError, FleetError, provision};
+use crate::work::{self, AuthorityError, FleetError, provision, roots};
 
 /// What the process ends with. Scripts rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
         ) => ExitCode::Usage,
         E::Provision(error) => provision(error),
         E::Fleet(FleetError::Aborted { .. } | FleetError::Thread { .. }) => ExitCode::Failed,
+        E::Roots(error) => roots(error),
     }
 }
 
@@ -191,6 +192,15 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
         | E::Lost { .. }
         | E::Refused { .. }
         | E::Link { .. } => ExitCode::Board,
+    }
+}
+
+fn roots(error: &roots::Error) -> ExitCode {
+    use roots::Error as E;
+    match error {
+        E::Store { .. } | E::Key { .. } | E::NotCa { .. } | E::NoCopy { .. } => ExitCode::Usage,
+        E::NoAmazonRoot { .. } => ExitCode::Refused,
+        E::ReadBack { .. } | E::Unsteady { .. } => ExitCode::Board,
     }
 }
 

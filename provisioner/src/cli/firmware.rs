@@ -77,6 +77,11 @@ fn authentication() -> impl TypedValueParser<Value = Authentication> {
 }
 
 impl Wifi {
+    /// Whether there is a passphrase, or a kind of authentication that says whether there has to be one.
+    fn gives_a_passphrase(&self) -> bool {
+        self.wifi_auth.is_some() || self.psk_file.is_some() || std::env::var_os(PASSPHRASE_VARIABLE).is_some()
+    }
+
     /// The credentials, if a network is named. `given` is a passphrase from the command line.
     ///
     /// # Errors
@@ -87,8 +92,13 @@ impl Wifi {
         context: &Context,
     ) -> Result<Option<Credentials>, Error> {
         let Some(ssid) = &self.wifi_ssid else { return Ok(None) };
-        let authentication = self.wifi_auth.unwrap_or(Authentication::WpaPsk);
+        let authentication = match (self.wifi_auth, given.as_deref()) {
+            (Some(authentication), _) => authentication,
+            (None, Some("")) => Authentication::Open,
+            (None, _) => Authentication::WpaPsk,
+        };
         let secret = match (authentication, given, &self.psk_file) {
+            (_, Some(secret), _) if secret.is_empty() => secret,
             (_, Some(secret), _) => {
                 context.note(format_args!(
                     "warning: other users can see a passphrase on the command line in the list of processes; \
@@ -314,11 +324,14 @@ impl FirmwareAndWifi {
         .find_map(|(given, flag)| given.then_some(flag))
     }
 
-    /// Whether a Wi-Fi network is named, and no program.
-    pub(super) fn sets_wifi_alone(&self) -> bool {
-        self.wifi.wifi_ssid.is_some()
-            && self.provision_firmware.is_none()
-            && self.application_firmware.is_none()
+    /// As iotprovision does: a passphrase that nothing gives, and that nobody can be asked for, is empty.
+    pub(super) fn take_no_passphrase_for_an_empty_one(&mut self, context: &Context) {
+        let is_given = self.wifi_psk.is_some() || self.wifi.gives_a_passphrase() || context.global.can_ask();
+        if let (Some(ssid), false) = (&self.wifi.wifi_ssid, is_given) {
+            context
+                .note(format_args!("no passphrase is given, so the network {ssid} is taken for an open one"));
+            self.wifi_psk = Some(Passphrase::from(String::new()));
+        }
     }
 
     /// Reads and checks everything, before anything is done.

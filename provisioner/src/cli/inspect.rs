@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Context, provision::Choice};
+use time::OffsetDateTime;
+
+use super::{Context, provision::Choice, roots};
 use crate::cli::Error;
 use crate::work::inspection::{self, Inspection};
 use device_pki::visible;
@@ -18,7 +20,8 @@ use iot_kit::{Session, ports};
 pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
     let kit = choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
-    context.show_block(&Shown { usb_serial: kit.usb_serial, inspection: inspection::inspect(&mut session)? });
+    let inspection = inspection::inspect(&mut session, OffsetDateTime::now_utc())?;
+    context.show_block(&Shown { usb_serial: kit.usb_serial, inspection });
     Ok(())
 }
 
@@ -63,6 +66,13 @@ impl fmt::Display for Shown {
         }
         for certificate in board.factory.device_certificate.iter().chain(&board.factory.signer_certificate) {
             writeln!(f, "{certificate}")?;
+        }
+        match &board.root_store.error {
+            Some(error) => writeln!(f, "roots           {}", visible(error))?,
+            None => writeln!(f, "roots           {}", board.root_store.roots.len())?,
+        }
+        for root in &board.root_store.roots {
+            writeln!(f, "{}", roots::line(root))?;
         }
         match &store.error {
             Some(error) => write!(f, "certificates    {}", visible(&error.to_string()))?,

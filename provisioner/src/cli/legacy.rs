@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::plan;
 use super::provision::Order;
-use super::setup::{SetUp, SetUpMar};
-use super::{Context, Error, batch, firmware, provision, setup};
+use super::setup::{SetUp, SetUpMar, SetUpSigner};
+use super::{Context, Error, batch, firmware, provision, roots, setup};
 use crate::state::{self, store};
 use crate::work::provision::{Method, Origin};
 use crate::work::{self, create};
@@ -69,8 +69,15 @@ pub struct Flags {
     #[arg(long = "irc", alias = "install-root-certs", value_name = "FOLDER", hide = true)]
     root_certificates: Option<PathBuf>,
     /// Which root certificates the Wi-Fi module gets back
-    #[arg(long = "rrc", alias = "restore-root-certs", value_name = "WHICH", hide = true)]
-    restored_root_certificates: Option<String>,
+    #[arg(
+        long = "rrc",
+        alias = "restore-root-certs",
+        value_enum,
+        value_name = "WHICH",
+        conflicts_with = "root_certificates",
+        hide = true
+    )]
+    restored_root_certificates: Option<Restored>,
     /// Organisation in the names of new CAs
     #[arg(long = "org", id = "legacy_org", alias = "organization-name", value_name = "NAME", hide = true)]
     organisation: Option<String>,
@@ -103,6 +110,31 @@ enum Cloud {
     Azure,
 }
 
+/// Which root certificates iotprovision puts back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Restored {
+    Backup,
+    Factory,
+}
+
+/// What this tool does not update.
+const DEBUGGER: &str = "the firmware of the kit's debugger";
+const WIFI_MODULE: &str = "the firmware of the Wi-Fi module";
+
+/// What a flag or a word asks for that this tool does not do, and what does.
+fn declined(asks: &str, what: &'static str) -> Error {
+    let help = match what {
+        WIFI_MODULE => {
+            "see whether it matters with: provisioner doctor --board SERIAL; update it with: iotprovision wincupgrade, then \
+             provision the board again; nothing was done"
+        }
+        _ => {
+            "update it with Microchip's pydebuggerupgrade or MPLAB X; provisioner needs no certain version; nothing was done"
+        }
+    };
+    Error::usage(format!("{asks} would update {what}, which this tool does not change"), help)
+}
+
 impl Flags {
     /// The first of these flags on the command line, as the user would write it.
     pub(super) fn first_given(&self) -> Option<&'static str> {
@@ -119,6 +151,9 @@ impl Flags {
             (self.organisation.is_some(), "--org"),
             (self.root_common_name.is_some(), "--rcn"),
             (self.signer_common_name.is_some(), "--scn"),
+            (self.force_stack, "--faws"),
+            (self.root_certificates.is_some(), "--irc"),
+            (self.restored_root_certificates.is_some(), "--rrc"),
             (!self.actions.is_empty(), "a word of iotprovision"),
             (self.account.is_given(), "a flag of the account"),
         ]
@@ -129,14 +164,11 @@ impl Flags {
     }
 
     /// Flags of iotprovision that update what this tool leaves as it is.
-    fn updates(&self) -> [(bool, &'static str, &'static str); 6] {
+    fn updates(&self) -> [(bool, &'static str, &'static str); 3] {
         [
-            (self.archive.is_some(), "-A", "the firmware of the kit's debugger"),
-            (self.winc_upgrade, "-w", "the firmware of the Wi-Fi module"),
-            (self.force_winc_upgrade, "--fwinc", "the firmware of the Wi-Fi module"),
-            (self.root_certificates.is_some(), "--irc", "the root certificates in the Wi-Fi module"),
-            (self.restored_root_certificates.is_some(), "--rrc", "the root certificates in the Wi-Fi module"),
-            (self.force_stack, "--faws", "the vendor's stack in the account"),
+            (self.archive.is_some(), "-A", DEBUGGER),
+            (self.winc_upgrade, "-w", WIFI_MODULE),
+            (self.force_winc_upgrade, "--fwinc", WIFI_MODULE),
         ]
     }
 
@@ -159,11 +191,12 @@ impl Flags {
             Some(Cloud::Aws) | None => {}
         }
         if let Some((_, flag, what)) = self.updates().into_iter().find(|(given, ..)| *given) {
+            return Err(declined(flag, what));
+        }
+        if self.force_stack {
             return Err(Error::usage(
-                format!("{flag} would update {what}, which this tool does not change"),
-                format!(
-                    "update it with the tool that {flag} comes from, then run again without {flag}; nothing was done"
-                ),
+                "--faws would delete the vendor's stack in the account and make it again; this tool has no stack",
+                "what differs in the account is repaired in place: provisioner setup; or provisioner doctor --repair. Leave --faws out; nothing was done",
             ));
         }
         if self.force_cas {
@@ -173,11 +206,12 @@ impl Flags {
             ));
         }
         let mut steps = Steps::of(&self.actions)?;
-        if self.provision_method.is_none() && self.actions.is_empty() && self.extras.sets_wifi_alone() {
-            steps = Steps { account: false, board: false };
+        if self.provision_method.is_none() && self.actions.is_empty() && self.asks_for_extras_alone() {
+            steps = Steps::default();
         }
+        self.check_roots(steps)?;
         match self.provision_method {
-            method if !steps.account && !steps.board => Ok((steps, method)),
+            method if Steps { roots: false, ..steps }.are_none() => Ok((steps, method)),
             Some(method) if self.lock_slots && method != Method::Sandbox => {
                 Err(Error::usage("--lock-slots belongs to -m sandbox", "leave it out; nothing was done"))
             }
@@ -186,6 +220,47 @@ impl Flags {
                 "no registration method is given; iotprovision would have taken the vendor's public account",
                 "provisioner -c aws -m jitr for your own AWS account, -m sandbox for the vendor's, or provisioner --help",
             )),
+        }
+    }
+}
+
+impl Flags {
+    /// Whether an application or a Wi-Fi network is given, and nothing that has to do with certificates.
+    fn asks_for_extras_alone(&self) -> bool {
+        matches!(self.extras.first_given(), Some("--app" | "--ssid"))
+    }
+
+    /// Flags for the roots and the word for them belong together.
+    fn check_roots(&self, steps: Steps) -> Result<(), Error> {
+        let install = "provisioner roots install --from FOLDER";
+        let restore = "provisioner roots restore";
+        match (steps.roots, &self.root_certificates, self.restored_root_certificates) {
+            (_, _, Some(Restored::Factory)) => Err(Error::usage(
+                "the roots that the factory puts in are in Microchip's package iotprovision, not in this program",
+                format!(
+                    "put the board's own back: {restore}; or those of a file: {restore} --file tls_root_cert.bin; or Amazon's: \
+                     provisioner roots install; nothing was done"
+                ),
+            )),
+            (true, None, None) => Err(Error::usage(
+                "rootcerts needs --irc FOLDER or --rrc backup",
+                format!("or put Amazon's roots in with: provisioner roots install; others with: {install}"),
+            )),
+            (false, Some(_), _) => {
+                Err(Error::usage("--irc belongs to the word rootcerts", format!("add it; or use: {install}")))
+            }
+            (false, _, Some(_)) => {
+                Err(Error::usage("--rrc belongs to the word rootcerts", format!("add it; or use: {restore}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces the roots in the Wi-Fi module, as far as it is asked for.
+    async fn replace_roots(&self, choice: &provision::Choice, context: &Context) -> Result<(), Error> {
+        match &self.root_certificates {
+            Some(folder) => roots::install_from(folder, choice, self.force, context).await,
+            None => roots::restore_first(choice, context).await,
         }
     }
 }
@@ -217,29 +292,38 @@ fn is_single_dash(text: &str) -> bool {
 }
 
 /// Certificate authority, account and board in one go; what is done already is left as it is.
-pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
+pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error> {
     let (steps, method) = flags.check()?;
+    flags.extras.take_no_passphrase_for_an_empty_one(context);
     let choice = provision::Choice { port: flags.port.clone(), serial: flags.serial_number.clone() };
     let options = batch::StationOptions::from_environment()
         .map_err(|error| Error::usage(error.to_string(), "correct the variable, or unset it"))?;
     if flags.actions.contains(&Action::Links) {
         context.note("the link on the kit's disk is not touched");
     }
-    let Some(method) = method.filter(|_| steps.account || steps.board) else {
+    let Some(method) = method.filter(|_| steps.account || steps.certs || steps.board) else {
         let prepared = flags.extras.prepare(context)?;
+        if steps.roots {
+            flags.replace_roots(&choice, context).await?;
+        }
         if prepared.is_empty() {
-            context.note("nothing to do: give an application with --app, or a Wi-Fi network with --ssid");
+            if !steps.roots {
+                context.note("nothing to do: give an application with --app, or a Wi-Fi network with --ssid");
+            }
             return Ok(());
         }
         let kit = choice.kit(context)?;
         prepared.check_for(&kit)?;
         return plan::run(context, firmware::Extras { kit, prepared }).await;
     };
-    if method == Method::Sandbox && !steps.board {
-        context.note("nothing to do: the vendor's account needs no CA and no set-up");
-        return Ok(());
-    }
     if method == Method::Sandbox {
+        if steps.roots {
+            flags.replace_roots(&choice, context).await?;
+        }
+        if !steps.board {
+            context.note("the vendor's account needs no CA and no set-up");
+            return Ok(());
+        }
         let prepared = flags.extras.prepare(context)?;
         let order = provision::sandbox(None, flags.force, flags.lock_slots);
         let kit = choice.kit(context)?;
@@ -253,54 +337,65 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     if let Some(kit) = &kit {
         prepared.check_for(kit)?;
     }
-    if !steps.account {
+    let chain = match (steps.certs, steps.board) {
+        (true, _) => chain(context, &flags).await?,
         // As iotprovision: the board alone, with the CAs that are there.
-        let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
-        chain.key().open()?;
-        let Some(kit) = kit else { return Ok(()) };
-        let register = match method {
-            Method::Mar => Some(Box::new(flags.account.registration()?)),
-            _ => None,
-        };
-        let order = Order {
-            method,
-            origin: Origin::Chain(()),
-            endpoint: None,
-            force: flags.force,
-            register,
-            revoke_superseded: false,
-        };
-        return provision::all_steps(context, kit, order, options, prepared).await;
-    }
-    let chain = chain(context, &flags).await?;
+        (false, true) => {
+            let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
+            chain.key().open()?;
+            Some(chain)
+        }
+        (false, false) => None,
+    };
     if let Some(chain) = &chain {
         super::ca::retired::notice(context, chain.signer(), OffsetDateTime::now_utc());
     }
     let has_chain = chain.is_some();
-    let (endpoint, register) = match method {
-        Method::Mar => {
+    let endpoint = match (method, steps.account, steps.certs) {
+        (Method::Mar, true, _) => {
             let plan = SetUpMar::look(account, &flags.account).await?;
             let endpoint = plan.endpoint.clone();
             plan::run(context, plan).await?;
-            (endpoint, Some(Box::new(flags.account.registration()?)))
+            Some(endpoint)
         }
-        _ => {
+        // There, the account knows no CA.
+        (Method::Mar, false, _) | (_, false, false) => None,
+        (_, true, true) => {
             let plan = SetUp::look(context, account, chain.as_ref(), &settings).await?;
             let endpoint = plan.endpoint();
             setup::set_up(context, plan).await?;
-            (endpoint, None)
+            Some(endpoint)
+        }
+        (_, true, false) => {
+            let plan = SetUp::look(context, account, None, &settings).await?.without_signer();
+            let endpoint = plan.endpoint();
+            setup::set_up(context, plan).await?;
+            Some(endpoint)
+        }
+        (_, false, true) => {
+            let plan = SetUpSigner::look(context, account, chain.as_ref(), &settings).await?;
+            let endpoint = plan.endpoint();
+            plan::run(context, plan).await?;
+            Some(endpoint)
         }
     };
-    let Some(kit) = kit else { return Ok(()) };
-    let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
-    let order = Order {
-        method,
-        origin,
-        endpoint: Some(endpoint),
-        force: flags.force,
-        register,
-        revoke_superseded: false,
+    if steps.roots {
+        flags.replace_roots(&choice, context).await?;
+    }
+    let Some(kit) = kit else {
+        if !prepared.is_empty() {
+            let kit = choice.kit(context)?;
+            prepared.check_for(&kit)?;
+            return plan::run(context, firmware::Extras { kit, prepared }).await;
+        }
+        return Ok(());
     };
+    let register = match method {
+        Method::Mar => Some(Box::new(flags.account.registration()?)),
+        _ => None,
+    };
+    let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
+    let order = Order { method, origin, endpoint, force: flags.force, register, revoke_superseded: false };
     provision::all_steps(context, kit, order, options, prepared).await
 }
 

@@ -19,7 +19,7 @@ use crate::work::revocation;
 use device_pki::Chain;
 use iot_account::Account;
 use iot_account::register::{Prerequisites, Registrar};
-use iot_account::setup::{self, Link, OtherRule, Package, Settings, SignerCa};
+use iot_account::setup::{self, Link, OtherRule, Package, Settings, SignerCa, SignerPlan};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -283,9 +283,11 @@ impl Plan for SetUpMar {
 /// The account, made ready for just-in-time registration.
 pub(super) struct SetUp<'a> {
     account: Account,
-    /// `None` where it is made before the plan is carried out.
+    /// `None` where it is made before the plan is carried out, and where it is left out.
     chain: Option<&'a Chain>,
     plan: setup::Plan,
+    /// The signer CA is left as it is.
+    without_signer: bool,
     progress: Progress,
 }
 
@@ -307,7 +309,12 @@ impl<'a> SetUp<'a> {
             // It signs the verification certificate. What keeps it closed shows before anything is changed.
             chain.key().open()?;
         }
-        Ok(Self { account, chain, plan, progress })
+        Ok(Self { account, chain, plan, without_signer: false, progress })
+    }
+
+    /// The same but for the signer CA, which is left as it is.
+    pub(super) fn without_signer(self) -> Self {
+        Self { plan: self.plan.without_signer(), without_signer: true, ..self }
     }
 
     /// Host that boards connect to.
@@ -323,12 +330,72 @@ impl Plan for SetUp<'_> {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { account, chain, plan, progress } = self;
+        let Self { account, chain, plan, without_signer, progress } = self;
         context.show(&Place::of(&plan.scope, &plan.endpoint));
+        if without_signer {
+            progress.step("setting the account up");
+            return Ok(plan.apply(&account, None, None, |link| tell(context, &link)).await?);
+        }
         let Some(chain) = chain else {
             return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
         };
         progress.step("setting the account up");
+        let verification = match plan.needs_verification() {
+            true => Some(verification_certificate(&account, chain, &context.home).await?),
+            false => None,
+        };
+        let (signer, verification) = (signer_ca(chain), verification.as_deref());
+        Ok(plan.apply(&account, Some(&signer), verification, |link| tell(context, &link)).await?)
+    }
+}
+
+/// The signer CA in the account, and nothing else of it.
+pub(super) struct SetUpSigner<'a> {
+    account: Account,
+    /// `None` where it is made before the plan is carried out.
+    chain: Option<&'a Chain>,
+    plan: SignerPlan,
+}
+
+impl<'a> SetUpSigner<'a> {
+    /// Looks at the account.
+    ///
+    /// # Errors
+    /// As [`SignerPlan::make`]; what keeps the signer's key closed.
+    pub(super) async fn look(
+        context: &Context,
+        account: Account,
+        chain: Option<&'a Chain>,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        let _progress = context.progress("looking at the account");
+        let revoked = revocation::revoked(&context.home)?;
+        let plan = SignerPlan::make(&account, chain.map(signer_ca).as_ref(), settings, &revoked).await?;
+        if let (Some(chain), true) = (chain, plan.needs_verification()) {
+            chain.key().open()?;
+        }
+        Ok(Self { account, chain, plan })
+    }
+
+    /// Host that boards connect to.
+    pub(super) fn endpoint(&self) -> String {
+        self.plan.endpoint.clone()
+    }
+}
+
+impl Plan for SetUpSigner<'_> {
+    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+        let place = Place::of(&self.plan.scope, &self.plan.endpoint);
+        Ok([Line::plain(&place, &place)].into_iter().chain(self.plan.links()?.iter().map(line)).collect())
+    }
+
+    async fn carry_out(self, context: &Context) -> Result<(), Error> {
+        let Self { account, chain, plan } = self;
+        context.show(&Place::of(&plan.scope, &plan.endpoint));
+        let Some(chain) = chain else {
+            return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
+        };
+        let _progress = context.progress("registering the signer CA");
         let verification = match plan.needs_verification() {
             true => Some(verification_certificate(&account, chain, &context.home).await?),
             false => None,

@@ -10,8 +10,8 @@ use device_pki::{Certificate, PUBLIC_KEY_SIZE, request};
 use durable_files::{Access, folder};
 use serde::Serialize;
 
-use super::Error;
 use super::home::{Home, SANDBOX_CERTIFICATE, SANDBOX_SIGNER};
+use super::{Error, root_store};
 
 pub use super::home::{CERTIFICATE, REQUEST, THING_NAME};
 /// The factory's device certificate, PEM.
@@ -21,9 +21,13 @@ pub const FACTORY_SIGNER: &str = "factory-signer.crt";
 /// Certificates for the vendor's public account, and those of its signers: no account of a user's has them.
 pub const VENDOR_CERTIFICATES: [&str; 5] =
     [SANDBOX_CERTIFICATE, SANDBOX_SIGNER, FACTORY_CERTIFICATE, FACTORY_SIGNER, "signer.crt"];
-/// What this program and iotprovision keep beside a board's certificates.
-pub const COMPANIONS: [&str; 5] =
-    [REQUEST, THING_NAME, "ecc_serial_number.txt", "azure-device-id.txt", "root_certs_backup.bin"];
+/// What this program and iotprovision keep beside a board's certificates, and [`root_store`](super::root_store) besides.
+const COMPANIONS: [&str; 4] = [REQUEST, THING_NAME, "ecc_serial_number.txt", "azure-device-id.txt"];
+
+/// Whether a file of this name is kept beside a board's certificates, and has none that is to be registered.
+pub fn is_companion(name: &str) -> bool {
+    COMPANIONS.contains(&name) || VENDOR_CERTIFICATES.contains(&name) || root_store::is_copy(name)
+}
 
 /// What a board says of itself.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use device_pki::key;
 use device_pki::revocation::Reason;
 use time::OffsetDateTime;
 
-use super::provision;
+use super::{provision, roots};
 use crate::state;
 
 /// Any failure of the work.
@@ -37,6 +37,9 @@ pub enum Error {
     /// Provisioning many boards.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// The roots that a board trusts.
+    #[error(transparent)]
+    Roots(#[from] roots::Error),
 }
 
 /// What comes through the home folder from below is what it is below.

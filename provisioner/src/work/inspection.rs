@@ -5,8 +5,10 @@ use iot_kit::command::{Command, Component, FLASH_PAGE, UNKNOWN_COMMAND};
 use iot_kit::kits::{Model, Radio};
 use iot_kit::{Error, Session, flash, secure_element, store, wifi_module};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::provision::{Identity, read_factory as read_slots};
+use super::roots::{self, StoredRoot};
 
 /// What is on a board.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +35,8 @@ pub struct Inspection {
     pub factory: Factory,
     /// The client certificate store.
     pub store: Store,
+    /// The roots that the Wi-Fi module trusts.
+    pub root_store: RootStore,
     /// The thing name in the Wi-Fi module.
     pub stored_thing_name: Option<String>,
     /// The endpoint in the Wi-Fi module.
@@ -59,6 +63,15 @@ pub struct Store {
     pub files: Vec<StoredFile>,
 }
 
+/// The root certificate store as found.
+#[derive(Clone, Debug, Serialize)]
+pub struct RootStore {
+    /// Why it cannot be read, if it cannot.
+    pub error: Option<String>,
+    /// Its roots.
+    pub roots: Vec<StoredRoot>,
+}
+
 /// A file of the store.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoredFile {
@@ -74,7 +87,7 @@ pub struct StoredFile {
 ///
 /// # Errors
 /// Those of [`Session::run`].
-pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
+pub fn inspect(session: &mut Session, now: OffsetDateTime) -> Result<Inspection, Error> {
     let serial = secure_element::serial(session)?;
     let board = Identity { serial, point: point_of(&secure_element::public_key(session)?) };
     let about = about(session)?;
@@ -86,6 +99,12 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
     let command_handler = version(session, Component::CommandHandler)?.join(" ");
     let wifi_module = version(session, Component::WifiModule)?;
     let factory = read_factory(session, &board)?;
+    let root_store = match roots::read(session)? {
+        Ok(found) => {
+            RootStore { error: None, roots: found.iter().map(|root| StoredRoot::of(root, now)).collect() }
+        }
+        Err(error) => RootStore { error: Some(error.to_string()), roots: Vec::new() },
+    };
     let store = read_store(session)?;
     let stored_endpoint = text(&wifi_module::read(session, flash::ENDPOINT, FLASH_PAGE)?);
     let stored_thing_name = text(&wifi_module::read(session, flash::THING_NAME, flash::THING_NAME_SIZE)?);
@@ -101,6 +120,7 @@ pub fn inspect(session: &mut Session) -> Result<Inspection, Error> {
         wifi_module,
         factory,
         store,
+        root_store,
         stored_thing_name,
         stored_endpoint,
     })
@@ -123,7 +143,7 @@ pub fn explained(session: &mut Session, error: Error) -> Error {
     }
 }
 
-fn version(session: &mut Session, component: Component) -> Result<Vec<String>, Error> {
+pub(super) fn version(session: &mut Session, component: Component) -> Result<Vec<String>, Error> {
     session.query(Command::Version(component), |lines| (!lines.is_empty()).then(|| lines.to_vec()))
 }
 
@@ -168,7 +188,7 @@ fn read_store(session: &mut Session) -> Result<Store, Error> {
 }
 
 /// A NUL-terminated ASCII text; `None` where the flash is erased or holds something else.
-fn text(bytes: &[u8]) -> Option<String> {
+pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let end = bytes.iter().position(|&b| b == 0)?;
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.to_owned())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
-use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, SerialNumber, factory, point_of};
+use device_pki::{Certificate, Chain, PUBLIC_KEY_SIZE, SerialNumber, factory, point_of, profile};
 use durable_files::{Access, Staged};
 use iot_kit::command::{Command, FLASH_PAGE, Led};
 use iot_kit::flash::Flash;
@@ -14,7 +14,7 @@ use jitr::thing_name::ThingName;
 use time::OffsetDateTime;
 use tracing::debug;
 
-use crate::state::board::{Claim, Place, THING_NAME};
+use crate::state::board::{Claim, Place, REQUEST, THING_NAME};
 use crate::state::home::Home;
 use crate::state::{certificates, store};
 use crate::work;
@@ -97,19 +97,31 @@ impl Identity {
         ThingName::from_public_key(&self.point).to_string()
     }
 
-    fn read(session: &mut Session, observe: &mut dyn FnMut(Step)) -> Result<Self, iot_kit::Error> {
+    pub(super) fn read(session: &mut Session, observe: &mut dyn FnMut(Step)) -> Result<Self, iot_kit::Error> {
         let serial = secure_element::serial(session)?;
         observe(Step::Identified(serial.clone()));
         Ok(Self { serial, point: point_of(&secure_element::public_key(session)?) })
     }
 
     /// What the board says of itself, to find its folder.
-    fn claim<'a>(&'a self, kit: &'a Kit) -> Claim<'a> {
+    pub(super) fn claim<'a>(&'a self, kit: &'a Kit) -> Claim<'a> {
         Claim {
             usb_serial: kit.usb_serial.as_deref(),
             secure_element_serial: &self.serial,
             point: &self.point,
         }
+    }
+
+    /// The folder of the board, which is its own from now on: by what is there of it, or by a request that it signs here.
+    pub(super) fn take_folder(
+        &self,
+        session: &mut Session,
+        kit: &Kit,
+        home: &Home,
+    ) -> Result<Place, work::Error> {
+        let name = profile::device_name(None, &self.serial)?;
+        let request = source::sign_request(session, &name, self)?.pem()?;
+        Ok(self.claim(kit).take(home, REQUEST, &request)?)
     }
 }
 

@@ -100,7 +100,7 @@ fn assert_no_half_written_file(laptop: &Laptop) {
     assert_files_whole(laptop);
     for (path, content) in laptop.files() {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let known = [".crt", ".key", ".csr", ".txt", ".jsonl", ".head"]
+        let known = [".bin", ".crt", ".key", ".csr", ".txt", ".jsonl", ".head"]
             .iter()
             .any(|extension| name.ends_with(extension));
         assert!(known || (content.is_empty() && name.contains("lock")), "{name} is left over");

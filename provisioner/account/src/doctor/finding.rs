@@ -90,6 +90,10 @@ pub enum Remedy {
     Connect,
     /// Provision the board again.
     Provision,
+    /// Put the roots into the board that AWS's endpoints lead to.
+    InstallRoots,
+    /// Update the firmware of the board's Wi-Fi module.
+    UpdateWifiModule,
     /// Give the device a new certificate: this one is revoked.
     Replace {
         /// Whether its key gets none.
@@ -139,7 +143,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(link: Resource, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
+    /// What was found about a link.
+    pub fn new(link: Resource, name: impl Into<String>, verdict: Verdict, found: Vec<String>) -> Self {
         Self { link, name: name.into(), verdict, found, remedy: None, repairable: false, is_missing: false }
     }
 
@@ -185,7 +190,7 @@ impl Finding {
 
     /// With the next step.
     #[must_use]
-    pub(super) fn remedy(self, remedy: Remedy) -> Self {
+    pub fn remedy(self, remedy: Remedy) -> Self {
         Self { remedy: Some(remedy), ..self }
     }
 
@@ -203,7 +208,14 @@ impl Finding {
 
     /// Whether it is about the device that was looked at, and no link of all devices.
     pub(super) fn is_of_device(&self) -> bool {
-        matches!(self.link, Resource::Certificate | Resource::AttachedPolicy | Resource::Thing)
+        matches!(
+            self.link,
+            Resource::Certificate
+                | Resource::AttachedPolicy
+                | Resource::Thing
+                | Resource::RootStore
+                | Resource::WifiModule
+        )
     }
 
     /// Whether a registration passes this link, as far as the account shows.

@@ -12,7 +12,7 @@ use super::super::Error;
 pub(super) enum Action {
     /// Everything; so does no word.
     All,
-    /// The account, without a board.
+    /// Function, role, rule and permission in the account.
     Account,
     /// The CAs, and the signer CA in the account.
     Certs,
@@ -39,11 +39,15 @@ const PROVISION: &str = "provision";
 /// Flags that only the form without a subcommand has.
 const OWN_FLAGS: [&str; 4] = ["-c", "--cloud-provider", "-m", "--provision-method"];
 
-/// What of the form without a subcommand is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What of the form without a subcommand is to be done, in this order. What flags ask for is done in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {
-    /// The CAs and the account.
+    /// Function, role, rule and permission in the account; with `-m mar`, policy and thing type.
     pub(super) account: bool,
+    /// The root certificates in the Wi-Fi module.
+    pub(super) roots: bool,
+    /// The CAs, and the signer CA in the account.
+    pub(super) certs: bool,
     /// The board's certificate.
     pub(super) board: bool,
 }
@@ -56,24 +60,27 @@ impl Steps {
     pub(super) fn of(actions: &[Action]) -> Result<Self, Error> {
         for action in actions {
             let what = match action {
-                Action::DbgUpgrade | Action::DebuggerUpgrade => "the firmware of the kit's debugger",
-                Action::WincUpgrade => "the firmware of the Wi-Fi module",
-                Action::RootCerts => "the root certificates in the Wi-Fi module",
+                Action::DbgUpgrade | Action::DebuggerUpgrade => super::DEBUGGER,
+                Action::WincUpgrade => super::WIFI_MODULE,
                 _ => continue,
             };
             let word = action.to_possible_value();
             let word = word.as_ref().map_or("", |word| word.get_name()).to_owned();
-            return Err(Error::usage(
-                format!("`{word}` would update {what}, which this tool does not change"),
-                format!("update it with iotprovision, then run again without {word}; nothing was done"),
-            ));
+            return Err(super::declined(&format!("`{word}`"), what));
         }
         let asks = |wanted: &[Action]| actions.iter().any(|action| wanted.contains(action));
         let everything = actions.is_empty() || asks(&[Action::All]);
         Ok(Self {
-            account: everything || asks(&[Action::Account, Action::Certs]),
+            account: everything || asks(&[Action::Account]),
+            roots: asks(&[Action::RootCerts]),
+            certs: everything || asks(&[Action::Certs]),
             board: everything || asks(&[Action::Provision]),
         })
+    }
+
+    /// Whether nothing is to be done but what flags ask for.
+    pub(super) fn are_none(self) -> bool {
+        self == Self::default()
     }
 }
 
@@ -192,13 +199,20 @@ mod tests {
     }
 
     #[test]
-    fn what_this_tool_does_not_change_is_declined() {
-        for action in [Action::DbgUpgrade, Action::WincUpgrade, Action::RootCerts] {
+    fn words_are_their_steps_and_what_this_tool_does_not_change_is_declined() {
+        for action in [Action::DbgUpgrade, Action::DebuggerUpgrade, Action::WincUpgrade] {
             assert!(Steps::of(&[action, Action::All]).is_err());
         }
         let steps = |actions: &[Action]| Steps::of(actions).unwrap();
-        assert_eq!(steps(&[]), steps(&[Action::All]));
-        assert_eq!(steps(&[Action::Certs]), Steps { account: true, board: false });
-        assert_eq!(steps(&[Action::None, Action::Links]), Steps { account: false, board: false });
+        let none = Steps::default();
+        let everything = Steps { account: true, certs: true, board: true, ..none };
+        assert_eq!(steps(&[]), everything);
+        assert_eq!(steps(&[Action::All]), everything);
+        assert_eq!(steps(&[Action::Account, Action::Certs, Action::Provision]), everything);
+        assert_eq!(steps(&[Action::Account]), Steps { account: true, ..none });
+        assert_eq!(steps(&[Action::Certs]), Steps { certs: true, ..none });
+        assert_eq!(steps(&[Action::Provision, Action::Application]), Steps { board: true, ..none });
+        assert_eq!(steps(&[Action::RootCerts, Action::Certs]), Steps { roots: true, certs: true, ..none });
+        assert!(steps(&[Action::None, Action::Links, Action::Application]).are_none());
     }
 }

@@ -44,6 +44,8 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         Remedy::Replay => "provisioner replay".into(),
         Remedy::Connect => "connect its board, or provision it".into(),
         Remedy::Provision => "provisioner provision --force".into(),
+        Remedy::InstallRoots => "provisioner roots install --keep".into(),
+        Remedy::UpdateWifiModule => "if the board does not connect, update it with Microchip's tool (iotprovision wincupgrade), then provision the board again".into(),
         Remedy::Replace { is_final: true } => {
             "replace the board or its secure element: its key may be somebody else's, and gets no certificate again".into()
         }

@@ -1,7 +1,7 @@
 //! Work on boards: one, or many.
 
 use super::{Text, account, files, kit, pki, state};
-use crate::work::{self, AuthorityError, FleetError, provision};
+use crate::work::{self, AuthorityError, FleetError, provision, roots};
 
 /// What to do about a failure of the work.
 pub(in crate::cli) fn work(error: &work::Error) -> Text {
@@ -15,6 +15,7 @@ pub(in crate::cli) fn work(error: &work::Error) -> Text {
         E::Authority(error) => authority(error),
         E::Provision(error) => provision(error),
         E::Fleet(error) => fleet(error),
+        E::Roots(error) => roots(error),
     }
 }
 
@@ -60,5 +61,23 @@ fn fleet(error: &FleetError) -> Text {
         E::Thread { .. } => {
             "the system is short of threads or memory; free some, or take fewer boards at a time".into()
         }
+    }
+}
+
+fn roots(error: &roots::Error) -> Text {
+    use roots::Error as E;
+    match error {
+        E::Store { source: iot_kit::root_store::Error::Size(_), .. } => "leave roots out: leave --keep out, or put fewer certificates into the folder".into(),
+        E::Store { .. } => "put Amazon's roots into the board: provisioner roots install; or name a store that is whole with: provisioner roots restore --file FILE".into(),
+        E::Key { .. } | E::NotCa { .. } => "leave the certificate out of the folder; the board was not changed".into(),
+        E::NoAmazonRoot { .. } => "add them to Amazon's: provisioner roots install, and then again with --from FOLDER --keep; or install them alone with --force. The board was not changed".into(),
+        E::NoCopy { there, .. } if !there.is_empty() => {
+            let there: Vec<_> = there.iter().map(ToString::to_string).collect();
+            format!("these are there: {}", there.join(", ")).into()
+        }
+        E::NoCopy { .. } => "it was not replaced from this home folder; put Amazon's roots into the board: provisioner roots install; or name a store with --file FILE".into(),
+        E::Unsteady { .. } => "check the USB cable and hub, and close programs that may use the port; then run again".into(),
+        E::ReadBack { restored: true, .. } => "run again; if it happens again, the board's Wi-Fi module is faulty".into(),
+        E::ReadBack { restored: false, .. } => "run again; the old content is in the board's folder: provisioner roots restore; if it happens again, the board's Wi-Fi module is faulty".into(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::certificate_file::is_of_chain;
 use crate::cli::next_step;
-use crate::state::board::{CERTIFICATE, COMPANIONS, VENDOR_CERTIFICATES};
+use crate::state::board::{CERTIFICATE, VENDOR_CERTIFICATES, is_companion};
 use crate::state::home::{Home, is_own};
 use crate::state::store::SIGNER_CERTIFICATE;
 use device_pki::certificate::{Malformed, rfc3339};
@@ -113,7 +113,7 @@ impl Known {
     /// and earlier ones, and those of the vendor's public account are that account's.
     fn leaves_out(self, name: &str) -> bool {
         self.home && is_own(name)
-            || self.board && (COMPANIONS.contains(&name) || VENDOR_CERTIFICATES.contains(&name))
+            || self.board && is_companion(name)
             // Such as `.DS_Store`.
             || name.starts_with('.')
     }

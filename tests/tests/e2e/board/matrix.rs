@@ -1,6 +1,7 @@
 //! The fault matrix: for each fault what the user sees, how the run ends, and that the next run completes the board.
 
 mod methods;
+mod roots;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +143,7 @@ fn strike(laptop: &Laptop, case: &Case, title: &str) -> Vec<Seen> {
             provision(laptop, &board, &["--force"])
         }
         Case::FullDisk => named(laptop.run_with_full_disk(&forced(&board)), &board),
-        Case::Kill(fault) => killed_waiting(laptop, &board, fault),
+        Case::Kill(fault) => killed_waiting(laptop, &board, &forced(&board), fault),
         Case::KillAtChanges => return killed_at_changes_of_a_board(&board, title),
         Case::KillAtChangesOfAuthorities => return killed_at_changes_of_authorities(&board, title),
     };
@@ -214,12 +215,12 @@ fn named(outcome: Outcome, board: &SimulatedBoard) -> Outcome {
 }
 
 /// Kills a run once the command has come whose answer `fault` keeps back.
-fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Outcome {
+fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, arguments: &[&str], fault: &Fault) -> Outcome {
     let (Some(command), Occurrence::Nth(nth)) = (&fault.on.command, fault.on.occurrence) else {
         panic!("no single moment: {fault:?}")
     };
     board.inject(fault.clone());
-    let mut run = laptop.start(&forced(board), &[]);
+    let mut run = laptop.start(arguments, &[]);
     let mut come = 0;
     testbed::wait::until("the command, or the end of the run", || {
         come += board.take_statistics().count(command);
@@ -227,7 +228,7 @@ fn killed_waiting(laptop: &Laptop, board: &SimulatedBoard, fault: &Fault) -> Out
     })
     .unwrap();
     run.kill().unwrap();
-    named(laptop.outcome(&forced(board), run.wait_with_output().unwrap()), board)
+    named(laptop.outcome(arguments, run.wait_with_output().unwrap()), board)
 }
 
 /// Kills runs at every change of a file; gives how they ended. No file is ever half written, and nothing is left over.
