@@ -38,6 +38,7 @@ mod prompt;
 mod provision;
 mod register;
 mod replay;
+mod report;
 mod revoke;
 mod roots;
 pub mod setup;
@@ -175,6 +176,8 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Check each link that a registration needs; --repair repairs links
     Doctor(doctor::Arguments),
+    /// Write a report for a bug report or a first trial, without secrets
+    Report(report::Arguments),
     /// Print the document of the policy that devices get
     #[command(subcommand)]
     Policy(policy::Command),
@@ -291,11 +294,12 @@ impl Error {
 }
 
 /// Commands that use no private key. Their help leaves the passphrase flags out.
-const WITHOUT_KEYS: [&str; 14] = [
+const WITHOUT_KEYS: [&str; 15] = [
     "boards",
     "ledger",
     "inspect",
     "roots",
+    "report",
     "register",
     "certificates",
     "audit",
@@ -380,6 +384,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Doctor(arguments) => doctor::run(&arguments, &key_files::context(cli.global).await?).await?,
+        Command::Report(arguments) => report::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Policy(command) => policy::run(&command, &key_files::context(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,

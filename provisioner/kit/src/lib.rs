@@ -40,6 +40,7 @@ pub mod session;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod transcript;
 pub mod wifi;
 pub mod wifi_module;
 

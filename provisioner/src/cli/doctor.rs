@@ -129,6 +129,27 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     Ok(())
 }
 
+/// What is found about the account with the names that are usual, one line a link, and the endpoint.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn lines(context: &Context) -> Result<(Vec<String>, Option<String>), Error> {
+    let settings = setup::Options::default().settings()?;
+    let account = context.account().await?;
+    let now = OffsetDateTime::now_utc();
+    let chain = store::load(&context.home, &context.keys, now);
+    let signer = chain.as_ref().ok().map(Chain::signer);
+    let revoked = |_: &Certificate| None;
+    let subject =
+        Subject { signer, settings: &settings, just_in_time: true, device: None, revoked: &revoked, now };
+    let diagnosis = doctor::examine(&account, &subject).await?;
+    let endpoint = diagnosis.findings.iter().find(|finding| finding.link == Resource::Endpoint);
+    let endpoint = endpoint.map(|finding| finding.name.clone());
+    let no_chain = chain.err().map(Error::from);
+    let lines = branches(&diagnosis, no_chain.as_ref());
+    Ok((lines.iter().map(|branch| branch.parts().map(|(_, text)| text).concat()).collect(), endpoint))
+}
+
 /// What is repaired besides what `setup` knows.
 struct Repairs<'a> {
     account: &'a Account,
@@ -244,17 +265,23 @@ async fn attached(arguments: &Arguments, context: &Context) -> Result<Vec<Findin
 
 /// `no_chain` is why there is no signer CA on this computer.
 fn show(context: &Context, diagnosis: &Diagnosis, no_chain: Option<&Error>) {
+    for branch in branches(diagnosis, no_chain) {
+        output::result(context.global.output, &output::painted(&branch.parts()), &branch);
+    }
+}
+
+fn branches<'a>(diagnosis: &'a Diagnosis, no_chain: Option<&Error>) -> Vec<Branch<'a>> {
     let last = diagnosis.findings.len().saturating_sub(1);
-    for (index, finding) in diagnosis.findings.iter().enumerate() {
+    let branch = |(index, finding): (usize, &'a Finding)| {
         let help = match (no_chain, finding.link) {
             (Some(error), Resource::SignerCa) => Some(next_step(error)),
             _ => finding.remedy.as_ref().map(remedy),
         };
         let Finding { link: resource, name, verdict, found: details, repairable, .. } = finding;
         let (repairable, last) = (*repairable, index == last);
-        let branch = Branch { resource, name, verdict, details, help, repairable, last };
-        output::result(context.global.output, &output::painted(&branch.parts()), &branch);
-    }
+        Branch { resource, name, verdict, details, help, repairable, last }
+    };
+    diagnosis.findings.iter().enumerate().map(branch).collect()
 }
 
 /// One line of the tree for people; an object for programs.

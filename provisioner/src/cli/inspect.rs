@@ -25,11 +25,12 @@ pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
+/// A board as it is shown.
 #[derive(Serialize)]
-struct Shown {
-    usb_serial: Option<String>,
+pub(super) struct Shown {
+    pub(super) usb_serial: Option<String>,
     #[serde(flatten)]
-    inspection: Inspection,
+    pub(super) inspection: Inspection,
 }
 
 impl fmt::Display for Shown {

@@ -16,6 +16,8 @@ use crate::work::{self, create};
 use device_pki::Chain;
 
 mod actions;
+#[cfg(test)]
+mod table;
 
 use self::actions::{Action, Steps};
 

@@ -6,7 +6,7 @@ use iot_kit::command::{Component, FLASH_PAGE};
 use iot_kit::{Kit, Session, flash, ports, wifi_module};
 use time::OffsetDateTime;
 
-use super::inspection;
+use super::inspection::{self, Inspection};
 use super::roots::{self, Trust};
 
 /// What a version of the module's firmware is: major, minor, patch.
@@ -40,6 +40,17 @@ pub fn examine(kit: &Kit, now: OffsetDateTime) -> Vec<Finding> {
             vec![Finding::new(Resource::RootStore, &name, Verdict::Unknown, vec![error.to_string()])]
         }
     }
+}
+
+/// The same of a board that was read already.
+pub fn of(kit: &Kit, inspection: &Inspection, now: OffsetDateTime) -> [Finding; 2] {
+    let name = kit.usb_serial.as_ref().unwrap_or(&kit.port);
+    let found = match &inspection.root_store.error {
+        Some(error) => Err(error),
+        None => Ok(inspection.root_store.found.as_slice()),
+    };
+    let endpoint = inspection.stored_endpoint.as_deref();
+    [trust(name, endpoint, found, now), firmware(name, &inspection.wifi_module)]
 }
 
 /// Whether the board can check the certificate of its endpoint.

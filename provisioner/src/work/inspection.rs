@@ -3,6 +3,7 @@
 use device_pki::{Certificate, point_of};
 use iot_kit::command::{Command, Component, FLASH_PAGE, UNKNOWN_COMMAND};
 use iot_kit::kits::{Model, Radio};
+use iot_kit::root_store::Root;
 use iot_kit::{Error, Session, flash, secure_element, store, wifi_module};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -70,6 +71,9 @@ pub struct RootStore {
     pub error: Option<String>,
     /// Its roots.
     pub roots: Vec<StoredRoot>,
+    /// The same as the module has them.
+    #[serde(skip)]
+    pub(super) found: Vec<Root>,
 }
 
 /// A file of the store.
@@ -101,9 +105,10 @@ pub fn inspect(session: &mut Session, now: OffsetDateTime) -> Result<Inspection,
     let factory = read_factory(session, &board)?;
     let root_store = match roots::read(session)? {
         Ok(found) => {
-            RootStore { error: None, roots: found.iter().map(|root| StoredRoot::of(root, now)).collect() }
+            let roots = found.iter().map(|root| StoredRoot::of(root, now)).collect();
+            RootStore { error: None, roots, found }
         }
-        Err(error) => RootStore { error: Some(error.to_string()), roots: Vec::new() },
+        Err(error) => RootStore { error: Some(error.to_string()), roots: Vec::new(), found: Vec::new() },
     };
     let store = read_store(session)?;
     let stored_endpoint = text(&wifi_module::read(session, flash::ENDPOINT, FLASH_PAGE)?);

@@ -181,6 +181,11 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     desk.agrees(0, &[&["flash", &file("avr.hex")], &kit[..]].concat());
     desk.agrees(0, &[&["wifi", "--ssid", "net", "--auth", "open"], &kit[..]].concat());
 
+    for command in ["install", "install", "restore"] {
+        desk.agrees(0, &["roots", command, "-P", &ports[0]]);
+    }
+    desk.agrees(0, &["report", "--board", "-P", &ports[0], "--offline", "--file", &file("report.md")]);
+
     let foreign = Ca::new("Foreign");
     std::fs::write(file("good.crt"), foreign.issue("good")).unwrap();
     std::fs::write(file("ca.crt"), foreign.pem()).unwrap();

@@ -221,3 +221,84 @@ async fn iotprovision_goes_on_with_a_home_of_ours_and_ours_with_its_registration
     // It makes things without a type; ours keeps them so.
     assert_eq!(again.values("outcome"), ["unchanged", "repaired"], "{}", again.said);
 }
+
+/// Its own code for the root store, run on files.
+const ROOT_STORE: &str = "
+import sys
+from iotprovision.winc.winc_certs import RootCertStorage
+storage = RootCertStorage()
+for file in sys.argv[1:]:
+    storage.add_certificate(file)
+sys.stdout.write(bytes(storage.build()).hex())
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_store_that_ours_writes_is_the_one_that_its_code_builds() {
+    let Some(vendor) = Vendor::new().await else { return };
+    let user = Stage::new("testbed", vendor.testbed.access(), &[], None).await;
+    let board = board(3);
+    let port = board.path().to_str().unwrap().to_owned();
+    // The roots that ours installs: of all in its file, those that are in use.
+    let pem = include_str!("../../../provisioner/pki/src/amazon.pem");
+    let all = pem.split_inclusive("-----END CERTIFICATE-----\n");
+    let mut files = Vec::new();
+    for (number, root) in all.enumerate().filter(|(number, _)| [0, 2, 4].contains(number)) {
+        let path = vendor.folder.path().join(format!("root-{number}.pem"));
+        std::fs::write(&path, &root[root.find("-----BEGIN").unwrap()..]).unwrap();
+        files.push(path);
+    }
+    let output = Command::new(&vendor.python).args(["-c", ROOT_STORE]).args(&files).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let theirs = hex::decode(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
+    vendor.ours(&user, &["roots", "install", "--port", &port]);
+    assert_eq!(theirs.len(), 736);
+    assert_eq!(board.flash()[0x4000..0x4000 + theirs.len()], theirs);
+
+    // The store that it takes for the factory's is one that ours reads, whole.
+    let package = Command::new(&vendor.python)
+        .args(["-c", "import iotprovision; print(iotprovision.__path__[0])"])
+        .output()
+        .unwrap();
+    let package = PathBuf::from(String::from_utf8(package.stdout).unwrap().trim());
+    let factory = package.join("fw/winc/tls_root_cert.bin");
+    let restored =
+        vendor.ours(&user, &["roots", "restore", "--file", factory.to_str().unwrap(), "--port", &port]);
+    assert_eq!(restored.lines[0]["bytes"], 2984, "{}", restored.said);
+    let roots = restored.lines[0]["roots"].as_array().unwrap();
+    assert_eq!(roots.len(), 10, "{}", restored.said);
+    assert!(roots.iter().all(|root| root["subject"].is_string()), "{}", restored.said);
+    let factory = std::fs::read(factory).unwrap();
+    assert_eq!(board.flash()[0x4000..0x4000 + factory.len()], factory);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_option_of_its_help_is_known() {
+    let Some(vendor) = Vendor::new().await else { return };
+    let user = Stage::new("testbed", vendor.testbed.access(), &[], None).await;
+    let help = Command::new(program("iotprovision").unwrap()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let mut tried = 0;
+    for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
+        for option in line.trim().split(", ") {
+            let mut words = option.split_whitespace();
+            let flag = words.next().unwrap();
+            // What follows two spaces is what the option means.
+            let value = words.next().filter(|_| !option.contains("  "));
+            let value = value.map(|value| match value.strip_prefix('{') {
+                Some(choices) => choices.split([',', '}']).next().unwrap().to_owned(),
+                None => "x".to_owned(),
+            });
+            let is_shown = ["-h", "--help", "-V", "--version", "-R", "--release-info"].contains(&flag);
+            let mut arguments: Vec<&str> = [flag].into_iter().chain(value.as_deref()).collect();
+            if !is_shown {
+                arguments.extend(["--dry-run", "none"]);
+            }
+            let run = user.run_at(&vendor.home(), &arguments);
+            for unknown in ["unexpected argument", "invalid value", "a value is required"] {
+                assert!(!run.said.contains(unknown), "{flag}: {}", run.said);
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried} options in\n{help}");
+}

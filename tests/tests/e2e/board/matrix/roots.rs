@@ -3,6 +3,7 @@
 
 use super::rows::Spot;
 use super::*;
+use testbed::board::firmware::Stage;
 use testbed::faults::{Damage, Effect, Progress, Trigger};
 
 const SECTOR: std::ops::Range<usize> = 0x4000..0x5000;
@@ -23,6 +24,8 @@ enum Trouble {
     Kill(Fault),
     KillAtChanges,
     FullDisk,
+    /// A page is written wrong each time that the new store is written, and not when the old one is put back.
+    PutBack(Effect),
 }
 
 fn install(board: &SimulatedBoard) -> Vec<&str> {
@@ -71,6 +74,20 @@ fn strike(trouble: &Trouble, fault: &str) -> Vec<Seen> {
             run(&laptop, &install(&board), &board)
         }
         Trouble::Kill(fault) => killed_waiting(&laptop, &board, &install(&board), fault),
+        Trouble::PutBack(effect) => {
+            // The new store has three pages.
+            for first in [1, 4] {
+                let on = Trigger {
+                    command: Some(WRITE.into()),
+                    stage: Stage::Blob,
+                    occurrence: Occurrence::Nth(first),
+                };
+                board.inject(Fault { on, effect: effect.clone() });
+            }
+            let outcome = run(&laptop, &install(&board), &board);
+            assert!(board.flash() == factory(), "{title}: the old content is not back: {outcome}");
+            outcome
+        }
         Trouble::FullDisk => named(laptop.run_with_full_disk(&install(&board)), &board),
         Trouble::KillAtChanges => {
             let new = || {
@@ -126,11 +143,8 @@ fn rows() -> Vec<Row> {
         (|offset| Damage::Drop { offset }, |offset| Damage::Double { offset });
     let alter = Damage::Alter { offset: 3 };
     let each_read = (1..=commands[READ]).map(|nth| {
-        let on = Trigger {
-            command: Some(READ.into()),
-            stage: testbed::board::firmware::Stage::Request,
-            occurrence: Occurrence::Nth(nth),
-        };
+        let on =
+            Trigger { command: Some(READ.into()), stage: Stage::Request, occurrence: Occurrence::Nth(nth) };
         Trouble::Board(Fault { on, effect: Effect::Reply(alter.clone()) })
     });
     let waits = [Effect::Ignore, Effect::LoseReply];
@@ -146,6 +160,11 @@ fn rows() -> Vec<Row> {
         row("any character of a write doubled", Spot::OnceAt(WRITE), &arguments(WRITE, double)),
         row("a page is written wrong", Spot::DataOnceAt(WRITE), &[Effect::Request(alter.clone())]),
         row("a page is written wrong", Spot::DataLastingAt(WRITE), &[Effect::Request(alter.clone())]),
+        Row {
+            fault: "a page is written wrong",
+            spot: "twice",
+            cases: vec![Trouble::PutBack(Effect::Request(alter.clone()))],
+        },
         Row { fault: "a page reads wrong", spot: "each time", cases: each_read.collect() },
         Row {
             fault: "the tool killed while it waits",
