@@ -46,8 +46,8 @@ pub struct Arguments {
     /// Check this provisioned board too: its folder, or the name of this folder in the home folder
     #[arg(long, value_name = "DIR|SERIAL", conflicts_with = "thing")]
     board: Option<PathBuf>,
-    /// Port of the board, where its folder is not named by the USB serial number of a kit that is plugged in
-    #[arg(short = 'P', long, value_name = "PORT", requires = "board")]
+    /// Check whether the board on this port trusts its endpoint [default: the kit that --board names, if it is plugged in]
+    #[arg(short = 'P', long, value_name = "PORT", conflicts_with = "thing")]
     port: Option<String>,
     /// Check this thing of the account too
     #[arg(long, value_name = "NAME", value_parser = values::device)]
@@ -246,9 +246,11 @@ fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Er
 
 /// What is found on the board that is meant, if it is plugged in.
 async fn attached(arguments: &Arguments, context: &Context) -> Result<Vec<Finding>, Error> {
-    let Some(board) = &arguments.board else { return Ok(Vec::new()) };
+    if arguments.board.is_none() && arguments.port.is_none() {
+        return Ok(Vec::new());
+    }
     let kits = ports::plugged_in()?;
-    let folder = board.file_name().and_then(|name| name.to_str());
+    let folder = arguments.board.as_ref().and_then(|board| board.file_name()).and_then(|name| name.to_str());
     let is_meant = |kit: &&Kit| kit.usb_serial.as_deref().is_some_and(|serial| Some(serial) == folder);
     let kit = match &arguments.port {
         Some(port) => Some(ports::choose(&kits, Some(port), None)?),

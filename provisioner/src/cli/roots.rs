@@ -215,7 +215,7 @@ impl fmt::Display for Told<'_> {
         let port = visible::line(port);
         match (outcome, self.done) {
             (Outcome::Unchanged, _) => writeln!(f, "{board} on {port} has these roots already")?,
-            (Outcome::Replaced, true) => writeln!(f, "{board} on {port} has other roots")?,
+            (Outcome::Replaced, true) => writeln!(f, "replaced the roots of {board} on {port}")?,
             (Outcome::Replaced, false) => writeln!(f, "would replace the roots of {board} on {port}")?,
         }
         write!(f, "  roots        {} in {}", roots.len(), counted(*bytes, "byte"))?;

@@ -35,3 +35,4 @@ mod switching;
 mod terminal;
 mod threat_model;
 mod trust;
+mod words;

@@ -160,6 +160,9 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     desk.agrees(0, &setup);
     desk.agrees(0, &setup);
     desk.agrees(0, &["setup", "--method", "mar"]);
+    for word in ["account", "certs"] {
+        desk.agrees(0, &["-m", "jitr", word]);
+    }
 
     let ports = [0, 1, 2].map(|board| desk.port(board));
     let locking = ["provision", "-m", "sandbox", "--lock-slots", "-P", &ports[0], "-P", &ports[1]];

@@ -279,20 +279,21 @@ async fn every_option_of_its_help_is_known() {
     let help = String::from_utf8(help.stdout).unwrap();
     let mut tried = 0;
     for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
-        for option in line.trim().split(", ") {
+        // What follows two spaces is what the option means.
+        for option in line.trim().split("  ").next().unwrap().split(", ") {
             let mut words = option.split_whitespace();
             let flag = words.next().unwrap();
-            // What follows two spaces is what the option means.
-            let value = words.next().filter(|_| !option.contains("  "));
+            let value = words.next();
             let value = value.map(|value| match value.strip_prefix('{') {
                 Some(choices) => choices.split([',', '}']).next().unwrap().to_owned(),
                 None => "x".to_owned(),
             });
-            let is_shown = ["-h", "--help", "-V", "--version", "-R", "--release-info"].contains(&flag);
-            let mut arguments: Vec<&str> = [flag].into_iter().chain(value.as_deref()).collect();
-            if !is_shown {
-                arguments.extend(["--dry-run", "none"]);
+            // What these print is no line for programs.
+            if ["-h", "--help", "-V", "--version", "-R", "--release-info"].contains(&flag) {
+                continue;
             }
+            let mut arguments: Vec<&str> = [flag].into_iter().chain(value.as_deref()).collect();
+            arguments.extend(["--dry-run", "none"]);
             let run = user.run_at(&vendor.home(), &arguments);
             for unknown in ["unexpected argument", "invalid value", "a value is required"] {
                 assert!(!run.said.contains(unknown), "{flag}: {}", run.said);
@@ -300,5 +301,5 @@ async fn every_option_of_its_help_is_known() {
             tried += 1;
         }
     }
-    assert!(tried > 30, "{tried} options in\n{help}");
+    assert!(tried > 28, "{tried} options in\n{help}");
 }

@@ -112,27 +112,43 @@ pub(super) fn as_flags(args: Vec<OsString>, definition: &Command) -> Vec<OsStrin
 /// Where the arguments are that are neither flags nor their values.
 fn positional(args: &[OsString], definition: &Command) -> Vec<usize> {
     let mut positional = Vec::new();
-    let mut is_value = false;
+    let mut expected = Expected::Nothing;
     for (index, arg) in args.iter().enumerate().skip(1) {
-        if std::mem::take(&mut is_value) {
-            continue;
+        let text = arg.to_str();
+        let is_flag = text.is_some_and(|text| text.len() > 1 && text.starts_with('-'));
+        let is_word = text.is_some_and(|word| Action::from_str(word, false).is_ok());
+        match std::mem::replace(&mut expected, Expected::Nothing) {
+            Expected::Value => continue,
+            Expected::PerhapsValue if !is_flag && !is_word => continue,
+            _ => {}
         }
-        match arg.to_str() {
+        match text {
             Some("--") => break,
-            Some(text) if text.len() > 1 && text.starts_with('-') => {
-                is_value = expects_value(text, definition)
-            }
+            Some(flag) if is_flag => expected = expected_after(flag, definition),
             _ => positional.push(index),
         }
     }
     positional
 }
 
-/// Whether the argument after this flag, or after this group of short flags, is its value.
-fn expects_value(flag: &str, definition: &Command) -> bool {
+/// What the argument after a flag is.
+enum Expected {
+    Nothing,
+    /// Its value.
+    Value,
+    /// Its value, unless it is a flag or a word.
+    PerhapsValue,
+}
+
+/// What the argument after this flag is, or after this group of short flags.
+fn expected_after(flag: &str, definition: &Command) -> Expected {
     let takes = |argument: &clap::Arg| {
         let is_optional = argument.get_num_args().is_some_and(|values| values.min_values() == 0);
-        argument.get_action().takes_values() && !is_optional
+        match (argument.get_action().takes_values(), is_optional) {
+            (false, _) => Expected::Nothing,
+            (true, true) => Expected::PerhapsValue,
+            (true, false) => Expected::Value,
+        }
     };
     if let Some(long) = flag.strip_prefix("--") {
         let mut arguments = definition.get_arguments();
@@ -140,7 +156,7 @@ fn expects_value(flag: &str, definition: &Command) -> bool {
             argument.get_long() == Some(long)
                 || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
         };
-        return arguments.find(named).is_some_and(takes);
+        return arguments.find(named).map_or(Expected::Nothing, takes);
     }
     let mut shorts = flag.chars().skip(1);
     while let Some(short) = shorts.next() {
@@ -148,12 +164,14 @@ fn expects_value(flag: &str, definition: &Command) -> bool {
             argument.get_short() == Some(short)
                 || argument.get_all_short_aliases().is_some_and(|aliases| aliases.contains(&short))
         };
-        if definition.get_arguments().find(named).is_some_and(takes) {
+        match definition.get_arguments().find(named).map_or(Expected::Nothing, takes) {
+            Expected::Nothing => {}
             // The rest of the group is the value, if there is a rest.
-            return shorts.next().is_none();
+            _ if shorts.next().is_some() => return Expected::Nothing,
+            expected => return expected,
         }
     }
-    false
+    Expected::Nothing
 }
 
 #[cfg(test)]
@@ -180,6 +198,8 @@ mod tests {
             ("p -m jitr provision", "p -m jitr --action=provision"),
             ("p certs", "p --action=certs"),
             ("p -m jitr -fP COM3 none", "p -m jitr -fP COM3 --action=none"),
+            ("p account --lambda-zip a.zip", "p --action=account --lambda-zip a.zip"),
+            ("p --lambda-zip account certs", "p --lambda-zip --action=account --action=certs"),
         ] {
             assert_eq!(turned(line), expected);
         }
