@@ -58,6 +58,10 @@ fn schema_of(arguments: &[&str]) -> String {
     let Some(command) = arguments.iter().position(|word| known.contains(word)) else {
         return "provisioner".to_owned();
     };
+    // With its flags, what follows is a word of iotprovision.
+    if arguments[..command].iter().any(|word| ["-c", "-m"].contains(word)) {
+        return "provisioner".to_owned();
+    }
     let words = &arguments[command..];
     let both = words.get(..2).map(|words| words.join("-"));
     both.filter(|both| DOCUMENTS.contains_key(both)).unwrap_or_else(|| words[0].to_owned())

@@ -19,14 +19,12 @@ impl Redaction {
     pub(super) fn of(environment: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut redaction = Self::default();
         for (name, value) in environment {
-            let is_path = value.contains('/') || value.contains('\\');
+            // A file that holds a secret is named by a path, which may stay.
+            let is_path = value.contains(['/', '\\']) && std::path::Path::new(&value).exists();
             match name.to_uppercase() {
                 name if ["HOME", "USERPROFILE"].contains(&name.as_str()) => redaction.replace(&value, "~"),
-                name if SECRET_NAMES.iter().any(|word| name.contains(word)) => {
-                    // A file that holds a secret is named by a path, which may stay.
-                    if !is_path || !std::path::Path::new(&value).exists() {
-                        redaction.replace(&value, &format!("[{name}]"));
-                    }
+                name if !is_path && SECRET_NAMES.iter().any(|word| name.contains(word)) => {
+                    redaction.replace(&value, &format!("[{name}]"));
                 }
                 _ => {}
             }

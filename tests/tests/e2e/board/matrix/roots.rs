@@ -139,8 +139,8 @@ fn rows() -> Vec<Row> {
         let end = command.len() + if command == WRITE { "=16384,256,512".len() } else { "=16384".len() };
         (command.len()..end).map(|offset| Effect::Request(damage(offset))).collect()
     };
-    let (drop, double): (fn(usize) -> Damage, fn(usize) -> Damage) =
-        (|offset| Damage::Drop { offset }, |offset| Damage::Double { offset });
+    let drop: fn(usize) -> Damage = |offset| Damage::Drop { offset };
+    let double: fn(usize) -> Damage = |offset| Damage::Double { offset };
     let alter = Damage::Alter { offset: 3 };
     let each_read = (1..=commands[READ]).map(|nth| {
         let on =
