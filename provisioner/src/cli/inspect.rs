@@ -18,7 +18,8 @@ use iot_kit::{Session, ports};
 pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
     let kit = choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
-    context.show_block(&Shown { usb_serial: kit.usb_serial, inspection: inspection::inspect(&mut session)? });
+    let inspection = inspection::inspect(&mut session, &kit)?;
+    context.show_block(&Shown { usb_serial: kit.usb_serial, inspection });
     Ok(())
 }
 

@@ -226,7 +226,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
         context.note("the link on the kit's disk is not touched");
     }
     let Some(method) = method.filter(|_| steps.account || steps.board) else {
-        let prepared = flags.extras.prepare(context)?;
+        let prepared = flags.extras.prepare(context)?.unasked();
         if prepared.is_empty() {
             context.note("nothing to do: give an application with --app, or a Wi-Fi network with --ssid");
             return Ok(());
@@ -240,14 +240,14 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
         return Ok(());
     }
     if method == Method::Sandbox {
-        let prepared = flags.extras.prepare(context)?;
+        let prepared = flags.extras.prepare(context)?.unasked();
         let order = provision::sandbox(None, flags.force, flags.lock_slots);
         let kit = choice.kit(context)?;
         return provision::all_steps(context, kit, order, options, prepared).await;
     }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
-    let prepared = flags.extras.prepare(context)?;
+    let prepared = flags.extras.prepare(context)?.unasked();
     let account = context.account().await?;
     let kit = if steps.board { Some(choice.kit(context)?) } else { None };
     if let Some(kit) = &kit {

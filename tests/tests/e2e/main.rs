@@ -22,12 +22,14 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+mod out_of_the_box;
 #[cfg(target_os = "linux")]
 mod output;
 mod plans;
 mod register;
 mod revocation;
 mod serve;
+mod shop;
 mod strangers;
 mod switching;
 mod terminal;
