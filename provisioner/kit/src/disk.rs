@@ -28,8 +28,9 @@ pub const DISKS_VARIABLE: &str = "MICROCHIP_IOT_DISKS";
 /// No text of a kit's disk is longer, in bytes.
 const LARGEST_TEXT: usize = 64 * 1024;
 
-/// A debugger programs the largest target in about 20 seconds; then its disk appears again.
-const PROGRAMMING: Duration = Duration::from_secs(60);
+/// A debugger programs the largest target in about 20 seconds; then its disk appears again. The user guide of SAM-IoT allows two
+/// minutes.
+const PROGRAMMING: Duration = Duration::from_secs(120);
 /// How often it is looked whether it has come back.
 const POLL: Duration = Duration::from_millis(100);
 

@@ -13,6 +13,7 @@ use crate::work;
 use crate::work::firmware::{Error as FirmwareError, Images};
 use iot_account::counted;
 use iot_kit::catalogue::{Image, PACKAGE};
+use iot_kit::disk::Firmware;
 use iot_kit::kits::Model;
 
 mod fetch;
@@ -129,7 +130,10 @@ fn list(images: &Images, context: &Context) -> Result<(), Error> {
         };
         rows.push(Listed::new(images, image, kept.map(|_| images.path(image))));
     }
-    let line = |row: &Listed| format!("{} {}", if row.file.is_some() { "here   " } else { "not yet" }, row);
+    let line = |row: &Listed| {
+        let place = if row.file.is_some() { "here" } else { "not yet" };
+        format!("{place:<8} {:<26} {:<29} {}", row.kits(), row.what(), row.name.name())
+    };
     rows.iter().for_each(|row| context.result(line(row), row));
     if rows.iter().any(|row| row.file.is_none()) {
         context.note("bring them here with: provisioner firmware fetch");
@@ -178,17 +182,30 @@ fn show(images: &Images, name: &str, context: &Context) -> Result<(), Error> {
             listed: Listed::new(images, image, firmware.as_ref().map(|_| images.path(image))),
             licence: PACKAGE.licence,
             bytes: firmware.as_ref().map(|firmware| firmware.size()),
-            memories: firmware.iter().flat_map(|firmware| firmware.ranges()).map(memory).collect(),
+            memories: firmware.iter().flat_map(pieces).map(memory).collect(),
         };
         context.show_block(&shown);
     }
     Ok(())
 }
 
+/// The pieces of an image. What a linker leaves out for alignment is no gap.
+fn pieces(firmware: &Firmware) -> Vec<Range<u32>> {
+    const ALIGNMENT: u32 = 16;
+    let mut pieces: Vec<Range<u32>> = Vec::new();
+    for range in firmware.ranges() {
+        match pieces.last_mut() {
+            Some(last) if range.start - last.end < ALIGNMENT => last.end = range.end,
+            _ => pieces.push(range),
+        }
+    }
+    pieces
+}
+
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { listed, licence, bytes, memories } = self;
-        writeln!(f, "{}", listed)?;
+        writeln!(f, "{} ({})", listed, listed.kits())?;
         writeln!(f, "  from     {PACKAGE} ({licence})")?;
         writeln!(f, "  sha256   {}", listed.sha256)?;
         match (&listed.file, bytes) {

@@ -52,8 +52,8 @@ pub enum Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Read { from, .. } => write!(f, "{}", from.display()),
-            Self::Pip { .. } => write!(f, "pip download {}=={}", PACKAGE.name, PACKAGE.version),
+            Self::Read { from, .. } => write!(f, "from {}", from.display()),
+            Self::Pip { .. } => write!(f, "pip: {PACKAGE}"),
         }
     }
 }

@@ -17,7 +17,7 @@ use iot_kit::kits::Model;
 /// An image of the catalogue, and where it is kept.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Listed {
-    name: Image,
+    pub(super) name: Image,
     kits: Vec<Model>,
     program: Program,
     version: &'static str,
@@ -54,9 +54,16 @@ impl Listed {
     }
 }
 
+impl Listed {
+    /// What it is.
+    pub(super) fn what(&self) -> String {
+        format!("{} {}", self.program, self.version)
+    }
+}
+
 impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} {} for {})", self.name.name(), self.program, self.version, self.kits())
+        write!(f, "{}: {}", self.what(), self.name.name())
     }
 }
 
@@ -92,7 +99,7 @@ impl Fetch {
 
     /// What would be fetched.
     pub(in crate::cli) fn lines(&self) -> Vec<Line> {
-        let text = |image: &Listed| format!("would fetch {image}: {}", self.source);
+        let text = |image: &Listed| format!("would fetch {image}, {}", self.source);
         self.listed().map(|image| Line::new("fetch", text(&image), &image)).collect()
     }
 
@@ -108,7 +115,7 @@ impl Fetch {
         joined(kept.await).map_err(|error: work::Error| Error::from(error))?;
         drop(progress);
         for image in listed {
-            plan::tell(context, "fetch", format_args!("fetched {image}: {from}"), &image);
+            plan::tell(context, "fetch", format_args!("fetched {image}, {from}"), &image);
         }
         Ok(())
     }

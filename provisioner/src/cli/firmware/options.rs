@@ -123,6 +123,11 @@ impl FirmwareAndWifi {
     }
 }
 
+/// What is told of a kit that does not answer, as a whole sentence.
+fn silence(kit: &Kit) -> String {
+    format!("The kit on {} does not answer, as one that runs a demo does.", kit.port)
+}
+
 /// Application and Wi-Fi network without certificates.
 pub(in crate::cli) struct Extras {
     pub(in crate::cli) kit: Kit,
@@ -211,8 +216,9 @@ impl Prepared {
         wanted.extend(self.demo(context, model));
         self.before = Some(Program::of_image(&images, firmware, &self.disk)?);
         self.plan_images(&images, wanted)?;
-        if self.replacing == Replacing::Asked {
-            self.replacing = Replacing::Planned;
+        match self.replacing {
+            Replacing::Asked => self.replacing = Replacing::Planned,
+            _ => context.note(format_args!("{} Its program is replaced.", silence(kit))),
         }
         self.check_for(kit)?;
         Ok(true)
@@ -285,12 +291,8 @@ impl Prepared {
 
     /// What is asked before the program of a kit is replaced.
     pub(in crate::cli) fn question(&self, kit: &Kit) -> Option<String> {
-        (self.replacing == Replacing::Planned).then(|| {
-            format!(
-                "The kit on {} does not answer, as one that runs a demo does. Its program will be replaced.",
-                kit.port
-            )
-        })
+        (self.replacing == Replacing::Planned)
+            .then(|| format!("{} Its program will be replaced.", silence(kit)))
     }
 
     /// The lines before and after the certificates'.

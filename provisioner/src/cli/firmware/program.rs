@@ -60,15 +60,19 @@ pub(in crate::cli) struct About {
     usb_serial: Option<String>,
     #[serde(serialize_with = "crate::contract::path")]
     file: PathBuf,
+    /// Whether the file is one of the catalogue's, whose name says enough.
+    #[serde(skip)]
+    is_image: bool,
     /// `None` for an image that is fetched first.
     bytes: Option<usize>,
 }
 
 impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { port, usb_serial, file, bytes } = self;
+        let Self { port, usb_serial, file, is_image, bytes } = self;
         let kit = usb_serial.as_ref().unwrap_or(port);
-        write!(f, "{kit} with {}", file.display())?;
+        let name = file.file_name().map(Path::new).filter(|_| *is_image).unwrap_or(file);
+        write!(f, "{kit} with {}", name.display())?;
         bytes.map_or(Ok(()), |bytes| write!(f, " ({})", counted(bytes, "byte")))
     }
 }
@@ -119,7 +123,8 @@ impl Program {
             Content::Read(firmware) => (firmware.path().to_owned(), Some(firmware.size())),
             Content::Fetched(path) => (path.clone(), None),
         };
-        About { port: kit.port.clone(), usb_serial: kit.usb_serial.clone(), file, bytes }
+        let (port, usb_serial) = (kit.port.clone(), kit.usb_serial.clone());
+        About { port, usb_serial, file, is_image: self.image.is_some(), bytes }
     }
 
     pub(in crate::cli) fn line(&self, kit: &Kit) -> Line {

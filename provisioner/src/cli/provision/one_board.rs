@@ -25,7 +25,8 @@ pub(super) struct OneBoard {
     station: Arc<Station>,
     /// Asked for beside what the board does.
     endpoint: JoinHandle<Result<String, iot_account::Error>>,
-    progress: Progress,
+    /// While work on the board is under way.
+    progress: Option<Progress>,
     /// `None` where the board's firmware is put in first.
     look: Option<Look>,
 }
@@ -43,8 +44,7 @@ impl OneBoard {
         let station = Station::open(&context.home, &context.keys, options.settings(&order, &context.home)?)?;
         let Order { endpoint, register, revoke_superseded, .. } = order;
         let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
-        let progress = context.progress("Provisioning");
-        let look = None;
+        let (look, progress) = (None, None);
         let mut board =
             Self { kit, prepared, register, revoke_superseded, station, endpoint, progress, look };
         if board.prepared.is_programmed_before() {
@@ -68,7 +68,7 @@ impl OneBoard {
     /// looked at first.
     async fn replace_program(&mut self, context: &Context) -> Result<(), Error> {
         if self.prepared.replace_program(context, &self.kit)? {
-            self.look = None;
+            (self.look, self.progress) = (None, None);
             let endpoint = joined((&mut self.endpoint).await)?;
             self.prepared.check_endpoint(&endpoint)?;
             self.endpoint = task::spawn(async { Ok(endpoint) });
@@ -78,6 +78,7 @@ impl OneBoard {
 
     /// Makes the plan for the board that is on the kit's port now.
     async fn at_the_board(self, context: &Context, patience: Patience) -> Self {
+        let progress = context.progress("Provisioning");
         let (runtime, context) = (tokio::runtime::Handle::current(), context.clone());
         let look = task::spawn_blocking(move || {
             let Self { mut endpoint, .. } = self;
@@ -87,9 +88,9 @@ impl OneBoard {
                     let text = format!("board {}, secure element {serial}", self.kit);
                     context.note(text);
                 }
-                self.progress.step(says(&step));
+                progress.step(says(&step));
             });
-            Self { look: Some(look), endpoint, ..self }
+            Self { look: Some(look), endpoint, progress: Some(progress), ..self }
         });
         joined(look.await)
     }
@@ -158,7 +159,8 @@ impl OneBoard {
         }
         let Self { kit, prepared, register, revoke_superseded, progress, look, .. } = self;
         let work = task::spawn_blocking(move || {
-            look.map(|look| look.carry_out(&mut |step| progress.step(says(&step))))
+            let told = |step: Step| progress.iter().for_each(|progress| progress.step(says(&step)));
+            look.map(|look| look.carry_out(&mut |step| told(step)))
         });
         if let Some(Attempt { result, label, .. }) = joined(work.await) {
             let report = result?;
