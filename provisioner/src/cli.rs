@@ -183,6 +183,9 @@ pub enum Command {
     Policy(policy::Command),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),
+    /// List, fetch or show the firmware images that Microchip publishes for the kits
+    #[command(subcommand)]
+    Firmware(firmware::Command),
     /// Program a board through the kit's disk
     Flash(flash::Arguments),
     /// Set the Wi-Fi network of the application on a board
@@ -209,10 +212,12 @@ pub enum Error {
         help: String,
     },
     /// Something that cannot be undone, and nobody there to confirm it.
-    #[error("nothing done: this needs confirmation (--yes): {what}")]
+    #[error("nothing done: this needs confirmation ({flag}): {what}")]
     Unconfirmed {
         /// What would be done.
         what: String,
+        /// The flag that gives it.
+        flag: &'static str,
     },
     /// The person at the terminal said no.
     #[error("cancelled; nothing was changed")]
@@ -294,7 +299,7 @@ impl Error {
 }
 
 /// Commands that use no private key. Their help leaves the passphrase flags out.
-const WITHOUT_KEYS: [&str; 15] = [
+const WITHOUT_KEYS: [&str; 16] = [
     "boards",
     "ledger",
     "inspect",
@@ -306,6 +311,7 @@ const WITHOUT_KEYS: [&str; 15] = [
     "replay",
     "policy",
     "teardown",
+    "firmware",
     "flash",
     "wifi",
     "completions",
@@ -387,6 +393,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Report(arguments) => report::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Policy(command) => policy::run(&command, &key_files::context(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
+        Command::Firmware(command) => firmware::run(&command, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,
         Command::Wifi(arguments) => wifi::run(arguments, &Context::new(cli.global)?).await?,
         Command::Completions(arguments) => completions::run(&arguments, &mut definition()),

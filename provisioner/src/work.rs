@@ -3,7 +3,8 @@
 //! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists, [`revoked_keys`] says
 //! what is kept out.
 //! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
-//! many boards side by side. [`inspection`] reads a board, [`diagnosis`] judges one, [`roots`] replaces the roots that it trusts, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
+//! many boards side by side. [`firmware`] has the images that go into a board. [`inspection`] reads a board, [`diagnosis`] judges one, [`roots`]
+//! replaces the roots that it trusts, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
 //! Nothing here prints or asks.
 
 pub mod audit;
@@ -12,6 +13,7 @@ pub mod diagnosis;
 mod error;
 mod exchange;
 pub mod export;
+pub mod firmware;
 pub mod fleet;
 pub mod inspection;
 pub mod inventory;

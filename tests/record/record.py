@@ -3,7 +3,7 @@
 
     cargo build --bins && pip install pyte==0.8.2 && python3 tests/record/record.py
 
-Writes provisioner/docs/one-board.svg and provisioner/docs/watch.svg. The programs run as users run them, on a pseudo
+Writes out-of-the-box.svg, one-board.svg and watch.svg in provisioner/docs. For the first, pip downloads Microchip's images. The programs run as users run them, on a pseudo
 terminal, with boards at the speed of real ones; what they print goes through a terminal emulator (pyte), and each
 different screen becomes a frame.
 """
@@ -32,6 +32,7 @@ ENDPOINT = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com"
 COLUMNS, FONT, WIDTH, HEIGHT = 100, 14, 8.43, 18
 COLORS = {"red": "#e06c75", "green": "#7ec87e", "brown": "#d9b15f", "cyan": "#56b6c2", "default": "#d8dee9"}
 LAST_FRAME = 4.0  # seconds that the end stays on the screen
+PAUSE = 0.3  # seconds that a frame stays at least
 
 
 class Recording:
@@ -59,17 +60,28 @@ class Recording:
                 except OSError:
                     printed = b""
                 if not printed:
-                    self.keep()
+                    self.keep(last=True)
                     return True
                 self.stream.feed(printed)
             self.keep()
         return False
 
-    def keep(self):
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def show(self, text):
+        """What another program prints on the same terminal, after the first has ended."""
+        self.stream.feed(text.replace("\n", "\r\n").encode())
+        self.keep(last=True)
+
+    def keep(self, last=False):
+        now = time.monotonic() - self.started
+        if self.frames and not last and now - self.frames[-1][0] < PAUSE:
+            return
         rows = [self.screen.buffer[y] for y in range(self.screen.lines)]
         frame = tuple(tuple((row[x].data, row[x].fg, row[x].bold) for x in range(COLUMNS)) for row in rows)
         if not self.frames or self.frames[-1][1] != frame:
-            self.frames.append((time.monotonic() - self.started, frame))
+            self.frames.append((now, frame))
 
     def exit_code(self):
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -124,6 +136,36 @@ def one_board(boards, environment):
     return recording
 
 
+def out_of_the_box(environment):
+    """A kit that runs its demo, until its message is in the account."""
+    serve = subprocess.Popen(
+        [PROGRAMS / "testbed", "serve", "--ready", "--demo"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        served = json.loads(serve.stdout.readline())
+        own = {
+            "AWS_ENDPOINT_URL": served["endpoint_url"],
+            "AWS_REGION": served["region"],
+            "AWS_ACCESS_KEY_ID": served["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": served["secret_access_key"],
+            **served["environment"],
+        }
+        command = ["provisioner", "-c", "aws", "-m", "jitr", "--ssid", "Workshop"]
+        recording = Recording(command, 28, {**environment, **own})
+        recording.run_for(1.5)
+        recording.type("correct horse\n")
+        while not recording.run_for(1):
+            pass
+        message = next(line for line in serve.stderr if "/sensors" in line)
+        recording.show('$ grep sensors "$TESTBED_LOG"\n')
+        recording.show(message)
+        return recording
+    finally:
+        serve.terminate()
+        serve.wait()
+
+
 def watch(boards, environment, folder):
     ports = pathlib.Path(folder, "ports")
     entries = [f"{board}=MCHP326102180000123{number}" for number, board in enumerate(boards)]
@@ -165,8 +207,10 @@ def main():
             environment = {"HOME": folder, "TERM": "xterm-256color", "MICROCHIP_IOT_STATION": "bench-1"}
             # No paths of the machine that records.
             environment["MICROCHIP_IOT_HOME"] = os.path.join(folder, "home")
+            first = out_of_the_box({**environment, "MICROCHIP_IOT_HOME": os.path.join(folder, "first")})
             subprocess.run([PROGRAMS / "provisioner", "ca", "create"], env=environment, check=True, capture_output=True)
             for name, recording in [
+                ("out-of-the-box", first),
                 ("one-board", one_board(boards, environment)),
                 ("watch", watch(boards[1:], environment, folder)),
             ]:

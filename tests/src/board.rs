@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use crate::faults::{Fault, Injector};
 
+mod application;
 mod command;
 mod disk;
 #[cfg(feature = "hardware")]
@@ -26,6 +27,7 @@ mod seed;
 mod statistics;
 pub mod wire;
 
+pub use application::Network;
 pub use disk::SimulatedDisk;
 pub use factory::{Certificates, Profile, vendor_roots};
 pub use kit::Kit;
@@ -34,6 +36,7 @@ pub use statistics::Statistics;
 
 pub use firmware::Part;
 
+use application::Application;
 use firmware::Firmware;
 use port::Port;
 use run::{Control, Runner, State};
@@ -53,6 +56,8 @@ pub struct Options {
     pub wire_speed: bool,
     /// How long the device works on a command.
     pub device_times: DeviceTimes,
+    /// It runs the demo application, as a kit from its shop does, and not the provisioning firmware.
+    pub runs_demo: bool,
 }
 
 impl Default for Options {
@@ -64,6 +69,7 @@ impl Default for Options {
             seed: None,
             wire_speed: true,
             device_times: DeviceTimes::OBSERVED,
+            runs_demo: false,
         }
     }
 }
@@ -97,6 +103,8 @@ impl SimulatedBoard {
             firmware: Firmware::new(options.kit, seed, options.factory).map_err(io::Error::other)?,
             injector: Injector::default(),
             statistics: Statistics::default(),
+            stopped: None,
+            application: options.runs_demo.then(Application::default),
         }));
         let port = Port::open()?;
         let path = port.path().to_owned();
@@ -220,6 +228,32 @@ impl SimulatedBoard {
         self.with(|state| std::mem::take(&mut state.statistics))
     }
 
+    /// Whether the demo application runs.
+    pub fn runs_demo(&self) -> bool {
+        self.with(|state| state.application.is_some())
+    }
+
+    /// The Wi-Fi network that the demo application knows, while it runs.
+    pub fn network(&self) -> Option<Network> {
+        self.with(|state| state.application.as_ref()?.network().cloned())
+    }
+
+    /// Thing name and endpoint as the demo application reads them; `None` where one of them is absent.
+    pub fn names(&self) -> Option<(String, String)> {
+        self.with(|state| {
+            Some((application::thing_name(&state.firmware)?, application::endpoint(&state.firmware)?))
+        })
+    }
+
+    /// What the kit's debugger uses to program the board.
+    ///
+    /// # Errors
+    /// When the handle cannot be copied.
+    fn debugged(&self) -> io::Result<Debugged> {
+        let (state, controls) = (self.state.clone(), self.controls.clone());
+        Ok(Debugged { state, controls, wake: self.wake.try_clone()? })
+    }
+
     /// Presses the reset button.
     pub fn press_reset(&self) {
         self.order(Control::Reset);
@@ -249,10 +283,41 @@ impl SimulatedBoard {
     }
 
     fn order(&self, control: Control) {
-        // Either fails only when the thread has ended: then there is no board to do it.
-        if self.controls.send(control).is_ok() {
-            let _ = (&self.wake).write(&[0]);
+        order(&self.controls, &self.wake, control);
+    }
+}
+
+/// Either fails only when the thread has ended: then there is no board to do it.
+fn order(controls: &Sender<Control>, mut wake: &PipeWriter, control: Control) {
+    if controls.send(control).is_ok() {
+        let _ = wake.write(&[0]);
+    }
+}
+
+/// The board as its debugger reaches it.
+struct Debugged {
+    state: Arc<Mutex<State>>,
+    controls: Sender<Control>,
+    wake: PipeWriter,
+}
+
+impl Debugged {
+    /// Puts a program into the microcontroller, which starts anew.
+    fn program(&self, hex_file: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the Wi-Fi module knows of a network it keeps.
+        let application = state.application.take().or(state.stopped.take()).unwrap_or_default();
+        match application::is_provisioning_firmware(hex_file) {
+            true => state.stopped = Some(application),
+            false => state.application = Some(application),
         }
+        drop(state);
+        order(&self.controls, &self.wake, Control::Reset);
+    }
+
+    /// Types a text into the serial port, at the speed that it has.
+    fn type_in(&self, text: &str) {
+        order(&self.controls, &self.wake, Control::Type(text.as_bytes().to_vec()));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::testbed::{HOST, Options, Testbed};
 use crate::wait::NotWithin;
 
 mod background;
+mod kits;
 mod ready;
 
 /// The options of `testbed serve`.
@@ -53,6 +54,16 @@ pub struct Arguments {
     /// The testbed has to be built with the feature `hardware`.
     #[arg(long, value_name = "HEX")]
     pub firmware: Option<PathBuf>,
+    /// Kits as from their shop: each runs its demo application, and has a disk that programs it
+    ///
+    /// A kit does not answer until the provisioning firmware is copied onto its disk. Once it is provisioned and has its application
+    /// and a Wi-Fi network, it connects and publishes. `environment` in the first line has what the provisioner needs to find the
+    /// kits; --env exports it.
+    #[arg(long, conflicts_with = "firmware")]
+    pub demo: bool,
+    /// The kit that the simulated boards are
+    #[arg(long, value_name = "KIT", default_value = "AVR-IoT WG", value_parser = kit, conflicts_with = "firmware")]
+    pub kit: board::Kit,
     /// Let boards with a firmware run as fast as this computer can, not as fast as a kit
     #[arg(long, requires = "firmware")]
     pub fast: bool,
@@ -62,6 +73,11 @@ pub struct Arguments {
     /// The account's id
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account_id)]
     pub account: String,
+}
+
+fn kit(text: &str) -> Result<board::Kit, String> {
+    let names = board::Kit::ALL.map(board::Kit::name).join(", ");
+    board::Kit::ALL.into_iter().find(|kit| kit.name() == text).ok_or(format!("the kits are: {names}"))
 }
 
 fn account_id(text: &str) -> Result<String, String> {
@@ -166,6 +182,10 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let roots =
         board::vendor_roots().map_err(|error| io("make the vendor's roots")(std::io::Error::other(error)))?;
     std::fs::write(&vendor_roots, roots).map_err(io("write the vendor's roots"))?;
+    let environment = match arguments.demo {
+        true => kits::environment(&boards.kits),
+        false => json!({}),
+    };
     let line = json!({
         "endpoint_url": testbed.endpoint_url(),
         "access_key_id": testbed.access().access_key_id,
@@ -174,6 +194,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "mqtt_port": testbed.gateway().port(),
         "server_ca": server_ca,
         "boards": boards.paths,
+        "environment": environment,
         "vendor_roots": vendor_roots,
         "lambda": lambda,
         "region": arguments.region,
@@ -184,6 +205,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(io("write to stdout"))?;
     drop(stdout);
 
+    let _applications = kits::applications(&boards.kits, testbed.gateway());
     let narrator = tokio::spawn(narrate(testbed.journal().follow(), testbed.journal().clone()));
     tokio::select! {
         _ = terminated.recv() => {}
@@ -196,6 +218,8 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 /// Boards that are plugged in until this is dropped.
 struct Boards {
     paths: Vec<PathBuf>,
+    /// Those that are kits with a disk.
+    kits: Vec<kits::Kit>,
     _plugged: Box<dyn Any>,
 }
 
@@ -203,6 +227,7 @@ impl Boards {
     fn new<T: 'static>(boards: Vec<T>, path: impl Fn(&T) -> &Path) -> Self {
         Self {
             paths: boards.iter().map(|board| path(board).to_owned()).collect(),
+            kits: Vec::new(),
             _plugged: Box::new(boards),
         }
     }
@@ -212,12 +237,19 @@ impl Boards {
         if let Some(hex) = &arguments.firmware {
             return Self::emulated(arguments, hex);
         }
+        let plugged = io("plug a simulated board in");
+        let kit = arguments.kit;
+        if arguments.demo {
+            let start = |number| kits::Kit::start(kit, number, server_ca_pem).map_err(&plugged);
+            let kits: Vec<_> = (1..=arguments.boards).map(start).collect::<Result<_, _>>()?;
+            let paths = kits.iter().map(|kit| kit.path().to_owned()).collect();
+            return Ok(Self { paths, kits, _plugged: Box::new(()) });
+        }
+        let options = board::Options { kit, ..board::Options::default() };
         let start = |_| {
-            let board = SimulatedBoard::start(board::Options::default())?;
-            board.trust(server_ca_pem);
-            Ok(board)
+            let board = SimulatedBoard::start(options.clone()).map_err(&plugged);
+            board.inspect(|board| board.trust(server_ca_pem))
         };
-        let start = |number| start(number).map_err(io("plug a simulated board in"));
         let boards = (0..arguments.boards).map(start).collect::<Result<_, _>>()?;
         Ok(Self::new(boards, SimulatedBoard::path))
     }

@@ -1,6 +1,7 @@
 //! The kit's USB disk: found by its KIT-INFO.TXT, programs the microcontroller by a copy, and reports in STATUS.TXT.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,11 +21,16 @@ const IMAGE: &str = "FIRMWARE.HEX";
 /// The file that carries Wi-Fi credentials to the application.
 const WIFI: &str = "WIFI.CFG";
 
+/// Environment variable with the folders of kits' disks that are not found by themselves, as in the variable `PATH`: a disk of
+/// another file system type, such as that of a virtual machine's host.
+pub const DISKS_VARIABLE: &str = "MICROCHIP_IOT_DISKS";
+
 /// No text of a kit's disk is longer, in bytes.
 const LARGEST_TEXT: usize = 64 * 1024;
 
-/// A debugger programs the largest target in about 20 seconds; then its disk appears again.
-const PROGRAMMING: Duration = Duration::from_secs(60);
+/// A debugger programs the largest target in about 20 seconds; then its disk appears again. The user guide of SAM-IoT allows two
+/// minutes.
+const PROGRAMMING: Duration = Duration::from_secs(120);
 /// How often it is looked whether it has come back.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -54,6 +60,14 @@ pub enum Error {
     /// The microcontroller is unknown.
     #[error("the kit's {KIT_INFO} names no microcontroller that is known")]
     UnknownTarget,
+    /// The microcontroller is another one than the kit's name says.
+    #[error("the kit's {KIT_INFO} names the {target}, where the kit's name says {wanted}")]
+    Target {
+        /// What goes with the name.
+        wanted: Target,
+        /// What the disk says.
+        target: Target,
+    },
     /// A file cannot be read, or is none.
     #[error(transparent)]
     File(#[from] durable_files::Error),
@@ -136,9 +150,11 @@ impl Disk {
         Ok(Self { folder: folder.to_owned(), info: KitInfo::parse(&info) })
     }
 
-    /// Every kit's disk that is mounted.
+    /// Every kit's disk that is mounted, or that [`DISKS_VARIABLE`] names.
     pub fn all() -> Vec<Self> {
-        volumes().iter().filter_map(|folder| Self::at(folder).ok()).collect()
+        let named = std::env::var_os(DISKS_VARIABLE).unwrap_or_default();
+        let named = std::env::split_paths(&named).filter(|folder| !folder.as_os_str().is_empty());
+        named.chain(volumes()).filter_map(|folder| Self::at(&folder).ok()).collect()
     }
 
     /// The disk of the kit with this serial number: the one at `folder` if that is given, else the one that is mounted.
@@ -173,6 +189,17 @@ impl Disk {
     /// [`Error::UnknownTarget`], [`Error::Image`].
     pub fn check(&self, firmware: &Firmware) -> Result<(), Error> {
         firmware.check_for(self.info.target.ok_or(Error::UnknownTarget)?)
+    }
+
+    /// Whether the kit has this microcontroller.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTarget`]; [`Error::Target`] for another one.
+    pub fn check_target(&self, wanted: Target) -> Result<(), Error> {
+        match self.info.target.ok_or(Error::UnknownTarget)? {
+            target if target == wanted => Ok(()),
+            target => Err(Error::Target { wanted, target }),
+        }
     }
 
     /// Programs the microcontroller and waits until the debugger has said how it went and its disk is back.
@@ -235,14 +262,26 @@ impl Firmware {
     /// [`Error::File`], [`Error::Image`] with the number of the line.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = durable_files::read(path)?;
-        let bytes = bytes.ok_or_else(|| durable_files::Error::missing(path))?;
-        let image = Image::parse(&bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
+        Self::of(path, &bytes.ok_or_else(|| durable_files::Error::missing(path))?)
+    }
+
+    /// Reads the content of an Intel HEX file that is at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Image`] with the number of the line.
+    pub fn of(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let image = Image::parse(bytes).map_err(|source| Error::Image { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), image })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where its content is: the first address of each piece, and the one behind its last.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u32>> {
+        self.image.ranges()
     }
 
     /// Bytes of content.

@@ -22,11 +22,9 @@ pub enum Error {
         /// The boards that there are.
         kits: Vec<Kit>,
     },
-    /// A kit that is known and not supported.
-    #[error(
-        "the {model} on {port} connects by a cellular modem, and only kits with a Wi-Fi module can be provisioned"
-    )]
-    Cellular {
+    /// A kit that is known and cannot be provisioned: it has no Wi-Fi module.
+    #[error("the {model} on {port} {}, and only kits with a Wi-Fi module can be provisioned", connects(*model))]
+    NoWifiModule {
         /// The port.
         port: String,
         /// The kit.
@@ -161,6 +159,14 @@ pub enum Error {
         /// What was wrong with the last reply, as the rest of a sentence about the board.
         trouble: &'static str,
     },
+}
+
+/// How a kit without a Wi-Fi module connects, as the rest of a sentence.
+fn connects(model: kits::Model) -> &'static str {
+    match model.radio() {
+        kits::Radio::Cellular => "connects by a cellular modem",
+        kits::Radio::Wifi | kits::Radio::None => "does not connect to a network",
+    }
 }
 
 /// The kits, in the order in which they are listed.

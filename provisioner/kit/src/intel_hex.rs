@@ -216,6 +216,11 @@ impl Image {
         self.records.as_bytes()
     }
 
+    /// Where the content is, in the order of the addresses.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u32>> {
+        self.pieces.iter().map(|(&start, piece)| start..start + piece.len() as u32)
+    }
+
     /// Bytes of content.
     pub fn size(&self) -> usize {
         self.pieces.values().map(Vec::len).sum()

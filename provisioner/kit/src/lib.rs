@@ -24,6 +24,7 @@
 //! # Ok::<(), store::Error>(())
 //! ```
 
+pub mod catalogue;
 pub mod codec;
 pub mod command;
 pub mod disk;

@@ -133,11 +133,11 @@ pub fn plugged_in() -> Result<Vec<Kit>, Error> {
 /// in `serial`; else the only one there is.
 ///
 /// # Errors
-/// [`Error::NoBoard`], [`Error::SeveralBoards`], [`Error::NoSuchBoard`], [`Error::Cellular`].
+/// [`Error::NoBoard`], [`Error::SeveralBoards`], [`Error::NoSuchBoard`], [`Error::NoWifiModule`].
 pub fn choose(kits: &[Kit], port: Option<&str>, serial: Option<&str>) -> Result<Kit, Error> {
     let kit = meant(kits, port, serial)?;
     match kit.model {
-        Some(model) if model.radio() == Radio::Cellular => Err(Error::Cellular { port: kit.port, model }),
+        Some(model) if model.radio() != Radio::Wifi => Err(Error::NoWifiModule { port: kit.port, model }),
         _ => Ok(kit),
     }
 }

@@ -8,8 +8,16 @@ use super::session::Transport;
 /// Speed of the demo application's console, in baud.
 pub const CONSOLE_BAUD_RATE: u32 = 9600;
 
+/// The most characters that the debugger types into the console from a file, the line end counted. It drops the rest without
+/// a word (`CMD:SEND_UART`, user guides of the kits).
+const TYPED_MAX: usize = 50;
+
 /// How long the application may take to store credentials.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How often they are typed: an application that has just been programmed takes three seconds until it listens.
+const ATTEMPTS: usize = 3;
+/// Ends an answer of the application (EOT).
+const END_OF_ANSWER: u8 = 0x04;
 
 /// No line of its console is longer, in bytes.
 const LINE: usize = 1024;
@@ -117,13 +125,25 @@ impl Credentials {
         format!("wifi {},{},{}", self.ssid, self.secret, self.authentication as u8)
     }
 
+    /// Whether the debugger can type them: name and passphrase have at most 41 characters together.
+    pub fn can_be_typed(&self) -> bool {
+        // With the line end.
+        self.command().len() < TYPED_MAX
+    }
+
     /// Types the credentials into the application's console and waits for its `OK`. A name or a secret that is `OK` and
     /// echoed is no answer.
     ///
     /// # Errors
     /// [`Error::NoAnswer`], [`Error::Lost`].
     pub fn send(&self, console: &mut dyn Transport, port: &str) -> Result<(), Error> {
-        self.send_within(console, port, ANSWER)
+        let mut attempt = 1;
+        loop {
+            match self.send_within(console, port, ANSWER) {
+                Err(Error::NoAnswer { .. }) if attempt < ATTEMPTS => attempt += 1,
+                ended => return ended,
+            }
+        }
     }
 
     fn send_within(&self, console: &mut dyn Transport, port: &str, patience: Duration) -> Result<(), Error> {
@@ -145,10 +165,11 @@ impl Credentials {
                 return Err(Error::NoAnswer { port: port.to_owned() });
             }
             answer.extend(&buffer[..count]);
-            if answer.split(|b| matches!(b, b'\r' | b'\n')).any(|line| line.trim_ascii() == b"OK") {
+            let ends_line = |b: &u8| matches!(*b, b'\r' | b'\n' | END_OF_ANSWER);
+            if answer.split(ends_line).any(|line| line.trim_ascii() == b"OK") {
                 return Ok(());
             }
-            let last = answer.iter().rposition(|b| matches!(b, b'\r' | b'\n')).unwrap_or(0);
+            let last = answer.iter().rposition(ends_line).unwrap_or(0);
             // A line that long is no OK, and does not become one.
             answer.drain(..last.max(answer.len().saturating_sub(LINE)));
         }
@@ -230,6 +251,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_longer_than_the_debugger_types_is_known() {
+        let secret = "p".repeat(41 - "net".len());
+        let at_most = Credentials::new("net", &secret, WpaPsk).unwrap();
+        assert_eq!(format!("{}\n", at_most.command()).len(), 50);
+        assert!(at_most.can_be_typed());
+        assert!(!Credentials::new("net1", &secret, WpaPsk).unwrap().can_be_typed());
+    }
+
+    #[test]
+    fn an_application_that_starts_late_gets_the_credentials_again() {
+        let credentials = Credentials::new("net", "hush-hush", WpaPsk).unwrap();
+        let mut heard = 0;
+        let (mut console, log) = Scripted::new(move |line: &str| {
+            heard += usize::from(line.starts_with("wifi"));
+            if heard < 3 { Act::Silence } else { say("OK\r\n\x04") }
+        });
+        credentials.send(&mut console, "test").unwrap();
+        assert_eq!(log.lock().unwrap().len(), 3);
+    }
+
+    #[test]
     fn the_console_must_say_ok() {
         let credentials = Credentials::new("OK", "hush-hush", WpaPsk).unwrap();
         let (mut console, log) = Scripted::new(|line: &str| match line {
@@ -238,6 +280,11 @@ mod tests {
         });
         credentials.send(&mut console, "test").unwrap();
         assert_eq!(*log.lock().unwrap(), ["wifi OK,hush-hush,2"]);
+        let (mut console, _) = Scripted::new(|line: &str| match line {
+            "" => Act::Silence,
+            _ => say("Unknown command\r\n\x04OK\r\n\x04"),
+        });
+        credentials.send(&mut console, "test").unwrap();
         for answer in ["", "wifi OK,hush-hush,2\r\n", "Unknown command\r\n"] {
             let (mut console, _) = Scripted::new(move |_: &str| say(answer));
             let error = credentials.send(&mut console, "test").unwrap_err();

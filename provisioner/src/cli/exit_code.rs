@@ -6,7 +6,7 @@ use iot_kit::{disk, wifi};
 
 use super::Error;
 use crate::state;
-use crate::work::{self, AuthorityError, FleetError, provision, roots};
+use crate::work::{self, AuthorityError, FleetError, firmware, provision, roots};
 
 /// What the process ends with. Scripts rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,7 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
             | AuthorityError::SameKey { .. },
         ) => ExitCode::Usage,
         E::Provision(error) => provision(error),
+        E::Firmware(error) => firmware(error),
         E::Fleet(FleetError::Aborted { .. } | FleetError::Thread { .. }) => ExitCode::Failed,
         E::Roots(error) => roots(error),
     }
@@ -171,13 +172,13 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
         | E::Disk(Disk::NotADisk { .. } | Disk::Image { .. })
         | E::Wifi(Wifi::SsidLength(_) | Wifi::OpenWithSecret | Wifi::WpaPassphrase)
         | E::Wifi(Wifi::WepKey | Wifi::Secret | Wifi::Console { .. }) => ExitCode::Usage,
-        E::Disk(Disk::NoDisk { .. } | Disk::UnknownTarget | Disk::Write { .. })
+        E::Disk(Disk::NoDisk { .. } | Disk::UnknownTarget | Disk::Target { .. } | Disk::Write { .. })
         | E::Disk(Disk::Failed { .. } | Disk::NoOutcome { .. })
         | E::Wifi(Wifi::NoAnswer { .. } | Wifi::Lost { .. })
         | E::NoBoard
         | E::SeveralBoards { .. }
         | E::NoSuchBoard { .. }
-        | E::Cellular { .. }
+        | E::NoWifiModule { .. }
         | E::List { .. }
         | E::NoPort { .. }
         | E::PortInUse { .. }
@@ -257,6 +258,15 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Nonsense { .. }
         | E::Endless { .. }
         | E::Incomplete { .. } => ExitCode::Aws,
+    }
+}
+
+fn firmware(error: &firmware::Error) -> ExitCode {
+    use firmware::Error as E;
+    match error {
+        E::NotPinned { .. } => ExitCode::Refused,
+        E::NotAWheel { .. } | E::Lacks { .. } | E::Unknown { .. } | E::LongEndpoint { .. } => ExitCode::Usage,
+        E::Missing { .. } | E::NoPython | E::Pip { .. } | E::NoWheel | E::NoImage { .. } => ExitCode::Failed,
     }
 }
 

@@ -20,7 +20,7 @@ use iot_kit::{Session, ports};
 pub(super) fn run(choice: &Choice, context: &Context) -> Result<(), Error> {
     let kit = choice.kit(context)?;
     let mut session = Session::start(ports::open(&kit.port)?, &kit)?;
-    let inspection = inspection::inspect(&mut session, OffsetDateTime::now_utc())?;
+    let inspection = inspection::inspect(&mut session, &kit, OffsetDateTime::now_utc())?;
     context.show_block(&Shown { usb_serial: kit.usb_serial, inspection });
     Ok(())
 }

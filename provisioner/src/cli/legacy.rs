@@ -14,6 +14,7 @@ use crate::state::{self, store};
 use crate::work::provision::{Method, Origin};
 use crate::work::{self, create};
 use device_pki::Chain;
+use iot_kit::Kit;
 
 mod actions;
 #[cfg(test)]
@@ -213,7 +214,7 @@ impl Flags {
         }
         self.check_roots(steps)?;
         match self.provision_method {
-            method if Steps { roots: false, ..steps }.are_none() => Ok((steps, method)),
+            method if Steps { roots: false, application: false, ..steps }.are_none() => Ok((steps, method)),
             Some(method) if self.lock_slots && method != Method::Sandbox => {
                 Err(Error::usage("--lock-slots belongs to -m sandbox", "leave it out; nothing was done"))
             }
@@ -304,19 +305,17 @@ pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error
         context.note("the link on the kit's disk is not touched");
     }
     let Some(method) = method.filter(|_| steps.account || steps.certs || steps.board) else {
-        let prepared = flags.extras.prepare(context)?;
+        let prepared = flags.extras.prepare(context)?.unasked();
         if steps.roots {
             flags.replace_roots(&choice, context).await?;
         }
-        if prepared.is_empty() {
+        if prepared.is_empty() && !steps.application {
             if !steps.roots {
                 context.note("nothing to do: give an application with --app, or a Wi-Fi network with --ssid");
             }
             return Ok(());
         }
-        let kit = choice.kit(context)?;
-        prepared.check_for(&kit)?;
-        return plan::run(context, firmware::Extras { kit, prepared }).await;
+        return put_in(choice.kit(context)?, prepared, steps, context).await;
     };
     if method == Method::Sandbox {
         if steps.roots {
@@ -326,17 +325,23 @@ pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error
             context.note("the vendor's account needs no CA and no set-up");
             return Ok(());
         }
-        let prepared = flags.extras.prepare(context)?;
+        let mut prepared = flags.extras.prepare(context)?.unasked();
         let order = provision::sandbox(None, flags.force, flags.lock_slots);
         let kit = choice.kit(context)?;
+        if steps.application {
+            prepared.take_demo(context, &kit)?;
+        }
         return provision::all_steps(context, kit, order, options, prepared).await;
     }
     // Whatever can be wrong with flags, settings and the choice of the board shows before the first file is written.
     let settings = flags.account.settings()?;
-    let prepared = flags.extras.prepare(context)?;
+    let mut prepared = flags.extras.prepare(context)?.unasked();
     let account = context.account().await?;
     let kit = if steps.board { Some(choice.kit(context)?) } else { None };
     if let Some(kit) = &kit {
+        if steps.application {
+            prepared.take_demo(context, kit)?;
+        }
         prepared.check_for(kit)?;
     }
     let chain = match (steps.certs, steps.board) {
@@ -385,12 +390,10 @@ pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error
         flags.replace_roots(&choice, context).await?;
     }
     let Some(kit) = kit else {
-        if !prepared.is_empty() {
-            let kit = choice.kit(context)?;
-            prepared.check_for(&kit)?;
-            return plan::run(context, firmware::Extras { kit, prepared }).await;
-        }
-        return Ok(());
+        return match prepared.is_empty() && !steps.application {
+            true => Ok(()),
+            false => put_in(choice.kit(context)?, prepared, steps, context).await,
+        };
     };
     let register = match method {
         Method::Mar => Some(Box::new(flags.account.registration()?)),
@@ -399,6 +402,20 @@ pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error
     let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
     let order = Order { method, origin, endpoint, force: flags.force, register, revoke_superseded: false };
     provision::all_steps(context, kit, order, options, prepared).await
+}
+
+/// Puts the application in and sets the Wi-Fi network, without certificates.
+async fn put_in(
+    kit: Kit,
+    mut prepared: firmware::Prepared,
+    steps: Steps,
+    context: &Context,
+) -> Result<(), Error> {
+    if steps.application {
+        prepared.take_demo(context, &kit)?;
+    }
+    prepared.check_for(&kit)?;
+    plan::run(context, firmware::Extras { kit, prepared }).await
 }
 
 /// The certificate authority, made if there is none yet. `None` where it is not made because only plans are shown.

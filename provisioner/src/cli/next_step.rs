@@ -28,7 +28,9 @@ pub(super) fn next_step(error: &Error) -> Text {
         Error::Work(error) => work(error),
         Error::Keyring { .. } => "leave --keyring out, or unlock the keyring first".into(),
         Error::Usage { help, .. } => help.clone().into(),
-        Error::Unconfirmed { .. } => "check what is shown above, then give the confirmation with --yes".into(),
+        Error::Unconfirmed { flag, .. } => {
+            format!("check what is shown above, then give the confirmation with {flag}").into()
+        }
         Error::Declined => "run the same command again to be asked again".into(),
         Error::Terminal { .. } => {
             "give the answer on the command line, and --non-interactive so that nothing is asked".into()

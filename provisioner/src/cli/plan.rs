@@ -101,6 +101,11 @@ pub(super) trait Plan: Sized {
         None
     }
 
+    /// The flag that gives the yes beforehand. `--yes` always does.
+    fn confirmation(&self) -> &'static str {
+        "--yes"
+    }
+
     /// How carrying it out would end because of what the plan refuses.
     ///
     /// # Errors
@@ -139,7 +144,7 @@ pub(super) async fn is_carried_out<P: Plan>(context: &Context, mut plan: P) -> R
         for line in plan.lines(context).await? {
             line.note(context);
         }
-        context.confirm(&question)?;
+        context.confirm(&question, plan.confirmation())?;
     }
     plan.carry_out(context).await.map(|()| true)
 }

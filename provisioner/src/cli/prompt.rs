@@ -15,16 +15,16 @@ impl Global {
 }
 
 impl Context {
-    /// Asks for a yes to `what`, a whole sentence. `--yes` is one.
+    /// Asks for a yes to `what`, a whole sentence. `--yes` is one; `flag` would have been another.
     ///
     /// # Errors
     /// [`Error::Declined`] for any other answer; [`Error::Unconfirmed`] if nobody can be asked.
-    pub fn confirm(&self, what: &str) -> Result<(), Error> {
+    pub fn confirm(&self, what: &str, flag: &'static str) -> Result<(), Error> {
         if self.global.yes {
             return Ok(());
         }
         if !self.global.can_ask() {
-            return Err(Error::Unconfirmed { what: what.to_owned() });
+            return Err(Error::Unconfirmed { what: what.to_owned(), flag });
         }
         match ask(&format!("{}\nGo on? Type yes: ", visible::line(what)))?.trim() {
             "y" | "yes" | "Y" | "YES" | "Yes" => Ok(()),

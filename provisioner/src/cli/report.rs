@@ -244,7 +244,7 @@ fn board(kit: &Kit, now: OffsetDateTime) -> (String, Option<String>) {
         took("port opened");
         let mut session = Session::start(transcript.of(port), kit)?;
         took("firmware answered");
-        let inspection = inspection::inspect(&mut session, now)?;
+        let inspection = inspection::inspect(&mut session, kit, now)?;
         took("board read");
         let traffic = session.traffic();
         times.push(format!(

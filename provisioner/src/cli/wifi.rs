@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
         return Err(Error::usage("no network is named", "name it with --ssid NAME"));
     };
     let kit = arguments.choice.kit(context)?;
-    let route = arguments.disk.route(&kit)?;
+    let route = arguments.disk.route(&kit, &credentials)?;
     let (port, ssid) = (kit.port, credentials.ssid().to_owned());
     let network = Network { port, ssid, way: Some(route.way()) };
     plan::run(context, SetWifi { network, credentials, route }).await

@@ -43,13 +43,15 @@ pub const EXCHANGE: &str = "exchange.json";
 pub const RETIRED: &str = "signers";
 /// What `register` has done, to go on from there.
 pub const JOURNAL: &str = "register.jsonl";
+/// The folder with firmware images for the kits.
+pub const FIRMWARE: &str = "firmware";
 
 /// A folder that iotprovision keeps in the same home for cellular kits.
 const VENDORS: &str = "sequans";
 
 /// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
 /// folder has one of them.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     ROOT_KEY,
     ROOT_KEY_URI,
     ROOT_CERTIFICATE,
@@ -68,6 +70,7 @@ const NAMES: [&str; 19] = [
     EXCHANGE,
     RETIRED,
     JOURNAL,
+    FIRMWARE,
     VENDORS,
 ];
 

@@ -7,7 +7,7 @@ use device_pki::key;
 use device_pki::revocation::Reason;
 use time::OffsetDateTime;
 
-use super::{provision, roots};
+use super::{firmware, provision, roots};
 use crate::state;
 
 /// Any failure of the work.
@@ -34,6 +34,9 @@ pub enum Error {
     /// Provisioning one board.
     #[error(transparent)]
     Provision(#[from] provision::Error),
+    /// Images of the catalogue.
+    #[error(transparent)]
+    Firmware(#[from] firmware::Error),
     /// Provisioning many boards.
     #[error(transparent)]
     Fleet(#[from] FleetError),

@@ -4,7 +4,7 @@ use device_pki::{Certificate, point_of};
 use iot_kit::command::{Command, Component, FLASH_PAGE, UNKNOWN_COMMAND};
 use iot_kit::kits::{Model, Radio};
 use iot_kit::root_store::Root;
-use iot_kit::{Error, Session, flash, secure_element, store, wifi_module};
+use iot_kit::{Error, Kit, Session, flash, secure_element, store, wifi_module};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -22,7 +22,7 @@ pub struct Inspection {
     pub public_key: String,
     /// The thing name that belongs to the key.
     pub thing_name: String,
-    /// The kit, as the firmware names it.
+    /// The kit, as its debugger names it; else as the firmware does, which cannot tell WG and WA apart.
     pub model: Option<Model>,
     /// What the firmware says of itself.
     pub about: Vec<String>,
@@ -91,13 +91,13 @@ pub struct StoredFile {
 ///
 /// # Errors
 /// Those of [`Session::run`].
-pub fn inspect(session: &mut Session, now: OffsetDateTime) -> Result<Inspection, Error> {
+pub fn inspect(session: &mut Session, kit: &Kit, now: OffsetDateTime) -> Result<Inspection, Error> {
     let serial = secure_element::serial(session)?;
     let board = Identity { serial, point: point_of(&secure_element::public_key(session)?) };
     let about = about(session)?;
-    let model = about.iter().find_map(|line| Model::named_in(line));
-    if let Some(model) = model.filter(|model| model.radio() == Radio::Cellular) {
-        return Err(Error::Cellular { port: session.port().to_owned(), model });
+    let model = kit.model.or_else(|| Model::in_about(&about));
+    if let Some(model) = model.filter(|model| model.radio() != Radio::Wifi) {
+        return Err(Error::NoWifiModule { port: session.port().to_owned(), model });
     }
     let firmware = version(session, Component::Firmware)?.join(" ");
     let command_handler = version(session, Component::CommandHandler)?.join(" ");
@@ -136,14 +136,14 @@ fn about(session: &mut Session) -> Result<Vec<String>, Error> {
     session.query(Command::About, |lines| Some(lines.to_vec()))
 }
 
-/// A better explanation for a firmware that does not know a command: that of a cellular kit has none for Wi-Fi modules.
+/// A better explanation for a firmware that does not know a command: that of a kit without a Wi-Fi module has none for it.
 pub fn explained(session: &mut Session, error: Error) -> Error {
     if !matches!(error, Error::Refused { code: UNKNOWN_COMMAND, .. }) {
         return error;
     }
-    let model = about(session).ok().and_then(|about| about.iter().find_map(|line| Model::named_in(line)));
-    match model.filter(|model| model.radio() == Radio::Cellular) {
-        Some(model) => Error::Cellular { port: session.port().to_owned(), model },
+    let model = about(session).ok().and_then(|about| Model::in_about(&about));
+    match model.filter(|model| model.radio() != Radio::Wifi) {
+        Some(model) => Error::NoWifiModule { port: session.port().to_owned(), model },
         None => error,
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn table(kit: Kit) -> impl Iterator<Item = (&'static str, Command)> {
     TABLE.into_iter().filter(move |(_, command)| match command {
         Command::WincErase | Command::WincRead | Command::WincWriteBlob => kit.has_wifi_module(),
         Command::EccAddressRead | Command::EccAddressWrite => kit.element_address().is_some(),
-        Command::BridgeMode => !kit.has_wifi_module(),
+        Command::BridgeMode => kit.has_modem(),
         _ => true,
     })
 }

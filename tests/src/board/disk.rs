@@ -11,9 +11,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::kit::Kit;
+use super::{Debugged, SimulatedBoard};
 
 const KIT_INFO: &str = "KIT-INFO.TXT";
 const STATUS: &str = "STATUS.TXT";
+/// Characters that are typed of a `CMD:SEND_UART` file, its line end included; the rest is dropped.
+const TYPED_MAX: usize = 50;
 /// How often the folder is read.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -38,17 +41,29 @@ impl SimulatedDisk {
     /// # Errors
     /// When the folder cannot be made, or there is no thread.
     pub fn start(kit: Kit, serial: &str) -> io::Result<Self> {
+        Self::new(kit, serial, None)
+    }
+
+    /// The disk of a board: what is programmed becomes its program, and what is typed reaches its console.
+    ///
+    /// # Errors
+    /// As [`SimulatedDisk::start`].
+    pub fn of(board: &SimulatedBoard, serial: &str) -> io::Result<Self> {
+        Self::new(board.kit(), serial, Some(board.debugged()?))
+    }
+
+    fn new(kit: Kit, serial: &str, board: Option<Debugged>) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let info = format!(
             "Kit name: {}\r\nSerial number: {serial}\r\nTarget device: {}\r\n",
-            kit.name(),
+            kit.name_in_debugger(),
             kit.target()
         );
         fs::write(folder.path().join(STATUS), "Ready\r\n")?;
         fs::write(folder.path().join(KIT_INFO), &info)?;
         let (state, stop) = (Arc::new(Mutex::new(State::default())), Arc::new(AtomicBool::new(false)));
-        let debugger =
-            Debugger { folder: folder.path().to_owned(), info, state: state.clone(), stop: stop.clone() };
+        let place = folder.path().to_owned();
+        let debugger = Debugger { folder: place, info, board, state: state.clone(), stop: stop.clone() };
         let thread = thread::Builder::new().name("simulated disk".into()).spawn(move || debugger.run())?;
         Ok(Self { folder, state, stop, thread: Some(thread) })
     }
@@ -91,6 +106,7 @@ impl Drop for SimulatedDisk {
 struct Debugger {
     folder: PathBuf,
     info: String,
+    board: Option<Debugged>,
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
 }
@@ -116,7 +132,11 @@ impl Debugger {
                 self.program(&path, text)?;
             } else if let Some(command) = text.strip_prefix("CMD:").and_then(|text| text.strip_suffix('\n')) {
                 if let Some(typed) = command.strip_prefix("SEND_UART=") {
-                    self.lock(|state| state.typed.push(typed.to_owned()));
+                    let typed: String = format!("{typed}\n").chars().take(TYPED_MAX).collect();
+                    if let Some(board) = &self.board {
+                        board.type_in(&typed);
+                    }
+                    self.lock(|state| state.typed.push(typed.trim_end_matches('\n').to_owned()));
                 }
                 fs::remove_file(&path)?;
             }
@@ -130,6 +150,9 @@ impl Debugger {
         let status = match self.lock(|state| state.failure.take()) {
             Some(failure) => failure,
             None if text.lines().all(is_record) => {
+                if let Some(board) = &self.board {
+                    board.program(&text);
+                }
                 self.lock(|state| state.programmed.push(text));
                 "Programming completed successfully".to_owned()
             }

@@ -2,112 +2,161 @@
 
 use std::fmt;
 
-/// A kit of the family, as far as the provisioning firmware shows it.
+/// A kit of the family, as far as the provisioning firmware and the debugger show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kit {
     /// AVR-IoT WG, ATmega4808.
     #[default]
     AvrIotWg,
+    /// AVR-IoT WA, the same with another label: its firmware says WG.
+    AvrIotWa,
     /// PIC-IoT WG, PIC24FJ128GA705.
     PicIotWg,
+    /// PIC-IoT WA, the same with another label: its firmware says WG.
+    PicIotWa,
     /// SAM-IoT WG, ATSAMD21G18A.
     SamIotWg,
     /// SAM-IoT Wx, ATSAMD21G18A.
     SamIotWx,
     /// AVR-IoT Cellular Mini, AVR128DB48: a modem in place of the Wi-Fi module.
+    AvrIotCellularMini,
+    /// AVR-IoT Cellular, AVR128DB64: a modem in place of the Wi-Fi module.
     AvrIotCellular,
+    /// CryptoAuth Trust Platform, ATSAMD21E18A: no network at all.
+    TrustPlatform,
 }
 
 impl Kit {
-    /// The kit's name.
+    /// Every kit.
+    pub const ALL: [Self; 9] = [
+        Self::AvrIotWg,
+        Self::AvrIotWa,
+        Self::PicIotWg,
+        Self::PicIotWa,
+        Self::SamIotWg,
+        Self::SamIotWx,
+        Self::AvrIotCellularMini,
+        Self::AvrIotCellular,
+        Self::TrustPlatform,
+    ];
+
+    /// The kit's name, as on the box.
     pub fn name(self) -> &'static str {
         match self {
             Self::AvrIotWg => "AVR-IoT WG",
+            Self::AvrIotWa => "AVR-IoT WA",
             Self::PicIotWg => "PIC-IoT WG",
+            Self::PicIotWa => "PIC-IoT WA",
             Self::SamIotWg => "SAM-IoT WG",
             Self::SamIotWx => "SAM-IoT Wx",
-            Self::AvrIotCellular => "AVR-IoT Cellular Mini",
+            Self::AvrIotCellularMini => "AVR-IoT Cellular Mini",
+            Self::AvrIotCellular => "AVR-IoT Cellular",
+            Self::TrustPlatform => "CryptoAuth Trust Platform",
+        }
+    }
+
+    /// The kit's name in the configuration of its debugger.
+    pub fn name_in_debugger(self) -> &'static str {
+        match self {
+            Self::SamIotWg => "SAMD21-IoT WG",
+            Self::SamIotWx => "SAMD21-IoT Wx",
+            kit => kit.name(),
         }
     }
 
     /// The microcontroller, as the kit's disk names it.
     pub fn target(self) -> &'static str {
         match self {
-            Self::AvrIotWg => "ATmega4808",
-            Self::PicIotWg => "PIC24FJ128GA705",
+            Self::AvrIotWg | Self::AvrIotWa => "ATmega4808",
+            Self::PicIotWg | Self::PicIotWa => "PIC24FJ128GA705",
             Self::SamIotWg | Self::SamIotWx => "ATSAMD21G18A",
-            Self::AvrIotCellular => "AVR128DB48",
+            Self::AvrIotCellularMini => "AVR128DB48",
+            Self::AvrIotCellular => "AVR128DB64",
+            Self::TrustPlatform => "ATSAMD21E18A",
         }
     }
 
-    /// Whether its firmware has the commands for a Wi-Fi module.
-    pub(super) fn has_wifi_module(self) -> bool {
-        self != Self::AvrIotCellular
+    /// Whether it has a Wi-Fi module, and its firmware the commands for it.
+    pub fn has_wifi_module(self) -> bool {
+        !self.has_modem() && self != Self::TrustPlatform
+    }
+
+    /// Whether it has a modem.
+    pub(super) fn has_modem(self) -> bool {
+        matches!(self, Self::AvrIotCellularMini | Self::AvrIotCellular)
     }
 
     /// Whether its microcontroller is an ATSAMD21.
     fn is_sam(self) -> bool {
-        matches!(self, Self::SamIotWg | Self::SamIotWx)
+        matches!(self, Self::SamIotWg | Self::SamIotWx | Self::TrustPlatform)
     }
 
-    /// The secure element's I2C address, where the firmware has commands for it.
+    /// The secure element's I2C address, where the firmware has commands for it. That of the Trust Platform is assumed.
     pub(super) fn element_address(self) -> Option<u8> {
         match self {
-            Self::SamIotWg => Some(0x58),
+            Self::SamIotWg | Self::TrustPlatform => Some(0x58),
             Self::SamIotWx => Some(0x36),
-            Self::AvrIotWg | Self::PicIotWg | Self::AvrIotCellular => None,
+            _ => None,
         }
     }
 
-    /// Whether the firmware starts without its secure element. Those of the PIC and the cellular kits are assumed to.
+    /// Whether the firmware starts without its secure element. All but those of AVR-IoT and SAM-IoT are assumed to.
     pub(super) fn starts_without_element(self) -> bool {
-        self != Self::AvrIotWg
+        !matches!(self, Self::AvrIotWg | Self::AvrIotWa)
     }
 
     /// What the banner welcomes to.
     pub(super) fn banner(self) -> &'static str {
         match self {
-            Self::AvrIotWg => "avr-iot",
-            Self::PicIotWg => "PIC-IoT",
+            Self::AvrIotWg | Self::AvrIotWa => "avr-iot",
+            Self::PicIotWg | Self::PicIotWa => "PIC-IoT",
             Self::SamIotWg | Self::SamIotWx => "SAM-IoT provisioning",
-            Self::AvrIotCellular => "AVR-IoT Cellular Mini provisioning",
+            Self::AvrIotCellularMini => "AVR-IoT Cellular Mini provisioning",
+            Self::AvrIotCellular => "AVR-IoT Cellular provisioning",
+            Self::TrustPlatform => "CryptoAuth Trust Platform devkit provisioning",
         }
     }
 
     /// What `MC+ABOUT` begins with, before "provisioning FW".
     pub(super) fn firmware(self) -> &'static str {
         match self {
-            Self::AvrIotWg => "AVR-IoT",
-            Self::PicIotWg => "PIC-IoT",
+            Self::AvrIotWg | Self::AvrIotWa => "AVR-IoT",
+            Self::PicIotWg | Self::PicIotWa => "PIC-IoT",
             Self::SamIotWg => "SAM-IoT",
-            Self::SamIotWx => "SAM-IoT Wx",
-            Self::AvrIotCellular => "AVR-IoT Cellular Mini",
+            kit => kit.name(),
         }
     }
 
     /// The kit's name as `MC+ABOUT` ends with it.
     pub(super) fn name_in_about(self) -> &'static str {
-        if self == Self::SamIotWg { "SAM-IoT" } else { self.name() }
+        match self {
+            Self::AvrIotWa => "AVR-IoT WG",
+            Self::PicIotWa => "PIC-IoT WG",
+            Self::SamIotWg => "SAM-IoT",
+            kit => kit.name(),
+        }
     }
 
     /// Version of the provisioning firmware.
     pub(super) fn firmware_version(self) -> &'static str {
         match self {
-            Self::AvrIotWg => "0.4.9",
-            Self::PicIotWg => "0.4.7",
+            Self::AvrIotWg | Self::AvrIotWa => "0.4.9",
+            Self::PicIotWg | Self::PicIotWa => "0.4.7",
             Self::SamIotWg => "1.0.1",
             Self::SamIotWx => "1.0.0",
-            Self::AvrIotCellular => "1.1.8",
+            Self::AvrIotCellularMini => "1.1.8",
+            Self::AvrIotCellular => "0.3.1",
+            Self::TrustPlatform => "1.1.0",
         }
     }
 
     /// The LEDs that `MC+SETLED` knows.
-    pub(super) fn leds(self) -> &'static [&'static str] {
+    pub fn leds(self) -> &'static [&'static str] {
         match self {
-            Self::AvrIotWg | Self::PicIotWg | Self::SamIotWg | Self::SamIotWx => {
-                &["CONN", "DATA", "ERROR", "WIFI"]
-            }
-            Self::AvrIotCellular => &["CELL", "CONN", "DATA", "ERROR", "USER"],
+            Self::AvrIotCellularMini => &["CELL", "CONN", "DATA", "ERROR", "USER"],
+            Self::AvrIotCellular => &["CELL", "CONN", "DATA", "ERR", "USER"],
+            Self::TrustPlatform => &["STATUS"],
+            _ => &["CONN", "DATA", "ERROR", "WIFI"],
         }
     }
 

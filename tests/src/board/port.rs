@@ -44,6 +44,8 @@ impl Port {
         // Without raw mode the terminal would echo what the board says, back to the board.
         let mut settings = tcgetattr(&host)?;
         settings.make_raw();
+        // The speed of a kit's debugger until a program sets another one.
+        settings.set_speed(9600)?;
         tcsetattr(&host, OptionalActions::Now, &settings)?;
         let watch = watch::Watch::new(&path)?;
         Ok(Self { board: board.into(), host, path, watch })
@@ -52,6 +54,11 @@ impl Port {
     /// The path that programs open.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The speed that the last program has set, in baud.
+    pub(super) fn speed(&self) -> io::Result<u32> {
+        Ok(tcgetattr(&self.host)?.output_speed())
     }
 
     /// What to wait on: bytes from the host, and programs that open or close the port.

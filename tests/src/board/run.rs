@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::application::{Application, CONSOLE_SPEED};
 use super::firmware::{Firmware, Line, Stage};
 use super::port::Port;
 use super::statistics::Statistics;
@@ -21,6 +22,10 @@ pub(super) struct State {
     pub(super) firmware: Firmware,
     pub(super) injector: Injector,
     pub(super) statistics: Statistics,
+    /// The demo application, while it is what runs.
+    pub(super) application: Option<Application>,
+    /// The demo application, while the provisioning firmware runs in its place.
+    pub(super) stopped: Option<Application>,
 }
 
 /// What the handle sends to the thread.
@@ -29,6 +34,8 @@ pub(super) enum Control {
     Stop,
     /// The reset button.
     Reset,
+    /// The debugger types into the serial port.
+    Type(Vec<u8>),
     /// Pull the plug; answered when the port is gone.
     Unplug(Sender<()>),
     /// Plug in again; answered with the new port's path.
@@ -139,6 +146,13 @@ impl Runner {
         self.queues.backlog = if arrived < self.queues.busy_until { self.queues.backlog + 1 } else { 0 };
         let state = self.state.clone();
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { application, firmware, .. } = &mut *state;
+        if let Some(application) = application {
+            if let Some(answer) = application.receive(byte, firmware) {
+                self.schedule(taken, vec![Step::Send(answer)], &mut state);
+            }
+            return true;
+        }
         if self.queues.backlog > state.firmware.kit().receive_buffer() {
             state.statistics.bytes_lost += 1;
             return true;
@@ -225,10 +239,15 @@ impl Runner {
                 self.queues = Queues::new(now);
                 let state = self.state.clone();
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(application) = &mut state.application {
+                    application.reset();
+                    return Ok(true);
+                }
                 let banner = state.firmware.reset();
                 let steps = banner.work.into_iter().map(Step::Work).chain([Step::Send(banner.bytes)]);
                 self.schedule(now, steps.collect(), &mut state);
             }
+            Ok(Control::Type(text)) => self.take(&text)?,
             Ok(Control::Unplug(done)) => {
                 self.unplug();
                 let _ = done.send(());
@@ -248,9 +267,18 @@ impl Runner {
         let Some(port) = &mut self.port else { return Ok(()) };
         let mut buffer = [0; 4096];
         let count = port.read(&mut buffer)?;
-        let now = Instant::now();
+        self.take(&buffer[..count])
+    }
+
+    /// Takes bytes that come over the line. What comes at another speed than that of the application's console is noise to it.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (now, count) = (Instant::now(), bytes.len());
+        let speed = self.port.as_ref().map_or(Ok(CONSOLE_SPEED), Port::speed)?;
+        if speed != CONSOLE_SPEED && self.lock(|state| state.application.is_some()) {
+            return Ok(());
+        }
         let arrivals = self.wire.receive(now, count);
-        self.queues.received.extend(arrivals.zip(buffer.iter().copied()));
+        self.queues.received.extend(arrivals.zip(bytes.iter().copied()));
         if count > 0 {
             self.lock(|state| {
                 state.statistics.bytes_in += count as u64;

@@ -57,6 +57,9 @@ pub(super) fn start() -> Result<ExitCode, Error> {
     for (variable, field) in VARIABLES {
         text += &format!("export {variable}={}\n", quoted(&shown(&served[field])));
     }
+    for (variable, value) in served["environment"].as_object().into_iter().flatten() {
+        text += &format!("export {variable}={}\n", quoted(&shown(value)));
+    }
     text += &format!("export TESTBED_LOG={}\n", quoted(&log.to_string_lossy()));
     text += "# kill \"$TESTBED_PID\" stops it\n";
     let mut stdout = std::io::stdout().lock();

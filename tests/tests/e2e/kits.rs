@@ -50,7 +50,7 @@ fn a_board_for_the_vendors_account_gets_its_factory_certificates_and_nothing_is_
         let shown: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
         let id = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &factory.device));
         assert_eq!(shown["factory"]["device_certificate"]["certificate_id"], id, "{inspected}");
-        assert_eq!(shown["model"], "AVR-IoT WG");
+        assert_eq!(shown["model"], "AVR-IoT WG or WA");
     }
 }
 
@@ -82,7 +82,7 @@ fn a_request_is_made_on_the_board_and_nothing_else_happens() {
 
 #[test]
 fn a_cellular_kit_is_known_by_its_firmware_too_and_declined_in_a_sentence() {
-    let kit = Options { kit: Kit::AvrIotCellular, ..Options::instant(41) };
+    let kit = Options { kit: Kit::AvrIotCellularMini, ..Options::instant(41) };
     let (laptop, board) = (Laptop::with_ca(), SimulatedBoard::start(kit).unwrap());
     let port = board.path().to_str().unwrap();
     for arguments in [&["inspect"][..], &["provision", "--endpoint", "example.com"], &["-m", "sandbox"]] {
@@ -93,6 +93,45 @@ fn a_cellular_kit_is_known_by_its_firmware_too_and_declined_in_a_sentence() {
              can be provisioned\nhelp: "
         );
         assert!(outcome.stderr.contains(&sentence), "{outcome}");
+    }
+}
+
+#[test]
+fn every_kit_is_called_by_its_own_name_and_declined_by_it() {
+    for kit in Kit::ALL {
+        let board = SimulatedBoard::start(Options { kit, ..Options::instant(42) }).unwrap();
+        let disk = SimulatedDisk::of(&board, SERIAL).unwrap();
+        let (laptop, port) = (Laptop::new(), board.path().to_str().unwrap());
+        let (ports, disks) = (format!("{port}={SERIAL}"), disk.folder().to_str().unwrap());
+        let named = [("MICROCHIP_IOT_PORTS", &*ports), ("MICROCHIP_IOT_DISKS", disks)];
+        let model = |run: &Outcome| {
+            let line: serde_json::Value = serde_json::from_str(run.stdout.trim()).unwrap();
+            line["model"].as_str().map(str::to_owned)
+        };
+        let known = iot_kit::kits::Model::named_in(kit.name_in_debugger()).unwrap();
+        assert_eq!(
+            (known.name(), known.target().name(), known.leds()),
+            (kit.name(), kit.target(), kit.leds())
+        );
+        let listed = laptop.run(&["boards", "--output", "json"], &named);
+        assert_eq!(model(&listed).as_deref(), Some(kit.name()), "{listed}");
+        // With the debugger's name, and with the firmware's alone.
+        let both = laptop.run(&["inspect", "--output", "json"], &named);
+        let alone = laptop.run(&["inspect", "--output", "json", "-P", port], &[]);
+        if kit.has_wifi_module() {
+            let family = match kit {
+                Kit::AvrIotWg | Kit::AvrIotWa => "AVR-IoT WG or WA",
+                Kit::PicIotWg | Kit::PicIotWa => "PIC-IoT WG or WA",
+                kit => kit.name(),
+            };
+            assert_eq!(model(&both).as_deref(), Some(kit.name()), "{both}");
+            assert_eq!(model(&alone).as_deref(), Some(family), "{alone}");
+        } else {
+            for declined in [both, alone] {
+                let sentence = format!("error: the {kit} on {port} ");
+                assert!(declined.code == 3 && declined.stderr.contains(&sentence), "{declined}");
+            }
+        }
     }
 }
 

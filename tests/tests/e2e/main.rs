@@ -22,6 +22,7 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+mod out_of_the_box;
 #[cfg(target_os = "linux")]
 mod output;
 mod plans;
@@ -30,6 +31,7 @@ mod report;
 mod revocation;
 mod roots;
 mod serve;
+mod shop;
 mod strangers;
 mod switching;
 mod terminal;

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod aws_cli;
+mod catalogue;
 #[cfg(feature = "hardware")]
 mod firmware;
 mod kms;

@@ -50,6 +50,8 @@ pub(super) struct Steps {
     pub(super) certs: bool,
     /// The board's certificate.
     pub(super) board: bool,
+    /// The demo application, unless `-app` gives another.
+    pub(super) application: bool,
 }
 
 impl Steps {
@@ -75,6 +77,7 @@ impl Steps {
             roots: asks(&[Action::RootCerts]),
             certs: everything || asks(&[Action::Certs]),
             board: everything || asks(&[Action::Provision]),
+            application: asks(&[Action::Application]),
         })
     }
 
@@ -231,8 +234,9 @@ mod tests {
         assert_eq!(steps(&[Action::Account, Action::Certs, Action::Provision]), everything);
         assert_eq!(steps(&[Action::Account]), Steps { account: true, ..none });
         assert_eq!(steps(&[Action::Certs]), Steps { certs: true, ..none });
-        assert_eq!(steps(&[Action::Provision, Action::Application]), Steps { board: true, ..none });
+        let with_application = Steps { board: true, application: true, ..none };
+        assert_eq!(steps(&[Action::Provision, Action::Application]), with_application);
         assert_eq!(steps(&[Action::RootCerts, Action::Certs]), Steps { roots: true, certs: true, ..none });
-        assert!(steps(&[Action::None, Action::Links, Action::Application]).are_none());
+        assert!(steps(&[Action::None, Action::Links]).are_none());
     }
 }

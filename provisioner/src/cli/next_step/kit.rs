@@ -7,13 +7,17 @@ use iot_kit::{disk, intel_hex, wifi};
 
 use super::Text;
 
+/// What can be provisioned.
+const SUPPORTED: &str =
+    "the supported kits are AVR-IoT WG and WA, PIC-IoT WG and WA, SAM-IoT WG and SAM-IoT Wx";
+
 pub(super) fn kit(error: &iot_kit::Error) -> Text {
     use iot_kit::Error as E;
     match error {
         E::NoBoard => "plug a kit in with a USB data cable; if the kit is not detected, name its port with --port".into(),
         E::SeveralBoards { .. } => "choose one with --port PORT or with the last digits of its serial number, -s DIGITS".into(),
         E::NoSuchBoard { .. } => "see what is there with: provisioner boards".into(),
-        E::Cellular { .. } => "the supported kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
+        E::NoWifiModule { .. } => SUPPORTED.into(),
         E::Disk(error) => disk(error),
         E::Wifi(error) => wifi(error),
         E::List { .. } => "name the port with --port".into(),
@@ -22,9 +26,9 @@ pub(super) fn kit(error: &iot_kit::Error) -> Text {
         E::PortInUse { .. } => "close the terminal program or the other run that has it, and run again".into(),
         E::PortDenied { group, .. } => permission(std::env::consts::OS, group.as_deref()),
         E::Open { .. } => "check that it is a serial port; unplug the board and plug it in again".into(),
-        E::Silent { .. } => "the provisioning firmware must be in it; press reset, or unplug it and plug it in again, then run again; an AVR-IoT kit says nothing at all while its secure element does not work".into(),
+        E::Silent { .. } => "the provisioning firmware must be in it (provisioner flash --image provisioning puts it in, if the kit's disk is mounted); press reset, or unplug it and plug it in again, then run again; an AVR-IoT kit says nothing at all while its secure element does not work".into(),
         E::Hangs { .. } => "press reset, or unplug it and plug it in again, then run again; if it happens again, its Wi-Fi module or its secure element does not work".into(),
-        E::Foreign { port, .. } => format!("put the provisioning firmware into the board, and check that {port} is the board's port").into(),
+        E::Foreign { port, .. } => format!("put the provisioning firmware into the board (provisioner flash --image provisioning), and check that {port} is the board's port").into(),
         E::Lost { .. } => "plug it in again and run again; a board that was not finished is completed then".into(),
         E::Refused { .. } => "run again; if it happens again, the board or its firmware is faulty".into(),
         E::Astray { .. } | E::BootSector { .. } => "the module may not start any more: check the USB cable and hub, write the module's firmware anew (Microchip's iotprovision does it with: iotprovision wincupgrade --fwinc), and run again".into(),
@@ -39,7 +43,8 @@ fn disk(error: &disk::Error) -> Text {
         E::NoDisk { .. } => format!("it has the label {DISK_LABEL}; mount it (on Linux: udisksctl mount -b /dev/disk/by-label/{DISK_LABEL}), or name its folder with --disk DIR").into(),
         E::NotADisk { .. } => format!("name the folder where the disk {DISK_LABEL} is mounted").into(),
         E::OtherKit { .. } => "name the folder of the right disk with --disk DIR, or choose the other kit with -s".into(),
-        E::UnknownTarget => "the supported kits are AVR-IoT WG and WA, PIC-IoT WG and WA, and SAM-IoT WG".into(),
+        E::UnknownTarget => SUPPORTED.into(),
+        E::Target { .. } => "the kit is not what its debugger says: program it with the image for its microcontroller, provisioner flash HEX".into(),
         E::File(durable_files::Error::Io { .. }) => "check the name of the file".into(),
         E::File(error) => super::files::files(error),
         E::Image { source, .. } => image(source),

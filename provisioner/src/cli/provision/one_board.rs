@@ -11,6 +11,7 @@ use crate::cli::context::{Progress, joined};
 use crate::cli::firmware::Prepared;
 use crate::cli::plan::{Line, Plan};
 use crate::cli::{Context, Error, register, revoke};
+use crate::work;
 use crate::work::provision::{Done, Step};
 use crate::work::station::{Attempt, Look, Patience, Station};
 use iot_kit::Kit;
@@ -24,7 +25,8 @@ pub(super) struct OneBoard {
     station: Arc<Station>,
     /// Asked for beside what the board does.
     endpoint: JoinHandle<Result<String, iot_account::Error>>,
-    progress: Progress,
+    /// While work on the board is under way.
+    progress: Option<Progress>,
     /// `None` where the board's firmware is put in first.
     look: Option<Look>,
 }
@@ -42,39 +44,67 @@ impl OneBoard {
         let station = Station::open(&context.home, &context.keys, options.settings(&order, &context.home)?)?;
         let Order { endpoint, register, revoke_superseded, .. } = order;
         let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
-        let progress = context.progress("Provisioning");
-        let look = None;
+        let (look, progress) = (None, None);
         let mut board =
             Self { kit, prepared, register, revoke_superseded, station, endpoint, progress, look };
-        if !board.prepared.is_programmed_before() {
-            board = board.at_the_board(context).await;
+        if board.prepared.is_programmed_before() {
+            return Ok(board);
+        }
+        board = board.at_the_board(context, Patience::None).await;
+        let found = board.look.as_ref().map(Look::preview);
+        let is_silent = matches!(found, Some(Err(error)) if runs_something_else(error));
+        let endpoint = found.and_then(Result::ok).map(|preview| preview.about.endpoint);
+        if is_silent {
+            board.replace_program(context).await?;
+        }
+        if let Some(endpoint) = endpoint {
+            board.prepared.restore_application(context, &board.kit)?;
+            board.prepared.check_endpoint(&endpoint)?;
         }
         Ok(board)
     }
 
+    /// Plans to put the provisioning firmware into a kit that does not answer, if that can be done. What would end the run later is
+    /// looked at first.
+    async fn replace_program(&mut self, context: &Context) -> Result<(), Error> {
+        if self.prepared.replace_program(context, &self.kit)? {
+            (self.look, self.progress) = (None, None);
+            let endpoint = joined((&mut self.endpoint).await)?;
+            self.prepared.check_endpoint(&endpoint)?;
+            self.endpoint = task::spawn(async { Ok(endpoint) });
+        }
+        Ok(())
+    }
+
     /// Makes the plan for the board that is on the kit's port now.
-    async fn at_the_board(self, context: &Context) -> Self {
+    async fn at_the_board(self, context: &Context, patience: Patience) -> Self {
+        let progress = context.progress("Provisioning");
         let (runtime, context) = (tokio::runtime::Handle::current(), context.clone());
         let look = task::spawn_blocking(move || {
             let Self { mut endpoint, .. } = self;
             let source = Box::new(|| Ok(joined(runtime.block_on(&mut endpoint))?));
-            let look = self.station.look(&self.kit, Patience::None, source, &mut |step| {
+            let look = self.station.look(&self.kit, patience, source, &mut |step| {
                 if let Step::Identified(serial) = &step {
                     let text = format!("board {}, secure element {serial}", self.kit);
                     context.note(text);
                 }
-                self.progress.step(says(&step));
+                progress.step(says(&step));
             });
-            Self { look: Some(look), endpoint, ..self }
+            Self { look: Some(look), endpoint, progress: Some(progress), ..self }
         });
         joined(look.await)
     }
 }
 
+/// Whether what is on the kit's port may be another program than the provisioning firmware.
+fn runs_something_else(error: &work::Error) -> bool {
+    matches!(error, work::Error::Kit(iot_kit::Error::Silent { .. } | iot_kit::Error::Foreign { .. }))
+}
+
 impl Plan for OneBoard {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         let (before, after) = self.prepared.lines(&self.kit);
-        let mut lines: Vec<Line> = before.into_iter().collect();
+        let mut lines = before;
         match self.look.as_ref().map(Look::preview) {
             Some(Ok(board)) => {
                 lines.push(batch::line(&board));
@@ -95,7 +125,14 @@ impl Plan for OneBoard {
 
     fn question(&self) -> Option<String> {
         let refused = self.look.as_ref().is_some_and(|look| look.preview().is_err());
-        (self.station.locks_slots() && !refused).then(|| batch::LOCKING.to_owned())
+        let locking = (self.station.locks_slots() && !refused).then(|| batch::LOCKING.to_owned());
+        let questions = [self.prepared.question(&self.kit), locking];
+        let questions: Vec<String> = questions.into_iter().flatten().collect();
+        (!questions.is_empty()).then(|| questions.join(" "))
+    }
+
+    fn confirmation(&self) -> &'static str {
+        if self.station.locks_slots() { "--yes" } else { "--program" }
     }
 
     fn refused(self) -> Result<(), Error> {
@@ -104,12 +141,26 @@ impl Plan for OneBoard {
 
     async fn carry_out(mut self, context: &Context) -> Result<(), Error> {
         self.kit = self.prepared.before(context, self.kit).await?;
+        let is_replaced = self.prepared.restores_application();
+        let ended = self.certificates_and_after(context).await;
+        if ended.is_err() && is_replaced {
+            context.note(
+                "the kit has the provisioning firmware now: run again to go on; the demo application is put back at the end",
+            );
+        }
+        ended
+    }
+}
+
+impl OneBoard {
+    async fn certificates_and_after(mut self, context: &Context) -> Result<(), Error> {
         if self.look.is_none() {
-            self = self.at_the_board(context).await;
+            self = self.at_the_board(context, Patience::JustPluggedIn).await;
         }
         let Self { kit, prepared, register, revoke_superseded, progress, look, .. } = self;
         let work = task::spawn_blocking(move || {
-            look.map(|look| look.carry_out(&mut |step| progress.step(says(&step))))
+            let told = |step: Step| progress.iter().for_each(|progress| progress.step(says(&step)));
+            look.map(|look| look.carry_out(&mut |step| told(step)))
         });
         if let Some(Attempt { result, label, .. }) = joined(work.await) {
             let report = result?;

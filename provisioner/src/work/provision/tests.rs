@@ -240,14 +240,14 @@ fn an_erase_or_a_write_that_went_elsewhere_is_told_and_the_next_run_completes_th
 fn inspecting_shows_what_provisioning_wrote_and_changes_nothing() {
     let (laptop, board) = (Laptop::new(), Board::new(1));
     let now = OffsetDateTime::now_utc();
-    let empty = inspect(&mut Laptop::connect(&board), now).unwrap();
+    let empty = inspect(&mut Laptop::connect(&board), &Kit::default(), now).unwrap();
     assert_eq!(empty.root_store.error.as_deref(), Some("there is no root store"));
     assert_eq!(empty.store.error.as_deref(), Some("there is no store"));
     assert_eq!((empty.stored_endpoint, empty.stored_thing_name), (None, None));
 
     let report = laptop.provision(&board).unwrap();
     let before = board.lock().unwrap().flash.clone();
-    let found = inspect(&mut Laptop::connect(&board), now).unwrap();
+    let found = inspect(&mut Laptop::connect(&board), &Kit::default(), now).unwrap();
     assert_eq!(board.lock().unwrap().flash, before);
     assert_eq!(found.stored_endpoint.as_deref(), Some(ENDPOINT));
     assert_eq!(found.stored_thing_name.as_deref(), Some(report.about.thing_name.as_str()));
