@@ -36,10 +36,23 @@ pub fn examine(kit: &Kit, now: OffsetDateTime) -> Vec<Finding> {
     };
     match read() {
         Ok(findings) => findings.into(),
-        Err(error) => {
-            vec![Finding::new(Resource::RootStore, &name, Verdict::Unknown, vec![error.to_string()])]
-        }
+        Err(error) => vec![unread(&name, &error)],
     }
+}
+
+/// A board that could not be read. One that runs its application, as it does in the field, is no fault.
+fn unread(board: &str, error: &iot_kit::Error) -> Finding {
+    use iot_kit::Error as E;
+    let (verdict, found) = match error {
+        E::Silent { .. } | E::Foreign { .. } | E::PortInUse { .. } => (
+            Verdict::Notable,
+            format!(
+                "not read: {error}; a board is read while it has its provisioning firmware, not its application"
+            ),
+        ),
+        error => (Verdict::Unknown, error.to_string()),
+    };
+    Finding::new(Resource::RootStore, board, verdict, vec![found])
 }
 
 /// The same of a board that was read already.
@@ -165,6 +178,14 @@ mod tests {
         assert_eq!(verdict(Some(iot_account::SANDBOX_ENDPOINT), &[]).verdict, Verdict::Notable);
         let damaged = trust("MCHP1", Some(ATS), Err(&"there is no root store".to_owned()), NOW);
         assert_eq!(damaged.verdict, Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_board_that_runs_its_application_is_no_fault() {
+        let port = || "/dev/ttyACM0".to_owned();
+        let silent = unread("MCHP1", &iot_kit::Error::Silent { port: port() });
+        assert!(silent.lets_through() && silent.found[0].contains("provisioning firmware"), "{silent:?}");
+        assert_eq!(unread("MCHP1", &iot_kit::Error::NoPort { port: port() }).verdict, Verdict::Unknown);
     }
 
     #[test]

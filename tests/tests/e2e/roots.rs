@@ -213,6 +213,11 @@ async fn doctor_says_whether_a_board_that_is_plugged_in_trusts_its_endpoint() {
     let (absent, outcome) = found("root_store", &[]);
     assert!(absent.is_empty() && outcome.stderr.contains("not plugged in"), "{outcome}");
 
+    let other = serialport::new(port(&board), 115_200).open().unwrap();
+    let (in_use, _) = found("root_store", &at_port);
+    assert_eq!(in_use[0]["verdict"], "notable", "{in_use:?}");
+    drop(other);
+
     board.change_flash(|flash| flash[SECTOR].fill(0xFF));
     let (blank, outcome) = found("root_store", &at_port);
     assert_eq!(blank[0]["verdict"], "wrong", "{blank:?}");
