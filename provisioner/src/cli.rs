@@ -24,6 +24,7 @@ mod failure;
 mod firmware;
 mod flash;
 mod forget;
+mod given;
 mod inspect;
 mod key_files;
 pub mod ledger;
@@ -323,8 +324,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut definition = definition();
     definition.build();
     let args = legacy::normalise(args, &definition);
-    let parsed =
-        definition.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = definition.try_get_matches_from_mut(&args).and_then(|matches| {
+        given::keep(&definition, &matches);
+        Cli::from_arg_matches(&matches)
+    });
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return failure::parsing(&error, &args),

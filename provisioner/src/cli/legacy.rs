@@ -169,7 +169,7 @@ impl Flags {
         if self.force_cas {
             return Err(Error::usage(
                 "--fca would make new CAs in the place of those that the boards' certificates are from",
-                "provisioner ca rotate makes a new signer CA, and provisioner ca create --force both anew; nothing was done",
+                "`provisioner ca rotate` makes a new signer CA, and `provisioner ca create --force` both anew; nothing was done",
             ));
         }
         let mut steps = Steps::of(&self.actions)?;

@@ -12,7 +12,7 @@ mod signer;
 mod target;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, values};
+use super::{Context, given, values};
 use crate::cli::Error;
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::authorities::is_key_identifier;
@@ -189,7 +189,7 @@ impl Revoke {
         others.map(|(id, key)| Other {
             certificate_id: id,
             subject_key_identifier: key,
-            help: format!("provisioner revoke --key {key}"),
+            help: given::repeated(format!("provisioner revoke --key {key}")).into_owned(),
         })
     }
 

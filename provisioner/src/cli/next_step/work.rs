@@ -4,7 +4,7 @@ use super::{Text, account, files, kit, pki, state};
 use crate::work::{self, AuthorityError, FleetError, provision};
 
 /// What to do about a failure of the work.
-pub(in crate::cli) fn work(error: &work::Error) -> Text {
+pub(super) fn work(error: &work::Error) -> Text {
     use work::Error as E;
     match error {
         E::File(error) => files::files(error),
