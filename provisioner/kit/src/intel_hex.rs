@@ -47,6 +47,9 @@ impl Image {
     /// # Errors
     /// [`Error::Other`], [`Error::Record`], [`Error::NoEnd`], [`Error::Large`], [`Error::Empty`]; never panics, for any bytes.
     pub fn parse(file: &[u8]) -> Result<Self, Error> {
+        if format::has_conflict(file) {
+            return Err(Error::Other(Format::Conflict));
+        }
         let text = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
         let begins_with_a_record = trimmed(text).starts_with(b":") && !text.starts_with(b":\0");
         if let (false, Some(format)) = (begins_with_a_record, Format::of(file)) {

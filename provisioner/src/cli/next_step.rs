@@ -48,6 +48,7 @@ fn of(error: &Error) -> Text {
             "give the answer on the command line, and --non-interactive so that nothing is asked".into()
         }
         Error::Certificates { source, .. } => pki::no_certificate(source.found),
+        Error::Named(error) => files::named(error),
         Error::File { .. } => "check the name and the content of the file".into(),
         Error::Boards { exit_code: ExitCode::Usage | ExitCode::Aws | ExitCode::Refused, .. } => {
             "each has a line with the cause, and so has the ledger: provisioner ledger --result failed".into()
@@ -65,7 +66,8 @@ fn of(error: &Error) -> Text {
                 .into()
         }
         Error::Output { .. } => {
-            "what was printed is incomplete, what was done stays done; print it to a place that takes it, and look again with the commands that only show"
+            "make room there, or print to another place; what the command has done stays done, and these show it: \
+             `provisioner ca show`, `provisioner ledger`, `provisioner certificates`"
                 .into()
         }
         Error::Start { .. } => {

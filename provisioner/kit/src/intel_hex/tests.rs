@@ -122,7 +122,19 @@ fn files_that_were_put_together_are_one_image() {
 fn another_kind_of_file_is_named() {
     let utf16: Vec<u8> = ":00000001FF".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let marked = [&[0xFF, 0xFE][..], &utf16].concat();
-    let table: [(&[u8], Format); 16] = [
+    let conflict = format!("{}<<<<<<< HEAD\r\n{END}=======\r\n{END}>>>>>>> other\r\n", line(0, 0, &AVR));
+    let table: [(&[u8], Format); 27] = [
+        (conflict.as_bytes(), Format::Conflict),
+        (b"<<<<<<< HEAD\n:00000001FF\n=======\n>>>>>>> main\n", Format::Conflict),
+        (b"@0000\n0C 94 5C 00\n@8000\nFF\nq\n", Format::TiTxt),
+        (b"@00000000\n0C945C00 0C947700\n", Format::Verilog),
+        (b"#include <stdint.h>\nconst uint8_t image[] = {\n  0x0c, 0x94,\n};\n", Format::CSource),
+        (b"unsigned char a_hex[] = { 0x3a };", Format::CSource),
+        (b"00000000: 0c94 5c00 0c94 7700  ..\\.\n", Format::Dump),
+        (b"00000000  0c 94 5c 00 0c 94 77 00  |..\\.|\n", Format::Dump),
+        (b"0000000 940c 005c 940c 0077\n", Format::Dump),
+        (b"0C 94 5C 00\n0C 94\n", Format::Digits),
+        (b"0c945c000c947700", Format::Digits),
         (b"404: Not Found", Format::Text),
         (b"{\"message\": \"Not Found\"}", Format::Text),
         (b"%PDF-1.4\n", Format::Text),
@@ -131,10 +143,7 @@ fn another_kind_of_file_is_named() {
         (b"S00600004844521B\nS9030000FC\n", Format::SRecord),
         (b"\n<!DOCTYPE html><html>", Format::Html),
         ("\u{feff}<?xml version=\"1.0\"?>".as_bytes(), Format::Html),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 100167\n",
-            Format::LfsPointer,
-        ),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 100167\n", Format::LfsPointer),
         (b"PK\x03\x04\x14\0", Format::Archive),
         (b"\x1f\x8b\x08\0", Format::Archive),
         (&marked, Format::Utf16),

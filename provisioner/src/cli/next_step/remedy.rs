@@ -19,6 +19,9 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
         Remedy::MendVariable => "fix the variable in the function's configuration".into(),
         Remedy::Wait => "wait a minute and run doctor again".into(),
         Remedy::ShortenPolicy => "shorten the document in ZT_POLICY_DOCUMENT of the function".into(),
+        Remedy::DisableRule { rule } => {
+            format!("if it is not needed: provisioner setup --disable-rule {rule}").into()
+        }
         Remedy::NarrowPermission { function } => format!(
             "if nobody needs them: aws lambda remove-permission --function-name {function} --statement-id ID"
         )
