@@ -133,6 +133,7 @@ pub(super) fn policy_template(path: &Path) -> Result<PolicyTemplate, Error> {
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     arguments.result.iter().try_for_each(|file| context.home.check_output(file))?;
+    Results::check(&arguments.result)?;
     let settings = arguments.options.settings()?;
     let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)
         .map_err(Error::Named)?;
@@ -148,7 +149,6 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
     registrar.check(&found).await?;
     let results = arguments.result.clone();
-    Results::check(&results)?;
     folder::check_writable(context.home.root())?;
     let target = register::target(&scope, &settings);
     let again = arguments.again || !is_journal_of(context, &registrar, &scope, &target, &candidates).await?;
