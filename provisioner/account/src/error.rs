@@ -35,9 +35,9 @@ pub enum Error {
         /// The variable of the environment that has it.
         setting: Option<&'static str>,
         /// Where it was looked for.
-        files: String,
+        files: Box<str>,
         /// Those that exist.
-        known: Vec<String>,
+        known: Box<[String]>,
         /// Whether the configuration file has a section of this name, without the word `profile` before it.
         without_prefix: bool,
     },

@@ -37,7 +37,7 @@ const OF_PATHS: [&str; 5] = ["_HOME", "_FILE", "_BUNDLE", "_ROOT", "_DIR"];
 pub(super) fn check_text() -> Result<(), Error> {
     let has_to_be_text = |name: &str| {
         let is_of = |prefix: &&str| name.starts_with(*prefix);
-        PREFIXES.iter().any(|prefix| is_of(prefix)) && !OF_PATHS.iter().any(|end| name.ends_with(end))
+        PREFIXES.iter().any(is_of) && !OF_PATHS.iter().any(|end| name.ends_with(end))
     };
     for (name, value) in std::env::vars_os() {
         if let (Some(name), None) = (name.to_str().filter(|name| has_to_be_text(name)), value.to_str()) {

@@ -82,7 +82,7 @@ impl Profiles {
         Error::ProfileNotFound {
             name: name.to_owned(),
             setting: self.setting,
-            files: self.paths_of(name),
+            files: self.paths_of(name).into(),
             known: known.into_iter().collect(),
             // The SDK and the AWS CLI leave such a section out.
             without_prefix: self.files[0].has_section(name) && !name.starts_with("profile "),

@@ -48,7 +48,7 @@ type Sign<'s> = &'s dyn Fn(&&Certificate) -> bool;
 fn candidates<'a>(all: &'a [Certificate], signs: &[Sign<'_>], now: OffsetDateTime) -> Vec<&'a Certificate> {
     let mut candidates: Vec<&Certificate> = all.iter().collect();
     for sign in signs.iter().filter(|_| all.len() > 1) {
-        if candidates.iter().any(|one| sign(one)) {
+        if candidates.iter().any(sign) {
             candidates.retain(|one| sign(one));
         }
     }
