@@ -205,7 +205,7 @@ impl Flags {
         if self.force_cas {
             return Err(Error::usage(
                 "--fca would make new CAs in the place of those that the boards' certificates are from",
-                "provisioner ca rotate makes a new signer CA, and provisioner ca create --force both anew; nothing was done",
+                "`provisioner ca rotate` makes a new signer CA, and `provisioner ca create --force` both anew; nothing was done",
             ));
         }
         let mut steps = Steps::of(&self.actions)?;
@@ -355,7 +355,7 @@ pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error
         (false, false) => None,
     };
     if let Some(chain) = &chain {
-        super::ca::retired::notice(context, chain.signer(), OffsetDateTime::now_utc());
+        super::ca::retired::notice(context, chain.signer(), chain.root(), OffsetDateTime::now_utc());
     }
     let has_chain = chain.is_some();
     let endpoint = match (method, steps.account, steps.certs) {

@@ -19,7 +19,7 @@ use super::exit_code::exit_code;
 use super::inspect::Shown;
 use super::next_step::next_step;
 use super::plan::{self, Line, Plan};
-use super::{Context, doctor, provision::Choice};
+use super::{Context, doctor, named, provision::Choice};
 use crate::cli::Error;
 use crate::state;
 use crate::work::{self, diagnosis, inspection};
@@ -64,6 +64,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let stamp: String =
         device_pki::certificate::rfc3339(now).chars().filter(|c| !"-:".contains(*c)).collect();
     let file = arguments.file.clone().unwrap_or_else(|| format!("provisioner-report-{stamp}.md").into());
+    named::check_output(&file)?;
     plan::run(context, Report { file, kit, offline: arguments.offline, now }).await
 }
 
@@ -123,7 +124,7 @@ impl Plan for Report {
             },
         };
         section(&mut text, "Account", &account);
-        durable_files::write_named(&file, redaction.apply(&text).as_bytes())?;
+        durable_files::write_named(&file, redaction.apply(&text).as_bytes()).map_err(Error::Named)?;
         let text = format!("report in {}: read it before you send it", file.display());
         plan::tell(context, "write_report", text, &Written { file: &file });
         Ok(())

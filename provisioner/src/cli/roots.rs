@@ -13,7 +13,7 @@ use tokio::task;
 
 use super::context::joined;
 use super::plan::{self, Line, Plan};
-use super::{Context, certificate_file, provision::Choice};
+use super::{Context, certificate_file, named, provision::Choice};
 use crate::cli::Error;
 use crate::work;
 use crate::work::roots::{self, Outcome, Replacement, StoredRoot, Validity, Wanted};
@@ -135,7 +135,7 @@ async fn restore(arguments: &RestoreArguments, context: &Context) -> Result<(), 
         None => Wanted::Copy(arguments.copy),
         Some(path) => {
             let missing = || Error::File { path: path.clone(), reason: "there is no such file".to_owned() };
-            let bytes = durable_files::read(path)?.ok_or_else(missing)?;
+            let bytes = named::read(path)?.ok_or_else(missing)?;
             Wanted::Store { bytes, what: path.display().to_string() }
         }
     };
