@@ -22,6 +22,8 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+#[cfg(unix)]
+mod named;
 mod out_of_the_box;
 #[cfg(target_os = "linux")]
 mod output;

@@ -119,6 +119,9 @@ fn nothing_but_the_pinned_bytes_is_kept_or_programmed() {
     let refused = desk.run(&["firmware", "fetch", "--wheel", other.to_str().unwrap()]);
     assert!(refused.code == 5 && refused.stderr.contains("SHA-256"), "{refused}");
 
+    let nowhere = desk.run(&["firmware", "fetch", "--wheel", "/nowhere/a.whl"]);
+    assert!(nowhere.code == 2 && nowhere.stderr.contains("/nowhere/a.whl"), "{nowhere}");
+
     // A package index that has something else under the name.
     desk.shop
         .python("pip\\t24.0\\n", &format!("cp '{}' {}", other.display(), iot_kit::catalogue::PACKAGE.wheel));

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::program::{DiskOption, blocking};
 use crate::cli::plan::{self, Line};
-use crate::cli::{Context, Error, prompt};
+use crate::cli::{Context, Error, named, prompt};
 use iot_kit::disk::{self, Disk};
 use iot_kit::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
 use iot_kit::{Kit, ports};
@@ -89,7 +89,7 @@ impl Wifi {
 /// The first line of a file.
 fn secret_in(file: &Path) -> Result<String, Error> {
     let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
-    let bytes = durable_files::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
+    let bytes = named::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
     let text = String::from_utf8(bytes).map_err(|_| refuse("it is not text"))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -12,8 +12,9 @@ use crate::cli::firmware::Prepared;
 use crate::cli::plan::{Line, Plan};
 use crate::cli::{Context, Error, register, revoke};
 use crate::work;
-use crate::work::provision::{Done, Step};
+use crate::work::provision::{self, Done, Step};
 use crate::work::station::{Attempt, Look, Patience, Station};
+use iot_account::certificates;
 use iot_kit::Kit;
 
 /// What is done with one board.
@@ -52,7 +53,7 @@ impl OneBoard {
             board.check_endpoint().await?;
             return Ok(board);
         }
-        board = board.at_the_board(context, Patience::None).await;
+        board = board.at_the_board(context, Patience::None).await?;
         let found = board.look.as_ref().map(Look::preview);
         let is_silent = matches!(found, Some(Err(error)) if runs_something_else(error));
         let endpoint = found.and_then(Result::ok).map(|preview| preview.about.endpoint);
@@ -87,7 +88,24 @@ impl OneBoard {
     }
 
     /// Makes the plan for the board that is on the kit's port now.
-    async fn at_the_board(self, context: &Context, patience: Patience) -> Self {
+    async fn at_the_board(self, context: &Context, patience: Patience) -> Result<Self, Error> {
+        self.seen(context, patience).await.checked_in_account(context).await
+    }
+
+    /// Refuses a certificate that is kept and that the account has revoked, where this tool registers it there.
+    async fn checked_in_account(mut self, context: &Context) -> Result<Self, Error> {
+        let preview = self.look.as_ref().and_then(|look| look.preview().ok());
+        if let (Some(id), true) =
+            (preview.and_then(|preview| preview.certificate_id), self.register.is_some())
+            && certificates::is_revoked(&context.account().await?, &id).await?
+        {
+            let why = provision::Error::RevokedInAccount { certificate_id: id };
+            self.look = self.look.map(|look| look.refuse(why.into()));
+        }
+        Ok(self)
+    }
+
+    async fn seen(self, context: &Context, patience: Patience) -> Self {
         let progress = context.progress("Provisioning");
         let (runtime, context) = (tokio::runtime::Handle::current(), context.clone());
         let look = task::spawn_blocking(move || {
@@ -165,7 +183,7 @@ impl Plan for OneBoard {
 impl OneBoard {
     async fn certificates_and_after(mut self, context: &Context) -> Result<(), Error> {
         if self.look.is_none() {
-            self = self.at_the_board(context, Patience::JustPluggedIn).await;
+            self = self.at_the_board(context, Patience::JustPluggedIn).await?;
         }
         let Self { kit, prepared, register, revoke_superseded, progress, look, .. } = self;
         let work = task::spawn_blocking(move || {
