@@ -82,6 +82,8 @@ const EXAMPLES: &str = "\
 Examples:
   provisioner -c aws -m jitr --lambda-zip
       Make the CAs, set the account up with the function, and provision the board.
+  provisioner -c aws -m jitr --ssid NAME
+      The same for a kit as it comes from its shop; NAME is its Wi-Fi network.
   provisioner -c aws -m jitr
       Provision the next board; CAs and account stay unchanged.
   provisioner -c aws -m jitr -P /dev/ttyACM0 -a factory

@@ -273,7 +273,8 @@ fn firmware(error: &firmware::Error) -> ExitCode {
     use firmware::Error as E;
     match error {
         E::NotPinned { .. } => ExitCode::Refused,
-        E::NotAWheel { .. } | E::Lacks { .. } | E::Unknown { .. } | E::LongEndpoint { .. } => ExitCode::Usage,
+        E::NotAWheel { .. } | E::Lacks { .. } | E::Unknown { .. } => ExitCode::Usage,
+        E::NoApplication { .. } | E::LongEndpoint { .. } => ExitCode::Usage,
         E::Missing { .. } | E::NoPython | E::Pip { .. } | E::NoWheel | E::NoImage { .. } => ExitCode::Failed,
     }
 }

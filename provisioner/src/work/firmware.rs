@@ -104,11 +104,9 @@ impl Images {
     /// # Errors
     /// [`Error::NotPinned`], [`Error::Lacks`], [`Error::NotAWheel`] for the wheel that is named; [`Error::NoPython`] where there is
     /// no other way.
-    pub fn source(&self, images: &[Image], named: Option<&Path>) -> Result<Source, work::Error> {
-        if let Some(path) = named {
-            let bytes = durable_files::read_up_to(path, wheel::LARGEST)?
-                .ok_or_else(|| durable_files::Error::missing(path))?;
-            let images = self.in_wheel(path, &bytes, images)?;
+    pub fn source(&self, images: &[Image], named: Option<(&Path, &[u8])>) -> Result<Source, work::Error> {
+        if let Some((path, bytes)) = named {
+            let images = self.in_wheel(path, bytes, images)?;
             return Ok(Source::Read { from: path.to_owned(), images });
         }
         let mut with_pip = None;
@@ -226,5 +224,33 @@ fn check(what: &impl ToString, bytes: &[u8], pinned: &str) -> Result<(), Error> 
     match found == pinned {
         true => Ok(()),
         false => Err(Error::NotPinned { what: what.to_string(), found, pinned: pinned.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iot_kit::catalogue::THING_NAME_SIZE;
+    use jitr::thing_name::ThingName;
+
+    use super::*;
+
+    #[test]
+    fn a_thing_name_is_as_long_as_the_demo_applications_read_it() {
+        assert_eq!(ThingName::from_public_key(&[4; 65]).to_string().len(), THING_NAME_SIZE);
+    }
+
+    #[test]
+    fn a_note_about_a_kit_is_a_file_of_the_folder_whatever_its_serial_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = Images::of(&Home::at(folder.path().join("home"))).unwrap();
+        for serial in ["../x", "a/b", "", "CON", "signer-ca.key"] {
+            images.note_replaced(serial).unwrap();
+            assert!(!images.is_replaced(serial), "{serial}");
+        }
+        images.note_replaced("MCHP1").unwrap();
+        assert!(images.is_replaced("MCHP1") && !images.is_replaced("MCHP2"));
+        images.note_restored("MCHP2").unwrap();
+        images.note_restored("MCHP1").unwrap();
+        assert!(!images.is_replaced("MCHP1"));
     }
 }

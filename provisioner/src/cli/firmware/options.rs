@@ -218,32 +218,47 @@ impl Prepared {
             return Ok(false);
         }
         let Some(firmware) = Image::of(model, catalogue::Program::Provisioning) else { return Ok(false) };
+        match self.replacing {
+            Replacing::Asked => self.replacing = Replacing::Planned,
+            _ if context.global.dry_run => {}
+            _ => context.note(format_args!("{} Its program is replaced.", silence(kit))),
+        }
         let images = Images::of(&context.home)?;
         let mut wanted = vec![firmware];
         wanted.extend(self.demo(context, model));
         self.before = Some(Program::of_image(&images, firmware, &self.disk)?);
         self.plan_images(&images, wanted)?;
-        match self.replacing {
-            Replacing::Asked => self.replacing = Replacing::Planned,
-            _ => context.note(format_args!("{} Its program is replaced.", silence(kit))),
-        }
         self.check_for(kit)?;
+        self.check_network()?;
         Ok(true)
     }
 
-    /// Plans to put the demo application into a kit whose application an earlier run has replaced.
+    /// Plans to put the demo application into a kit that answers: one whose application an earlier run has replaced, and one that
+    /// gets a Wi-Fi network, which the provisioning firmware does not take.
     ///
     /// # Errors
-    /// As [`Prepared::replace_program`].
-    pub(in crate::cli) fn restore_application(&mut self, context: &Context, kit: &Kit) -> Result<(), Error> {
-        let (Some(serial), Some(model)) = (&kit.usb_serial, self.disk.model(kit)) else { return Ok(()) };
+    /// As [`Prepared::replace_program`]; [`firmware::Error::NoApplication`].
+    pub(in crate::cli) fn plan_application(&mut self, context: &Context, kit: &Kit) -> Result<(), Error> {
         let images = Images::of(&context.home)?;
-        if self.replacing == Replacing::Not || !images.is_replaced(serial) {
-            return Ok(());
+        let is_replaced = kit.usb_serial.as_ref().is_some_and(|serial| images.is_replaced(serial));
+        let is_wanted = (is_replaced || self.wifi.is_some()) && self.replacing != Replacing::Not;
+        if let Some(model) = self.disk.model(kit).filter(|_| is_wanted) {
+            let wanted = self.demo(context, model).into_iter().collect();
+            self.plan_images(&images, wanted)?;
+            self.check_for(kit)?;
         }
-        let wanted = self.demo(context, model).into_iter().collect();
-        self.plan_images(&images, wanted)?;
-        self.check_for(kit)
+        self.check_network()
+    }
+
+    /// Whether there is an application for the Wi-Fi network that is given.
+    fn check_network(&self) -> Result<(), Error> {
+        match (&self.wifi, &self.after) {
+            (Some(network), None) => {
+                let ssid = network.ssid().to_owned();
+                Err(crate::work::Error::from(firmware::Error::NoApplication { ssid }).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Plans to put the demo application of the catalogue into the kit, unless another is given: the word `application` of

@@ -50,6 +50,7 @@ fn firmware(error: &firmware::Error) -> Text {
         .into(),
         E::Unknown { .. } => "see the names with: provisioner firmware list".into(),
         E::NoImage { .. } => "name one with --app HEX".into(),
+        E::NoApplication { .. } => "name one with --app HEX, or leave --ssid out and set the network later: provisioner wifi --ssid NAME; nothing was done".into(),
         E::LongEndpoint { .. } => "name an application of yours with --app HEX, or leave the kit without one: --no-application; nothing was done".into(),
     }
 }

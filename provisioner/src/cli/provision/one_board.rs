@@ -49,6 +49,8 @@ impl OneBoard {
         let mut board =
             Self { kit, prepared, register, revoke_superseded, station, endpoint, progress, look };
         if board.prepared.is_programmed_before() {
+            board.prepared.plan_application(context, &board.kit)?;
+            board.check_endpoint().await?;
             return Ok(board);
         }
         board = board.at_the_board(context, Patience::None).await?;
@@ -59,7 +61,7 @@ impl OneBoard {
             board.replace_program(context).await?;
         }
         if let Some(endpoint) = endpoint {
-            board.prepared.restore_application(context, &board.kit)?;
+            board.prepared.plan_application(context, &board.kit)?;
             board.prepared.check_endpoint(&endpoint)?;
         }
         Ok(board)
@@ -70,6 +72,14 @@ impl OneBoard {
     async fn replace_program(&mut self, context: &Context) -> Result<(), Error> {
         if self.prepared.replace_program(context, &self.kit)? {
             (self.look, self.progress) = (None, None);
+            self.check_endpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the demo application, if it is planned, reads the endpoint.
+    async fn check_endpoint(&mut self) -> Result<(), Error> {
+        if self.prepared.restores_application() {
             let endpoint = joined((&mut self.endpoint).await)?;
             self.prepared.check_endpoint(&endpoint)?;
             self.endpoint = task::spawn(async { Ok(endpoint) });

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use iot_kit::catalogue::{Image, PACKAGE};
+use iot_kit::catalogue::{ENDPOINT_MAX, Image, PACKAGE, Program};
 use iot_kit::kits::Model;
 
 /// What can go wrong with images of the catalogue.
@@ -61,17 +61,23 @@ pub enum Error {
         name: String,
     },
     /// The catalogue has none.
-    #[error("the catalogue has no {program} for the {model}", program = program_name(*program))]
+    #[error("the catalogue has no {program} for the {model}")]
     NoImage {
         /// The kit.
         model: Model,
         /// What it would be for.
-        program: iot_kit::catalogue::Program,
+        program: Program,
+    },
+    /// A network for a kit that is to have no application.
+    #[error("the kit gets no application that would take the Wi-Fi network {}", ssid.escape_debug())]
+    NoApplication {
+        /// Name of the network.
+        ssid: String,
     },
     /// The demo application reads less of the endpoint than it has.
     #[error(
         "the demo application {} reads endpoints of at most {} characters, and {endpoint} has {}",
-        image.name(), iot_kit::catalogue::ENDPOINT_MAX, endpoint.len()
+        image.name(), ENDPOINT_MAX, endpoint.len()
     )]
     LongEndpoint {
         /// The application.
@@ -79,8 +85,4 @@ pub enum Error {
         /// The endpoint.
         endpoint: String,
     },
-}
-
-fn program_name(program: iot_kit::catalogue::Program) -> String {
-    program.to_string()
 }
