@@ -41,6 +41,12 @@ impl Pace {
         Self { quota: Some(quota), held: Some((quota, now)), slowed: None }
     }
 
+    /// The time of the next slot.
+    pub fn next(&self, now: Instant) -> Instant {
+        let lenience = self.quota.map_or(Duration::ZERO, |_| LENIENCE);
+        self.held.map_or(now, |(_, next)| next.max(now.checked_sub(lenience).unwrap_or(now)))
+    }
+
     /// Takes the next slot if it is before `deadline`, and returns its time.
     pub fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
         let Some((rate, next)) = self.held else { return Some(now) };
@@ -48,8 +54,7 @@ impl Pace {
             self.held = None;
             return Some(now);
         }
-        let lenience = self.quota.map_or(Duration::ZERO, |_| LENIENCE);
-        let slot = next.max(now.checked_sub(lenience).unwrap_or(now));
+        let slot = self.next(now);
         if slot >= deadline {
             return None;
         }
