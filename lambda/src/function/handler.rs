@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +35,9 @@ const RESERVE: Duration = Duration::from_millis(500);
 
 /// Records of a batch that are worked on at the same time: by default an account takes 10 certificates a second.
 const CONCURRENT_RECORDS: usize = 10;
+
+/// How long records of a batch are begun. By then the events that were new are old, and another batch has newer ones.
+const WORKING_TIME: Duration = Duration::from_secs(10);
 
 /// A record is not begun so shortly before the deadline, or in the last quarter of a shorter time.
 const LAST_START: Duration = Duration::from_secs(1);
@@ -87,18 +89,12 @@ impl Times<'_> {
 pub struct Handler<R> {
     registration: Registration<Retrying<R>>,
     known: Known,
-    /// Where on the ring of certificates the next round starts.
-    place: AtomicU64,
 }
 
 impl<R: Registry + Send> Handler<R> {
     /// A handler that registers in `registry`, which makes each call once.
     pub fn new(registry: R, settings: Settings) -> Self {
-        Self {
-            registration: Registration::new(Retrying::new(registry), settings),
-            known: Known::default(),
-            place: AtomicU64::new(fastrand::u64(..)),
-        }
+        Self { registration: Registration::new(Retrying::new(registry), settings), known: Known::default() }
     }
 
     /// The same, with a check whether the CA has revoked a certificate.
@@ -143,8 +139,8 @@ impl<R: Registry + Send> Handler<R> {
         Handled { answer, tally, traced }
     }
 
-    /// Works through a batch side by side, one round around the ring of certificates. A record that is refused is done; one
-    /// that fails, or is not understood, is repeated, alone.
+    /// Works through a batch side by side, the newest events first. A record that is refused is done; one that fails, or is
+    /// not understood, is repeated, alone.
     ///
     /// # Errors
     /// Of a record that has to be repeated and has no id: the whole batch is.
@@ -163,28 +159,19 @@ impl<R: Registry + Send> Handler<R> {
         }
         let read = works.len();
         let news = works.into_iter().filter(|work| !self.known.covers(work.subject, &work.event));
-        let news: Vec<_> = news
-            .map(|work| (self.known.failures(work.subject), work.subject.place(), work))
-            .collect();
+        let news: Vec<_> =
+            news.map(|work| (self.known.failures(work.subject), work.event.timestamp, work)).collect();
         seen.tally.duplicates += (read - news.len()) as u32;
 
         let left = times.deadline.saturating_duration_since(times.start);
-        let stop = times.deadline - LAST_START.min(left / 4);
-        let round = Mutex::new(Round::new(news, records.len(), self.place.load(Ordering::Relaxed)));
+        let stop = (times.deadline - LAST_START.min(left / 4)).min(times.start + WORKING_TIME);
+        let round = Mutex::new(Round::new(news, records.len()));
         let mut worked = self.around(&round, stop, times);
-        while let Some((moves, work, worked)) = worked.next().await {
-            match seen.see(worked) {
-                Ok(Decision::Repaired { .. }) => {
-                    if let Some(place) = lock(&round).move_on(moves) {
-                        self.place.store(place, Ordering::Relaxed);
-                    }
-                }
-                Ok(_) => {}
-                Err(failure) => {
-                    let lasts = !failure.is_transient();
-                    self.known.waits(work.subject, &work.event, lasts, milliseconds(times.wall_clock()));
-                    again(work.identifier, failure);
-                }
+        while let Some((work, worked)) = worked.next().await {
+            if let Err(failure) = seen.see(worked) {
+                let lasts = !failure.is_transient();
+                self.known.waits(work.subject, &work.event, lasts, milliseconds(times.wall_clock()));
+                again(work.identifier, failure);
             }
         }
         let now = milliseconds(times.wall_clock());
@@ -211,19 +198,15 @@ impl<R: Registry + Send> Handler<R> {
         round: &'a Mutex<Round<Work>>,
         stop: Instant,
         times: Times<'a>,
-    ) -> BoxStream<'a, (u32, Work, Worked)> {
+    ) -> BoxStream<'a, (Work, Worked)> {
         stream::unfold((), move |()| self.next(round, stop))
-            .map(move |(moves, work)| self.begin(moves, work, times))
+            .map(move |work| self.begin(work, times))
             .buffer_unordered(CONCURRENT_RECORDS)
             .boxed()
     }
 
     /// What comes next is decided when its first call can be made, not before.
-    fn next<'a>(
-        &'a self,
-        round: &'a Mutex<Round<Work>>,
-        stop: Instant,
-    ) -> BoxFuture<'a, Option<((u32, Work), ())>> {
+    fn next<'a>(&'a self, round: &'a Mutex<Round<Work>>, stop: Instant) -> BoxFuture<'a, Option<(Work, ())>> {
         async move {
             let registry = self.registration.registry();
             let goes_on = lock(round).goes_on();
@@ -234,10 +217,10 @@ impl<R: Registry + Send> Handler<R> {
     }
 
     /// On the heap: there are several side by side.
-    fn begin<'a>(&'a self, moves: u32, work: Work, times: Times<'a>) -> BoxFuture<'a, (u32, Work, Worked)> {
+    fn begin<'a>(&'a self, work: Work, times: Times<'a>) -> BoxFuture<'a, (Work, Worked)> {
         async move {
             let worked = self.work(&work.event, times).await;
-            (moves, work, worked)
+            (work, worked)
         }
         .boxed()
     }

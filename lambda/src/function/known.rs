@@ -56,12 +56,6 @@ impl Subject {
         (&event.ca_certificate_id, &event.aws_account_id).hash(&mut hasher);
         Self { key: key(&event.certificate_id), claims: hasher.finish() }
     }
-
-    /// The place of the certificate on a ring of all ids, which are spread evenly.
-    pub(super) fn place(self) -> u64 {
-        let (first, _) = self.key.split_at(8);
-        first.iter().fold(0, |place, byte| place << 8 | u64::from(*byte))
-    }
 }
 
 impl Known {

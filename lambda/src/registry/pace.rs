@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// (AWS IoT Core endpoints and quotas, `DescribeCertificate` and `UpdateCertificate`).
 const FIRST_RATE: f64 = 10.0;
 /// What an accepted call adds to the rate, in calls a second.
-const GAIN: f64 = 0.05;
+const GAIN: f64 = 0.03;
 /// What a throttled call leaves of the rate.
 const LOSS: f64 = 0.9;
 /// However often AWS IoT throttles, one call in two seconds is tried.
@@ -123,7 +123,7 @@ mod tests {
         pace.throttled(now);
         assert!((rate(&pace) - 9.0).abs() < 1e-9);
         pace.accepted();
-        assert!((rate(&pace) - 9.05).abs() < 1e-9);
+        assert!((rate(&pace) - 9.03).abs() < 1e-9);
         (0..1000).for_each(|_| pace.throttled(now));
         assert!((rate(&pace) - SLOWEST_RATE).abs() < 1e-9);
     }

@@ -25,8 +25,8 @@ pub use repair::{Repair, repairs};
 
 use self::chain::{FailedEvents, Namesake, Waiting};
 use crate::counted;
-use crate::setup::function::Deployed;
 use crate::setup::delivery::Way;
+use crate::setup::function::Deployed;
 use crate::setup::{self, Settings, deploy, lists, other_rules, permission, rule, signer_ca};
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;

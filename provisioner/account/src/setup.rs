@@ -192,10 +192,8 @@ impl Plan {
         // in any case: its policy depends on the names that the function works with.
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
         let role = if settings.role.is_none() && ours {
-            let mut policies = BTreeMap::from([(
-                role::INLINE,
-                role_policy(&scope, settings, found_function.as_ref())?,
-            )]);
+            let mut policies =
+                BTreeMap::from([(role::INLINE, role_policy(&scope, settings, found_function.as_ref())?)]);
             if way.queued.is_some() {
                 policies.extend(delivery::function_policies(&scope, &settings.function));
             }

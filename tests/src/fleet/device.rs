@@ -42,7 +42,8 @@ impl Certificates {
         let key_at = der.windows(point.len()).position(|window| window == point).unwrap_or_default();
         let (seed, key_size, ids) = (chance.u64(..), point.len(), Vec::new());
         let mut certificates = Self { der, key_at, key_size, seed, ids };
-        certificates.ids = (0..devices).map(|device| Sha256::digest(certificates.der(device)).into()).collect();
+        certificates.ids =
+            (0..devices).map(|device| Sha256::digest(certificates.der(device)).into()).collect();
         Ok(certificates)
     }
 
@@ -99,7 +100,10 @@ pub struct Counts {
 
 enum Due {
     /// A device connects. The bound of its next pause, if it is not let in, is the first one doubled so often.
-    Connect { device: u32, doubled: u8 },
+    Connect {
+        device: u32,
+        doubled: u8,
+    },
     Deliver(Event),
 }
 

@@ -12,7 +12,7 @@ use super::Error;
 use super::registry::Registry;
 
 /// The function's time-out, as in `infra/template.yaml`.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 /// From the decision to start an environment to its first call.
 const COLD_START: Duration = Duration::from_millis(150);
 /// To read one record of a batch with the function's 128 MB of memory: a fourteenth of a processor ("Configure Lambda function

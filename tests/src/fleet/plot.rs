@@ -34,7 +34,7 @@ pub fn svg(reports: &[Report]) -> String {
     axes(&mut svg, end, devices, &x, &y);
     let full = devices / quota;
     line(&mut svg, &[(x(0.0), y(0.0)), (x(full), y(devices))], "#868e96", "5 4");
-    label(&mut svg, 0, "#868e96", &format!("AWS IoT's default quota: {} devices a second", quota));
+    label(&mut svg, 0, "#868e96", &format!("AWS IoT's quota: {quota} devices a second"));
     for (index, (report, colour)) in reports.iter().zip(COLOURS).enumerate() {
         let count = report.activations.len();
         let step = (count / POINTS).max(1);

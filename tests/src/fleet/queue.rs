@@ -40,7 +40,7 @@ impl Default for QueueSettings {
             concurrency: 2,
             batch_size: 4000,
             window: Duration::from_secs(1),
-            visibility_timeout: Duration::from_secs(30),
+            visibility_timeout: Duration::from_secs(15),
             receives: 1000,
         }
     }

@@ -44,9 +44,7 @@ impl EventSource {
             () if self.batch_size > 10 && self.window == 0 => invalid(
                 "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
             ),
-            () if self.window > 300 => {
-                invalid("Maximum batch window in seconds must be between 0 and 300.")
-            }
+            () if self.window > 300 => invalid("Maximum batch window in seconds must be between 0 and 300."),
             () if self.maximum_concurrency.is_some_and(|maximum| !(2..=1000).contains(&maximum)) => {
                 invalid("Maximum concurrency must be between 2 and 1000.")
             }
@@ -111,7 +109,11 @@ impl LambdaHost {
     pub fn list_event_sources(&self, function: Option<&str>) -> Vec<EventSource> {
         let name = function.map(|function| self.short(function));
         let sources = self.event_sources();
-        sources.iter().filter(|source| name.as_ref().is_none_or(|name| source.function == *name)).cloned().collect()
+        sources
+            .iter()
+            .filter(|source| name.as_ref().is_none_or(|name| source.function == *name))
+            .cloned()
+            .collect()
     }
 
     /// The name in a function's name or ARN, with its version or alias.
@@ -161,8 +163,10 @@ impl LambdaHost {
             if self.account().queue(source.queue()).is_ok_and(|queue| queue.depth().0 > 0) {
                 let window = Duration::from_secs(source.window.into());
                 tokio::time::sleep(window.min(self.0.settings.longest_window)).await;
-                let received =
-                    self.account().receive_messages(source.queue(), source.batch_size, None).unwrap_or_default();
+                let received = self
+                    .account()
+                    .receive_messages(source.queue(), source.batch_size, None)
+                    .unwrap_or_default();
                 let (host, source) = (self.clone(), source.clone());
                 tokio::spawn(async move { host.hand_over(&source, received).await });
             }
@@ -197,11 +201,8 @@ impl LambdaHost {
         };
         let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let failures = answer["batchItemFailures"].as_array().filter(|_| source.reports_failures);
-        let failed: BTreeSet<&str> = failures
-            .into_iter()
-            .flatten()
-            .filter_map(|failure| failure["itemIdentifier"].as_str())
-            .collect();
+        let failed: BTreeSet<&str> =
+            failures.into_iter().flatten().filter_map(|failure| failure["itemIdentifier"].as_str()).collect();
         let mut account = self.account();
         for message in batch.iter().filter(|message| !failed.contains(message.id.as_str())) {
             // The queue may have been deleted meanwhile.

@@ -386,23 +386,24 @@ async fn a_queued_event_from_before_the_activation_costs_no_call_and_one_from_af
 }
 
 #[tokio::test(start_paused = true)]
-async fn environments_with_the_same_messages_register_different_devices_first() {
+async fn the_newest_events_are_worked_on_first() {
     let fixture = Fixture::onboarded();
-    let ids: Vec<_> = (0..200).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
-    let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
-    let batch = || json!({"Records": records});
-    let (one, other) = (handler(&fixture), handler(&fixture));
-    // Opposite places, as they come about by chance.
-    one.place.store(0, Ordering::Relaxed);
-    other.place.store(u64::MAX / 2, Ordering::Relaxed);
-    let invocation =
-        Invocation { request_id: "request-1", arrived: arrival(), remaining: PLENTY, sampled: false };
-    let handled = tokio::join!(one.handle(batch(), invocation), other.handle(batch(), invocation));
-    let tallies = [handled.0.tally, handled.1.tally];
-    assert_eq!(tallies.iter().map(|tally| tally.registered).sum::<u32>(), 200);
-    // Each has to ask once for what the other has registered; no sooner than nothing else is left.
-    assert!(tallies.iter().all(|tally| tally.registered > 80), "{tallies:?}");
-    assert_eq!(fixture.registry.activations().len(), 200);
+    let ids: Vec<_> = (0..25).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
+    let records = ids.iter().enumerate().map(|(n, id)| {
+        let mut payload = payload(&fixture, id);
+        payload["timestamp"] = json!(PUBLISHED + n as u64);
+        record(id, &payload)
+    });
+    let records: Vec<_> = records.collect();
+    answer(&handler(&fixture), json!({"Records": records})).await;
+    let first: BTreeSet<_> = fixture
+        .registry
+        .activations()
+        .into_iter()
+        .take(CONCURRENT_RECORDS)
+        .map(|a| a.certificate_id)
+        .collect();
+    assert_eq!(first, ids[15..].iter().cloned().collect());
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,13 +12,14 @@ use crate::Resource;
 use crate::counted;
 use crate::setup::delivery::Feed;
 use crate::setup::permission::Audience;
-use crate::setup::{Action, Link, OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong};
+use crate::setup::{
+    Action, Link, OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong,
+};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
 /// What there is to say of a rule that invokes the function.
-const DIRECT: &str =
-    "it invokes the function; `setup --delivery queue` puts a queue between, which keeps events for many devices at once";
+const DIRECT: &str = "it invokes the function; `setup --delivery queue` puts a queue between, which keeps events for many devices at once";
 
 /// Another CA of the account that has the signer's name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -47,10 +47,7 @@ impl fmt::Display for Feed {
 }
 
 /// The queue, if the rule sends events to one that is an event source of the function.
-fn feed(
-    rule: Option<&TopicRule>,
-    mappings: &[EventSourceMappingConfiguration],
-) -> Option<Feed> {
+fn feed(rule: Option<&TopicRule>, mappings: &[EventSourceMappingConfiguration]) -> Option<Feed> {
     let queues: Vec<_> = queues(rule).collect();
     let feeds = mappings.iter().filter_map(|mapping| {
         let source = of_arn(mapping.event_source_arn()?)?;

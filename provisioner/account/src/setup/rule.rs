@@ -72,9 +72,9 @@ impl Target {
                 action.lambda().is_some() || feed.is_some_and(is_fed)
             }
             Self::Fed(_) => false,
-            Self::Queue { function, .. } => {
-                action.lambda().is_some_and(|to| super::unqualified(to.function_arn()) == super::unqualified(function))
-            }
+            Self::Queue { function, .. } => action
+                .lambda()
+                .is_some_and(|to| super::unqualified(to.function_arn()) == super::unqualified(function)),
         }
     }
 
@@ -314,8 +314,7 @@ mod tests {
         let feed = crate::setup::delivery::tests::feed();
         let mut queued = right();
         queued.actions = Some(vec![send_to("JITR-waiting-events")]);
-        let decided =
-            |rule: &TopicRule| decide(Some(rule), &Target::Fed(feed.clone()), Some(&feed)).unwrap();
+        let decided = |rule: &TopicRule| decide(Some(rule), &Target::Fed(feed.clone()), Some(&feed)).unwrap();
         assert_eq!(decided(&queued), Step::Leave);
         queued.rule_disabled = Some(true);
         let Step::Replace(payload, _) = decided(&queued) else { panic!("a disabled rule is not right") };

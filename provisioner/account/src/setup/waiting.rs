@@ -36,7 +36,10 @@ pub(super) fn is_role_too_new(error: &AccountError) -> bool {
     let codes = ["InvalidParameterValueException", "InvalidRequestException"];
     let says = |what| error.answer().is_some_and(|answer| answer.message.contains(what));
     codes.iter().any(|code| error.has_code(code))
-        && (says("assume") || says("AssumeRole") || says("does not have permissions") || says("doesn't have permissions"))
+        && (says("assume")
+            || says("AssumeRole")
+            || says("does not have permissions")
+            || says("doesn't have permissions"))
 }
 
 #[cfg(test)]

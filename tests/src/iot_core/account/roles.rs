@@ -134,8 +134,9 @@ impl Account {
                     && holds(&statement["Action"], action)
                     && holds(&statement["Resource"], resource)
             };
-            let mut documents = documents
-                .filter(|document| document["Statement"].as_array().is_some_and(|all| all.iter().any(allows)));
+            let mut documents = documents.filter(|document| {
+                document["Statement"].as_array().is_some_and(|all| all.iter().any(allows))
+            });
             documents.next().is_some()
                 && role.changed.elapsed().unwrap_or_default() >= self.delays.role_propagation
         })

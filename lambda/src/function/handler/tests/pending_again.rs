@@ -12,16 +12,29 @@ const ENVIRONMENTS: usize = 2;
 #[derive(Debug, Clone)]
 enum Step {
     /// The device connects; while it waits, this publishes an event, up to twice.
-    Connect { certificate: usize, twice: bool },
+    Connect {
+        certificate: usize,
+        twice: bool,
+    },
     /// The certificate is deleted, and the device connects and registers it again.
-    Again { certificate: usize },
+    Again {
+        certificate: usize,
+    },
     /// An environment gets some of the messages, and has some time.
-    Deliver { environment: usize, messages: u32, milliseconds: u64 },
+    Deliver {
+        environment: usize,
+        messages: u32,
+        milliseconds: u64,
+    },
     /// An environment ends, and another takes its place.
-    Crash { environment: usize },
+    Crash {
+        environment: usize,
+    },
     /// AWS IoT throttles activations from now on, or no longer.
     Throttle(bool),
-    Wait { milliseconds: u64 },
+    Wait {
+        milliseconds: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

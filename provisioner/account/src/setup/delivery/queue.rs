@@ -76,12 +76,8 @@ pub(crate) fn decide(found: Option<&Found>, wanted: &Wanted) -> Step {
             _ => number(present) < number(Some(value)),
         }
     };
-    let changes: Attributes = wanted
-        .attributes
-        .iter()
-        .filter(differs)
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let changes: Attributes =
+        wanted.attributes.iter().filter(differs).map(|(name, value)| (name.clone(), value.clone())).collect();
     match changes.is_empty() {
         true => Step::Leave,
         false => Step::Change(found.url.clone(), changes),

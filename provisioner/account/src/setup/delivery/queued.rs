@@ -91,13 +91,11 @@ impl Queued {
             service: role::IOT,
             trust: rule_trust(scope, &settings.rule),
             description: "Lets a topic rule of AWS IoT Core send events of new boards to queues",
-            policies: BTreeMap::from([(
-                EVENTS,
-                allow(&["sqs:SendMessage"], &[&failed_arn, &waiting_arn]),
-            )]),
+            policies: BTreeMap::from([(EVENTS, allow(&["sqs:SendMessage"], &[&failed_arn, &waiting_arn]))]),
         };
         // The smallest value that AWS Lambda takes: what is postponed comes again soon.
-        let invisible = deployed.map_or(function::TIMEOUT, |function| function.timeout.max(function::TIMEOUT));
+        let invisible =
+            deployed.map_or(function::TIMEOUT, |function| function.timeout.max(function::TIMEOUT));
         let redrive = json!({"deadLetterTargetArn": failed_arn, "maxReceiveCount": RECEIVES.to_string()});
         let waiting = queue::Wanted::new(
             waiting,
