@@ -12,7 +12,7 @@ fn simulated(shape: Shape, devices: usize, seed: u64) -> Report {
 fn with_the_queue_no_device_is_lost_and_the_quota_is_used_up() {
     let report = simulated(Shape::Queue, 3000, 1);
     assert_eq!(report.function.given_up, 0, "{report}");
-    assert!(report.of_quota(1.0) >= 0.95, "{report}");
+    assert!(report.of_quota(1.0) >= 0.93, "{report}");
     assert!((report.wasted() as f64) < 0.25 * report.devices as f64, "{report}");
 }
 

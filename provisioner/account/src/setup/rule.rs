@@ -370,7 +370,7 @@ mod tests {
             rule.actions.as_mut().unwrap().push(republish.clone());
         });
         let Step::Replace(payload, _) = step else { panic!("{step:?}") };
-        assert_eq!(payload.actions(), [republish.clone(), invoke(FUNCTION).unwrap()]);
+        assert_eq!(payload.actions(), [invoke(FUNCTION).unwrap(), republish.clone()]);
         assert_eq!(payload.error_action(), Some(&republish));
         assert_eq!(payload.rule_disabled(), Some(false));
     }
