@@ -4,8 +4,10 @@
 //! handler of the function, `jitr`'s, calling a registry that throttles. Time is Tokio's paused clock and chance comes
 //! from one seed: the same seed gives the same run, to the millisecond.
 
+mod calendar;
 pub mod cli;
 mod clock;
+mod cost;
 mod device;
 mod function;
 mod invoke;
@@ -20,12 +22,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use clock::Clock;
-use device::Device;
+use device::{Certificates, Fleet};
 use function::Function;
+use queue::Queue;
 use registry::Registry;
 
+pub use cost::{Cost, PRICES};
 pub use plot::svg;
-pub use queue::QueueSettings;
+pub use queue::{QueueSettings, Requests};
 pub use report::Report;
 
 /// How events get from the topic rule to the function.
@@ -54,6 +58,8 @@ pub struct Options {
     pub devices: usize,
     /// They are all switched on within this time.
     pub switched_on_within: Duration,
+    /// Devices a second that AWS IoT's quotas allow. The default quotas allow 10; all quotas are in proportion.
+    pub quota: f64,
     /// Seed of the random numbers.
     pub seed: u64,
     /// How events get to the function.
@@ -80,6 +86,7 @@ impl Options {
         Self {
             devices: 10_000,
             switched_on_within: Duration::from_secs(60),
+            quota: registry::default_quota(),
             seed: 1,
             shape,
             concurrency: 1000,
@@ -88,7 +95,7 @@ impl Options {
             delayed: 0.02,
             crashing: 0.005,
             faulty: 0.002,
-            give_up_after: Duration::from_secs(6 * 3600),
+            give_up_after: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -128,30 +135,27 @@ pub enum Error {
 async fn simulate(options: &Options) -> Result<Report, Error> {
     let mut chance = fastrand::Rng::with_seed(options.seed);
     let clock = Clock::start();
-    let registry = Registry::new(clock, chance.fork(), options.faulty);
+    let certificates = Arc::new(Certificates::new(options.devices, &mut chance)?);
+    let registry =
+        Registry::new(clock, Arc::clone(&certificates), chance.fork(), options.faulty, options.quota);
     let function = Arc::new(Function::new(registry.clone(), chance.fork(), options.crashing)?);
+    let queue = Arc::new(Queue::new(options.queue.clone(), clock, Arc::clone(&certificates)));
     let (publish, events) = mpsc::unbounded_channel();
+    let mut fleet = Fleet::new(registry.clone(), publish, chance.fork(), options);
     let delivery = match options.shape {
         Shape::Rule => {
-            tokio::spawn(invoke::deliver(events, Arc::clone(&function), options.concurrency, chance.fork()))
+            let (function, concurrency) = (Arc::clone(&function), options.concurrency);
+            let delivery = invoke::Delivery::new(clock, certificates, function, concurrency, chance.fork());
+            tokio::spawn(delivery.deliver(events))
         }
-        Shape::Queue => tokio::spawn(queue::deliver(events, Arc::clone(&function), options.queue.clone())),
+        Shape::Queue => tokio::spawn(Arc::clone(&queue).deliver(events, Arc::clone(&function))),
     };
-    let topic = device::Topic::new(clock, publish, chance.fork(), options);
-    let pattern = device::Pattern::new()?;
-    let mut devices = tokio::task::JoinSet::new();
-    for _ in 0..options.devices {
-        let switched_on = options.switched_on_within.mul_f64(chance.f64());
-        let device = Device::new(&pattern.certificate(&mut chance), chance.fork());
-        devices.spawn(device.live(switched_on, registry.clone(), topic.clone()));
-    }
-    let everybody = async { while devices.join_next().await.is_some() {} };
-    let finished = tokio::time::timeout(options.give_up_after, everybody).await.is_ok();
-    delivery.abort();
-    if !finished {
-        devices.abort_all();
-    }
-    Ok(Report::new(options, &registry, &function, topic.counts()))
+    let _ = tokio::time::timeout(options.give_up_after, fleet.live()).await;
+    let topic = fleet.counts();
+    // There are no more events; those on their way are worked on to the end.
+    drop(fleet);
+    let _ = tokio::time::timeout(options.give_up_after, delivery).await;
+    Ok(Report::new(options, &registry, &function, queue.requests(), topic))
 }
 
 #[cfg(test)]

@@ -14,12 +14,14 @@ use crate::journal::Journal;
 use crate::secret;
 
 mod environment;
+mod event_source;
 mod function;
 mod invocation;
 mod package;
 pub mod runtime_api;
 
 use environment::Pool;
+pub use event_source::EventSource;
 pub use function::{Configuration, EventInvokeConfig, Function, NewFunction, Permission};
 use package::Package;
 pub use package::package_of;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub retry_delays: [Duration; 2],
     /// Environments of one function at the same time.
     pub concurrency: usize,
+    /// No batch of a queue waits longer than this to be filled, whatever its window is.
+    pub longest_window: Duration,
 }
 
 impl Default for Settings {
@@ -78,6 +82,7 @@ impl Default for Settings {
             settling: Duration::from_millis(200),
             retry_delays: [Duration::from_millis(250), Duration::from_millis(500)],
             concurrency: 10,
+            longest_window: Duration::from_millis(50),
         }
     }
 }
@@ -107,6 +112,7 @@ struct Inner {
     /// What the keys of the functions' roles are made of.
     role_secret: String,
     functions: Mutex<BTreeMap<String, Function>>,
+    event_sources: Mutex<Vec<EventSource>>,
     runtime: Handle,
     revisions: std::sync::atomic::AtomicU64,
 }
@@ -124,6 +130,7 @@ impl LambdaHost {
             code_prefix: secret::random(),
             role_secret: secret::random(),
             functions: Mutex::default(),
+            event_sources: Mutex::default(),
             runtime,
             revisions: 0.into(),
         }))
@@ -136,6 +143,10 @@ impl LambdaHost {
 
     fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Function>> {
         self.0.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn event_sources(&self) -> MutexGuard<'_, Vec<EventSource>> {
+        self.0.event_sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {

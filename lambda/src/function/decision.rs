@@ -76,6 +76,17 @@ pub enum Failure {
     Event(#[from] EventError),
 }
 
+impl Failure {
+    /// Whether it says nothing about the event, so that a repetition is as likely to succeed as any other.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::OutOfTime => true,
+            Self::Registration(Error::Registry(error)) => error.kind.is_transient(),
+            Self::Registration(_) | Self::Event(_) => false,
+        }
+    }
+}
+
 impl From<Failure> for lambda_runtime::Diagnostic {
     fn from(failure: Failure) -> Self {
         let error_type = match &failure {

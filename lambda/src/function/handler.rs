@@ -4,12 +4,14 @@
 //! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events. So does a message of a batch that is
 //! not understood, and an envelope with several events: an answer would delete it.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -18,12 +20,13 @@ use crate::event::{self, Event, EventError};
 use crate::registration::{Error, PolicyState, Refusal, Registered, Registration, Settings};
 use crate::registry::record::{RecordedCall, recorded};
 use crate::registry::retry::Retrying;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Operation, Registry, RegistryError};
 use crate::revocation::Revocation;
 
 use super::decision::{Answer, Batch, Decision, Failure, ItemFailure};
+use super::known::{Known, Subject};
 use super::phases::Phases;
-use super::recent::Recent;
+use super::round::Round;
 use super::tally::Tally;
 use super::xray::{Outcome, TRACED, Traced};
 
@@ -33,8 +36,11 @@ const RESERVE: Duration = Duration::from_millis(500);
 /// Records of a batch that are worked on at the same time: by default an account takes 10 certificates a second.
 const CONCURRENT_RECORDS: usize = 10;
 
-/// How long records of a batch are started. By then the events that were new are old, and another batch has newer ones.
+/// How long records of a batch are begun. By then the events that were new are old, and another batch has newer ones.
 const WORKING_TIME: Duration = Duration::from_secs(10);
+
+/// A record is not begun so shortly before the deadline, or in the last quarter of a shorter time.
+const LAST_START: Duration = Duration::from_secs(1);
 
 /// One invocation, as AWS Lambda announces it.
 #[derive(Debug, Clone, Copy)]
@@ -82,13 +88,13 @@ impl Times<'_> {
 #[derive(Debug)]
 pub struct Handler<R> {
     registration: Registration<Retrying<R>>,
-    recent: Recent,
+    known: Known,
 }
 
 impl<R: Registry + Send> Handler<R> {
     /// A handler that registers in `registry`, which makes each call once.
     pub fn new(registry: R, settings: Settings) -> Self {
-        Self { registration: Registration::new(Retrying::new(registry), settings), recent: Recent::default() }
+        Self { registration: Registration::new(Retrying::new(registry), settings), known: Known::default() }
     }
 
     /// The same, with a check whether the CA has revoked a certificate.
@@ -139,39 +145,40 @@ impl<R: Registry + Send> Handler<R> {
     /// # Errors
     /// Of a record that has to be repeated and has no id: the whole batch is.
     async fn batch(&self, records: &[Value], times: Times<'_>, seen: &mut Seen) -> Result<Batch, Failure> {
-        let (works, superseded) = works(records);
-        seen.tally.duplicates += superseded;
-        let stop = times.deadline.min(times.start + WORKING_TIME);
-        let work = |Work { event, identifier }: Work| async move {
-            let event = match event {
-                Ok(event) if self.recent.covers(&event) => return (identifier, Progress::Duplicate),
-                Ok(event) => event,
-                Err(error) => return (identifier, Progress::Worked(not_understood(error, times))),
-            };
-            if Instant::now() >= stop {
-                return (identifier, Progress::Postponed);
-            }
-            (identifier, Progress::Worked(self.work(&event, times).await))
-        };
-        let mut progress = futures::stream::iter(works).map(work).buffer_unordered(CONCURRENT_RECORDS);
         let (mut response, mut whole) = (Batch::default(), Ok(()));
         let mut again = |identifier: Option<String>, failure| match identifier {
             Some(item_identifier) => response.batch_item_failures.push(ItemFailure { item_identifier }),
             None => whole = Err(failure),
         };
-        while let Some((identifier, progress)) = progress.next().await {
-            match progress {
-                Progress::Duplicate => seen.tally.duplicates += 1,
-                Progress::Postponed => {
-                    seen.tally.postponed += 1;
-                    again(identifier, Failure::OutOfTime);
-                }
-                Progress::Worked(worked) => {
-                    if let Err(failure) = seen.see(worked) {
-                        again(identifier, failure);
-                    }
-                }
+        let (works, malformed) = works(records);
+        seen.tally.duplicates += (records.len() - works.len() - malformed.len()) as u32;
+        for (identifier, error) in malformed {
+            if let Err(failure) = seen.see(not_understood(error, times)) {
+                again(identifier, failure);
             }
+        }
+        let read = works.len();
+        let news = works.into_iter().filter(|work| !self.known.covers(work.subject, &work.event));
+        let news: Vec<_> =
+            news.map(|work| (self.known.failures(work.subject), work.event.timestamp, work)).collect();
+        seen.tally.duplicates += (read - news.len()) as u32;
+
+        let left = times.deadline.saturating_duration_since(times.start);
+        let stop = (times.deadline - LAST_START.min(left / 4)).min(times.start + WORKING_TIME);
+        let round = Mutex::new(Round::new(news, records.len()));
+        let mut worked = self.around(&round, stop, times);
+        while let Some((work, worked)) = worked.next().await {
+            if let Err(failure) = seen.see(worked) {
+                let lasts = !failure.is_transient();
+                self.known.waits(work.subject, &work.event, lasts, milliseconds(times.wall_clock()));
+                again(work.identifier, failure);
+            }
+        }
+        let now = milliseconds(times.wall_clock());
+        for work in lock(&round).rest() {
+            seen.tally.postponed += 1;
+            self.known.waits(work.subject, &work.event, false, now);
+            again(work.identifier, Failure::OutOfTime);
         }
         let tally = &seen.tally;
         if tally.duplicates + tally.postponed > 0 {
@@ -185,10 +192,52 @@ impl<R: Registry + Send> Handler<R> {
         whole.map(|()| response)
     }
 
+    /// Begins the events of a round, some side by side, and ends with the last that was begun.
+    fn around<'a>(
+        &'a self,
+        round: &'a Mutex<Round<Work>>,
+        stop: Instant,
+        times: Times<'a>,
+    ) -> BoxStream<'a, (Work, Worked)> {
+        stream::unfold((), move |()| self.next(round, stop))
+            .map(move |work| self.begin(work, times))
+            .buffer_unordered(CONCURRENT_RECORDS)
+            .boxed()
+    }
+
+    /// What comes next is decided when its first call can be made, not before.
+    fn next<'a>(&'a self, round: &'a Mutex<Round<Work>>, stop: Instant) -> BoxFuture<'a, Option<(Work, ())>> {
+        async move {
+            let registry = self.registration.registry();
+            let goes_on = lock(round).goes_on();
+            let ready = goes_on && registry.ready(Operation::DescribeCertificate, stop).await;
+            if ready { lock(round).next().map(|next| (next, ())) } else { None }
+        }
+        .boxed()
+    }
+
+    /// On the heap: there are several side by side.
+    fn begin<'a>(&'a self, work: Work, times: Times<'a>) -> BoxFuture<'a, (Work, Worked)> {
+        async move {
+            let worked = self.work(&work.event, times).await;
+            (work, worked)
+        }
+        .boxed()
+    }
+
     async fn work(&self, event: &Event, times: Times<'_>) -> Worked {
         let certificate_id = Some(event.certificate_id.clone());
         let start = Instant::now();
         let (decision, calls) = recorded(self.one(event, times)).await;
+        if let Ok(Decision::Registered { .. } | Decision::Repaired { .. }) = &decision {
+            let is_answer = |call: &&RecordedCall| {
+                call.operation == Operation::DescribeCertificate && call.error.is_none()
+            };
+            if let Some(asked) = calls.iter().rfind(is_answer) {
+                let asked = times.arrived + asked.start.duration_since(times.start);
+                self.known.is_active(&event.certificate_id, milliseconds(asked));
+            }
+        }
         Worked { certificate_id, start, end: Instant::now(), decision, calls }
     }
 
@@ -200,10 +249,7 @@ impl<R: Registry + Send> Handler<R> {
             tracing::info_span!("registration", requestId = request_id, certificateId = certificate_id);
         let registration = self.registration.register_event(event).instrument(span);
         let failure = match tokio::time::timeout_at(times.deadline, registration).await {
-            Ok(Ok(registered)) => {
-                self.recent.remember(&certificate_id, times.wall_clock());
-                return Ok(done(registered, certificate_id, request_id));
-            }
+            Ok(Ok(registered)) => return Ok(done(registered, certificate_id, request_id)),
             Ok(Err(Error::Refused(refusal))) => return Ok(refused(&refusal, certificate_id, request_id)),
             Ok(Err(error)) => Failure::Registration(error),
             Err(_) => Failure::OutOfTime,
@@ -216,6 +262,10 @@ impl<R: Registry + Send> Handler<R> {
         );
         Err(failure)
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One event that was worked on.
@@ -269,61 +319,50 @@ impl Seen {
     }
 }
 
-/// The result of one record of a batch.
-enum Progress {
-    /// The certificate was seen ACTIVE after the event.
-    Duplicate,
-    /// There was no time for it; it is repeated.
-    Postponed,
-    Worked(Worked),
-}
-
 /// A record to work on.
 struct Work {
-    event: Result<Event, EventError>,
+    subject: Subject,
+    event: Event,
     /// The id of the message.
     identifier: Option<String>,
 }
 
-/// What there is to do in a batch, and how many records need nothing done because a newer one says the same: if that
-/// one fails, it is the one that is repeated.
-///
-/// The newest events come first. They are about devices that were waiting a moment ago; the older an event is, the more
-/// likely another environment has registered the device since.
-fn works(records: &[Value]) -> (Vec<Work>, u32) {
-    let mut works = Vec::with_capacity(records.len());
-    let mut by_claim = HashMap::with_capacity(records.len());
-    let mut superseded = 0;
+/// The events of a batch, of those about the same the newest alone: if that one fails, it is the one that is repeated. And the
+/// records that have none.
+fn works(records: &[Value]) -> (Vec<Work>, Vec<(Option<String>, EventError)>) {
+    let mut works: Vec<Work> = Vec::with_capacity(records.len());
+    let mut by_subject = HashMap::with_capacity(records.len());
+    let mut malformed = Vec::new();
     for record in records {
-        let event = Event::from_record(record);
         let identifier = record["messageId"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-        let work = Work { event, identifier };
-        let Ok(event) = &work.event else {
-            works.push(work);
-            continue;
+        let event = match Event::from_record(record) {
+            Ok(event) => event,
+            Err(error) => {
+                malformed.push((identifier, error));
+                continue;
+            }
         };
-        let claim =
-            (event.certificate_id.clone(), event.ca_certificate_id.clone(), event.aws_account_id.clone());
-        match by_claim.entry(claim) {
+        let work = Work { subject: Subject::of(&event), event, identifier };
+        match by_subject.entry(work.subject) {
             Entry::Vacant(vacant) => {
                 vacant.insert(works.len());
                 works.push(work);
             }
             Entry::Occupied(occupied) => {
-                superseded += 1;
                 let other = &mut works[*occupied.get()];
-                if published(&work.event) > published(&other.event) {
+                if work.event.timestamp > other.event.timestamp {
                     *other = work;
                 }
             }
         }
     }
-    works.sort_by_key(|work| Reverse(published(&work.event)));
-    (works, superseded)
+    (works, malformed)
 }
 
-fn published(event: &Result<Event, EventError>) -> Option<u64> {
-    event.as_ref().ok().and_then(|event| event.timestamp)
+/// Milliseconds since 1970.
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn done(registered: Registered, certificate_id: String, request_id: &str) -> Decision {

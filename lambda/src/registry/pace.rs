@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// (AWS IoT Core endpoints and quotas, `DescribeCertificate` and `UpdateCertificate`).
 const FIRST_RATE: f64 = 10.0;
 /// What an accepted call adds to the rate, in calls a second.
-const GAIN: f64 = 0.05;
+const GAIN: f64 = 0.03;
 /// What a throttled call leaves of the rate.
 const LOSS: f64 = 0.9;
 /// However often AWS IoT throttles, one call in two seconds is tried.
@@ -41,6 +41,12 @@ impl Pace {
         Self { quota: Some(quota), held: Some((quota, now)), slowed: None }
     }
 
+    /// The time of the next slot.
+    pub fn next(&self, now: Instant) -> Instant {
+        let lenience = self.quota.map_or(Duration::ZERO, |_| LENIENCE);
+        self.held.map_or(now, |(_, next)| next.max(now.checked_sub(lenience).unwrap_or(now)))
+    }
+
     /// Takes the next slot if it is before `deadline`, and returns its time.
     pub fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
         let Some((rate, next)) = self.held else { return Some(now) };
@@ -48,8 +54,7 @@ impl Pace {
             self.held = None;
             return Some(now);
         }
-        let lenience = self.quota.map_or(Duration::ZERO, |_| LENIENCE);
-        let slot = next.max(now.checked_sub(lenience).unwrap_or(now));
+        let slot = self.next(now);
         if slot >= deadline {
             return None;
         }
@@ -118,7 +123,7 @@ mod tests {
         pace.throttled(now);
         assert!((rate(&pace) - 9.0).abs() < 1e-9);
         pace.accepted();
-        assert!((rate(&pace) - 9.05).abs() < 1e-9);
+        assert!((rate(&pace) - 9.03).abs() < 1e-9);
         (0..1000).for_each(|_| pace.throttled(now));
         assert!((rate(&pace) - SLOWEST_RATE).abs() < 1e-9);
     }

@@ -57,6 +57,21 @@ impl<R: Registry> Retrying<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until a call of the operation would be made at once; `false` if that is not before `latest`. Takes no slot.
+    pub async fn ready(&self, operation: Operation, latest: Instant) -> bool {
+        loop {
+            let now = Instant::now();
+            let next = self.state().paces[operation as usize].next(now);
+            if next >= latest {
+                return false;
+            }
+            if next <= now {
+                return true;
+            }
+            sleep_until(next).await;
+        }
+    }
+
     /// Waits until the operation's pace allows a call.
     async fn wait_for_slot(&self, operation: Operation) -> Result<()> {
         let now = Instant::now();

@@ -25,8 +25,9 @@ pub use repair::{Repair, repairs};
 
 use self::chain::{FailedEvents, Namesake, Waiting};
 use crate::counted;
+use crate::setup::delivery::Way;
 use crate::setup::function::Deployed;
-use crate::setup::{self, Settings, delivery, deploy, lists, other_rules, permission, rule, signer_ca};
+use crate::setup::{self, Settings, deploy, lists, other_rules, permission, rule, signer_ca};
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;
 
@@ -151,6 +152,8 @@ impl Diagnosis {
         self.is_repairable(&[
             Resource::SignerCa,
             Resource::TopicRule,
+            Resource::Queue,
+            Resource::EventSourceMapping,
             Resource::Permission,
             Resource::Function,
             Resource::Role,
@@ -244,11 +247,14 @@ async fn look_at_chain(
     findings.push(signer);
     let found = function.as_ref().ok().and_then(Option::as_ref);
     let function_arn = setup::invoked_arn(scope, &settings.function, found);
-    let mut feed = None;
+    let mut way = None;
     let rule = async {
         let rule = rule?;
-        feed = delivery::find(account, rule.as_ref(), &settings.function).await?;
-        chain::topic_rule(&settings.rule, rule.as_ref(), &function_arn, feed.as_ref())
+        let looked = Way::look(account, scope, settings, found, rule.as_ref()).await?;
+        let target = looked.target(scope, &function_arn);
+        let through = looked.through();
+        way = Some(looked);
+        chain::topic_rule(&settings.rule, rule.as_ref(), &target, through.as_ref())
     };
     let unread = |error| Finding::unread(Resource::TopicRule, &settings.rule, error);
     let (rule, others) = tokio::join!(rule, other_rules::find(account, &settings.rule, &function_arn));
@@ -261,10 +267,13 @@ async fn look_at_chain(
             findings.push(Finding { verdict: Verdict::Notable, ..unread });
         }
     }
+    let queued = way.as_ref().and_then(|way| way.queued.as_ref());
+    findings.extend(queued.iter().flat_map(|queued| queued.links()).map(chain::of_queue));
     findings.push(match permission {
         Ok(policy) => {
             let wanted = setup::wanted_permission(scope, settings);
-            chain::permission(policy.as_ref(), &wanted, feed.as_ref())
+            let through = way.as_ref().and_then(Way::through);
+            chain::permission(policy.as_ref(), &wanted, through.as_ref())
         }
         Err(error) => Finding::unread(Resource::Permission, &settings.rule, error),
     });
@@ -284,7 +293,7 @@ async fn look_at_chain(
         findings.extend(look_at_lists(account, function, subject).await);
     }
     findings.push(match &function {
-        Some(function) => role::examine(account, scope, settings, function).await,
+        Some(function) => role::examine(account, scope, settings, function, queued.is_some()).await,
         None => Finding::skipped(Resource::Role, "not known", "depends on the function"),
     });
     if function.is_some() {
@@ -303,7 +312,7 @@ async fn look_at_chain(
         });
     } else {
         // Without the function there is nothing that `setup` could connect the others to.
-        let depends = [Resource::TopicRule, Resource::Permission];
+        let depends = [Resource::TopicRule, Resource::Permission, Resource::EventSourceMapping];
         findings
             .iter_mut()
             .filter(|finding| depends.contains(&finding.link))
@@ -416,13 +425,7 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
 async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, AccountError> {
     let Some(destination) = queue::destination(account, function).await? else { return Ok(None) };
     let waiting = match Queue::find(account, &destination).await {
-        // The code of the JSON protocol, and that of the query protocol (Amazon SQS API reference, "GetQueueUrl").
-        Err(error)
-            if error.has_code("QueueDoesNotExist")
-                || error.has_code("AWS.SimpleQueueService.NonExistentQueue") =>
-        {
-            Waiting::NoQueue
-        }
+        Err(error) if queue::is_missing(&error) => Waiting::NoQueue,
         found => match found? {
             Some(queue) => Waiting::Events(queue.depth(account).await?),
             None => Waiting::Unknown,

@@ -18,6 +18,7 @@ use aws_sdk_iot::operation::list_things::ListThingsOutput;
 use aws_sdk_iot::operation::list_topic_rules::ListTopicRulesOutput;
 use aws_sdk_lambda::operation::list_event_source_mappings::ListEventSourceMappingsOutput;
 use aws_sdk_lambda::operation::list_functions::ListFunctionsOutput;
+use aws_sdk_sqs::operation::list_queues::ListQueuesOutput;
 
 /// One page of a list.
 pub(crate) trait Page {
@@ -38,7 +39,7 @@ macro_rules! pages {
 pages! {
     next_marker: ListAttachedPoliciesOutput, ListCaCertificatesOutput, ListCertificatesByCaOutput, ListCertificatesOutput,
         ListEventSourceMappingsOutput, ListFunctionsOutput, ListPoliciesOutput, ListTargetsForPolicyOutput;
-    next_token: ListPrincipalThingsOutput, ListTagsForResourceOutput, ListThingPrincipalsOutput, ListThingTypesOutput,
+    next_token: ListPrincipalThingsOutput, ListQueuesOutput, ListTagsForResourceOutput, ListThingPrincipalsOutput, ListThingTypesOutput,
         ListThingsOutput, ListTopicRulesOutput;
     marker: ListAttachedRolePoliciesOutput, ListRolePoliciesOutput, ListRoleTagsOutput, ListRolesOutput;
 }

@@ -1,5 +1,6 @@
 //! The queue (Amazon SQS) that an event goes to when the function has failed for good.
 
+use aws_sdk_lambda::types::{DestinationConfig, OnFailure};
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use jitr::scope::Arn;
 
@@ -19,6 +20,12 @@ pub struct Queue {
     url: String,
 }
 
+/// Whether the call failed because there is no such queue: the code of the JSON protocol, and that of the query protocol
+/// (Amazon SQS API reference, "GetQueueUrl").
+pub(super) fn is_missing(error: &AccountError) -> bool {
+    error.has_code("QueueDoesNotExist") || error.has_code("AWS.SimpleQueueService.NonExistentQueue")
+}
+
 /// ARN of the place of events that failed for good: the function's on-failure destination, or else its dead-letter
 /// target.
 ///
@@ -32,6 +39,28 @@ pub(super) async fn destination(account: &Account, function: &str) -> Result<Opt
         Some(arn) => Ok(Some(arn)),
         None => Ok(deploy::find(account, function).await?.and_then(|deployed| deployed.dead_letter)),
     }
+}
+
+/// Sends the events of a function that fail for good to the queue with this ARN. What else is set stays.
+///
+/// # Errors
+/// Errors of the calls.
+pub(super) async fn set_destination(
+    account: &Account,
+    function: &str,
+    queue: &str,
+) -> Result<(), AccountError> {
+    let lambda = account.lambda();
+    let on_failure = OnFailure::builder().destination(queue).build();
+    let destination = DestinationConfig::builder().on_failure(on_failure).build();
+    let request = lambda.update_function_event_invoke_config().function_name(function);
+    let answer = request.destination_config(destination.clone()).send().await;
+    if account.found("lambda:UpdateFunctionEventInvokeConfig", answer)?.is_some() {
+        return Ok(());
+    }
+    let request = lambda.put_function_event_invoke_config().function_name(function);
+    let answer = request.destination_config(destination).send().await;
+    answer.map(drop).map_err(account.failed("lambda:PutFunctionEventInvokeConfig"))
 }
 
 impl Queue {

@@ -18,6 +18,10 @@ pub enum Resource {
     TopicRule,
     /// Another topic rule that gets the events of registrations.
     OtherRule,
+    /// The queue between the rule and the function, or that of failed events.
+    Queue,
+    /// The event source mapping, by which the function gets the events in the queue.
+    EventSourceMapping,
     /// The permission for the rule to invoke the function.
     Permission,
     /// The function that registers devices.
@@ -54,6 +58,8 @@ impl fmt::Display for Resource {
             Self::SignerCa => "signer CA",
             Self::TopicRule => "topic rule",
             Self::OtherRule => "other rule",
+            Self::Queue => "queue",
+            Self::EventSourceMapping => "mapping",
             Self::Permission => "permission",
             Self::Function => "function",
             Self::Role => "role",

@@ -3,10 +3,11 @@
 //! A first connection takes a chain of links: signer CA → topic rule → permission → function → role. Each file here is
 //! one link: what the account has (`find`), what is to be done about it (`decide`, without I/O), and doing it (`apply`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_sdk_iot::types::Tag;
-use jitr::iam::{RoleSettings, lambda_role_policy};
+use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::registration::Settings as Registration;
 use jitr::revocation::CaCertificate;
@@ -29,7 +30,9 @@ mod signer;
 pub(super) mod signer_ca;
 pub(crate) mod thing_type;
 mod topic_filter;
+mod waiting;
 
+pub use delivery::Delivery;
 pub use error::Error;
 pub use link::{Action, Link};
 pub use other_rules::OtherRule;
@@ -37,6 +40,7 @@ pub use package::Package;
 pub use revoked::Revoked;
 pub use signer::SignerPlan;
 
+use self::delivery::{Queued, Way};
 use super::{Account, Error as AccountError, endpoint};
 
 /// Name of the function unless another is chosen.
@@ -61,6 +65,8 @@ pub struct Settings {
     pub package: Option<Package>,
     /// ARN of the function's role, where this tool is not to make one.
     pub role: Option<String>,
+    /// How events get to the function; `None` keeps the way that there is.
+    pub delivery: Option<Delivery>,
     /// Policy that boards get; `None` leaves it to the function.
     pub policy: Option<PolicyName>,
     /// Type of the things; `None` leaves it to the function.
@@ -78,6 +84,7 @@ impl Default for Settings {
             function: FUNCTION.to_owned(),
             package: None,
             role: None,
+            delivery: None,
             policy: None,
             thing_type: None,
             sni_only: false,
@@ -125,6 +132,8 @@ pub struct Plan {
     pub others: Vec<OtherRule>,
     /// The queue between the rule and the function, if there is one.
     feed: Option<delivery::Feed>,
+    /// The queue between the rule and the function, where this tool sees to it.
+    queued: Option<delivery::Queued>,
     signer_step: signer_ca::Step,
     /// What becomes REVOKED.
     revoked: Vec<revoked::Step>,
@@ -135,8 +144,7 @@ pub struct Plan {
 
 #[derive(Clone, Debug)]
 struct RolePlan {
-    name: String,
-    policy: Value,
+    wanted: role::Wanted,
     step: role::Step,
 }
 
@@ -161,20 +169,13 @@ impl Plan {
                 None => Ok(None),
             }
         };
-        let find_role = async {
-            match (&settings.package, &settings.role) {
-                (Some(_), None) => role::find(account, &role_name).await,
-                _ => Ok(None),
-            }
-        };
-        let (scope, endpoint, found_signer, found_rule, found_function, found_policy, found_role) = tokio::try_join!(
+        let (scope, endpoint, found_signer, found_rule, found_function, found_policy) = tokio::try_join!(
             account.scope(),
             endpoint(account),
             find_signer,
             rule::find(account, &settings.rule),
             deploy::find(account, &settings.function),
             permission::find(account, &settings.function),
-            find_role,
         )?;
         let thing_type = thing_type::name(settings, found_function.as_ref())?;
         let (revoked, is_deprecated) = tokio::join!(
@@ -189,19 +190,34 @@ impl Plan {
         };
         let deprecated = (is_deprecated == Some(true)).then_some(thing_type);
 
+        let rule = found_rule.as_ref();
+        let way = Way::look(account, &scope, settings, found_function.as_ref(), rule).await?;
+
         let role = format!("role/{role_name}");
         let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
         // A function that was deployed with its own role keeps it. The role that this tool made is looked at
         // in any case: its policy depends on the names that the function works with.
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
         let role = if settings.role.is_none() && ours {
-            let policy = role_policy(&scope, settings, found_function.as_ref())?;
-            let found_role = match (settings.package.is_some(), &found_function) {
-                (false, Some(_)) => role::find(account, &role_name).await?,
-                _ => found_role,
+            let mut policies =
+                BTreeMap::from([(role::INLINE, role_policy(&scope, settings, found_function.as_ref())?)]);
+            if way.queued.is_some() {
+                policies.extend(delivery::function_policies(&scope, &settings.function));
+            }
+            let names: Vec<_> = policies.keys().copied().collect();
+            let found_role = match settings.package.is_some() || found_function.is_some() {
+                true => role::find(account, &role_name, &names).await?,
+                false => None,
             };
-            let step = role::decide(found_role.as_ref(), &policy);
-            Some(RolePlan { name: role_name, policy, step })
+            let wanted = role::Wanted {
+                name: role_name,
+                service: role::LAMBDA,
+                trust: lambda_trust_policy(),
+                description: "Lets the function JITR register boards in AWS IoT Core",
+                policies,
+            };
+            let step = role::decide(found_role.as_ref(), &wanted);
+            Some(RolePlan { wanted, step })
         } else {
             None
         };
@@ -211,25 +227,24 @@ impl Plan {
         check_lists(account, settings, found_function.as_ref(), &function_step, signer).await?;
         let function_arn = invoked_arn(&scope, &settings.function, found_function.as_ref());
         let permission = wanted_permission(&scope, settings);
-        let (feed, others) = tokio::try_join!(
-            delivery::find(account, found_rule.as_ref(), &settings.function),
-            other_rules::find(account, &settings.rule, &function_arn),
-        )?;
+        let others = other_rules::find(account, &settings.rule, &function_arn).await?;
         let others = other_rules::mark(account, others, &settings.disabled_rules).await?;
-        let permission_step = match feed {
-            Some(_) => permission::Step::Leave,
-            None => permission::decide(found_policy.as_ref(), &permission),
+        let permission_step = match way.delivery {
+            Delivery::Queue => permission::Step::Leave,
+            Delivery::Rule => permission::decide(found_policy.as_ref(), &permission),
         };
+        let target = way.target(&scope, &function_arn);
         Ok(Self {
+            rule_step: rule::decide(rule, &target, way.feed.as_ref())?,
+            rule_equivalents: rule.map(rule::equivalents).unwrap_or_default(),
             rule: settings.rule.clone(),
             function: settings.function.clone(),
             function_busy: found_function.as_ref().is_some_and(|function| function.busy),
             signer: ca.map(str::to_owned),
             permission_step,
-            rule_step: rule::decide(found_rule.as_ref(), &function_arn, feed.as_ref())?,
-            rule_equivalents: found_rule.as_ref().map(rule::equivalents).unwrap_or_default(),
             others,
-            feed,
+            feed: way.through(),
+            queued: way.queued,
             signer_step: signer_ca::decide(found_signer),
             revoked,
             sni_only: settings.sni_only,
@@ -251,20 +266,28 @@ impl Plan {
 
     /// The plan, one line a link, in the order in which it is carried out.
     pub fn links(&self) -> Vec<Link> {
-        let role = self.role.as_ref().map(|role| role.step.link(&role.name));
+        let role = self.role.as_ref().map(|role| role.step.link(&role.wanted));
         let signer = self.signer.as_deref().unwrap_or("(id not known yet)");
-        role.into_iter()
-            .chain([
-                self.function_step.link(&self.function),
-                self.permission_step.link(&self.permission),
-                self.rule_link(),
-            ])
+        let before = self.queued.iter().flat_map(Queued::links_before);
+        before
+            .chain(role)
+            .chain([self.function_step.link(&self.function)])
+            .chain(self.way_links())
+            .chain([self.rule_link()])
             .chain(self.deprecated.as_ref().map(thing_type::link))
             .chain(
                 [self.signer_step.link(signer, self.sni_only)].into_iter().filter(|_| !self.without_signer),
             )
             .chain(self.revoked.iter().filter(|_| !self.without_signer).map(revoked::Step::link))
             .collect()
+    }
+
+    /// What leads from the rule to the function: the queue, or the permission.
+    fn way_links(&self) -> Vec<Link> {
+        match &self.queued {
+            Some(queued) => queued.links_after().to_vec(),
+            None => vec![self.permission_step.link(&self.permission)],
+        }
     }
 
     fn rule_link(&self) -> Link {
@@ -295,17 +318,27 @@ impl Plan {
         mut done: impl FnMut(Link),
     ) -> Result<(), AccountError> {
         let ca = signer.map(|signer| signer.id);
+        // In this order no event is lost: whatever the rule sends events to is ready before.
+        if let Some(queued) = &self.queued {
+            queued.apply_before(account, ca).await?;
+            queued.links_before().for_each(&mut done);
+        }
         if let Some(role) = &self.role {
-            role.step.apply(account, &role.name, &role.policy, ca).await?;
-            done(role.step.link(&role.name));
+            role.step.apply(account, &role.wanted, ca).await?;
+            done(role.step.link(&role.wanted));
         }
         self.function_step.apply(account, &self.function, ca, self.function_busy).await?;
         done(self.function_step.link(&self.function));
-        tokio::try_join!(
-            self.permission_step.apply(account, &self.permission),
-            self.rule_step.apply(account, &self.rule, ca),
-        )?;
-        done(self.permission_step.link(&self.permission));
+        match &self.queued {
+            Some(queued) => queued.apply_after(account).await?,
+            None => self.permission_step.apply(account, &self.permission).await?,
+        }
+        self.way_links().into_iter().for_each(&mut done);
+        let ruled = self.rule_step.apply(account, &self.rule, ca).await;
+        match &self.queued {
+            Some(_) => ruled.map_err(Error::of_queue)?,
+            None => ruled?,
+        }
         done(self.rule_link());
         if let Some(thing_type) = &self.deprecated {
             thing_type::deprecate(account, thing_type.as_str(), true).await?;

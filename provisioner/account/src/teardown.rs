@@ -99,6 +99,10 @@ enum What {
     },
     ThingType,
     Function,
+    /// The event source mapping of this id.
+    Mapping(String),
+    /// The queue with this URL.
+    Queue(String),
     Role {
         /// Why it stays, if it does.
         stays: Option<String>,
@@ -160,6 +164,7 @@ struct Inventory {
     /// Id of each CA.
     cas: Vec<String>,
     functions: Vec<find::Function>,
+    queues: Vec<find::Queue>,
     /// Name of each role, and why it stays, if it does.
     roles: Vec<(String, Option<String>)>,
     policies: Vec<(PolicyName, Maker)>,
@@ -232,16 +237,17 @@ impl Plan {
     /// [`AccountError::Sandbox`], [`Error::File`], and errors of the calls.
     pub async fn make(account: &Account, folder: &Path, keep: Keep) -> Result<Self, AccountError> {
         let (scope, _) = tokio::try_join!(account.scope(), endpoint(account))?;
-        let (rules, cas, functions, roles, policies, thing_types) = tokio::try_join!(
+        let (rules, cas, functions, queues, roles, policies, thing_types) = tokio::try_join!(
             find::rules(account),
             find::cas(account),
             find::functions(account),
+            find::queues(account),
             find::roles(account),
             find::policies(account),
             find::thing_types(account),
         )?;
         let mut inventory =
-            Inventory { rules, cas, functions, roles, policies, thing_types, ..Inventory::default() };
+            Inventory { rules, cas, functions, queues, roles, policies, thing_types, ..Inventory::default() };
         inventory.permissions = find::permissions(account, &inventory).await?;
         let mut without_ca = Vec::new();
         if !keep.devices {
@@ -354,6 +360,11 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
             What::Permission { function },
         ));
     }
+    for queue in &inventory.queues {
+        items.extend(queue.mappings.iter().map(|id| {
+            item(Resource::EventSourceMapping, queue.name.clone(), None, What::Mapping(id.clone()))
+        }));
+    }
     let cas = if keep.cas { Vec::new() } else { inventory.cas };
     items.extend(cas.iter().map(|id| item(Resource::SignerCa, id.clone(), None, What::SwitchOff)));
     // A function that is gone may have worked with the default type.
@@ -383,6 +394,10 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     }
     let functions = inventory.functions.into_iter();
     items.extend(functions.map(|function| item(Resource::Function, function.name, None, What::Function)));
+    let queues = inventory.queues.into_iter();
+    items.extend(queues.map(|queue| {
+        item(Resource::Queue, queue.name, Some("with the events in it"), What::Queue(queue.url))
+    }));
     let roles = inventory.roles.into_iter();
     items.extend(roles.map(|(name, stays)| item(Resource::Role, name, None, What::Role { stays })));
     items.extend(cas.into_iter().map(|id| item(Resource::SignerCa, id, None, What::SignerCa)));

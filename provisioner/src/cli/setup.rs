@@ -29,6 +29,8 @@ Examples:
       Show the plan: what exists, what would be created, what would change.
   provisioner setup --function JITR
       Use a deployed function (from cargo lambda deploy, or infra/).
+  provisioner setup --delivery queue
+      Put a queue between the topic rule and the function, for many boards at once.
 
 What differs is repaired. The rest stays unchanged. You can run setup again at any time.")]
 pub struct Arguments {
@@ -51,6 +53,23 @@ pub(super) enum Method {
     Mar,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Delivery {
+    /// The rule invokes the function with each event
+    Rule,
+    /// The rule puts each event into a queue, and the function takes them from there: for many boards at once
+    Queue,
+}
+
+impl From<Delivery> for setup::Delivery {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Rule => Self::Rule,
+            Delivery::Queue => Self::Queue,
+        }
+    }
+}
+
 /// What the account is to look like.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Account")]
@@ -62,6 +81,9 @@ pub struct Options {
     /// The function that registers boards; NAME:ALIAS or NAME:VERSION for one of its versions [default: JITR]
     #[arg(long, alias = "function-name", value_name = "NAME|ARN", value_parser = function_name)]
     function: Option<String>,
+    /// How events get from the rule to the function [default: as they do now; for a function that --lambda-zip makes, queue]
+    #[arg(long, value_enum, value_name = "WAY")]
+    delivery: Option<Delivery>,
     /// Existing role for the function
     #[arg(long, value_name = "ARN", value_parser = role_arn, requires = "lambda_zip")]
     role_arn: Option<String>,
@@ -90,6 +112,7 @@ impl Options {
             function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
             package: package.map_err(|error| iot_account::Error::Setup(error.into()))?,
             role: self.role_arn.clone(),
+            delivery: self.delivery.map(Into::into),
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
             sni_only: self.sni_only,
@@ -109,6 +132,7 @@ impl Options {
     fn is_for_jitr(&self) -> bool {
         self.lambda_zip.is_some()
             || self.function.is_some()
+            || self.delivery.is_some()
             || self.role_arn.is_some()
             || self.rule_name.is_some()
             || self.sni_only
@@ -287,7 +311,7 @@ impl SetUpMar {
         if options.is_for_jitr() {
             return Err(Error::usage(
                 "function, role, rule and CA are for just-in-time registration; multi-account registration has none",
-                "leave --lambda-zip, --function, --role-arn, --rule-name and --sni-only out, or give --method jitr",
+                "leave --lambda-zip, --function, --delivery, --role-arn, --rule-name and --sni-only out, or give --method jitr",
             ));
         }
         let (scope, endpoint) = tokio::try_join!(account.scope(), iot_account::endpoint(&account))?;

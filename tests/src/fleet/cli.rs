@@ -11,6 +11,9 @@ pub struct Arguments {
     /// Devices that are switched on within a minute.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     devices: u32,
+    /// Devices a second that AWS IoT's quotas allow; all quotas are in proportion.
+    #[arg(long, default_value_t = 10.0)]
+    quota: f64,
     /// Seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -64,6 +67,7 @@ fn execute(arguments: &Arguments) -> Result<bool, CommandError> {
     for shape in shapes {
         let mut options = Options::new(shape);
         options.devices = arguments.devices as usize;
+        options.quota = arguments.quota;
         options.seed = arguments.seed;
         options.concurrency = arguments.concurrency;
         let queue = &mut options.queue;

@@ -19,6 +19,11 @@ impl Clock {
         self.0.elapsed()
     }
 
+    /// Waits until so much time has passed since the start.
+    pub(super) async fn sleep_until(self, elapsed: Duration) {
+        tokio::time::sleep_until(self.0 + elapsed).await;
+    }
+
     pub(super) fn wall_clock(self) -> SystemTime {
         SystemTime::UNIX_EPOCH + START + self.elapsed()
     }

@@ -1,14 +1,13 @@
 //! The devices: switched on, disconnected, and connecting again until they are registered. And the topic of their events.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
 
 use super::Options;
+use super::calendar::Calendar;
 use super::clock::Clock;
 use super::registry::{ACCOUNT, CA_ID, Connect, Registry};
 use crate::iot_core::account::x509;
@@ -22,35 +21,71 @@ const USUAL_DELAY: Duration = Duration::from_millis(250);
 /// What a late one needs at the most.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// A certificate that all the devices' certificates are made from: only the key differs. Nobody verifies signatures in
-/// the simulation, and ten thousand of them would take longer than everything else.
-pub(super) struct Pattern {
+/// The devices' certificates. All are made from one: only the key differs. Nobody verifies signatures in the simulation, and
+/// a million of them would take longer than everything else.
+#[derive(Debug)]
+pub(super) struct Certificates {
     der: Vec<u8>,
     key_at: usize,
     key_size: usize,
+    seed: u64,
+    ids: Vec<[u8; 32]>,
 }
 
-impl Pattern {
-    pub(super) fn new() -> Result<Self, rcgen::Error> {
+impl Certificates {
+    pub(super) fn new(devices: usize, chance: &mut fastrand::Rng) -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "board");
         let der = params.self_signed(&key)?.der().to_vec();
         let point = key.der_bytes();
         let key_at = der.windows(point.len()).position(|window| window == point).unwrap_or_default();
-        Ok(Self { der, key_at, key_size: point.len() })
+        let (seed, key_size, ids) = (chance.u64(..), point.len(), Vec::new());
+        let mut certificates = Self { der, key_at, key_size, seed, ids };
+        certificates.ids =
+            (0..devices).map(|device| Sha256::digest(certificates.der(device)).into()).collect();
+        Ok(certificates)
     }
 
-    /// The certificate, DER, of a made-up key.
-    pub(super) fn certificate(&self, chance: &mut fastrand::Rng) -> Vec<u8> {
+    /// The certificate of a device, with a made-up key.
+    fn der(&self, device: usize) -> Vec<u8> {
         let mut der = self.der.clone();
+        let mut chance = fastrand::Rng::with_seed(self.seed.wrapping_add(device as u64));
         // The first byte says that the point is not compressed.
         chance.fill(&mut der[self.key_at + 1..self.key_at + self.key_size]);
         der
     }
+
+    pub(super) fn pem(&self, device: usize) -> String {
+        x509::to_pem(&self.der(device))
+    }
+
+    /// SHA-256 of each device's certificate.
+    pub(super) fn ids(&self) -> &[[u8; 32]] {
+        &self.ids
+    }
 }
 
-/// What the topic counts.
+/// A registration event on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    device: u32,
+    /// When it was published, milliseconds since 1970.
+    timestamp: u64,
+}
+
+impl Event {
+    /// The event as AWS IoT publishes it.
+    pub(super) fn json(self, certificates: &Certificates) -> String {
+        format!(
+            r#"{{"certificateId":"{}","caCertificateId":"{CA_ID}","timestamp":{},"certificateStatus":"PENDING_ACTIVATION","awsAccountId":"{ACCOUNT}","certificateRegistrationTimestamp":null}}"#,
+            hex::encode(certificates.ids[self.device as usize]),
+            self.timestamp
+        )
+    }
+}
+
+/// What is counted of the devices and their topic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Attempts to connect.
@@ -63,91 +98,86 @@ pub struct Counts {
     pub duplicated: u64,
 }
 
-/// The topic of the registration events, with what can happen to an event on its way.
-#[derive(Clone)]
-pub(super) struct Topic {
-    clock: Clock,
-    publish: UnboundedSender<String>,
-    chance: Arc<Mutex<fastrand::Rng>>,
-    counts: Arc<Mutex<Counts>>,
-    duplicated: f64,
-    delayed: f64,
+enum Due {
+    /// A device connects. The bound of its next pause, if it is not let in, is the first one doubled so often.
+    Connect {
+        device: u32,
+        doubled: u8,
+    },
+    Deliver(Event),
 }
 
-impl Topic {
+/// All devices, and the topic with what can happen to an event on its way.
+pub(super) struct Fleet {
+    clock: Clock,
+    registry: Registry,
+    deliver: UnboundedSender<Event>,
+    chance: fastrand::Rng,
+    calendar: Calendar<Due>,
+    duplicated: f64,
+    delayed: f64,
+    counts: Counts,
+}
+
+impl Fleet {
     pub(super) fn new(
-        clock: Clock,
-        publish: UnboundedSender<String>,
-        chance: fastrand::Rng,
+        registry: Registry,
+        deliver: UnboundedSender<Event>,
+        mut chance: fastrand::Rng,
         options: &Options,
     ) -> Self {
+        let mut calendar = Calendar::default();
+        for device in 0..options.devices as u32 {
+            let at = options.switched_on_within.mul_f64(chance.f64());
+            calendar.put(at, Due::Connect { device, doubled: 0 });
+        }
         let (duplicated, delayed) = (options.duplicated, options.delayed);
-        let chance = Arc::new(Mutex::new(chance));
-        Self { clock, publish, chance, counts: Arc::default(), duplicated, delayed }
+        let (clock, counts) = (registry.clock(), Counts::default());
+        Self { clock, registry, deliver, chance, calendar, duplicated, delayed, counts }
     }
 
     pub(super) fn counts(&self) -> Counts {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts
     }
 
-    fn count(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Each device connects until it is let in, and every event gets to the rule.
+    pub(super) async fn live(&mut self) {
+        while let Some(at) = self.calendar.next() {
+            self.clock.sleep_until(at).await;
+            for due in self.calendar.take(self.clock.elapsed()).unwrap_or_default() {
+                match due {
+                    Due::Connect { device, doubled } => self.connect(device, doubled),
+                    // The receiver is gone when the simulation is over.
+                    Due::Deliver(event) => drop(self.deliver.send(event)),
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, device: u32, doubled: u8) {
+        let connect = self.registry.connect(device as usize);
+        self.counts.connects += 1;
+        match connect {
+            Connect::Accepted => return,
+            Connect::Pending => self.publish(device),
+            Connect::Throttled => self.counts.connects_throttled += 1,
+        }
+        let bound = (FIRST_PAUSE * (1 << doubled)).min(LONGEST_PAUSE);
+        let pause = bound.mul_f64(0.5 + self.chance.f64() / 2.0);
+        let doubled = if bound < LONGEST_PAUSE { doubled + 1 } else { doubled };
+        self.calendar.put(self.clock.elapsed() + pause, Due::Connect { device, doubled });
     }
 
     /// Publishes the event of a device that waits.
-    fn publish(&self, certificate_id: &str) {
-        let event = format!(
-            r#"{{"certificateId":"{certificate_id}","caCertificateId":"{CA_ID}","timestamp":{},"certificateStatus":"PENDING_ACTIVATION","awsAccountId":"{ACCOUNT}","certificateRegistrationTimestamp":null}}"#,
-            self.clock.timestamp()
-        );
-        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-        let twice = chance.f64() < self.duplicated;
-        self.count(|counts| {
-            counts.published += 1;
-            counts.duplicated += u64::from(twice);
-        });
+    fn publish(&mut self, device: u32) {
+        let event = Event { device, timestamp: self.clock.timestamp() };
+        let twice = self.chance.f64() < self.duplicated;
+        self.counts.published += 1;
+        self.counts.duplicated += u64::from(twice);
         for _ in 0..=u8::from(twice) {
-            let longest = if chance.f64() < self.delayed { LONGEST_DELAY } else { USUAL_DELAY };
-            let delay = longest.mul_f64(chance.f64());
-            let (publish, event) = (self.publish.clone(), event.clone());
-            tokio::spawn(async move {
-                sleep(delay).await;
-                // The receiver is gone when the simulation is over.
-                let _ = publish.send(event);
-            });
-        }
-    }
-}
-
-pub(super) struct Device {
-    certificate_id: String,
-    pem: String,
-    chance: fastrand::Rng,
-}
-
-impl Device {
-    pub(super) fn new(certificate: &[u8], chance: fastrand::Rng) -> Self {
-        let certificate_id = hex::encode(Sha256::digest(certificate));
-        Self { certificate_id, pem: x509::to_pem(certificate), chance }
-    }
-
-    /// Connects until it is let in.
-    pub(super) async fn live(mut self, switched_on: Duration, registry: Registry, topic: Topic) {
-        sleep(switched_on).await;
-        let mut bound = FIRST_PAUSE;
-        loop {
-            let connect = registry.connect(&self.certificate_id, &self.pem);
-            topic.count(|counts| {
-                counts.connects += 1;
-                counts.connects_throttled += u64::from(connect == Connect::Throttled);
-            });
-            match connect {
-                Connect::Accepted => return,
-                Connect::Pending => topic.publish(&self.certificate_id),
-                Connect::Throttled => {}
-            }
-            sleep(bound.mul_f64(0.5 + self.chance.f64() / 2.0)).await;
-            bound = (bound * 2).min(LONGEST_PAUSE);
+            let longest = if self.chance.f64() < self.delayed { LONGEST_DELAY } else { USUAL_DELAY };
+            let delay = longest.mul_f64(self.chance.f64());
+            self.calendar.put(self.clock.elapsed() + delay, Due::Deliver(event));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! AWS Lambda's asynchronous invocation: a queue of its own, retries, and in the end the on-failure destination.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinSet;
 
+use super::calendar::Calendar;
+use super::clock::Clock;
+use super::device::{Certificates, Event};
 use super::function::{Environment, Function, Invoked};
 
 /// Pauses before the two repetitions of a failed event.
@@ -17,80 +19,112 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// … until the event is so old.
 const OLDEST: Duration = Duration::from_secs(6 * 3600);
 
-/// The environments: those that wait for work, and how many there are.
-#[derive(Default)]
-struct Pool {
+/// An event in the queue that AWS Lambda has for asynchronous invocations.
+struct Waiting {
+    event: Event,
+    since: Duration,
+    failures: u8,
+    /// How often the first pause was doubled.
+    doubled: u8,
+}
+
+/// AWS Lambda's queue, and the environments that wait for work.
+pub(super) struct Delivery {
+    clock: Clock,
+    certificates: Arc<Certificates>,
+    function: Arc<Function>,
+    /// Environments that there may be.
+    concurrency: usize,
+    chance: fastrand::Rng,
+    waiting: Calendar<Waiting>,
     idle: Vec<Environment>,
+    /// Environments that there are.
     count: usize,
+    /// What is under way: dropped with this, if the simulation ends before.
+    invocations: JoinSet<(Waiting, Environment, Invoked)>,
 }
 
-/// Invokes the function for each event.
-pub(super) async fn deliver(
-    mut events: UnboundedReceiver<String>,
-    function: Arc<Function>,
-    concurrency: usize,
-    mut chance: fastrand::Rng,
-) {
-    let pool = Arc::new(Mutex::new(Pool::default()));
-    // Dropped with this future, and the invocations with it.
-    let mut invocations = tokio::task::JoinSet::new();
-    while let Some(event) = events.recv().await {
-        let Ok(payload) = serde_json::from_str(&event) else { continue };
-        let (function, pool) = (Arc::clone(&function), Arc::clone(&pool));
-        invocations.spawn(one(payload, function, pool, concurrency, chance.fork()));
-        while invocations.try_join_next().is_some() {}
+impl Delivery {
+    pub(super) fn new(
+        clock: Clock,
+        certificates: Arc<Certificates>,
+        function: Arc<Function>,
+        concurrency: usize,
+        chance: fastrand::Rng,
+    ) -> Self {
+        let (waiting, idle, invocations) = (Calendar::default(), Vec::new(), JoinSet::new());
+        Self { clock, certificates, function, concurrency, chance, waiting, idle, count: 0, invocations }
     }
-}
 
-async fn one(
-    payload: Value,
-    function: Arc<Function>,
-    pool: Arc<Mutex<Pool>>,
-    concurrency: usize,
-    mut chance: fastrand::Rng,
-) {
-    let start = Instant::now();
-    let mut repetitions = REPETITIONS.into_iter();
-    let mut bound = FIRST_PAUSE;
-    loop {
-        let Some(environment) = environment(&function, &pool, concurrency).await else {
-            if start.elapsed() > OLDEST {
-                break;
+    /// Invokes the function for each event, until there are no more.
+    pub(super) async fn deliver(mut self, mut events: UnboundedReceiver<Event>) {
+        let mut open = true;
+        while open || !self.invocations.is_empty() || !self.waiting.is_empty() {
+            let due = self.waiting.next();
+            tokio::select! {
+                biased;
+                Some(ended) = self.invocations.join_next() => {
+                    if let Ok((waiting, environment, invoked)) = ended {
+                        self.ended(waiting, environment, &invoked);
+                    }
+                }
+                event = events.recv(), if open => match event {
+                    Some(event) => {
+                        let since = self.clock.elapsed();
+                        self.attempt(Waiting { event, since, failures: 0, doubled: 0 });
+                    }
+                    None => open = false,
+                },
+                () = self.clock.sleep_until(due.unwrap_or_default()), if due.is_some() => {
+                    for waiting in self.waiting.take(self.clock.elapsed()).unwrap_or_default() {
+                        self.attempt(waiting);
+                    }
+                }
             }
-            sleep(bound.mul_f64(0.5 + chance.f64() / 2.0)).await;
-            bound = (bound * 2).min(LONGEST_PAUSE);
-            continue;
-        };
-        let invoked = function.invoke(&environment, payload.clone()).await;
-        {
-            let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-            match invoked {
-                Invoked::Crashed => pool.count -= 1,
-                _ => pool.idle.push(environment),
+        }
+    }
+
+    /// Invokes the function if an environment is free or may be started.
+    fn attempt(&mut self, mut waiting: Waiting) {
+        let environment = self.idle.pop();
+        if environment.is_none() && self.count >= self.concurrency {
+            if self.clock.elapsed() > waiting.since + OLDEST {
+                self.function.count(|counts| counts.given_up += 1);
+                return;
             }
+            let bound = (FIRST_PAUSE * (1 << waiting.doubled)).min(LONGEST_PAUSE);
+            let pause = bound.mul_f64(0.5 + self.chance.f64() / 2.0);
+            waiting.doubled += u8::from(bound < LONGEST_PAUSE);
+            self.waiting.put(self.clock.elapsed() + pause, waiting);
+            return;
+        }
+        self.count += usize::from(environment.is_none());
+        let (function, certificates) = (Arc::clone(&self.function), Arc::clone(&self.certificates));
+        self.invocations.spawn(async move {
+            let environment = match environment {
+                Some(environment) => environment,
+                None => function.start().await,
+            };
+            let payload = serde_json::from_str(&waiting.event.json(&certificates)).unwrap_or_default();
+            let invoked = function.invoke(&environment, payload, 1).await;
+            (waiting, environment, invoked)
+        });
+    }
+
+    fn ended(&mut self, mut waiting: Waiting, environment: Environment, invoked: &Invoked) {
+        match invoked {
+            Invoked::Crashed => self.count -= 1,
+            _ => self.idle.push(environment),
         }
         if matches!(invoked, Invoked::Answer(_)) {
             return;
         }
-        match repetitions.next() {
-            Some(pause) => sleep(pause).await,
-            None => break,
+        match REPETITIONS.get(usize::from(waiting.failures)) {
+            Some(pause) => {
+                waiting.failures += 1;
+                self.waiting.put(self.clock.elapsed() + *pause, waiting);
+            }
+            None => self.function.count(|counts| counts.given_up += 1),
         }
     }
-    function.count(|counts| counts.given_up += 1);
-}
-
-/// An environment that waits, or a new one if there may be one more.
-async fn environment(function: &Function, pool: &Mutex<Pool>, concurrency: usize) -> Option<Environment> {
-    {
-        let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(environment) = pool.idle.pop() {
-            return Some(environment);
-        }
-        if pool.count >= concurrency {
-            return None;
-        }
-        pool.count += 1;
-    }
-    Some(function.start().await)
 }

@@ -1,6 +1,6 @@
 //! The queue (Amazon SQS, standard) and the event source mapping that sends its messages to the function.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +9,15 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::sleep;
 
+use super::calendar::Calendar;
+use super::clock::Clock;
+use super::device::{Certificates, Event};
 use super::function::{Environment, Function, Invoked};
 
 /// How often the event source mapping looks again when the queue is empty.
 const POLL: Duration = Duration::from_millis(500);
+/// Messages that one request to Amazon SQS receives, or deletes, at the most.
+const MESSAGES_A_REQUEST: usize = 10;
 
 /// The queue and its event source mapping, as `infra/template.yaml` sets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +31,7 @@ pub struct QueueSettings {
     /// For how long a message that was handed over cannot be seen (`VisibilityTimeout`).
     pub visibility_timeout: Duration,
     /// How often a message is handed over before it goes to the dead-letter queue (`maxReceiveCount`).
-    pub receives: u32,
+    pub receives: u16,
 }
 
 impl Default for QueueSettings {
@@ -35,109 +40,170 @@ impl Default for QueueSettings {
             concurrency: 2,
             batch_size: 4000,
             window: Duration::from_secs(1),
-            visibility_timeout: Duration::from_secs(30),
+            visibility_timeout: Duration::from_secs(15),
             receives: 1000,
         }
     }
 }
 
-#[derive(Clone)]
+/// Requests to Amazon SQS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Messages sent.
+    pub sent: u64,
+    /// Requests that received messages, ten at the most.
+    pub receiving: u64,
+    /// Messages received, each time counted.
+    pub received: u64,
+    /// Requests that deleted messages, ten at the most.
+    pub deleting: u64,
+}
+
+impl Requests {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.sent + self.receiving + self.deleting
+    }
+}
+
+#[derive(Clone, Copy)]
 struct Message {
+    event: Event,
     id: u64,
-    body: String,
-    received: u32,
+    received: u16,
+}
+
+pub(super) struct Queue {
+    settings: QueueSettings,
+    clock: Clock,
+    certificates: Arc<Certificates>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Queue {
+struct State {
     visible: VecDeque<Message>,
-    sent: u64,
+    invisible: Calendar<Vec<Message>>,
+    /// Messages that an environment has.
+    in_hand: usize,
+    closed: bool,
+    requests: Requests,
 }
 
-fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Takes the events into the queue and works it off.
-pub(super) async fn deliver(
-    mut events: UnboundedReceiver<String>,
-    function: Arc<Function>,
-    settings: QueueSettings,
-) {
-    let queue = Arc::new(Mutex::new(Queue::default()));
-    // Dropped with this future, and the pollers with it.
-    let mut pollers = tokio::task::JoinSet::new();
-    for _ in 0..settings.concurrency {
-        pollers.spawn(poll(Arc::clone(&queue), Arc::clone(&function), settings.clone()));
-    }
-    while let Some(body) = events.recv().await {
-        let mut queue = lock(&queue);
-        let id = queue.sent;
-        queue.sent += 1;
-        queue.visible.push_back(Message { id, body, received: 0 });
+impl State {
+    /// Whether no message is left, and none will come.
+    fn is_done(&self) -> bool {
+        self.closed && self.visible.is_empty() && self.invisible.is_empty() && self.in_hand == 0
     }
 }
 
-async fn poll(queue: Arc<Mutex<Queue>>, function: Arc<Function>, settings: QueueSettings) {
-    let mut environment: Option<Environment> = None;
-    loop {
-        let full = lock(&queue).visible.len() >= settings.batch_size;
-        if !full {
-            sleep(settings.window.max(POLL)).await;
+impl Queue {
+    pub(super) fn new(settings: QueueSettings, clock: Clock, certificates: Arc<Certificates>) -> Self {
+        Self { settings, clock, certificates, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn requests(&self) -> Requests {
+        self.state().requests
+    }
+
+    /// Takes the events into the queue and works it off, until there are no more.
+    pub(super) async fn deliver(
+        self: Arc<Self>,
+        mut events: UnboundedReceiver<Event>,
+        function: Arc<Function>,
+    ) {
+        // Dropped with this future, and the pollers with it.
+        let mut pollers = tokio::task::JoinSet::new();
+        for _ in 0..self.settings.concurrency {
+            pollers.spawn(Arc::clone(&self).poll(Arc::clone(&function)));
         }
-        let batch = receive(&mut lock(&queue), &function, &settings);
-        if batch.is_empty() {
-            continue;
+        while let Some(event) = events.recv().await {
+            let mut state = self.state();
+            let id = state.requests.sent;
+            state.requests.sent += 1;
+            state.visible.push_back(Message { event, id, received: 0 });
         }
-        let received = tokio::time::Instant::now();
-        let warm = match environment.take() {
-            Some(environment) => environment,
-            None => function.start().await,
-        };
-        let again: Vec<Message> = match function.invoke(&warm, payload(&batch)).await {
-            Invoked::Answer(Answer::Batch(response)) => {
-                environment = Some(warm);
-                let failed: BTreeSet<String> =
-                    response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
-                batch.into_iter().filter(|message| failed.contains(&message.id.to_string())).collect()
+        self.state().closed = true;
+        while pollers.join_next().await.is_some() {}
+    }
+
+    async fn poll(self: Arc<Self>, function: Arc<Function>) {
+        let mut environment: Option<Environment> = None;
+        while !self.state().is_done() {
+            let is_full = self.state().visible.len() >= self.settings.batch_size;
+            if !is_full {
+                sleep(self.settings.window.max(POLL)).await;
             }
-            Invoked::Answer(Answer::Decision(_)) | Invoked::Failed => {
-                environment = Some(warm);
-                batch
+            let batch = self.receive(&function);
+            if batch.is_empty() {
+                continue;
             }
-            Invoked::Crashed => batch,
-        };
-        // What was not done stays out of sight until its time is up.
-        let queue = Arc::clone(&queue);
-        let visible_again = received + settings.visibility_timeout;
-        tokio::spawn(async move {
-            tokio::time::sleep_until(visible_again).await;
-            lock(&queue).visible.extend(again);
+            let received = self.clock.elapsed();
+            let warm = match environment.take() {
+                Some(environment) => environment,
+                None => function.start().await,
+            };
+            let size = batch.len();
+            let again: Vec<Message> = match function.invoke(&warm, self.payload(&batch), size).await {
+                Invoked::Answer(Answer::Batch(response)) => {
+                    environment = Some(warm);
+                    let failed = response.batch_item_failures.iter();
+                    let failed: HashSet<u64> =
+                        failed.filter_map(|failure| failure.item_identifier.parse().ok()).collect();
+                    batch.into_iter().filter(|message| failed.contains(&message.id)).collect()
+                }
+                Invoked::Answer(Answer::Decision(_)) | Invoked::Failed => {
+                    environment = Some(warm);
+                    batch
+                }
+                Invoked::Crashed => batch,
+            };
+            let mut state = self.state();
+            state.in_hand -= size;
+            state.requests.deleting += requests(size - again.len());
+            // What was not done stays out of sight until its time is up.
+            if !again.is_empty() {
+                state.invisible.put(received + self.settings.visibility_timeout, again);
+            }
+        }
+    }
+
+    /// Takes messages for one batch; those that were handed over too often go to the dead-letter queue.
+    fn receive(&self, function: &Function) -> Vec<Message> {
+        let mut state = self.state();
+        while let Some(batches) = state.invisible.take(self.clock.elapsed()) {
+            state.visible.extend(batches.into_iter().flatten());
+        }
+        let size = self.settings.batch_size.min(state.visible.len());
+        let mut batch: Vec<Message> = state.visible.drain(..size).collect();
+        batch.iter_mut().for_each(|message| message.received += 1);
+        batch.retain(|message| {
+            let given_up = message.received > self.settings.receives;
+            function.count(|counts| counts.given_up += u64::from(given_up));
+            !given_up
         });
+        state.in_hand += batch.len();
+        state.requests.receiving += requests(batch.len());
+        state.requests.received += batch.len() as u64;
+        batch
+    }
+
+    fn payload(&self, batch: &[Message]) -> Value {
+        let records: Vec<Value> = batch
+            .iter()
+            .map(|message| {
+                let body = message.event.json(&self.certificates);
+                json!({"messageId": message.id.to_string(), "eventSource": "aws:sqs", "body": body})
+            })
+            .collect();
+        json!({ "Records": records })
     }
 }
 
-/// Takes messages for one batch; those that were handed over too often go to the dead-letter queue.
-fn receive(queue: &mut Queue, function: &Function, settings: &QueueSettings) -> Vec<Message> {
-    let mut batch = Vec::new();
-    while batch.len() < settings.batch_size {
-        let Some(mut message) = queue.visible.pop_front() else { break };
-        message.received += 1;
-        if message.received > settings.receives {
-            function.count(|counts| counts.given_up += 1);
-        } else {
-            batch.push(message);
-        }
-    }
-    batch
-}
-
-fn payload(batch: &[Message]) -> Value {
-    let records: Vec<Value> = batch
-        .iter()
-        .map(|message| {
-            json!({"messageId": message.id.to_string(), "eventSource": "aws:sqs", "body": message.body})
-        })
-        .collect();
-    json!({ "Records": records })
+fn requests(messages: usize) -> u64 {
+    messages.div_ceil(MESSAGES_A_REQUEST) as u64
 }

@@ -1,6 +1,6 @@
 //! AWS IoT in the simulation: certificates, things and one policy, behind quotas, latency and faults.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use jitr::registry::{
 };
 
 use super::clock::Clock;
+use super::device::Certificates;
 use crate::iot_core::quota::{Bucket, CONNECTS, default_rate};
 
 /// The account.
@@ -22,12 +23,12 @@ const ARN_PREFIX: &str = "arn:aws:iot:us-east-1:123456789012:";
 /// A call's way to AWS and back takes between these two.
 const LATENCY: (f64, f64) = (0.015, 0.06);
 
-#[derive(Debug)]
+/// A device's certificate in the account.
+#[derive(Debug, Clone)]
 struct Certificate {
-    pem: String,
     status: CertificateStatus,
     policy: bool,
-    thing: Option<String>,
+    thing: bool,
 }
 
 /// How often an operation was called.
@@ -43,8 +44,10 @@ pub struct Calls {
 
 #[derive(Debug)]
 struct State {
-    certificates: BTreeMap<String, Certificate>,
-    things: BTreeSet<String>,
+    /// By device; none is known before the device has connected.
+    certificates: Vec<Option<Certificate>>,
+    /// Things, with the devices that are attached to them.
+    things: HashMap<String, Vec<usize>>,
     thing_types: BTreeSet<String>,
     policy: Option<String>,
     buckets: Vec<Bucket>,
@@ -60,6 +63,9 @@ struct State {
 pub(super) struct Registry {
     clock: Clock,
     faulty: f64,
+    issued: Arc<Certificates>,
+    /// The device of each certificate, by the first half of its id.
+    devices: Arc<HashMap<[u8; 16], usize>>,
     state: Arc<Mutex<State>>,
 }
 
@@ -74,20 +80,31 @@ pub(super) enum Connect {
 }
 
 impl Registry {
-    pub(super) fn new(clock: Clock, chance: fastrand::Rng, faulty: f64) -> Self {
+    /// An account with a quota of `quota` devices a second; the quotas of all operations are in proportion.
+    pub(super) fn new(
+        clock: Clock,
+        issued: Arc<Certificates>,
+        chance: fastrand::Rng,
+        faulty: f64,
+        quota: f64,
+    ) -> Self {
+        let factor = quota / default_quota();
+        let bucket = |rate: f64| Bucket::new(rate * factor);
         let state = State {
-            certificates: BTreeMap::new(),
-            things: BTreeSet::new(),
+            certificates: vec![None; issued.ids().len()],
+            things: HashMap::new(),
             thing_types: BTreeSet::new(),
             policy: None,
-            buckets: Operation::ALL.map(|operation| Bucket::new(default_rate(operation.name()))).to_vec(),
+            buckets: Operation::ALL.map(|operation| bucket(default_rate(operation.name()))).to_vec(),
             calls: vec![Calls::default(); Operation::ALL.len()],
-            connects: Bucket::new(CONNECTS),
+            connects: bucket(CONNECTS),
             activations: Vec::new(),
             unfinished_activations: 0,
             chance,
         };
-        Self { clock, faulty, state: Arc::new(Mutex::new(state)) }
+        let by_id = issued.ids().iter().enumerate().map(|(device, id)| (half(id), device));
+        let devices = Arc::new(by_id.collect());
+        Self { clock, faulty, issued, devices, state: Arc::new(Mutex::new(state)) }
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -98,26 +115,25 @@ impl Registry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The device that has the certificate.
+    fn device(&self, certificate_id: &str) -> Option<usize> {
+        let mut id = [0; 32];
+        hex::decode_to_slice(certificate_id, &mut id).ok()?;
+        self.devices.get(&half(&id)).copied()
+    }
+
     /// A device presents its certificate.
-    pub(super) fn connect(&self, certificate_id: &str, pem: &str) -> Connect {
+    pub(super) fn connect(&self, device: usize) -> Connect {
         let now = self.clock.elapsed();
         let mut state = self.state();
         if !state.connects.take(now) {
             return Connect::Throttled;
         }
-        match state.certificates.get(certificate_id) {
-            Some(known) if known.status == CertificateStatus::Active => Connect::Accepted,
-            Some(_) => Connect::Pending,
-            None => {
-                let certificate = Certificate {
-                    pem: pem.to_owned(),
-                    status: CertificateStatus::PendingActivation,
-                    policy: false,
-                    thing: None,
-                };
-                state.certificates.insert(certificate_id.to_owned(), certificate);
-                Connect::Pending
-            }
+        let registered =
+            || Certificate { status: CertificateStatus::PendingActivation, policy: false, thing: false };
+        match state.certificates[device].get_or_insert_with(registered).status {
+            CertificateStatus::Active => Connect::Accepted,
+            _ => Connect::Pending,
         }
     }
 
@@ -131,11 +147,11 @@ impl Registry {
         Operation::ALL.into_iter().zip(self.state().calls.iter().copied()).collect()
     }
 
-    /// One call about the certificate `about`: half the latency, quota and effect, the other half.
+    /// One call about the certificate of the device `about`: half the latency, quota and effect, the other half.
     async fn call<T>(
         &self,
         operation: Operation,
-        about: Option<&str>,
+        about: Option<usize>,
         effect: impl FnOnce(&mut State) -> std::result::Result<T, ErrorKind> + Send,
     ) -> Result<T> {
         let (latency, fault) = {
@@ -157,13 +173,12 @@ impl Registry {
             } else if fault {
                 Err(ErrorKind::Unavailable)
             } else {
-                let active = |id| {
-                    state
-                        .certificates
-                        .get(id)
-                        .is_some_and(|c: &Certificate| c.status == CertificateStatus::Active)
+                let is_active = |device: usize| {
+                    state.certificates[device]
+                        .as_ref()
+                        .is_some_and(|certificate| certificate.status == CertificateStatus::Active)
                 };
-                state.calls[index].needless += u64::from(about.is_some_and(active));
+                state.calls[index].needless += u64::from(about.is_some_and(is_active));
                 effect(state)
             }
         };
@@ -176,15 +191,32 @@ fn id_of(arn: &str) -> &str {
     arn.rsplit_once("cert/").map_or(arn, |(_, id)| id)
 }
 
+fn half(id: &[u8; 32]) -> [u8; 16] {
+    std::array::from_fn(|index| id[index])
+}
+
+/// Devices a second that AWS IoT's default quotas allow: each device needs one `DescribeCertificate` and one
+/// `UpdateCertificate`.
+pub(super) fn default_quota() -> f64 {
+    default_rate(Operation::DescribeCertificate.name()).min(default_rate(Operation::UpdateCertificate.name()))
+}
+
+impl State {
+    /// The certificate of a device that has connected.
+    fn certificate(&mut self, device: Option<usize>) -> std::result::Result<&mut Certificate, ErrorKind> {
+        device.and_then(|device| self.certificates[device].as_mut()).ok_or(ErrorKind::NotFound)
+    }
+}
+
 impl registry::Registry for Registry {
     async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
-        self.call(Operation::DescribeCertificate, Some(id), |state| {
-            let certificate = state.certificates.get(id).ok_or(ErrorKind::NotFound)?;
+        let device = self.device(id);
+        self.call(Operation::DescribeCertificate, device, |state| {
             Ok(CertificateDescription {
                 arn: format!("{ARN_PREFIX}cert/{id}"),
-                status: certificate.status,
+                status: state.certificate(device)?.status,
                 ca_certificate_id: Some(CA_ID.to_owned()),
-                pem: certificate.pem.clone(),
+                pem: device.map(|device| self.issued.pem(device)).unwrap_or_default(),
             })
         })
         .await
@@ -195,7 +227,7 @@ impl registry::Registry for Registry {
             if !state.thing_types.contains(thing_type.as_str()) {
                 return Err(ErrorKind::NotFound);
             }
-            state.things.insert(thing.to_owned());
+            state.things.entry(thing.to_owned()).or_default();
             Ok(())
         })
         .await
@@ -222,12 +254,11 @@ impl registry::Registry for Registry {
     }
 
     async fn attach_thing_principal(&self, thing: &str, certificate_arn: &str, _: Attachment) -> Result<()> {
-        let id = id_of(certificate_arn);
-        self.call(Operation::AttachThingPrincipal, Some(id), |state| {
-            if !state.things.contains(thing) {
-                return Err(ErrorKind::NotFound);
-            }
-            state.certificates.get_mut(id).ok_or(ErrorKind::NotFound)?.thing = Some(thing.to_owned());
+        let device = self.device(id_of(certificate_arn));
+        self.call(Operation::AttachThingPrincipal, device, |state| {
+            let attached = state.things.get_mut(thing).ok_or(ErrorKind::NotFound)?;
+            attached.extend(device.filter(|device| !attached.contains(device)));
+            state.certificate(device)?.thing = true;
             Ok(())
         })
         .await
@@ -235,8 +266,9 @@ impl registry::Registry for Registry {
 
     async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
         self.call(Operation::ListThingPrincipals, None, |state| {
-            let attached = state.certificates.iter().filter(|(_, c)| c.thing.as_deref() == Some(thing));
-            Ok(attached.map(|(id, _)| format!("{ARN_PREFIX}cert/{id}")).collect())
+            let attached = state.things.get(thing).ok_or(ErrorKind::NotFound)?;
+            let ids = attached.iter().map(|device| hex::encode(self.issued.ids()[*device]));
+            Ok(ids.map(|id| format!("{ARN_PREFIX}cert/{id}")).collect())
         })
         .await
     }
@@ -261,25 +293,25 @@ impl registry::Registry for Registry {
     }
 
     async fn attach_policy(&self, _: &PolicyName, certificate_arn: &str) -> Result<()> {
-        let id = id_of(certificate_arn);
-        self.call(Operation::AttachPolicy, Some(id), |state| {
+        let device = self.device(id_of(certificate_arn));
+        self.call(Operation::AttachPolicy, device, |state| {
             if state.policy.is_none() {
                 return Err(ErrorKind::NotFound);
             }
-            state.certificates.get_mut(id).ok_or(ErrorKind::NotFound)?.policy = true;
+            state.certificate(device)?.policy = true;
             Ok(())
         })
         .await
     }
 
     async fn activate_certificate(&self, id: &str) -> Result<()> {
-        let clock = self.clock;
-        self.call(Operation::UpdateCertificate, Some(id), |state| {
-            let certificate = state.certificates.get_mut(id).ok_or(ErrorKind::NotFound)?;
+        let (clock, device) = (self.clock, self.device(id));
+        self.call(Operation::UpdateCertificate, device, |state| {
+            let certificate = state.certificate(device)?;
             if certificate.status != CertificateStatus::Active {
                 certificate.status = CertificateStatus::Active;
-                state.unfinished_activations +=
-                    usize::from(!certificate.policy || certificate.thing.is_none());
+                let unfinished = !certificate.policy || !certificate.thing;
+                state.unfinished_activations += usize::from(unfinished);
                 state.activations.push(clock.elapsed());
             }
             Ok(())

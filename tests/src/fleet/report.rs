@@ -7,8 +7,7 @@ use jitr::registry::Operation;
 use serde_json::{Value, json};
 
 use super::registry::{Calls, Registry};
-use super::{Options, Shape, device, function};
-use crate::iot_core::quota::default_rate;
+use super::{Cost, Options, PRICES, Requests, Shape, device, function};
 
 /// The results of a simulation.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +18,8 @@ pub struct Report {
     pub seed: u64,
     /// Devices that were switched on.
     pub devices: usize,
+    /// Devices a second that AWS IoT's quotas allow.
+    pub quota: f64,
     /// When each device was activated, in order, since the first was switched on.
     pub activations: Vec<Duration>,
     /// Devices that were ACTIVE before policy and thing were attached. There must be none.
@@ -29,6 +30,8 @@ pub struct Report {
     pub topic: device::Counts,
     /// Environments and invocations.
     pub function: function::Counts,
+    /// Requests to the queue.
+    pub requests: Requests,
 }
 
 impl Report {
@@ -36,6 +39,7 @@ impl Report {
         options: &Options,
         registry: &Registry,
         function: &function::Function,
+        requests: Requests,
         topic: device::Counts,
     ) -> Self {
         let (activations, unfinished) = registry.activations();
@@ -43,19 +47,14 @@ impl Report {
             shape: options.shape,
             seed: options.seed,
             devices: options.devices,
+            quota: options.quota,
             activations,
             unfinished,
             calls: registry.calls(),
             topic,
             function: function.counts(),
+            requests,
         }
-    }
-
-    /// Devices a second that AWS IoT's default quotas allow: each device needs one `DescribeCertificate` and one
-    /// `UpdateCertificate`.
-    pub fn quota() -> f64 {
-        default_rate(Operation::DescribeCertificate.name())
-            .min(default_rate(Operation::UpdateCertificate.name()))
     }
 
     /// Devices that were never activated.
@@ -72,7 +71,7 @@ impl Report {
     /// The rate of activations until `share` of the devices were activated, relative to the quota.
     pub fn of_quota(&self, share: f64) -> f64 {
         let Some(time) = self.registered(share) else { return 0.0 };
-        self.devices as f64 * share / Self::quota() / time.as_secs_f64()
+        self.devices as f64 * share / self.quota / time.as_secs_f64()
     }
 
     /// Calls that brought no device further: throttled ones, and those about devices that were ACTIVE already.
@@ -87,6 +86,7 @@ impl Report {
 
     /// The report for programs.
     pub fn json(&self) -> Value {
+        let cost = Cost::of(self);
         let seconds = |share| self.registered(share).map(|time| time.as_secs_f64());
         let calls = self.calls.iter().filter(|(_, calls)| calls.made > 0).map(|(operation, calls)| {
             let counts =
@@ -113,6 +113,17 @@ impl Report {
             "invocations": self.function.invocations,
             "environments": self.function.environments,
             "crashes": self.function.crashes,
+            "gigabyteSeconds": self.function.gb_seconds(),
+            "queueRequests": self.requests.all(),
+            "queueReceived": self.requests.received,
+            "dollars": {
+                "rule": cost.rule,
+                "registry": cost.registry,
+                "function": cost.function,
+                "queue": cost.queue,
+                "rush": cost.rush(),
+                "idleMonth": cost.idle_month,
+            },
         })
     }
 }
@@ -167,10 +178,34 @@ impl fmt::Display for Report {
             "  events                   {:>10}, duplicated {}, saved by what was known {}, postponed {}, given up {}",
             topic.published, topic.duplicated, function.duplicates, function.postponed, function.given_up
         )?;
-        write!(
+        if self.shape == Shape::Queue {
+            let requests = &self.requests;
+            writeln!(
+                f,
+                "  requests to the queue    {:>10}, messages sent {}, received {}",
+                requests.all(),
+                requests.sent,
+                requests.received
+            )?;
+        }
+        writeln!(
             f,
-            "  invocations              {:>10}, crashed {}, environments {}",
-            function.invocations, function.crashes, function.environments
-        )
+            "  invocations              {:>10}, crashed {}, environments {}, GB-seconds {:.1}",
+            function.invocations,
+            function.crashes,
+            function.environments,
+            function.gb_seconds()
+        )?;
+        let cost = Cost::of(self);
+        writeln!(
+            f,
+            "  cost of the rush        ${:>10.5}: rule {:.5}, registry {:.5}, function {:.5}, queue {:.5}",
+            cost.rush(),
+            cost.rule,
+            cost.registry,
+            cost.function,
+            cost.queue
+        )?;
+        write!(f, "  a month without any     ${:>10.5} ({PRICES})", cost.idle_month)
     }
 }

@@ -88,6 +88,11 @@ impl RuleEngine {
         if let Some(url) = action["sqs"]["queueUrl"].as_str() {
             let queue = url.rsplit('/').next().unwrap_or_default();
             let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+            let role = action["sqs"]["roleArn"].as_str().unwrap_or_default();
+            let arn = account.queue_arn(queue);
+            if !account.can_assume(IOT_SERVICE, role) || !account.role_allows(role, "sqs:SendMessage", &arn) {
+                return Err(Failure::NoRole { role: role.to_owned(), queue: arn });
+            }
             account.send_message(queue, &message.to_string())?;
             return Ok(());
         }
@@ -103,6 +108,8 @@ enum Failure {
     NotJson,
     #[error("the policy of {function} does not let iot.amazonaws.com invoke it for {rule}")]
     NotPermitted { function: String, rule: String },
+    #[error("the role {role:?} does not let iot.amazonaws.com send messages to {queue}")]
+    NoRole { role: String, queue: String },
     #[error(transparent)]
     Lambda(#[from] crate::lambda_host::Error),
     #[error(transparent)]

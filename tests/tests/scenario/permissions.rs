@@ -13,7 +13,7 @@ use testbed::wait;
 use super::breaks::{break_link, configure};
 use super::failed::signed;
 use super::lists::lists_are_looked_at;
-use super::{FUNCTION, OTHERS, POLICY, ROLE, RULE, Stage, torn_down};
+use super::{FUNCTION, OTHERS, POLICY, ROLE, RULE, Stage, queued, torn_down};
 
 /// A rule as the vendor's stack has it.
 const VENDOR: &str = "MCHPStack_ZTLambdaRule";
@@ -25,7 +25,9 @@ const OWN: &str = "own";
 pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let (iot, lambda, iam) = (stage.iot(), stage.lambda(), stage.iam());
     let package = stage.package();
-    let setup = ["setup", "--lambda-zip", package.to_str().unwrap()];
+    let setup = ["setup", "--lambda-zip", package.to_str().unwrap(), "--delivery", "rule"];
+    queued::events_go_through_a_queue(stage, gateway).await;
+    torn_down(stage, |_| {}).await;
     let made = stage.ends(0, &setup);
     let signer = made.lines.iter().find(|line| line["resource"] == "signer_ca").unwrap();
     let signer = signer["name"].as_str().unwrap().to_owned();

@@ -13,6 +13,7 @@ mod life_cycle;
 mod lists;
 mod mar;
 mod permissions;
+mod queued;
 pub(crate) mod stage;
 mod stuck;
 
@@ -33,7 +34,7 @@ const REFUSING: &str =
 /// Plays the scenario. With a device gateway at `gateway`, a board takes part.
 pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
     let package = stage.package();
-    let setup = ["setup", "--lambda-zip", package.to_str().unwrap()];
+    let setup = ["setup", "--lambda-zip", package.to_str().unwrap(), "--delivery", "rule"];
     others_make_things(stage).await;
 
     stage.ends(0, &["ca", "create"]);

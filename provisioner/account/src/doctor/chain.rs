@@ -12,9 +12,14 @@ use crate::Resource;
 use crate::counted;
 use crate::setup::delivery::Feed;
 use crate::setup::permission::Audience;
-use crate::setup::{OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong};
+use crate::setup::{
+    Action, Link, OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong,
+};
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
+
+/// What there is to say of a rule that invokes the function.
+const DIRECT: &str = "it invokes the function; `setup --delivery queue` puts a queue between, which keeps events for many devices at once";
 
 /// Another CA of the account that has the signer's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,14 +73,14 @@ pub(super) fn signer(
 pub(super) fn topic_rule(
     name: &str,
     found: Option<&TopicRule>,
-    function_arn: &str,
+    target: &rule::Target,
     feed: Option<&Feed>,
 ) -> Result<Finding, AccountError> {
-    let problems = match rule::decide(found, function_arn, feed)? {
+    let problems = match rule::decide(found, target, feed)? {
         rule::Step::Leave => {
             let equivalents = found.map(rule::equivalents).unwrap_or_default();
-            let found: Vec<_> =
-                feed.map(ToString::to_string).into_iter().chain(equivalents.clone()).collect();
+            let way = feed.map_or_else(|| DIRECT.to_owned(), ToString::to_string);
+            let found: Vec<_> = [way].into_iter().chain(equivalents.clone()).collect();
             return Ok(match feed {
                 Some(Feed { enabled: false, .. }) => {
                     Finding::wrong(Resource::TopicRule, name, found).remedy(Remedy::EnableMapping)
@@ -91,6 +96,21 @@ pub(super) fn topic_rule(
         rule::Step::Replace(_, changes) => changes,
     };
     Ok(Finding::unless(Resource::TopicRule, name, problems))
+}
+
+/// What leads from the rule through the queue to the function.
+pub(super) fn of_queue(link: Link) -> Finding {
+    let Link { link: resource, name, action, mut details } = link;
+    match action {
+        Action::Create => {
+            let missing = vec!["does not exist".to_owned()];
+            Finding::wrong(resource, name, missing).missing().repairable()
+        }
+        _ => {
+            details.sort();
+            Finding::unless(resource, name, details)
+        }
+    }
 }
 
 /// Another rule that gets the events of registrations.
@@ -351,15 +371,19 @@ mod tests {
         assert!(matches!(&none.remedy, Some(Remedy::AddDestination { queue: found, .. }) if found == queue));
     }
 
+    fn to(function: &str) -> rule::Target {
+        rule::Target::Function(function.to_owned())
+    }
+
     #[test]
     fn a_missing_function_is_deployed_and_a_missing_rule_made() {
         let (finding, registration) = function(None, &Settings::default(), None);
         assert!(!finding.repairable && matches!(finding.remedy, Some(Remedy::Deploy)));
         assert!(registration.is_none());
-        let rule = topic_rule("R", None, "arn:f", None).unwrap();
+        let rule = topic_rule("R", None, &to("arn:f"), None).unwrap();
         assert_eq!((rule.verdict, rule.repairable), (Verdict::Wrong, true));
         let foreign =
-            topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), "arn:f", None).unwrap();
+            topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), &to("arn:f"), None).unwrap();
         assert!(foreign.found[0].contains("SELECT 1"), "{foreign:?}");
     }
 }

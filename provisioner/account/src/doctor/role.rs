@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::finding::Finding;
 use crate::Resource;
 use crate::policy_evaluation::{allows, permissions};
-use crate::setup::role::{document, trusts_lambda};
-use crate::setup::{Settings, function, role_policy};
+use crate::setup::role::{LAMBDA, document, trusts};
+use crate::setup::{Settings, delivery, function, role_policy};
 use crate::{Account, Error as AccountError};
 
 /// Without these the function works, but its log is missing.
@@ -22,17 +22,22 @@ pub(super) struct Role {
     unread: Vec<String>,
 }
 
-/// Looks at the role that the function has.
+/// Looks at the role that the function has; `takes` if it takes events from the queue that this tool makes.
 pub(super) async fn examine(
     account: &Account,
     scope: &Scope,
     settings: &Settings,
     deployed: &function::Deployed,
+    takes: bool,
 ) -> Finding {
     // `arn:aws:iam::123456789012:role/path/NAME`
     let name = deployed.role.rsplit('/').next().unwrap_or(&deployed.role);
     let needed = match role_policy(scope, settings, Some(deployed)) {
-        Ok(needed) => needed,
+        Ok(needed) => {
+            let queues = delivery::function_policies(scope, &settings.function);
+            let queues = queues.into_iter().filter(|_| takes).map(|(_, policy)| policy);
+            [needed].into_iter().chain(queues).collect::<Vec<_>>()
+        }
         Err(error) => return Finding::unread(Resource::Role, name, error.into()),
     };
     match read(account, name).await {
@@ -77,19 +82,20 @@ async fn managed(account: &Account, arn: &str) -> Result<Value, AccountError> {
     Ok(document(answer.policy_version().and_then(|version| version.document()).unwrap_or_default()))
 }
 
-fn judge(name: &str, role: Option<&Role>, needed: &Value) -> Finding {
+fn judge(name: &str, role: Option<&Role>, needed: &[Value]) -> Finding {
     let Some(role) = role else {
         return Finding::wrong(Resource::Role, name, vec!["does not exist".to_owned()]).repairable();
     };
-    let missing: Vec<_> = permissions(needed)
-        .into_iter()
+    let missing: Vec<_> = needed
+        .iter()
+        .flat_map(permissions)
         .filter(|(action, resource)| !allows(&role.documents, action, resource))
         .map(|(action, resource)| (action, format!("does not allow {action} on {resource}")))
         .collect();
     let (logs, calls): (Vec<_>, Vec<_>) =
         missing.into_iter().partition(|(action, _)| action.starts_with(LOGS));
     let text = |missing: Vec<(&str, String)>| missing.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
-    if !trusts_lambda(&role.trust) {
+    if !trusts(&role.trust, LAMBDA) {
         let found = [vec!["Lambda may not take it".to_owned()], text(calls)].concat();
         return Finding::wrong(Resource::Role, name, found).repairable();
     }
@@ -135,7 +141,7 @@ mod tests {
         let wide =
             json!({"Statement": [{"Effect": "Allow", "Action": ["iot:*", "logs:*"], "Resource": "*"}]});
         for documents in [vec![needed()], vec![wide]] {
-            assert_eq!(judge("r", Some(&role(documents)), &needed()).verdict, Verdict::Right);
+            assert_eq!(judge("r", Some(&role(documents)), &[needed()]).verdict, Verdict::Right);
         }
     }
 
@@ -143,7 +149,7 @@ mod tests {
     fn a_call_that_is_not_allowed_is_named_with_its_resource() {
         let mut narrow = needed();
         narrow["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "DevicePolicy");
-        let finding = judge("r", Some(&role(vec![narrow])), &needed());
+        let finding = judge("r", Some(&role(vec![narrow])), &[needed()]);
         assert_eq!(finding.verdict, Verdict::Wrong);
         let policy = "arn:aws:iot:us-east-2:123456789012:policy/zt_policy";
         assert_eq!(
@@ -156,10 +162,10 @@ mod tests {
     #[test]
     fn without_trust_or_role_nothing_runs_and_without_logs_it_runs_unseen() {
         let untrusted = Role { trust: json!({}), ..role(vec![needed()]) };
-        assert_eq!(judge("r", Some(&untrusted), &needed()).found, ["Lambda may not take it"]);
-        assert_eq!(judge("r", None, &needed()).found, ["does not exist"]);
+        assert_eq!(judge("r", Some(&untrusted), &[needed()]).found, ["Lambda may not take it"]);
+        assert_eq!(judge("r", None, &[needed()]).found, ["does not exist"]);
         let mut silent = needed();
         silent["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "Logs");
-        assert_eq!(judge("r", Some(&role(vec![silent])), &needed()).verdict, Verdict::Notable);
+        assert_eq!(judge("r", Some(&role(vec![silent])), &[needed()]).verdict, Verdict::Notable);
     }
 }

@@ -1,19 +1,13 @@
 //! Finds, creates and changes the function, and waits until it can be invoked.
 
-use std::time::{Duration, Instant};
-
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode};
 
 use super::function::{Configuration, Deployed, HANDLER, MEMORY, RUNTIME, Step, TIMEOUT, Variables};
 use super::package::Package;
+use super::waiting::{PATIENCE, Waiting, is_role_too_new};
 use super::{Error, tags};
 use crate::{Account, Error as AccountError};
-
-/// How long to wait for a new role to be known everywhere in IAM, and for a function to become active.
-const PATIENCE: Duration = Duration::from_secs(90);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The function, if it is there.
 pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Deployed>, AccountError> {
@@ -106,12 +100,6 @@ async fn create(
     }
 }
 
-/// A new role and its trust policy take effect after some seconds: IAM is eventually consistent.
-fn is_role_too_new(error: &AccountError) -> bool {
-    error.has_code("InvalidParameterValueException")
-        && error.answer().is_some_and(|answer| answer.message.contains("assume"))
-}
-
 async fn reconfigure(account: &Account, function: &str, wanted: &Configuration) -> Result<(), AccountError> {
     account
         .lambda()
@@ -153,48 +141,5 @@ async fn settled(account: &Account, function: &str) -> Result<(), AccountError> 
         if !waiting.pause().await {
             return Err(Error::FunctionSlow { name, seconds: PATIENCE.as_secs() }.into());
         }
-    }
-}
-
-/// Pauses that grow, up to [`PATIENCE`] in all.
-struct Waiting {
-    since: Instant,
-    pause: Duration,
-}
-
-impl Waiting {
-    fn start() -> Self {
-        Self { since: Instant::now(), pause: FIRST_PAUSE }
-    }
-
-    /// Pauses; `false` once [`PATIENCE`] is over.
-    async fn pause(&mut self) -> bool {
-        if self.since.elapsed() > PATIENCE {
-            return false;
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Answer;
-
-    #[test]
-    fn only_a_role_that_cannot_be_assumed_is_waited_for() {
-        let error = |code: &str, message: &str| {
-            let answer = Answer { code: code.into(), message: message.into(), status: 400 };
-            AccountError::from_answer("lambda:CreateFunction", answer)
-        };
-        let invalid = "InvalidParameterValueException";
-        assert!(is_role_too_new(&error(
-            invalid,
-            "The role defined for the function cannot be assumed by Lambda."
-        )));
-        assert!(!is_role_too_new(&error(invalid, "Unzipped size must be smaller than 262144000 bytes")));
-        assert!(!is_role_too_new(&error("ResourceConflictException", "Function already exist: JITR")));
     }
 }

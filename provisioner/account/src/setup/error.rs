@@ -80,6 +80,12 @@ pub enum Error {
         /// What is wrong.
         problems: String,
     },
+    /// The caller may not make or look at what leads from the rule through a queue to the function.
+    #[error("events cannot be delivered through a queue")]
+    QueueDenied {
+        /// What AWS says.
+        source: Box<AccountError>,
+    },
     /// Lambda may not take the role.
     #[error("AWS Lambda cannot assume the role {role}")]
     RoleUnusable {
@@ -128,4 +134,17 @@ pub enum Error {
     /// The package cannot be deployed.
     #[error(transparent)]
     Package(#[from] package::Error),
+}
+
+impl Error {
+    /// What a call about the queue ended in: without the right to make it, there is another way.
+    pub(crate) fn of_queue(error: AccountError) -> AccountError {
+        let is_refused = super::waiting::is_role_too_new(&error);
+        match error {
+            denied @ AccountError::Denied { .. } => Self::QueueDenied { source: denied.into() }.into(),
+            // A role of others that does not let the function take events from the queue.
+            refused if is_refused => Self::QueueDenied { source: refused.into() }.into(),
+            other => other,
+        }
+    }
 }

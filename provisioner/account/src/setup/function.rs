@@ -17,7 +17,7 @@ pub(crate) const HANDLER: &str = "bootstrap";
 /// Memory of a new function, in MB.
 pub(crate) const MEMORY: i32 = 128;
 /// Time limit of a new function, in seconds: registration takes less than one, throttled calls are retried.
-pub(crate) const TIMEOUT: i32 = 30;
+pub(crate) const TIMEOUT: i32 = 15;
 /// Below this many seconds a throttled registration could not finish.
 pub(crate) const SHORTEST_TIMEOUT: i32 = 10;
 

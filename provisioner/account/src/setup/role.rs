@@ -1,23 +1,43 @@
-//! The role of the function: its permissions, and that AWS Lambda may assume it.
+//! A role: its permissions, and which service may assume it.
+
+use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::Tag;
+use futures::future;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::link::Link;
-use super::{holds, tags, wrong};
+use super::{holds, tags};
 use crate::Resource;
 use crate::{Account, Error as AccountError};
 
-/// Name of the inline policy.
+/// Name of the inline policy of the function's role that is for registrations.
 pub(crate) const INLINE: &str = "jitr";
+
+/// Who assumes the function's role.
+pub(crate) const LAMBDA: &str = "lambda.amazonaws.com";
+/// Who assumes the role of the topic rule.
+pub(crate) const IOT: &str = "iot.amazonaws.com";
+
+/// A role as it has to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    /// The service that assumes it.
+    pub(crate) service: &'static str,
+    pub(crate) trust: Value,
+    pub(crate) description: &'static str,
+    /// Inline policies by name. Others are left alone.
+    pub(crate) policies: BTreeMap<&'static str, Value>,
+}
 
 /// The role as the account has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) trust: Value,
-    /// The inline policy, if it is there.
-    policy: Option<Value>,
+    /// Of the inline policies that are wanted, those that are there.
+    policies: BTreeMap<&'static str, Value>,
 }
 
 /// What is to be done about it.
@@ -25,21 +45,33 @@ pub(crate) struct Found {
 pub(crate) enum Step {
     Leave,
     Create,
-    Repair { trust: bool, policy: bool },
+    Repair {
+        trust: bool,
+        /// The names of inline policies that are missing or differ.
+        policies: Vec<&'static str>,
+    },
 }
 
-/// The role and its inline policy, if they are there.
-pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<Found>, AccountError> {
+/// The role and the inline policies of these names, as far as they are there.
+pub(crate) async fn find(
+    account: &Account,
+    name: &str,
+    policies: &[&'static str],
+) -> Result<Option<Found>, AccountError> {
     let iam = account.iam();
     let role = async { account.found("iam:GetRole", iam.get_role().role_name(name).send().await) };
-    let policy = async {
-        let answer = iam.get_role_policy().role_name(name).policy_name(INLINE).send().await;
-        account.found("iam:GetRolePolicy", answer)
-    };
-    let (role, policy) = tokio::try_join!(role, policy)?;
+    let policies = policies.iter().map(|policy| {
+        let iam = &iam;
+        async move {
+            let answer = iam.get_role_policy().role_name(name).policy_name(*policy).send().await;
+            let found = account.found("iam:GetRolePolicy", answer)?;
+            Ok::<_, AccountError>(found.map(|answer| (*policy, document(answer.policy_document()))))
+        }
+    });
+    let (role, policies) = future::try_join(role, future::try_join_all(policies)).await?;
     Ok(role.and_then(|answer| answer.role).map(|role| Found {
         trust: document(role.assume_role_policy_document().unwrap_or_default()),
-        policy: policy.map(|answer| document(answer.policy_document())),
+        policies: policies.into_iter().flatten().collect(),
     }))
 }
 
@@ -49,44 +81,47 @@ pub(crate) fn document(text: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-pub(crate) fn decide(found: Option<&Found>, policy: &Value) -> Step {
+pub(crate) fn decide(found: Option<&Found>, wanted: &Wanted) -> Step {
     let Some(found) = found else { return Step::Create };
-    let trust = !trusts_lambda(&found.trust);
-    let policy = found.policy.as_ref() != Some(policy);
-    if trust || policy { Step::Repair { trust, policy } } else { Step::Leave }
+    let trust = !trusts(&found.trust, wanted.service);
+    let differs = |name: &&&str| found.policies.get(**name) != wanted.policies.get(**name);
+    let policies: Vec<_> = wanted.policies.keys().filter(differs).copied().collect();
+    if trust || !policies.is_empty() { Step::Repair { trust, policies } } else { Step::Leave }
 }
 
-pub(crate) fn trusts_lambda(trust: &Value) -> bool {
+/// Whether a service may assume a role with this trust policy.
+pub(crate) fn trusts(trust: &Value, service: &str) -> bool {
     trust["Statement"].as_array().is_some_and(|statements| {
         statements.iter().any(|statement| {
             statement["Effect"] == "Allow"
-                && holds(&statement["Principal"]["Service"], "lambda.amazonaws.com")
+                && holds(&statement["Principal"]["Service"], service)
                 && holds(&statement["Action"], "sts:AssumeRole")
         })
     })
 }
 
 impl Step {
-    pub(crate) fn link(&self, name: &str) -> Link {
-        let changes = match *self {
-            Self::Leave | Self::Create => Vec::new(),
-            Self::Repair { trust, policy } => wrong(&[
-                (trust, "Lambda may not assume it"),
-                (policy, "its policy is not what the function needs"),
-            ]),
-        };
-        Link::new(Resource::Role, name, *self != Self::Create, changes)
+    pub(crate) fn link(&self, wanted: &Wanted) -> Link {
+        let mut changes = Vec::new();
+        if let Self::Repair { trust, policies } = self {
+            let who = if wanted.service == LAMBDA { "Lambda" } else { "AWS IoT" };
+            changes.extend(trust.then(|| format!("{who} may not assume it")));
+            changes.extend(policies.iter().map(|policy| match *policy {
+                INLINE => "its policy is not what the function needs".to_owned(),
+                other => format!("its policy {other} is missing or differs"),
+            }));
+        }
+        Link::new(Resource::Role, &wanted.name, *self != Self::Create, changes)
     }
 
     pub(crate) async fn apply(
         &self,
         account: &Account,
-        name: &str,
-        policy: &Value,
+        wanted: &Wanted,
         ca: Option<&str>,
     ) -> Result<(), AccountError> {
-        let iam = account.iam();
-        let trust_policy = jitr::iam::lambda_trust_policy().to_string();
+        let (iam, name) = (account.iam(), &wanted.name);
+        let trust_policy = wanted.trust.to_string();
         if *self == Self::Create {
             const ACTION: &str = "iam:CreateRole";
             let tags = tags(ca)
@@ -97,7 +132,7 @@ impl Step {
             iam.create_role()
                 .role_name(name)
                 .assume_role_policy_document(&trust_policy)
-                .description("Lets the function JITR register boards in AWS IoT Core")
+                .description(wanted.description)
                 .set_tags(Some(tags))
                 .send()
                 .await
@@ -111,11 +146,16 @@ impl Step {
                 .await
                 .map_err(account.failed("iam:UpdateAssumeRolePolicy"))?;
         }
-        if matches!(self, Self::Create | Self::Repair { policy: true, .. }) {
+        let policies: Vec<_> = match self {
+            Self::Leave => Vec::new(),
+            Self::Create => wanted.policies.keys().copied().collect(),
+            Self::Repair { policies, .. } => policies.clone(),
+        };
+        for policy in policies {
             iam.put_role_policy()
                 .role_name(name)
-                .policy_name(INLINE)
-                .policy_document(policy.to_string())
+                .policy_name(policy)
+                .policy_document(wanted.policies[policy].to_string())
                 .send()
                 .await
                 .map_err(account.failed("iam:PutRolePolicy"))?;
@@ -130,24 +170,37 @@ mod tests {
     use crate::setup::link::Action;
     use serde_json::json;
 
+    fn wanted() -> Wanted {
+        let policies = [(INLINE, json!({"Statement": []})), ("more", json!({"Statement": [1]}))];
+        Wanted {
+            name: "r".into(),
+            service: LAMBDA,
+            trust: jitr::iam::lambda_trust_policy(),
+            description: "a role",
+            policies: policies.into(),
+        }
+    }
+
     fn found() -> Found {
-        Found { trust: jitr::iam::lambda_trust_policy(), policy: Some(json!({"Statement": []})) }
+        Found { trust: wanted().trust, policies: wanted().policies }
     }
 
     #[test]
     fn a_role_that_is_right_is_left_and_a_missing_one_created() {
-        let policy = json!({"Statement": []});
-        assert_eq!(decide(Some(&found()), &policy).link("r").action, Action::Leave);
-        assert_eq!(decide(None, &policy).link("r").action, Action::Create);
+        assert_eq!(decide(Some(&found()), &wanted()).link(&wanted()).action, Action::Leave);
+        assert_eq!(decide(None, &wanted()).link(&wanted()).action, Action::Create);
     }
 
     #[test]
-    fn trust_and_policy_are_mended_each_by_itself() {
-        let policy = json!({"Statement": []});
+    fn trust_and_each_policy_are_mended_by_themselves() {
         let untrusting = Found { trust: json!({"Statement": []}), ..found() };
-        assert_eq!(decide(Some(&untrusting), &policy), Step::Repair { trust: true, policy: false });
-        let bare = Found { policy: None, ..found() };
-        assert_eq!(decide(Some(&bare), &policy), Step::Repair { trust: false, policy: true });
+        assert_eq!(decide(Some(&untrusting), &wanted()), Step::Repair { trust: true, policies: Vec::new() });
+        let mut bare = found();
+        bare.policies.remove("more");
+        let step = decide(Some(&bare), &wanted());
+        assert_eq!(step, Step::Repair { trust: false, policies: vec!["more"] });
+        assert_eq!(step.link(&wanted()).details, ["its policy more is missing or differs"]);
+        assert!(!trusts(&wanted().trust, IOT));
     }
 
     #[test]

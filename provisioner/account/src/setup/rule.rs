@@ -1,13 +1,14 @@
 //! The topic rule that forwards the event of an unknown board to the function.
 
-use aws_sdk_iot::types::{Action, LambdaAction, TopicRule, TopicRulePayload};
+use aws_sdk_iot::types::{Action, LambdaAction, SqsAction, TopicRule, TopicRulePayload};
 
 use jitr::event::{TOPIC_RULE_SQL as SQL, TOPIC_RULE_SQL_VERSION as SQL_VERSION};
 
-use super::delivery::Feed;
+use super::delivery::{Feed, of_url};
 use super::link::Link;
 use super::tags;
 use super::topic_filter::{Likeness, likeness, likeness_of_version};
+use super::waiting::{Waiting, is_role_too_new};
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource};
 
@@ -38,14 +39,67 @@ async fn is_listed(account: &Account, name: &str) -> Result<bool, AccountError> 
     Ok(rules.iter().any(|rule| rule.rule_name() == Some(name)))
 }
 
-/// `function` is the ARN of the function that the rule has to invoke, unless the events go through a queue.
+/// Where the rule has to send events.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// To the function with this ARN.
+    Function(String),
+    /// To a queue that the function takes events from already.
+    Fed(Feed),
+    /// To the queue with the URL `waiting`, with a role, instead of the function with this ARN. What cannot be sent there goes
+    /// to the queue `failed`.
+    Queue { waiting: String, failed: String, role: String, function: String },
+}
+
+impl Target {
+    /// Whether the action sends events to it.
+    fn is_of(&self, action: &Action) -> bool {
+        let sends_to =
+            |name: &str| action.sqs().and_then(|sqs| of_url(sqs.queue_url())).is_some_and(|of| of.1 == name);
+        match self {
+            Self::Function(function) => action.lambda().is_some_and(|to| to.function_arn() == function),
+            Self::Fed(feed) => sends_to(&feed.queue),
+            Self::Queue { waiting, .. } => of_url(waiting).is_some_and(|(_, name)| sends_to(name)),
+        }
+    }
+
+    /// Whether the action is another way to the function, which would get each event twice.
+    fn is_replaced(&self, action: &Action, feed: Option<&Feed>) -> bool {
+        match self {
+            // What else a rule of ours invokes registers nothing.
+            Self::Function(_) => {
+                let is_fed = |feed: &Feed| Self::Fed(feed.clone()).is_of(action);
+                action.lambda().is_some() || feed.is_some_and(is_fed)
+            }
+            Self::Fed(_) => false,
+            Self::Queue { function, .. } => action
+                .lambda()
+                .is_some_and(|to| super::unqualified(to.function_arn()) == super::unqualified(function)),
+        }
+    }
+
+    fn action(&self) -> Result<Option<Action>, AccountError> {
+        Ok(match self {
+            Self::Function(function) => Some(invoke(function)?),
+            Self::Fed(_) => None,
+            Self::Queue { waiting, role, .. } => Some(send(waiting, role)?),
+        })
+    }
+}
+
+/// `feed` is the queue that events go through now, if there is one.
 pub(crate) fn decide(
     found: Option<&TopicRule>,
-    function: &str,
+    target: &Target,
     feed: Option<&Feed>,
 ) -> Result<Step, AccountError> {
+    let error_action = match target {
+        Target::Queue { failed, role, .. } => Some(send(failed, role)?),
+        Target::Function(_) | Target::Fed(_) => None,
+    };
     let Some(rule) = found else {
-        return Ok(Step::Create(payload(vec![invoke(function)?], DESCRIPTION.to_owned(), None)?));
+        let actions = target.action()?.into_iter().collect();
+        return Ok(Step::Create(payload(actions, DESCRIPTION.to_owned(), error_action)?));
     };
     let mut changes = Vec::new();
     if matches!(likeness(rule.sql().unwrap_or_default()), Likeness::Different) {
@@ -58,25 +112,45 @@ pub(crate) fn decide(
     if rule.rule_disabled() == Some(true) {
         changes.push("is disabled".to_owned());
     }
-    let target = |action: &Action| action.lambda().map(|lambda| lambda.function_arn().to_owned());
-    let targets: Vec<String> = rule.actions().iter().filter_map(target).collect();
-    let fed = feed.is_some() && targets.is_empty();
-    if targets != [function] && !fed {
-        changes.push(match targets.as_slice() {
-            [] => format!("invokes no function, should invoke {function}"),
-            others => format!("invokes {}, should invoke {function}", others.join(" and ")),
+    let is_wrong = |action: &&Action| !target.is_of(action) && target.is_replaced(action, feed);
+    let is_led = rule.actions().iter().any(|action| target.is_of(action));
+    let wrong: Vec<_> = rule.actions().iter().filter(is_wrong).map(named).collect();
+    if !is_led || !wrong.is_empty() {
+        let should = match target {
+            Target::Function(function) => format!("should invoke {function}"),
+            Target::Fed(feed) => format!("should send events to queue {}", feed.queue),
+            Target::Queue { waiting, .. } => {
+                format!("should send events to queue {}", of_url(waiting).unwrap_or_default().1)
+            }
+        };
+        changes.push(match wrong.is_empty() {
+            true => format!("invokes no function, {should}"),
+            false => format!("{}, {should}", wrong.join(" and ")),
         });
     }
     if changes.is_empty() {
         return Ok(Step::Leave);
     }
     // `ReplaceTopicRule` replaces everything, so what others added is sent again.
-    let mut actions: Vec<Action> = rule.actions().iter().filter(|a| a.lambda().is_none()).cloned().collect();
-    if !fed {
-        actions.push(invoke(function)?);
+    let stays = |action: &&Action| target.is_of(action) || !target.is_replaced(action, feed);
+    let mut actions: Vec<Action> = rule.actions().iter().filter(stays).cloned().collect();
+    if !is_led {
+        actions.extend(target.action()?);
     }
     let description = rule.description().unwrap_or(DESCRIPTION).to_owned();
-    Ok(Step::Replace(payload(actions, description, rule.error_action().cloned())?, changes))
+    let error_action = rule.error_action().cloned().or(error_action);
+    Ok(Step::Replace(payload(actions, description, error_action)?, changes))
+}
+
+/// What an action does.
+fn named(action: &Action) -> String {
+    match (action.lambda(), action.sqs()) {
+        (Some(lambda), _) => format!("invokes {}", lambda.function_arn()),
+        (_, Some(sqs)) => {
+            format!("sends events to queue {}", of_url(sqs.queue_url()).unwrap_or_default().1)
+        }
+        _ => "does something else".to_owned(),
+    }
 }
 
 /// How a rule that does its part is written otherwise than this tool writes it.
@@ -97,6 +171,11 @@ pub(crate) fn equivalents(rule: &TopicRule) -> Vec<String> {
 fn invoke(function: &str) -> Result<Action, AccountError> {
     let lambda = LambdaAction::builder().function_arn(function).build().map_err(|_| unbuilt())?;
     Ok(Action::builder().lambda(lambda).build())
+}
+
+fn send(queue_url: &str, role: &str) -> Result<Action, AccountError> {
+    let sqs = SqsAction::builder().queue_url(queue_url).role_arn(role).use_base64(false).build();
+    Ok(Action::builder().sqs(sqs.map_err(|_| unbuilt())?).build())
 }
 
 fn payload(
@@ -135,28 +214,30 @@ impl Step {
         name: &str,
         ca: Option<&str>,
     ) -> Result<(), AccountError> {
-        let iot = account.iot();
-        match self {
-            Self::Leave => {}
-            Self::Create(payload) => {
-                iot.create_topic_rule()
-                    .rule_name(name)
-                    .topic_rule_payload(payload.clone())
-                    .tags(query(&tags(ca)))
-                    .send()
-                    .await
-                    .map_err(account.failed("iot:CreateTopicRule"))?;
-            }
-            Self::Replace(payload, _) => {
-                iot.replace_topic_rule()
-                    .rule_name(name)
-                    .topic_rule_payload(payload.clone())
-                    .send()
-                    .await
-                    .map_err(account.failed("iot:ReplaceTopicRule"))?;
+        let mut waiting = Waiting::start();
+        loop {
+            match self.once(account, name, ca).await {
+                // The role of the rule is new, and AWS IoT cannot assume it yet.
+                Err(error) if is_role_too_new(&error) && waiting.pause().await => {}
+                ended => return ended,
             }
         }
-        Ok(())
+    }
+
+    async fn once(&self, account: &Account, name: &str, ca: Option<&str>) -> Result<(), AccountError> {
+        let iot = account.iot();
+        match self {
+            Self::Leave => Ok(()),
+            Self::Create(payload) => {
+                let request = iot.create_topic_rule().rule_name(name).topic_rule_payload(payload.clone());
+                let answer = request.tags(query(&tags(ca))).send().await;
+                answer.map(drop).map_err(account.failed("iot:CreateTopicRule"))
+            }
+            Self::Replace(payload, _) => {
+                let request = iot.replace_topic_rule().rule_name(name).topic_rule_payload(payload.clone());
+                request.send().await.map(drop).map_err(account.failed("iot:ReplaceTopicRule"))
+            }
+        }
     }
 }
 
@@ -168,9 +249,14 @@ fn query(tags: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::delivery::tests::send_to;
     use crate::setup::link::Action as Verdict;
 
     const FUNCTION: &str = "arn:aws:lambda:us-east-2:123456789012:function:JITR";
+
+    fn function() -> Target {
+        Target::Function(FUNCTION.into())
+    }
 
     fn right() -> TopicRule {
         TopicRule::builder()
@@ -184,14 +270,14 @@ mod tests {
     fn rebuilt(change: impl FnOnce(&mut TopicRule)) -> Step {
         let mut rule = right();
         change(&mut rule);
-        decide(Some(&rule), FUNCTION, None).unwrap()
+        decide(Some(&rule), &function(), None).unwrap()
     }
 
     #[test]
     fn a_rule_that_is_right_is_left_and_a_missing_one_created() {
         assert_eq!(rebuilt(|_| ()), Step::Leave);
         assert_eq!(rebuilt(|rule| rule.sql = Some(format!("  {}", SQL.replace(' ', "\n")))), Step::Leave);
-        assert_eq!(decide(None, FUNCTION, None).unwrap().link("R").action, Verdict::Create);
+        assert_eq!(decide(None, &function(), None).unwrap().link("R").action, Verdict::Create);
     }
 
     #[test]
@@ -227,13 +313,52 @@ mod tests {
     fn a_rule_that_a_queue_leads_on_from_needs_no_invocation() {
         let feed = crate::setup::delivery::tests::feed();
         let mut queued = right();
-        queued.actions = Some(vec![Action::builder().build()]);
-        let decided = |rule: &TopicRule| decide(Some(rule), FUNCTION, Some(&feed)).unwrap();
+        queued.actions = Some(vec![send_to("JITR-waiting-events")]);
+        let decided = |rule: &TopicRule| decide(Some(rule), &Target::Fed(feed.clone()), Some(&feed)).unwrap();
         assert_eq!(decided(&queued), Step::Leave);
-        assert_eq!(decided(&right()), Step::Leave);
         queued.rule_disabled = Some(true);
         let Step::Replace(payload, _) = decided(&queued) else { panic!("a disabled rule is not right") };
         assert_eq!(payload.actions(), queued.actions());
+    }
+
+    fn queue() -> Target {
+        let url = |name| format!("https://sqs.us-east-2.amazonaws.com/123456789012/{name}");
+        Target::Queue {
+            waiting: url("JITR-waiting-events"),
+            failed: url("JITR-failed-events"),
+            role: "arn:r".into(),
+            function: FUNCTION.into(),
+        }
+    }
+
+    #[test]
+    fn to_the_queue_and_back_each_event_takes_one_way() {
+        let republish = Action::builder().build();
+        let mut rule = right();
+        rule.actions.as_mut().unwrap().push(republish.clone());
+        let Step::Replace(queued, changes) = decide(Some(&rule), &queue(), None).unwrap() else {
+            panic!("it invokes the function")
+        };
+        assert!(changes[0].contains("should send events to queue JITR-waiting-events"), "{changes:?}");
+        assert_eq!(queued.actions()[0], republish);
+        assert!(queue().is_of(&queued.actions()[1]) && queued.actions().len() == 2);
+        assert!(queued.error_action().is_some_and(|action| action.sqs().is_some()));
+
+        rule.actions = Some(queued.actions().to_vec());
+        assert_eq!(decide(Some(&rule), &queue(), None).unwrap(), Step::Leave);
+        let feed = crate::setup::delivery::tests::feed();
+        let Step::Replace(back, _) = decide(Some(&rule), &function(), Some(&feed)).unwrap() else {
+            panic!("it sends events to the queue")
+        };
+        assert_eq!(back.actions(), [republish, invoke(FUNCTION).unwrap()]);
+    }
+
+    #[test]
+    fn a_new_rule_sends_what_it_cannot_send_to_the_queue_of_failed_events() {
+        let Step::Create(payload) = decide(None, &queue(), None).unwrap() else { panic!("there is none") };
+        assert!(queue().is_of(&payload.actions()[0]));
+        let failed = payload.error_action().and_then(Action::sqs).unwrap();
+        assert!(failed.queue_url().ends_with("/JITR-failed-events"));
     }
 
     #[test]
@@ -245,7 +370,7 @@ mod tests {
             rule.actions.as_mut().unwrap().push(republish.clone());
         });
         let Step::Replace(payload, _) = step else { panic!("{step:?}") };
-        assert_eq!(payload.actions(), [republish.clone(), invoke(FUNCTION).unwrap()]);
+        assert_eq!(payload.actions(), [invoke(FUNCTION).unwrap(), republish.clone()]);
         assert_eq!(payload.error_action(), Some(&republish));
         assert_eq!(payload.rule_disabled(), Some(false));
     }

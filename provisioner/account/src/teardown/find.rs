@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
@@ -11,8 +12,8 @@ use serde_json::Value;
 
 use super::{Inventory, SIDE_BY_SIDE};
 use crate::account::existing;
-use crate::setup::{self, function::Deployed, permission, role};
-use crate::{Account, Error as AccountError, certificates};
+use crate::setup::{self, delivery, function::Deployed, permission, role};
+use crate::{Account, Error as AccountError, certificates, queue};
 
 /// A topic rule of ours.
 #[derive(Clone, Debug)]
@@ -164,6 +165,59 @@ pub(super) async fn roles(account: &Account) -> Result<Vec<(String, Option<Strin
     asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }
 
+/// A queue of ours.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    pub(super) name: String,
+    pub(super) url: String,
+    /// The ids of the event source mappings that take its messages.
+    pub(super) mappings: Vec<String>,
+}
+
+/// The queues of ours. Only those with the names of this tool are asked for their tags.
+pub(super) async fn queues(account: &Account) -> Result<Vec<Queue>, AccountError> {
+    let sqs = account.sqs();
+    let pages = sqs.list_queues().max_results(LARGEST_PAGE).into_paginator().send();
+    let urls = account.all("sqs:ListQueues", pages, |page| page.queue_urls).await?;
+    let name = |url: &str| delivery::of_url(url).map(|(_, name)| name.to_owned());
+    let suffixes = [setup::FAILED_EVENTS, delivery::WAITING_EVENTS];
+    let named = urls.into_iter().filter_map(|url| Some((name(&url)?, url)));
+    let named = named.filter(|(name, _)| suffixes.iter().any(|suffix| name.ends_with(suffix)));
+    let asked = stream::iter(named.collect::<Vec<_>>()).map(|(name, url)| {
+        let sqs = &sqs;
+        async move {
+            let answer = sqs.list_queue_tags().queue_url(&url).send().await;
+            let tags = match answer.map_err(account.failed("sqs:ListQueueTags")) {
+                Err(error) if queue::is_missing(&error) => return Ok(None),
+                answer => answer?.tags.unwrap_or_default(),
+            };
+            if !tags.iter().any(|(key, value)| is_ours(key, value)) {
+                return Ok::<_, AccountError>(None);
+            }
+            let mappings = mappings(account, &url).await?;
+            Ok(Some(Queue { name, url, mappings }))
+        }
+    });
+    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
+}
+
+/// Most queues in one page (Amazon SQS API reference, `ListQueues`); without a number, there are no further pages.
+const LARGEST_PAGE: i32 = 1000;
+
+/// The ids of the event source mappings that take messages of a queue.
+async fn mappings(account: &Account, url: &str) -> Result<Vec<String>, AccountError> {
+    let arn = QueueAttributeName::QueueArn;
+    let request = account.sqs().get_queue_attributes().queue_url(url).attribute_names(arn.clone());
+    let answer = request.send().await.map_err(account.failed("sqs:GetQueueAttributes"))?;
+    let Some(arn) = answer.attributes.and_then(|mut attributes| attributes.remove(&arn)) else {
+        return Ok(Vec::new());
+    };
+    let pages = account.lambda().list_event_source_mappings().event_source_arn(arn).into_paginator().send();
+    let found =
+        account.all("lambda:ListEventSourceMappings", pages, |page| page.event_source_mappings).await?;
+    Ok(found.into_iter().filter_map(|mapping| mapping.uuid).collect())
+}
+
 /// The names of the inline policies of a role.
 pub(super) async fn role_policies(account: &Account, name: &str) -> Result<Vec<String>, AccountError> {
     let pages = account.iam().list_role_policies().role_name(name).into_paginator().send();
@@ -172,8 +226,8 @@ pub(super) async fn role_policies(account: &Account, name: &str) -> Result<Vec<S
 
 /// Why a role with these inline policies stays, if it does.
 pub(super) fn foreign(inline: &[String]) -> Option<String> {
-    let other =
-        inline.iter().find(|policy| ![role::INLINE, setup::FAILED_EVENTS].contains(&policy.as_str()))?;
+    let ours = [role::INLINE, setup::FAILED_EVENTS, delivery::WAITING_EVENTS, delivery::EVENTS];
+    let other = inline.iter().find(|policy| !ours.contains(&policy.as_str()))?;
     Some(format!("somebody gave it another policy, {other}"))
 }
 

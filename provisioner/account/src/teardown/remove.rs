@@ -7,7 +7,7 @@ use jitr::scope::Scope;
 use super::{CHANGED, Item, Made, Outcome, STAYS, What, devices, find};
 use crate::account::existing;
 use crate::setup::{self, thing_type};
-use crate::{Account, Error as AccountError};
+use crate::{Account, Error as AccountError, queue};
 
 pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Result<Outcome, AccountError> {
     let (iot, lambda, name) = (account.iot(), account.lambda(), item.name.as_str());
@@ -35,6 +35,17 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
         What::Function => {
             let answer = lambda.delete_function().function_name(name).send().await;
             account.found("lambda:DeleteFunction", answer).map(outcome)
+        }
+        What::Mapping(id) => {
+            let answer = lambda.delete_event_source_mapping().uuid(id).send().await;
+            account.found("lambda:DeleteEventSourceMapping", answer).map(outcome)
+        }
+        What::Queue(url) => {
+            let answer = account.sqs().delete_queue().queue_url(url).send().await;
+            match answer.map_err(account.failed("sqs:DeleteQueue")) {
+                Err(error) if queue::is_missing(&error) => Ok(Outcome::Gone),
+                answer => answer.map(|_| Outcome::Removed),
+            }
         }
         What::Role { .. } => remove_role(account, name).await,
         What::SignerCa => {

@@ -88,6 +88,13 @@ fn setup(error: &setup::Error) -> Text {
         E::Glibc { available, .. } => format!("build it for the C library of the runtime: cargo lambda build --release --output-format zip --bin jitr, which needs no more than {available}; or for the target x86_64-unknown-linux-musl or aarch64-unknown-linux-musl").into(),
         E::HiddenVariables { .. } => "ask for kms:Decrypt on the function's key, or leave --policy-name and --thing-type out".into(),
         E::RevocationLists { .. } => ADD_LISTS.into(),
+        E::QueueDenied { source } => {
+            let allow = match &**source {
+                iot_account::Error::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you"),
+                _ => "let the function's role take events from the queue (sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes) and send failed ones (sqs:SendMessage)".to_owned(),
+            };
+            format!("{allow}; or let the rule invoke the function, without a queue: provisioner setup --delivery rule").into()
+        }
         E::RoleUnusable { .. } => "its trust policy must allow sts:AssumeRole for lambda.amazonaws.com; or give another with --role-arn".into(),
         E::CaElsewhere { .. } => "a CA belongs to one account in a Region, unless each account registers it with --sni-only: do so, delete it there, or make another CA with `provisioner ca create --home DIR`".into(),
         E::TooManyCas { .. } => "delete CAs that are not used any more, or give the signer another name: `provisioner ca create --signer-cn NAME`".into(),

@@ -124,6 +124,12 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A queue of that name has other attributes.
+    #[error("A queue already exists with the same name and a different value for an attribute: {name}")]
+    QueueNameExists {
+        /// Its name.
+        name: String,
+    },
     /// SQS's words for "not found".
     #[error("the specified queue {name} does not exist")]
     QueueDoesNotExist {

@@ -30,6 +30,8 @@ impl Message {
 pub struct Queue {
     /// Attributes as they were given.
     pub attributes: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
     messages: Vec<Message>,
 }
 
@@ -42,7 +44,7 @@ impl Queue {
     }
 
     /// How long a received message stays hidden; 30 seconds unless the queue says otherwise.
-    fn visibility_timeout(&self) -> Duration {
+    pub fn visibility_timeout(&self) -> Duration {
         let seconds = self.attributes.get("VisibilityTimeout").and_then(|seconds| seconds.parse().ok());
         Duration::from_secs(seconds.unwrap_or(30))
     }
@@ -54,11 +56,37 @@ impl Account {
         self.identity.arn("sqs", name)
     }
 
-    /// `CreateQueue`: repeating it is harmless.
+    /// `CreateQueue`: repeating it is harmless, with other attributes it is refused.
     pub fn create_queue(&mut self, name: &str, attributes: BTreeMap<String, String>) -> Result<(), Error> {
         check_name("queue name", name, 80, "_-")?;
-        self.queues.entry(name.to_owned()).or_insert(Queue { attributes, messages: Vec::new() });
+        let new = Queue { attributes, tags: BTreeMap::new(), messages: Vec::new() };
+        let wanted = new.attributes.clone();
+        let queue = self.queues.entry(name.to_owned()).or_insert(new);
+        match wanted.iter().all(|(name, value)| queue.attributes.get(name) == Some(value)) {
+            true => Ok(()),
+            false => Err(Error::QueueNameExists { name: name.to_owned() }),
+        }
+    }
+
+    /// `SetQueueAttributes`: those that are given.
+    pub fn set_queue_attributes(
+        &mut self,
+        name: &str,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        self.queue_mut(name)?.attributes.extend(attributes);
         Ok(())
+    }
+
+    /// `TagQueue`.
+    pub fn tag_queue(&mut self, name: &str, tags: BTreeMap<String, String>) -> Result<(), Error> {
+        self.queue_mut(name)?.tags.extend(tags);
+        Ok(())
+    }
+
+    /// All queues, by name.
+    pub fn queues(&self) -> impl Iterator<Item = (&str, &Queue)> {
+        self.queues.iter().map(|(name, queue)| (name.as_str(), queue))
     }
 
     /// The queue of that name.

@@ -28,6 +28,8 @@ pub struct Role {
     pub tags: BTreeMap<String, String>,
     /// When it was created.
     pub created: SystemTime,
+    /// When its inline policies were changed.
+    changed: SystemTime,
 }
 
 impl Account {
@@ -61,6 +63,7 @@ impl Account {
             attached: BTreeSet::new(),
             tags,
             created: SystemTime::now(),
+            changed: SystemTime::now(),
         };
         Ok(self.roles.entry(name.to_owned()).or_insert(role))
     }
@@ -83,7 +86,11 @@ impl Account {
     /// `PutRolePolicy`.
     pub fn put_role_policy(&mut self, role: &str, policy: &str, document: &str) -> Result<(), Error> {
         check_json(document)?;
-        self.role_mut(role)?.inline.insert(policy.to_owned(), document.to_owned());
+        let role = self.role_mut(role)?;
+        // The same document has nothing to spread.
+        if role.inline.insert(policy.to_owned(), document.to_owned()).as_deref() != Some(document) {
+            role.changed = SystemTime::now();
+        }
         Ok(())
     }
 
@@ -101,13 +108,42 @@ impl Account {
         Ok(())
     }
 
-    /// Whether Lambda can assume the role `arn` by now: it exists, trusts Lambda, and has had the time to spread.
+    /// Whether Lambda can assume the role `arn` by now.
     pub fn lambda_can_assume(&self, arn: &str) -> bool {
-        self.roles.values().any(|role| {
-            self.role_arn(role) == arn
-                && role.trust.contains("lambda.amazonaws.com")
+        self.can_assume("lambda.amazonaws.com", arn)
+    }
+
+    /// Whether a service can assume the role `arn` by now: it exists, trusts the service, and has had the time to spread.
+    pub fn can_assume(&self, service: &str, arn: &str) -> bool {
+        self.role_of(arn).is_some_and(|role| {
+            role.trust.contains(service)
                 && role.created.elapsed().unwrap_or_default() >= self.delays.role_propagation
         })
+    }
+
+    /// Whether an inline policy of the role `arn` allows an action on a resource by now. Conditions are not looked at.
+    pub fn role_allows(&self, arn: &str, action: &str, resource: &str) -> bool {
+        let holds = |value: &Value, text: &str| {
+            let is = |value: &Value| *value == "*" || *value == text;
+            is(value) || value.as_array().is_some_and(|values| values.iter().any(is))
+        };
+        self.role_of(arn).is_some_and(|role| {
+            let documents = role.inline.values().filter_map(|text| serde_json::from_str::<Value>(text).ok());
+            let allows = |statement: &Value| {
+                statement["Effect"] == "Allow"
+                    && holds(&statement["Action"], action)
+                    && holds(&statement["Resource"], resource)
+            };
+            let mut documents = documents.filter(|document| {
+                document["Statement"].as_array().is_some_and(|all| all.iter().any(allows))
+            });
+            documents.next().is_some()
+                && role.changed.elapsed().unwrap_or_default() >= self.delays.role_propagation
+        })
+    }
+
+    fn role_of(&self, arn: &str) -> Option<&Role> {
+        self.roles.values().find(|role| self.role_arn(role) == arn)
     }
 }
 

@@ -63,6 +63,17 @@ impl Account {
         if !fields.get("actions").is_some_and(Value::is_array) {
             return Err(Error::InvalidRequest { reason: "the rule has no list of actions".into() });
         }
+        for action in fields["actions"].as_array().into_iter().flatten().chain(fields.get("errorAction")) {
+            if let Some(role) = action["sqs"]["roleArn"].as_str()
+                && !self.can_assume("iot.amazonaws.com", role)
+            {
+                return Err(Error::InvalidRequest {
+                    reason: format!(
+                        "iot.amazonaws.com is unable to perform: sts:AssumeRole on resource: {role}"
+                    ),
+                });
+            }
+        }
         fields.entry("ruleDisabled").or_insert(false.into());
         fields.entry("awsIotSqlVersion").or_insert("2015-10-08".into());
         let rule = TopicRule { name: name.to_owned(), payload, topic_filter, created };

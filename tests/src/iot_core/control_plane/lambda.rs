@@ -16,6 +16,7 @@ use super::reply::{Reply, ServiceError};
 use super::request::{Call, Route};
 use crate::lambda_host::{Configuration, Function, LambdaHost, NewFunction, Permission};
 
+mod event_source;
 mod invocation;
 
 pub(super) use invocation::invoke;
@@ -49,7 +50,11 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     route("UpdateFunctionEventInvokeConfig", Method::POST, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Handler::Lambda(invocation::update_event_invoke)),
     route("GetFunctionEventInvokeConfig", Method::GET, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Handler::Lambda(invocation::get_event_invoke)),
     route("DeleteFunctionEventInvokeConfig", Method::DELETE, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Handler::Lambda(invocation::delete_event_invoke)),
-    route("ListEventSourceMappings", Method::GET, "/2015-03-31/event-source-mappings", Handler::Lambda(list_event_sources)),
+    route("CreateEventSourceMapping", Method::POST, "/2015-03-31/event-source-mappings", Handler::Lambda(event_source::create)),
+    route("ListEventSourceMappings", Method::GET, "/2015-03-31/event-source-mappings", Handler::Lambda(event_source::list)),
+    route("GetEventSourceMapping", Method::GET, "/2015-03-31/event-source-mappings/{UUID}", Handler::Lambda(event_source::get)),
+    route("UpdateEventSourceMapping", Method::PUT, "/2015-03-31/event-source-mappings/{UUID}", Handler::Lambda(event_source::update)),
+    route("DeleteEventSourceMapping", Method::DELETE, "/2015-03-31/event-source-mappings/{UUID}", Handler::Lambda(event_source::delete)),
     route("PutFunctionConcurrency", Method::PUT, "/2017-10-31/functions/{FunctionName}/concurrency", Handler::Lambda(put_concurrency)),
     route("GetFunctionConcurrency", Method::GET, "/2019-09-30/functions/{FunctionName}/concurrency", Handler::Lambda(get_concurrency)),
     route("DeleteFunctionConcurrency", Method::DELETE, "/2017-10-31/functions/{FunctionName}/concurrency", Handler::Lambda(delete_concurrency)),
@@ -304,11 +309,6 @@ fn get_policy(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
 fn remove_permission(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
     lambda.remove_permission(call.name(), call.label(1))?;
     Ok(Reply::empty().status(204))
-}
-
-/// There are none: the testbed hands events to functions by its rules alone.
-fn list_event_sources(_: &LambdaHost, _: &Call) -> Result<Reply, ServiceError> {
-    Ok(Reply::json(json!({ "EventSourceMappings": [] })))
 }
 
 fn put_concurrency(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {

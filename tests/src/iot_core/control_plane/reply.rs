@@ -52,6 +52,7 @@ impl From<account::Error> for ServiceError {
             E::RuleAccessDenied { .. } => ("UnauthorizedException", 401),
             E::NoSuchEntity { .. } => ("NoSuchEntity", 404),
             E::EntityAlreadyExists { .. } => ("EntityAlreadyExists", 409),
+            E::QueueNameExists { .. } => ("com.amazonaws.sqs#QueueNameExists", 400),
             E::QueueDoesNotExist { .. } => ("com.amazonaws.sqs#QueueDoesNotExist", 400),
         };
         let mut fields = Vec::new();

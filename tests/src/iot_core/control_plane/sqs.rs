@@ -16,7 +16,11 @@ pub(super) const OPERATIONS: &[Named] = &[
     ("CreateQueue", create),
     ("DeleteQueue", delete),
     ("GetQueueUrl", url),
+    ("ListQueues", list),
     ("GetQueueAttributes", attributes),
+    ("SetQueueAttributes", set_attributes),
+    ("TagQueue", tag),
+    ("ListQueueTags", list_tags),
     ("SendMessage", send),
     ("ReceiveMessage", receive),
     ("DeleteMessage", delete_message),
@@ -29,8 +33,12 @@ pub(super) const OPERATIONS: &[Named] = &[
 #[derive(Default)]
 struct Body {
     queue_name: String,
+    queue_name_prefix: String,
     queue_url: String,
     attributes: BTreeMap<String, String>,
+    /// `CreateQueue` has it in lower case.
+    #[serde(alias = "tags")]
+    tags: BTreeMap<String, String>,
     message_body: String,
     receipt_handle: String,
     max_number_of_messages: Option<usize>,
@@ -45,15 +53,44 @@ impl Body {
 }
 
 /// A queue's URL, on the host that the caller used.
-fn queue_url(account: &Account, call: &Call, name: &str) -> Value {
+fn url_of(account: &Account, call: &Call, name: &str) -> String {
     let host = call.header("host").unwrap_or("localhost");
-    json!({ "QueueUrl": format!("http://{host}/{}/{name}", account.identity().account_id) })
+    format!("http://{host}/{}/{name}", account.identity().account_id)
+}
+
+fn queue_url(account: &Account, call: &Call, name: &str) -> Value {
+    json!({ "QueueUrl": url_of(account, call, name) })
 }
 
 fn create(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
     let body: Body = call.json()?;
     account.create_queue(&body.queue_name, body.attributes)?;
+    account.tag_queue(&body.queue_name, body.tags)?;
     Ok(Reply::json(queue_url(account, call, &body.queue_name)))
+}
+
+fn list(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let prefix = call.json::<Body>()?.queue_name_prefix;
+    let names = account.queues().map(|(name, _)| name).filter(|name| name.starts_with(&prefix));
+    let urls: Vec<_> = names.map(|name| url_of(account, call, name)).collect();
+    Ok(Reply::json(json!({ "QueueUrls": urls })))
+}
+
+fn set_attributes(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let body: Body = call.json()?;
+    account.set_queue_attributes(body.queue(), body.attributes.clone())?;
+    Ok(Reply::json(json!({})))
+}
+
+fn tag(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let body: Body = call.json()?;
+    account.tag_queue(body.queue(), body.tags.clone())?;
+    Ok(Reply::json(json!({})))
+}
+
+fn list_tags(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let body: Body = call.json()?;
+    Ok(Reply::json(json!({ "Tags": account.queue(body.queue())?.tags })))
 }
 
 fn delete(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {

@@ -1,0 +1,210 @@
+//! What an environment knows of certificates, so that their other events cause no call.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::event::Event;
+
+/// Certificates in one generation; two are kept. It fills a hash table of 2^17 places: 4 MB for those seen ACTIVE, 6 MB for
+/// those that wait.
+const GENERATION: usize = 114_688;
+
+/// The half of a certificate's id, which no two certificates share: 16 of the 32 bytes of a SHA-256.
+type Key = [u8; 16];
+
+/// Certificates that were seen ACTIVE, and those with an event that waits in the queue.
+///
+/// A waiting device publishes an event at each of its attempts to connect, so most events of a rush say nothing new. An event
+/// says nothing new if
+/// - it was published before AWS IoT was asked for the certificate, and the certificate then was or became ACTIVE; or
+/// - this environment has left a newer event with the same claims in the queue.
+///
+/// In the second case the newer event is still there, or was decided after both were published, or is kept among the failed
+/// events. The newest event of a certificate is never covered by another: one that was published after the certificate
+/// was seen ACTIVE says that it was deleted and registered again.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the certificate was asked for, milliseconds since 1970.
+    active: Generations<u64>,
+    waiting: Generations<Waiting>,
+}
+
+/// The newest event of a certificate in the queue.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    /// Milliseconds since 1970.
+    published: u64,
+    claims: u64,
+    failures: u32,
+}
+
+/// The part of an event that is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Subject {
+    key: Key,
+    claims: u64,
+}
+
+impl Subject {
+    /// The certificate, and what the event claims about it. Only what claims the same says the same.
+    pub(super) fn of(event: &Event) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&event.ca_certificate_id, &event.aws_account_id).hash(&mut hasher);
+        Self { key: key(&event.certificate_id), claims: hasher.finish() }
+    }
+}
+
+impl Known {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The certificate was asked for at the time `asked`, milliseconds since 1970, and then was or became ACTIVE.
+    pub(super) fn is_active(&self, certificate_id: &str, asked: u64) {
+        let key = key(certificate_id);
+        let active = &mut self.state().active;
+        let asked = active.get(&key).map_or(asked, |before| asked.max(before));
+        active.insert(key, asked);
+    }
+
+    /// The event goes back to the queue; `failed` if a repetition is likely to fail, too. `now` in milliseconds since 1970.
+    pub(super) fn waits(&self, subject: Subject, event: &Event, failed: bool, now: u64) {
+        // One from the future would cover all that are still to come.
+        let Some(published) = event.timestamp.filter(|published| *published <= now) else { return };
+        let waiting = &mut self.state().waiting;
+        let before = waiting.get(&subject.key).filter(|before| before.claims == subject.claims);
+        let failures = before.map_or(0, |before| before.failures) + u32::from(failed);
+        let published = before.map_or(published, |before| published.max(before.published));
+        waiting.insert(subject.key, Waiting { published, claims: subject.claims, failures });
+    }
+
+    /// Whether the event says nothing new. One without a time always does.
+    pub(super) fn covers(&self, subject: Subject, event: &Event) -> bool {
+        let Some(published) = event.timestamp else { return false };
+        let state = self.state();
+        let is_newer = |waiting: Waiting| waiting.claims == subject.claims && published < waiting.published;
+        state.active.get(&subject.key).is_some_and(|asked| published < asked)
+            || state.waiting.get(&subject.key).is_some_and(is_newer)
+    }
+
+    /// How often events of the certificate have failed here.
+    pub(super) fn failures(&self, subject: Subject) -> u32 {
+        self.state().waiting.get(&subject.key).map_or(0, |waiting| waiting.failures)
+    }
+}
+
+/// A bounded map: when the young generation is full, the old one is forgotten.
+#[derive(Debug)]
+struct Generations<V> {
+    young: HashMap<Key, V>,
+    old: HashMap<Key, V>,
+}
+
+impl<V> Default for Generations<V> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<V: Copy> Generations<V> {
+    fn insert(&mut self, key: Key, value: V) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn get(&self, key: &Key) -> Option<V> {
+        self.young.get(key).or_else(|| self.old.get(key)).copied()
+    }
+}
+
+/// Ids are checked when events are read: 64 hex digits.
+fn key(certificate_id: &str) -> Key {
+    let mut key = Key::default();
+    let half = certificate_id.get(..2 * key.len()).unwrap_or_default();
+    // What is no id has the key of zeros, which is that of no certificate.
+    let _ = hex::decode_to_slice(half, &mut key);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+
+    const NOW: u64 = 1_000_000;
+
+    fn published(event: &Event, timestamp: u64) -> Event {
+        Event { timestamp: Some(timestamp), ..event.clone() }
+    }
+
+    #[test]
+    fn only_events_from_before_a_certificate_was_asked_for_are_covered() {
+        let known = Known::default();
+        let event = Fixture::new().event();
+        let covers = |event: &Event| known.covers(Subject::of(event), event);
+        assert!(!covers(&published(&event, 1)));
+        known.is_active(&event.certificate_id, 100);
+        known.is_active(&event.certificate_id, 50);
+        assert!(covers(&published(&event, 99)));
+        assert!(!covers(&published(&event, 100)), "it may be about what came after");
+        assert!(!covers(&Event { timestamp: None, ..event }));
+    }
+
+    #[test]
+    fn an_event_that_waits_covers_older_ones_with_the_same_claims_alone() {
+        let known = Known::default();
+        let event = Fixture::new().event();
+        let covers = |event: &Event| known.covers(Subject::of(event), event);
+        known.waits(Subject::of(&event), &published(&event, 100), false, NOW);
+        known.waits(Subject::of(&event), &published(&event, 50), false, NOW);
+        assert!(covers(&published(&event, 99)));
+        assert!(!covers(&published(&event, 100)), "this is the one that waits");
+        assert!(!covers(&published(&event, 101)));
+        let other = Event { ca_certificate_id: "f".repeat(64), ..published(&event, 1) };
+        assert!(!covers(&other));
+        let other = Event { aws_account_id: None, ..published(&event, 1) };
+        assert!(!covers(&other));
+    }
+
+    #[test]
+    fn an_event_from_the_future_covers_none() {
+        let known = Known::default();
+        let event = Fixture::new().event();
+        known.waits(Subject::of(&event), &published(&event, NOW + 1), false, NOW);
+        assert!(!known.covers(Subject::of(&event), &published(&event, NOW)));
+    }
+
+    #[test]
+    fn failures_are_counted_and_a_postponement_is_none() {
+        let known = Known::default();
+        let event = published(&Fixture::new().event(), 1);
+        let subject = Subject::of(&event);
+        known.waits(subject, &event, false, NOW);
+        assert_eq!(known.failures(subject), 0);
+        known.waits(subject, &event, true, NOW);
+        known.waits(subject, &event, false, NOW);
+        assert_eq!(known.failures(subject), 1);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_latest_are_kept() {
+        let known = Known::default();
+        let id = |n: usize| format!("{n:032x}{n:032x}");
+        let count = 5 * GENERATION;
+        (0..count).for_each(|n| known.is_active(&id(n), 1));
+        let covered = |n| {
+            let event = published(&Fixture::new().event_for(&id(n)), 0);
+            known.covers(Subject::of(&event), &event)
+        };
+        assert!(covered(count - 1) && covered(count - GENERATION));
+        assert!(!covered(0));
+        let active = &known.state().active;
+        assert!(active.young.len() + active.old.len() <= 2 * GENERATION);
+    }
+}
