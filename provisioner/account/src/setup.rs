@@ -28,12 +28,14 @@ pub(super) mod rule;
 pub(super) mod signer_ca;
 pub(crate) mod thing_type;
 mod topic_filter;
+mod versions;
 
 pub use error::Error;
 pub use link::{Action, Link};
 pub use other_rules::OtherRule;
 pub use package::Package;
 pub use revoked::Revoked;
+pub use versions::Versions;
 
 use super::{Account, Error as AccountError, endpoint};
 
@@ -55,8 +57,9 @@ pub struct Settings {
     pub rule: String,
     /// Name or ARN of the function.
     pub function: String,
-    /// The package to deploy; without it the function has to be there.
-    pub package: Option<Package>,
+    /// Packages to deploy one of: the one for the processor of the function that is there, otherwise the first. Without one, the
+    /// function has to be there.
+    pub packages: Vec<Package>,
     /// ARN of the function's role, where this tool is not to make one.
     pub role: Option<String>,
     /// Policy that boards get; `None` leaves it to the function.
@@ -72,12 +75,20 @@ impl Default for Settings {
         Self {
             rule: RULE.to_owned(),
             function: FUNCTION.to_owned(),
-            package: None,
+            packages: Vec::new(),
             role: None,
             policy: None,
             thing_type: None,
             sni_only: false,
         }
+    }
+}
+
+impl Settings {
+    /// The package to deploy.
+    pub(crate) fn package(&self, found: Option<&function::Deployed>) -> Option<&Package> {
+        let same = |package: &&Package| found.is_some_and(|found| found.architecture == package.architecture);
+        self.packages.iter().find(same).or(self.packages.first())
     }
 }
 
@@ -106,6 +117,7 @@ pub struct Plan {
     rule: String,
     function: String,
     function_busy: bool,
+    versions: Versions,
     signer: Option<String>,
     role: Option<RolePlan>,
     function_step: function::Step,
@@ -155,8 +167,8 @@ impl Plan {
             }
         };
         let find_role = async {
-            match (&settings.package, &settings.role) {
-                (Some(_), None) => role::find(account, &role_name).await,
+            match (settings.packages.is_empty(), &settings.role) {
+                (false, None) => role::find(account, &role_name).await,
                 _ => Ok(None),
             }
         };
@@ -189,8 +201,8 @@ impl Plan {
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
         let role = if settings.role.is_none() && ours {
             let policy = role_policy(&scope, settings, found_function.as_ref())?;
-            let found_role = match (settings.package.is_some(), &found_function) {
-                (false, Some(_)) => role::find(account, &role_name).await?,
+            let found_role = match (settings.packages.is_empty(), &found_function) {
+                (true, Some(_)) => role::find(account, &role_name).await?,
                 _ => found_role,
             };
             let step = role::decide(found_role.as_ref(), &policy);
@@ -216,6 +228,7 @@ impl Plan {
             rule: settings.rule.clone(),
             function: settings.function.clone(),
             function_busy: found_function.as_ref().is_some_and(|function| function.busy),
+            versions: function::versions(found_function.as_ref(), settings.package(found_function.as_ref())),
             signer: ca.map(str::to_owned),
             permission_step,
             rule_step: rule::decide(found_rule.as_ref(), &function_arn, feed.as_ref())?,
@@ -239,15 +252,21 @@ impl Plan {
         let role = self.role.as_ref().map(|role| role.step.link(&role.name));
         let signer = self.signer.as_deref().unwrap_or("(id not known yet)");
         role.into_iter()
-            .chain([
-                self.function_step.link(&self.function),
-                self.permission_step.link(&self.permission),
-                self.rule_link(),
-            ])
+            .chain([self.function_link(None), self.permission_step.link(&self.permission), self.rule_link()])
             .chain(self.deprecated.as_ref().map(thing_type::link))
             .chain([self.signer_step.link(signer, self.sni_only)])
             .chain(self.revoked.iter().map(revoked::Step::link))
             .collect()
+    }
+
+    /// `kept_as` is the version that keeps what ran before.
+    fn function_link(&self, kept_as: Option<String>) -> Link {
+        let mut link = self.function_step.link(&self.function);
+        if matches!(self.function_step, function::Step::Leave | function::Step::Change { code: None, .. }) {
+            link.details.extend(self.versions.remark());
+        }
+        link.versions = Some(Versions { kept_as, ..self.versions.clone() });
+        link
     }
 
     fn rule_link(&self) -> Link {
@@ -281,8 +300,8 @@ impl Plan {
             role.step.apply(account, &role.name, &role.policy, ca).await?;
             done(role.step.link(&role.name));
         }
-        self.function_step.apply(account, &self.function, ca, self.function_busy).await?;
-        done(self.function_step.link(&self.function));
+        let kept = self.function_step.apply(account, &self.function, ca, self.function_busy).await?;
+        done(self.function_link(kept.map(|number| format!("{}:{number}", self.function))));
         tokio::try_join!(
             self.permission_step.apply(account, &self.permission),
             self.rule_step.apply(account, &self.rule, ca),
@@ -338,7 +357,7 @@ async fn check_lists(
         _ => found.and_then(|function| function.variables.as_ref()),
     };
     let Some(variables) = variables else { return Ok(()) };
-    let package = settings.package.as_ref().map(|package| &*package.bytes);
+    let package = settings.package(found).map(|package| &*package.bytes);
     let signer = signer.and_then(SignerCa::certificate);
     let name = &settings.function;
     match lists::look(account, name, variables, package, signer.as_ref()).await? {

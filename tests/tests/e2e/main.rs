@@ -26,6 +26,7 @@ mod laptop;
 mod output;
 mod plans;
 mod register;
+mod release;
 mod revocation;
 mod serve;
 mod strangers;

@@ -174,7 +174,7 @@ pub(super) fn function(
             );
         }
     };
-    let without_package = Settings { package: None, ..settings.clone() };
+    let without_package = Settings { packages: Vec::new(), ..settings.clone() };
     let finding = match function::decide(found, &without_package, None, signer) {
         Ok(function::Step::Change { changes, .. }) => Finding::unless(link, name, changes),
         Err(error) => Finding::wrong(link, name, vec![error.to_string()]),
@@ -190,6 +190,7 @@ pub(super) fn function(
 fn running(deployed: &function::Deployed, name: &str) -> Finding {
     let runtime = deployed.runtime.as_ref().map_or("a container image", |runtime| runtime.as_str());
     let mut found = vec![format!("{runtime}, {}", deployed.architecture)];
+    found.extend(deployed.version(None).map(|version| format!("jitr {version}")));
     if deployed.variables.is_none() {
         found.push("its variables cannot be read; the defaults are assumed".to_owned());
     }

@@ -69,7 +69,13 @@ impl OtherRule {
     /// The line of a plan that disables it if it bypasses checks.
     pub fn link(&self) -> Link {
         let action = if self.bypasses() { link::Action::Disable } else { link::Action::Leave };
-        Link { link: Resource::OtherRule, name: self.name.clone(), action, details: self.details() }
+        Link {
+            link: Resource::OtherRule,
+            name: self.name.clone(),
+            action,
+            details: self.details(),
+            versions: None,
+        }
     }
 
     /// Disables it.
