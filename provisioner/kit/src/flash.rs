@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use super::command::FLASH_PAGE;
 
+/// The sector of the root certificate store.
+pub const ROOT_STORE: u32 = 0x4000;
 /// First address of the client certificate store.
 pub const CLIENT_STORE: u32 = 0x5000;
 /// The store must end below this address.
@@ -25,7 +27,7 @@ pub const ERASED: u8 = 0xFF;
 /// wire and 3 ms in the module, a byte written costs two.
 const GAP_MIN: usize = 40;
 
-/// What two sectors are to hold, from [`CLIENT_STORE`] on: regions, and erased bytes between them.
+/// What sectors are to hold: regions, and erased bytes between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flash {
     regions: Vec<(u32, Vec<u8>)>,

@@ -2,7 +2,7 @@
 //!
 //! A kit has three parts that matter here: a microcontroller, whose provisioning firmware speaks a line protocol
 //! ([`command`], [`codec`]); a secure element, which keeps the device key ([`secure_element`]); and a Wi-Fi module, whose
-//! flash holds certificates and names ([`flash`], [`store`], [`wifi_module`]). Its debugger serves a serial port ([`ports`])
+//! flash holds certificates, names and trusted roots ([`flash`], [`store`], [`root_store`], [`wifi_module`]). Its debugger serves a serial port ([`ports`])
 //! and a disk ([`disk`]).
 //!
 //! Start from [`ports::kits`], [`ports::open`] and [`Session::start`]. Nothing here knows AWS or certificate authorities,
@@ -32,6 +32,7 @@ pub mod flash;
 pub mod intel_hex;
 pub mod kits;
 pub mod ports;
+pub mod root_store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod scripted;
 pub mod secure_element;

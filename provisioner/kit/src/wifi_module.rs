@@ -64,15 +64,37 @@ pub fn erase(session: &mut Session, content: &Flash, boot_sector: &mut BootSecto
             if erased.contains(&sector(used)) {
                 continue;
             }
-            boot_sector.note(session)?;
-            session.run(Command::EraseSector(sector(used)))?;
-            if read(session, used, 1)? != [ERASED] {
-                return Err(astray(session, used, "erased"));
-            }
+            erase_at(session, used, boot_sector)?;
             erased.push(sector(used));
         }
     }
     Ok(())
+}
+
+/// Makes a sector blank that holds `found`, the bytes from `address` on.
+///
+/// # Errors
+/// As [`erase`].
+pub fn erase_sector(
+    session: &mut Session,
+    address: u32,
+    found: &[u8],
+    boot_sector: &mut BootSector,
+) -> Result<(), Error> {
+    match found.iter().position(|byte| *byte != ERASED) {
+        Some(used) => erase_at(session, address + used as u32, boot_sector),
+        None => Ok(()),
+    }
+}
+
+/// Erases the sector that the address of a byte lies in which is not blank.
+fn erase_at(session: &mut Session, used: u32, boot_sector: &mut BootSector) -> Result<(), Error> {
+    boot_sector.note(session)?;
+    session.run(Command::EraseSector(sector(used)))?;
+    match read(session, used, 1)? == [ERASED] {
+        true => Ok(()),
+        false => Err(astray(session, used, "erased")),
+    }
 }
 
 /// Where the sector begins that an address lies in.

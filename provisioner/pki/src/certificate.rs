@@ -15,6 +15,7 @@ use crate::SerialNumber;
 use crate::public_key::{self, PUBLIC_KEY_SIZE, p256_point, subject_key_identifier};
 use crate::reader::{self, Kind};
 use crate::signature::{self, Unverified};
+use crate::trust_anchor::TrustAnchor;
 use crate::{name, visible};
 
 /// One line end everywhere, so that the same certificate is the same file on every system.
@@ -236,6 +237,11 @@ impl Certificate {
         };
         let (permitted, excluded) = (of(&constraints.permitted_subtrees), of(&constraints.excluded_subtrees));
         (permitted.is_empty() || permitted.contains(&true)) && !excluded.contains(&true)
+    }
+
+    /// What a device keeps of it that has no room for certificates; `None` where the key is neither RSA nor on P-256.
+    pub fn trust_anchor(&self) -> Option<TrustAnchor> {
+        self.parsed().as_ref().and_then(TrustAnchor::of)
     }
 
     /// What its key is, for people: `P-256`, `RSA`, ….

@@ -60,6 +60,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod amazon;
 #[cfg(feature = "issue")]
 pub mod builder;
 pub mod certificate;
@@ -90,6 +91,7 @@ mod signature;
 mod signer;
 #[cfg(feature = "issue")]
 pub mod signing;
+mod trust_anchor;
 pub mod visible;
 
 pub use certificate::Certificate;
@@ -107,3 +109,4 @@ pub use revocation_list::RevocationList;
 pub use serial_number::SerialNumber;
 #[cfg(feature = "issue")]
 pub use signer::{Holder, Issuer, Signer};
+pub use trust_anchor::{AnchorKey, TrustAnchor};

@@ -55,7 +55,7 @@ impl Roots {
         };
         let system = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
         let system = system.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-        let built_in = include_str!("../../../lambda/src/function/trust/amazon.pem");
+        let built_in = include_str!("../../../provisioner/pki/src/amazon.pem");
         Self { system: file(&system), built_in: file(built_in) }
     }
 }
