@@ -134,7 +134,9 @@ async fn both_versions_of_the_function_are_told_and_what_ran_before_is_gone_back
     let left = desk.stage.ends(0, &["setup"]);
     let remark = format!("jitr {old}, and this program is {VERSION}");
     assert!(left.said.contains(&remark), "{}", left.said);
-    assert!(desk.stage.finding("function")["details"].to_string().contains(&format!("jitr {old}")));
+    let found = desk.stage.finding("function");
+    assert_eq!(found["verdict"], "right", "{found}");
+    assert!(found["details"].to_string().contains(&format!("jitr {old}")), "{found}");
 
     let (plan, _) = desk.deploys(&second, &["--dry-run"]);
     let (changed, said) = desk.deploys(&second, &[]);

@@ -189,8 +189,8 @@ pub(super) fn function(
 /// A function that runs, with what there is to say about how.
 fn running(deployed: &function::Deployed, name: &str) -> Finding {
     let runtime = deployed.runtime.as_ref().map_or("a container image", |runtime| runtime.as_str());
-    let mut found = vec![format!("{runtime}, {}", deployed.architecture)];
-    found.extend(deployed.version(None).map(|version| format!("jitr {version}")));
+    let version = deployed.version(None).map(|version| format!(", jitr {version}")).unwrap_or_default();
+    let mut found = vec![format!("{runtime}, {}{version}", deployed.architecture)];
     if deployed.variables.is_none() {
         found.push("its variables cannot be read; the defaults are assumed".to_owned());
     }
