@@ -377,6 +377,7 @@ async fn a_system_without_root_certificates_trusts_amazons_and_no_other() {
     let user = User::with("").await;
     says(&user.run(&["--profile", "static"], &bare), 0, &[]);
     let user = User::new(Options { https: true, ..Options::default() }).await;
+    user.configured("");
     says(&user.run(&["--profile", "static"], &bare), 4, &["certificate", "AWS_CA_BUNDLE"]);
 }
 
