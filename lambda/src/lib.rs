@@ -40,3 +40,4 @@ pub mod registry;
 pub mod revocation;
 pub mod scope;
 pub mod thing_name;
+pub mod version;

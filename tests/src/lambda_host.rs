@@ -203,6 +203,7 @@ impl LambdaHost {
         }
         let function = Function {
             arn: self.0.identity.arn("lambda", &format!("function:{}", new.name)),
+            version: function::LATEST.to_owned(),
             name: new.name.clone(),
             configuration: new.configuration,
             architecture: new.architecture,
@@ -212,6 +213,7 @@ impl LambdaHost {
             event_invoke: None,
             tags: new.tags,
             aliases: BTreeMap::new(),
+            versions: Vec::new(),
             reserved_concurrency: None,
             created: Instant::now(),
             updated: None,
@@ -243,23 +245,20 @@ impl LambdaHost {
     /// `GetFunction`; by name or ARN.
     pub fn function(&self, name: &str) -> Result<Function, Error> {
         self.check_is_here(name)?;
-        let mut function =
-            self.functions().get(self.name_in(name)).cloned().ok_or_else(|| self.not_found(name))?;
-        if let Some(qualifier) = self.qualifier_in(name) {
-            let versions = function.aliases.iter().flat_map(|(alias, version)| [alias, version]);
-            if !versions.into_iter().any(|known| known == qualifier) {
-                return Err(self.not_found(name));
-            }
-            function.arn = format!("{}:{qualifier}", function.arn);
-        }
-        Ok(function)
+        let functions = self.functions();
+        let function = functions.get(self.name_in(name));
+        let found = match self.qualifier_in(name) {
+            Some(qualifier) => function.and_then(|function| function.qualified(qualifier)),
+            None => function.cloned(),
+        };
+        found.ok_or_else(|| self.not_found(name))
     }
 
     /// Where the package of a function can be fetched without a signature (`Code.Location` of `GetFunction`): at a URL that
     /// nobody guesses.
     pub fn code_location(&self, function: &Function) -> String {
         let endpoint = self.0.endpoint_url.get().map(String::as_str).unwrap_or_default();
-        format!("{endpoint}/{}/{}", self.0.code_prefix, function.name)
+        format!("{endpoint}/{}/{}:{}", self.0.code_prefix, function.name, function.version)
     }
 
     /// The package whose path this is, if it is one.
@@ -269,9 +268,46 @@ impl LambdaHost {
         found.ok()?.package.zip().ok()
     }
 
-    /// `CreateAlias`: a name for a version, whose code is that of the function now.
+    /// `PublishVersion`: code and configuration as they are now, under a number that stays theirs. If the last version is just that,
+    /// it is the answer.
+    pub fn publish(&self, name: &str, code_sha256: Option<&str>) -> Result<Function, Error> {
+        let pool = self.new_pool();
+        let mut published = None;
+        self.change(name, false, |function| {
+            if function.last_update_status() == "InProgress" {
+                return Err(busy(function));
+            }
+            let present = function.code_sha256();
+            if let Some(expected) = code_sha256.filter(|expected| *expected != present) {
+                let reason = format!(
+                    "CodeSHA256 ({expected}) is different from current CodeSHA256 in $LATEST ({present}). Please try again with the CodeSHA256 in $LATEST."
+                );
+                return Err(Error::InvalidParameter { reason });
+            }
+            if !function.versions.last().is_some_and(|last| last.runs_as(function)) {
+                let version = (function.versions.len() + 1).to_string();
+                let (aliases, versions) = (BTreeMap::new(), Vec::new());
+                function.versions.push(Function { version, pool, aliases, versions, ..function.clone() });
+            }
+            published = function.versions.last().and_then(|last| function.qualified(&last.version));
+            Ok(())
+        })?;
+        published.ok_or_else(|| self.not_found(name))
+    }
+
+    /// `ListVersionsByFunction`.
+    pub fn versions(&self, name: &str) -> Result<Vec<Function>, Error> {
+        let function = self.function(name)?;
+        let published = function.versions.iter().filter_map(|version| function.qualified(&version.version));
+        Ok(function.qualified(function::LATEST).into_iter().chain(published).collect())
+    }
+
+    /// `CreateAlias`: a name for a version.
     pub fn create_alias(&self, name: &str, alias: &str, version: &str) -> Result<(), Error> {
         self.change(name, false, |function| {
+            if function.qualified(version).is_none() {
+                return Err(Error::NotFound { what: "version", name: format!("{}:{version}", function.arn) });
+            }
             function.aliases.insert(alias.to_owned(), version.to_owned());
             Ok(())
         })
@@ -298,12 +334,7 @@ impl LambdaHost {
         let mut functions = self.functions();
         let function = functions.get_mut(self.name_in(name)).ok_or_else(|| self.not_found(name))?;
         if restart && function.last_update_status() == "InProgress" {
-            return Err(Error::Conflict {
-                reason: format!(
-                    "The operation cannot be performed at this time. An update is in progress for resource: {}",
-                    function.arn
-                ),
-            });
+            return Err(busy(function));
         }
         change(function)?;
         function.revision = self.revision();
@@ -451,6 +482,15 @@ impl LambdaHost {
     pub(crate) fn role_keys(&self, name: &str) -> (String, String) {
         let derived = |what| hex::encode(Sha256::digest(format!("{} {what} {name}", self.0.role_secret)));
         (derived("secret access key"), derived("session token"))
+    }
+}
+
+fn busy(function: &Function) -> Error {
+    Error::Conflict {
+        reason: format!(
+            "The operation cannot be performed at this time. An update is in progress for resource: {}",
+            function.arn
+        ),
     }
 }
 

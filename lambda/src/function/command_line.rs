@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::config;
+use crate::version::{TITLE, VERSION};
 
 /// The end of the program where it is not AWS Lambda that started it, after a text that says what is missing.
 pub(super) fn ended(arguments: &[OsString], variables: impl Fn(&str) -> Option<String>) -> Option<ExitCode> {
@@ -19,7 +20,7 @@ pub(super) fn ended(arguments: &[OsString], variables: impl Fn(&str) -> Option<S
         Some(argument) => argument.into_owned(),
     };
     let text = match asked.as_str() {
-        "--version" | "-V" => format!("jitr {}\n", env!("CARGO_PKG_VERSION")),
+        "--version" | "-V" => format!("jitr {VERSION}\n"),
         "--help" | "-h" | "help" => help(),
         other => {
             let other = device_pki::visible::line(other);
@@ -46,7 +47,7 @@ fn tell(text: &str) {
 fn help() -> String {
     format!(
         "\
-jitr {}: registers devices in AWS IoT Core when they first connect.
+{TITLE}
 
 This is the program of an AWS Lambda function (runtime provided.al2023, file name bootstrap).
 AWS Lambda starts it; it does nothing in a terminal.
@@ -62,7 +63,6 @@ LOG_LEVEL. A variable with a bad value is named in the log.
 Options:
   -h, --help     Print this
   -V, --version  Print the version
-",
-        env!("CARGO_PKG_VERSION")
+"
     )
 }

@@ -327,8 +327,8 @@ async fn look_at_lists(account: &Account, function: &Deployed, subject: &Subject
     let variables = function.variables.as_ref()?;
     let signer = subject.signer.map(Certificate::to_pem);
     let signer = signer.and_then(|pem| CaCertificate::parse(pem.as_bytes(), Path::new("the signer CA")).ok());
-    let Settings { function: name, package, .. } = subject.settings;
-    let package = package.as_ref().map(|package| &*package.bytes);
+    let name = &subject.settings.function;
+    let package = subject.settings.package(Some(function)).map(|package| &*package.bytes);
     match lists::look(account, name, variables, package, signer.as_ref()).await {
         Ok(found) => {
             found.map(|lists::Found { folder, problems, notes }| match (&problems[..], &notes[..]) {

@@ -30,6 +30,7 @@ mod signer;
 pub(super) mod signer_ca;
 pub(crate) mod thing_type;
 mod topic_filter;
+mod versions;
 mod waiting;
 
 pub use delivery::Delivery;
@@ -39,6 +40,7 @@ pub use other_rules::OtherRule;
 pub use package::Package;
 pub use revoked::Revoked;
 pub use signer::SignerPlan;
+pub use versions::Versions;
 
 use self::delivery::{Queued, Way};
 use super::{Account, Error as AccountError, endpoint};
@@ -61,8 +63,9 @@ pub struct Settings {
     pub rule: String,
     /// Name or ARN of the function.
     pub function: String,
-    /// The package to deploy; without it the function has to be there.
-    pub package: Option<Package>,
+    /// Packages to deploy one of: the one for the processor of the function that is there, otherwise the first. Without one, the
+    /// function has to be there.
+    pub packages: Vec<Package>,
     /// ARN of the function's role, where this tool is not to make one.
     pub role: Option<String>,
     /// How events get to the function; `None` keeps the way that there is.
@@ -82,7 +85,7 @@ impl Default for Settings {
         Self {
             rule: RULE.to_owned(),
             function: FUNCTION.to_owned(),
-            package: None,
+            packages: Vec::new(),
             role: None,
             delivery: None,
             policy: None,
@@ -90,6 +93,14 @@ impl Default for Settings {
             sni_only: false,
             disabled_rules: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The package to deploy.
+    pub(crate) fn package(&self, found: Option<&function::Deployed>) -> Option<&Package> {
+        let same = |package: &&Package| found.is_some_and(|found| found.architecture == package.architecture);
+        self.packages.iter().find(same).or(self.packages.first())
     }
 }
 
@@ -118,6 +129,7 @@ pub struct Plan {
     rule: String,
     function: String,
     function_busy: bool,
+    versions: Versions,
     signer: Option<String>,
     role: Option<RolePlan>,
     function_step: function::Step,
@@ -205,7 +217,7 @@ impl Plan {
                 policies.extend(delivery::function_policies(&scope, &settings.function));
             }
             let names: Vec<_> = policies.keys().copied().collect();
-            let found_role = match settings.package.is_some() || found_function.is_some() {
+            let found_role = match !settings.packages.is_empty() || found_function.is_some() {
                 true => role::find(account, &role_name, &names).await?,
                 false => None,
             };
@@ -240,6 +252,7 @@ impl Plan {
             rule: settings.rule.clone(),
             function: settings.function.clone(),
             function_busy: found_function.as_ref().is_some_and(|function| function.busy),
+            versions: function::versions(found_function.as_ref(), settings.package(found_function.as_ref())),
             signer: ca.map(str::to_owned),
             permission_step,
             others,
@@ -271,7 +284,7 @@ impl Plan {
         let before = self.queued.iter().flat_map(Queued::links_before);
         before
             .chain(role)
-            .chain([self.function_step.link(&self.function)])
+            .chain([self.function_link(None)])
             .chain(self.way_links())
             .chain([self.rule_link()])
             .chain(self.deprecated.as_ref().map(thing_type::link))
@@ -288,6 +301,16 @@ impl Plan {
             Some(queued) => queued.links_after().to_vec(),
             None => vec![self.permission_step.link(&self.permission)],
         }
+    }
+
+    /// `kept_as` is the version that keeps what ran before.
+    fn function_link(&self, kept_as: Option<String>) -> Link {
+        let mut link = self.function_step.link(&self.function);
+        if matches!(self.function_step, function::Step::Leave | function::Step::Change { code: None, .. }) {
+            link.details.extend(self.versions.remark());
+        }
+        link.versions = Some(Versions { kept_as, ..self.versions.clone() });
+        link
     }
 
     fn rule_link(&self) -> Link {
@@ -327,8 +350,8 @@ impl Plan {
             role.step.apply(account, &role.wanted, ca).await?;
             done(role.step.link(&role.wanted));
         }
-        self.function_step.apply(account, &self.function, ca, self.function_busy).await?;
-        done(self.function_step.link(&self.function));
+        let kept = self.function_step.apply(account, &self.function, ca, self.function_busy).await?;
+        done(self.function_link(kept.map(|number| format!("{}:{number}", self.function))));
         match &self.queued {
             Some(queued) => queued.apply_after(account).await?,
             None => self.permission_step.apply(account, &self.permission).await?,
@@ -383,7 +406,7 @@ async fn check_lists(
         _ => found.and_then(|function| function.variables.as_ref()),
     };
     let Some(variables) = variables else { return Ok(()) };
-    let package = settings.package.as_ref().map(|package| &*package.bytes);
+    let package = settings.package(found).map(|package| &*package.bytes);
     let signer = signer.and_then(SignerCa::certificate);
     let name = &settings.function;
     match lists::look(account, name, variables, package, signer.as_ref()).await? {

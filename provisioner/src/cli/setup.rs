@@ -1,7 +1,7 @@
 //! `setup`: the account, made ready for boards to register by themselves.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jitr::name::{PolicyName, ThingTypeName};
@@ -27,10 +27,14 @@ use iot_account::setup::{self, Action, Link, OtherRule, Package, Settings, Signe
 Examples:
   provisioner setup --lambda-zip --dry-run
       Show the plan: what exists, what would be created, what would change.
+  provisioner setup --lambda-zip
+      Carry it out, with the package of the function that comes with this program.
   provisioner setup --function JITR
       Use a deployed function (from cargo lambda deploy, or infra/).
   provisioner setup --delivery queue
       Put a queue between the topic rule and the function, for many boards at once.
+  provisioner setup --function JITR:3
+      Go back to version 3 of it. Code that --lambda-zip replaces is kept as a version.
 
 What differs is repaired. The rest stays unchanged. You can run setup again at any time.")]
 pub struct Arguments {
@@ -74,8 +78,9 @@ impl From<Delivery> for setup::Delivery {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Account")]
 pub struct Options {
-    /// Package of the function, from `cargo lambda build --output-format zip` [without a path:
-    /// target/lambda/jitr/bootstrap.zip]
+    /// Package of the function [without a path: jitr-arm64.zip or jitr-x86-64.zip beside this program, for the processor
+    /// of the function that is there, and arm64 for a new one; otherwise what `cargo lambda build --output-format zip`
+    /// has made, target/lambda/jitr/bootstrap.zip]
     #[arg(long, value_name = "PATH")]
     lambda_zip: Option<Option<PathBuf>>,
     /// The function that registers boards; NAME:ALIAS or NAME:VERSION for one of its versions [default: JITR]
@@ -105,12 +110,16 @@ pub struct Options {
 impl Options {
     /// Reads and checks the package, if there is one.
     pub(super) fn settings(&self) -> Result<Settings, Error> {
-        let package = self.lambda_zip.as_ref().map(|path| path.clone().unwrap_or_else(packaged));
-        let package = package.as_deref().map(Package::read).transpose();
+        let paths = match &self.lambda_zip {
+            None => Vec::new(),
+            Some(Some(path)) => vec![path.clone()],
+            Some(None) => packaged(),
+        };
+        let packages: Result<_, _> = paths.iter().map(|path| Package::read(path)).collect();
         Ok(Settings {
             rule: self.rule_name.clone().unwrap_or_else(|| setup::RULE.to_owned()),
             function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
-            package: package.map_err(|error| iot_account::Error::Setup(error.into()))?,
+            packages: packages.map_err(|error| iot_account::Error::Setup(error.into()))?,
             role: self.role_arn.clone(),
             delivery: self.delivery.map(Into::into),
             policy: self.policy_name.clone(),
@@ -181,6 +190,9 @@ pub(super) fn line(link: &Link) -> Line {
 /// Tells what was done about a link.
 fn tell(context: &Context, link: &Link) {
     context.result(link.line(true), &Outcome { link, done: true });
+    if let Some(version) = link.versions.as_ref().and_then(|versions| versions.kept_as.as_ref()) {
+        context.note(format_args!("to go back to what ran before: provisioner setup --function {version}"));
+    }
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
@@ -476,9 +488,24 @@ pub(super) async fn verification_certificate(
     Ok(certificate.to_pem())
 }
 
+/// The packages of a release, beside the program. A new function gets the first: arm64 costs less on AWS Lambda.
+const RELEASED: [&str; 2] = ["jitr-arm64.zip", "jitr-x86-64.zip"];
+
+/// The packages without a path: those beside this program are of its version. Where there are none, the one of cargo lambda.
+fn packaged() -> Vec<PathBuf> {
+    // A link to the program leads to where its packages are.
+    let program = std::env::current_exe().and_then(|program| program.canonicalize());
+    let beside = program.ok().as_deref().and_then(Path::parent).map(released).unwrap_or_default();
+    if beside.is_empty() { vec![built()] } else { beside }
+}
+
+fn released(folder: &Path) -> Vec<PathBuf> {
+    RELEASED.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+}
+
 /// Where cargo lambda puts the package: in the target folder that is set, or in the one of the workspace that the current
 /// folder is in.
-fn packaged() -> PathBuf {
+fn built() -> PathBuf {
     const PACKAGE: &str = "lambda/jitr/bootstrap.zip";
     if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
         return PathBuf::from(target).join(PACKAGE);

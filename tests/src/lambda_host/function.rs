@@ -10,6 +10,9 @@ use super::Error;
 use super::environment::Pool;
 use super::package::Package;
 
+/// The version that can be changed.
+pub(super) const LATEST: &str = "$LATEST";
+
 /// The settings of a function that `UpdateFunctionConfiguration` can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
@@ -172,8 +175,10 @@ pub struct EventInvokeConfig {
 pub struct Function {
     /// Its name.
     pub name: String,
-    /// Its ARN.
+    /// Its ARN, with the version or the alias that it was asked for by.
     pub arn: String,
+    /// `$LATEST`, or the number of a published version.
+    pub version: String,
     /// Its settings.
     pub configuration: Configuration,
     /// `x86_64` or `arm64`.
@@ -190,6 +195,8 @@ pub struct Function {
     pub tags: BTreeMap<String, String>,
     /// Aliases, each with the version that it leads to.
     pub aliases: BTreeMap<String, String>,
+    /// What was published: the first has number 1.
+    pub versions: Vec<Function>,
     /// Reserved concurrency, if any.
     pub reserved_concurrency: Option<u32>,
     pub(super) created: Instant,
@@ -209,6 +216,25 @@ impl Function {
     pub fn last_update_status(&self) -> &'static str {
         let settling = self.updated.is_some_and(|at| at.elapsed() < self.settling);
         if settling || self.state() == "Pending" { "InProgress" } else { "Successful" }
+    }
+
+    /// Whether code and configuration are those of another one.
+    pub(super) fn runs_as(&self, other: &Self) -> bool {
+        let of = |function: &Self| (function.configuration.clone(), function.architecture.clone());
+        self.code_sha256() == other.code_sha256() && of(self) == of(other)
+    }
+
+    /// The version with this number, or the one that this alias leads to, as it is called with that.
+    pub(super) fn qualified(&self, qualifier: &str) -> Option<Self> {
+        let version = self.aliases.get(qualifier).map_or(qualifier, String::as_str);
+        let found =
+            if version == LATEST { self } else { self.versions.iter().find(|v| v.version == version)? };
+        Some(Self {
+            arn: format!("{}:{qualifier}", self.arn),
+            permissions: self.permissions.clone(),
+            event_invoke: self.event_invoke.clone(),
+            ..found.clone()
+        })
     }
 
     /// Size of the deployment package in bytes.

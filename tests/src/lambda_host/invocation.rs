@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::environment::{Finished, Spec};
+use super::function::LATEST;
 use super::{Error, EventInvokeConfig, Function, Invoked, LambdaHost, access_key_of};
 use crate::journal::Happening;
 
@@ -25,8 +26,8 @@ impl LambdaHost {
     pub fn invoke_event(&self, name: &str, payload: Bytes) -> Result<String, Error> {
         let function = self.invocable(name)?;
         let request_id = self.request_id(&function.name);
-        let (host, id) = (self.clone(), request_id.clone());
-        self.0.runtime.spawn(async move { host.deliver(function.name, id, payload).await });
+        let (host, name, id) = (self.clone(), name.to_owned(), request_id.clone());
+        self.0.runtime.spawn(async move { host.deliver(name, id, payload).await });
         Ok(request_id)
     }
 
@@ -66,12 +67,15 @@ impl LambdaHost {
                 .unwrap_or_default(),
             "requestContext": {
                 "requestId": request_id,
-                "functionArn": format!("{}:$LATEST", function.arn),
+                "functionArn": match function.arn.ends_with(&format!(":{}", function.name)) {
+                    true => format!("{}:{LATEST}", function.arn),
+                    false => function.arn.clone(),
+                },
                 "condition": "RetriesExhausted",
                 "approximateInvokeCount": attempts,
             },
             "requestPayload": json_of(payload),
-            "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
+            "responseContext": { "statusCode": 200, "executedVersion": function.version, "functionError": "Unhandled" },
             "responsePayload": json_of(error),
         });
         let mut taken_by = None;
@@ -131,11 +135,11 @@ impl LambdaHost {
         let (secret, token) = self.role_keys(&function.name);
         let set = [
             ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", function.version.clone()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_size.to_string()),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
             ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.name)),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", format!("[$LATEST]{:016x}", function.revision)),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", format!("[{}]{:016x}", function.version, function.revision)),
             ("AWS_REGION", region.into()),
             ("AWS_DEFAULT_REGION", region.into()),
             ("AWS_ACCESS_KEY_ID", access_key_of(&function.name)),

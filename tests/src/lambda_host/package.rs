@@ -1,6 +1,6 @@
 //! A deployment package: a zip file, unpacked where the function finds it.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -9,6 +9,12 @@ use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::Error;
+
+const BOOTSTRAP: &str = "bootstrap";
+/// Bytes of an ELF file up to the end of `e_machine` (System V ABI, "ELF Header").
+const ELF_HEADER: u64 = 20;
+/// `e_machine` of programs of this computer.
+const MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 
 /// An unpacked deployment package; the folder goes when the last environment that uses it has gone.
 #[derive(Debug)]
@@ -34,6 +40,7 @@ impl Package {
             .tempdir()
             .map_err(|source| Error::Io { action: "create a folder for the function", source })?;
         archive.extract(folder.path()).map_err(invalid)?;
+        check_processor(&folder.path().join(BOOTSTRAP))?;
         let io = |source| Error::Io { action: "keep the function's package", source };
         let mut file = NamedTempFile::with_prefix("testbed-package-").map_err(io)?;
         file.write_all(zip).map_err(io)?;
@@ -53,7 +60,30 @@ impl Package {
 
     /// The program that runs the function.
     pub(super) fn bootstrap(&self) -> PathBuf {
-        self.root().join("bootstrap")
+        self.root().join(BOOTSTRAP)
+    }
+}
+
+/// Refuses a program for another processor than that of this computer. What is no ELF file, such as a script, is left to the system.
+fn check_processor(bootstrap: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Io { action: "read the function's program", source };
+    let mut header = Vec::new();
+    match std::fs::File::open(bootstrap) {
+        Ok(program) => program.take(ELF_HEADER).read_to_end(&mut header).map_err(failed)?,
+        // What there is no program for shows when it is invoked, as in Lambda.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let [.., low, high] = header[..] else { return Ok(()) };
+    let is_elf = header.len() as u64 == ELF_HEADER && header.starts_with(b"\x7fELF");
+    match (is_elf, u16::from_le_bytes([low, high])) {
+        (true, machine) if machine != MACHINE => Err(Error::InvalidParameter {
+            reason: format!(
+                "the testbed runs functions on this computer ({}), and bootstrap is for another processor (ELF machine {machine})",
+                std::env::consts::ARCH
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -65,7 +95,7 @@ pub fn package_of(executable: &Path) -> Result<Vec<u8>, Error> {
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .unix_permissions(0o755);
-    writer.start_file("bootstrap", options).map_err(|e| failed(e.into()))?;
+    writer.start_file(BOOTSTRAP, options).map_err(|e| failed(e.into()))?;
     writer.write_all(&program).map_err(failed)?;
     Ok(writer.finish().map_err(|e| failed(e.into()))?.into_inner())
 }

@@ -401,6 +401,17 @@ async fn a_ca_bundle_is_trusted_and_named_where_it_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_system_without_root_certificates_trusts_amazons_and_no_other() {
+    // As on a system without the package ca-certificates.
+    let bare = [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("SSL_CERT_DIR", "/nowhere")];
+    let user = User::with("").await;
+    says(&user.run(&["--profile", "static"], &bare), 0, &[]);
+    let user = User::new(Options { https: true, ..Options::default() }).await;
+    user.configured("");
+    says(&user.run(&["--profile", "static"], &bare), 4, &["certificate", "AWS_CA_BUNDLE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_answers_in_the_place_of_aws_is_told_from_aws() {
     let user = User::with("").await;
     let page = |status: &str, kind: &str, body: &str| {

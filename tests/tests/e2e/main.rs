@@ -29,6 +29,7 @@ mod out_of_the_box;
 mod output;
 mod plans;
 mod register;
+mod release;
 mod report;
 mod revocation;
 mod roots;

@@ -159,6 +159,12 @@ async fn every_plan_changes_nothing_and_the_run_does_what_it_says() {
     let setup = ["setup", "--lambda-zip", package.to_str().unwrap()];
     desk.agrees(0, &setup);
     desk.agrees(0, &setup);
+    let others = std::fs::read(&package).unwrap();
+    let mut others = zip::ZipWriter::new_append(std::io::Cursor::new(others)).unwrap();
+    others.start_file("another", zip::write::SimpleFileOptions::default()).unwrap();
+    std::fs::write(file("others.zip"), others.finish().unwrap().into_inner()).unwrap();
+    desk.agrees(0, &["setup", "--lambda-zip", &file("others.zip")]);
+    desk.agrees(0, &setup);
     desk.agrees(0, &["setup", "--method", "mar"]);
     for word in ["account", "certs"] {
         desk.agrees(0, &["-m", "jitr", word]);

@@ -1,4 +1,5 @@
-//! Whom connections to AWS trust: the roots of the operating system, or those of `AWS_CA_BUNDLE` or `ca_bundle`.
+//! Whom connections to AWS trust: the roots of `AWS_CA_BUNDLE` or `ca_bundle`, or those of the operating system. A system without any,
+//! such as a bare Debian, trusts Amazon's.
 
 use std::path::{Path, PathBuf};
 
@@ -21,8 +22,8 @@ pub fn ca_bundle_variable() -> Option<&'static str> {
     std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(|_| VARIABLE)
 }
 
-/// A client that trusts the certificates of the file that the environment or the profile names, and no other. `None` where
-/// none is named.
+/// A client that trusts the certificates of the file that the environment or the profile names, and no other. Where none is
+/// named, and the system has no roots, one that trusts Amazon's. `None` for the roots of the system.
 ///
 /// # Errors
 /// [`Error::CaBundle`].
@@ -30,6 +31,12 @@ pub(super) fn http_client(of_profile: Option<&str>) -> Result<Option<SharedHttpC
     let (setting, path) = match (std::env::var_os(VARIABLE), of_profile) {
         (Some(path), _) if !path.is_empty() => (VARIABLE, PathBuf::from(path)),
         (_, Some(path)) => ("ca_bundle", PathBuf::from(path)),
+        _ if rustls_native_certs::load_native_certs().certs.is_empty() => {
+            let amazon = TrustStore::empty().with_pem_certificate(device_pki::amazon::PEM);
+            // Building cannot fail; what it would fall back to is the system's.
+            let context = TlsContext::builder().with_trust_store(amazon).build().unwrap_or_default();
+            return Ok(Some(client(context)));
+        }
         _ => return Ok(None),
     };
     let path = match path.strip_prefix("~") {
@@ -40,14 +47,18 @@ pub(super) fn http_client(of_profile: Option<&str>) -> Result<Option<SharedHttpC
     let roots = roots(&path).map_err(|reason| refuse(&reason))?;
     let context = TlsContext::builder().with_trust_store(roots).build();
     let context = context.map_err(|error| refuse(&error.to_string()))?;
-    Ok(Some(Builder::new().build_with_connector_fn(move |settings, components| {
+    Ok(Some(client(context)))
+}
+
+fn client(context: TlsContext) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder();
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
         let connector = connector.tls_provider(Provider::Rustls(CryptoMode::AwsLc));
         connector.tls_context(context.clone()).build()
-    })))
+    })
 }
 
 /// The certificates of the file that can be trust anchors. The HTTP client takes no other.

@@ -100,7 +100,7 @@ pub(super) fn topic_rule(
 
 /// What leads from the rule through the queue to the function.
 pub(super) fn of_queue(link: Link) -> Finding {
-    let Link { link: resource, name, action, mut details } = link;
+    let Link { link: resource, name, action, mut details, .. } = link;
     match action {
         Action::Create => {
             let missing = vec!["does not exist".to_owned()];
@@ -198,7 +198,7 @@ pub(super) fn function(
             );
         }
     };
-    let without_package = Settings { package: None, ..settings.clone() };
+    let without_package = Settings { packages: Vec::new(), ..settings.clone() };
     let finding = match function::decide(found, &without_package, None, signer) {
         Ok(function::Step::Change { changes, .. }) => Finding::unless(link, name, changes),
         Err(error) => Finding::wrong(link, name, vec![error.to_string()]),
@@ -213,7 +213,8 @@ pub(super) fn function(
 /// A function that runs, with what there is to say about how.
 fn running(deployed: &function::Deployed, name: &str) -> Finding {
     let runtime = deployed.runtime.as_ref().map_or("a container image", |runtime| runtime.as_str());
-    let mut found = vec![format!("{runtime}, {}", deployed.architecture)];
+    let version = deployed.version(None).map(|version| format!(", jitr {version}")).unwrap_or_default();
+    let mut found = vec![format!("{runtime}, {}{version}", deployed.architecture)];
     if deployed.variables.is_none() {
         found.push("its variables cannot be read; the defaults are assumed".to_owned());
     }

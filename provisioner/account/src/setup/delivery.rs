@@ -137,7 +137,7 @@ fn choose(
     match rule {
         Some(_) if is_fed => Delivery::Queue,
         Some(_) => Delivery::Rule,
-        None if is_mapped() || settings.package.is_some() => Delivery::Queue,
+        None if is_mapped() || !settings.packages.is_empty() => Delivery::Queue,
         None => Delivery::Rule,
     }
 }
@@ -182,7 +182,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_new_function_gets_a_queue_and_what_is_there_stays_as_it_is() {
-        let here = Settings { package: Some(package()), ..Settings::default() };
+        let here = Settings { packages: vec![package()], ..Settings::default() };
         let elsewhere = Settings::default();
         let rule = |action| TopicRule::builder().actions(action).build();
         let lambda = LambdaAction::builder().function_arn("arn:f").build().unwrap();

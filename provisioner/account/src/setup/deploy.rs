@@ -3,8 +3,11 @@
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode};
 
-use super::function::{Configuration, Deployed, HANDLER, MEMORY, RUNTIME, Step, TIMEOUT, Variables};
+use super::function::{
+    Configuration, Deployed, HANDLER, MEMORY, RUNTIME, Replacement, Step, TIMEOUT, Variables,
+};
 use super::package::Package;
+use super::versions::{self, DESCRIPTION};
 use super::waiting::{PATIENCE, Waiting, is_role_too_new};
 use super::{Error, tags};
 use crate::{Account, Error as AccountError};
@@ -19,17 +22,19 @@ pub(crate) async fn find(account: &Account, function: &str) -> Result<Option<Dep
 }
 
 impl Step {
-    /// Does it, and waits until the function can be invoked. `busy`: it was being changed when it was found.
+    /// Does it, and waits until the function can be invoked. `busy`: it was being changed when it was found. Gives the number of the
+    /// version that keeps what ran before.
     pub(crate) async fn apply(
         &self,
         account: &Account,
         function: &str,
         ca: Option<&str>,
         busy: bool,
-    ) -> Result<(), AccountError> {
+    ) -> Result<Option<String>, AccountError> {
         if busy {
             settled(account, function).await?;
         }
+        let mut kept = None;
         match self {
             Self::Leave => {}
             Self::Create { package, role, variables } => {
@@ -37,7 +42,10 @@ impl Step {
                 settled(account, function).await?;
             }
             Self::Change { code, configuration, .. } => {
-                if let Some(package) = code {
+                if let Some(Replacement { package, keeps }) = code {
+                    if let Some(sha256) = keeps {
+                        kept = Some(keep(account, function, sha256).await?);
+                    }
                     account
                         .lambda()
                         .update_function_code()
@@ -55,8 +63,17 @@ impl Step {
                 }
             }
         }
-        Ok(())
+        Ok(kept)
     }
+}
+
+/// Publishes what runs as a version, unless the newest version is just that, and gives its number. `sha256` (base64) is of its code:
+/// what somebody else has deployed since is not taken for it.
+async fn keep(account: &Account, function: &str, sha256: &str) -> Result<String, AccountError> {
+    const ACTION: &str = "lambda:PublishVersion";
+    let publish = account.lambda().publish_version().function_name(function).code_sha256(sha256);
+    let published = publish.send().await.map_err(account.failed(ACTION))?;
+    published.version.ok_or(AccountError::Incomplete { action: ACTION, what: "the number of the version" })
 }
 
 /// Creates the function, trying again while the role is too new for AWS Lambda to assume it.
@@ -69,12 +86,13 @@ async fn create(
     ca: Option<&str>,
 ) -> Result<(), AccountError> {
     let lambda = account.lambda();
+    let description = versions::write("", package).unwrap_or_else(|| DESCRIPTION.to_owned());
     let mut waiting = Waiting::start();
     loop {
         let mut request = lambda
             .create_function()
             .function_name(function)
-            .description("Registers boards that a registered CA has signed, when they first connect")
+            .description(&description)
             .runtime(RUNTIME)
             .handler(HANDLER)
             .architectures(package.architecture.clone())
@@ -111,6 +129,7 @@ async fn reconfigure(account: &Account, function: &str, wanted: &Configuration) 
         .set_timeout(wanted.timeout)
         .set_role(wanted.role.clone())
         .set_environment(wanted.variables.as_ref().map(environment))
+        .set_description(wanted.description.clone())
         .send()
         .await
         .map_err(account.failed("lambda:UpdateFunctionConfiguration"))?;

@@ -7,6 +7,7 @@ use aws_sdk_lambda::types::{Architecture, LastUpdateStatus, Runtime, State};
 
 use super::link::Link;
 use super::package::Package;
+use super::versions::{self, Versions};
 use super::{Error, Settings};
 use crate::Resource;
 
@@ -36,6 +37,7 @@ pub(crate) struct Deployed {
     pub(crate) arn: String,
     pub(crate) role: String,
     sha256: String,
+    description: String,
     pub(crate) architecture: Architecture,
     pub(crate) runtime: Option<Runtime>,
     handler: String,
@@ -63,6 +65,7 @@ impl Deployed {
             arn: answer.function_arn()?.to_owned(),
             role: answer.role().unwrap_or_default().to_owned(),
             sha256: answer.code_sha256().unwrap_or_default().to_owned(),
+            description: answer.description().unwrap_or_default().to_owned(),
             architecture: answer.architectures().first().cloned().unwrap_or(Architecture::X8664),
             runtime: answer.runtime().cloned(),
             handler: answer.handler().unwrap_or_default().to_owned(),
@@ -82,6 +85,13 @@ impl Deployed {
         self.broken.as_deref()
     }
 
+    /// The version that it is, where its description or the package says so.
+    pub(crate) fn version(&self, package: Option<&Package>) -> Option<String> {
+        let same = package.filter(|package| package.sha256 == self.sha256);
+        same.and_then(|package| package.version.clone())
+            .or_else(|| versions::read(&self.description, &self.sha256))
+    }
+
     /// The names that the function works with, where its environment says so.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.as_ref()?.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -98,6 +108,15 @@ pub(crate) struct Configuration {
     pub(crate) role: Option<String>,
     /// All variables, those that stay included: AWS replaces the whole set.
     pub(crate) variables: Option<Variables>,
+    pub(crate) description: Option<String>,
+}
+
+/// Code in the place of other code.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Replacement {
+    pub(crate) package: Package,
+    /// SHA-256 (base64) of what runs until then, if it runs: it is kept.
+    pub(crate) keeps: Option<String>,
 }
 
 /// What is to be done about the function.
@@ -105,7 +124,13 @@ pub(crate) struct Configuration {
 pub(crate) enum Step {
     Leave,
     Create { package: Package, role: String, variables: Variables },
-    Change { code: Option<Package>, configuration: Configuration, changes: Vec<String> },
+    Change { code: Option<Replacement>, configuration: Configuration, changes: Vec<String> },
+}
+
+/// The versions of the function that is there, and of the package.
+pub(crate) fn versions(found: Option<&Deployed>, package: Option<&Package>) -> Versions {
+    let runs = found.and_then(|found| found.version(package));
+    Versions { runs, brings: package.and_then(|package| package.version.clone()), kept_as: None }
 }
 
 /// `role` is the ARN of the role that the function is to have, where that is for this tool to say.
@@ -119,11 +144,12 @@ pub(crate) fn decide(
     ca: Option<&str>,
 ) -> Result<Step, Error> {
     let wanted = variables(settings);
-    if let Some(package) = &settings.package {
+    let package = settings.package(found);
+    if let Some(package) = package {
         package.check_runs_on(&RUNTIME)?;
     }
     let Some(found) = found else {
-        let Some(package) = settings.package.clone() else {
+        let Some(package) = package.cloned() else {
             return Err(Error::NoFunction { name: settings.function.clone() });
         };
         if super::qualifier(&settings.function).is_some() {
@@ -132,20 +158,24 @@ pub(crate) fn decide(
         }
         return Ok(Step::Create { package, role: role.unwrap_or_default().to_owned(), variables: wanted });
     };
-    if let (Some(reason), None) = (found.broken(), &settings.package) {
+    if let (Some(reason), None) = (found.broken(), package) {
         return Err(Error::FunctionBroken { name: settings.function.clone(), reason: reason.to_owned() });
     }
     let mut changes = Vec::new();
     let mut configuration = Configuration::default();
     let mut code = None;
-    if let Some(package) = &settings.package {
+    if let Some(package) = package {
+        if found.sha256 != package.sha256 {
+            changes.push(versions(Some(found), Some(package)).difference());
+            configuration.description = versions::write(&found.description, package);
+        }
         if found.architecture != package.architecture {
             changes
                 .push(format!("architecture is {}, should be {}", found.architecture, package.architecture));
-            code = Some(package.clone());
-        } else if found.sha256 != package.sha256 {
-            changes.push("code differs from the package".to_owned());
-            code = Some(package.clone());
+        }
+        if !changes.is_empty() {
+            let keeps = found.broken.is_none().then(|| found.sha256.clone());
+            code = Some(Replacement { package: package.clone(), keeps });
         }
         if found.runtime.as_ref() != Some(&RUNTIME) {
             changes.push(format!("runtime should be {RUNTIME}"));
@@ -222,8 +252,16 @@ impl Step {
     pub(crate) fn link(&self, name: &str) -> Link {
         let details = match self {
             Self::Leave => Vec::new(),
-            Self::Create { package, .. } => vec![format!("{RUNTIME}, {}", package.architecture)],
-            Self::Change { changes, .. } => changes.clone(),
+            Self::Create { package, .. } => {
+                let version = package.version.as_ref().map(|version| format!("jitr {version}"));
+                let made = format!("{RUNTIME}, {}", package.architecture);
+                [made].into_iter().chain(version).chain([package.origin()]).collect()
+            }
+            Self::Change { changes, code: None, .. } => changes.clone(),
+            Self::Change { changes, code: Some(Replacement { package, keeps }), .. } => {
+                let kept = keeps.as_ref().map(|_| "what runs is kept as a version".to_owned());
+                changes.iter().cloned().chain([package.origin()]).chain(kept).collect()
+            }
         };
         Link::new(Resource::Function, name, !matches!(self, Self::Create { .. }), details)
     }
@@ -233,7 +271,7 @@ impl Step {
 mod tests {
     use super::*;
     use crate::setup::link::Action;
-    use crate::setup::package::tests::package;
+    use crate::setup::package::tests::{package, package_of};
 
     const ROLE: &str = "arn:aws:iam::123456789012:role/JITR-role";
 
@@ -242,6 +280,7 @@ mod tests {
             arn: "arn:aws:lambda:us-east-2:123456789012:function:JITR".into(),
             role: ROLE.into(),
             sha256: package().sha256,
+            description: String::new(),
             architecture: Architecture::X8664,
             runtime: Some(RUNTIME),
             handler: HANDLER.into(),
@@ -255,7 +294,7 @@ mod tests {
     }
 
     fn with_package() -> Settings {
-        Settings { package: Some(package()), ..Settings::default() }
+        Settings { packages: vec![package()], ..Settings::default() }
     }
 
     fn changes(found: Deployed, settings: &Settings) -> Vec<String> {
@@ -269,7 +308,8 @@ mod tests {
     fn a_function_that_is_right_is_left_with_its_larger_memory() {
         assert_eq!(decide(Some(&deployed()), &with_package(), Some(ROLE), Some("1f")).unwrap(), Step::Leave);
         let link = decide(None, &with_package(), Some(ROLE), None).unwrap().link("JITR");
-        assert_eq!((link.action, link.details), (Action::Create, vec!["provided.al2023, x86_64".to_owned()]));
+        let details = ["provided.al2023, x86_64", "from new.zip"].map(str::to_owned).to_vec();
+        assert_eq!((link.action, link.details), (Action::Create, details));
     }
 
     #[test]
@@ -303,6 +343,43 @@ mod tests {
             assert_eq!(changes.len(), 1, "{changes:?}");
             assert!(changes[0].starts_with(named), "{changes:?}");
         }
+    }
+
+    #[test]
+    fn the_package_is_for_the_processor_of_the_function_that_is_there() {
+        let mut arm64 = package();
+        arm64.architecture = Architecture::Arm64;
+        let settings = Settings { packages: vec![arm64, package()], ..Settings::default() };
+        assert_eq!(decide(Some(&deployed()), &settings, Some(ROLE), None).unwrap(), Step::Leave);
+        let Step::Create { package, .. } = decide(None, &settings, Some(ROLE), None).unwrap() else {
+            panic!()
+        };
+        assert_eq!(package.architecture, Architecture::Arm64);
+    }
+
+    #[test]
+    fn code_that_is_replaced_is_kept_and_both_versions_are_told() {
+        let (old, new) = (package_of("1.0.0"), package_of("2.0.0"));
+        let settings = Settings { packages: vec![new], ..Settings::default() };
+        let description = versions::write("", &old).unwrap();
+        let known = Deployed { sha256: old.sha256.clone(), description, ..deployed() };
+        let step = decide(Some(&known), &settings, Some(ROLE), None).unwrap();
+        assert_eq!(
+            step.link("JITR").details,
+            ["code is jitr 1.0.0, should be jitr 2.0.0", "from new.zip", "what runs is kept as a version"]
+        );
+        let Step::Change { code: Some(code), configuration, .. } = step else { panic!() };
+        assert_eq!(code.keeps, Some(old.sha256));
+        let said = versions::read(&configuration.description.unwrap(), &code.package.sha256);
+        assert_eq!(said.as_deref(), Some("2.0.0"));
+
+        // What somebody else has deployed since is of no known version; what cannot run is not kept.
+        let others = Deployed { sha256: "others".into(), broken: Some("gone".into()), ..known };
+        let step = decide(Some(&others), &settings, Some(ROLE), None).unwrap();
+        assert_eq!(
+            step.link("JITR").details,
+            ["code differs from the package, which is jitr 2.0.0", "from new.zip"]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Versions;
 use crate::Resource;
 
 /// What is to be done about a link.
@@ -30,6 +31,9 @@ pub struct Link {
     pub action: Action,
     /// What changes, one item each; for a link that is left or created, what is notable about it.
     pub details: Vec<String>,
+    /// Of the function: which version there is.
+    #[serde(flatten)]
+    pub versions: Option<Versions>,
 }
 
 impl Link {
@@ -40,7 +44,7 @@ impl Link {
             (true, false) => Action::Change,
             (true, true) => Action::Leave,
         };
-        Self { link, name: name.into(), action, details: changes }
+        Self { link, name: name.into(), action, details: changes, versions: None }
     }
 
     /// The line for people: a result if `done`, otherwise a plan.

@@ -81,7 +81,13 @@ impl OtherRule {
     /// The line of a plan that disables it, or leaves it as it is.
     pub fn link(&self, is_disabled: bool) -> Link {
         let action = if is_disabled { link::Action::Disable } else { link::Action::Leave };
-        Link { link: Resource::OtherRule, name: self.name.clone(), action, details: self.details() }
+        Link {
+            link: Resource::OtherRule,
+            name: self.name.clone(),
+            action,
+            details: self.details(),
+            versions: None,
+        }
     }
 
     /// Disables it.

@@ -1,5 +1,5 @@
 //! The function's package: a zip with one executable, `bootstrap`. Its ELF file says for which processor it is, which program
-//! loads it, and which version of the C library it needs.
+//! loads it, which version of the C library it needs, and which version of the function it is.
 
 use std::fmt;
 use std::io::{Cursor, Read};
@@ -11,7 +11,7 @@ use aws_smithy_types::base64;
 use object::LittleEndian;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64};
 use object::read::StringTable;
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
 use zip::ZipArchive;
 
 use super::Error as SetupError;
@@ -85,12 +85,15 @@ impl Glibc {
 /// A package that has been checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Package {
+    path: PathBuf,
     pub(crate) bytes: Vec<u8>,
     pub(crate) architecture: Architecture,
     /// The newest version of the C library that it needs; `None` for a static program.
     glibc: Option<Glibc>,
     /// SHA-256 in base64, as Lambda's `CodeSha256`.
     pub(crate) sha256: String,
+    /// Version of the function; `None` if its program does not say it.
+    pub(crate) version: Option<String>,
 }
 
 impl fmt::Debug for Package {
@@ -111,10 +114,17 @@ impl Package {
             Err(durable_files::Error::TooLong { .. }) => Err(Reason::TooLarge),
             Err(error) => Err(Reason::Unreadable(error.into())),
         };
-        bytes.and_then(Self::check).map_err(|reason| Error { path: path.to_owned(), reason })
+        bytes
+            .and_then(|bytes| Self::check(path, bytes))
+            .map_err(|reason| Error { path: path.to_owned(), reason })
     }
 
-    fn check(bytes: Vec<u8>) -> Result<Self, Reason> {
+    /// Where it is from.
+    pub(super) fn origin(&self) -> String {
+        format!("from {}", self.path.display())
+    }
+
+    fn check(path: &Path, bytes: Vec<u8>) -> Result<Self, Reason> {
         if bytes.len() as u64 > LARGEST {
             return Err(Reason::TooLarge);
         }
@@ -128,9 +138,9 @@ impl Package {
         let read = bootstrap.by_ref().take(LARGEST_UNZIPPED).read_to_end(&mut program);
         read.map_err(|error| Reason::Zip(error.into()))?;
         drop(bootstrap);
-        let (architecture, glibc) = examine(&program)?;
+        let Examined { architecture, glibc, version } = examine(&program)?;
         let sha256 = base64::encode(digest::digest(&digest::SHA256, &bytes).as_ref());
-        Ok(Self { bytes, architecture, glibc, sha256 })
+        Ok(Self { path: path.to_owned(), bytes, architecture, glibc, sha256, version })
     }
 
     /// Refuses a program that the runtime's C library is too old for.
@@ -144,9 +154,16 @@ impl Package {
     }
 }
 
-/// The processor that a program is for, and the newest version of the C library that it needs (System V ABI, "ELF Header";
-/// Linux Standard Base, "Symbol Versioning": `SHT_GNU_verneed`).
-fn examine(program: &[u8]) -> Result<(Architecture, Option<Glibc>), Reason> {
+/// What a program says of itself.
+struct Examined {
+    architecture: Architecture,
+    glibc: Option<Glibc>,
+    version: Option<String>,
+}
+
+/// The processor that a program is for, the newest version of the C library that it needs, and the function's version among its
+/// constants (System V ABI, "ELF Header", "Special Sections"; Linux Standard Base, "Symbol Versioning": `SHT_GNU_verneed`).
+fn examine(program: &[u8]) -> Result<Examined, Reason> {
     let file = FileHeader64::<LittleEndian>::parse(program).map_err(|_| Reason::NotElf)?;
     let endian = file.endian().map_err(|_| Reason::NotElf)?;
     let architecture = match file.e_machine(endian) {
@@ -162,15 +179,21 @@ fn examine(program: &[u8]) -> Result<(Architecture, Option<Glibc>), Reason> {
             }
         }
     }
-    Ok((architecture, newest_glibc(file, endian, program).map_err(Reason::Damaged)?))
+    let sections = file.sections(endian, program).map_err(Reason::Damaged)?;
+    let glibc = newest_glibc(&sections, endian, program).map_err(Reason::Damaged)?;
+    let constants = match sections.section_by_name(endian, b".rodata") {
+        Some((_, constants)) => constants.data(endian, program).map_err(Reason::Damaged)?,
+        None => &[],
+    };
+    let version = jitr::version::find(constants).map(str::to_owned);
+    Ok(Examined { architecture, glibc, version })
 }
 
 fn newest_glibc(
-    file: &FileHeader64<LittleEndian>,
+    sections: &SectionTable<'_, FileHeader64<LittleEndian>>,
     endian: LittleEndian,
     program: &[u8],
 ) -> Result<Option<Glibc>, object::read::Error> {
-    let sections = file.sections(endian, program)?;
     let Some((libraries, names)) = sections.gnu_verneed(endian, program)? else { return Ok(None) };
     let names: StringTable<'_> = sections.strings(endian, program, names)?;
     let mut newest = None;
@@ -204,15 +227,24 @@ pub(crate) mod tests {
         writer.finish().unwrap().into_inner()
     }
 
+    fn check(bytes: Vec<u8>) -> Result<Package, Reason> {
+        Package::check(Path::new("new.zip"), bytes)
+    }
+
     /// A package for x86-64 that passes every check.
     pub(crate) fn package() -> Package {
-        Package::check(zipped(BOOTSTRAP, 0o755, &elf(62))).unwrap()
+        check(zipped(BOOTSTRAP, 0o755, &elf(62))).unwrap()
+    }
+
+    /// Such a package of a version of the function, which the beginning of its SHA-256 names, too.
+    pub(crate) fn package_of(version: &str) -> Package {
+        Package { version: Some(version.to_owned()), sha256: format!("{version}="), ..package() }
     }
 
     #[test]
     fn the_architecture_is_read_from_the_executable() {
         assert_eq!(package().architecture, Architecture::X8664);
-        let arm = Package::check(zipped(BOOTSTRAP, 0o755, &elf(183))).unwrap();
+        let arm = check(zipped(BOOTSTRAP, 0o755, &elf(183))).unwrap();
         assert_eq!(arm.architecture, Architecture::Arm64);
     }
 
@@ -234,7 +266,7 @@ pub(crate) mod tests {
             (zipped(BOOTSTRAP, 0o755, &elf(243)), "ELF machine 243"),
         ];
         for (bytes, reason) in cases {
-            let error = Package::check(bytes).unwrap_err().to_string();
+            let error = check(bytes).unwrap_err().to_string();
             assert!(error.contains(reason), "{reason}: {error}");
         }
     }

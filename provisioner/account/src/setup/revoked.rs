@@ -63,7 +63,7 @@ impl Step {
             ),
         };
         let (link, name) = (Resource::Certificate, self.revoked.certificate_id.clone());
-        Link { link, name, action, details: vec![detail] }
+        Link { link, name, action, details: vec![detail], versions: None }
     }
 
     /// Whether the CA must register no device before this is done.

@@ -8,6 +8,9 @@ use super::Text;
 /// What a function needs that has revocation lists.
 pub(super) const ADD_LISTS: &str = "write the lists with `provisioner ca crl`, put the folder into the package and deploy it with --lambda-zip; name CAs that have no list in CRL_OPTIONAL_CA_IDS of the function";
 
+/// Where packages of the function come from.
+const PACKAGES: &str = "--lambda-zip without a path takes the package beside this program, jitr-arm64.zip or jitr-x86-64.zip, as the release archives have it; `cargo lambda build --release --arm64 --output-format zip --bin jitr` builds one";
+
 /// What follows from a revocation.
 const REPLACE: &str = "each has a line with the reason; a revoked certificate stays so: `provisioner provision` says whether its board can get a new one";
 
@@ -81,7 +84,7 @@ fn setup(error: &setup::Error) -> Text {
     match error {
         E::Elsewhere { .. } => "name a function of this account and Region, or choose those of the function with --profile and --region".into(),
         E::NoRule { .. } | E::OtherEvents { .. } => "`provisioner setup --dry-run` lists the other rules that get the events of registrations; nothing was done".into(),
-        E::NoFunction { .. } => "build it with `cargo lambda build --release --output-format zip --bin jitr` and deploy the package with --lambda-zip, or name a function that is deployed with --function".into(),
+        E::NoFunction { .. } => format!("deploy its package with --lambda-zip, or name a function that is deployed with --function; {PACKAGES}").into(),
         E::FunctionBroken { .. } => "deploy it again with --lambda-zip".into(),
         E::FunctionSlow { .. } => "wait a little and run the same command again; it continues where it stopped".into(),
         E::Version { .. } => "change the function, publish a version and move the alias to it with the AWS CLI; or name the function without version and alias".into(),
@@ -102,7 +105,7 @@ fn setup(error: &setup::Error) -> Text {
         E::RolePolicy { .. } => "report this: it is a fault of the program".into(),
         E::DevicePolicy { .. } => "give a document of at most 2048 characters without white space, or leave it out".into(),
         E::Name(..) => "fix the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
-        E::Package(_) => "make one with `cargo lambda build --release --output-format zip --bin jitr` and give it with --lambda-zip [PATH]".into(),
+        E::Package(_) => PACKAGES.into(),
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     route("GetPolicy", Method::GET, "/2015-03-31/functions/{FunctionName}/policy", Handler::Lambda(get_policy)),
     route("RemovePermission", Method::DELETE, "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Handler::Lambda(remove_permission)),
     route("PublishVersion", Method::POST, "/2015-03-31/functions/{FunctionName}/versions", Handler::Lambda(publish_version)),
+    route("ListVersionsByFunction", Method::GET, "/2015-03-31/functions/{FunctionName}/versions", Handler::Lambda(list_versions)),
     route("CreateAlias", Method::POST, "/2015-03-31/functions/{FunctionName}/aliases", Handler::Lambda(create_alias)),
     route("Invoke", Method::POST, "/2015-03-31/functions/{FunctionName}/invocations", Handler::Invoke),
     route("PutFunctionEventInvokeConfig", Method::PUT, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Handler::Lambda(invocation::put_event_invoke)),
@@ -79,7 +80,7 @@ fn description(function: &Function) -> Value {
         "Timeout": configuration.timeout,
         "MemorySize": configuration.memory_size,
         "LastModified": last_modified(function.modified),
-        "Version": "$LATEST",
+        "Version": function.version,
         "Environment": (!variables.is_empty()).then(|| json!({ "Variables": variables })),
         "DeadLetterConfig": configuration.dead_letter.as_ref().map(|arn| json!({ "TargetArn": arn })),
         "TracingConfig": { "Mode": configuration.tracing },
@@ -281,9 +282,19 @@ fn add_permission(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceErro
 }
 
 fn publish_version(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
-    let mut version = description(&lambda.function(call.name())?);
-    version["Version"] = "1".into();
-    Ok(Reply::json(version).status(201))
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Body {
+        code_sha256: Option<String>,
+    }
+    let body: Body = call.json()?;
+    let version = lambda.publish(call.name(), body.code_sha256.as_deref())?;
+    Ok(Reply::json(description(&version)).status(201))
+}
+
+fn list_versions(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
+    let versions: Vec<_> = lambda.versions(call.name())?.iter().map(description).collect();
+    Ok(Reply::json(json!({ "Versions": versions })))
 }
 
 fn create_alias(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
