@@ -184,7 +184,7 @@ impl Queued {
             let (wanted, step) = &self.rule_role;
             step.apply(account, wanted, ca).await
         };
-        Ok(made.await.map_err(Error::of_queue)?)
+        made.await.map_err(Error::of_queue)
     }
 
     /// Connects the function with the queues. From then on it takes events from the queue.
@@ -193,7 +193,7 @@ impl Queued {
             self.destination.apply(account, &self.function, &self.failed_arn).await?;
             self.mapping.apply(account, &self.function, &self.waiting_arn).await
         };
-        Ok(made.await.map_err(Error::of_queue)?)
+        made.await.map_err(Error::of_queue)
     }
 }
 
