@@ -71,6 +71,8 @@ pub struct Settings {
     pub thing_type: Option<ThingTypeName>,
     /// Register the signer CA so that other accounts of the Region can have it, too (certificate mode `SNI_ONLY`).
     pub sni_only: bool,
+    /// Names of other rules that are to be disabled, because what they invoke can register what the function refuses.
+    pub disabled_rules: Vec<String>,
 }
 
 impl Default for Settings {
@@ -84,6 +86,7 @@ impl Default for Settings {
             policy: None,
             thing_type: None,
             sni_only: false,
+            disabled_rules: Vec::new(),
         }
     }
 }
@@ -221,6 +224,7 @@ impl Plan {
         let function_arn = invoked_arn(&scope, &settings.function, found_function.as_ref());
         let permission = wanted_permission(&scope, settings);
         let others = other_rules::find(account, &settings.rule, &function_arn).await?;
+        let others = other_rules::mark(account, others, &settings.disabled_rules).await?;
         let permission_step = match way.delivery {
             Delivery::Queue => permission::Step::Leave,
             Delivery::Rule => permission::decide(found_policy.as_ref(), &permission),
