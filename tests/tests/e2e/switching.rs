@@ -141,7 +141,7 @@ async fn ready() -> (Account, Stage) {
     let stage = Stage::new("the testbed", account.testbed.access(), &[], None).await;
     stage.ends(0, &["ca", "create"]);
     let package = stage.package().to_str().unwrap().to_owned();
-    stage.ends(0, &["setup", "--lambda-zip", &package]);
+    stage.ends(0, &["setup", "--lambda-zip", &package, "--delivery", "rule"]);
     (account, stage)
 }
 

@@ -90,7 +90,7 @@ async fn each_link_is_repaired(stage: &Stage) {
 
     lambda.update_event_source_mapping().uuid(mapping().await).enabled(false).send().await.unwrap();
     stage.names("event_source_mapping", "the mapping is off", &[]);
-    stage.ends(0, &["doctor", "--repair"]);
+    stage.ends(0, &["setup"]);
 
     lambda.delete_event_source_mapping().uuid(mapping().await).send().await.unwrap();
     stage.names("event_source_mapping", "the mapping is gone", &[]);
@@ -99,7 +99,7 @@ async fn each_link_is_repaired(stage: &Stage) {
     let short = sqs.set_queue_attributes().queue_url(&url);
     short.attributes(QueueAttributeName::VisibilityTimeout, "1").send().await.unwrap();
     stage.names("queue", "messages come back too soon", &[]);
-    stage.ends(0, &["doctor", "--repair"]);
+    stage.ends(0, &["setup"]);
 
     let policy = iam.delete_role_policy().role_name(RULE_ROLE).policy_name("events");
     policy.send().await.unwrap();
