@@ -24,11 +24,13 @@ mod failure;
 mod firmware;
 mod flash;
 mod forget;
+mod given;
 mod inspect;
 mod key_files;
 pub mod ledger;
 pub mod legacy;
 mod logging;
+mod named;
 mod next_step;
 mod output;
 pub mod passphrase;
@@ -225,6 +227,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A file or folder that is named on the command line and cannot be read or written.
+    #[error(transparent)]
+    Named(durable_files::Error),
     /// A file that is named on the command line and has no certificate.
     #[error("cannot use {}: {source}", path.display())]
     Certificates {
@@ -320,23 +325,30 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(source) = environment::unset_blank(&args) {
         return failure::show(&Error::Start { source }, Output::Human);
     }
+    if let Err(error) = environment::check_text() {
+        return failure::show(&error, Output::Human);
+    }
     let mut definition = definition();
     definition.build();
     let args = legacy::normalise(args, &definition);
-    let parsed =
-        definition.try_get_matches_from_mut(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = definition.clone().try_get_matches_from_mut(&args).and_then(|matches| {
+        given::keep(&definition, &matches);
+        Cli::from_arg_matches(&matches)
+    });
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return failure::parsing(&error, &args),
+        Err(error) => {
+            let (error, variables) = environment::blamed(error, &args, definition);
+            return failure::parsing(&error, &variables, &args);
+        }
     };
     logging::start(cli.global.logging);
     let form = cli.global.output.unwrap_or_default();
     let clock = device_pki::profile::check_not_past(std::time::SystemTime::now());
     let ended = clock.map_err(Error::from).and_then(|()| execute(cli));
-    // The first says what the process ends with.
+    // The last says what the process ends with: who reads the output has less than the command says.
     let failures = [ended.err(), output::complete().err()].into_iter().flatten();
-    let codes: Vec<ExitCode> = failures.map(|error| failure::show(&error, form)).collect();
-    codes.first().copied().unwrap_or(ExitCode::Done)
+    failures.map(|error| failure::show(&error, form)).last().unwrap_or(ExitCode::Done)
 }
 
 fn execute(cli: Cli) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Wiring only.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,7 +34,10 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return shown(&told),
+    };
     // What the function logs there would be tens of thousands of lines; the reports have the counts.
     if !matches!(cli.command, Some(Command::Fleet(_) | Command::Crashes)) {
         let logged = EnvFilter::from_default_env();
@@ -49,6 +53,17 @@ async fn main() -> ExitCode {
         eprintln!("testbed: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Shows help, version, or what is wrong with the command line. A closed pipe is the reader's choice.
+fn shown(told: &clap::Error) -> ExitCode {
+    match told.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("testbed: cannot print the output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(u8::MAX)),
+    }
 }
 
 /// On a thread of its own: the crash test has a runtime of its own.

@@ -51,6 +51,11 @@ impl Account {
         Ok(Self { config, origin, region })
     }
 
+    /// The Region that the settings lead to.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     /// AWS IoT Core.
     pub fn iot(&self) -> aws_sdk_iot::Client {
         client!(aws_sdk_iot, self.config)

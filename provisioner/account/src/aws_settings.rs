@@ -137,8 +137,8 @@ fn of_profile(profiles: &Profiles, config: &ProviderConfig) -> CredentialsProvid
 
 /// The instance metadata service is not asked for the Region: without a network that takes seconds, and setting one is easy.
 async fn find_region(profiles: &Profiles, given: Option<&str>) -> Result<String, Error> {
-    let region = match given {
-        Some(region) => region.to_owned(),
+    let (region, setting) = match given {
+        Some(region) => (region.to_owned(), None),
         None => {
             let of_profile = ProfileFileRegionProvider::builder()
                 .profile_files(profiles.files())
@@ -146,10 +146,14 @@ async fn find_region(profiles: &Profiles, given: Option<&str>) -> Result<String,
             let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                 .or_else(of_profile.build());
             let found = chain.region().await.filter(|region| !region.as_ref().is_empty());
-            found.ok_or(Error::NoRegion)?.to_string()
+            let region = found.ok_or(Error::NoRegion)?.to_string();
+            let has_it = |name: &&str| std::env::var(name).is_ok_and(|value| value == region);
+            let variable = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find(has_it).map(str::to_owned);
+            let profile = || format!("profile `{}`", profiles.chosen().unwrap_or("default"));
+            (region, Some(variable.unwrap_or_else(profile)))
         }
     };
-    if is_region(&region) { Ok(region) } else { Err(Error::MalformedRegion { region }) }
+    if is_region(&region) { Ok(region) } else { Err(Error::MalformedRegion { region, setting }) }
 }
 
 /// Whether this has the form of a Region's name: lower-case words and a number, joined by dashes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use aws_sdk_iot::types::CertificateDescription;
+use aws_sdk_iot::types::{CertificateDescription, CertificateStatus};
 
 use super::account::existing;
 use super::{Account, Error};
@@ -66,6 +66,15 @@ pub(super) async fn describe(account: &Account, id: &str) -> Result<Option<Certi
     let Some(answer) = account.found(ACTION, answer)? else { return Ok(None) };
     let incomplete = Error::Incomplete { action: ACTION, what: "what the certificate is" };
     answer.certificate_description.ok_or(incomplete).map(Some)
+}
+
+/// Whether the account has this certificate as REVOKED.
+///
+/// # Errors
+/// Errors of `iot:DescribeCertificate`.
+pub async fn is_revoked(account: &Account, id: &str) -> Result<bool, Error> {
+    let found = describe(account, id).await?;
+    Ok(found.is_some_and(|found| found.status() == Some(&CertificateStatus::Revoked)))
 }
 
 /// The things that a certificate is attached to.

@@ -20,20 +20,24 @@ pub enum Error {
     #[error("no AWS Region is set")]
     NoRegion,
     /// Not the name of a Region, whichever exist.
-    #[error("`{region}` is not an AWS Region")]
+    #[error("`{region}`{} is not an AWS Region", setting.as_ref().map(|name| format!(", which {name} names,")).unwrap_or_default())]
     MalformedRegion {
         /// As given.
         region: String,
+        /// The variable of the environment or the profile that has it.
+        setting: Option<String>,
     },
     /// The profile is in neither `~/.aws/config` nor `~/.aws/credentials`.
-    #[error("there is no AWS profile `{name}` in {files}")]
+    #[error("there is no AWS profile `{name}`{} in {files}", setting.map(|name| format!(", which {name} names,")).unwrap_or_default())]
     ProfileNotFound {
         /// As given.
         name: String,
+        /// The variable of the environment that has it.
+        setting: Option<&'static str>,
         /// Where it was looked for.
-        files: String,
+        files: Box<str>,
         /// Those that exist.
-        known: Vec<String>,
+        known: Box<[String]>,
         /// Whether the configuration file has a section of this name, without the word `profile` before it.
         without_prefix: bool,
     },
@@ -124,14 +128,18 @@ pub enum Error {
         status: u16,
     },
     /// The session is over.
-    #[error("the AWS session has expired")]
+    #[error("the AWS session{of} has expired")]
     Expired {
+        /// Whose it is, as far as it is known, in words that begin with a space.
+        of: String,
         /// What AWS said.
         source: Answer,
     },
     /// AWS does not know the key, or the secret does not belong to it.
-    #[error("AWS does not accept the credentials")]
+    #[error("AWS does not accept the credentials{of}")]
     BadCredentials {
+        /// Where they come from, as far as it is known, in words that begin with a space.
+        of: String,
         /// What AWS said.
         source: Answer,
     },
@@ -276,8 +284,8 @@ impl Error {
     /// What AWS said, where it said something.
     pub(super) fn answer(&self) -> Option<&Answer> {
         match self {
-            Self::Expired { source }
-            | Self::BadCredentials { source }
+            Self::Expired { source, .. }
+            | Self::BadCredentials { source, .. }
             | Self::ClockSkew { source }
             | Self::WrongRegion { source, .. }
             | Self::Denied { source, .. }
@@ -312,7 +320,7 @@ impl Error {
                 message: meta.message().unwrap_or_default().to_owned(),
                 status: context.raw().status().as_u16(),
             };
-            return Self::from_answer(action, answer);
+            return Self::from_answer(action, answer).of(origin);
         }
         if let Some(cause) = find_cause::<CredentialsError>(&error) {
             return origin.failure(cause, &error);
@@ -326,11 +334,23 @@ impl Error {
         }
     }
 
+    /// The same, with where the credentials are from.
+    fn of(self, origin: &Origin) -> Self {
+        let of = origin.credentials();
+        match self {
+            Self::BadCredentials { source, .. } => Self::BadCredentials { of, source },
+            Self::Expired { source, .. } => Self::Expired { of, source },
+            other => other,
+        }
+    }
+
     /// What an error answer of AWS means for the user.
     pub(super) fn from_answer(action: &'static str, source: Answer) -> Self {
         let says = |what: &str| source.message.contains(what);
         match source.code.as_str() {
-            "ExpiredTokenException" | "ExpiredToken" | "TokenRefreshRequired" => Self::Expired { source },
+            "ExpiredTokenException" | "ExpiredToken" | "TokenRefreshRequired" => {
+                Self::Expired { of: String::new(), source }
+            }
             "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Self::ClockSkew { source },
             "InvalidSignatureException" | "SignatureDoesNotMatch"
                 if says("expired") || says("not yet current") =>
@@ -347,7 +367,7 @@ impl Error {
             | "SignatureDoesNotMatch"
             | "IncompleteSignature"
             | "MissingAuthenticationToken"
-            | "MissingAuthenticationTokenException" => Self::BadCredentials { source },
+            | "MissingAuthenticationTokenException" => Self::BadCredentials { of: String::new(), source },
             "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "NotAuthorized" => {
                 Self::Denied { action, source }
             }

@@ -94,16 +94,11 @@ pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<Strin
     Ok(attached_to(account, thing).await?.unwrap_or_default())
 }
 
-/// Whether the account has a thing of this name.
+/// The ids of the certificates that are attached to a thing; `None` where there is no such thing.
 ///
 /// # Errors
 /// Errors of `iot:ListThingPrincipals`.
-pub async fn has_thing(account: &Account, name: &str) -> Result<bool, AccountError> {
-    Ok(attached_to(account, name).await?.is_some())
-}
-
-/// The ids of the certificates that are attached to a thing; `None` where there is no such thing.
-async fn attached_to(account: &Account, thing: &str) -> Result<Option<Vec<String>>, AccountError> {
+pub async fn attached_to(account: &Account, thing: &str) -> Result<Option<Vec<String>>, AccountError> {
     let iot = account.iot();
     let principals = iot.list_thing_principals().thing_name(thing).into_paginator().send();
     let arns = match account.all("iot:ListThingPrincipals", principals, |page| page.principals).await {

@@ -68,6 +68,8 @@ pub struct Settings {
     pub thing_type: Option<ThingTypeName>,
     /// Register the signer CA so that other accounts of the Region can have it, too (certificate mode `SNI_ONLY`).
     pub sni_only: bool,
+    /// Names of other rules that are to be disabled, because what they invoke can register what the function refuses.
+    pub disabled_rules: Vec<String>,
 }
 
 impl Default for Settings {
@@ -80,6 +82,7 @@ impl Default for Settings {
             policy: None,
             thing_type: None,
             sni_only: false,
+            disabled_rules: Vec::new(),
         }
     }
 }
@@ -220,6 +223,7 @@ impl Plan {
             delivery::find(account, found_rule.as_ref(), &settings.function),
             other_rules::find(account, &settings.rule, &function_arn),
         )?;
+        let others = other_rules::mark(account, others, &settings.disabled_rules).await?;
         let permission_step = match feed {
             Some(_) => permission::Step::Leave,
             None => permission::decide(found_policy.as_ref(), &permission),

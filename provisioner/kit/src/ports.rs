@@ -71,7 +71,8 @@ impl fmt::Display for Kit {
 /// # Errors
 /// [`Error::List`].
 pub fn kits() -> Result<Vec<Kit>, Error> {
-    let mut named = std::env::var(PORTS_VARIABLE).unwrap_or_default();
+    // What is no text names a port that is not there.
+    let mut named = std::env::var_os(PORTS_VARIABLE).unwrap_or_default().to_string_lossy().into_owned();
     if let Some(file) = named.strip_prefix('@') {
         let path = Path::new(file);
         let refuse =

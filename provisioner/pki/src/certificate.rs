@@ -14,7 +14,9 @@ use x509_parser::x509::X509Name;
 use crate::SerialNumber;
 use crate::public_key::{self, PUBLIC_KEY_SIZE, p256_point, subject_key_identifier};
 use crate::reader::{self, Kind};
-use crate::signature::{self, Unverified};
+use crate::signature;
+#[cfg(feature = "issue")]
+use crate::signature::Unverified;
 use crate::trust_anchor::TrustAnchor;
 use crate::{name, visible};
 
@@ -36,7 +38,8 @@ pub struct Certificate {
 pub struct Facts {
     /// Subject, as `O=…, CN=…`.
     pub subject: String,
-    /// Organisation of the subject, the first if there are several.
+    /// Organisation of the subject, the first if there are several; absent where no device's certificate can carry it
+    /// ([`Certificate::unusable_organisation`]).
     #[serde(skip)]
     pub organisation: Option<String>,
     /// Issuer, as `O=…, CN=…`.
@@ -103,7 +106,7 @@ impl Certificate {
         let certificate_id = hex::encode(digest::digest(&digest::SHA256, der));
         let facts = Facts {
             subject: name::shown(parsed.subject()),
-            organisation: parsed.subject().iter_organization().find_map(name::text),
+            organisation: organisation(&parsed).filter(|organisation| name::is_usable(organisation)),
             issuer: name::shown(parsed.issuer()),
             serial_number: SerialNumber::text_of(parsed.raw_serial()),
             not_before: parsed.validity().not_before.to_datetime(),
@@ -112,6 +115,12 @@ impl Certificate {
             certificate_id,
         };
         Ok(Self { der: der.to_owned(), facts })
+    }
+
+    /// The organisation of the subject that certificates below it cannot carry: it is empty, has more than
+    /// [`NAME_MAX`](name::NAME_MAX) characters, or control characters.
+    pub fn unusable_organisation(&self) -> Option<String> {
+        organisation(&self.parsed()?).filter(|organisation| !name::is_usable(organisation))
     }
 
     /// Its serial number, for a record or a revocation list.
@@ -163,30 +172,43 @@ impl Certificate {
     /// Whether `issuer` signed it: the names are the same, the key identifiers (where both are there) are, and the signature
     /// verifies with the issuer's key.
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
-        self.check_signed_by(issuer).is_ok()
+        let (Some(own), Some(above)) = (self.parsed(), issuer.parsed()) else { return false };
+        has_name_of(&own, &above)
+            && has_identifier_of(&own, &above)
+            && signature::verify_certificate(&own, above.public_key()).is_ok()
     }
 
-    /// As [`Self::is_signed_by`], with the reason why not.
+    /// As [`Self::is_signed_by`], with the reason why not. The signature is verified whatever the names are.
+    #[cfg(feature = "issue")]
     pub(crate) fn check_signed_by(&self, issuer: &Self) -> Result<(), Unverified> {
         let (Some(own), Some(above)) = (self.parsed(), issuer.parsed()) else {
             return Err(Unverified::Wrong);
         };
-        let identifiers_match = match (authority_key_identifier(&own), key_identifier(&above)) {
-            (Some(a), Some(b)) => a == b,
-            _ => true,
-        };
-        if !identifiers_match || !name::are_same(own.issuer(), above.subject()) {
-            return Err(Unverified::Wrong);
+        let is_named = has_name_of(&own, &above);
+        match signature::verify_certificate(&own, above.public_key()) {
+            Ok(()) if !is_named => Err(Unverified::Name),
+            Ok(()) if !has_identifier_of(&own, &above) => Err(Unverified::KeyIdentifier),
+            // It is not said to be by this key.
+            Err(_) if !is_named => Err(Unverified::Wrong),
+            verified => verified,
         }
-        signature::verify_certificate(&own, above.public_key())
     }
 
     /// Whether it may sign certificates: basicConstraints says CA, and keyUsage, where it is there, keyCertSign.
     pub fn is_ca(&self) -> bool {
-        let Some(parsed) = self.parsed() else { return false };
-        let constraints = parsed.basic_constraints().ok().flatten().is_some_and(|e| e.value.ca);
-        let usage = parsed.key_usage().ok().flatten().is_none_or(|e| e.value.key_cert_sign());
-        constraints && usage
+        self.has_ca_constraint() && self.may_sign_certificates()
+    }
+
+    /// Whether basicConstraints says CA.
+    pub(crate) fn has_ca_constraint(&self) -> bool {
+        self.parsed()
+            .is_some_and(|parsed| parsed.basic_constraints().ok().flatten().is_some_and(|e| e.value.ca))
+    }
+
+    /// Whether keyUsage, where it is there, says keyCertSign.
+    pub(crate) fn may_sign_certificates(&self) -> bool {
+        let parsed = self.parsed();
+        parsed.is_some_and(|parsed| parsed.key_usage().ok().flatten().is_none_or(|e| e.value.key_cert_sign()))
     }
 
     /// Whether it may sign revocation lists: keyUsage, where it is there, says cRLSign.
@@ -274,6 +296,10 @@ pub fn pem_of(label: &str, der: impl Into<Vec<u8>>) -> String {
     pem::encode_config(&pem::Pem::new(label, der), PEM)
 }
 
+fn organisation(certificate: &X509Certificate<'_>) -> Option<String> {
+    certificate.subject().iter_organization().find_map(name::text)
+}
+
 fn point(certificate: &X509Certificate<'_>) -> Option<[u8; PUBLIC_KEY_SIZE]> {
     p256_point(certificate.public_key())
 }
@@ -283,6 +309,19 @@ fn key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> 
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
         _ => None,
     })
+}
+
+/// Whether the one names the other as its issuer (RFC 5280, section 7.1).
+fn has_name_of(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
+    name::are_same(certificate.issuer(), issuer.subject())
+}
+
+/// Whether the one has the key identifier of the other as its issuer's; a CA without one has any.
+fn has_identifier_of(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
+    match (authority_key_identifier(certificate), key_identifier(issuer)) {
+        (Some(named), Some(own)) => named == own,
+        _ => true,
+    }
 }
 
 fn authority_key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {

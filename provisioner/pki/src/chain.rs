@@ -3,8 +3,12 @@
 use rcgen::{CertificateSigningRequestParams, KeyPair};
 use time::OffsetDateTime;
 
-use crate::signature::Unverified;
 use crate::{Certificate, Error, Purpose, SerialNumber, Signer, profile};
+
+mod path;
+mod selection;
+
+pub use selection::select;
 
 /// What the certificates of a chain are called in messages, such as the names of their files.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +19,6 @@ pub struct Names {
     pub signer: &'static str,
 }
 
-/// What a CA between root and signer is called in messages.
-const BETWEEN: &str = "an intermediate CA between root and signer";
 /// Stands for the serial number of any secure element, in the name of a device.
 const ANY_ELEMENT: &str = "000000000000000000";
 
@@ -27,14 +29,25 @@ pub struct Chain {
     signer: Certificate,
     key: Signer,
     names: Names,
+    end: End,
+}
+
+/// When a chain ends, and by which of its certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The earliest end of its certificates.
+    pub not_after: OffsetDateTime,
+    /// What the certificate is called that ends then: of several, the lowest.
+    pub certificate: &'static str,
 }
 
 impl Chain {
     /// Takes the three together, if they belong together, are valid at `now`, and may do what they are for. The CAs between root
-    /// and signer are among `others`, in any order.
+    /// and signer are among `others`, in any order. Of several paths between the two, the first counts that is allowed.
     ///
     /// # Errors
-    /// [`Error::NotCa`], [`Error::NotSelfSigned`], [`Error::Algorithm`], [`Error::ForeignSigner`], [`Error::SignerKey`],
+    /// [`Error::NotCa`], [`Error::NoCertSign`], [`Error::NotSelfSigned`], [`Error::Algorithm`], [`Error::IssuerKey`],
+    /// [`Error::IssuerName`], [`Error::IssuerKeyIdentifier`], [`Error::ForeignSigner`], [`Error::SignerKey`],
     /// [`Error::NoKeyIdentifier`], [`Error::NoCrlSign`], [`Error::CriticalExtension`], [`Error::PathLength`], [`Error::NameConstraints`],
     /// [`Error::NotValidNow`].
     pub fn new(
@@ -46,19 +59,14 @@ impl Chain {
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
         check_root(&root, names.root)?;
-        if !signer.is_ca() {
-            return Err(Error::NotCa { certificate: names.signer });
-        }
-        let path = path(&root, others, &signer, names)?;
-        check_signer(&signer, names.signer)?;
-        // How many CAs are below each of the path (RFC 5280, section 6.1.4): those that are named as their issuer do not count.
-        let mut below = 0;
-        for (authority, certificate) in path {
-            check_authority(authority, certificate, below, signer.facts().organisation.as_deref())?;
-            check_time(authority, certificate, now)?;
-            below += usize::from(!authority.is_self_issued());
-        }
-        Ok(Self { root, signer, key, names })
+        check_ca(&signer, names.signer)?;
+        let end = allowed(&root, others, &signer, names, now)?;
+        Ok(Self { root, signer, key, names, end })
+    }
+
+    /// When it ends: nothing that is issued under it is good for longer.
+    pub fn end(&self) -> End {
+        self.end
     }
 
     /// The root's certificate.
@@ -97,40 +105,6 @@ impl Chain {
     }
 }
 
-/// The CAs from the signer up to the root, each with what it is called.
-fn path<'a>(
-    root: &'a Certificate,
-    others: &'a [Certificate],
-    signer: &'a Certificate,
-    names: Names,
-) -> Result<Vec<(&'a Certificate, &'static str)>, Error> {
-    let foreign = || Error::ForeignSigner { signer: names.signer, root: names.root };
-    let mut path = vec![(signer, names.signer)];
-    let mut lowest = signer;
-    loop {
-        match lowest.check_signed_by(root) {
-            Ok(()) => break,
-            Err(error @ Unverified::Algorithm(_)) => return Err(refused(error, names.signer, foreign())),
-            Err(Unverified::Wrong) => {}
-        }
-        let issuer = others.iter().find(|other| {
-            let is_new = path.iter().all(|(known, _)| known != other);
-            is_new && other.is_ca() && lowest.is_signed_by(other)
-        });
-        lowest = issuer.ok_or_else(foreign)?;
-        path.push((lowest, BETWEEN));
-    }
-    path.push((root, names.root));
-    Ok(path)
-}
-
-fn refused(error: Unverified, certificate: &'static str, otherwise: Error) -> Error {
-    match error {
-        Unverified::Algorithm(algorithm) => Error::Algorithm { certificate, algorithm },
-        Unverified::Wrong => otherwise,
-    }
-}
-
 /// Whether a root can issue the certificate of a signer CA with this organisation at `now`: what [`Chain::new`] would refuse of the
 /// root is refused before anything is signed. `certificate` is what the root's certificate is called.
 ///
@@ -147,13 +121,63 @@ pub fn check_issuer(
     check_time(root, certificate, now)
 }
 
+/// The end of the first path from the signer to the root that is allowed.
+///
+/// # Errors
+/// What is wrong with the first path if none is allowed; why there is no path.
+fn allowed(
+    root: &Certificate,
+    others: &[Certificate],
+    signer: &Certificate,
+    names: Names,
+    now: OffsetDateTime,
+) -> Result<End, Error> {
+    let paths = path::all(root, others, signer, names);
+    if !paths.is_empty() {
+        check_signer(signer, names.signer)?;
+    }
+    let organisation = signer.facts().organisation.as_deref();
+    let mut refused = None;
+    for path in paths {
+        match check_path(&path, organisation, now) {
+            Ok(end) => return Ok(end),
+            Err(error) => drop(refused.get_or_insert(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| path::missing(root, others, signer, names)))
+}
+
+/// Whether each CA of a path allows what is below it. Says when the path ends.
+fn check_path(path: &path::Path<'_>, organisation: Option<&str>, now: OffsetDateTime) -> Result<End, Error> {
+    // How many CAs are below each of the path (RFC 5280, section 6.1.4): those that are named as their issuer do not count.
+    let mut below = 0;
+    let mut end = End { not_after: profile::LATEST, certificate: "" };
+    for &(authority, certificate) in path {
+        check_authority(authority, certificate, below, organisation)?;
+        check_time(authority, certificate, now)?;
+        below += usize::from(!authority.is_self_issued());
+        let not_after = authority.facts().not_after;
+        if end.certificate.is_empty() || not_after < end.not_after {
+            end = End { not_after, certificate };
+        }
+    }
+    Ok(end)
+}
+
 /// What the root alone has to be.
 fn check_root(root: &Certificate, certificate: &'static str) -> Result<(), Error> {
-    if !root.is_ca() {
-        return Err(Error::NotCa { certificate });
+    check_ca(root, certificate)?;
+    let own = (root, certificate);
+    path::check_issued(own, own)?.ok_or(Error::NotSelfSigned { root: certificate })
+}
+
+/// What every CA has to be.
+fn check_ca(authority: &Certificate, certificate: &'static str) -> Result<(), Error> {
+    match (authority.has_ca_constraint(), authority.may_sign_certificates()) {
+        (false, _) => Err(Error::NotCa { certificate }),
+        (true, false) => Err(Error::NoCertSign { certificate }),
+        (true, true) => Ok(()),
     }
-    let otherwise = Error::NotSelfSigned { root: certificate };
-    root.check_signed_by(root).map_err(|error| refused(error, certificate, otherwise))
 }
 
 /// What the signer alone has to be.

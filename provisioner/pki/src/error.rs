@@ -50,9 +50,41 @@ pub enum Error {
         /// What the root's certificate is called.
         root: &'static str,
     },
+    /// A certificate whose issuer's key is of a kind that no signature is accepted of.
+    #[error("the key of {certificate} is {found}, and no signature by such a key is accepted")]
+    IssuerKey {
+        /// What the issuer's certificate is called.
+        certificate: &'static str,
+        /// The kind of its key.
+        found: String,
+    },
+    /// A certificate that another CA than its issuer has signed, by the names (RFC 5280, section 6.1.3).
+    #[error("{certificate} was signed with the key of {issuer}, but names another CA as its issuer")]
+    IssuerName {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// What the certificate of the key is called.
+        issuer: &'static str,
+    },
+    /// A certificate whose authority key identifier is not the subject key identifier of its issuer (RFC 5280, section 4.2.1.1).
+    #[error(
+        "{certificate} was signed with the key of {issuer}, but its authority key identifier is that of another key"
+    )]
+    IssuerKeyIdentifier {
+        /// What the certificate is called.
+        certificate: &'static str,
+        /// What the certificate of the key is called.
+        issuer: &'static str,
+    },
     /// A certificate that is not a CA's.
     #[error("{certificate} is not the certificate of a certificate authority")]
     NotCa {
+        /// What the certificate is called.
+        certificate: &'static str,
+    },
+    /// A CA that signs no certificates.
+    #[error("{certificate} may not sign certificates: its key usage lacks keyCertSign")]
+    NoCertSign {
         /// What the certificate is called.
         certificate: &'static str,
     },

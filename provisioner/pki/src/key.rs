@@ -86,7 +86,8 @@ struct Shared {
 /// What this run has opened so far.
 #[derive(Default)]
 struct Opened {
-    keys: HashMap<Uri, Arc<dyn Key>>,
+    /// More than one where they are in one file.
+    keys: HashMap<Uri, Vec<Arc<dyn Key>>>,
     /// The passphrase that opened the last key: keys that were made together have the same one.
     passphrase: Option<Passphrase>,
 }
@@ -137,29 +138,55 @@ impl Keys {
     /// # Errors
     /// [`Error`]; [`durable_files::Error::Exposed`] for a key file that others can read.
     pub fn open(&self, uri: &Uri) -> Result<Option<Arc<dyn Key>>, crate::Error> {
+        self.open_of(uri, None)
+    }
+
+    /// As [`Keys::open`]; of several keys in a file, the one with this `point`, and where none has it, the first.
+    ///
+    /// # Errors
+    /// As [`Keys::open`]; [`Error::Several`] without a point.
+    pub fn open_of(
+        &self,
+        uri: &Uri,
+        point: Option<[u8; PUBLIC_KEY_SIZE]>,
+    ) -> Result<Option<Arc<dyn Key>>, crate::Error> {
         let mut opened = self.opened();
-        if let Some(key) = opened.keys.get(uri) {
-            return Ok(Some(Arc::clone(key)));
-        }
-        let found: Option<Arc<dyn Key>> = match uri {
-            #[cfg(feature = "file")]
-            Uri::File(path) => match file::read(path)? {
-                None => None,
-                Some(file::Content::Plain(key)) => Some(Arc::new(key)),
-                Some(file::Content::Encrypted(key)) => {
-                    Some(Arc::new(self.decrypt(uri, &key, &mut opened)?))
+        if !opened.keys.contains_key(uri) {
+            let found: Vec<Arc<dyn Key>> = match uri {
+                #[cfg(feature = "file")]
+                Uri::File(path) => match file::read(path)? {
+                    None => Vec::new(),
+                    Some(file::Content::Plain(keys)) => {
+                        keys.into_iter().map(|key| Arc::new(key) as _).collect()
+                    }
+                    Some(file::Content::Encrypted(key)) => {
+                        vec![Arc::new(self.decrypt(uri, &key, &mut opened)?)]
+                    }
+                },
+                #[cfg(feature = "pkcs11")]
+                Uri::Pkcs11(named) => {
+                    let key = pkcs11::open(named, &*self.shared.passphrases)?;
+                    key.into_iter().map(|key| Arc::new(key) as _).collect()
                 }
-            },
-            #[cfg(feature = "pkcs11")]
-            Uri::Pkcs11(named) => {
-                pkcs11::open(named, &*self.shared.passphrases)?.map(|key| Arc::new(key) as _)
+                #[cfg(feature = "kms")]
+                Uri::AwsKms(named) => {
+                    let key = kms::open(named, self.shared.kms.as_deref())?;
+                    key.into_iter().map(|key| Arc::new(key) as _).collect()
+                }
+                #[cfg(not(all(feature = "file", feature = "pkcs11", feature = "kms")))]
+                _ => return Err(Error::Unsupported { uri: uri.clone() }.into()),
+            };
+            if found.is_empty() {
+                return Ok(None);
             }
-            #[cfg(feature = "kms")]
-            Uri::AwsKms(named) => kms::open(named, self.shared.kms.as_deref())?.map(|key| Arc::new(key) as _),
-            #[cfg(not(all(feature = "file", feature = "pkcs11", feature = "kms")))]
-            _ => return Err(Error::Unsupported { uri: uri.clone() }.into()),
-        };
-        Ok(found.inspect(|key| drop(opened.keys.insert(uri.clone(), Arc::clone(key)))))
+            opened.keys.insert(uri.clone(), found);
+        }
+        let keys = opened.keys.get(uri).map_or(&[][..], Vec::as_slice);
+        let with_point = || keys.iter().find(|key| Some(key.public().0) == point);
+        match (keys, point) {
+            (several @ [_, _, ..], None) => Err(several_in(uri, several.len())),
+            (keys, _) => Ok(with_point().or(keys.first()).cloned()),
+        }
     }
 
     #[cfg(feature = "file")]
@@ -249,7 +276,7 @@ impl Keys {
             #[cfg(not(all(feature = "file", feature = "pkcs11", feature = "kms")))]
             _ => return Err(Error::Unsupported { uri: uri.clone() }.into()),
         };
-        opened.keys.insert(uri.clone(), key);
+        opened.keys.insert(uri.clone(), vec![key]);
         Ok(uri)
     }
 
@@ -298,7 +325,11 @@ impl Keys {
             let uri = Uri::File(path.clone());
             let key = match file::read(path)? {
                 None => return Err(crate::Error::NoKey { uri }),
-                Some(file::Content::Plain(key)) => key,
+                Some(file::Content::Plain(mut found)) => match (found.pop(), found.len()) {
+                    (Some(key), 0) => key,
+                    // What is written in its place would have one of them.
+                    (_, others) => return Err(several_in(&uri, others + 1)),
+                },
                 Some(file::Content::Encrypted(key)) => self.decrypt(&uri, &key, &mut opened)?,
             };
             keys.push((uri, path, key));
@@ -309,6 +340,15 @@ impl Keys {
         }
         Ok(())
     }
+}
+
+fn several_in(uri: &Uri, count: usize) -> crate::Error {
+    let file = match uri {
+        #[cfg(feature = "file")]
+        Uri::File(path) => file::name_of(path),
+        uri => uri.to_string(),
+    };
+    Error::Several { file, count }.into()
 }
 
 impl fmt::Debug for Keys {

@@ -9,6 +9,14 @@ use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName, X509Name};
 
+/// The largest organisation and common name, in characters: ub-organization-name and ub-common-name of RFC 5280.
+pub const NAME_MAX: usize = 64;
+
+/// Whether a certificate that is issued here can carry this as a name: 1 to [`NAME_MAX`] characters, none of them a control character.
+pub(crate) fn is_usable(name: &str) -> bool {
+    (1..=NAME_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+}
+
 /// The text of an attribute, whatever the type of its string; `None` for one that is no string of its type.
 pub fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     let Any { data, .. } = *attribute.attr_value();

@@ -9,14 +9,12 @@ use rcgen::{
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, macros::datetime};
 
 use crate::builder::{self, Content};
+pub use crate::name::NAME_MAX;
 use crate::public_key::{PUBLIC_KEY_SIZE, subject_key_identifier};
-use crate::{Error, SerialNumber};
+use crate::{Error, SerialNumber, name};
 
 /// Size of every certificate serial number, in bytes.
 pub const SERIAL_NUMBER_SIZE: usize = 16;
-
-/// The largest organisation and common name, in characters: ub-organization-name and ub-common-name of RFC 5280.
-pub const NAME_MAX: usize = 64;
 
 const ROOT_YEARS: i32 = 25;
 const SIGNER_YEARS: i32 = 10;
@@ -57,11 +55,9 @@ impl Name {
     /// # Errors
     /// As [`Name::new`].
     pub fn within(organisation: Option<&str>, common_name: &str) -> Result<Self, Error> {
-        for part in organisation.into_iter().chain([common_name]) {
-            let length = part.chars().count();
-            if length == 0 || length > NAME_MAX || part.chars().any(char::is_control) {
-                return Err(Error::Name { name: part.to_owned() });
-            }
+        if let Some(part) = organisation.into_iter().chain([common_name]).find(|part| !name::is_usable(part))
+        {
+            return Err(Error::Name { name: part.to_owned() });
         }
         Ok(Self { organisation: organisation.map(str::to_owned), common_name: common_name.to_owned() })
     }
@@ -132,9 +128,14 @@ pub fn signer(name: &Name, key: &impl PublicKeyData, now: OffsetDateTime) -> Res
         subject: name.der()?,
         point: p256_point(key)?,
         not_before,
-        not_after: years_later(not_before, SIGNER_YEARS),
+        not_after: signer_end(not_before),
         is_ca: true,
     })
+}
+
+/// When a signer CA ends that is made at `now`, unless its root ends before.
+pub fn signer_end(now: OffsetDateTime) -> OffsetDateTime {
+    years_later(now, SIGNER_YEARS)
 }
 
 /// A device's certificate, from this hour on. Two certificates of one key differ in their serial number: a revocation list

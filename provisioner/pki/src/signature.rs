@@ -12,6 +12,8 @@ use x509_parser::oid_registry::{
 use x509_parser::verify::verify_signature;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
+use crate::public_key;
+
 /// Names of algorithms, by which one is refused that is not verified here.
 const NAMES: [(Oid<'static>, &str); 14] = [
     (oid!(1.2.840.10045.4.1), "ECDSA with SHA-1"),
@@ -30,11 +32,19 @@ const NAMES: [(Oid<'static>, &str); 14] = [
     (oid!(1.2.156.10197.1.501), "SM2 with SM3"),
 ];
 
-/// Why a signature does not count.
+/// Why a signature does not count, or not as that of an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unverified {
     /// It is by an algorithm that is not verified here. Its name.
     Algorithm(String),
+    /// No signature by this key is accepted. What the key is.
+    Key(String),
+    /// It is the key's, and the certificate names another issuer.
+    #[cfg(feature = "issue")]
+    Name,
+    /// It is the key's, and the certificate has the identifier of another key.
+    #[cfg(feature = "issue")]
+    KeyIdentifier,
     /// It is not the key's.
     Wrong,
 }
@@ -46,6 +56,9 @@ pub(crate) fn verify(
     signature: &[u8],
     message: &[u8],
 ) -> Result<(), Unverified> {
+    if let Some(found) = public_key::refused(key) {
+        return Err(Unverified::Key(found));
+    }
     if let Some(verified_by) = ecdsa(key, algorithm) {
         let key = UnparsedPublicKey::new(verified_by, &key.subject_public_key.data);
         return key.verify(message, signature).map_err(|_| Unverified::Wrong);

@@ -66,9 +66,11 @@ impl Signer {
     /// # Errors
     /// [`Error::NoKey`], [`Error::KeyMismatch`], [`key::Error`].
     pub fn open(&self) -> Result<Arc<dyn Key>, Error> {
-        let key = self.keys.open(&self.uri)?.ok_or_else(|| Error::NoKey { uri: self.uri.clone() })?;
+        let point = self.holder.as_ref().and_then(|holder| holder.certificate.point());
+        let key = self.keys.open_of(&self.uri, point)?;
+        let key = key.ok_or_else(|| Error::NoKey { uri: self.uri.clone() })?;
         if let Some(holder) = &self.holder
-            && holder.certificate.point() != Some(key.public().0)
+            && point != Some(key.public().0)
         {
             return Err(Error::KeyMismatch { key: holder.key_name, certificate: holder.certificate_name });
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 pub(in crate::cli) mod crl;
+pub(super) mod organisation;
 mod place;
 pub(super) mod retired;
 mod rotate;
@@ -21,6 +22,8 @@ use crate::work;
 use crate::work::create::{self as creation, Action};
 use crate::work::export::Export;
 use device_pki::Certificate;
+use device_pki::certificate::as_rfc3339;
+use device_pki::chain::End;
 use device_pki::key::{Passphrase, Uri};
 use durable_files::folder::{self, Lock};
 use iot_account::counted;
@@ -275,6 +278,7 @@ fn show(context: &Context) -> Result<(), Error> {
     let shown = Shown {
         root: authority(Role::Root, chain.root())?,
         signer: authority(Role::Signer, chain.signer())?,
+        chain: chain.end().into(),
         now,
     };
     context.show_block(&shown);
@@ -293,8 +297,30 @@ struct Authority {
 struct Shown {
     root: Authority,
     signer: Authority,
+    chain: ChainEnd,
     #[serde(skip)]
     now: OffsetDateTime,
+}
+
+/// When the chain ends.
+#[derive(Serialize)]
+struct ChainEnd {
+    #[serde(serialize_with = "as_rfc3339")]
+    not_after: OffsetDateTime,
+    limited_by: &'static str,
+    #[serde(skip)]
+    certificate: &'static str,
+}
+
+impl From<End> for ChainEnd {
+    fn from(End { not_after, certificate }: End) -> Self {
+        let limited_by = match certificate {
+            store::ROOT_CERTIFICATE => "root",
+            store::SIGNER_CERTIFICATE => "signer",
+            _ => "intermediate",
+        };
+        Self { not_after, limited_by, certificate }
+    }
 }
 
 impl fmt::Display for Shown {
@@ -306,9 +332,13 @@ impl fmt::Display for Shown {
         for (role, file, Authority { certificate, key }) in chain {
             writeln!(f, "{role} CA ({file})\n{certificate}\n  key          {key}")?;
         }
-        let end = self.signer.certificate.facts().not_after;
-        let left = end - self.now;
-        write!(f, "The signer can issue certificates until {} ({}).", end.date(), period(left))
+        let ChainEnd { not_after: end, certificate, .. } = &self.chain;
+        let left = *end - self.now;
+        write!(f, "The signer can issue certificates until {} ({})", end.date(), period(left))?;
+        match *certificate {
+            store::SIGNER_CERTIFICATE => write!(f, "."),
+            first => write!(f, ": {first} ends then, before {}.", store::SIGNER_CERTIFICATE),
+        }
     }
 }
 
@@ -327,6 +357,10 @@ mod tests {
     use super::*;
     use device_pki::key::Protection;
 
+    fn end(not_after: OffsetDateTime, certificate: &'static str) -> ChainEnd {
+        End { not_after, certificate }.into()
+    }
+
     /// The chain of a fixed pair of keys; made once with `provisioner ca create`.
     #[test]
     fn a_chain_is_shown_with_what_identifies_it() {
@@ -337,9 +371,18 @@ mod tests {
         let shown = Shown {
             root: read(include_str!("snapshots/root-ca.crt"), "/media/usb/root-ca.key", Protection::Absent),
             signer: read(include_str!("snapshots/signer-ca.crt"), "awskms:alias/signer", Protection::Kms),
+            chain: end(datetime!(2036-11-24 21:00 UTC), store::SIGNER_CERTIFICATE),
             now: datetime!(2027-01-01 0:00 UTC),
         };
         insta::assert_snapshot!(shown);
         insta::assert_snapshot!("json", serde_json::to_string_pretty(&shown).unwrap());
+        let limited = Shown { chain: end(datetime!(2028-02-01 0:00 UTC), store::ROOT_CERTIFICATE), ..shown };
+        assert_eq!(
+            limited.to_string().lines().last(),
+            Some(
+                "The signer can issue certificates until 2028-02-01 (396 days): root-ca.crt ends then, before signer-ca.crt."
+            )
+        );
+        assert_eq!(serde_json::to_value(&limited).unwrap()["chain"]["limited_by"], "root");
     }
 }

@@ -6,15 +6,15 @@ use device_pki::Certificate;
 use device_pki::reader::{self, Kind};
 use iot_account::counted;
 
-use super::Error;
+use super::{Error, named};
 
 /// Every certificate of a file, in order; there is one at least.
 ///
 /// # Errors
-/// [`Error::Certificates`]; [`Error::File`] where there is no such file; [`durable_files::Error::Io`].
+/// [`Error::Certificates`]; [`Error::File`] where there is no such file; [`Error::Named`].
 pub(super) fn read(path: &Path) -> Result<Vec<Certificate>, Error> {
     let missing = || Error::File { path: path.to_owned(), reason: "there is no such file".to_owned() };
-    in_bytes(path, &durable_files::read(path)?.ok_or_else(missing)?)
+    in_bytes(path, &named::read(path)?.ok_or_else(missing)?)
 }
 
 /// As [`read`], where what looks like a certificate and cannot be read could be the one that is meant.
@@ -22,7 +22,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Certificate>, Error> {
 /// # Errors
 /// As [`read`]; [`Error::File`] for a block that cannot be read.
 pub(super) fn read_whole(path: &Path) -> Result<Vec<Certificate>, Error> {
-    let bytes = durable_files::read(path)?.unwrap_or_default();
+    let bytes = named::read(path)?.unwrap_or_default();
     let certificates = in_bytes(path, &bytes)?;
     let parts = reader::parts(&bytes);
     // Parameters of keys are passed over.

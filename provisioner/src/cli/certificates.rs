@@ -50,26 +50,24 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     if !arguments.offline {
         sources.account = Some(in_account(context, &sources.authorities, arguments).await?);
     }
-    let begins = |text: &str, begin: &str| text.to_lowercase().starts_with(&begin.to_lowercase());
     let wanted = |device: &Device| {
         let has = |wanted: &Option<String>, found: &Option<String>| {
             wanted
                 .as_ref()
                 .is_none_or(|wanted| found.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
         };
-        let is_thing = |named: &values::Device| {
-            device.thing_name.as_ref().is_some_and(|thing| begins(thing, &named.name))
-        };
         has(&signer, &device.authority_key_identifier)
             && has(&arguments.status, &device.status)
-            && arguments.thing.as_ref().is_none_or(is_thing)
-            && arguments
-                .device
-                .as_ref()
-                .is_none_or(|named| is_thing(named) || begins(&device.certificate_id, &named.name))
+            && arguments.thing.as_ref().is_none_or(|named| is_thing(device, named))
+            && arguments.device.as_ref().is_none_or(|named| is_named(device, named))
             && (!arguments.differences || !device.differences.is_empty())
     };
     let mut devices = inventory::devices(&sources, OffsetDateTime::now_utc());
+    if let Some(named) = &arguments.device
+        && !devices.iter().any(|device| is_named(device, named))
+    {
+        return Err(unknown(&named.name, arguments.offline));
+    }
     devices.retain(wanted);
     let (thing, id, status, signer) = ("THING", "CERTIFICATE", "STATUS", "SIGNER");
     let (expires, ledger) = ("EXPIRES", "LEDGER");
@@ -77,6 +75,29 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         format!("{thing:<40}  {id:<12}  {status:<18}  {signer:<8}  {expires:<10}  {ledger:<22}  DIFFERENCES");
     context.table("no certificates", &head, &devices, row);
     Ok(())
+}
+
+fn begins(text: &str, begin: &str) -> bool {
+    text.to_lowercase().starts_with(&begin.to_lowercase())
+}
+
+fn is_thing(device: &Device, named: &values::Device) -> bool {
+    device.thing_name.as_ref().is_some_and(|thing| begins(thing, &named.name))
+}
+
+fn is_named(device: &Device, named: &values::Device) -> bool {
+    is_thing(device, named) || begins(&device.certificate_id, &named.name)
+}
+
+/// Nothing is known of what is named.
+fn unknown(name: &str, is_offline: bool) -> Error {
+    match is_offline {
+        true => Error::usage(
+            format!("this computer knows no certificate of `{name}`"),
+            "leave --offline out to look for it in the account, too",
+        ),
+        false => iot_account::Error::Revoke(revoke::Error::Unknown { name: name.to_owned() }).into(),
+    }
 }
 
 /// Every page of the account's lists.

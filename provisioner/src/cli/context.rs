@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::output::{Drawn, locked};
 use super::passphrase::{Codes, Sources};
-use super::{Global, Output, output};
+use super::{Global, Output, given, output};
 use crate::state;
 use crate::state::home::Home;
 use crate::state::signatures::Signatures;
@@ -58,17 +58,19 @@ impl Context {
     /// # Errors
     /// As [`Account::load`].
     pub async fn account(&self) -> Result<Account, iot_account::Error> {
-        Account::load(&self.aws, None).await
+        let account = Account::load(&self.aws, None).await?;
+        given::keep_region(account.region());
+        Ok(account)
     }
 
     /// A result: `human` as one line of text, or `json` as one line, whichever was asked for.
     pub fn result(&self, human: impl std::fmt::Display, json: &impl Serialize) {
-        output::result(self.global.output, &visible::line(&human.to_string()), json);
+        output::result(self.global.output, &visible::line(&given::repeated(human.to_string())), json);
     }
 
     /// As [`Context::result`], with text of several lines. What is put into them is made [`visible`] there.
     pub fn result_block(&self, human: impl std::fmt::Display, json: &impl Serialize) {
-        output::result(self.global.output, &visible::block(&human.to_string()), json);
+        output::result(self.global.output, &visible::block(&given::repeated(human.to_string())), json);
     }
 
     /// A result that is shown to people as it says itself, in one line.
@@ -99,12 +101,12 @@ impl Context {
 
     /// Something worth knowing while it runs, in one line; stderr.
     pub fn note(&self, text: impl std::fmt::Display) {
-        output::note(&visible::line(&text.to_string()));
+        output::note(&visible::line(&given::repeated(text.to_string())));
     }
 
     /// The same in several lines. What is put into them is made [`visible`] there.
     pub fn note_block(&self, text: impl std::fmt::Display) {
-        output::note(&visible::block(&text.to_string()));
+        output::note(&visible::block(&given::repeated(text.to_string())));
     }
 
     /// Shows `what` on stderr if it takes longer than a second, until the returned value is dropped.

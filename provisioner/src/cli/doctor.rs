@@ -12,7 +12,7 @@ use super::next_step::{next_step, remedy};
 use super::output::{self, Part};
 use super::plan::{self, Line, Plan};
 use super::setup::SetUp;
-use super::{Context, Error, setup, values};
+use super::{Context, Error, given, setup, values};
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
 use crate::state::{authorities, revocations, store};
@@ -263,7 +263,7 @@ impl Branch<'_> {
         match (verdict, help, repairable) {
             (Verdict::Right, ..) => {}
             (_, Some(help), _) => text.push_str(&format!(" → {help}")),
-            (_, None, true) => text.push_str(" → provisioner doctor --repair"),
+            (_, None, true) => text.push_str(&given::repeated(" → provisioner doctor --repair")),
             _ => {}
         }
         let text = visible::line(&text).into_owned();

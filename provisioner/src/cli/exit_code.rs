@@ -30,6 +30,7 @@ pub enum ExitCode {
 pub(super) fn exit_code(error: &Error) -> ExitCode {
     match error {
         Error::Work(error) => self::work(error),
+        Error::Named(error) => file(error),
         Error::Usage { .. } | Error::File { .. } | Error::Certificates { .. } => ExitCode::Usage,
         Error::Boards { exit_code, .. } => *exit_code,
         Error::Unconfirmed { .. } | Error::Declined => ExitCode::Refused,
@@ -111,6 +112,10 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::KeyMismatch { .. }
         | E::NotSelfSigned { .. }
         | E::ForeignSigner { .. }
+        | E::IssuerKey { .. }
+        | E::IssuerName { .. }
+        | E::IssuerKeyIdentifier { .. }
+        | E::NoCertSign { .. }
         | E::NotCa { .. }
         | E::NoKeyIdentifier { .. }
         | E::SignerKey { .. }
@@ -139,6 +144,7 @@ fn key(error: &key::Error) -> ExitCode {
         E::Aws(cause) => cause.downcast_ref().map_or(ExitCode::Aws, account),
         E::Passphrases(cause) => cause.downcast_ref().map_or(ExitCode::Failed, exit_code),
         E::Malformed { .. }
+        | E::Several { .. }
         | E::Cipher { .. }
         | E::Costly { .. }
         | E::WrongPassphrase { .. }
@@ -206,7 +212,9 @@ fn account(error: &iot_account::Error) -> ExitCode {
             setup::Error::Package(_)
             | setup::Error::Glibc { .. }
             | setup::Error::Version { .. }
-            | setup::Error::Elsewhere { .. },
+            | setup::Error::Elsewhere { .. }
+            | setup::Error::NoRule { .. }
+            | setup::Error::OtherEvents { .. },
         )
         | E::Register(register::Error::Policy { .. })
         | E::Replay(replay::Error::NotAQueue { .. })
@@ -256,8 +264,10 @@ fn provision(error: &provision::Error) -> ExitCode {
         E::Endpoint { .. } | E::NoChain => ExitCode::Usage,
         E::Store(_) | E::Inconsistent | E::NoSigner { .. } | E::NotValidNow { .. } => ExitCode::Failed,
         E::ReadBack { .. } | E::Factory(_) | E::Possession { .. } => ExitCode::Board,
-        E::ForeignKey { .. } | E::NotGenuine { .. } | E::KeyRevoked { .. } | E::CertificateRevoked { .. } => {
-            ExitCode::Refused
-        }
+        E::ForeignKey { .. }
+        | E::NotGenuine { .. }
+        | E::KeyRevoked { .. }
+        | E::CertificateRevoked { .. }
+        | E::RevokedInAccount { .. } => ExitCode::Refused,
     }
 }

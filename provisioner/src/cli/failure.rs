@@ -38,8 +38,8 @@ pub(super) fn show(error: &Error, output: Output) -> ExitCode {
     code
 }
 
-/// Shows what is wrong with the command line, or the help or version asked for.
-pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
+/// Shows what is wrong with the command line, or with values from `variables` of the environment, or the help or version asked for.
+pub(super) fn parsing(error: &clap::Error, variables: &[String], args: &[OsString]) -> ExitCode {
     let rendered = error.render();
     let text = match visible::block(&rendered.to_string()) {
         // Its colours are the parser's own.
@@ -54,10 +54,18 @@ pub(super) fn parsing(error: &clap::Error, args: &[OsString]) -> ExitCode {
         };
     }
     output::note(text.trim_end());
+    let source = match variables {
+        [] => String::new(),
+        names => format!("the value is from the environment: {}", names.join(", ")),
+    };
+    if !source.is_empty() {
+        output::note(&source);
+    }
     if asks_for_json(args) {
         let rendered = error.render().to_string();
         let message = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();
-        json(message, "see provisioner --help", ExitCode::Usage);
+        let message = [message, &source].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>();
+        json(&message.join("; "), "see provisioner --help", ExitCode::Usage);
     }
     ExitCode::Usage
 }

@@ -12,7 +12,7 @@ use tokio::task;
 
 use super::context::joined;
 use super::plan::{self, Line, Plan};
-use super::{Context, Error, prompt};
+use super::{Context, Error, named, prompt};
 use iot_account::counted;
 use iot_kit::disk::{self, Disk, Firmware};
 use iot_kit::wifi::{Authentication, CONSOLE_BAUD_RATE, Credentials};
@@ -119,7 +119,7 @@ impl Wifi {
 /// The first line of a file.
 fn secret_in(file: &Path) -> Result<String, Error> {
     let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
-    let bytes = durable_files::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
+    let bytes = named::read(file)?.ok_or_else(|| refuse("there is no such file"))?;
     let text = String::from_utf8(bytes).map_err(|_| refuse("it is not text"))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

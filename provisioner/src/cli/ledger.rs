@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, output};
+use super::{Context, named, output};
 use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
 use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
@@ -98,6 +98,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
                 output::print(&String::from_utf8_lossy(&table));
                 return Ok(());
             }
+            named::check_output(csv)?;
             plan::run(context, Export { file: csv, table, attempts: chosen.len() }).await
         }
         Some(Command::Check) => report(&check(&entries), entries.len(), context),
@@ -131,7 +132,7 @@ impl Plan for Export<'_> {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        durable_files::write_named(self.file, &self.table)?;
+        durable_files::write_named(self.file, &self.table).map_err(Error::Named)?;
         let attempts = counted(self.attempts, "attempt");
         context.note(format_args!("{}: {attempts} written", self.file.display()));
         Ok(())

@@ -169,7 +169,7 @@ impl Flags {
         if self.force_cas {
             return Err(Error::usage(
                 "--fca would make new CAs in the place of those that the boards' certificates are from",
-                "provisioner ca rotate makes a new signer CA, and provisioner ca create --force both anew; nothing was done",
+                "`provisioner ca rotate` makes a new signer CA, and `provisioner ca create --force` both anew; nothing was done",
             ));
         }
         let mut steps = Steps::of(&self.actions)?;
@@ -255,8 +255,10 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     }
     if !steps.account {
         // As iotprovision: the board alone, with the CAs that are there.
-        let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
+        let now = OffsetDateTime::now_utc();
+        let chain = store::load(&context.home, &context.keys, now)?;
         chain.key().open()?;
+        super::ca::retired::notice(context, chain.signer(), chain.root(), now);
         let Some(kit) = kit else { return Ok(()) };
         let register = match method {
             Method::Mar => Some(Box::new(flags.account.registration()?)),
@@ -274,7 +276,7 @@ pub(super) async fn run(flags: Flags, context: &Context) -> Result<(), Error> {
     }
     let chain = chain(context, &flags).await?;
     if let Some(chain) = &chain {
-        super::ca::retired::notice(context, chain.signer(), OffsetDateTime::now_utc());
+        super::ca::retired::notice(context, chain.signer(), chain.root(), OffsetDateTime::now_utc());
     }
     let has_chain = chain.is_some();
     let (endpoint, register) = match method {

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::{Error, ExitCode};
+use iot_account::doctor::Remedy;
+
+use super::{Error, ExitCode, given};
 
 mod account;
 mod files;
@@ -16,16 +18,28 @@ mod state;
 mod work;
 
 pub(super) use pki::no_certificate;
-pub(super) use remedy::remedy;
-pub(super) use work::work;
 
 /// A next step, for people.
 type Text = Cow<'static, str>;
 
 /// What to do about an error.
 pub(super) fn next_step(error: &Error) -> Text {
+    given::repeated(of(error))
+}
+
+/// What to do about a failure of the work.
+pub(super) fn of_work(error: &crate::work::Error) -> Text {
+    given::repeated(work::work(error))
+}
+
+/// What to do about what `doctor` found.
+pub(super) fn remedy(remedy: &Remedy) -> Text {
+    given::repeated(remedy::remedy(remedy))
+}
+
+fn of(error: &Error) -> Text {
     match error {
-        Error::Work(error) => work(error),
+        Error::Work(error) => work::work(error),
         Error::Keyring { .. } => "leave --keyring out, or unlock the keyring first".into(),
         Error::Usage { help, .. } => help.clone().into(),
         Error::Unconfirmed { .. } => "check what is shown above, then give the confirmation with --yes".into(),
@@ -34,6 +48,7 @@ pub(super) fn next_step(error: &Error) -> Text {
             "give the answer on the command line, and --non-interactive so that nothing is asked".into()
         }
         Error::Certificates { source, .. } => pki::no_certificate(source.found),
+        Error::Named(error) => files::named(error),
         Error::File { .. } => "check the name and the content of the file".into(),
         Error::Boards { exit_code: ExitCode::Usage | ExitCode::Aws | ExitCode::Refused, .. } => {
             "each has a line with the cause, and so has the ledger: provisioner ledger --result failed".into()
@@ -51,7 +66,8 @@ pub(super) fn next_step(error: &Error) -> Text {
                 .into()
         }
         Error::Output { .. } => {
-            "what was printed is incomplete, what was done stays done; print it to a place that takes it, and look again with the commands that only show"
+            "make room there, or print to another place; what the command has done stays done, and these show it: \
+             `provisioner ca show`, `provisioner ledger`, `provisioner certificates`"
                 .into()
         }
         Error::Start { .. } => {

@@ -115,7 +115,8 @@ impl TokenCodes for Codes {
 /// The first line of a file that only its owner may read, or of a pipe.
 pub(super) fn first_line(file: &Path) -> Result<Passphrase, Error> {
     let refuse = |reason: &str| Error::File { path: file.to_owned(), reason: reason.to_owned() };
-    let bytes = durable_files::read_secret(file)?.ok_or_else(|| refuse("there is no such file"))?;
+    let bytes = durable_files::read_secret(file).map_err(Error::Named)?;
+    let bytes = bytes.ok_or_else(|| refuse("there is no such file"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not text"))?;
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     if line.is_empty() {

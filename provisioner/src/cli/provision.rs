@@ -183,7 +183,7 @@ impl Arguments {
                 let now = OffsetDateTime::now_utc();
                 let chain = store::load(&context.home, &context.keys, now)?;
                 chain.key().open()?;
-                super::ca::retired::notice(context, chain.signer(), now);
+                super::ca::retired::notice(context, chain.signer(), chain.root(), now);
                 Origin::Chain(())
             }
         };
@@ -234,7 +234,10 @@ async fn request(
     let organisation = match organisation {
         Some(organisation) => Some(organisation),
         None => match store::certificate(&context.home, store::Role::Signer)? {
-            Some(signer) => signer.facts().organisation.clone(),
+            Some(signer) => {
+                super::ca::organisation::tell(context, &signer);
+                signer.facts().organisation.clone()
+            }
             None => Some(work::DEFAULT_ORGANISATION.to_owned()),
         },
     };

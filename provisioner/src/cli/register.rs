@@ -17,7 +17,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, Error, setup};
+use super::{Context, Error, named, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
@@ -119,7 +119,7 @@ impl Options {
 /// # Errors
 /// It is missing, or is none.
 pub(super) fn policy_template(path: &Path) -> Result<PolicyTemplate, Error> {
-    let Some(bytes) = durable_files::read(path)? else {
+    let Some(bytes) = named::read(path)? else {
         return Err(Error::usage(
             format!("there is no policy document {}", path.display()),
             "name a JSON file with --policy-document, or leave it out for the default document",
@@ -133,8 +133,10 @@ pub(super) fn policy_template(path: &Path) -> Result<PolicyTemplate, Error> {
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     arguments.result.iter().try_for_each(|file| context.home.check_output(file))?;
+    Results::check(&arguments.result)?;
     let settings = arguments.options.settings()?;
-    let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)?;
+    let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)
+        .map_err(Error::Named)?;
     let advice = found.advice(OffsetDateTime::now_utc());
     let Found { candidates, unusable, duplicates, .. } = found;
     if candidates.is_empty() && unusable.is_empty() {
@@ -147,7 +149,6 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
     registrar.check(&found).await?;
     let results = arguments.result.clone();
-    Results::check(&results)?;
     folder::check_writable(context.home.root())?;
     let target = register::target(&scope, &settings);
     let again = arguments.again || !is_journal_of(context, &registrar, &scope, &target, &candidates).await?;

@@ -12,7 +12,7 @@ use super::context::Progress;
 use super::plan::{self, Line, Plan};
 use super::revoke::SHORTEST_PREFIX;
 use super::values::Device;
-use super::{Context, Error};
+use super::{Context, Error, named};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
@@ -282,7 +282,7 @@ fn tell(context: &Context, row: &Row) {
 }
 
 fn read(path: &Path) -> Result<Vec<Job>, Error> {
-    let Some(bytes) = durable_files::read(path)? else {
+    let Some(bytes) = named::read(path)? else {
         return Err(Error::usage(format!("there is no file {}", path.display()), "name a file of events"));
     };
     replay::recorded(&path.display().to_string(), &String::from_utf8_lossy(&bytes)).map_err(|error| {

@@ -12,7 +12,7 @@ mod signer;
 mod target;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, values};
+use super::{Context, given, values};
 use crate::cli::Error;
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::authorities::is_key_identifier;
@@ -161,6 +161,13 @@ struct Thing<'a> {
     thing_name: &'a str,
 }
 
+/// Why a thing is not deleted.
+const OF_ANOTHER_KEY: &str = "a certificate of another key is attached to it";
+
+fn thing_stays(name: &str) -> Error {
+    iot_account::Error::Revoke(account_revoke::Error::ThingStays { thing_name: name.to_owned() }).into()
+}
+
 /// A certificate of the same key that stays valid.
 #[derive(Serialize)]
 struct Other<'a> {
@@ -181,7 +188,8 @@ impl Other<'_> {
 
 impl Revoke {
     fn is_done(&self) -> bool {
-        self.selection.targets.iter().all(Target::is_done) && self.selection.things.is_empty()
+        self.selection.targets.iter().all(Target::is_done)
+            && self.selection.things.values().all(|stays| *stays)
     }
 
     fn others(&self) -> impl Iterator<Item = Other<'_>> {
@@ -189,7 +197,7 @@ impl Revoke {
         others.map(|(id, key)| Other {
             certificate_id: id,
             subject_key_identifier: key,
-            help: format!("provisioner revoke --key {key}"),
+            help: given::repeated(format!("provisioner revoke --key {key}")).into_owned(),
         })
     }
 
@@ -241,8 +249,12 @@ impl Plan for Revoke {
             let row = target.row(self.reason);
             Line::new(target.action(), row.text(false), &row).block()
         });
-        let things = self.selection.things.iter().map(|thing_name| {
-            Line::new("delete", format_args!("thing {thing_name} would be deleted"), &Thing { thing_name })
+        let things = self.selection.things.iter().map(|(thing_name, stays)| {
+            let text = match stays {
+                true => format!("thing {thing_name} would stay: {OF_ANOTHER_KEY}"),
+                false => format!("thing {thing_name} would be deleted"),
+            };
+            Line::new("delete", text, &Thing { thing_name })
         });
         let others = self.others().map(|other| Line::new("leave", other.text(), &other));
         Ok(targets.chain(things).chain(others).collect())
@@ -257,7 +269,10 @@ impl Plan for Revoke {
     }
 
     fn refused(self) -> Result<(), Error> {
-        self.verdict()
+        match self.selection.things.iter().find(|(_, stays)| **stays) {
+            Some((name, _)) => Err(thing_stays(name)),
+            None => self.verdict(),
+        }
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
@@ -299,14 +314,13 @@ impl Plan for Revoke {
             return Err(failure);
         }
         let mut stays = None;
-        for thing_name in &self.selection.things {
+        for thing_name in self.selection.things.keys() {
             let Some(account) = &self.account else { continue };
             let thing = Thing { thing_name };
             match account_revoke::delete_thing(account, thing_name).await? {
                 true => plan::tell(context, "delete", format_args!("thing {thing_name} deleted"), &thing),
                 false => {
-                    let text =
-                        format!("thing {thing_name} stays: a certificate of another key is attached to it");
+                    let text = format!("thing {thing_name} stays: {OF_ANOTHER_KEY}");
                     plan::tell_undone(context, "delete", text, &thing);
                     stays.get_or_insert_with(|| thing_name.clone());
                 }
@@ -316,7 +330,7 @@ impl Plan for Revoke {
             plan::tell_undone(context, "leave", other.text(), &other);
         }
         if let Some(thing_name) = stays {
-            return Err(iot_account::Error::Revoke(account_revoke::Error::ThingStays { thing_name }).into());
+            return Err(thing_stays(&thing_name));
         }
         self.verdict()
     }

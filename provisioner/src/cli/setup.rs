@@ -12,14 +12,14 @@ use time::OffsetDateTime;
 
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
-use super::{Context, Error};
+use super::{Context, Error, given};
 use crate::state::home::Home;
 use crate::state::{self, store};
 use crate::work::revocation;
 use device_pki::Chain;
 use iot_account::Account;
 use iot_account::register::{Prerequisites, Registrar};
-use iot_account::setup::{self, Link, OtherRule, Package, Settings, SignerCa};
+use iot_account::setup::{self, Action, Link, OtherRule, Package, Settings, SignerCa};
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
@@ -39,6 +39,10 @@ pub struct Arguments {
     /// How boards are registered
     #[arg(long, value_enum, default_value_t = Method::Jitr, value_name = "METHOD")]
     method: Method,
+    /// Disable this other topic rule, by which the checks of the function can be bypassed; repeat it for more rules. --yes
+    /// disables only the rule of the vendor's stack
+    #[arg(long = "disable-rule", value_name = "NAME", value_parser = rule_name)]
+    disabled_rules: Vec<String>,
     #[command(flatten)]
     options: Options,
 }
@@ -98,6 +102,7 @@ impl Options {
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
             sni_only: self.sni_only,
+            disabled_rules: Vec::new(),
         })
     }
 
@@ -168,83 +173,109 @@ fn tell(context: &Context, link: &Link) {
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     if arguments.method == Method::Mar {
+        if !arguments.disabled_rules.is_empty() {
+            return Err(Error::usage(
+                "multi-account registration has no function whose checks a rule could bypass",
+                "leave --disable-rule out, or give --method jitr",
+            ));
+        }
         let account = context.account().await?;
         let plan = SetUpMar::look(account, &arguments.options).await?;
         return plan::run(context, plan).await;
     }
-    let settings = arguments.options.settings()?;
+    let disabled_rules = arguments.disabled_rules.clone();
+    let settings = Settings { disabled_rules, ..arguments.options.settings()? };
     let account = context.account().await?;
     let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     let plan = SetUp::look(context, account, Some(&chain), &settings).await?;
     set_up(context, plan).await
 }
 
-/// Carries the plan out, and then disables other rules by which checks can be bypassed, after a yes. Until then devices that
-/// they register are registered.
+/// Carries the plan out, and then disables other rules by which checks can be bypassed, as far as the user consents. Until then
+/// devices that they register are registered.
 pub(super) async fn set_up(context: &Context, plan: SetUp<'_>) -> Result<(), Error> {
-    let others = Others { account: plan.account.clone(), rules: plan.plan.others.clone() };
+    let (account, rules) = (plan.account.clone(), plan.plan.others.clone());
     plan::run(context, plan).await?;
-    if others.rules.is_empty() {
-        return Ok(());
-    }
-    if !context.global.yes && !context.global.dry_run && !context.global.can_ask() {
-        others.leave(context);
-        return Ok(());
-    }
-    let left = others.clone();
-    match plan::run(context, others).await {
-        Err(Error::Declined) => {
-            left.leave(context);
-            Ok(())
-        }
+    let others = |consent| Others { account: account.clone(), rules: rules.clone(), consent };
+    let global = &context.global;
+    let consent = match () {
+        () if rules.is_empty() => return Ok(()),
+        () if global.yes || global.dry_run => Consent::Vendor,
+        () if global.can_ask() => Consent::Every,
+        () => Consent::Named,
+    };
+    match plan::run(context, others(consent)).await {
+        Err(Error::Declined) => plan::run(context, others(Consent::Named)).await,
         ended => ended,
     }
 }
 
+/// Which of the rules by which checks can be bypassed are disabled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    /// Those that are named by a flag.
+    Named,
+    /// Also that of the vendor's stack, of which it is known that it lets everything in.
+    Vendor,
+    /// Every one, after a question that names them.
+    Every,
+}
+
 /// Other rules that get the events of registrations.
-#[derive(Clone)]
 struct Others {
     account: Account,
     rules: Vec<OtherRule>,
+    consent: Consent,
 }
 
 impl Others {
-    /// Tells of them, without a yes to disabling them.
-    fn leave(&self, context: &Context) {
-        for rule in &self.rules {
-            let link = rule.link();
-            let outcome = Outcome { link: &link, done: !rule.bypasses() };
-            match rule.bypasses() {
-                true => context.result(format_args!("{}, not without --yes", link.line(false)), &outcome),
-                false => context.result(link.line(true), &outcome),
+    fn disables(&self, rule: &OtherRule) -> bool {
+        rule.is_named()
+            || match self.consent {
+                Consent::Named => false,
+                Consent::Vendor => rule.lets_all_in(),
+                Consent::Every => rule.bypasses(),
             }
+    }
+
+    fn link(&self, rule: &OtherRule) -> Link {
+        let mut link = rule.link(self.disables(rule) || rule.lets_all_in());
+        if rule.bypasses() && link.action == Action::Leave {
+            let disable = format!("disable it with: provisioner setup --disable-rule {}", rule.name);
+            link.details.push(given::repeated(disable).into_owned());
         }
+        link
     }
 }
 
 impl Plan for Others {
     async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
-        Ok(self.rules.iter().map(|rule| line(&rule.link())).collect())
+        Ok(self.rules.iter().map(|rule| line(&self.link(rule))).collect())
     }
 
     fn question(&self) -> Option<String> {
-        let bypassing: Vec<_> =
-            self.rules.iter().filter(|rule| rule.bypasses()).map(|rule| rule.name.as_str()).collect();
-        (!bypassing.is_empty()).then(|| {
+        let asked = self.rules.iter().filter(|rule| self.disables(rule) && !rule.is_named());
+        let asked: Vec<_> = asked.map(|rule| rule.name.as_str()).collect();
+        (!asked.is_empty()).then(|| {
             format!(
                 "What these rules of the account invoke can register devices that the function refuses. They are disabled, and \
                  not deleted: {}.",
-                bypassing.join(", ")
+                asked.join(", ")
             )
         })
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         for rule in &self.rules {
-            if rule.bypasses() {
+            let link = self.link(rule);
+            if self.disables(rule) {
                 rule.disable(&self.account).await?;
+            } else if rule.lets_all_in() {
+                let text = format!("{}, not without --yes", link.line(false));
+                context.result(text, &Outcome { link: &link, done: false });
+                continue;
             }
-            tell(context, &rule.link());
+            tell(context, &link);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A CA's key is in its own file unless `root-ca.uri` or `signer-ca.uri` says where else it is.
 
-use device_pki::key::{Keys, Uri};
+use device_pki::key::{self, Keys, Uri};
 use device_pki::revocation::Reason;
 use device_pki::{Certificate, Chain, Holder, Signer, chain};
 use durable_files::Access;
@@ -16,6 +16,7 @@ pub use super::home::{
     SIGNER_REVOKED, VERIFICATION_CERTIFICATE,
 };
 use super::{Error, exchange};
+use crate::state;
 
 /// What the certificates of the chain are called in messages.
 pub const NAMES: chain::Names = chain::Names { root: ROOT_CERTIFICATE, signer: SIGNER_CERTIFICATE };
@@ -122,10 +123,12 @@ pub fn check_in_service(home: &Home) -> Result<(), Error> {
 pub fn read(home: &Home, keys: &Keys, now: OffsetDateTime) -> Result<Chain, Error> {
     check_closed(home)?;
     let (roots, signers) = (certificates(home, Role::Root)?, certificates(home, Role::Signer)?);
-    let (Some(root), Some(signer), true) = (highest(&roots), lowest(&signers), has_key(home, Role::Signer))
-    else {
+    let (Some(root), Some(signer)) = select(home, &roots, &signers, now) else {
         return Err(incomplete(home));
     };
+    if !has_key(home, Role::Signer) {
+        return Err(incomplete(home));
+    }
     // A key of another kind signs nothing here, and nothing but the root's own signatures needs it.
     let is_root_key = root.point().is_some() && has_key(home, Role::Root);
     let root_key = is_root_key.then(|| key_of(home, keys, Role::Root, root)).transpose()?;
@@ -262,17 +265,19 @@ pub(crate) fn exists(home: &Home, file: &str) -> bool {
 }
 
 /// The certificate of a certificate authority of the home; `None` where there is no such file. The file may have the certificates
-/// of CAs above it as well, in any order.
+/// of CAs above it as well, and those that were renewed, in any order: see [`chain::select`].
 ///
 /// # Errors
 /// [`durable_files::Error::Io`]; [`device_pki::Error::Malformed`].
 pub fn certificate(home: &Home, role: Role) -> Result<Option<Certificate>, Error> {
-    let all = certificates(home, role)?;
-    Ok(match role {
-        Role::Root => highest(&all),
-        Role::Signer => lowest(&all),
-    }
-    .cloned())
+    let own = certificates(home, role)?;
+    // What is wrong with the other file is told where that one is needed.
+    let of = |other| if own.len() < 2 { Vec::new() } else { certificates(home, other).unwrap_or_default() };
+    let found = match role {
+        Role::Root => select(home, &own, &of(Role::Signer), state::now()).0.cloned(),
+        Role::Signer => select(home, &of(Role::Root), &own, state::now()).1.cloned(),
+    };
+    Ok(found)
 }
 
 /// Every certificate in the file of a certificate authority; none where there is no such file.
@@ -283,13 +288,16 @@ fn certificates(home: &Home, role: Role) -> Result<Vec<Certificate>, Error> {
     Ok(bytes.map(|bytes| Certificate::read_all(&bytes).map_err(malformed)).transpose()?.unwrap_or_default())
 }
 
-/// The root among certificates: the one that has signed itself, or else the first.
-fn highest(all: &[Certificate]) -> Option<&Certificate> {
-    all.iter().find(|one| one.is_signed_by(one)).or(all.first())
-}
-
-/// The signer among certificates: the one that has signed no other.
-fn lowest(all: &[Certificate]) -> Option<&Certificate> {
-    let signs_none = |one: &&Certificate| !all.iter().any(|other| other != *one && other.is_signed_by(one));
-    all.iter().find(signs_none).or(all.first())
+/// The root and the signer among the certificates of their files.
+fn select<'a>(
+    home: &Home,
+    roots: &'a [Certificate],
+    signers: &'a [Certificate],
+    now: OffsetDateTime,
+) -> (Option<&'a Certificate>, Option<&'a Certificate>) {
+    let points = match key_uri(home, Role::Signer) {
+        Ok(Uri::File(path)) if signers.len() > 1 => key::file::points(&path),
+        _ => Vec::new(),
+    };
+    chain::select(roots, signers, &points, now)
 }

@@ -393,7 +393,8 @@ fn key(
         _ => store::key_uri(home, role)?,
     };
     let mut uri = asked.clone();
-    if keys.open(&uri)?.is_none() {
+    let of = store::certificate(home, role)?.and_then(|certificate| certificate.point());
+    if keys.open_of(&uri, of)?.is_none() {
         uri = match uri.requested().map_err(device_pki::Error::from)? {
             Some(requested) => make_elsewhere(home, keys, role, &requested, recorded.then_some(&asked))?,
             None => keys.make(&uri, encrypt)?,

@@ -67,6 +67,13 @@ pub struct NextKey {
     root_key: Signer,
 }
 
+impl NextKey {
+    /// The end of the root, where it comes before that of a signer that is made at `now`.
+    pub fn limit(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        Some(self.root.facts().not_after).filter(|end| *end < profile::signer_end(now))
+    }
+}
+
 impl Rotation {
     /// Looks at what is there. Changes nothing.
     ///

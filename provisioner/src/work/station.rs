@@ -231,6 +231,16 @@ impl Look {
         Ok(plan.preview())
     }
 
+    /// The same board, which is not provisioned for another reason than its own.
+    #[must_use]
+    pub fn refuse(self, why: Error) -> Self {
+        let plan = match self.plan {
+            Ok((session, _)) => Err((Some(session), why)),
+            refused => refused,
+        };
+        Self { plan, ..self }
+    }
+
     /// Why the board cannot be provisioned.
     ///
     /// # Errors

@@ -182,13 +182,17 @@ fn refused(status: u16, code: &'static str, message: &'static str) -> String {
 fn what_aws_refuses_is_told_by_what_to_do_about_it() {
     let shown =
         refused(403, "ExpiredTokenException", "The security token included in the request is expired");
-    assert!(shown.contains("error: the AWS session has expired\n"), "{shown}");
+    assert!(
+        shown.contains("error: the AWS session of the environment (AWS_ACCESS_KEY_ID) has expired\n"),
+        "{shown}"
+    );
     let shown =
         refused(403, "InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier");
     assert!(shown.contains("error: the clock of this computer is wrong"), "{shown}");
     let shown =
         refused(403, "UnrecognizedClientException", "The security token included in the request is invalid.");
-    assert!(shown.contains("error: AWS does not accept the credentials\n"), "{shown}");
+    let says = "error: AWS does not accept the credentials of the environment (AWS_ACCESS_KEY_ID)\n";
+    assert!(shown.contains(says), "{shown}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::account::Account;
 use crate::account_life::scenario::Stage;
 use crate::account_life::scenario::stage::Run;
 
+mod given;
 mod policy;
 mod registering;
 mod revoking;
@@ -203,13 +204,11 @@ async fn a_queue_for_what_fails_is_made_by_the_commands_that_doctor_prints() {
     let desk = Desk::new().await;
     let (found, advice) = desk.finding("on_failure", &[]);
     assert_eq!(found["verdict"], "notable", "{found}");
-    let commands: Vec<&str> = advice.split("; aws ").collect();
+    let commands: Vec<&str> = advice.split(" && ").collect();
     let [queue, role, destination] = commands.as_slice() else { panic!("{advice}") };
-    assert!(
-        queue.starts_with("aws sqs create-queue ") && role.starts_with("iam put-role-policy "),
-        "{advice}"
-    );
-    assert!(destination.starts_with("lambda put-function-event-invoke-config "), "{advice}");
+    let is = |command: &str, of: &str| command.starts_with(&format!("aws --region us-east-1 {of} "));
+    assert!(is(queue, "sqs create-queue") && is(role, "iam put-role-policy"), "{advice}");
+    assert!(is(destination, "lambda put-function-event-invoke-config"), "{advice}");
 
     let lambda = desk.account.lambda();
     let given: Value = serde_json::from_str(flag(destination, "destination-config")).unwrap();
@@ -220,7 +219,7 @@ async fn a_queue_for_what_fails_is_made_by_the_commands_that_doctor_prints() {
     put.destination_config(config).send().await.unwrap();
     // The queue is not there yet.
     let (_, missing) = desk.finding("on_failure", &[]);
-    assert_eq!(missing, format!("aws sqs create-queue --queue-name {}", flag(queue, "queue-name")));
+    assert_eq!(missing, *queue);
 
     let sqs = desk.stage.sqs();
     sqs.create_queue().queue_name(flag(&missing, "queue-name")).send().await.unwrap();
@@ -242,7 +241,10 @@ async fn a_region_in_which_nothing_is_set_up_is_told_first() {
     let desk = Desk::with(Options { identity, ..Options::default() }).await;
     let (found, advice) = desk.finding("credentials", &["--region", "eu-west-1"]);
     assert!(found["details"].to_string().contains("nothing is set up in this Region"), "{found}");
-    assert!(advice.contains("--region") && advice.contains("provisioner setup"), "{advice}");
+    assert!(
+        advice.contains("--region") && advice.contains("provisioner --region eu-west-1 setup"),
+        "{advice}"
+    );
     // The endpoint is another Region's.
     let (unread, advice) = desk.finding("endpoint", &["--region", "us-east-1"]);
     assert_eq!(unread["verdict"], "unknown", "{unread}");

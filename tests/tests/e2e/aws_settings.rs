@@ -80,7 +80,14 @@ impl User {
         let flag = self.run(&["--profile", profile], &[]);
         let variable = self.run(&[], &[("AWS_PROFILE", profile)]);
         assert_eq!((flag.code, &flag.stdout), (variable.code, &variable.stdout), "{flag}{variable}");
-        assert_eq!(flag.stderr, variable.stderr);
+        // What is advised has the flag, and what is refused is told with the variable.
+        let own = [
+            format!("--profile {profile} "),
+            format!("--profile '{profile}' "),
+            ", which AWS_PROFILE names,".to_owned(),
+        ];
+        let without = |text: &str| own.iter().fold(text.to_owned(), |text, what| text.replace(what, ""));
+        assert_eq!(without(&flag.stderr), without(&variable.stderr));
         flag
     }
 
@@ -342,6 +349,29 @@ async fn a_blank_variable_is_unset() {
         user.laptop.run(&["ca", "create"], &[("MICROCHIP_IOT_HOME", ""), ("MICROCHIP_IOT_PASSPHRASE", "")]);
     assert_eq!(made.code, 0, "{made}");
     assert!(user.laptop.folder().join("signer-ca.key").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_names_the_variable_that_it_comes_from() {
+    let user = User::with("[profile lost]\nregion = Frankfurt\n").await;
+    let refused = |variables: &[(&str, &str)]| user.run(&[], variables);
+    let keys = user.keys();
+    let of_keys = "AWS does not accept the credentials of the environment (AWS_ACCESS_KEY_ID)";
+    let wrong = [keys[0], ("AWS_ACCESS_KEY_ID", "AKIAWRONG0000000WRONG"), keys[2]];
+    says(&refused(&wrong), 4, &[of_keys, "unset them all to use a profile"]);
+    says(&user.run(&["--profile", "static"], &wrong), 0, &[]);
+    says(&refused(&[("AWS_PROFILE", "none")]), 2, &["no AWS profile `none`, which AWS_PROFILE names, in "]);
+    says(
+        &refused(&[("AWS_PROFILE", "static"), ("AWS_REGION", "Frankfurt")]),
+        2,
+        &["`Frankfurt`, which AWS_REGION names, is not an AWS Region"],
+    );
+    says(
+        &refused(&[("AWS_PROFILE", "lost")]),
+        2,
+        &["`Frankfurt`, which profile `lost` names, is not an AWS Region"],
+    );
+    says(&user.run(&["--region", "Frankfurt"], &keys), 2, &["`Frankfurt` is not an AWS Region"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,8 @@ use testbed::board::{Options, SimulatedBoard};
 use crate::account::{Account, Ca};
 use crate::laptop::{Laptop, Outcome};
 
+mod authorities;
+
 const CA: &str =
     "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
 

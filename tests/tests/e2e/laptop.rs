@@ -100,7 +100,7 @@ impl Laptop {
 
     /// The provisioner, with nothing in its environment but `environment`.
     pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(provisioner());
+        let mut command = Command::new(built("provisioner"));
         command
             .args(arguments)
             .env_clear()
@@ -137,10 +137,10 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The provisioner as built beside the testbed. Cargo does not build it for the tests of another package.
-fn provisioner() -> PathBuf {
+/// A program as built beside the testbed. Cargo does not build it for the tests of another package.
+pub(crate) fn built(name: &str) -> PathBuf {
     let testbed = Path::new(env!("CARGO_BIN_EXE_testbed"));
-    let program = testbed.with_file_name(format!("provisioner{}", std::env::consts::EXE_SUFFIX));
+    let program = testbed.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(program.is_file(), "there is no {}: run `cargo build --bins` first", program.display());
     program
 }

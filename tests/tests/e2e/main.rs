@@ -22,6 +22,8 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+#[cfg(unix)]
+mod named;
 #[cfg(target_os = "linux")]
 mod output;
 mod plans;

@@ -166,15 +166,10 @@ fn others(lines: &[Value]) -> Vec<(&str, &Value)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_rule_by_which_checks_can_be_bypassed_is_told_and_disabled_after_a_yes() {
+async fn every_rule_by_which_checks_can_be_bypassed_is_told_and_the_vendors_is_disabled_after_a_yes() {
+    const VENDOR: &str = "MCHPStack_ZTLambdaRule_1A";
     let (account, stage) = ready().await;
-    rule(
-        &account,
-        "MCHPStack_ZTLambdaRule_1A",
-        &format!("{EVENTS}/#"),
-        &function("MCHPStack-ZTLambdaJITR-1A"),
-    )
-    .await;
+    rule(&account, VENDOR, &format!("{EVENTS}/#"), &function("MCHPStack-ZTLambdaJITR-1A")).await;
     rule(&account, "Everything", "$aws/#", &function("Other")).await;
     rule(&account, "Levels", "$aws/events/+/registered/+", &function("Other")).await;
     rule(&account, "Twice", &format!("{EVENTS}/+"), &function("JITR")).await;
@@ -182,7 +177,7 @@ async fn every_rule_by_which_checks_can_be_bypassed_is_told_and_disabled_after_a
     rule(&account, "Presence", "$aws/events/presence/#", &function("Other")).await;
     rule(&account, "Hash", "#", &function("Other")).await;
     account.iot().disable_topic_rule().rule_name("Off").send().await.unwrap();
-    let expected = ["Everything", "Levels", "MCHPStack_ZTLambdaRule_1A", "Twice"];
+    let expected = ["Everything", "Levels", VENDOR, "Twice"];
     let disabled = async |name: &str| {
         let found = account.iot().get_topic_rule().rule_name(name).send().await.unwrap();
         found.rule.unwrap().rule_disabled == Some(true)
@@ -194,32 +189,55 @@ async fn every_rule_by_which_checks_can_be_bypassed_is_told_and_disabled_after_a
         assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), expected, "{}", told.said);
         for (name, line) in found {
             let details = line["details"].to_string();
-            let is_own = name == "Twice";
-            assert_eq!(line["action"], if is_own { "leave" } else { "disable" }, "{line}");
+            let (is_own, is_vendor) = (name == "Twice", name == VENDOR);
+            assert_eq!(line["action"], if is_vendor { "disable" } else { "leave" }, "{line}");
             assert!(details.contains("function:") && details.contains("bypassed") != is_own, "{line}");
-            assert_eq!(details.contains("the vendor's stack MCHPStack"), name.starts_with("MCHP"), "{line}");
-            assert!(is_own || line["done"] == false);
+            assert_eq!(details.contains("the vendor's stack MCHPStack"), is_vendor, "{line}");
+            let advised = details.contains(&format!("provisioner setup --disable-rule {name}"));
+            assert_eq!(advised, !is_own && !is_vendor, "{line}");
+            assert!(!is_vendor || line["done"] == false);
             assert!(!disabled(name).await);
         }
     }
     let found = stage.ends(4, &["doctor"]);
     let verdicts: Vec<_> = others(&found.lines).iter().map(|(_, line)| line["verdict"].clone()).collect();
     assert_eq!(verdicts, ["notable", "notable", "dangerous", "notable"], "{}", found.said);
+    let help = others(&found.lines)[0].1["help"].to_string();
+    assert!(help.contains("provisioner setup --disable-rule Everything"), "{help}");
     let unasked = stage.ends(4, &["doctor", "--repair"]);
     assert!(unasked.said.contains("not without --yes"), "{}", unasked.said);
     let planned = stage.ends(0, &["doctor", "--repair", "--dry-run"]);
     assert!(planned.values("action").contains(&"disable_rule"), "{}", planned.said);
-    assert!(!disabled("Everything").await);
+    assert!(!disabled(VENDOR).await);
 
+    // A yes is for what is known to let everything in.
     stage.ends(0, &["doctor", "--repair", "--yes"]);
-    for name in &expected[..3] {
-        assert!(disabled(name).await, "{name}");
-    }
-    assert!(!disabled("Twice").await && !disabled("Presence").await && !disabled(RULE).await);
-    account.iot().enable_topic_rule().rule_name("Levels").send().await.unwrap();
+    assert!(disabled(VENDOR).await);
+    account.iot().enable_topic_rule().rule_name(VENDOR).send().await.unwrap();
     let done = stage.ends(0, &["setup", "--yes"]);
-    assert_eq!(others(&done.lines)[0].1["done"], true, "{}", done.said);
-    assert!(disabled("Levels").await);
+    assert!(disabled(VENDOR).await && others(&done.lines)[2].1["done"] == true, "{}", done.said);
+    for name in ["Everything", "Levels", "Twice", "Presence", RULE] {
+        assert!(!disabled(name).await, "{name}");
+    }
+    // What is named is disabled, and what is named is looked at before anything is done.
+    let named = ["setup", "--disable-rule", "Levels", "--disable-rule", "Everything"];
+    let planned = stage.ends(0, &[&named[..], &["--dry-run"]].concat());
+    assert_eq!(others(&planned.lines)[0].1["action"], "disable", "{}", planned.said);
+    assert!(!disabled("Levels").await);
+    for (name, says) in [
+        ("Nothing", "there is no topic rule `Nothing`"),
+        ("Presence", "no other rule that gets"),
+        (RULE, "no other rule that gets"),
+    ] {
+        let refused = stage.ends(2, &["setup", "--disable-rule", "Levels", "--disable-rule", name]);
+        assert!(refused.said.contains(says), "{}", refused.said);
+        assert!(!disabled("Levels").await);
+    }
+    stage.ends(0, &named);
+    assert!(disabled("Levels").await && disabled("Everything").await && !disabled("Twice").await);
+    let again = stage.ends(0, &named);
+    let states: Vec<_> = others(&again.lines).iter().map(|(_, line)| line["details"].to_string()).collect();
+    assert!(states[1].contains("is disabled") && states[2].contains("is disabled"), "{}", again.said);
 }
 
 #[tokio::test(flavor = "multi_thread")]

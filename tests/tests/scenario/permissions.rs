@@ -15,6 +15,9 @@ use super::failed::signed;
 use super::lists::lists_are_looked_at;
 use super::{FUNCTION, OTHERS, POLICY, ROLE, RULE, Stage, torn_down};
 
+/// A rule as the vendor's stack has it.
+const VENDOR: &str = "MCHPStack_ZTLambdaRule";
+
 /// A group, a policy and a thing type of the user's own.
 const OWN: &str = "own";
 
@@ -34,7 +37,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let revived = stage.ends(0, &["setup"]);
     assert!(revived.values("resource").contains(&"thing_type"), "{}", revived.said);
     stage.ends(0, &["policy", "print"]);
-    stage.ends(0, &["certificates", "00000000"]);
+    stage.ends(2, &["certificates", "00000000"]);
     stage.ends(2, &["revoke", "00000000", "--yes"]);
 
     // `setup` finds everything else than it made it.
@@ -118,13 +121,16 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let payload = TopicRulePayload::builder()
         .sql("SELECT * FROM '$aws/events/certificates/+/+'")
         .actions(Action::builder().lambda(invoke.build().unwrap()).build())
-        .build();
-    iot.create_topic_rule().rule_name("Elsewhere").topic_rule_payload(payload.unwrap()).send().await.unwrap();
-    let disabled = stage.ends(0, &["setup", "--yes"]);
-    assert!(disabled.values("action").contains(&"disable"), "{}", disabled.said);
-    iot.enable_topic_rule().rule_name("Elsewhere").send().await.unwrap();
+        .build()
+        .unwrap();
+    for name in ["Elsewhere", VENDOR] {
+        iot.create_topic_rule().rule_name(name).topic_rule_payload(payload.clone()).send().await.unwrap();
+    }
     let disabled = stage.ends(0, &["doctor", "--repair", "--yes"]);
     assert!(disabled.values("action").contains(&"disable_rule"), "{}", disabled.said);
+    iot.delete_topic_rule().rule_name(VENDOR).send().await.unwrap();
+    let disabled = stage.ends(0, &["setup", "--disable-rule", "Elsewhere"]);
+    assert!(disabled.values("action").contains(&"disable"), "{}", disabled.said);
     iot.delete_topic_rule().rule_name("Elsewhere").send().await.unwrap();
 
     // The function works with a policy without a tag, and a rule of ours invokes a function of others.

@@ -117,6 +117,8 @@ pub(crate) struct Origin {
     is_named: bool,
     files: String,
     source: Source,
+    /// Whether they are keys in the environment.
+    is_environment: bool,
     /// Why there can be none.
     problem: Option<String>,
     /// What its process gets on the command line and nobody else has to see.
@@ -131,7 +133,7 @@ impl Origin {
         let standard =
             Self { source: Source::Standard, problem: missing_token.filter(|_| !has_keys), ..Self::none() };
         if has_keys && !is_flag {
-            return standard;
+            return Self { is_environment: true, ..standard };
         }
         let name = profiles.chosen().unwrap_or("default");
         if profiles.get(name).is_none() {
@@ -152,6 +154,7 @@ impl Origin {
             profile: Some(name.to_owned()),
             is_named: profiles.chosen().is_some(),
             files: profiles.paths_of(name),
+            is_environment: false,
             source: if lacks.is_some() { Source::Keys } else { source },
             secrets: process.map(secrets_of).unwrap_or_default(),
             problem: way.err().or(lacks).or(missing_token),
@@ -165,6 +168,7 @@ impl Origin {
             is_named: false,
             files: String::new(),
             source: Source::Standard,
+            is_environment: false,
             problem: None,
             secrets: Vec::new(),
         }
@@ -172,6 +176,15 @@ impl Origin {
 
     pub(super) fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
+    }
+
+    /// Whose credentials they are, in words that begin with a space; empty where that is not known.
+    pub(crate) fn credentials(&self) -> String {
+        match &self.profile {
+            Some(profile) => format!(" of profile `{profile}` ({})", self.files),
+            None if self.is_environment => " of the environment (AWS_ACCESS_KEY_ID)".to_owned(),
+            None => String::new(),
+        }
     }
 
     /// That there are no credentials, because of `cause`.

@@ -43,6 +43,8 @@ pub(super) struct Profiles {
     set: ProfileSet,
     /// The profile that a flag or the environment names.
     chosen: Option<String>,
+    /// The variable of the environment that names it.
+    setting: Option<&'static str>,
 }
 
 impl Profiles {
@@ -51,9 +53,13 @@ impl Profiles {
     /// # Errors
     /// [`Error::ProfileFile`], [`Error::ProfileNotFound`].
     pub(super) async fn read(flag: Option<&str>) -> Result<Self, Error> {
-        let of_environment =
-            || ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find_map(|name| std::env::var(name).ok());
-        let chosen = flag.map(str::to_owned).or_else(of_environment).filter(|name| !name.trim().is_empty());
+        let of_environment = || {
+            let names = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter();
+            { names }.find_map(|setting| Some((std::env::var(setting).ok()?, Some(setting))))
+        };
+        let chosen = flag.map(|name| (name.to_owned(), None)).or_else(of_environment);
+        let chosen = chosen.filter(|(name, _)| !name.trim().is_empty());
+        let (chosen, setting) = chosen.map_or((None, None), |(name, setting)| (Some(name), setting));
         let files = [
             File::read(Kind::Config, "AWS_CONFIG_FILE", "config")?,
             File::read(Kind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "credentials")?,
@@ -64,7 +70,7 @@ impl Profiles {
         let name = encoded(chosen.as_deref().unwrap_or(DEFAULT)).into_owned();
         let set = parsed(&sdk_files(&files), &name).await;
         let set = set.map_err(|reason| Error::ProfileFile { path: files[0].path.clone(), reason })?;
-        let profiles = Self { files, set, chosen };
+        let profiles = Self { files, set, chosen, setting };
         match &profiles.chosen {
             Some(name) if profiles.get(name).is_none() => Err(profiles.not_found(name)),
             _ => Ok(profiles),
@@ -75,7 +81,8 @@ impl Profiles {
         let known: BTreeSet<_> = self.set.profiles().map(decoded).collect();
         Error::ProfileNotFound {
             name: name.to_owned(),
-            files: self.paths_of(name),
+            setting: self.setting,
+            files: self.paths_of(name).into(),
             known: known.into_iter().collect(),
             // The SDK and the AWS CLI leave such a section out.
             without_prefix: self.files[0].has_section(name) && !name.starts_with("profile "),

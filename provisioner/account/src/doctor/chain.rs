@@ -96,12 +96,16 @@ pub(super) fn topic_rule(
 /// Another rule that gets the events of registrations.
 pub(super) fn other_rule(rule: &OtherRule) -> Finding {
     let (link, name, found) = (Resource::OtherRule, &rule.name, rule.details());
-    let finding = match () {
-        () if rule.lets_all_in() => Finding::dangerous(link, name, found),
+    match () {
+        () if rule.lets_all_in() => Finding::dangerous(link, name, found).repairable(),
         () if rule.only_keeps() => Finding::right(link, name, found),
+        // What it is for is not known.
+        () if rule.bypasses() => {
+            let disable = Remedy::DisableRule { rule: name.clone() };
+            Finding::notable(link, name, found).remedy(disable)
+        }
         () => Finding::notable(link, name, found),
-    };
-    if rule.bypasses() { finding.repairable() } else { finding }
+    }
 }
 
 /// The permission of the rule on the function.

@@ -58,6 +58,11 @@ pub enum Remedy {
     },
     /// Use another Region, or set the account up.
     ChooseRegion,
+    /// Disable a rule by which checks can be bypassed, if nobody needs it.
+    DisableRule {
+        /// Its name.
+        rule: String,
+    },
     /// Remove statements from the permissions of the function.
     NarrowPermission {
         /// The function.

@@ -12,6 +12,18 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// A rule that is to be disabled and is not there.
+    #[error("there is no topic rule `{name}` in this account and Region")]
+    NoRule {
+        /// As given.
+        name: String,
+    },
+    /// A rule that is to be disabled and has nothing to do with registrations, or is the one that invokes the function.
+    #[error("the topic rule `{name}` is no other rule that gets the events of registrations")]
+    OtherEvents {
+        /// As given.
+        name: String,
+    },
     /// It is an ARN of another partition, Region or account.
     #[error("the function {name} is not of {here}, which this run is about")]
     Elsewhere {

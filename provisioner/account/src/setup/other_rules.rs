@@ -6,7 +6,7 @@ use futures::future;
 use jitr::scope::Arn;
 
 use super::link::{self, Link};
-use super::{rule, topic_filter};
+use super::{Error, rule, topic_filter};
 use crate::{Account, Error as AccountError, Resource};
 
 /// The stack that the vendor's tool makes. Its function activates the certificate of every event.
@@ -15,6 +15,8 @@ const VENDOR_STACK: &str = "MCHPStack";
 /// What comes of the events that a rule gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
+    /// Nothing: it is disabled.
+    Off,
     /// They are only kept.
     Kept,
     /// The function of this tool gets them.
@@ -34,6 +36,8 @@ pub struct OtherRule {
     /// What it does, one item an action.
     does: Vec<String>,
     comes_to: Use,
+    /// Whether a user has named it to be disabled.
+    is_named: bool,
 }
 
 impl OtherRule {
@@ -43,8 +47,13 @@ impl OtherRule {
     }
 
     /// Whether it does let everything in.
-    pub(crate) fn lets_all_in(&self) -> bool {
+    pub fn lets_all_in(&self) -> bool {
         self.comes_to == Use::Vendor
+    }
+
+    /// Whether it is to be disabled because a user has named it.
+    pub fn is_named(&self) -> bool {
+        self.is_named && self.comes_to != Use::Off
     }
 
     /// Whether nothing comes of the events.
@@ -54,6 +63,9 @@ impl OtherRule {
 
     /// What the rule reads and does, and what comes of it, one item each.
     pub(crate) fn details(&self) -> Vec<String> {
+        if self.comes_to == Use::Off {
+            return vec!["is disabled".to_owned()];
+        }
         let reads = format!("reads '{}' and {}", self.filter, self.does.join(" and "));
         let comes = match self.comes_to {
             Use::Vendor => format!(
@@ -61,14 +73,14 @@ impl OtherRule {
             ),
             Use::Acted => "the checks of the function can be bypassed by what it invokes".to_owned(),
             Use::Own => "the function gets each event once more".to_owned(),
-            Use::Kept => "it keeps the events and registers nothing".to_owned(),
+            Use::Kept | Use::Off => "it keeps the events and registers nothing".to_owned(),
         };
         vec![reads, comes]
     }
 
-    /// The line of a plan that disables it if it bypasses checks.
-    pub fn link(&self) -> Link {
-        let action = if self.bypasses() { link::Action::Disable } else { link::Action::Leave };
+    /// The line of a plan that disables it, or leaves it as it is.
+    pub fn link(&self, is_disabled: bool) -> Link {
+        let action = if is_disabled { link::Action::Disable } else { link::Action::Leave };
         Link {
             link: Resource::OtherRule,
             name: self.name.clone(),
@@ -112,6 +124,36 @@ pub(crate) async fn find(
     Ok(found.filter_map(|(name, rule)| judge(name, rule.as_ref()?, function)).collect())
 }
 
+/// Marks those of `others` that are `named` to be disabled, and adds those that are disabled already.
+///
+/// # Errors
+/// [`Error::NoRule`], [`Error::OtherEvents`]; errors of the calls.
+pub(super) async fn mark(
+    account: &Account,
+    mut others: Vec<OtherRule>,
+    named: &[String],
+) -> Result<Vec<OtherRule>, AccountError> {
+    for name in named {
+        if let Some(other) = others.iter_mut().find(|other| other.name == *name) {
+            other.is_named = true;
+            continue;
+        }
+        let name = name.clone();
+        match rule::find(account, &name).await? {
+            None => return Err(Error::NoRule { name }.into()),
+            Some(rule) if rule.rule_disabled() == Some(true) => others.push(OtherRule {
+                name,
+                filter: String::new(),
+                does: Vec::new(),
+                comes_to: Use::Off,
+                is_named: true,
+            }),
+            Some(_) => return Err(Error::OtherEvents { name }.into()),
+        }
+    }
+    Ok(others)
+}
+
 /// What a rule does with registrations; `None` for one that gets none.
 fn judge(name: &str, rule: &TopicRule, function: &str) -> Option<OtherRule> {
     let filter = topic_filter::of_sql(rule.sql()?)?;
@@ -141,6 +183,7 @@ fn judge(name: &str, rule: &TopicRule, function: &str) -> Option<OtherRule> {
             actions => actions.iter().map(does).collect(),
         },
         comes_to: uses.max().unwrap_or(Use::Kept),
+        is_named: false,
     })
 }
 

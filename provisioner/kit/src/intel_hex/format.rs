@@ -13,6 +13,18 @@ pub enum Format {
     SRecord,
     /// A page of a web server.
     Html,
+    /// Texas Instruments' text: addresses after an `@`, bytes, and `q` at the end (MSP430 assembly language tools, "TI-TXT").
+    TiTxt,
+    /// The same without the end, as Verilog's `$readmemh` has it (IEEE 1800, section 21.4).
+    Verilog,
+    /// A source of C, with the bytes in an array.
+    CSource,
+    /// What hexdump and xxd print.
+    Dump,
+    /// Hex digits and nothing else.
+    Digits,
+    /// A file that Git could not merge: it has two versions of some lines (git-merge(1), "How conflicts are presented").
+    Conflict,
     /// What Git stores in the place of a large file (Git LFS specification).
     LfsPointer,
     /// A ZIP, gzip, bzip2, xz or 7z archive.
@@ -53,9 +65,35 @@ impl Format {
         match first {
             [b'<', ..] => Some(Self::Html),
             [b'S', b'0'..=b'9', digit, ..] if digit.is_ascii_hexdigit() => Some(Self::SRecord),
-            _ => is_binary(&file[..file.len().min(SAMPLE)]).then_some(Self::Binary),
+            _ if is_binary(&file[..file.len().min(SAMPLE)]) => Some(Self::Binary),
+            _ => Self::of_text(&String::from_utf8_lossy(first)),
         }
     }
+
+    /// What text is in which bytes are written in another way.
+    fn of_text(text: &str) -> Option<Self> {
+        let are_digits = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let first = text.lines().next().unwrap_or_default().trim_end();
+        let (address, rest) = first.split_once([':', ' ']).unwrap_or((first, ""));
+        let dumped =
+            || rest.split_whitespace().next().is_some_and(|word| word.len() <= 8 && are_digits(word));
+        match first.strip_prefix('@') {
+            Some(address) if are_digits(address) => {
+                let is_end = |line: &str| line.trim().eq_ignore_ascii_case("q");
+                Some(if text.lines().any(is_end) { Self::TiTxt } else { Self::Verilog })
+            }
+            _ if ["0x", "[", "=", "{"].iter().all(|part| text.contains(part)) => Some(Self::CSource),
+            _ if (6..=8).contains(&address.len()) && are_digits(address) && dumped() => Some(Self::Dump),
+            _ if text.split_whitespace().all(are_digits) && !first.is_empty() => Some(Self::Digits),
+            _ => None,
+        }
+    }
+}
+
+/// Whether Git has left the marks of a conflict in a file.
+pub(super) fn has_conflict(file: &[u8]) -> bool {
+    file.split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
 }
 
 fn is_binary(sample: &[u8]) -> bool {
@@ -72,6 +110,12 @@ impl fmt::Display for Format {
             Self::Elf => "an ELF program",
             Self::Uf2 => "a UF2 file",
             Self::SRecord => "a file of Motorola S-records",
+            Self::TiTxt => "a file in TI-TXT",
+            Self::Verilog => "hex digits after addresses with an @ (Verilog)",
+            Self::CSource => "a source of C, with an array of bytes",
+            Self::Dump => "the dump of a binary file (hexdump, xxd)",
+            Self::Digits => "hex digits without records",
+            Self::Conflict => "a file with two versions that Git could not merge (<<<<<<<, >>>>>>>)",
             Self::Html => "a web page (HTML or XML)",
             Self::LfsPointer => "a pointer of Git LFS, which stands for a file that has not been downloaded",
             Self::Archive => "an archive",

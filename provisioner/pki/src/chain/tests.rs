@@ -13,6 +13,9 @@ use crate::key::{Keys, Uri};
 use crate::revocation::{Reason, Revoked};
 use crate::{Issuer, certificate};
 
+mod causes;
+mod several;
+
 const NAMES: Names = Names { root: "root.crt", signer: "signer.crt" };
 const P256: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
 const CA: &str =
@@ -54,6 +57,21 @@ impl Authorities {
         extensions: &str,
         issuer: Option<&str>,
     ) {
+        self.make_for("30", name, key, subject, settings, extensions, issuer);
+    }
+
+    /// As [`Self::make`], from now on or from before it on, for so many `days`.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a certificate")]
+    fn make_for(
+        &self,
+        days: &str,
+        name: &str,
+        key: &str,
+        subject: &str,
+        settings: &str,
+        extensions: &str,
+        issuer: Option<&str>,
+    ) {
         if !self.path().join(format!("{name}.key")).exists() {
             self.openssl(&format!("{key} -out {name}.key"));
         }
@@ -73,7 +91,7 @@ impl Authorities {
         let digest =
             if key.contains("ed25519") && issuer.is_none() { String::new() } else { format!("-{digest} ") };
         self.openssl(&format!(
-            "x509 -req {digest}-in {name}.csr {sign} -extfile ext.cnf -days 30 -out {name}.crt"
+            "x509 -req {digest}-in {name}.csr {sign} -extfile ext.cnf -days {days} -out {name}.crt"
         ));
     }
 
@@ -204,7 +222,7 @@ fn names_are_compared_as_names_and_not_as_bytes() {
     let chain = made.chain().unwrap();
     assert!(chain.signer().is_signed_by(chain.root()));
     made.make("root", P256, "CN=Another Root\nO=Example", "", CA, None);
-    assert!(matches!(made.chain(), Err(Error::ForeignSigner { .. })));
+    assert!(matches!(made.chain(), Err(Error::IssuerName { .. })));
 }
 
 #[test]
@@ -255,7 +273,7 @@ fn what_a_ca_may_not_do_is_told_before_anything_is_issued() {
         ),
         (path_length.as_str(), CA, "root.crt allows 0 CAs below it (pathLenConstraint), and there are 1"),
         (CA, &no_lists, "signer.crt may not sign revocation lists: its key usage lacks cRLSign"),
-        (CA, &no_certificates, "signer.crt is not the certificate of a certificate authority"),
+        (CA, &no_certificates, "signer.crt may not sign certificates: its key usage lacks keyCertSign"),
         (CA, &no_identifier, "signer.crt has no subject key identifier"),
         (
             CA,

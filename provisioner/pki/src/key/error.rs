@@ -22,6 +22,14 @@ pub enum Error {
         /// What it holds.
         found: Kind,
     },
+    /// A file with more than one private key, and nothing says which of them is meant.
+    #[error("cannot use {file}: it has {count} private keys, and which of them is meant is not known")]
+    Several {
+        /// The file.
+        file: String,
+        /// How many.
+        count: usize,
+    },
     /// A key file that is encrypted in another way than PBES2 with scrypt or PBKDF2 and AES.
     #[error("cannot use {file}: it is encrypted in a way that is not supported")]
     Cipher {

@@ -10,6 +10,7 @@ use pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding};
 use zeroize::Zeroizing;
 
 use super::{Error, Key, Passphrase, PublicKey};
+use crate::PUBLIC_KEY_SIZE;
 use crate::reader::{self, Kind, Part, PrivateKey};
 use durable_files::{self as files, Access};
 
@@ -63,8 +64,8 @@ pub type Bytes = Zeroizing<Vec<u8>>;
 
 /// The content of a key file.
 pub enum Content {
-    /// A key.
-    Plain(FileKey),
+    /// Keys, each once; there is one at least.
+    Plain(Vec<FileKey>),
     /// A key that a passphrase opens.
     Encrypted(Encrypted),
 }
@@ -96,57 +97,79 @@ impl Encrypted {
 /// Reads a key file; `None` where there is none.
 ///
 /// # Errors
-/// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Cipher`], [`Error::Costly`].
+/// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`], [`Error::Several`], [`Error::Cipher`],
+/// [`Error::Costly`].
 pub(super) fn read(path: &Path) -> Result<Option<Content>, crate::Error> {
-    Ok(read_both(path)?.map(|(content, _)| content))
-}
-
-/// The bytes of a key file, and the access that a copy of it has to have; `None` where there is none.
-///
-/// # Errors
-/// As [`super::Keys::open`], without those of passphrases.
-pub fn copy_of(path: &Path) -> Result<Option<(Bytes, Access)>, crate::Error> {
-    Ok(read_both(path)?.map(|(content, bytes)| match content {
-        Content::Plain(_) => (bytes, Access::Secret),
-        Content::Encrypted(_) => (bytes, Access::Private),
-    }))
-}
-
-fn read_both(path: &Path) -> Result<Option<(Content, Bytes)>, crate::Error> {
     let Some(key) = files::read_key(path)? else { return Ok(None) };
-    let file = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let content = parse(key.bytes(), file);
-    let bytes = match &content {
-        Ok(Content::Encrypted(_)) => key.encrypted(),
+    let content = parse(key.bytes(), || name_of(path));
+    match content {
+        Ok(Content::Encrypted(_)) => drop(key.encrypted()),
         // What is no key may be one that is damaged.
-        _ => key.closed()?,
-    };
-    Ok(Some((content?, bytes)))
+        _ => drop(key.closed()?),
+    }
+    Ok(Some(content?))
 }
 
-/// Reads what is in a key file, see [`reader`]: the first key on P-256, or the first that a passphrase opens. `file` names it in
-/// errors.
+/// What a key file is called in messages.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The points of the keys in a file; none where a passphrase opens them, and where the file cannot be read.
+pub fn points(path: &Path) -> Vec<[u8; PUBLIC_KEY_SIZE]> {
+    match read(path) {
+        Ok(Some(Content::Plain(keys))) => keys.iter().map(|key| key.public().0).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The bytes of a key file, and the access that a copy of it has to have; `None` where there is none. The key may be of a kind that
+/// nothing is signed with here.
 ///
 /// # Errors
-/// [`Error::Malformed`], [`Error::Cipher`], [`Error::Costly`].
+/// [`durable_files::Error::Exposed`] for a file that others can read; [`Error::Malformed`] for one without a private key.
+pub fn copy_of(path: &Path) -> Result<Option<(Bytes, Access)>, crate::Error> {
+    let Some(key) = files::read_key(path)? else { return Ok(None) };
+    let content = parse(key.bytes(), || name_of(path));
+    if let Ok(Content::Encrypted(_)) = content {
+        return Ok(Some((key.encrypted(), Access::Private)));
+    }
+    let bytes = key.closed()?;
+    match content {
+        Err(Error::Malformed { found, .. }) if !matches!(found, Kind::PrivateKey(_)) => {
+            Err(Error::Malformed { file: name_of(path), found }.into())
+        }
+        _ => Ok(Some((bytes, Access::Secret))),
+    }
+}
+
+/// Reads what is in a key file, see [`reader`]: its keys on P-256, or the one that a passphrase opens. `file` names it in errors.
+///
+/// # Errors
+/// [`Error::Malformed`], [`Error::Cipher`], [`Error::Costly`]; [`Error::Several`] where one of several keys is encrypted.
 pub fn parse(bytes: &[u8], file: impl Fn() -> String) -> Result<Content, Error> {
     let parts = reader::parts(bytes);
-    for Part { kind, der } in &parts {
-        match kind {
-            Kind::PrivateKey(PrivateKey::P256 | PrivateKey::UnnamedCurve) => {
-                if let Some(key) = FileKey::from_der(der) {
-                    return Ok(Content::Plain(key));
-                }
-            }
-            Kind::EncryptedKey => {
-                let info = EncryptedPrivateKeyInfoOwned::from_der(der);
-                let info = info.map_err(|_| Error::Cipher { file: file() })?;
-                check_cost(&info.encryption_algorithm, &file)?;
-                return Ok(Content::Encrypted(Encrypted { info, file: file() }));
-            }
-            Kind::LegacyEncryptedKey => return Err(Error::Cipher { file: file() }),
-            _ => {}
+    let mut plain: Vec<FileKey> = Vec::new();
+    for Part { der, .. } in parts
+        .iter()
+        .filter(|part| matches!(part.kind, Kind::PrivateKey(PrivateKey::P256 | PrivateKey::UnnamedCurve)))
+    {
+        let is_new = |key: &FileKey| plain.iter().all(|known| known.public != key.public);
+        plain.extend(FileKey::from_der(der).filter(is_new));
+    }
+    let is_encrypted = |part: &&Part| matches!(part.kind, Kind::EncryptedKey | Kind::LegacyEncryptedKey);
+    let encrypted: Vec<&Part> = parts.iter().filter(is_encrypted).collect();
+    match (plain.len() + encrypted.len(), encrypted.as_slice()) {
+        (0, _) => {}
+        (_, []) => return Ok(Content::Plain(plain)),
+        (1, [Part { kind: Kind::EncryptedKey, der }]) => {
+            let info = EncryptedPrivateKeyInfoOwned::from_der(der);
+            let info = info.map_err(|_| Error::Cipher { file: file() })?;
+            check_cost(&info.encryption_algorithm, &file)?;
+            return Ok(Content::Encrypted(Encrypted { info, file: file() }));
         }
+        (1, _) => return Err(Error::Cipher { file: file() }),
+        (count, _) => return Err(Error::Several { file: file(), count }),
     }
     let found = reader::most_telling(parts.into_iter().map(|part| part.kind));
     // One on P-256 that the library refuses is not what it says.

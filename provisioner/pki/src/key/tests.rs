@@ -190,3 +190,47 @@ fn encrypting_again_changes_the_passphrase_and_not_the_key() {
     assert!(matches!(key_error(open(&path, "other")), Error::WrongPassphrase { .. }));
     assert!(!Keys::new(()).is_at_hand(&uri).unwrap());
 }
+
+#[test]
+fn of_several_keys_in_a_file_the_one_that_belongs_to_the_certificate_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let made: Vec<String> = ["a", "b"].map(|_| rcgen::KeyPair::generate().unwrap().serialize_pem()).into();
+    let point = |pem: &str| rcgen::KeyPair::from_pem(pem).unwrap().public_key_raw().try_into().unwrap();
+    let [a, b]: [[u8; 65]; 2] = [point(&made[0]), point(&made[1])];
+    let path = folder.path().join("signer-ca.key");
+    let uri = Uri::File(path.clone());
+    let write = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        close(&path);
+    };
+    let others = openssl_does(folder.path(), "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048")
+        + &openssl_does(folder.path(), "ecparam -name prime256v1");
+    for text in [made.concat(), made[1].clone() + &made[0], others + &made.concat()] {
+        write(&text);
+        for wanted in [a, b] {
+            let opened = Keys::new(()).open_of(&uri, Some(wanted)).unwrap().unwrap();
+            assert_eq!(opened.public().0, wanted);
+        }
+        let error = key_error(Keys::new(()).open(&uri));
+        assert_eq!(
+            error.to_string(),
+            "cannot use signer-ca.key: it has 2 private keys, and which of them is meant is not known"
+        );
+        // None of them is lost by writing one.
+        let new = Passphrase::from("four words are enough".to_owned());
+        let refused = key_error(Keys::new(()).encrypt(std::slice::from_ref(&path), &new));
+        assert!(matches!(refused, Error::Several { count: 2, .. }), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(file::points(&path).len(), 2);
+    }
+    // Twice the same key, in two forms, is one.
+    std::fs::write(folder.path().join("a.key"), &made[0]).unwrap();
+    let traditional = openssl_does(folder.path(), "ec -in a.key");
+    write(&(made[0].clone() + &traditional));
+    assert_eq!(Keys::new(()).open(&uri).unwrap().unwrap().public().0, a);
+    // One in clear text beside one that a passphrase opens.
+    openssl_does(folder.path(), "pkcs8 -topk8 -in a.key -passout pass:correct-horse -out encrypted.key");
+    let encrypted = std::fs::read_to_string(folder.path().join("encrypted.key")).unwrap();
+    write(&(made[1].clone() + &encrypted));
+    assert!(matches!(key_error(Keys::new(()).open(&uri)), Error::Several { count: 2, .. }));
+}

@@ -47,6 +47,8 @@ pub enum Kind {
     Hex,
     /// A web page, perhaps of an error.
     WebPage,
+    /// A file that Git could not merge: it has two versions of some lines.
+    GitConflict,
     /// A block of PEM of another kind, or a damaged one.
     OtherBlock,
     /// Text with the word BEGIN, whose frames are not five hyphens, the word and five hyphens.
@@ -109,6 +111,7 @@ impl fmt::Display for Kind {
             Self::Utf16(_) => "text in UTF-16",
             Self::Hex => "hex digits",
             Self::WebPage => "a web page",
+            Self::GitConflict => "a file with two versions that Git could not merge (<<<<<<<, >>>>>>>)",
             Self::OtherBlock => "a PEM block of another kind, or a damaged one",
             Self::BrokenFrames => {
                 "text whose BEGIN and END lines are damaged: capital letters, five hyphens on both sides"
@@ -169,6 +172,10 @@ pub(super) fn of_beginning(bytes: &[u8]) -> Option<Kind> {
     }
     if begins(&[b"\xFF\xFE", b"\xFE\xFF"]) {
         return Some(Kind::Utf16(Utf16::Marked));
+    }
+    let is_mark = |line: &[u8]| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ");
+    if bytes.split(|byte| *byte == b'\n').any(is_mark) {
+        return Some(Kind::GitConflict);
     }
     // The hyphens before BEGIN: the first byte of each pair is the hyphen, or the second one.
     let hyphens = find(bytes, b"-\0-\0-\0")?;

@@ -188,6 +188,12 @@ fn what_is_no_document_is_called_by_its_name() {
         ("numbers in C", b"{0x30, 0x82, 0x01, 0x5D}".to_vec(), Kind::Text),
         ("an archive that packs nothing", [b"PK\x03\x04", pem.as_bytes()].concat(), Kind::Archive),
         ("a web page", b"<!DOCTYPE html><title>403</title>".to_vec(), Kind::WebPage),
+        ("a conflict", format!("<<<<<<< HEAD\n{pem}=======\n>>>>>>> main\n").into(), Kind::GitConflict),
+        (
+            "one within",
+            format!("text\n<<<<<<< HEAD\n{pem}=======\n{pem}>>>>>>> x\n").into(),
+            Kind::GitConflict,
+        ),
         ("hex", hex::encode(&der).into_bytes(), Kind::Hex),
         ("an archive", b"PK\x03\x04\x14\0\0\0".to_vec(), Kind::Archive),
         ("small letters", pem.to_lowercase().into(), Kind::BrokenFrames),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::Error;
 use crate::cli::exit_code::{ExitCode, work as exit_code};
-use crate::cli::next_step::work as next_step;
+use crate::cli::next_step::of_work as next_step;
 use crate::work::{self, chain};
 
 /// What is wrong with one board.

@@ -14,6 +14,7 @@ use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 use device_pki::key::Protection;
 
+use super::organisation;
 use super::place::Place;
 
 #[derive(Serialize)]
@@ -48,7 +49,7 @@ pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTi
         let revocation = authority.revocation()?;
         revoked_signers += usize::from(revocation.is_some());
         if authority.current {
-            notice(context, &authority.certificate, now);
+            notice(context, &authority.certificate, &root.certificate, now);
         } else {
             let key = Place::of(&authority.folder, &context.keys, Role::Signer)?;
             let retired_signer = Retired { certificate: &authority.certificate, key, revocation };
@@ -79,20 +80,33 @@ pub(super) fn show(context: &Context, root: &super::Authority, now: OffsetDateTi
     Ok(())
 }
 
-/// Tells of a signer that ends soon, or has ended.
-pub(in crate::cli) fn notice(context: &Context, signer: &Certificate, now: OffsetDateTime) {
-    if let Some(notice) = expiry_notice(signer, now) {
+/// Tells of a signer that ends soon, or has ended, and of what certificates below it cannot carry.
+pub(in crate::cli) fn notice(
+    context: &Context,
+    signer: &Certificate,
+    root: &Certificate,
+    now: OffsetDateTime,
+) {
+    if let Some(notice) = expiry_notice(signer, root, now) {
         context.note(notice);
     }
+    organisation::tell(context, signer);
 }
 
-fn expiry_notice(signer: &Certificate, now: OffsetDateTime) -> Option<String> {
+fn expiry_notice(signer: &Certificate, root: &Certificate, now: OffsetDateTime) -> Option<String> {
     let left = signer.facts().not_after - now;
     let ends = match left.is_positive() {
         true => format!("expires in {}", super::period(left)),
         false => "has expired".to_owned(),
     };
-    let notice = format!("the signer CA {ends}; make the next one with: provisioner ca rotate");
+    // No signer outlives its root.
+    let next = match root.facts().not_after <= signer.facts().not_after {
+        true => {
+            "its root CA does not last longer: have the root's certificate issued anew, or make another root with its signer in another folder: provisioner --home DIR ca create"
+        }
+        false => "make the next one with: provisioner ca rotate",
+    };
+    let notice = format!("the signer CA {ends}; {next}");
     signer.ends_soon(now).then_some(notice)
 }
 
@@ -114,9 +128,12 @@ mod tests {
         let signer = rcgen::CertificateParams::default().self_signed(&key).unwrap();
         let signer = Certificate::from_der(signer.der()).unwrap();
         let end = signer.facts().not_after;
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = end + time::Duration::days(1);
+        let root = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
         let told: Vec<String> = [61, 60, 30, 0, -1]
             .into_iter()
-            .map(|days| expiry_notice(&signer, end - time::Duration::days(days)))
+            .map(|days| expiry_notice(&signer, &root, end - time::Duration::days(days)))
             .map(Option::unwrap_or_default)
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r"
@@ -126,5 +143,10 @@ mod tests {
         the signer CA has expired; make the next one with: provisioner ca rotate
         the signer CA has expired; make the next one with: provisioner ca rotate
         ");
+        let limited = expiry_notice(&signer, &signer, end).unwrap();
+        assert!(
+            limited.contains("its root CA does not last longer") && !limited.contains("ca rotate"),
+            "{limited}"
+        );
     }
 }

@@ -6,11 +6,12 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::Named;
+use super::{Named, organisation};
 use crate::cli::plan::{self, Line, Plan};
 use crate::cli::setup::{self, verification_certificate};
 use crate::cli::{Context, Error};
 use crate::state::authorities::{self, Authority};
+use crate::state::store::{self, Role};
 use crate::work::inventory::{self, Sources};
 use crate::work::rotate::{Found, Interrupted, NextKey, Rotation, default_name};
 use device_pki::key::Uri;
@@ -54,6 +55,9 @@ struct Rotated<'a> {
     certificate_id: &'a str,
     registered: bool,
     not_after: String,
+    /// Set where the root ends as early: no signer outlives its root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limited_by: Option<&'static str>,
 }
 
 /// What depends on a retired signer.
@@ -82,6 +86,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         Found::Rotation(rotation) => rotation,
     };
     profile::check_clock(now)?;
+    organisation::tell(context, &rotation.old().certificate);
     let organisation = rotation.old().certificate.facts().organisation.clone();
     let name = match &arguments.signer_cn {
         Some(name) => profile::Name::within(organisation.as_deref(), name)?,
@@ -161,7 +166,10 @@ impl Plan for Rotate {
             }
             None => {
                 let name = &self.name.common_name;
-                let text = format!("would make the signer CA {name} under the same root");
+                let end = self.key.as_ref().and_then(|key| key.limit(self.now));
+                let end = end.map(|end| format!(", which ends on {} and the signer CA with it", end.date()));
+                let end = end.unwrap_or_default();
+                let text = format!("would make the signer CA {name} under the same root{end}");
                 Line::new("create", text, &Named { name })
             }
         });
@@ -212,12 +220,15 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
     let authorities = authorities::all(&context.home)?;
     let (current, retired): (Vec<&Authority>, Vec<&Authority>) =
         authorities.iter().partition(|authority| authority.current);
+    let root = store::certificate(&context.home, Role::Root)?.map(|root| root.facts().not_after);
     for authority in current {
+        let end = authority.certificate.facts().not_after;
         let rotated = Rotated {
             subject_key_identifier: authority.subject_key_identifier(),
             certificate_id: authority.certificate_id(),
             registered: account.is_some(),
-            not_after: device_pki::certificate::rfc3339(authority.certificate.facts().not_after),
+            not_after: device_pki::certificate::rfc3339(end),
+            limited_by: root.filter(|root| *root <= end).map(|_| "root"),
         };
         plan::tell(context, "create", &rotated, &rotated);
     }
@@ -250,8 +261,11 @@ fn boards_by_signer(context: &Context) -> Result<Vec<String>, Error> {
 
 impl fmt::Display for Rotated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject_key_identifier, registered, not_after, .. } = self;
+        let Self { subject_key_identifier, registered, not_after, limited_by, .. } = self;
         write!(f, "the signer CA is now {subject_key_identifier}, until {not_after}")?;
+        if limited_by.is_some() {
+            write!(f, ", when the root CA ends")?;
+        }
         match registered {
             true => write!(f, "; it is registered in the account"),
             false => write!(f, "; register it with: provisioner setup"),

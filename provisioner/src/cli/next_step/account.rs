@@ -40,6 +40,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         )
         .into(),
         E::Redirected { .. } | E::WebPage { .. } => "log in to the network in a browser, or let the proxy pass AWS through; check AWS_ENDPOINT_URL if it is set".into(),
+        E::BadCredentials { of, .. } | E::Expired { of, .. } if of.contains("environment") => "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys, AWS_SESSION_TOKEN anew; or unset them all to use a profile".into(),
         E::Expired { .. } => "get new credentials, for example with `aws sso login`, and run the same command again".into(),
         E::BadCredentials { .. } => "check access key and secret, and that the profile is the right one (--profile NAME)".into(),
         E::WrongRegion { .. } => "set the Region of the endpoint with --region, or unset AWS_ENDPOINT_URL to reach the endpoint of your Region".into(),
@@ -82,6 +83,7 @@ fn setup(error: &setup::Error) -> Text {
     use setup::Error as E;
     match error {
         E::Elsewhere { .. } => "name a function of this account and Region, or choose those of the function with --profile and --region".into(),
+        E::NoRule { .. } | E::OtherEvents { .. } => "`provisioner setup --dry-run` lists the other rules that get the events of registrations; nothing was done".into(),
         E::NoFunction { .. } => format!("deploy its package with --lambda-zip, or name a function that is deployed with --function; {PACKAGES}").into(),
         E::FunctionBroken { .. } => "deploy it again with --lambda-zip".into(),
         E::FunctionSlow { .. } => "wait a little and run the same command again; it continues where it stopped".into(),

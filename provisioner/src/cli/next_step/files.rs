@@ -4,6 +4,36 @@ use std::io::ErrorKind;
 
 use super::Text;
 
+/// Of one that is named on the command line.
+pub(super) fn named(error: &durable_files::Error) -> Text {
+    use durable_files::Error as E;
+    match error {
+        E::Io { path, action: "write", source } if source.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(path);
+            format!("make the folder {} first, or name another one", folder.display()).into()
+        }
+        E::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            "check the name; it counts from the folder that you are in".into()
+        }
+        E::Io { source, .. } if source.kind() == ErrorKind::IsADirectory => {
+            "name a file, and not a folder".into()
+        }
+        E::Io { source, .. } if source.kind() == ErrorKind::NotADirectory => {
+            "name a folder where one is meant: a part of the path is a file".into()
+        }
+        E::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            "name a file or folder that you have the permission for, or have its owner give it to you".into()
+        }
+        E::Io { source, .. } if is_full(source.kind()) => files(error),
+        E::Io { .. } => "check the file, or name another one".into(),
+        E::Symlink { .. } => "name what the link leads to".into(),
+        E::Busy { .. } => "wait until the other run has finished".into(),
+        E::Unprotected { .. } => "name a folder on a disk of this computer".into(),
+        E::Exposed { .. } | E::NotAFile { .. } | E::TooLong { .. } | E::Endless { .. } => files(error),
+    }
+}
+
+/// Of one of the home folder, or of another place that the program has chosen.
 pub(super) fn files(error: &durable_files::Error) -> Text {
     use durable_files::Error as E;
     match error {

@@ -20,7 +20,10 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::KeyMismatch { .. } => "put back the key and the certificate that were made together".into(),
         E::NotSelfSigned { .. } => "put the root CA's own certificate there: it is the one that it has signed itself".into(),
         E::ForeignSigner { .. } => "put the root above this signer back; the certificates of CAs between the two go into signer-ca.crt, after the signer's".into(),
-        E::NotCa { .. } => "its basicConstraints must say CA and its keyUsage keyCertSign; put the right file back".into(),
+        E::IssuerKey { .. } => "have the certificates issued by a CA whose key is ECDSA on P-256, P-384 or P-521, RSA with 2048 to 8192 bits, or Ed25519".into(),
+        E::IssuerName { .. } | E::IssuerKeyIdentifier { .. } => "have the certificate issued anew with that CA's own certificate, as others refuse it, too: openssl x509 -req -CA CERTIFICATE -CAkey KEY copies name and identifier from it".into(),
+        E::NotCa { .. } => "its basicConstraints must say CA; put the right file back, or have the certificate issued anew".into(),
+        E::NoCertSign { .. } => "have the certificate issued anew with keyUsage keyCertSign and cRLSign".into(),
         E::NoKeyIdentifier { .. } => "have its certificate issued with the extension subjectKeyIdentifier (openssl: subjectKeyIdentifier=hash)".into(),
         E::Clock { .. } => "set the clock of this computer, then run it again; nothing was signed".into(),
         E::NotValidNow { certificate, .. } if *certificate == ROOT_CERTIFICATE => "check this computer's clock; if it is right, a new root CA is needed: have its owner issue its certificate anew, or make another root with its signer in another folder: provisioner --home DIR ca create".into(),
@@ -51,6 +54,7 @@ fn key(error: &key::Error) -> Text {
         E::Passphrases(cause) => cause.downcast_ref().map_or_else(again, next_step),
         E::Unsupported { .. } => "name a key of another kind".into(),
         E::Malformed { found, .. } => no_key(*found),
+        E::Several { .. } => "leave the key alone in it that belongs to the certificate, and keep each other one in a file of its own".into(),
         E::Cipher { .. } | E::Costly { .. } => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW".into(),
         E::WrongPassphrase { .. } => "run the same command again with the right passphrase; nothing was done".into(),
         E::NoPassphrase { .. } => "give it with --password-file FILE, --password-fd N, --keyring or MICROCHIP_IOT_PASSPHRASE, or run on a terminal".into(),
@@ -82,6 +86,7 @@ pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
         Kind::Indefinite => "convert it with: openssl pkcs7 -inform DER -in OLD -print_certs -out NEW",
         Kind::Hex => "convert it with: xxd -r -p OLD NEW",
         Kind::Archive => "unpack it first; for a folder: provisioner register --dir DIR",
+        Kind::GitConflict => GIT_CONFLICT,
         Kind::Manifest => "take the certificates out with the vendor's tool, `pytrust manifest get-certificates FILE --outdir DIR`, and register those of the devices: provisioner register --dir DIR",
         Kind::Json => "save the certificate alone, as PEM; for one that is in AWS IoT: aws iot describe-certificate --certificate-id ID --query certificateDescription.certificatePem --output text",
         Kind::Request => "have a CA sign it, and name the certificate that comes back",
@@ -94,6 +99,9 @@ pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
     .into()
 }
 
+const GIT_CONFLICT: &str =
+    "take one of the two versions whole: git checkout --ours FILE or git checkout --theirs FILE";
+
 /// What makes a private key that can be read of a file.
 fn no_key(found: Kind) -> Text {
     match found {
@@ -104,6 +112,7 @@ fn no_key(found: Kind) -> Text {
         Kind::OpenSshKey => "convert it, in its place, with: ssh-keygen -p -m PEM -f FILE",
         Kind::LegacyEncryptedKey | Kind::EncryptedKey => "convert it with: openssl pkcs8 -topk8 -scrypt -in OLD -out NEW",
         Kind::Hex => "convert it with: xxd -r -p OLD NEW",
+        Kind::GitConflict => GIT_CONFLICT,
         Kind::PublicKey | Kind::Certificate | Kind::Request => "put the private key there that belongs to it",
         _ => "put the right file back; openssl pkey -in FILE -noout -text shows what can be read",
     }

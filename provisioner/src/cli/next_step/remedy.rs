@@ -6,7 +6,7 @@ use iot_account::setup::FAILED_EVENTS;
 use super::{Text, account};
 
 /// What to do about what was found.
-pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
+pub(super) fn remedy(remedy: &Remedy) -> Text {
     match remedy {
         Remedy::SetUp => "provisioner setup".into(),
         Remedy::Deploy => "provisioner setup --lambda-zip".into(),
@@ -19,6 +19,9 @@ pub(in crate::cli) fn remedy(remedy: &Remedy) -> Text {
         Remedy::MendVariable => "fix the variable in the function's configuration".into(),
         Remedy::Wait => "wait a minute and run doctor again".into(),
         Remedy::ShortenPolicy => "shorten the document in ZT_POLICY_DOCUMENT of the function".into(),
+        Remedy::DisableRule { rule } => {
+            format!("if it is not needed: provisioner setup --disable-rule {rule}").into()
+        }
         Remedy::NarrowPermission { function } => format!(
             "if nobody needs them: aws lambda remove-permission --function-name {function} --statement-id ID"
         )
@@ -75,8 +78,8 @@ fn add_destination(function: &str, role: Option<&str>, queue: &str) -> String {
     );
     let destination = format!(r#"{{"OnFailure":{{"Destination":"{queue}"}}}}"#);
     format!(
-        "aws sqs create-queue --queue-name {name}; \
-         aws iam put-role-policy --role-name {role} --policy-name {FAILED_EVENTS} --policy-document '{policy}'; \
+        "aws sqs create-queue --queue-name {name} && \
+         aws iam put-role-policy --role-name {role} --policy-name {FAILED_EVENTS} --policy-document '{policy}' && \
          aws lambda put-function-event-invoke-config --function-name {function} --destination-config '{destination}'"
     )
 }

@@ -4,7 +4,7 @@ use super::{Text, account, files, kit, pki, state};
 use crate::work::{self, AuthorityError, FleetError, provision};
 
 /// What to do about a failure of the work.
-pub(in crate::cli) fn work(error: &work::Error) -> Text {
+pub(super) fn work(error: &work::Error) -> Text {
     use work::Error as E;
     match error {
         E::File(error) => files::files(error),
@@ -48,6 +48,7 @@ fn provision(error: &provision::Error) -> Text {
         E::KeyRevoked { reason, .. } if reason.is_final() => "somebody else may have this key, so it gets no certificate again: replace the board or its secure element".into(),
         E::KeyRevoked { .. } => "leave the board out of use; or issue a new certificate all the same with --force".into(),
         E::CertificateRevoked { .. } => "have another certificate issued for the board: provisioner provision --csr-only".into(),
+        E::RevokedInAccount { .. } => "a revoked certificate never gets in again: leave the board out of use; or give it a new one with --force, or where a CA elsewhere signs, with --csr-only".into(),
         E::Inconsistent => "run again; if it happens again, please report it".into(),
         E::NoChain => "make one with: provisioner ca create".into(),
     }

@@ -11,8 +11,9 @@ use crate::cli::context::{Progress, joined};
 use crate::cli::firmware::Prepared;
 use crate::cli::plan::{Line, Plan};
 use crate::cli::{Context, Error, register, revoke};
-use crate::work::provision::{Done, Step};
+use crate::work::provision::{self, Done, Step};
 use crate::work::station::{Attempt, Look, Patience, Station};
+use iot_account::certificates;
 use iot_kit::Kit;
 
 /// What is done with one board.
@@ -47,13 +48,30 @@ impl OneBoard {
         let mut board =
             Self { kit, prepared, register, revoke_superseded, station, endpoint, progress, look };
         if !board.prepared.is_programmed_before() {
-            board = board.at_the_board(context).await;
+            board = board.at_the_board(context).await?;
         }
         Ok(board)
     }
 
     /// Makes the plan for the board that is on the kit's port now.
-    async fn at_the_board(self, context: &Context) -> Self {
+    async fn at_the_board(self, context: &Context) -> Result<Self, Error> {
+        self.seen(context).await.checked_in_account(context).await
+    }
+
+    /// Refuses a certificate that is kept and that the account has revoked, where this tool registers it there.
+    async fn checked_in_account(mut self, context: &Context) -> Result<Self, Error> {
+        let preview = self.look.as_ref().and_then(|look| look.preview().ok());
+        if let (Some(id), true) =
+            (preview.and_then(|preview| preview.certificate_id), self.register.is_some())
+            && certificates::is_revoked(&context.account().await?, &id).await?
+        {
+            let why = provision::Error::RevokedInAccount { certificate_id: id };
+            self.look = self.look.map(|look| look.refuse(why.into()));
+        }
+        Ok(self)
+    }
+
+    async fn seen(self, context: &Context) -> Self {
         let (runtime, context) = (tokio::runtime::Handle::current(), context.clone());
         let look = task::spawn_blocking(move || {
             let Self { mut endpoint, .. } = self;
@@ -105,7 +123,7 @@ impl Plan for OneBoard {
     async fn carry_out(mut self, context: &Context) -> Result<(), Error> {
         self.kit = self.prepared.before(context, self.kit).await?;
         if self.look.is_none() {
-            self = self.at_the_board(context).await;
+            self = self.at_the_board(context).await?;
         }
         let Self { kit, prepared, register, revoke_superseded, progress, look, .. } = self;
         let work = task::spawn_blocking(move || {

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::cli::output;
+use crate::cli::{Error, named, output};
 use crate::state::spreadsheet::cell;
 use iot_account::register::Row;
 
@@ -22,17 +22,9 @@ impl Results {
     /// Whether files can be made at `paths`. Nothing is changed.
     ///
     /// # Errors
-    /// [`durable_files::Error::Io`].
-    pub(super) fn check(paths: &[PathBuf]) -> Result<(), durable_files::Error> {
-        for path in paths {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let fail = |source| durable_files::Error::io("write", path, source);
-            folder.unwrap_or(Path::new(".")).metadata().map_err(fail)?;
-            if path.is_dir() {
-                return Err(fail(io::ErrorKind::IsADirectory.into()));
-            }
-        }
-        Ok(())
+    /// [`Error::Named`].
+    pub(super) fn check(paths: &[PathBuf]) -> Result<(), Error> {
+        paths.iter().try_for_each(|path| named::check_output(path))
     }
 
     /// Starts the files at `paths`; what was there is overwritten.

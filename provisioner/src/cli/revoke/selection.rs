@@ -43,8 +43,8 @@ pub(super) struct Selection {
     pub(super) others: Vec<(String, String)>,
     /// Certificates of the account that may be of the same key and were not looked at.
     pub(super) unseen: usize,
-    /// Things of the account that are deleted.
-    pub(super) things: BTreeSet<String>,
+    /// Things of the account that are to be deleted, and whether each stays, because a certificate of another key is attached to it.
+    pub(super) things: BTreeMap<String, bool>,
 }
 
 /// What certificates are looked for in.
@@ -90,7 +90,7 @@ pub(super) async fn find(
                 search.look(&id, None).await?;
             }
             let targets = search.targets(order.reason, order.keep_thing).await?;
-            return Ok(Selection { targets, others: Vec::new(), unseen: 0, things: BTreeSet::new() });
+            return Ok(Selection { targets, others: Vec::new(), unseen: 0, things: BTreeMap::new() });
         }
         Named::Certificates(certificates) => {
             for (id, certificate) in certificates {
@@ -115,7 +115,7 @@ pub(super) async fn find(
     };
     let things = match order.forget {
         true => search.things(name.as_deref()).await?,
-        false => BTreeSet::new(),
+        false => BTreeMap::new(),
     };
     if let (Some(name), true) = (&name, search.found.is_empty() && things.is_empty()) {
         return Err(search.unknown(name));
@@ -221,14 +221,17 @@ impl Search<'_> {
 
     /// The things of the certificates that were looked at, and the thing that is `named`, from which an earlier run may have
     /// detached them.
-    async fn things(&self, named: Option<&str>) -> Result<BTreeSet<String>, Error> {
-        let mut things: BTreeSet<String> =
-            self.found.values().flat_map(|device| device.things.iter().cloned()).collect();
-        if let (Some(account), Some(name)) = (self.account, named)
-            && !things.contains(name)
-            && account_revoke::has_thing(account, name).await?
-        {
-            things.insert(name.to_owned());
+    async fn things(&self, named: Option<&str>) -> Result<BTreeMap<String, bool>, Error> {
+        let Some(account) = self.account else { return Ok(BTreeMap::new()) };
+        let mut names: BTreeSet<&str> =
+            self.found.values().flat_map(|device| &device.things).map(String::as_str).collect();
+        names.extend(named);
+        let mut things = BTreeMap::new();
+        for name in names {
+            if let Some(attached) = account_revoke::attached_to(account, name).await? {
+                let stays = attached.iter().any(|id| !self.found.contains_key(id));
+                things.insert(name.to_owned(), stays);
+            }
         }
         Ok(things)
     }

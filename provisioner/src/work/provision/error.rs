@@ -92,6 +92,12 @@ pub enum Error {
         /// What was revoked, when and why.
         against: Against,
     },
+    /// A certificate that the account has revoked, and this computer has not.
+    #[error("the certificate {certificate_id} of the board is REVOKED in the account")]
+    RevokedInAccount {
+        /// Its id.
+        certificate_id: String,
+    },
     /// A freshly made certificate fails its own check.
     #[error(
         "the new certificate does not belong to the board's key and the signer; nothing was written to the board"

@@ -137,7 +137,11 @@ async fn policies_of_a_certificate_that_are_too_wide_are_detached_as_doctor_says
     iot.attach_policy().policy_name("wide").target(&arn).send().await.unwrap();
     let (found, advice) = desk.finding("attached_policy", &["--board", &board.folder]);
     assert_eq!(found["verdict"], "dangerous", "{found}");
-    assert!(advice.starts_with("aws iot detach-policy ") && advice.matches("aws ").count() == 1, "{advice}");
+    assert!(
+        advice.starts_with("aws --region us-east-1 iot detach-policy ")
+            && advice.matches("aws ").count() == 1,
+        "{advice}"
+    );
     let (policy, target) = (super::flag(&advice, "policy-name"), super::flag(&advice, "target"));
     iot.detach_policy().policy_name(policy).target(target).send().await.unwrap();
     desk.stage.is_healthy(&["--board", &board.folder]);

@@ -2,6 +2,8 @@
 
 use aws_sdk_iot::types::CertificateStatus;
 
+use testbed::board::{Options as BoardOptions, SimulatedBoard};
+
 use super::Desk;
 use crate::account_life::scenario::stage::Run;
 
@@ -123,7 +125,7 @@ async fn what_certificates_prints_is_taken_also_of_what_only_the_account_knows()
     }
     let listed = at(&["certificates", "--thing", &one.thing]);
     assert_eq!(listed.values("thing_name"), [&*one.thing], "{}", listed.said);
-    assert_eq!(at(&["certificates", "0123456789ab"]).lines.len(), 0);
+    assert_eq!(at(&["certificates", "0123456789ab"]).code, 2);
 
     let revoked = at(&["revoke", &one.certificate[..12], "--yes"]);
     assert_eq!((revoked.code, ids(&revoked)), (0, vec![one.certificate.clone()]), "{}", revoked.said);
@@ -179,4 +181,64 @@ async fn a_certificate_that_the_function_activates_meanwhile_is_revoked_again_an
     assert_eq!(desk.status(&board.certificate).await, "REVOKED");
     let attached = iot.list_thing_principals().thing_name(&board.thing).send().await.unwrap();
     assert_eq!(attached.principals(), [arn]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_only_the_account_has_revoked_is_not_kept() {
+    let desk = Desk::new().await;
+    let board = SimulatedBoard::start(BoardOptions { seed: None, ..BoardOptions::instant(0) }).unwrap();
+    let field = desk.field(board, &["-m", "mar"]);
+    let again = ["provision", "--port", &field.port, "-m", "mar"];
+    desk.stage.ends(0, &again);
+    desk.set(&field.certificate, CertificateStatus::Revoked).await;
+    for dry in [&["--dry-run"][..], &[]] {
+        let refused = desk.stage.ends(5, &[&again[..], dry].concat());
+        let says = format!("the certificate {} of the board is REVOKED in the account", field.certificate);
+        assert!(refused.said.contains(&says) && refused.said.contains("--force"), "{}", refused.said);
+    }
+    assert_eq!(desk.status(&field.certificate).await, "REVOKED");
+    let renewed = desk.stage.ends(0, &[&again[..], &["--force"]].concat());
+    let row = renewed.lines.iter().find(|line| line["certificate_id"].is_string()).unwrap();
+    assert_ne!(row["certificate_id"], field.certificate.as_str());
+    assert_eq!(desk.status(row["certificate_id"].as_str().unwrap()).await, "ACTIVE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thing_with_a_certificate_of_another_key_is_planned_to_stay() {
+    let desk = Desk::new().await;
+    let field = desk.field(
+        SimulatedBoard::start(BoardOptions { seed: None, ..BoardOptions::instant(0) }).unwrap(),
+        &["-m", "mar"],
+    );
+    let other = desk.field(
+        SimulatedBoard::start(BoardOptions { seed: None, ..BoardOptions::instant(0) }).unwrap(),
+        &["-m", "mar"],
+    );
+    let principal = desk.arn(&other.certificate).await;
+    let iot = desk.account.iot();
+    iot.attach_thing_principal().thing_name(&field.thing).principal(&principal).send().await.unwrap();
+    for how in ["--dry-run", "--yes"] {
+        let run = desk.stage.ends(1, &["forget", &field.thing, how]);
+        assert!(run.said.contains("stays: a certificate of another key"), "{}", run.said);
+    }
+    iot.describe_thing().thing_name(&field.thing).send().await.unwrap();
+    assert_eq!(desk.status(&other.certificate).await, "ACTIVE");
+    // With that one gone, nothing keeps it.
+    iot.detach_thing_principal().thing_name(&field.thing).principal(&principal).send().await.unwrap();
+    desk.stage.ends(0, &["forget", &field.thing, "--dry-run"]);
+    desk.stage.ends(0, &["forget", &field.thing, "--yes"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_nobody_knows_is_told_by_each_command() {
+    let desk = Desk::new().await;
+    let known = desk.provision();
+    for command in [["certificates", "nosuch"], ["revoke", "nosuch"], ["forget", "nosuch"]] {
+        let told = desk.stage.ends(2, &command);
+        assert!(told.said.contains("knows a certificate of `nosuch`"), "{}", told.said);
+    }
+    let offline = desk.stage.ends(2, &["certificates", "nosuch", "--offline"]);
+    assert!(offline.said.contains("this computer knows no certificate of `nosuch`"), "{}", offline.said);
+    desk.stage.ends(0, &["certificates", &known.thing]);
+    desk.stage.ends(0, &["certificates", &known.certificate[..12], "--status", "REVOKED"]);
 }

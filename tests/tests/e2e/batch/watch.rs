@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use schemas::checked_line;
 use testbed::wait;
@@ -18,12 +18,21 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn start(laptop: &Laptop, arguments: &[&'a str], ports: &str) -> Self {
-        let mut child = laptop
-            .command(arguments, &[("MICROCHIP_IOT_PORTS", ports)])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports)]), arguments)
+    }
+
+    /// Starts it with the hangup signal at its default or ignored: as a terminal has it, and as `nohup` has it.
+    fn start_with_hangup(setting: &str, laptop: &Laptop, arguments: &[&'a str], ports: &str) -> Self {
+        let plain = laptop.command(arguments, &[("MICROCHIP_IOT_PORTS", ports)]);
+        let environment = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut command = Command::new("env");
+        command.arg(format!("--{setting}-signal=HUP")).arg(plain.get_program()).args(plain.get_args());
+        command.env_clear().envs(environment).stdin(Stdio::null());
+        Self::spawn(command, arguments)
+    }
+
+    fn spawn(mut command: Command, arguments: &[&'a str]) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { arguments: arguments.to_vec(), child, stdout }
     }
@@ -41,7 +50,7 @@ impl<'a> Running<'a> {
     }
 
     fn signal(&self, signal: &str) {
-        let status = std::process::Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());
     }
 
@@ -147,13 +156,30 @@ fn an_interrupt_finishes_the_boards_of_a_tray_too_and_sums_up() {
 fn the_end_of_the_terminal_ends_a_run_as_an_interrupt_does() {
     let bench = Bench::new(vec![slow(1)]);
     let arguments = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
-    let running = Running::start(&bench.laptop, &arguments, &bench.list());
+    let running = Running::start_with_hangup("default", &bench.laptop, &arguments, &bench.list());
     wait::until("the board is at work", || !bench.boards[0].take_statistics().commands.is_empty()).unwrap();
     running.signal("-HUP");
     let (code, rest) = running.end();
     assert_eq!((code, rest.len()), (0, 2), "{rest:?}");
     assert_eq!(rest[1]["summary"]["provisioned"], 1);
     assert_provisioned(&bench.boards[0]);
+}
+
+#[test]
+fn a_run_under_nohup_goes_on_when_the_terminal_ends() {
+    let bench = Bench::new(vec![slow(1), quick(2)]);
+    let arguments = ["provision", "--watch", "--endpoint", ENDPOINT, "--output", "json"];
+    let ports = PortsFile::new(&bench.laptop);
+    ports.name(&[&bench.boards[0]]);
+    let mut running = Running::start_with_hangup("ignore", &bench.laptop, &arguments, &ports.variable());
+    wait::until("the board is at work", || !bench.boards[0].take_statistics().commands.is_empty()).unwrap();
+    running.signal("-HUP");
+    assert_eq!(running.next()["outcome"], "provisioned");
+    ports.name(&[&bench.boards[0], &bench.boards[1]]);
+    assert_eq!(running.next()["outcome"], "provisioned");
+    running.interrupt();
+    let (code, rest) = running.end();
+    assert_eq!((code, &rest[0]["summary"]["provisioned"]), (0, &2.into()), "{rest:?}");
 }
 
 #[test]
