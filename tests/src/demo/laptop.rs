@@ -53,7 +53,7 @@ pub(super) async fn set_up(story: &mut Story) -> Result<String, StoryError> {
 
     let signer = certificate(&story.laptop.microchip_iot(), "signer-ca.crt")?;
     let ca_id = x509::certificate_id(&signer);
-    let rule_arn = {
+    let queue = {
         let account = story.testbed.account();
         let authority = account.authority(&ca_id)?;
         if !authority.active || !authority.auto_registration || authority.registration_config.is_some() {
@@ -69,12 +69,20 @@ pub(super) async fn set_up(story: &mut Story) -> Result<String, StoryError> {
         if rule.disabled() || rule.topic_filter != EVENT_TOPICS {
             return differs(format!("rule {RULE} on {:?}, disabled {}", rule.topic_filter, rule.disabled()));
         }
-        account.topic_rule_arn(RULE)
+        let [action] = rule.actions() else {
+            return differs(format!("rule {RULE} with {} actions", rule.actions().len()));
+        };
+        let url = action["sqs"]["queueUrl"].as_str().unwrap_or_default();
+        url.rsplit('/').next().unwrap_or_default().to_owned()
     };
-    match story.testbed.lambda().permits(FUNCTION, "iot.amazonaws.com", &rule_arn) {
-        Ok(true) => Ok(format!("CA {}, rule {RULE} → Lambda {FUNCTION}", shortened(&ca_id))),
-        Ok(false) => differs(format!("the rule may not invoke {FUNCTION}")),
-        Err(error) => differs(error.to_string()),
+    let sources = story.testbed.lambda().list_event_sources(Some(FUNCTION));
+    match sources.as_slice() {
+        [source] if source.enabled && source.queue_arn.ends_with(&format!(":{queue}")) => {
+            Ok(format!("CA {}, rule → queue {queue} → Lambda {FUNCTION}", shortened(&ca_id)))
+        }
+        sources => {
+            differs(format!("rule {RULE} into the queue {queue:?}; event sources of {FUNCTION}: {sources:?}"))
+        }
     }
 }
 

@@ -259,7 +259,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         heading: Heading { name: "setup", actor: Actor::Laptop, title: "sets the account up" },
-        expected: "the signer CA registered, active and auto-registering; a topic rule that may invoke the Lambda function",
+        expected: "the signer CA registered, active and auto-registering; a topic rule whose events the Lambda function gets through a queue",
         run: |story| Box::pin(laptop::set_up(story)),
     },
     Step {
@@ -273,7 +273,11 @@ pub(super) const STEPS: &[Step] = &[
         run: |story| Box::pin(board::is_turned_away(story, FIRST)),
     },
     Step {
-        heading: Heading { name: "registration", actor: Actor::Cloud, title: "event → rule → Lambda" },
+        heading: Heading {
+            name: "registration",
+            actor: Actor::Cloud,
+            title: "event → rule → queue → Lambda",
+        },
         expected: "the certificate ACTIVE, with the thing and the policy attached",
         run: |story| Box::pin(account::registers(story, FIRST)),
     },

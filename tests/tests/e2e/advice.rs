@@ -194,7 +194,9 @@ async fn a_teardown_can_wait_for_the_thing_type_and_foretells_what_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_for_what_fails_is_made_by_the_commands_that_doctor_prints() {
-    let desk = Desk::new().await;
+    let desk = Desk::with(Options::default()).await;
+    let package = desk.stage.package();
+    desk.stage.ends(0, &["setup", "--lambda-zip", package.to_str().unwrap(), "--delivery", "rule"]);
     let (found, advice) = desk.finding("on_failure", &[]);
     assert_eq!(found["verdict"], "notable", "{found}");
     let commands: Vec<&str> = advice.split(" && ").collect();

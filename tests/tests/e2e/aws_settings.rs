@@ -459,18 +459,29 @@ async fn every_arn_is_of_the_partition() {
         run(&["ca", "create"]);
         run(&["setup", "--lambda-zip", package.to_str().unwrap()]);
         assert!(run(&["doctor"]).stdout.contains(region));
-        let lambda = user.account.lambda();
+        let (lambda, iot, iam) = (user.account.lambda(), user.account.iot(), user.account.iam());
+        let rule = async || {
+            let rule = iot.get_topic_rule().rule_name("ForwardSignedButUnknownDevices").send().await;
+            format!("{:?}", rule.unwrap())
+        };
         let function = lambda.get_function_configuration().function_name("JITR").send().await.unwrap();
-        let policy = lambda.get_policy().function_name("JITR").send().await.unwrap().policy.unwrap();
-        let rule = user.account.iot().get_topic_rule().rule_name("ForwardSignedButUnknownDevices");
-        let rule = format!("{:?}", rule.send().await.unwrap());
-        let role = user.account.iam().list_role_policies().role_name("JITR-role").send().await.unwrap();
-        let policy_name = role.policy_names.first().unwrap();
-        let role = user.account.iam().get_role_policy().role_name("JITR-role").policy_name(policy_name);
-        let role = role.send().await.unwrap().policy_document;
-        for text in
-            [function.function_arn.unwrap(), policy, rule, role.replace("%3A", ":").replace("%2D", "-")]
-        {
+        let mapping = lambda.list_event_source_mappings().function_name("JITR").send().await.unwrap();
+        let mut texts = vec![
+            function.function_arn.unwrap(),
+            format!("{:?}", mapping.event_source_mappings()),
+            rule().await,
+        ];
+        let policies = iam.list_role_policies().role_name("JITR-role").send().await.unwrap().policy_names;
+        for name in &policies {
+            let policy = iam.get_role_policy().role_name("JITR-role").policy_name(name).send().await.unwrap();
+            texts.push(policy.policy_document.replace("%3A", ":").replace("%2D", "-"));
+        }
+        run(&["setup", "--delivery", "rule"]);
+        texts.extend([
+            rule().await,
+            lambda.get_policy().function_name("JITR").send().await.unwrap().policy.unwrap(),
+        ]);
+        for text in texts {
             assert!(text.contains(&format!("arn:{partition}:")) && !text.contains("arn:aws:"), "{text}");
         }
     }

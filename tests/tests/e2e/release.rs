@@ -159,11 +159,17 @@ async fn both_versions_of_the_function_are_told_and_what_ran_before_is_gone_back
         "{said}"
     );
 
-    // Back: the rule invokes what ran before, and may.
+    // Back: what ran before takes the events, alone.
     let back = desk.stage.ends(0, &["setup", "--function", "JITR:1"]);
     assert!(back.said.contains(&format!("jitr {old}")), "{}", back.said);
+    assert!(back.said.contains("invokes JITR, should invoke JITR:1"), "{}", back.said);
+    let takers =
+        || -> Vec<_> { lambda.list_event_sources(None).into_iter().map(|source| source.function).collect() };
+    assert_eq!(takers(), ["JITR:1"]);
+    desk.stage.ends(0, &["setup", "--function", "JITR:1", "--delivery", "rule"]);
     let rule = desk.account.iot().get_topic_rule().rule_name(RULE).send().await.unwrap().rule.unwrap();
     assert!(rule.actions()[0].lambda().unwrap().function_arn().ends_with(":function:JITR:1"));
+    desk.stage.ends(0, &["setup", "--function", "JITR:1", "--delivery", "queue"]);
     desk.stage.is_healthy(&["--function", "JITR:1"]);
     let answer = lambda.invoke("JITR:1", "{}".into()).await.unwrap().outcome.unwrap();
     assert!(String::from_utf8_lossy(&answer).contains("malformed_event"), "{answer:?}");
@@ -180,6 +186,7 @@ async fn both_versions_of_the_function_are_told_and_what_ran_before_is_gone_back
         .await
         .unwrap();
     let forward = desk.stage.ends(0, &["setup"]);
+    assert_eq!(takers(), ["JITR"]);
     let function = forward.lines.iter().find(|line| line["resource"] == "function").unwrap();
     assert_eq!(function["function_version"], Value::Null, "{}", forward.said);
     let (changed, said) = desk.deploys(&first, &[]);

@@ -406,7 +406,8 @@ async fn command_lines_of_the_vendors_tool_do_as_there() {
     );
     assert!(!certs.stdout.contains("provisioned"), "{certs}");
     let account_alone = good("-c aws -m jitr account");
-    assert!(account_alone.stdout.contains("signer CA   unchanged"), "{account_alone}");
+    assert!(account_alone.stdout.contains("topic rule  unchanged"), "{account_alone}");
+    assert!(!account_alone.stdout.contains("signer CA"), "{account_alone}");
     let all = good(&format!("-c aws -m jitr all -P {port} -v debug"));
     assert!(all.stdout.contains("provisioned "), "{all}");
     let words = good(&format!("-c aws -m jitr account certs provision application -P {port}"));
@@ -421,13 +422,13 @@ async fn command_lines_of_the_vendors_tool_do_as_there() {
     assert!(good("-R").stdout.starts_with("provisioner "));
     for (line, word) in [
         ("-c aws all", "no registration method"),
-        ("-c aws -m jitr rootcerts", "root certificates"),
+        ("-c aws -m jitr rootcerts", "needs --irc FOLDER"),
         ("-c aws -m jitr dbgupgrade", "debugger"),
         ("-c aws -m jitr debuggerupgrade", "debugger"),
         ("-c aws -m jitr wincupgrade", "Wi-Fi module"),
         ("-c aws -m jitr --fca", "ca rotate"),
         ("-c aws -m jitr --faws", "the vendor's stack"),
-        ("-c aws -m jitr --irc certs", "root certificates"),
+        ("-c aws -m jitr --irc certs", "roots install"),
         ("-c azure -m jitr all", "Azure"),
     ] {
         let declined = run(line);

@@ -19,7 +19,7 @@ async fn each_word_does_its_step_and_a_chain_of_them_exactly_these() {
     let set_up = stage.ends(0, &["-m", "jitr", "account", "--lambda-zip", package.to_str().unwrap()]);
     assert_eq!(
         set_up.values("resource"),
-        ["role", "function", "permission", "topic_rule"],
+        ["queue", "queue", "role", "role", "function", "on_failure", "event_source_mapping", "topic_rule"],
         "{}",
         set_up.said
     );

@@ -16,6 +16,7 @@ pub(crate) mod mapping;
 pub(crate) mod queue;
 mod queued;
 
+use queued::waiting_events_arn;
 pub(crate) use queued::{EVENTS, Queued, WAITING_EVENTS, function_policies, waiting_events};
 
 /// How events get from the topic rule to the function.
@@ -85,7 +86,8 @@ impl Way {
         deployed: Option<&Deployed>,
         rule: Option<&TopicRule>,
     ) -> Result<Self, AccountError> {
-        let mappings = mapping::find(account, &settings.function).await?;
+        let waiting = waiting_events_arn(scope, &settings.function);
+        let mappings = mapping::find(account, &settings.function, &waiting).await?;
         let (delivery, feed) = (choose(settings, rule, &mappings), feed(rule, &mappings));
         let queued = match delivery {
             Delivery::Queue => {

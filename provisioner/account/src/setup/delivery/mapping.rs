@@ -7,6 +7,7 @@ use super::super::waiting::{Waiting, is_role_too_new};
 use super::of_arn;
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource};
+use jitr::scope::Arn;
 
 /// Messages in a batch: about AWS Lambda's limit of 6 MB. The fuller a batch, the fewer devices are asked for twice.
 pub(crate) const BATCH: i32 = 4000;
@@ -24,15 +25,28 @@ pub(crate) enum Step {
     Change(String, Vec<String>),
 }
 
-/// The mappings of a function; none if there is no function.
+/// The mappings of a function, and those of the queue with this ARN whatever version of the function they are for.
 pub(crate) async fn find(
     account: &Account,
     function: &str,
+    queue: &str,
 ) -> Result<Vec<EventSourceMappingConfiguration>, AccountError> {
-    let pages = account.lambda().list_event_source_mappings().function_name(function).into_paginator();
-    let found =
-        account.all("lambda:ListEventSourceMappings", pages.send(), |page| page.event_source_mappings).await;
-    Ok(existing(found)?.unwrap_or_default())
+    const CALL: &str = "lambda:ListEventSourceMappings";
+    let list = || account.lambda().list_event_source_mappings();
+    let of_function = list().function_name(function).into_paginator().send();
+    let of_queue = list().event_source_arn(queue).into_paginator().send();
+    let (of_function, of_queue) = tokio::join!(
+        account.all(CALL, of_function, |page| page.event_source_mappings),
+        account.all(CALL, of_queue, |page| page.event_source_mappings),
+    );
+    let mut found = existing(of_function)?.unwrap_or_default();
+    let of_queue = existing(of_queue)?.unwrap_or_default();
+    let is_new = |mapping: &EventSourceMappingConfiguration| {
+        !found.iter().any(|known: &EventSourceMappingConfiguration| known.uuid() == mapping.uuid())
+    };
+    let others: Vec<_> = of_queue.into_iter().filter(is_new).collect();
+    found.extend(others);
+    Ok(found)
 }
 
 /// Whether a mapping takes messages now, or will in a moment.
@@ -40,13 +54,25 @@ pub(crate) fn is_enabled(mapping: &EventSourceMappingConfiguration) -> bool {
     !matches!(mapping.state(), Some("Disabled" | "Disabling" | "Deleting"))
 }
 
-/// The mapping of the queue with this ARN. A mapping that is there keeps its numbers.
-pub(crate) fn decide(found: &[EventSourceMappingConfiguration], queue: &str) -> Step {
+/// The mapping of the queue with this ARN to the function with this ARN. A mapping that is there keeps its numbers. One that is
+/// for another version of the function is moved: with two, both versions would take events.
+pub(crate) fn decide(found: &[EventSourceMappingConfiguration], queue: &str, function: &str) -> Step {
     let of_queue = |mapping: &&EventSourceMappingConfiguration| {
         mapping.event_source_arn().and_then(of_arn) == of_arn(queue) && mapping.state() != Some("Deleting")
     };
-    let Some(mapping) = found.iter().find(of_queue) else { return Step::Create };
+    let is_for_it =
+        |mapping: &EventSourceMappingConfiguration| mapping.function_arn().is_none_or(|arn| arn == function);
+    let of_queue: Vec<_> = found.iter().filter(of_queue).collect();
+    let Some(mapping) = of_queue.iter().find(|mapping| is_for_it(mapping)).or(of_queue.first()).copied()
+    else {
+        return Step::Create;
+    };
     let mut changes = Vec::new();
+    if !is_for_it(mapping) {
+        let short = |arn: &str| Arn::parse(arn).map_or(arn, |arn| arn.resource).replace("function:", "");
+        let now = short(mapping.function_arn().unwrap_or_default());
+        changes.push(format!("invokes {now}, should invoke {}", short(function)));
+    }
     if !is_enabled(mapping) {
         changes.push("is off".to_owned());
     }
@@ -102,6 +128,7 @@ impl Step {
                 let request = lambda
                     .update_event_source_mapping()
                     .uuid(id)
+                    .function_name(function)
                     .enabled(true)
                     .function_response_types(FunctionResponseType::ReportBatchItemFailures);
                 let answer = request.send().await;
@@ -116,6 +143,7 @@ mod tests {
     use super::*;
 
     const QUEUE: &str = "arn:aws:sqs:us-east-2:123456789012:JITR-waiting-events";
+    const FUNCTION: &str = "arn:aws:lambda:us-east-2:123456789012:function:JITR";
 
     #[test]
     fn a_mapping_of_the_queue_that_works_is_left_whatever_its_numbers() {
@@ -126,12 +154,22 @@ mod tests {
             .function_response_types(FunctionResponseType::ReportBatchItemFailures);
         let of = |state: &str| [mapping.clone().state(state).build()];
         for state in ["Enabled", "Enabling", "Creating", "Updating"] {
-            assert_eq!(decide(&of(state), QUEUE), Step::Leave, "{state}");
+            assert_eq!(decide(&of(state), QUEUE, FUNCTION), Step::Leave, "{state}");
         }
-        assert_eq!(decide(&of("Disabled"), QUEUE), Step::Change("id".into(), vec!["is off".into()]));
-        assert_eq!(decide(&of("Deleting"), QUEUE), Step::Create);
-        assert_eq!(decide(&of("Enabled"), &format!("{QUEUE}-2")), Step::Create);
+        assert_eq!(
+            decide(&of("Disabled"), QUEUE, FUNCTION),
+            Step::Change("id".into(), vec!["is off".into()])
+        );
+        assert_eq!(decide(&of("Deleting"), QUEUE, FUNCTION), Step::Create);
+        assert_eq!(decide(&of("Enabled"), &format!("{QUEUE}-2"), FUNCTION), Step::Create);
+        let moved = mapping.clone().function_arn(format!("{FUNCTION}:1")).state("Enabled").build();
+        assert_eq!(
+            decide(std::slice::from_ref(&moved), QUEUE, FUNCTION),
+            Step::Change("id".into(), vec!["invokes JITR:1, should invoke JITR".into()])
+        );
+        let both = [moved, mapping.clone().function_arn(FUNCTION).state("Enabled").build()];
+        assert_eq!(decide(&both, QUEUE, FUNCTION), Step::Leave);
         let whole = mapping.set_function_response_types(None).state("Enabled").build();
-        assert!(matches!(decide(&[whole], QUEUE), Step::Change(_, changes) if changes.len() == 1));
+        assert!(matches!(decide(&[whole], QUEUE, FUNCTION), Step::Change(_, changes) if changes.len() == 1));
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::link::Link;
 use super::super::rule::Target;
-use super::super::{Error, FAILED_EVENTS, ROLE_SUFFIX, Settings, base_name, function, role};
+use super::super::{Error, FAILED_EVENTS, ROLE_SUFFIX, Settings, base_name, function, invoked_arn, role};
 use super::{destination, mapping, queue};
 use crate::{Account, Error as AccountError};
 
@@ -27,6 +27,11 @@ const RECEIVES: u32 = 1000;
 /// Name of the queue of events on their way to the function.
 pub(crate) fn waiting_events(function: &str) -> String {
     format!("{}-{WAITING_EVENTS}", base_name(function))
+}
+
+/// ARN of the queue of events on their way to the function.
+pub(crate) fn waiting_events_arn(scope: &Scope, function: &str) -> String {
+    queue_arn(scope, &waiting_events(function))
 }
 
 /// Name of the queue of events that failed for good.
@@ -122,7 +127,11 @@ impl Queued {
         let waiting_step = queue::decide(found_waiting.as_ref(), &waiting);
         let role_step = role::decide(found_role.as_ref(), &rule_role);
         Ok(Self {
-            mapping: mapping::decide(mappings, &waiting_arn),
+            mapping: mapping::decide(
+                mappings,
+                &waiting_arn,
+                &invoked_arn(scope, &settings.function, deployed),
+            ),
             failed: (failed, failed_step),
             waiting: (waiting, waiting_step),
             rule_role: (rule_role, role_step),

@@ -30,7 +30,10 @@ struct ScalingConfig {
 
 impl Body {
     /// What is given; what is not stays.
-    fn change(&self, source: &mut EventSource) {
+    fn change(&self, lambda: &LambdaHost, source: &mut EventSource) {
+        if let Some(function) = &self.function_name {
+            source.function = lambda.short(function);
+        }
         source.enabled = self.enabled.unwrap_or(source.enabled);
         source.batch_size = self.batch_size.unwrap_or(source.batch_size);
         source.window = self.maximum_batching_window_in_seconds.unwrap_or(source.window);
@@ -67,7 +70,7 @@ pub(super) fn create(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceE
     let body: Body = call.json()?;
     let mut new = EventSource {
         uuid: String::new(),
-        function: lambda.short(body.function_name.as_deref().unwrap_or_default()),
+        function: String::new(),
         queue_arn: body.event_source_arn.clone().unwrap_or_default(),
         batch_size: 10,
         window: 0,
@@ -75,7 +78,7 @@ pub(super) fn create(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceE
         reports_failures: false,
         enabled: true,
     };
-    body.change(&mut new);
+    body.change(lambda, &mut new);
     Ok(reply(lambda, &lambda.create_event_source(new)?))
 }
 
@@ -93,7 +96,7 @@ pub(super) fn get(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceErro
 
 pub(super) fn update(lambda: &LambdaHost, call: &Call) -> Result<Reply, ServiceError> {
     let body: Body = call.json()?;
-    let changed = lambda.update_event_source(call.name(), |source| body.change(source))?;
+    let changed = lambda.update_event_source(call.name(), |source| body.change(lambda, source))?;
     Ok(reply(lambda, &changed))
 }
 
