@@ -1,4 +1,4 @@
-//! The roots that a board's Wi-Fi module checks servers with: read, named, judged and, in [`replace`], replaced.
+//! The roots that a board's Wi-Fi module checks servers with: read, named, judged and, in `replace`, replaced.
 
 use device_pki::certificate::SOON;
 use device_pki::{AnchorKey, Certificate, amazon};

@@ -37,7 +37,7 @@ fn deploy(referee: &Server, user: &Stage, name: &str, settings: &[&str]) -> Stac
         .collect();
     assert_eq!(rows[0]["stack"], "CREATE_COMPLETE", "{said}");
     let text = |row: &Value, key: &str| row[key].as_str().map(str::to_owned);
-    let queue = settings.contains(&"Delivery=queue");
+    let queue = !settings.contains(&"Delivery=rule");
     let meant = |row: &&Value| match row["condition"].as_str() {
         Some("HasQueue") => queue,
         Some("HasRule") => !queue,
@@ -67,9 +67,9 @@ async fn ministack_deploys_both_variants_of_the_template_and_setup_and_doctor_ta
     let Some((ministack, _)) = Server::ministack() else { return };
     let user = Stage::new("ministack", &ministack.access(), &[], None).await;
     user.ends(0, &["ca", "create"]);
-    let queue = ["Delivery=queue", "FunctionName=Queued", "RuleName=Queued"];
+    let (rule, queue) = (["Delivery=rule"], ["FunctionName=Queued", "RuleName=Queued"]);
     for (function, rule, settings) in
-        [("JITR", "ForwardSignedButUnknownDevices", &[][..]), ("Queued", "Queued", &queue)]
+        [("JITR", "ForwardSignedButUnknownDevices", &rule[..]), ("Queued", "Queued", &queue)]
     {
         let stack = deploy(&ministack, &user, function, settings);
         assert_eq!(gap("ministack", &stack), Vec::<String>::new());
@@ -90,7 +90,7 @@ async fn moto_deploys_what_it_implements_of_the_template() {
     let Some(moto) = Server::moto() else { return };
     let user = Stage::new("moto", &moto.access(), &[], None).await;
     // Without the queue, moto stumbles over AWS::NoValue in the list of a role's policies.
-    let settings = ["Delivery=queue", "-AWS::IoT::TopicRule"];
+    let settings = ["-AWS::IoT::TopicRule"];
     let stack = deploy(&moto, &user, "jitr", &settings);
     let mut missing = gap("moto", &stack);
     missing.sort_unstable();
