@@ -311,12 +311,17 @@ async fn look_at_chain(
             }
         });
     } else {
-        // Without the function there is nothing that `setup` could connect the others to.
-        let depends = [Resource::TopicRule, Resource::Permission, Resource::EventSourceMapping];
-        findings
-            .iter_mut()
-            .filter(|finding| depends.contains(&finding.link))
-            .for_each(|finding| finding.repairable = false);
+        // Without the function, `setup` does nothing. Where it could not be read, nothing is said of it.
+        let is_missing = findings.iter().any(|found| found.link == Resource::Function && found.is_missing);
+        let of_set_up =
+            [Resource::SignerCa, Resource::TopicRule, Resource::Permission, Resource::EventSourceMapping];
+        for finding in findings.iter_mut().filter(|finding| of_set_up.contains(&finding.link)) {
+            let remedy = (finding.repairable && is_missing).then_some(Remedy::Deploy);
+            (finding.repairable, finding.remedy) = (false, remedy.or(finding.remedy.take()));
+            if is_missing && finding.link == Resource::Permission {
+                *finding = Finding::skipped(finding.link, finding.name.clone(), "depends on the function");
+            }
+        }
     }
     (findings, registration)
 }

@@ -240,6 +240,13 @@ async fn a_region_in_which_nothing_is_set_up_is_told_first() {
         advice.contains("--region") && advice.contains("provisioner --region eu-west-1 setup"),
         "{advice}"
     );
+    // Set-up alone refuses without a function; so each link that it makes is advised with the package.
+    for link in ["signer_ca", "topic_rule", "function"] {
+        let (found, advice) = desk.finding(link, &["--region", "eu-west-1"]);
+        assert_eq!(found["verdict"], "wrong", "{found}");
+        assert_eq!(advice, "provisioner --region eu-west-1 setup --lambda-zip", "{link}");
+    }
+    assert_eq!(desk.finding("permission", &["--region", "eu-west-1"]).0["verdict"], "unknown");
     // The endpoint is another Region's.
     let (unread, advice) = desk.finding("endpoint", &["--region", "us-east-1"]);
     assert_eq!(unread["verdict"], "unknown", "{unread}");

@@ -36,7 +36,7 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
             policies.iter().map(detach).collect::<Vec<_>>().join("; ").into()
         }
         Remedy::ChooseRegion => {
-            "if boards were set up in another Region, name it with --region; to set this one up: provisioner setup".into()
+            "if boards were set up in another Region, name it with --region; to set this one up: provisioner setup --lambda-zip".into()
         }
         Remedy::CreateGroup { group } => {
             format!("aws iot create-thing-group --thing-group-name {group}").into()
