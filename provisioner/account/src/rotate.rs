@@ -30,14 +30,8 @@ impl Plan {
         old: &str,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let registered = async {
-            match signer {
-                Some(signer) => signer_ca::find(account, signer).await,
-                None => Ok(None),
-            }
-        };
         let (registered, before, function) = tokio::try_join!(
-            registered,
+            signer_ca::find_if_made(account, signer),
             signer_ca::find(account, old),
             deploy::find(account, &settings.function),
         )?;

@@ -175,16 +175,10 @@ impl Plan {
     ) -> Result<Self, AccountError> {
         check_is_here(account, &settings.function).await?;
         let role_name = format!("{}{ROLE_SUFFIX}", base_name(&settings.function));
-        let find_signer = async {
-            match signer {
-                Some(signer) => signer_ca::find(account, signer.id).await,
-                None => Ok(None),
-            }
-        };
         let (scope, endpoint, found_signer, found_rule, found_function, found_policy) = tokio::try_join!(
             account.scope(),
             endpoint(account),
-            find_signer,
+            signer_ca::find_if_made(account, signer.map(|signer| signer.id)),
             rule::find(account, &settings.rule),
             deploy::find(account, &settings.function),
             permission::find(account, &settings.function),
@@ -275,6 +269,11 @@ impl Plan {
     #[must_use]
     pub fn without_signer(self) -> Self {
         Self { without_signer: true, ..self }
+    }
+
+    /// Whether the signer CA is left as it is.
+    pub fn leaves_signer(&self) -> bool {
+        self.without_signer
     }
 
     /// The plan, one line a link, in the order in which it is carried out.

@@ -353,8 +353,6 @@ pub(super) struct SetUp<'a> {
     /// `None` where it is made before the plan is carried out, and where it is left out.
     chain: Option<&'a Chain>,
     plan: setup::Plan,
-    /// The signer CA is left as it is.
-    without_signer: bool,
     progress: Progress,
 }
 
@@ -376,12 +374,12 @@ impl<'a> SetUp<'a> {
             // It signs the verification certificate. What keeps it closed shows before anything is changed.
             chain.key().open()?;
         }
-        Ok(Self { account, chain, plan, without_signer: false, progress })
+        Ok(Self { account, chain, plan, progress })
     }
 
     /// The same but for the signer CA, which is left as it is.
     pub(super) fn without_signer(self) -> Self {
-        Self { plan: self.plan.without_signer(), without_signer: true, ..self }
+        Self { plan: self.plan.without_signer(), ..self }
     }
 
     /// Host that boards connect to.
@@ -397,9 +395,9 @@ impl Plan for SetUp<'_> {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { account, chain, plan, without_signer, progress } = self;
+        let Self { account, chain, plan, progress } = self;
         context.show(&Place::of(&plan.scope, &plan.endpoint));
-        if without_signer {
+        if plan.leaves_signer() {
             progress.step("setting the account up");
             return Ok(plan.apply(&account, None, None, |link| tell(context, &link)).await?);
         }

@@ -31,16 +31,10 @@ impl SignerPlan {
         settings: &Settings,
         revoked: &[Revoked],
     ) -> Result<Self, AccountError> {
-        let find = async {
-            match signer {
-                Some(signer) => signer_ca::find(account, signer.id).await,
-                None => Ok(None),
-            }
-        };
         let (scope, endpoint, found, function) = tokio::try_join!(
             account.scope(),
             endpoint(account),
-            find,
+            signer_ca::find_if_made(account, signer.map(|signer| signer.id)),
             deploy::find(account, &settings.function),
         )?;
         let plan = Self {

@@ -36,6 +36,17 @@ pub(crate) async fn find(account: &Account, id: &str) -> Result<Option<Registere
     Ok(account.found("iot:DescribeCACertificate", answer)?.map(|answer| registered(&answer)))
 }
 
+/// The same for a signer CA that may not be made yet.
+pub(crate) async fn find_if_made(
+    account: &Account,
+    id: Option<&str>,
+) -> Result<Option<Registered>, AccountError> {
+    match id {
+        Some(id) => find(account, id).await,
+        None => Ok(None),
+    }
+}
+
 fn registered(answer: &DescribeCaCertificateOutput) -> Registered {
     let ca = answer.certificate_description();
     Registered {
