@@ -156,7 +156,11 @@ impl Session {
             }
             debug!(port = self.port, doing = %command, attempt, "repeating");
             attempt += 1;
-            self.synchronise(matches!(fault, Fault::Reply(RESTARTED)))?;
+            self.synchronise(matches!(fault, Fault::Reply(RESTARTED))).map_err(|error| match error {
+                // The user learns what was under way, whether the loss shows at once or only when the answer is late.
+                Error::Lost { port, source, .. } => Error::Lost { port, doing: command.to_string(), source },
+                error => error,
+            })?;
         }
     }
 

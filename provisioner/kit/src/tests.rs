@@ -297,6 +297,19 @@ fn an_unplugged_board_is_reported_at_once() {
 }
 
 #[test]
+fn a_loss_that_shows_late_is_told_of_the_command_that_was_under_way() {
+    let (session, _) = start({
+        let mut lines = 0;
+        move |_| {
+            lines += 1;
+            if lines == 1 { Act::Silence } else { Act::Unplug }
+        }
+    });
+    let error = serial_of(&mut session.unwrap()).unwrap_err();
+    insta::assert_snapshot!(error, @"lost the board on test while trying to read the secure element's serial number");
+}
+
+#[test]
 fn the_version_of_the_wifi_module_may_begin_with_an_equals_sign() {
     let (session, _) = start(|_| say("=WINC firmware 19.7.6\r\nWINC driver 19.3.0\r\nOK\r\n"));
     let lines = session
