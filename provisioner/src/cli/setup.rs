@@ -1,7 +1,7 @@
 //! `setup`: the account, made ready for boards to register by themselves.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jitr::name::{PolicyName, ThingTypeName};
@@ -25,10 +25,12 @@ use iot_account::setup::{self, Action, Link, OtherRule, Package, Settings, Signe
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  provisioner setup --lambda-zip --dry-run
+  provisioner setup --dry-run
       Show the plan: what exists, what would be created, what would change.
+  provisioner setup
+      Carry it out. An account without the function gets the one that comes with a release of this program.
   provisioner setup --lambda-zip
-      Carry it out, with the package of the function that comes with this program.
+      Carry it out, and put that function in the place of another version.
   provisioner setup --function JITR
       Use a deployed function (from cargo lambda deploy, or infra/).
   provisioner setup --delivery queue
@@ -78,7 +80,7 @@ impl From<Delivery> for setup::Delivery {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Account")]
 pub struct Options {
-    /// Package of the function [without a path: jitr-arm64.zip or jitr-x86-64.zip beside this program, for the processor
+    /// Package of the function, in place of the code that runs [without a path: jitr-arm64.zip or jitr-x86-64.zip beside this program, for the processor
     /// of the function that is there, and arm64 for a new one; otherwise what `cargo lambda build --output-format zip`
     /// has made, target/lambda/jitr/bootstrap.zip]
     #[arg(long, value_name = "PATH")]
@@ -115,11 +117,10 @@ impl Options {
             Some(Some(path)) => vec![path.clone()],
             Some(None) => packaged(),
         };
-        let packages: Result<_, _> = paths.iter().map(|path| Package::read(path)).collect();
         Ok(Settings {
             rule: self.rule_name.clone().unwrap_or_else(|| setup::RULE.to_owned()),
             function: self.function.clone().unwrap_or_else(|| setup::FUNCTION.to_owned()),
-            packages: packages.map_err(|error| iot_account::Error::Setup(error.into()))?,
+            packages: packages(&paths)?,
             role: self.role_arn.clone(),
             delivery: self.delivery.map(Into::into),
             policy: self.policy_name.clone(),
@@ -369,7 +370,19 @@ impl<'a> SetUp<'a> {
     ) -> Result<Self, Error> {
         let progress = context.progress("looking at the account");
         let revoked = revocation::revoked(&context.home)?;
-        let plan = setup::Plan::make(&account, chain.map(signer_ca).as_ref(), settings, &revoked).await?;
+        let signer = chain.map(signer_ca);
+        let plan = match setup::Plan::make(&account, signer.as_ref(), settings, &revoked).await {
+            // A release brings the function that an account without one needs. Another name may be a slip.
+            Err(iot_account::Error::Setup(setup::Error::NoFunction { name })) if name == setup::FUNCTION => {
+                let packages = packages(&beside())?;
+                if packages.is_empty() {
+                    return Err(iot_account::Error::Setup(setup::Error::NoFunction { name }).into());
+                }
+                let settings = Settings { packages, ..settings.clone() };
+                setup::Plan::make(&account, signer.as_ref(), &settings, &revoked).await?
+            }
+            made => made?,
+        };
         if let (Some(chain), true) = (chain, plan.needs_verification()) {
             // It signs the verification certificate. What keeps it closed shows before anything is changed.
             chain.key().open()?;
@@ -491,14 +504,21 @@ const RELEASED: [&str; 2] = ["jitr-arm64.zip", "jitr-x86-64.zip"];
 
 /// The packages without a path: those beside this program are of its version. Where there are none, the one of cargo lambda.
 fn packaged() -> Vec<PathBuf> {
-    // A link to the program leads to where its packages are.
-    let program = std::env::current_exe().and_then(|program| program.canonicalize());
-    let beside = program.ok().as_deref().and_then(Path::parent).map(released).unwrap_or_default();
+    let beside = beside();
     if beside.is_empty() { vec![built()] } else { beside }
 }
 
-fn released(folder: &Path) -> Vec<PathBuf> {
+/// The packages of a release.
+fn beside() -> Vec<PathBuf> {
+    // A link to the program leads to where its packages are.
+    let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
+    let Some(folder) = program.parent() else { return Vec::new() };
     RELEASED.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+}
+
+fn packages(paths: &[PathBuf]) -> Result<Vec<Package>, Error> {
+    let packages: Result<_, _> = paths.iter().map(|path| Package::read(path)).collect();
+    packages.map_err(|error| iot_account::Error::Setup(error.into()).into())
 }
 
 /// Where cargo lambda puts the package: in the target folder that is set, or in the one of the workspace that the current

@@ -52,11 +52,11 @@ impl Desk {
         })
     }
 
-    /// `setup --lambda-zip` of the program at `path`, without a path of a package.
+    /// `setup` of the program at `path`.
     fn set_up_with(&self, path: &Path, arguments: &[&str]) -> (i32, String, Option<Value>) {
         let mut command = Command::new(path);
         command
-            .args(["setup", "--lambda-zip", "--output", "json"])
+            .args(["setup", "--output", "json"])
             .args(arguments)
             .current_dir("/")
             .env_clear()
@@ -84,7 +84,7 @@ async fn the_packages_of_a_release_are_found_beside_the_program_and_taken_by_pro
     if std::fs::hard_link(&built, &program).is_err() {
         std::fs::copy(&built, &program).unwrap();
     }
-    let (code, said, _) = desk.set_up_with(&program, &["--dry-run"]);
+    let (code, said, _) = desk.set_up_with(&program, &["--lambda-zip", "--dry-run"]);
     assert!(code == 2 && said.contains("target/lambda/jitr/bootstrap.zip"), "{said}");
     assert!(said.contains("jitr-arm64.zip or jitr-x86-64.zip"), "{said}");
 
@@ -92,8 +92,9 @@ async fn the_packages_of_a_release_are_found_beside_the_program_and_taken_by_pro
     let x86_64 = desk.package("jitr-x86-64.zip", |_| {});
     let link = desk.folder.path().join("link");
     std::os::unix::fs::symlink(&program, &link).unwrap();
-    for program in [&program, &link] {
-        let (code, said, function) = desk.set_up_with(program, &["--dry-run"]);
+    let by_itself: &[&str] = &["--dry-run"];
+    for (program, arguments) in [(&program, &["--lambda-zip", "--dry-run"][..]), (&link, by_itself)] {
+        let (code, said, function) = desk.set_up_with(program, arguments);
         let function = function.expect(&said);
         assert_eq!((code, &function["action"]), (0, &Value::from("create")), "{said}");
         let from = format!("from {}", arm64.canonicalize().unwrap().display());
@@ -104,6 +105,9 @@ async fn the_packages_of_a_release_are_found_beside_the_program_and_taken_by_pro
             (&Value::Null, &VERSION.into())
         );
     }
+    // Another name may be a slip of the hand.
+    let (code, said, _) = desk.set_up_with(&program, &["--function", "JlTR"]);
+    assert!(code == 4 && said.contains("JlTR"), "{said}");
     if !cfg!(target_arch = "x86_64") {
         return;
     }
@@ -113,7 +117,7 @@ async fn the_packages_of_a_release_are_found_beside_the_program_and_taken_by_pro
     assert!(desk.account.testbed.lambda().list().is_empty());
 
     desk.stage.ends(0, &["setup", "--lambda-zip", x86_64.to_str().unwrap()]);
-    let (code, said, function) = desk.set_up_with(&program, &[]);
+    let (code, said, function) = desk.set_up_with(&program, &["--lambda-zip"]);
     let function = function.expect(&said);
     assert_eq!((code, &function["action"]), (0, &Value::from("leave")), "{said}");
     assert_eq!(function["details"], Value::from(vec![format!("jitr {VERSION}")]), "{said}");
