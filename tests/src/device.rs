@@ -28,6 +28,8 @@ use x509_parser::prelude::FromDer;
 use crate::board::{SimulatedBoard, root_store};
 use crate::certificate_store::{CertificateStore, StoreError};
 
+/// In bytes. More than AWS IoT takes.
+const LARGEST_PACKET: usize = 256 * 1024;
 /// How long the device waits for any one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the device may be silent, in seconds.
@@ -176,6 +178,8 @@ impl Device {
         let mut options = MqttOptions::new(client_id, (endpoint.host.as_str(), endpoint.port));
         let tls = TlsConfiguration::Rustls(Arc::new(tls_config(endpoint, credentials)?));
         options.set_transport(Transport::tls_with_config(tls)).set_keep_alive(KEEP_ALIVE);
+        // The server says what is too large, as it does to every other client.
+        options.set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
         let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
         let mut device = Self { client, event_loop, received: VecDeque::new() };
         device.wait("CONNACK", |packet| matches!(packet, Incoming::ConnAck(_)).then_some(())).await?;

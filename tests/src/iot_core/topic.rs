@@ -1,4 +1,4 @@
-//! MQTT topic names and topic filters (MQTT 3.1.1, section 4.7).
+//! MQTT topic names and topic filters (MQTT 3.1.1, section 4.7), as AWS IoT has them.
 
 /// AWS IoT's limit on a topic name or filter, in bytes of UTF-8 (AWS IoT Core endpoints and quotas).
 const MAX_LENGTH: usize = 256;
@@ -9,6 +9,14 @@ const MAX_SLASHES: usize = 7;
 #[must_use]
 pub fn is_name(topic: &str) -> bool {
     within_limits(topic) && !topic.contains(['+', '#'])
+}
+
+/// Whether `topic` is reserved for AWS IoT's own messages: registration events, presence and answers. A device publishes to none
+/// of them (AWS IoT Core developer guide, reserved topics). It does publish to the others that begin with `$aws`: shadows and
+/// jobs of things, and basic ingest.
+#[must_use]
+pub fn is_reserved(topic: &str) -> bool {
+    topic.starts_with('$') && !["$aws/things/", "$aws/rules/"].iter().any(|own| topic.starts_with(own))
 }
 
 /// Whether `filter` may be subscribed to: wildcards fill whole levels, `#` only the last one; within AWS IoT's limits.
@@ -27,8 +35,9 @@ fn within_limits(text: &str) -> bool {
 
 /// Whether `filter`, which may hold the wildcards `+` and `#`, covers `topic`.
 ///
-/// A filter that begins with a wildcard does not cover topics that begin with `$` (section 4.7.2). Both are expected to
-/// be valid; `#` anywhere but at the end of a filter covers the rest just the same.
+/// A filter that begins with a wildcard does not cover topics that begin with `$` (section 4.7.2). Unlike in the standard,
+/// `sensor/#` does not cover `sensor` (AWS IoT Core developer guide, topic filters). Both are expected to be valid; `#`
+/// anywhere but at the end of a filter covers the rest just the same.
 #[must_use]
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
@@ -37,7 +46,7 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     let mut levels = topic.split('/');
     for wanted in filter.split('/') {
         match (wanted, levels.next()) {
-            ("#", _) => return true,
+            ("#", below) => return below.is_some(),
             ("+", Some(_)) => {}
             (wanted, Some(level)) if wanted == level => {}
             _ => return false,
@@ -63,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_cover_levels_as_the_standard_says() {
+    fn wildcards_cover_levels_as_aws_says() {
         for (filter, topic) in [
-            ("sport/tennis/player1/#", "sport/tennis/player1"),
+            ("sport/tennis/player1/#", "sport/tennis/player1/"),
             ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon"),
             ("sport/+", "sport/"),
             ("+/+", "/finance"),
@@ -78,6 +87,7 @@ mod tests {
         }
         for (filter, topic) in [
             ("sport/+", "sport"),
+            ("sport/tennis/player1/#", "sport/tennis/player1"),
             ("sport/tennis/+", "sport/tennis/player1/ranking"),
             ("+", "/finance"),
             ("#", "$aws/events/x"),

@@ -234,6 +234,31 @@ async fn publishing_to_a_foreign_topic_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn no_policy_lets_a_device_forge_what_aws_says_and_limits_hold() {
+    let mut bench = Bench::start().await;
+    for (topic, size, says) in [
+        ("$aws/events/certificates/registered/ab12", 2, "topics that begin with $ are reserved"),
+        ("$aws/events/presence/connected/board1", 2, "topics that begin with $ are reserved"),
+        ("$SYS/broker", 2, "topics that begin with $ are reserved"),
+        ("big", 128 * 1024 + 1, "a payload has at most 128 KiB"),
+    ] {
+        let mut device = bench.device("board1", &anything()).await;
+        let refused = device.publish(topic, &vec![b'x'; size]).await;
+        assert!(matches!(refused, Err(DeviceError::Connection(_))), "{topic}: {refused:?}");
+        let Ended::Violation(Refusal::Unsupported { what }) = bench.ended("board1").await else {
+            panic!("{topic}: another end")
+        };
+        assert!(what.starts_with(says), "{what}");
+    }
+    assert!(bench.account.published.lock().unwrap().is_empty());
+    let mut device = bench.device("board1", &anything()).await;
+    device.publish("largest", &[b'x'; 128 * 1024]).await.unwrap();
+    let refused = device.subscribe("$share/group/largest").await;
+    assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{refused:?}");
+    device.subscribe("largest").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_foreign_subscription_fails_and_the_connection_stays() {
     let mut bench = Bench::start().await;
     let mut device = bench.device("board1", &own_topics()).await;

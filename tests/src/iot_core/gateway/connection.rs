@@ -24,8 +24,10 @@ use super::router::{Message, Router, Ticket};
 use crate::iot_core::directory::{Peer, Verdict};
 use crate::iot_core::topic;
 
-/// Room for the largest payload AWS IoT takes (128 KiB) and its topic (256 bytes) with their headers.
-const MAX_PACKET: u32 = 128 * 1024 + 512;
+/// The largest payload that AWS IoT takes, in bytes.
+const MAX_PAYLOAD: usize = 128 * 1024;
+/// Room for that payload and its topic (256 bytes) with their headers.
+const MAX_PACKET: u32 = MAX_PAYLOAD as u32 + 512;
 /// The rest of AWS IoT's limits on MQTT (AWS IoT Core endpoints and quotas).
 const MAX_CLIENT_ID: usize = 128;
 const MAX_FILTERS_A_PACKET: usize = 8;
@@ -113,7 +115,7 @@ fn admit(shared: &Shared, connect: &Connect, leaf: &[u8], peer: Peer) -> Result<
     };
     shared.access.check(&client, Operation::Connect).map_err(|refusal| refused(&certificate_id, refusal))?;
     if let Some(will) = &connect.last_will {
-        check_publish(&shared.access, &client, &will.topic, will.qos, will.retain)
+        check_publish(&shared.access, &client, &will.topic, &will.message, will.qos, will.retain)
             .map_err(|refusal| refused(&certificate_id, refusal))?;
     }
     Ok(client)
@@ -123,6 +125,7 @@ fn check_publish(
     access: &Access,
     client: &Client,
     topic: &str,
+    payload: &[u8],
     qos: QoS,
     retain: bool,
 ) -> Result<(), Refusal> {
@@ -132,6 +135,14 @@ fn check_publish(
     if !topic::is_name(topic) {
         return Err(Refusal::Unsupported {
             what: "a topic has 1 to 256 bytes, at most 7 slashes and no wildcards",
+        });
+    }
+    if payload.len() > MAX_PAYLOAD {
+        return Err(Refusal::Unsupported { what: "a payload has at most 128 KiB" });
+    }
+    if topic::is_reserved(topic) {
+        return Err(Refusal::Unsupported {
+            what: "topics that begin with $ are reserved; devices publish to $aws/things/… and $aws/rules/… alone",
         });
     }
     access.check(client, Operation::Publish(topic))?;
@@ -222,7 +233,8 @@ impl Connection<'_> {
     }
 
     async fn publish(&mut self, publish: Publish) -> Result<(), Ended> {
-        check_publish(&self.shared.access, &self.client, &publish.topic, publish.qos, publish.retain)
+        let Publish { topic, payload, qos, retain, .. } = &publish;
+        check_publish(&self.shared.access, &self.client, topic, payload, *qos, *retain)
             .map_err(Ended::Violation)?;
         let topic = publish.topic.to_string();
         self.accept(Message { topic, payload: publish.payload, qos: publish.qos });
@@ -245,7 +257,8 @@ impl Connection<'_> {
 
     fn publish_will(&self, will: LastWill) {
         let topic = will.topic.to_string();
-        if check_publish(&self.shared.access, &self.client, &topic, will.qos, will.retain).is_ok() {
+        let LastWill { message, qos, retain, .. } = &will;
+        if check_publish(&self.shared.access, &self.client, &topic, message, *qos, *retain).is_ok() {
             self.accept(Message { topic, payload: will.message, qos: will.qos });
         }
     }
@@ -286,6 +299,9 @@ impl Connection<'_> {
             return Err(Refusal::Unsupported {
                 what: "a topic filter has 1 to 256 bytes, at most 7 slashes and whole levels of wildcards",
             });
+        }
+        if filter.starts_with("$share/") {
+            return Err(Refusal::Unsupported { what: "the testbed has no shared subscriptions ($share)" });
         }
         self.shared.access.check(&self.client, Operation::Subscribe(filter))
     }
