@@ -368,13 +368,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     failures.map(|error| failure::show(&error, form)).last().unwrap_or(ExitCode::Done)
 }
 
+/// Room for the futures of a command, in bytes. Of the main thread's, the system decides: 1 MiB on Windows, and `ulimit -s`
+/// elsewhere.
+const STACK: usize = 8 * 1024 * 1024;
+
 fn execute(cli: Cli) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Start { source })?;
-    runtime.block_on(dispatch(cli))
+    let start = |source| Error::Start { source };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(start)?;
+    let command = std::thread::Builder::new().name("command".to_owned()).stack_size(STACK);
+    let ended = command.spawn(move || runtime.block_on(dispatch(cli))).map_err(start)?.join();
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Error> {

@@ -73,10 +73,20 @@ impl Laptop {
 
     /// Runs the provisioner with no file able to grow: writing fails as on a full disk, which would take privileges.
     pub(crate) fn run_with_full_disk(&self, arguments: &[&str]) -> Outcome {
-        let limited = r#"trap '' XFSZ; ulimit -f 0; exec "$0" "$@""#;
-        let program = self.command(arguments, &[]);
+        self.run_limited("trap '' XFSZ; ulimit -f 0", arguments, &[])
+    }
+
+    /// Runs the provisioner in a shell that has run `limits`.
+    pub(crate) fn run_limited(
+        &self,
+        limits: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Outcome {
+        let limited = format!(r#"{limits}; exec "$0" "$@""#);
+        let program = self.command(arguments, environment);
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", limited]).arg(program.get_program()).args(program.get_args()).env_clear();
+        shell.args(["-c", &limited]).arg(program.get_program()).args(program.get_args()).env_clear();
         shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
         self.outcome(arguments, shell.output().unwrap())
     }

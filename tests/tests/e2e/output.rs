@@ -227,3 +227,29 @@ async fn what_is_shown_of_an_account_cannot_get_lost_either() {
     let (code, said) = run(&["doctor"]);
     assert!(code == Some(1) && said.contains("cannot print the output"), "{said}");
 }
+
+/// 1 MiB is what Windows gives the main thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_stack_of_the_main_thread_is_enough_for_every_command() {
+    let (account, (laptop, board)) = (Account::empty().await, laptop());
+    let port = board.path().to_str().unwrap();
+    let access = account.testbed.access();
+    let environment: Vec<_> = access.environment().into_iter().collect();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+    for (code, arguments) in [
+        (0, &["ca", "create"][..]),
+        (0, &["setup", "--method", "mar"]),
+        (4, &["setup"]),
+        (4, &["doctor"]),
+        (0, &["provision", "-P", port, "-m", "mar", "--force"]),
+        (0, &["certificates"]),
+        (0, &["roots", "show", "-P", port]),
+        (0, &["inspect", "-P", port]),
+        (0, &["audit", "verify"]),
+        (0, &["teardown", "--yes"]),
+    ] {
+        let run = || laptop.run_limited("ulimit -s 1024", arguments, &environment);
+        let run = tokio::task::block_in_place(run);
+        assert_eq!(run.code, code, "{arguments:?}: {run}");
+    }
+}
