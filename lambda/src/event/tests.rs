@@ -312,6 +312,22 @@ proptest! {
     }
 
     #[test]
+    fn the_text_of_an_event_says_what_its_value_says(
+        field in prop::sample::select(vec!["certificateId", "caCertificateId", "awsAccountId", "timestamp", "other"]),
+        value in prop_oneof![
+            any::<String>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[0-9a-fA-F]{64}".prop_map(Value::from),
+            " ?[0-9]{12}".prop_map(Value::from),
+            Just(Value::Null),
+        ],
+    ) {
+        let event = with(field, value);
+        prop_assert_eq!(Event::from_json(&event.to_string()), Event::from_value(&event));
+    }
+
+    #[test]
     fn whatever_an_id_holds_the_error_names_that_field(
         field in prop::sample::select(vec!["certificateId", "caCertificateId"]),
         text in ".*",

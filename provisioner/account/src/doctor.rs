@@ -428,7 +428,7 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
 
 /// Where events go that failed for good, and how many wait there if that is a queue.
 async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, AccountError> {
-    let Some(destination) = queue::destination(account, function).await? else { return Ok(None) };
+    let Some(destination) = queue::destinations(account, function).await?.failed else { return Ok(None) };
     let waiting = match Queue::find(account, &destination).await {
         Err(error) if queue::is_missing(&error) => Waiting::NoQueue,
         found => match found? {

@@ -369,7 +369,7 @@ impl Error {
             | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException" => Self::BadCredentials { of: String::new(), source },
             "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "NotAuthorized" => {
-                Self::Denied { action, source }
+                Self::Denied { action: denied(action, &source.message), source }
             }
             "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
                 Self::Throttled { action, source }
@@ -378,6 +378,18 @@ impl Error {
             _ => Self::Call { action, source },
         }
     }
+}
+
+/// Permissions that calls need besides those of their own name.
+const BESIDES: [&str; 5] =
+    ["iam:PassRole", "iam:TagRole", "iot:TagResource", "lambda:TagResource", "sqs:TagQueue"];
+
+/// The permission that is missing for the call `action`: its own, or another that AWS names ("User: arn:… is not authorized to
+/// perform: iam:PassRole on resource: arn:…").
+fn denied(action: &'static str, message: &str) -> &'static str {
+    let named = message.split("perform: ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let besides = named.and_then(|named| BESIDES.into_iter().find(|besides| *besides == named));
+    besides.unwrap_or(action)
 }
 
 /// What something else than AWS answered: a redirect, or a page.
@@ -492,5 +504,14 @@ mod tests {
         let error = Error::from_answer("iot:GetTopicRule", answer);
         assert_eq!(error.to_string(), "permission iot:GetTopicRule is missing");
         assert!(error.source().unwrap().to_string().contains("user/ann"));
+    }
+
+    #[test]
+    fn a_permission_that_a_call_needs_besides_its_own_is_named() {
+        let message = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: iam:PassRole on resource: \
+            arn:aws:iam::123456789012:role/r because no identity-based policy allows the iam:PassRole action";
+        let answer = Answer { code: "AccessDeniedException".into(), message: message.into(), status: 403 };
+        let error = Error::from_answer("iot:CreateTopicRule", answer);
+        assert_eq!(error.to_string(), "permission iam:PassRole is missing");
     }
 }

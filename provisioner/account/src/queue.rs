@@ -1,6 +1,6 @@
 //! The queue (Amazon SQS) that an event goes to when the function has failed for good.
 
-use aws_sdk_lambda::types::{DestinationConfig, OnFailure};
+use aws_sdk_lambda::types::{DestinationConfig, OnFailure, OnSuccess};
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use jitr::scope::Arn;
 
@@ -26,22 +26,37 @@ pub(super) fn is_missing(error: &AccountError) -> bool {
     error.has_code("QueueDoesNotExist") || error.has_code("AWS.SimpleQueueService.NonExistentQueue")
 }
 
-/// ARN of the place of events that failed for good: the function's on-failure destination, or else its dead-letter
-/// target.
+/// Where AWS Lambda sends what became of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Destinations {
+    /// ARN of the place of events that failed for good: the function's on-failure destination, or else its dead-letter
+    /// target.
+    pub(super) failed: Option<String>,
+    /// ARN of the function's on-success destination.
+    pub(super) succeeded: Option<String>,
+}
+
+/// Looks at the destinations of a function.
 ///
 /// # Errors
 /// Errors of the calls.
-pub(super) async fn destination(account: &Account, function: &str) -> Result<Option<String>, AccountError> {
+pub(super) async fn destinations(account: &Account, function: &str) -> Result<Destinations, AccountError> {
     let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
     let config = account.found("lambda:GetFunctionEventInvokeConfig", answer)?;
-    let on_failure = config.and_then(|config| config.destination_config?.on_failure?.destination);
-    match on_failure.filter(|arn| !arn.is_empty()) {
-        Some(arn) => Ok(Some(arn)),
-        None => Ok(deploy::find(account, function).await?.and_then(|deployed| deployed.dead_letter)),
-    }
+    let config = config.and_then(|config| config.destination_config);
+    let (on_failure, on_success) =
+        config.map_or((None, None), |config| (config.on_failure, config.on_success));
+    let named = |arn: &String| !arn.is_empty();
+    let succeeded = on_success.and_then(|on_success| on_success.destination).filter(named);
+    let failed = match on_failure.and_then(|on_failure| on_failure.destination).filter(named) {
+        Some(arn) => Some(arn),
+        None => deploy::find(account, function).await?.and_then(|deployed| deployed.dead_letter),
+    };
+    Ok(Destinations { failed, succeeded })
 }
 
-/// Sends the events of a function that fail for good to the queue with this ARN. What else is set stays.
+/// Sends the events of a function that fail for good to the queue with this ARN. What else is set stays: AWS Lambda replaces
+/// both destinations together, so `succeeded` is that of events that succeeded.
 ///
 /// # Errors
 /// Errors of the calls.
@@ -49,10 +64,12 @@ pub(super) async fn set_destination(
     account: &Account,
     function: &str,
     queue: &str,
+    succeeded: Option<&str>,
 ) -> Result<(), AccountError> {
     let lambda = account.lambda();
     let on_failure = OnFailure::builder().destination(queue).build();
-    let destination = DestinationConfig::builder().on_failure(on_failure).build();
+    let on_success = succeeded.map(|arn| OnSuccess::builder().destination(arn).build());
+    let destination = DestinationConfig::builder().on_failure(on_failure).set_on_success(on_success).build();
     let request = lambda.update_function_event_invoke_config().function_name(function);
     let answer = request.destination_config(destination.clone()).send().await;
     if account.found("lambda:UpdateFunctionEventInvokeConfig", answer)?.is_some() {

@@ -166,7 +166,7 @@ impl Plan {
     /// `signer` may be missing only where the plan is not carried out. `revoked` is what this home has revoked.
     ///
     /// # Errors
-    /// [`AccountError::Sandbox`], [`Error::NoFunction`], and errors of the calls.
+    /// [`AccountError::Sandbox`], [`Error::NoFunction`], [`Error::RoleLacks`], and errors of the calls.
     pub async fn make(
         account: &Account,
         signer: Option<&SignerCa<'_>>,
@@ -225,6 +225,10 @@ impl Plan {
             let step = role::decide(found_role.as_ref(), &wanted);
             Some(RolePlan { wanted, step })
         } else {
+            let role = settings.role.as_deref().or(found_function.as_ref().map(|found| found.role.as_str()));
+            if let (Some(queued), Some(role)) = (&way.queued, role) {
+                queued.check_role(account, &scope, role).await?;
+            }
             None
         };
         let ca = signer.map(|signer| signer.id);

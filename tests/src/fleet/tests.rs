@@ -16,6 +16,25 @@ fn with_the_queue_no_device_is_lost_and_the_quota_is_used_up() {
     assert!((report.wasted() as f64) < 0.25 * report.devices as f64, "{report}");
 }
 
+/// The window of a batch, the start of an environment and the calls of a registration, on the simulation's clock.
+#[test]
+fn a_single_board_is_registered_within_three_seconds_of_its_event() {
+    for seed in 0..20 {
+        let options = Options {
+            devices: 1,
+            seed,
+            switched_on_within: Duration::ZERO,
+            delayed: 0.0,
+            crashing: 0.0,
+            faulty: 0.0,
+            ..Options::new(Shape::Queue)
+        };
+        let report = run(&options).unwrap();
+        assert_eq!(report.lost(), 0, "{report}");
+        assert!(report.registered(1.0).unwrap() <= Duration::from_secs(3), "{report}");
+    }
+}
+
 #[test]
 fn without_a_queue_no_device_is_lost() {
     simulated(Shape::Rule, 500, 1);

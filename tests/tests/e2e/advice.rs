@@ -11,6 +11,7 @@ use crate::account::Account;
 use crate::account_life::scenario::Stage;
 use crate::account_life::scenario::stage::Run;
 
+mod delivering;
 mod given;
 mod policy;
 mod registering;

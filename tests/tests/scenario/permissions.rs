@@ -107,6 +107,16 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     iam.attach_role_policy().role_name(ROLE).policy_arn(arn).send().await.unwrap();
     stage.ends(4, &["doctor"]);
 
+    // The function gets another role, which does not let it take events from a queue.
+    let trust = jitr::iam::lambda_trust_policy().to_string();
+    let role = iam.create_role().role_name(OWN).assume_role_policy_document(trust).send().await.unwrap();
+    iam.attach_role_policy().role_name(OWN).policy_arn(arn).send().await.unwrap();
+    let log = iam.put_role_policy().role_name(OWN).policy_name("log").policy_document("{}");
+    log.send().await.unwrap();
+    let role = role.role.unwrap().arn;
+    let through = [&setup[..3], &["--role-arn", &role, "--delivery", "queue", "--dry-run"]].concat();
+    stage.ends(4, &through);
+
     revoked(stage, gateway).await;
     the_policy_of_earlier_versions_is_renewed(stage).await;
 

@@ -4,23 +4,14 @@ use jitr::scope::Scope;
 use serde_json::Value;
 
 use super::finding::Finding;
+use crate::Account;
 use crate::Resource;
-use crate::policy_evaluation::{allows, permissions};
-use crate::setup::role::{LAMBDA, document, trusts};
+use crate::setup::role::granted::{self, Granted};
+use crate::setup::role::{LAMBDA, trusts};
 use crate::setup::{Settings, delivery, function, role_policy};
-use crate::{Account, Error as AccountError};
 
 /// Without these the function works, but its log is missing.
 const LOGS: &str = "logs:";
-
-/// What a role allows, inline and attached.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Role {
-    trust: Value,
-    documents: Vec<Value>,
-    /// Attached policies that could not be read.
-    unread: Vec<String>,
-}
 
 /// Looks at the role that the function has; `takes` if it takes events from the queue that this tool makes.
 pub(super) async fn examine(
@@ -40,60 +31,20 @@ pub(super) async fn examine(
         }
         Err(error) => return Finding::unread(Resource::Role, name, error.into()),
     };
-    match read(account, name).await {
+    match granted::find(account, name).await {
         Ok(role) => judge(name, role.as_ref(), &needed),
         Err(error) => Finding::unread(Resource::Role, name, error),
     }
 }
 
-/// Reads the role and all its policies; `None` if it does not exist.
-async fn read(account: &Account, name: &str) -> Result<Option<Role>, AccountError> {
-    let iam = account.iam();
-    let found = account.found("iam:GetRole", iam.get_role().role_name(name).send().await)?;
-    let Some(found) = found.and_then(|answer| answer.role) else { return Ok(None) };
-    let mut role =
-        Role { trust: document(found.assume_role_policy_document().unwrap_or_default()), ..Role::default() };
-    let inline = iam.list_role_policies().role_name(name).into_paginator().send();
-    let inline = account.all("iam:ListRolePolicies", inline, |page| page.policy_names).await?;
-    for policy in inline {
-        let answer = iam.get_role_policy().role_name(name).policy_name(policy).send().await;
-        let answer = answer.map_err(account.failed("iam:GetRolePolicy"))?;
-        role.documents.push(document(answer.policy_document()));
-    }
-    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().send();
-    let attached =
-        account.all("iam:ListAttachedRolePolicies", attached, |page| page.attached_policies).await?;
-    for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
-        match managed(account, arn).await {
-            Ok(document) => role.documents.push(document),
-            Err(_) => role.unread.push(arn.to_owned()),
-        }
-    }
-    Ok(Some(role))
-}
-
-/// The default version of a managed policy.
-async fn managed(account: &Account, arn: &str) -> Result<Value, AccountError> {
-    let iam = account.iam();
-    let policy = iam.get_policy().policy_arn(arn).send().await.map_err(account.failed("iam:GetPolicy"))?;
-    let version = policy.policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
-    let answer = iam.get_policy_version().policy_arn(arn).version_id(version).send().await;
-    let answer = answer.map_err(account.failed("iam:GetPolicyVersion"))?;
-    Ok(document(answer.policy_version().and_then(|version| version.document()).unwrap_or_default()))
-}
-
-fn judge(name: &str, role: Option<&Role>, needed: &[Value]) -> Finding {
+fn judge(name: &str, role: Option<&Granted>, needed: &[Value]) -> Finding {
     let Some(role) = role else {
         return Finding::wrong(Resource::Role, name, vec!["does not exist".to_owned()]).repairable();
     };
-    let missing: Vec<_> = needed
-        .iter()
-        .flat_map(permissions)
-        .filter(|(action, resource)| !allows(&role.documents, action, resource))
-        .map(|(action, resource)| (action, format!("does not allow {action} on {resource}")))
-        .collect();
-    let (logs, calls): (Vec<_>, Vec<_>) =
-        missing.into_iter().partition(|(action, _)| action.starts_with(LOGS));
+    let missing = role
+        .missing(needed)
+        .map(|(action, resource)| (action, format!("does not allow {action} on {resource}")));
+    let (logs, calls): (Vec<_>, Vec<_>) = missing.partition(|(action, _)| action.starts_with(LOGS));
     let text = |missing: Vec<(&str, String)>| missing.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
     if !trusts(&role.trust, LAMBDA) {
         let found = [vec!["Lambda may not take it".to_owned()], text(calls)].concat();
@@ -132,8 +83,8 @@ mod tests {
         lambda_role_policy(&scope, &settings).unwrap()
     }
 
-    fn role(documents: Vec<Value>) -> Role {
-        Role { trust: lambda_trust_policy(), documents, unread: Vec::new() }
+    fn role(documents: Vec<Value>) -> Granted {
+        Granted { trust: lambda_trust_policy(), documents, unread: Vec::new() }
     }
 
     #[test]
@@ -161,7 +112,7 @@ mod tests {
 
     #[test]
     fn without_trust_or_role_nothing_runs_and_without_logs_it_runs_unseen() {
-        let untrusted = Role { trust: json!({}), ..role(vec![needed()]) };
+        let untrusted = Granted { trust: json!({}), ..role(vec![needed()]) };
         assert_eq!(judge("r", Some(&untrusted), &[needed()]).found, ["Lambda may not take it"]);
         assert_eq!(judge("r", None, &[needed()]).found, ["does not exist"]);
         let mut silent = needed();

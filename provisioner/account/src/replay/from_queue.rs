@@ -19,8 +19,9 @@ const TAKEN_FOR: i32 = 900;
 pub async fn queue(account: &Account, function: &str, wanted: Option<&str>) -> Result<Queue, AccountError> {
     let wanted = match wanted {
         Some(wanted) => wanted.to_owned(),
-        None => queue::destination(account, function)
+        None => queue::destinations(account, function)
             .await?
+            .failed
             .ok_or_else(|| Error::NoQueue { function: function.to_owned() })?,
     };
     let found = Queue::find(account, &wanted).await?;

@@ -8,7 +8,7 @@ use super::function::{
 };
 use super::package::Package;
 use super::versions::{self, DESCRIPTION};
-use super::waiting::{PATIENCE, Waiting, is_role_too_new};
+use super::waiting::{For, PATIENCE, Waiting, is_role_too_new};
 use super::{Error, tags};
 use crate::{Account, Error as AccountError};
 
@@ -87,7 +87,7 @@ async fn create(
 ) -> Result<(), AccountError> {
     let lambda = account.lambda();
     let description = versions::write("", package).unwrap_or_else(|| DESCRIPTION.to_owned());
-    let mut waiting = Waiting::start();
+    let mut waiting = Waiting::start(For::Role);
     loop {
         let mut request = lambda
             .create_function()
@@ -145,7 +145,7 @@ fn environment(variables: &Variables) -> Environment {
 /// The waiters of aws-sdk-lambda 1.156 are not used, because their delays are fixed: those that call `GetFunctionConfiguration`
 /// begin with 5 s, and the newer ones with 1 s and the additional permission `lambda:GetFunction`.
 async fn settled(account: &Account, function: &str) -> Result<(), AccountError> {
-    let mut waiting = Waiting::start();
+    let mut waiting = Waiting::start(For::Function);
     loop {
         let name = function.to_owned();
         let Some(deployed) = find(account, function).await? else {

@@ -86,6 +86,16 @@ pub enum Error {
         /// What AWS says.
         source: Box<AccountError>,
     },
+    /// The function has a role of its own, which does not let it take events from the queue, or send failed ones.
+    #[error("the role {role} of the function does not allow what delivery through a queue needs: {missing}")]
+    RoleLacks {
+        /// Its name.
+        role: String,
+        /// Permissions, each with its resource.
+        missing: String,
+        /// The inline policies that allow them: names and documents.
+        policies: Vec<(&'static str, serde_json::Value)>,
+    },
     /// Lambda may not take the role.
     #[error("AWS Lambda cannot assume the role {role}")]
     RoleUnusable {

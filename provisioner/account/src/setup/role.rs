@@ -7,6 +7,8 @@ use futures::future;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+pub(crate) mod granted;
+
 use super::link::Link;
 use super::{holds, tags};
 use crate::Resource;

@@ -8,7 +8,7 @@ use super::delivery::{Feed, of_url};
 use super::link::Link;
 use super::tags;
 use super::topic_filter::{Likeness, likeness, likeness_of_version};
-use super::waiting::{Waiting, is_role_too_new};
+use super::waiting::{For, Waiting, is_role_too_new};
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource};
 
@@ -214,7 +214,7 @@ impl Step {
         name: &str,
         ca: Option<&str>,
     ) -> Result<(), AccountError> {
-        let mut waiting = Waiting::start();
+        let mut waiting = Waiting::start(For::Role);
         loop {
             match self.once(account, name, ca).await {
                 // The role of the rule is new, and AWS IoT cannot assume it yet.

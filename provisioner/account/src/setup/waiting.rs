@@ -1,6 +1,8 @@
 //! Waiting for what AWS does in its own time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::Error as AccountError;
 
@@ -8,22 +10,48 @@ use crate::Error as AccountError;
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Waiting that is longer is told.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What AWS does in its own time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum For {
+    /// A role that is new, or has a new policy.
+    Role,
+    /// A function that is made or updated.
+    Function,
+}
+
+impl For {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Role => "AWS does not know everywhere yet what the role allows",
+            Self::Function => "AWS Lambda has not finished making or updating the function",
+        }
+    }
+}
 
 /// Pauses that grow, up to [`PATIENCE`] in all.
 pub(super) struct Waiting {
+    what: For,
     since: Instant,
     pause: Duration,
+    told: bool,
 }
 
 impl Waiting {
-    pub(super) fn start() -> Self {
-        Self { since: Instant::now(), pause: FIRST_PAUSE }
+    pub(super) fn start(what: For) -> Self {
+        Self { what, since: Instant::now(), pause: FIRST_PAUSE, told: false }
     }
 
     /// Pauses; `false` once [`PATIENCE`] is over.
     pub(super) async fn pause(&mut self) -> bool {
         if self.since.elapsed() > PATIENCE {
             return false;
+        }
+        if self.since.elapsed() + self.pause > QUIET && !self.told {
+            self.told = true;
+            tracing::warn!("{}; waiting, {} s at the most", self.what.text(), PATIENCE.as_secs());
         }
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -46,6 +74,19 @@ pub(super) fn is_role_too_new(error: &AccountError) -> bool {
 mod tests {
     use super::*;
     use crate::error::Answer;
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_that_lasts_is_told_and_ends() {
+        let mut waiting = Waiting::start(For::Role);
+        let (start, mut quiet) = (Instant::now(), Duration::ZERO);
+        while waiting.pause().await {
+            if !waiting.told {
+                quiet = start.elapsed();
+            }
+        }
+        assert!(quiet > Duration::ZERO && quiet <= QUIET, "{quiet:?}");
+        assert!(waiting.told && start.elapsed() < PATIENCE + 2 * LONGEST_PAUSE);
+    }
 
     #[test]
     fn only_a_role_that_cannot_do_its_part_yet_is_waited_for() {

@@ -98,6 +98,11 @@ fn setup(error: &setup::Error) -> Text {
             };
             format!("{allow}; or let the rule invoke the function, without a queue: provisioner setup --delivery rule").into()
         }
+        E::RoleLacks { role, policies, .. } => {
+            let put = |(name, policy): &(&str, serde_json::Value)| format!("aws iam put-role-policy --role-name {role} --policy-name {name} --policy-document '{policy}'");
+            let put: Vec<_> = policies.iter().map(put).collect();
+            format!("nothing was made; let the role do so, and run the same command again: {}; or let the rule invoke the function, without a queue: provisioner setup --delivery rule", put.join(" && ")).into()
+        }
         E::RoleUnusable { .. } => "its trust policy must allow sts:AssumeRole for lambda.amazonaws.com; or give another with --role-arn".into(),
         E::CaElsewhere { .. } => "a CA belongs to one account in a Region, unless each account registers it with --sni-only: do so, delete it there, or make another CA with `provisioner ca create --home DIR`".into(),
         E::TooManyCas { .. } => "delete CAs that are not used any more, or give the signer another name: `provisioner ca create --signer-cn NAME`".into(),

@@ -13,10 +13,10 @@ use super::{Desk, THING_TYPE};
 use crate::account::Ca;
 
 /// Refuses the user's calls of this name while it is on, with this error.
-struct Refusing(AtomicBool, &'static str, ServiceError);
+pub(super) struct Refusing(pub(super) AtomicBool, &'static str, ServiceError);
 
 impl Refusing {
-    fn new(operation: &'static str, code: &str, message: &str) -> Arc<Self> {
+    pub(super) fn new(operation: &'static str, code: &str, message: &str) -> Arc<Self> {
         Arc::new(Self(AtomicBool::new(true), operation, ServiceError::new(code, 403, message)))
     }
 }
@@ -41,7 +41,7 @@ fn certificates(desk: &Desk, count: usize) -> String {
     folder.to_str().unwrap().to_owned()
 }
 
-fn made(desk: &Desk, operation: &str) -> usize {
+pub(super) fn made(desk: &Desk, operation: &str) -> usize {
     desk.account.testbed.journal().calls().iter().filter(|call| call.operation == operation).count()
 }
 

@@ -3,7 +3,7 @@
 use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FunctionResponseType, ScalingConfig};
 
 use super::super::link::Link;
-use super::super::waiting::{Waiting, is_role_too_new};
+use super::super::waiting::{For, Waiting, is_role_too_new};
 use super::of_arn;
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource};
@@ -106,7 +106,7 @@ impl Step {
             Self::Leave => Ok(()),
             Self::Create => {
                 let scaling = ScalingConfig::builder().maximum_concurrency(CONCURRENCY).build();
-                let mut waiting = Waiting::start();
+                let mut waiting = Waiting::start(For::Role);
                 loop {
                     let request = lambda
                         .create_event_source_mapping()

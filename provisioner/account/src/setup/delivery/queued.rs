@@ -10,6 +10,7 @@ use jitr::scope::{Arn, Scope};
 use serde_json::{Value, json};
 
 use super::super::link::Link;
+use super::super::role::granted;
 use super::super::rule::Target;
 use super::super::{Error, FAILED_EVENTS, ROLE_SUFFIX, Settings, base_name, function, invoked_arn, role};
 use super::{destination, mapping, queue};
@@ -113,7 +114,7 @@ impl Queued {
         let found_destination = async {
             match deployed {
                 Some(_) => destination::decide(account, &function).await,
-                None => Ok(destination::Step::Set),
+                None => Ok(destination::Step::Set { succeeded: None }),
             }
         };
         let found = tokio::try_join!(
@@ -141,6 +142,36 @@ impl Queued {
             waiting_arn,
             failed_arn,
         })
+    }
+
+    /// Looks whether the function's role, which is not for this tool to change, lets it take events from the queue, and send
+    /// failed ones where that is set up. `role` is its ARN. What cannot be looked at shows when it is needed.
+    ///
+    /// # Errors
+    /// [`Error::RoleLacks`].
+    pub(crate) async fn check_role(
+        &self,
+        account: &Account,
+        scope: &Scope,
+        role: &str,
+    ) -> Result<(), AccountError> {
+        // `arn:aws:iam::123456789012:role/path/NAME`
+        let name = role.rsplit('/').next().unwrap_or(role);
+        let Ok(Some(granted)) = granted::find(account, name).await else { return Ok(()) };
+        if !granted.unread.is_empty() {
+            return Ok(());
+        }
+        let [take, send] = function_policies(scope, &self.function);
+        let sends = self.destination != destination::Step::Leave;
+        let lacks = |(_, policy): &(_, Value)| granted.missing(std::slice::from_ref(policy)).next().is_some();
+        let policies: Vec<_> = [take].into_iter().chain(sends.then_some(send)).filter(lacks).collect();
+        if policies.is_empty() {
+            return Ok(());
+        }
+        let documents: Vec<_> = policies.iter().map(|(_, policy)| policy.clone()).collect();
+        let missing = granted.missing(&documents).map(|(action, resource)| format!("{action} on {resource}"));
+        let missing = missing.collect::<Vec<_>>().join(", ");
+        Err(Error::RoleLacks { role: name.to_owned(), missing, policies }.into())
     }
 
     /// Name of the queue of waiting events.
