@@ -79,6 +79,7 @@ fn file(error: &durable_files::Error) -> ExitCode {
     use durable_files::Error as E;
     match error {
         E::Io { .. } | E::NotAFile { .. } | E::TooLong { .. } | E::Endless { .. } => ExitCode::Failed,
+        E::NotAFolder { .. } => ExitCode::Usage,
         E::Exposed { .. } | E::Unprotected { .. } | E::Symlink { .. } | E::Busy { .. } => ExitCode::Refused,
     }
 }
@@ -172,7 +173,11 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
     use wifi::Error as Wifi;
     match error {
         E::Disk(Disk::OtherKit { .. }) => ExitCode::Refused,
-        E::Disk(Disk::File(durable_files::Error::Io { .. })) => ExitCode::Usage,
+        E::Disk(Disk::File(
+            durable_files::Error::Io { .. }
+            | durable_files::Error::NotAFile { .. }
+            | durable_files::Error::TooLong { .. },
+        )) => ExitCode::Usage,
         E::Disk(Disk::File(error)) => file(error),
         E::PortsFile { .. }
         | E::Disk(Disk::NotADisk { .. } | Disk::Image { .. })
