@@ -33,7 +33,7 @@ pub(super) fn exit_code(error: &Error) -> ExitCode {
         Error::Named(error) => file(error),
         Error::Usage { .. } | Error::File { .. } | Error::Certificates { .. } => ExitCode::Usage,
         Error::Boards { exit_code, .. } => *exit_code,
-        Error::Unconfirmed { .. } | Error::Declined => ExitCode::Refused,
+        Error::Unconfirmed { .. } | Error::Declined | Error::Taken { .. } => ExitCode::Refused,
         Error::Start { .. }
         | Error::Output { .. }
         | Error::Terminal { .. }
