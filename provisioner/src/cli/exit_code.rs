@@ -114,6 +114,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::NoKey { .. }
         | E::KeyMismatch { .. }
         | E::NotSelfSigned { .. }
+        | E::Swapped { .. }
         | E::ForeignSigner { .. }
         | E::IssuerKey { .. }
         | E::IssuerName { .. }
