@@ -223,6 +223,8 @@ fn account(error: &iot_account::Error) -> ExitCode {
         E::Sandbox { .. } => ExitCode::Refused,
         E::NoRegion
         | E::MalformedRegion { .. }
+        | E::Setting { .. }
+        | E::Endpoints { .. }
         | E::ProfileNotFound { .. }
         | E::NoTokenCode { .. }
         | E::Setup(

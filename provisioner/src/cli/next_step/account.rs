@@ -19,6 +19,8 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
     match error {
         E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
         E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
+        E::Setting { setting, .. } => format!("correct {setting}, or take it away").into(),
+        E::Endpoints { setting, endpoint } => format!("take one of the two away: {setting}, or {endpoint}").into(),
         E::ProfileNotFound { name, without_prefix: true, .. } => format!("write its section as [profile {name}]: in this file, only [default] has no `profile` before its name").into(),
         E::ProfileNotFound { name, known, .. } => match name.strip_prefix("profile ").map(str::trim) {
             Some(name) if known.iter().any(|known| known == name) => {
