@@ -243,7 +243,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
             | register::Error::Refused { .. }
             | register::Error::Entry { .. },
         )
-        | E::Replay(replay::Error::Incomplete { .. })
+        | E::Replay(replay::Error::Incomplete { .. } | replay::Error::Stays { .. })
         | E::Revoke(revoke::Error::Incomplete { .. } | revoke::Error::ThingStays { .. })
         | E::Teardown(teardown::Error::File(_)) => ExitCode::Failed,
         E::Register(register::Error::Busy { .. } | register::Error::Revoked { .. })

@@ -159,6 +159,7 @@ fn replay(error: &replay::Error) -> Text {
     use replay::Error as E;
     match error {
         E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` checks every link".into(),
+        E::Stays { .. } => "each has a line with the reason: remove it and run the same command again; what is no event of a registration stays until it is deleted (Amazon SQS in the AWS console, or `aws sqs delete-message`)".into(),
         E::Revoked { .. } => REPLACE.into(),
         E::Settings(..) => "fix the variable in the function's configuration, or send the events to the function".into(),
         E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),
