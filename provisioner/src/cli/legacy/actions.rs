@@ -106,7 +106,7 @@ pub(super) fn as_flags(args: Vec<OsString>, definition: &Command) -> Vec<OsStrin
     };
     let is_of_iotprovision = has_own_flag || word(first).is_some_and(|word| word != PROVISION);
     let all_words = positional.iter().all(|index| word(index).is_some());
-    if !all_words && !(is_of_iotprovision && !positional.iter().any(is_subcommand)) {
+    if !(all_words || is_of_iotprovision) || positional.iter().any(is_subcommand) {
         return args;
     }
     if word(first) == Some(PROVISION) && positional.len() == 1 && !has_own_flag {
