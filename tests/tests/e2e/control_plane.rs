@@ -377,7 +377,7 @@ async fn a_service_that_the_testbed_does_not_have_is_named() {
     ] {
         let host = access.endpoint_url.trim_start_matches("http://");
         let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-        stream.write_all(signed(&access, service).as_bytes()).await.unwrap();
+        stream.write_all(signed(access, service).as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 501") && answer.contains(said), "{answer}");
