@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::registry::CertificateStatus;
 
-pub use envelope::{opened, records};
+pub use envelope::{as_json, opened, records};
 
 /// The statement of the topic rule that sends the events, for every CA.
 pub const TOPIC_RULE_SQL: &str = "SELECT * FROM '$aws/events/certificates/registered/#'";

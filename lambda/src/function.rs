@@ -20,9 +20,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use device_pki::visible;
-use lambda_runtime::{LambdaEvent, Runtime, service_fn};
+use lambda_runtime::tower::util::MapRequestLayer;
+use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, service_fn};
 
 use crate::config::{self, ConfigError, Lists};
+use crate::event;
 use crate::registry::aws::{self, AwsRegistry};
 use crate::revocation::{PublishedLists, Revocation};
 
@@ -66,7 +68,9 @@ pub async fn run(
     let (warmed_up, runtime) = tokio::join!(
         biased;
         tokio::time::timeout(WARM_UP_TIMEOUT, function.handler.warm_up()),
-        async { Runtime::new(service_fn(|event| function.invoke(event))) },
+        async {
+            Runtime::new(service_fn(|event| function.invoke(event))).layer(MapRequestLayer::new(as_json))
+        },
     );
     // After a failure the function continues: the calls of an event may succeed.
     match warmed_up {
@@ -86,6 +90,14 @@ pub async fn run(
             ExitCode::FAILURE
         }
     }
+}
+
+/// The runtime fails what is not JSON in its own words; so it gets JSON, and the function answers.
+fn as_json(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    if let Some(json) = event::as_json(&invocation.body) {
+        invocation.body = json.into();
+    }
+    invocation
 }
 
 /// What answers invocations and traces them.

@@ -244,6 +244,12 @@ pub enum Error {
     /// A file or folder that is named on the command line and cannot be read or written.
     #[error(transparent)]
     Named(durable_files::Error),
+    /// A file that is named for output and has something that no earlier run has written.
+    #[error("{} is there already, and this command has not written it", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that is named on the command line and has no certificate.
     #[error("cannot use {}: {source}", path.display())]
     Certificates {

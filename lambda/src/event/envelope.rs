@@ -76,6 +76,18 @@ pub(super) fn decoded(text: &str) -> Option<Value> {
     json(Some(trimmed(inner)).filter(|inner| is_nested(inner))?)
 }
 
+/// What the function takes an invocation's payload for, if that is not JSON: what is behind a byte-order mark, or else its text
+/// as a JSON string, so that a payload that is no event is told as one. `None` for JSON, which stays as it is.
+pub fn as_json(payload: &[u8]) -> Option<Vec<u8>> {
+    let is_json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok();
+    if is_json(payload) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(payload);
+    let text = trimmed(&text);
+    Some(if is_json(text.as_bytes()) { text.to_owned() } else { Value::from(text).to_string() }.into_bytes())
+}
+
 /// Without white space and the byte-order mark around it.
 pub(super) fn trimmed(text: &str) -> &str {
     text.trim().trim_start_matches('\u{feff}').trim_start()

@@ -2,11 +2,18 @@
 
 use serde_json::Value;
 
-use super::envelope::decoded;
+use super::envelope::{decoded, trimmed};
 use super::{EventError, shortened};
 
 /// The error of a payload in which no event was found.
 pub(super) fn error(value: &Value) -> EventError {
+    if let Value::String(text) = value {
+        match decoded(text) {
+            Some(inner) => return error(&inner),
+            None if trimmed(text).is_empty() => return EventError::Empty,
+            None => {}
+        }
+    }
     match (name(value), value) {
         (Some(found), _) => EventError::Foreign { found },
         (None, Value::Object(_)) => EventError::Missing { field: "certificateId", expected: super::ID },
@@ -54,7 +61,10 @@ fn name(value: &Value) -> Option<String> {
         }
         _ if has("detail-type") => format!("the Amazon EventBridge event {}", quoted("detail-type")),
         _ if is_web_request(value) => "a web request".to_owned(),
-        _ if has("requestPayload") => "a record of an invocation of AWS Lambda".to_owned(),
+        _ if has("requestPayload") => match members.get("requestPayload").and_then(name) {
+            Some(inner) => format!("a record of an invocation of AWS Lambda with {inner}"),
+            None => "a record of an invocation of AWS Lambda".to_owned(),
+        },
         _ if has("KinesisBatchInfo") || has("DDBStreamBatchInfo") => {
             "a record of a batch of a stream, which does not hold the batch".to_owned()
         }

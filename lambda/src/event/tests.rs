@@ -351,3 +351,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_payload_that_is_no_json_becomes_json() {
+    let event = br#"{"certificateId": "x"}"#;
+    assert_eq!(as_json(event), None);
+    assert_eq!(as_json(b"null"), None);
+    assert_eq!(as_json(&[b"\xEF\xBB\xBF", &event[..]].concat()).as_deref(), Some(&event[..]));
+    assert_eq!(as_json(b" \n").as_deref(), Some(&b"\"\""[..]));
+    assert_eq!(as_json(b"it's \"so\"").as_deref(), Some(&br#""it's \"so\"""#[..]));
+    // What the parser gives up is no JSON here either.
+    assert!(as_json("[".repeat(1000).as_bytes()).is_some_and(|json| json.starts_with(b"\"[[")));
+}
+
+#[test]
+fn what_is_in_a_text_or_in_a_record_of_a_failure_is_told_as_it_is_by_itself() {
+    let console = json!({"key1": "value1", "key2": "value2", "key3": "value3"});
+    let s3 = json!({"Service": "Amazon S3", "Event": "s3:TestEvent"});
+    for (inner, name) in
+        [(&console, "test event of the AWS Lambda console"), (&s3, "test event of Amazon S3")]
+    {
+        for payload in [
+            inner.clone(),
+            Value::from(inner.to_string()),
+            json!({"requestPayload": inner, "responsePayload": {}}),
+            Value::from(json!({"requestPayload": inner}).to_string()),
+        ] {
+            let error = Event::from_value(&payload).unwrap_err().to_string();
+            assert!(error.contains(name), "{payload}: {error}");
+        }
+    }
+    assert_eq!(Event::from_value(&Value::from(" ")), Err(EventError::Empty));
+}

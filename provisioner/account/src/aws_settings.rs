@@ -27,6 +27,7 @@ mod profiles;
 mod redaction;
 mod role_session;
 mod trust;
+mod values;
 
 pub(crate) use self::origin::Origin;
 pub use self::origin::Source;
@@ -80,6 +81,7 @@ impl AwsSettings {
     /// What clients are made with, where the credentials come from, and the Region: `region` if it is given.
     pub(crate) async fn load(&self, region: Option<&str>) -> Result<(SdkConfig, Origin, String), Error> {
         let profiles = Profiles::read(self.profile.as_deref()).await?;
+        values::check(|name| std::env::var(name).ok(), |key| profiles.value(key))?;
         let region = find_region(&profiles, region.or(self.region.as_deref())).await?;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)

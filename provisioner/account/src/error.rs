@@ -27,6 +27,26 @@ pub enum Error {
         /// The variable of the environment or the profile that has it.
         setting: Option<String>,
     },
+    /// A setting with a value that it cannot have.
+    #[error("{setting} is `{value}`, which is not {expected}")]
+    Setting {
+        /// The variable of the environment, or the key of the profile.
+        setting: String,
+        /// Its value.
+        value: String,
+        /// What it can be.
+        expected: &'static str,
+    },
+    /// Another kind of endpoint is asked for than the one that is named: AWS's SDKs refuse both together.
+    #[error(
+        "{setting} asks for another endpoint of AWS, and {endpoint} names one: the two do not go together"
+    )]
+    Endpoints {
+        /// The variable of the environment, or the key of the profile, that asks for the kind.
+        setting: String,
+        /// That which names the endpoint.
+        endpoint: String,
+    },
     /// The profile is in neither `~/.aws/config` nor `~/.aws/credentials`.
     #[error("there is no AWS profile `{name}`{} in {files}", setting.map(|name| format!(", which {name} names,")).unwrap_or_default())]
     ProfileNotFound {

@@ -16,14 +16,14 @@ use time::{Duration, OffsetDateTime};
 mod from_queue;
 mod recorded;
 
-pub use from_queue::{queue, replay_queue};
+pub use from_queue::{look_into, queue, replay_queue};
 pub use recorded::recorded;
 
 use crate::counted;
 use crate::registrar::{self, ended};
 use crate::setup::{self, deploy};
 use crate::turns::Turns;
-use crate::{Account, Error as AccountError, Outcome, certificates};
+use crate::{Account, Error as AccountError, Outcome, Queue, certificates};
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,16 @@ pub enum Error {
     /// Some are of revoked certificates, and no other failed.
     #[error("not registered: {failed} of {}, because they are revoked", counted(*total, "certificate"))]
     Revoked {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// Some events of a queue have not led to a registration, and stay in it.
+    #[error("failed: {failed} of {}, which stay in queue {queue}", counted(*total, "event"))]
+    Stays {
+        /// The queue.
+        queue: String,
         /// How many.
         failed: usize,
         /// Of how many.
@@ -196,6 +206,19 @@ impl Failed {
     pub fn count(&mut self, row: &Row) {
         self.all += usize::from(!row.is_good());
         self.revoked += usize::from(row.is_revoked);
+    }
+
+    /// As [`Failed::of`], for the events of a queue.
+    ///
+    /// # Errors
+    /// [`Error::Stays`] in place of [`Error::Incomplete`].
+    pub fn of_queue(self, total: usize, queue: &Queue) -> Result<(), AccountError> {
+        self.of(total).map_err(|error| match error {
+            AccountError::Replay(Error::Incomplete { failed, total }) => {
+                Error::Stays { queue: queue.name.clone(), failed, total }.into()
+            }
+            error => error,
+        })
     }
 
     /// How it ends for `total` events.

@@ -50,6 +50,14 @@ pub enum Error {
         /// What it is.
         kind: Kind,
     },
+    /// Something else than a folder, where one is or has to be.
+    #[error("{} is {kind} and not a folder", path.display())]
+    NotAFolder {
+        /// Where it is.
+        path: PathBuf,
+        /// What it is.
+        kind: Kind,
+    },
     /// A file with more bytes than anything that it could be.
     #[error("{} has more than {limit} bytes", path.display())]
     TooLong {
@@ -85,9 +93,18 @@ impl Error {
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.downcast() {
             Ok(refused) => refused,
-            Err(source) => Self::Io { action, path: path.to_owned(), source },
+            Err(source) => match (source.kind(), no_folder(path)) {
+                (io::ErrorKind::NotADirectory, Some((path, kind))) => Self::NotAFolder { path, kind },
+                _ => Self::Io { action, path: path.to_owned(), source },
+            },
         }
     }
+}
+
+/// What is no folder, of `path` and the folders above it: of these the system does not say which it is.
+fn no_folder(path: &Path) -> Option<(PathBuf, Kind)> {
+    let (there, found) = path.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))?;
+    (!found.is_dir()).then(|| (there.to_owned(), found.file_type().into()))
 }
 
 /// What the operating system said, or what this crate has refused.

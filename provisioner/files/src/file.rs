@@ -271,7 +271,7 @@ impl Staged {
     }
 
     fn place(&mut self) -> io::Result<()> {
-        self.file.sync_all()?;
+        crate::share::sync(&self.file, &self.path)?;
         if let Some(temporary) = &self.temporary {
             self.folder.rename(temporary, &self.folder, &self.name)?;
             self.temporary = None;

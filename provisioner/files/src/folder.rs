@@ -83,7 +83,7 @@ pub fn lock_shared_existing(path: &Path) -> Result<Option<Lock>, Error> {
 fn take_existing(folder: &Path, take: lock::TryLock) -> Result<Option<Lock>, Error> {
     match Place::open(folder).and_then(|place| place.open_file(OsStr::new(LOCK), For::Reading)) {
         Ok(file) => wait(folder, file, lock::PATIENCE, take).map(Some),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("open", &folder.join(LOCK), e)),
     }
 }

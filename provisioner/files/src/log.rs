@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::file::Access;
 use crate::place::{For, Place};
-use crate::{Error, lock, source};
+use crate::{Error, lock, share, source};
 
 /// No line is longer, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -164,11 +164,12 @@ impl Log {
         }
         let line = make(last)?;
         // One write for the whole line, so that a kill leaves a line or a beginning of one.
-        let written = file.write_all(&[before, &line, b"\n"].concat()).and_then(|()| file.sync_all());
+        let written = file.write_all(&[before, &line, b"\n"].concat());
+        let written = written.and_then(|()| share::sync(file, &self.path));
         let written = written.and_then(|()| then(&line));
         if written.is_err() && matches!(self.torn, Torn::Cut(_)) {
             // If this fails as well, what is there is cut off by the next run, or counts as one line too many.
-            let _ = file.set_len(end).and_then(|()| file.sync_all());
+            let _ = file.set_len(end).and_then(|()| share::sync(file, &self.path));
         }
         written
     }

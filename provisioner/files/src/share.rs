@@ -14,7 +14,7 @@ use crate::{Error, lock};
 /// What a file system can lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lacking {
-    /// A folder cannot be synced.
+    /// A file or a folder cannot be synced.
     Sync = 1,
     /// Files cannot be locked.
     Locks = 2,
@@ -65,7 +65,7 @@ impl Lacking {
         let path = path.display();
         match self {
             Self::Sync => warn!(
-                "the file system of {path} cannot sync folders: after a power failure, files that were written last may be missing"
+                "the file system of {path} cannot sync files or folders: after a power failure, files that were written last may be missing"
             ),
             Self::Locks => {
                 warn!(
@@ -80,6 +80,11 @@ impl Lacking {
             }
         }
     }
+}
+
+/// Has a file on the disk before it returns; on a file system that cannot sync, goes on without.
+pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
+    Lacking::Sync.tolerated(path, file.sync_all())
 }
 
 /// Takes a lock; on a file system without locks, goes on without it.

@@ -281,6 +281,10 @@ mod unix {
             // A disk that fails is none that lacks something.
             assert!(matches!(faults::with(lacking, Errno::IO, work), Err(Error::Io { .. })), "{lacking:?}");
         }
+        // The file itself is synced as its folder is.
+        let append = || log.append(|_| Ok(b"y".to_vec()), |_| Ok(()));
+        faults::with(Lacking::Sync, Errno::INVAL, append).unwrap();
+        faults::with(Lacking::Sync, Errno::IO, append).unwrap_err();
     }
 
     #[test]

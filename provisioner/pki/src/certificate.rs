@@ -331,8 +331,9 @@ fn authority_key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<
     })
 }
 
-/// A point in time as RFC 3339 has it.
+/// A point in time as RFC 3339 has it, in whole seconds.
 pub fn rfc3339(at: OffsetDateTime) -> String {
+    let at = at.replace_nanosecond(0).unwrap_or(at);
     at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }
 
@@ -365,5 +366,17 @@ impl fmt::Display for Certificate {
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.facts.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::rfc3339;
+
+    #[test]
+    fn people_see_whole_seconds() {
+        assert_eq!(rfc3339(datetime!(2026-01-02 03:04:05.678_901_234 UTC)), "2026-01-02T03:04:05Z");
     }
 }

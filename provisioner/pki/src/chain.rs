@@ -46,8 +46,8 @@ impl Chain {
     /// and signer are among `others`, in any order. Of several paths between the two, the first counts that is allowed.
     ///
     /// # Errors
-    /// [`Error::NotCa`], [`Error::NoCertSign`], [`Error::NotSelfSigned`], [`Error::Algorithm`], [`Error::IssuerKey`],
-    /// [`Error::IssuerName`], [`Error::IssuerKeyIdentifier`], [`Error::ForeignSigner`], [`Error::SignerKey`],
+    /// [`Error::Swapped`], [`Error::NotCa`], [`Error::NoCertSign`], [`Error::NotSelfSigned`], [`Error::Algorithm`],
+    /// [`Error::IssuerKey`], [`Error::IssuerName`], [`Error::IssuerKeyIdentifier`], [`Error::ForeignSigner`], [`Error::SignerKey`],
     /// [`Error::NoKeyIdentifier`], [`Error::NoCrlSign`], [`Error::CriticalExtension`], [`Error::PathLength`], [`Error::NameConstraints`],
     /// [`Error::NotValidNow`].
     pub fn new(
@@ -58,6 +58,9 @@ impl Chain {
         names: Names,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
+        if signer.is_signed_by(&signer) && !root.is_self_issued() && root.is_signed_by(&signer) {
+            return Err(Error::Swapped { root: names.root, signer: names.signer });
+        }
         check_root(&root, names.root)?;
         check_ca(&signer, names.signer)?;
         let end = allowed(&root, others, &signer, names, now)?;

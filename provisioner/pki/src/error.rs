@@ -42,6 +42,14 @@ pub enum Error {
         /// What the root's certificate is called.
         root: &'static str,
     },
+    /// Root and signer are in each other's place.
+    #[error("{root} and {signer} are swapped: the certificate in {root} was issued by that in {signer}")]
+    Swapped {
+        /// What the root's certificate is called.
+        root: &'static str,
+        /// What the signer's certificate is called.
+        signer: &'static str,
+    },
     /// The signer was not signed by this root.
     #[error("{signer} was not issued by {root}: perhaps the root CA was replaced and the signer CA was not")]
     ForeignSigner {

@@ -33,7 +33,7 @@ pub(super) fn exit_code(error: &Error) -> ExitCode {
         Error::Named(error) => file(error),
         Error::Usage { .. } | Error::File { .. } | Error::Certificates { .. } => ExitCode::Usage,
         Error::Boards { exit_code, .. } => *exit_code,
-        Error::Unconfirmed { .. } | Error::Declined => ExitCode::Refused,
+        Error::Unconfirmed { .. } | Error::Declined | Error::Taken { .. } => ExitCode::Refused,
         Error::Start { .. }
         | Error::Output { .. }
         | Error::Terminal { .. }
@@ -79,6 +79,7 @@ fn file(error: &durable_files::Error) -> ExitCode {
     use durable_files::Error as E;
     match error {
         E::Io { .. } | E::NotAFile { .. } | E::TooLong { .. } | E::Endless { .. } => ExitCode::Failed,
+        E::NotAFolder { .. } => ExitCode::Usage,
         E::Exposed { .. } | E::Unprotected { .. } | E::Symlink { .. } | E::Busy { .. } => ExitCode::Refused,
     }
 }
@@ -113,6 +114,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::NoKey { .. }
         | E::KeyMismatch { .. }
         | E::NotSelfSigned { .. }
+        | E::Swapped { .. }
         | E::ForeignSigner { .. }
         | E::IssuerKey { .. }
         | E::IssuerName { .. }
@@ -172,7 +174,11 @@ fn kit(error: &iot_kit::Error) -> ExitCode {
     use wifi::Error as Wifi;
     match error {
         E::Disk(Disk::OtherKit { .. }) => ExitCode::Refused,
-        E::Disk(Disk::File(durable_files::Error::Io { .. })) => ExitCode::Usage,
+        E::Disk(Disk::File(
+            durable_files::Error::Io { .. }
+            | durable_files::Error::NotAFile { .. }
+            | durable_files::Error::TooLong { .. },
+        )) => ExitCode::Usage,
         E::Disk(Disk::File(error)) => file(error),
         E::PortsFile { .. }
         | E::Disk(Disk::NotADisk { .. } | Disk::Image { .. })
@@ -217,6 +223,8 @@ fn account(error: &iot_account::Error) -> ExitCode {
         E::Sandbox { .. } => ExitCode::Refused,
         E::NoRegion
         | E::MalformedRegion { .. }
+        | E::Setting { .. }
+        | E::Endpoints { .. }
         | E::ProfileNotFound { .. }
         | E::NoTokenCode { .. }
         | E::Setup(
@@ -235,7 +243,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
             | register::Error::Refused { .. }
             | register::Error::Entry { .. },
         )
-        | E::Replay(replay::Error::Incomplete { .. })
+        | E::Replay(replay::Error::Incomplete { .. } | replay::Error::Stays { .. })
         | E::Revoke(revoke::Error::Incomplete { .. } | revoke::Error::ThingStays { .. })
         | E::Teardown(teardown::Error::File(_)) => ExitCode::Failed,
         E::Register(register::Error::Busy { .. } | register::Error::Revoked { .. })

@@ -28,7 +28,7 @@ pub struct Arguments {
 enum Command {
     /// Write the attempts as a table for spreadsheets
     Export {
-        /// CSV file to write; `-` is the standard output
+        /// CSV file to write; `-` is the standard output. A table of an earlier run is replaced, and no other file
         #[arg(long, value_name = "FILE")]
         csv: PathBuf,
         #[command(flatten)]
@@ -98,7 +98,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
                 output::print(&String::from_utf8_lossy(&table));
                 return Ok(());
             }
-            named::check_output(csv)?;
+            let head = table.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+            named::check_output(csv, head)?;
             plan::run(context, Export { file: csv, table, attempts: chosen.len() }).await
         }
         Some(Command::Check) => report(&check(&entries), entries.len(), context),

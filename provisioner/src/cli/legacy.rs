@@ -259,6 +259,18 @@ impl Flags {
         }
     }
 
+    /// Tells of the flags that name new CAs, where no CA is made.
+    fn tell_names_unused(&self, context: &Context, why: &str) {
+        let flags = [
+            ("--org", self.organisation.is_some()),
+            ("--rcn", self.root_common_name.is_some()),
+            ("--scn", self.signer_common_name.is_some()),
+        ];
+        for (flag, _) in flags.iter().filter(|(_, is_given)| *is_given) {
+            context.note(format_args!("{flag} has no effect: {why}"));
+        }
+    }
+
     /// Replaces the roots in the Wi-Fi module, as far as it is asked for.
     async fn replace_roots(&self, choice: &provision::Choice, context: &Context) -> Result<(), Error> {
         match &self.root_certificates {
@@ -298,6 +310,9 @@ fn is_single_dash(text: &str) -> bool {
 pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error> {
     let (steps, method) = flags.check()?;
     flags.extras.take_no_passphrase_for_an_empty_one(context);
+    if !steps.certs || method == Some(Method::Sandbox) {
+        flags.tell_names_unused(context, "no CA is made");
+    }
     let choice = provision::Choice { port: flags.port.clone(), serial: flags.serial_number.clone() };
     let options = batch::StationOptions::from_environment()
         .map_err(|error| Error::usage(error.to_string(), "correct the variable, or unset it"))?;
@@ -434,7 +449,13 @@ async fn chain(context: &Context, flags: &Flags) -> Result<Option<Chain>, Error>
                 false => Ok(None),
             }
         }
-        found => Ok(Some(found?)),
+        found => {
+            flags.tell_names_unused(
+                context,
+                "the CAs are there already and keep their names; `provisioner ca create --force` makes others",
+            );
+            Ok(Some(found?))
+        }
     }
 }
 

@@ -51,6 +51,7 @@ fn of(error: &Error) -> Text {
         }
         Error::Certificates { source, .. } => pki::no_certificate(source.found),
         Error::Named(error) => files::named(error),
+        Error::Taken { .. } => "name another file, or move this one away; nothing was written".into(),
         Error::File { .. } => "check the name and the content of the file".into(),
         Error::Boards { exit_code: ExitCode::Usage | ExitCode::Aws | ExitCode::Refused, .. } => {
             "each has a line with the cause, and so has the ledger: provisioner ledger --result failed".into()

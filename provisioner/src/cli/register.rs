@@ -54,7 +54,7 @@ pub struct Arguments {
     /// A file with one file name a line
     #[arg(long, value_name = "LIST")]
     file: Vec<PathBuf>,
-    /// File for the results: CSV if the name ends in .csv, else JSON lines
+    /// File for the results: CSV if the name ends in .csv, else JSON lines. Those of an earlier run are replaced, and no other file
     #[arg(long, value_name = "PATH")]
     result: Vec<PathBuf>,
     /// Quota of the account, in calls a second, where it is not AWS's default

@@ -16,7 +16,7 @@ use super::{Context, Error, named};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::certificate::rfc3339;
 use iot_account::counted;
-use iot_account::replay::{self, Failed, Filter, Job, Planned, Route, Row};
+use iot_account::replay::{self, Failed, Filter, Job, Planned, Ready, Route, Row};
 use iot_account::{Account, Outcome, Queue, certificates, revoke, setup};
 
 /// Events a second unless the user says another: half of what the account's default quotas allow, so that boards that
@@ -80,7 +80,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         let scope = account.scope().await?;
         let old = keys_of_old_revocations(&context.home)?;
         let revoked = RevokedKeys::read(&context.home, &old)?;
-        let plan = ReplayQueue { account, scope, route, rate, queue, waiting, revoked, progress };
+        let events = Vec::new();
+        let plan = ReplayQueue { account, scope, route, rate, queue, waiting, events, revoked, progress };
         return plan::run(context, plan).await;
     }
     let progress = context.progress("looking for certificates that wait");
@@ -163,6 +164,17 @@ struct About<'a> {
     since: Option<String>,
 }
 
+fn would_send(certificate_id: &str, since: Option<String>) -> Line {
+    let waited = since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
+    let text = format!("would send the event of {certificate_id}{waited}");
+    Line::new("send", text, &About { certificate_id, since })
+}
+
+fn would_refuse(row: &Row) -> Line {
+    let error = row.error.as_deref().unwrap_or_default();
+    Line::new("refuse", format!("would refuse {}: {error}", row.name()), row)
+}
+
 impl Plan for Replay {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
         if self.refusals().count() < self.planned.len() {
@@ -179,17 +191,11 @@ impl Plan for Replay {
         }
         let lines = self.planned.iter().map(|planned| {
             let (certificate_id, since) = match planned {
-                Planned::Looked(Err(row)) => {
-                    let error = row.error.as_deref().unwrap_or_default();
-                    let text = format!("would refuse {}: {error}", row.name());
-                    return Line::new("refuse", text, row);
-                }
+                Planned::Looked(Err(row)) => return would_refuse(row),
                 Planned::Looked(Ok(ready)) => (ready.certificate_id(), None),
                 Planned::Waiting(pending) => (pending.certificate_id.as_str(), pending.since.map(rfc3339)),
             };
-            let waited = since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
-            let text = format!("would send the event of {certificate_id}{waited}");
-            Line::new("send", text, &About { certificate_id, since })
+            would_send(certificate_id, since)
         });
         context.note(format_args!(
             "would send {}",
@@ -233,6 +239,8 @@ struct ReplayQueue<'a> {
     rate: f64,
     queue: Queue,
     waiting: u64,
+    /// What a dry run has found in it.
+    events: Vec<Result<Ready, Row>>,
     revoked: RevokedKeys<'a>,
     progress: Progress,
 }
@@ -249,11 +257,24 @@ impl Plan for ReplayQueue<'_> {
         self.route.check(&self.account).await?;
         let (queue, events) = (self.queue.name.as_str(), self.waiting);
         let text = format!("would send the events in queue {queue} (about {events})");
-        Ok(vec![Line::new("send", text, &Waiting { queue, events })])
+        let mut lines = vec![Line::new("send", text, &Waiting { queue, events })];
+        let revoked = |id: &str| self.revoked.certificate(id).map(|found| found.to_string());
+        self.events = replay::look_into(&self.account, &self.scope, &self.queue, revoked).await?;
+        lines.extend(self.events.iter().map(|event| match event {
+            Ok(ready) => would_send(ready.certificate_id(), None),
+            Err(row) => would_refuse(row),
+        }));
+        Ok(lines)
+    }
+
+    fn refused(self) -> Result<(), Error> {
+        let mut failed = Failed::default();
+        self.events.iter().filter_map(|event| event.as_ref().err()).for_each(|row| failed.count(row));
+        Ok(failed.of_queue(self.events.len(), &self.queue)?)
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { account, scope, route, rate, queue, waiting, revoked, progress } = self;
+        let Self { account, scope, route, rate, queue, waiting, revoked, progress, .. } = self;
         let mut count = 0;
         let done = |row: &Row| {
             count += 1;

@@ -46,7 +46,7 @@ pub struct Arguments {
     /// Make no call to AWS
     #[arg(long)]
     offline: bool,
-    /// File to write [default: provisioner-report-TIME.md in the current folder]
+    /// File to write; an earlier report is replaced, and no other file [default: provisioner-report-TIME.md in the current folder]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -64,9 +64,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let stamp: String =
         device_pki::certificate::rfc3339(now).chars().filter(|c| !"-:".contains(*c)).collect();
     let file = arguments.file.clone().unwrap_or_else(|| format!("provisioner-report-{stamp}.md").into());
-    named::check_output(&file)?;
+    named::check_output(&file, HEAD.as_bytes())?;
     plan::run(context, Report { file, kit, offline: arguments.offline, now }).await
 }
+
+/// The first line of a report.
+const HEAD: &str = "# Report of provisioner\n";
 
 struct Report {
     file: PathBuf,
@@ -132,7 +135,7 @@ impl Plan for Report {
 }
 
 fn head(now: OffsetDateTime) -> String {
-    let mut text = String::from("# Report of provisioner\n");
+    let mut text = String::from(HEAD);
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let system = system().map(|name| format!(", {name}")).unwrap_or_default();
     let mut set: Vec<_> = std::env::vars_os()

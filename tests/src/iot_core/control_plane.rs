@@ -44,6 +44,9 @@ pub use throttle::{Throttle, throttled};
 /// The largest request: a deployment package in base64. Debug builds are far over Lambda's own limit of 50 MB.
 const BODY_LIMIT: usize = 1024 * 1024 * 1024;
 
+/// The services that the testbed has, as credential scopes name them.
+const SERVICES: [&str; 6] = ["iot", "lambda", "iam", "sts", "sqs", "kms"];
+
 /// What the calls work on.
 #[derive(Clone)]
 pub struct Services {
@@ -150,6 +153,7 @@ async fn dispatch(
         body,
     };
     let target = call.header("x-amz-target").and_then(|target| target.rsplit_once('.')).map(|(_, name)| name);
+    let asked_of = service;
     let action = target.map(str::to_owned).or_else(|| call.form().remove("Action"));
     let (service, protocol, handler) = match service {
         "iot" => ("iot", Protocol::Json, find(iot::ROUTES, parts, &mut call).map(Handler::Account)),
@@ -172,7 +176,12 @@ async fn dispatch(
         (Ok(caller), Some(handler)) => Ok((caller, handler)),
         (Ok(_), None) => {
             let asked = action.clone().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
-            let message = format!("the testbed does not implement {asked} of {service}");
+            // Without a scope nobody says which service is meant.
+            let of = if asked_of.is_empty() { service } else { asked_of };
+            let message = match SERVICES.contains(&of) {
+                true => format!("the testbed does not implement {asked} of {of}"),
+                false => format!("the testbed has no service {of}; it has {}", SERVICES.join(", ")),
+            };
             Err(ServiceError::new("NotImplemented", 501, message))
         }
     };

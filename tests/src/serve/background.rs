@@ -10,9 +10,11 @@ use serde_json::Value;
 use super::{Error, io};
 
 /// What is exported, and the field of the first line that it comes from.
-const VARIABLES: [(&str, &str); 11] = [
+const VARIABLES: [(&str, &str); 12] = [
     ("AWS_ENDPOINT_URL", "endpoint_url"),
     ("AWS_REGION", "region"),
+    // The older name, which version 1 of the AWS CLI and botocore read alone.
+    ("AWS_DEFAULT_REGION", "region"),
     ("AWS_ACCESS_KEY_ID", "access_key_id"),
     ("AWS_SECRET_ACCESS_KEY", "secret_access_key"),
     ("TESTBED_PID", "pid"),
@@ -23,8 +25,11 @@ const VARIABLES: [(&str, &str); 11] = [
     ("TESTBED_VENDOR_ROOTS", "vendor_roots"),
     ("TESTBED_LAMBDA", "lambda"),
 ];
-/// What would come before the keys.
-const IN_THE_WAY: &str = "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_DEFAULT_REGION";
+/// What would come before the keys, or before the testbed's address: the variables of single services are those of the AWS SDKs
+/// and Tools Reference Guide, "Service-specific endpoints".
+const IN_THE_WAY: &str = "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS AWS_USE_FIPS_ENDPOINT \
+     AWS_USE_DUALSTACK_ENDPOINT AWS_ENDPOINT_URL_IOT AWS_ENDPOINT_URL_LAMBDA AWS_ENDPOINT_URL_IAM AWS_ENDPOINT_URL_STS \
+     AWS_ENDPOINT_URL_SQS AWS_ENDPOINT_URL_KMS";
 const FLAG: &str = "--env";
 
 /// Starts this program once more, without `--env`, and returns when it serves.

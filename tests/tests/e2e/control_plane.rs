@@ -342,6 +342,48 @@ async fn an_unknown_operation_is_named() {
     assert_eq!(error.raw_response().unwrap().status().as_u16(), 501);
 }
 
+/// What no client of the testbed's own services signs: a request to a service by this name.
+fn signed(access: &testbed::Access, service: &str) -> String {
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+    let keys = aws_credential_types::Credentials::new(
+        &access.access_key_id,
+        &access.secret_access_key,
+        None,
+        None,
+        "test",
+    )
+    .into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder().identity(&keys).region(&access.region);
+    let params = params.name(service).time(std::time::SystemTime::now()).settings(SigningSettings::default());
+    let url = format!("{}/", access.endpoint_url);
+    let request = SignableRequest::new("POST", &url, std::iter::empty(), SignableBody::Bytes(b"{}")).unwrap();
+    let (instructions, _) = sign(request, &params.build().unwrap().into()).unwrap().into_parts();
+    let host = access.endpoint_url.trim_start_matches("http://");
+    let mut text = format!("POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\nconnection: close\r\n");
+    for header in instructions.into_parts().0 {
+        text += &format!("{}: {}\r\n", header.name(), header.value());
+    }
+    text + "x-amz-target: Service_2026.ListTables\r\n\r\n{}"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_the_testbed_does_not_have_is_named() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let account = Account::empty().await;
+    let access = account.testbed.access();
+    for (service, said) in [
+        ("dynamodb", "the testbed has no service dynamodb; it has iot, lambda, iam, sts, sqs, kms"),
+        ("sqs", "the testbed does not implement ListTables of sqs"),
+    ] {
+        let host = access.endpoint_url.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+        stream.write_all(signed(access, service).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 501") && answer.contains(said), "{answer}");
+    }
+}
+
 /// Throttles the first call of each kind, and loses the answer of every `CreateThing`.
 struct Unkind(std::sync::Mutex<Vec<String>>);
 

@@ -26,6 +26,8 @@ mod policy;
 mod records;
 #[path = "../../fuzz/properties/revocation_list.rs"]
 mod revocation_list;
+#[path = "../../fuzz/properties/root_store.rs"]
+mod root_store;
 #[path = "../../fuzz/properties/store.rs"]
 mod store;
 
@@ -53,6 +55,7 @@ fn check_for(target: &str, bytes: &[u8]) {
         "policy" => check(bytes, policy::check),
         "records" => check(bytes, records::check),
         "revocation_list" => check(bytes, revocation_list::check),
+        "root_store" => check(bytes, root_store::check),
         "store" => check(bytes, store::check),
         other => panic!("no property for the seeds of {other}"),
     }

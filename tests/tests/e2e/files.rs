@@ -151,7 +151,7 @@ fn a_pipe_at_any_name_of_the_home_holds_no_run() {
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         for command in COMMANDS {
             let outcome = ends(&laptop, command);
-            let told = ["is a pipe", "Not a directory"].iter().any(|what| outcome.stderr.contains(what));
+            let told = ["is a pipe", "not a folder"].iter().any(|what| outcome.stderr.contains(what));
             assert!(outcome.code == 0 || told, "{name:?} {command:?}: {outcome}");
         }
     }
@@ -393,7 +393,7 @@ fn what_a_command_line_names_may_be_a_link_or_a_pipe_but_has_an_end() {
     assert!(endless.stderr.contains("/dev/zero has more than 1048576 bytes"), "{endless}");
     good(encrypt("<(echo four words are enough)"));
     let csv = file("out.csv");
-    std::fs::write(&csv, "old").unwrap();
+    std::fs::write(&csv, "").unwrap();
     symlink(&csv, file("link.csv")).unwrap();
     good(laptop.run(&["ledger", "export", "--csv", file("link.csv").to_str().unwrap()], &[]));
     assert!(file("link.csv").is_symlink() && std::fs::read_to_string(&csv).unwrap().starts_with("when,"));
@@ -430,7 +430,9 @@ fn a_dry_run_writes_no_output() {
     let laptop = lived_in();
     let beside = |name: &str| laptop.folder().with_file_name(name);
     std::fs::create_dir(beside("out")).unwrap();
-    std::fs::write(beside("pre.csv"), "mine").unwrap();
+    good(laptop.run(&["ledger", "export", "--csv", beside("pre.csv").to_str().unwrap()], &[]));
+    let before = [&std::fs::read(beside("pre.csv")).unwrap()[..], b"older\n"].concat();
+    std::fs::write(beside("pre.csv"), &before).unwrap();
     let said = |arguments: &[&str], output: &Path| {
         let planned = laptop.run(&[&["--dry-run"], arguments, &[output.to_str().unwrap()]].concat(), &[]);
         assert_eq!(planned.code, 0, "{planned}");
@@ -438,10 +440,43 @@ fn a_dry_run_writes_no_output() {
     };
     let export = said(&["ledger", "export", "--csv"], &beside("pre.csv"));
     assert!(export.contains("would write") && export.contains("pre.csv"), "{export}");
-    assert_eq!(std::fs::read_to_string(beside("pre.csv")).unwrap(), "mine");
+    assert_eq!(std::fs::read(beside("pre.csv")).unwrap(), before);
     for arguments in [&["man"][..], &["ca", "crl", "--dir"], &["ca", "export-root"]] {
         said(arguments, &beside("out"));
         assert_eq!(std::fs::read_dir(beside("out")).unwrap().count(), 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_output_replaces_what_an_earlier_run_has_written_and_no_other_file() {
+    let laptop = lived_in();
+    let beside = |name: &str| laptop.folder().with_file_name(name);
+    let outputs: [(&[&str], &str); 4] = [
+        (&["ledger", "export", "--csv"], "a.csv"),
+        (&["report", "--offline", "--file"], "a.md"),
+        (&["register", "no.crt", "--result"], "b.csv"),
+        (&["register", "no.crt", "--result"], "b.jsonl"),
+    ];
+    for (arguments, name) in outputs {
+        let file = beside(name);
+        std::fs::write(&file, "mine").unwrap();
+        symlink(&file, beside("link")).unwrap();
+        for named in [&file, &beside("link")] {
+            for dry in [&["--dry-run"][..], &[]] {
+                let refused = laptop.run(&[arguments, &[named.to_str().unwrap()], dry].concat(), &[]);
+                assert_eq!(refused.code, 5, "{arguments:?}: {refused}");
+                assert!(refused.stderr.contains("is there already"), "{refused}");
+                assert!(refused.stderr.contains("name another file"), "{refused}");
+            }
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine", "{arguments:?}");
+        std::fs::remove_file(beside("link")).unwrap();
+        if arguments[0] != "register" {
+            std::fs::remove_file(&file).unwrap();
+            for _ in ["first", "again"] {
+                good(laptop.run(&[arguments, &[file.to_str().unwrap()]].concat(), &[]));
+            }
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod named;
 mod out_of_the_box;
 #[cfg(target_os = "linux")]
 mod output;
+mod payloads;
 mod plans;
 mod register;
 mod release;

@@ -281,7 +281,7 @@ async fn a_plan_refuses_what_the_run_refuses() {
     let nowhere = format!("{}/home", file("in the way"));
     let below_a_file = stage.run_at(Path::new(&nowhere), &["ca", "create", "--dry-run"]);
     let run = stage.run_at(Path::new(&nowhere), &["ca", "create"]);
-    assert_eq!((below_a_file.code, run.code), (1, 1), "{}\n{}", below_a_file.said, run.said);
+    assert_eq!((below_a_file.code, run.code), (2, 2), "{}\n{}", below_a_file.said, run.said);
 
     stage.ends(0, &["ca", "create"]);
     desk.refuses(5, &["ca", "create", "--signer-key", &file("other.key")], "not at");

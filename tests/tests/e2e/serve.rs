@@ -114,7 +114,7 @@ fn a_shell_evaluates_what_env_prints_and_uses_the_testbed() {
     let home = tempfile::tempdir().unwrap();
     let provisioner = std::path::Path::new(TESTBED).with_file_name("provisioner");
     let script = format!(
-        "eval \"$('{TESTBED}' serve --ready --boards 2 --env)\" && '{}' doctor --output json; printf '%s\\n' \"$TESTBED_PID\" \"$TESTBED_BOARDS\" \"$TESTBED_LOG\" >&2",
+        "eval \"$('{TESTBED}' serve --ready --boards 2 --env)\" && '{}' doctor --output json; printf '%s\\n' \"$TESTBED_PID\" \"$TESTBED_BOARDS\" \"$TESTBED_LOG\" \"$AWS_DEFAULT_REGION$AWS_ENDPOINT_URL_STS\" >&2",
         provisioner.display()
     );
     let output = Command::new("sh")
@@ -122,14 +122,16 @@ fn a_shell_evaluates_what_env_prints_and_uses_the_testbed() {
         .env("MICROCHIP_IOT_HOME", home.path())
         .env("AWS_PROFILE", "another")
         .env("AWS_SESSION_TOKEN", "another")
+        .env("AWS_DEFAULT_REGION", "another")
+        .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
         .output()
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = stderr.lines().collect();
-    let [.., pid, boards, log] = lines[..] else { panic!("{stderr}") };
+    let [.., pid, boards, log, region] = lines[..] else { panic!("{stderr}") };
     assert!(Command::new("kill").arg(pid).status().unwrap().success(), "{stderr}");
     std::fs::remove_file(log).unwrap();
-    assert_eq!(boards.split(' ').count(), 2, "{boards}");
+    assert_eq!((boards.split(' ').count(), region), (2, "us-east-1"), "{stderr}");
     let found = String::from_utf8(output.stdout).unwrap();
     let mut found = found.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let credentials = found.find(|line| line["resource"] == "credentials").unwrap();

@@ -4,6 +4,7 @@ use testbed::board::{Options, SimulatedBoard};
 
 use crate::account::Account;
 use crate::account_life::scenario::Stage;
+use crate::laptop::Laptop;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_word_does_its_step_and_a_chain_of_them_exactly_these() {
@@ -31,6 +32,11 @@ async fn each_word_does_its_step_and_a_chain_of_them_exactly_these() {
     assert_eq!(cas().await, 1);
     assert!(board.flash() == factory);
     stage.is_healthy(&[]);
+
+    // The CAs keep their names, and no flag is passed over in silence.
+    let again = stage.ends(0, &["--org", "Foo", "-m", "jitr", "certs"]);
+    assert!(again.said.contains("--org has no effect: the CAs are there already"), "{}", again.said);
+    assert!(!certs.said.contains("has no effect"), "{}", certs.said);
 
     let board_alone = stage.ends(0, &["-m", "jitr", "-P", port, "provision"]);
     assert!(board_alone.values("resource").is_empty(), "{}", board_alone.said);
@@ -61,4 +67,21 @@ async fn a_signer_that_is_registered_alone_lets_no_revoked_device_in() {
     let described = account.iot().describe_certificate().certificate_id(id).send().await.unwrap();
     let status = described.certificate_description.unwrap().status.unwrap();
     assert_eq!(status.as_str(), "REVOKED");
+}
+
+#[test]
+fn what_is_no_word_is_refused_with_the_words_and_a_name_for_no_ca_is_told() {
+    let laptop = Laptop::new();
+    for line in [&["-m", "jitr", "foo"][..], &["certs", "foo"]] {
+        let refused = laptop.run(line, &[]);
+        assert_eq!(refused.code, 2, "{refused}");
+        for word in ["foo", "all", "account", "certs", "provision", "application", "rootcerts"] {
+            assert!(refused.stderr.contains(word), "{refused}");
+        }
+    }
+    let sandbox = laptop.run(&["--org", "Foo", "--scn", "Bar", "-m", "sandbox", "certs"], &[]);
+    assert_eq!(sandbox.code, 0, "{sandbox}");
+    for flag in ["--org", "--scn"] {
+        assert!(sandbox.stderr.contains(&format!("{flag} has no effect: no CA is made")), "{sandbox}");
+    }
 }

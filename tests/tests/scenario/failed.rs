@@ -41,8 +41,12 @@ pub(super) async fn the_queue_is_worked_off(stage: &Stage, signer: &str) {
     let found = stage.finding("on_failure");
     assert_eq!(found["verdict"], "notable", "{found}");
     assert!(found["details"][0].as_str().unwrap().starts_with("3 events in the queue"), "{found}");
-    let planned = stage.ends(0, &["replay", "--queue", &arn, "--dry-run"]);
+    let planned = stage.ends(1, &["replay", "--queue", &arn, "--dry-run"]);
     assert_eq!(planned.lines[0]["events"], 3, "{}", planned.said);
+    assert!(planned.said.contains(&format!("stay in queue {QUEUE}")), "{}", planned.said);
+    // Its events are told one by one, and stay.
+    assert_eq!(planned.values("action").len(), 4, "{}", planned.said);
+    assert_eq!(depth(stage, &url).await, 3, "{}", planned.said);
 
     // What a stand-in cannot say of a certificate is no reason to register it.
     let (told, left) = match stage.plays("failed events registered") {
@@ -55,6 +59,7 @@ pub(super) async fn the_queue_is_worked_off(stage: &Stage, signer: &str) {
     outcomes.sort_unstable();
     assert_eq!(outcomes, told, "{}", first.said);
     assert_eq!(depth(stage, &url).await, left, "{}", first.said);
+    assert!(first.said.contains("sqs delete-message"), "{}", first.said);
     // The others were given back, so that the next run has them at once.
     let again = stage.ends(1, &["replay", "--queue", &url, "--rate", "50", "--local"]);
     assert_eq!(again.values("outcome"), vec!["refused"; left], "{}", again.said);

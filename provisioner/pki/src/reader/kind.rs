@@ -45,8 +45,12 @@ pub enum Kind {
     Utf16(Utf16),
     /// DER as hex digits.
     Hex,
+    /// A key as JSON (JWK, RFC 7517).
+    JsonKey,
     /// A web page, perhaps of an error.
     WebPage,
+    /// XML that is no web page.
+    Xml,
     /// A file that Git could not merge: it has two versions of some lines.
     GitConflict,
     /// A block of PEM of another kind, or a damaged one.
@@ -110,7 +114,9 @@ impl fmt::Display for Kind {
             Self::Json => "JSON",
             Self::Utf16(_) => "text in UTF-16",
             Self::Hex => "hex digits",
+            Self::JsonKey => "a key in JSON (JWK)",
             Self::WebPage => "a web page",
+            Self::Xml => "XML",
             Self::GitConflict => "a file with two versions that Git could not merge (<<<<<<<, >>>>>>>)",
             Self::OtherBlock => "a PEM block of another kind, or a damaged one",
             Self::BrokenFrames => {
@@ -210,7 +216,9 @@ pub(super) fn of_text(bytes: &[u8]) -> Kind {
     match text.chars().next() {
         None => Kind::Empty,
         Some('[' | '{') if has("\"payload\"") && has("\"signature\"") => Kind::Manifest,
+        _ if is_json(text) && has("\"kty\"") => Kind::JsonKey,
         _ if is_json(text) => Kind::Json,
+        Some('<') if is_xml(text) => Kind::Xml,
         Some('<') => Kind::WebPage,
         _ if is_hex(text) => Kind::Hex,
         _ if has_frames(text) => Kind::BrokenFrames,
@@ -232,6 +240,15 @@ fn is_tar(bytes: &[u8]) -> bool {
 fn is_json(text: &str) -> bool {
     let inside = text.strip_prefix(['[', '{']).map(str::trim_start);
     inside.is_some_and(|inside| inside.starts_with(['"', '{', '}', '[', ']']))
+}
+
+/// Whether the first element is none of a web page. XHTML begins as XML does.
+fn is_xml(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    !text.contains("<html")
+        && !text.starts_with("<!doctype html")
+        && (text.starts_with("<?xml") || text.contains("</"))
+        && !["<head", "<body", "<title"].iter().any(|tag| text.contains(tag))
 }
 
 fn has_frames(text: &str) -> bool {

@@ -188,6 +188,11 @@ fn what_is_no_document_is_called_by_its_name() {
         ("numbers in C", b"{0x30, 0x82, 0x01, 0x5D}".to_vec(), Kind::Text),
         ("an archive that packs nothing", [b"PK\x03\x04", pem.as_bytes()].concat(), Kind::Archive),
         ("a web page", b"<!DOCTYPE html><title>403</title>".to_vec(), Kind::WebPage),
+        ("XHTML", b"<?xml version=\"1.0\"?>\n<html xmlns=\"x\"><p>no</p></html>".to_vec(), Kind::WebPage),
+        ("XML", b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code></Error>".to_vec(), Kind::Xml),
+        ("XML without a declaration", b"<Error><Code>AccessDenied</Code></Error>".to_vec(), Kind::Xml),
+        ("a JWK", b"{\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"x\"}".to_vec(), Kind::JsonKey),
+        ("a set of JWKs", b"{\"keys\": [{\"kty\":\"EC\"}]}".to_vec(), Kind::JsonKey),
         ("a conflict", format!("<<<<<<< HEAD\n{pem}=======\n>>>>>>> main\n").into(), Kind::GitConflict),
         (
             "one within",

@@ -93,15 +93,22 @@ pub(super) fn as_flags(args: Vec<OsString>, definition: &Command) -> Vec<OsStrin
     let positional = positional(&args, definition);
     let word = |index: &usize| args[*index].to_str().filter(|word| Action::from_str(word, false).is_ok());
     let Some(first) = positional.first() else { return args };
-    if !positional.iter().all(|index| word(index).is_some()) {
-        return args;
-    }
     let has_own_flag = args[..*first].iter().filter_map(|arg| arg.to_str()).any(|arg| {
         OWN_FLAGS.iter().any(|flag| {
             arg.strip_prefix(flag)
                 .is_some_and(|rest| rest.is_empty() || !flag.starts_with("--") || rest.starts_with('='))
         })
     });
+    // What is neither a word nor a subcommand is refused among the words, with those that there are.
+    let is_subcommand = |index: &usize| {
+        word(index).is_none()
+            && args[*index].to_str().is_some_and(|name| definition.find_subcommand(name).is_some())
+    };
+    let is_of_iotprovision = has_own_flag || word(first).is_some_and(|word| word != PROVISION);
+    let all_words = positional.iter().all(|index| word(index).is_some());
+    if !(all_words || is_of_iotprovision) || positional.iter().any(is_subcommand) {
+        return args;
+    }
     if word(first) == Some(PROVISION) && positional.len() == 1 && !has_own_flag {
         return args;
     }
@@ -201,6 +208,9 @@ mod tests {
             ("p -m jitr provision", "p -m jitr --action=provision"),
             ("p certs", "p --action=certs"),
             ("p -m jitr -fP COM3 none", "p -m jitr -fP COM3 --action=none"),
+            ("p -m jitr foo", "p -m jitr --action=foo"),
+            ("p -m jitr provision foo", "p -m jitr --action=provision --action=foo"),
+            ("p certs foo", "p --action=certs --action=foo"),
             ("p account --lambda-zip a.zip", "p --action=account --lambda-zip a.zip"),
             ("p --lambda-zip account certs", "p --lambda-zip --action=account --action=certs"),
         ] {
@@ -209,6 +219,10 @@ mod tests {
         for line in [
             "p provision",
             "p provision -m jitr",
+            "p provision foo",
+            "p foo",
+            "p -m jitr setup",
+            "p -m jitr certs setup",
             "p -a all setup",
             "p --profile all ledger",
             "p register all",

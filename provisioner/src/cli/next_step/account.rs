@@ -19,6 +19,8 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
     match error {
         E::NoRegion => "name one with --region, AWS_REGION, or `aws configure set region REGION`".into(),
         E::MalformedRegion { .. } => "Regions have names like us-east-2 or eu-central-1".into(),
+        E::Setting { setting, .. } => format!("correct {setting}, or take it away").into(),
+        E::Endpoints { setting, endpoint } => format!("take one of the two away: {setting}, or {endpoint}").into(),
         E::ProfileNotFound { name, without_prefix: true, .. } => format!("write its section as [profile {name}]: in this file, only [default] has no `profile` before its name").into(),
         E::ProfileNotFound { name, known, .. } => match name.strip_prefix("profile ").map(str::trim) {
             Some(name) if known.iter().any(|known| known == name) => {
@@ -162,6 +164,7 @@ fn replay(error: &replay::Error) -> Text {
     use replay::Error as E;
     match error {
         E::Incomplete { .. } => "each has a line with the reason; `provisioner doctor` checks every link".into(),
+        E::Stays { .. } => "each has a line with the reason: remove it and run the same command again; what is no event of a registration stays until it is deleted (Amazon SQS in the AWS console, or `aws sqs delete-message`)".into(),
         E::Revoked { .. } => REPLACE.into(),
         E::Settings(..) => "fix the variable in the function's configuration, or send the events to the function".into(),
         E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),

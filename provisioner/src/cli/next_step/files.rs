@@ -18,14 +18,12 @@ pub(super) fn named(error: &durable_files::Error) -> Text {
         E::Io { source, .. } if source.kind() == ErrorKind::IsADirectory => {
             "name a file, and not a folder".into()
         }
-        E::Io { source, .. } if source.kind() == ErrorKind::NotADirectory => {
-            "name a folder where one is meant: a part of the path is a file".into()
-        }
         E::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
             "name a file or folder that you have the permission for, or have its owner give it to you".into()
         }
         E::Io { source, .. } if is_full(source.kind()) => files(error),
         E::Io { .. } => "check the file, or name another one".into(),
+        E::NotAFolder { .. } => "name a folder where one is meant: a part of the path is a file".into(),
         E::Symlink { .. } => "name what the link leads to".into(),
         E::Busy { .. } => "wait until the other run has finished".into(),
         E::Unprotected { .. } => "name a folder on a disk of this computer".into(),
@@ -58,6 +56,9 @@ pub(super) fn files(error: &durable_files::Error) -> Text {
                 .into()
         }
         E::NotAFile { .. } => "name a regular file, or put one in its place".into(),
+        E::NotAFolder { .. } => {
+            "choose a folder as the home with --home DIR (or MICROCHIP_IOT_HOME), or move away what is in its place".into()
+        }
         E::TooLong { .. } => "name the file that is meant: none of this use is that long".into(),
         E::Endless { .. } => "check that the program at the other end of the pipe writes, and ends".into(),
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),

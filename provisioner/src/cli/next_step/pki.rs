@@ -19,6 +19,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::NoKey { .. } => "bring back what holds the key (a medium, a token), and run the same command again".into(),
         E::KeyMismatch { .. } => "put back the key and the certificate that were made together".into(),
         E::NotSelfSigned { .. } => "put the root CA's own certificate there: it is the one that it has signed itself".into(),
+        E::Swapped { .. } => "give each file the other's name; the key of each CA stays beside its certificate".into(),
         E::ForeignSigner { .. } => "put the root above this signer back; the certificates of CAs between the two go into signer-ca.crt, after the signer's".into(),
         E::IssuerKey { .. } => "have the certificates issued by a CA whose key is ECDSA on P-256, P-384 or P-521, RSA with 2048 to 8192 bits, or Ed25519".into(),
         E::IssuerName { .. } | E::IssuerKeyIdentifier { .. } => "have the certificate issued anew with that CA's own certificate, as others refuse it, too: openssl x509 -req -CA CERTIFICATE -CAkey KEY copies name and identifier from it".into(),
@@ -88,13 +89,14 @@ pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
         Kind::Archive => "unpack it first; for a folder: provisioner register --dir DIR",
         Kind::GitConflict => GIT_CONFLICT,
         Kind::Manifest => "take the certificates out with the vendor's tool, `pytrust manifest get-certificates FILE --outdir DIR`, and register those of the devices: provisioner register --dir DIR",
+        Kind::JsonKey => "name the certificate that belongs to the key; a JWK has it, if at all, in x5c: base64 of its DER",
         Kind::Json => "save the certificate alone, as PEM; for one that is in AWS IoT: aws iot describe-certificate --certificate-id ID --query certificateDescription.certificatePem --output text",
         Kind::Request => "have a CA sign it, and name the certificate that comes back",
         Kind::PublicKey => "name the certificate of this key; where there is none, have one issued",
         Kind::PrivateKey(_) | Kind::EncryptedKey | Kind::LegacyEncryptedKey | Kind::OpenSshKey | Kind::DamagedKey => "name the certificate that belongs to the key; keep the key where it is",
         Kind::RevocationList => "name a certificate; revocation lists are made with: provisioner ca crl",
         Kind::Certificate | Kind::DamagedCertificate | Kind::BrokenFrames | Kind::CutOff => "copy the file again as it was issued; openssl x509 -in FILE -noout -text shows what can be read",
-        Kind::Parameters | Kind::EmptyPkcs7 | Kind::WebPage | Kind::OtherBlock | Kind::Text | Kind::Empty | Kind::Unknown => "put a certificate there: PEM, DER or PKCS#7",
+        Kind::Parameters | Kind::EmptyPkcs7 | Kind::WebPage | Kind::Xml | Kind::OtherBlock | Kind::Text | Kind::Empty | Kind::Unknown => "put a certificate there: PEM, DER or PKCS#7",
     }
     .into()
 }
@@ -114,6 +116,10 @@ fn no_key(found: Kind) -> Text {
         Kind::Hex => "convert it with: xxd -r -p OLD NEW",
         Kind::GitConflict => GIT_CONFLICT,
         Kind::PublicKey | Kind::Certificate | Kind::Request => "put the private key there that belongs to it",
+        Kind::JsonKey => "convert it, with the Python package jwcrypto: (umask 077; python3 -c 'import sys; from jwcrypto.jwk import JWK; sys.stdout.buffer.write(JWK.from_json(sys.stdin.read()).export_to_pem(True, None))' < OLD > NEW)",
+        Kind::Archive => "unpack it first, and put the private key there: PKCS #8, PEM or DER",
+        // What OpenSSL would say of it says nothing.
+        Kind::Json | Kind::Manifest | Kind::WebPage | Kind::Xml | Kind::Text | Kind::Empty | Kind::RevocationList | Kind::EmptyPkcs7 => "put the private key there: PKCS #8, PEM or DER",
         _ => "put the right file back; openssl pkey -in FILE -noout -text shows what can be read",
     }
     .into()

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::{Error, named, output};
 use crate::state::spreadsheet::cell;
 use iot_account::register::Row;
 
 const HEADER: &str = "source,certificate_id,thing_name,outcome,error\r\n";
+
+/// What every line of JSON begins with.
+const OBJECT: &str = "{\"schema_version\":";
 
 pub(super) struct Results(Vec<ResultFile>);
 
@@ -19,21 +22,24 @@ struct ResultFile {
 }
 
 impl Results {
-    /// Whether files can be made at `paths`. Nothing is changed.
+    /// Whether files can be made at `paths`, see [`named::check_output`]. Nothing is changed.
     ///
     /// # Errors
-    /// [`Error::Named`].
+    /// [`Error::Named`], [`Error::Taken`].
     pub(super) fn check(paths: &[PathBuf]) -> Result<(), Error> {
-        paths.iter().try_for_each(|path| named::check_output(path))
+        paths.iter().try_for_each(|path| {
+            let beginning = if is_csv(path) { HEADER } else { OBJECT };
+            named::check_output(path, beginning.as_bytes())
+        })
     }
 
-    /// Starts the files at `paths`; what was there is overwritten.
+    /// Starts the files at `paths`; the results of an earlier run are replaced.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
     pub(super) fn create(paths: &[PathBuf]) -> Result<Self, durable_files::Error> {
         let open = |path: &PathBuf| {
-            let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+            let csv = is_csv(path);
             let mut file = durable_files::output(path)?;
             if csv {
                 let written = file.write_all(HEADER.as_bytes());
@@ -59,6 +65,10 @@ impl Results {
         }
         Ok(())
     }
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// One record of the CSV file.

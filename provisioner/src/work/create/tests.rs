@@ -287,6 +287,10 @@ fn a_chain_that_does_not_hold_together_is_refused_for_its_own_reason() {
     assert_eq!(with("signer-ca.crt", device.to_pem().as_bytes()).to_string(), not_ca.to_string());
     let signer = chain.signer().to_pem();
     assert!(matches!(with("root-ca.crt", signer.as_bytes()), Error::Pki(Pki::NotSelfSigned { .. })));
+    let root = std::fs::read(home.file("root-ca.crt")).unwrap();
+    std::fs::write(home.file("signer-ca.crt"), &root).unwrap();
+    let swapped = Error::Pki(Pki::Swapped { root: "root-ca.crt", signer: "signer-ca.crt" });
+    assert_eq!(with("root-ca.crt", signer.as_bytes()).to_string(), swapped.to_string());
 }
 
 #[test]
