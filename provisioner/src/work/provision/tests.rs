@@ -263,7 +263,7 @@ fn a_board_whose_folder_cannot_be_written_is_not_touched() {
     let (laptop, board) = (Laptop::new(), Board::new(1));
     std::fs::write(laptop.home.board("MCHP1").unwrap(), "in the way").unwrap();
     let error = laptop.provision(&board).unwrap_err();
-    assert!(matches!(error, work::Error::File(durable_files::Error::Io { .. })), "{error}");
+    assert!(matches!(error, work::Error::File(durable_files::Error::NotAFolder { .. })), "{error}");
     assert!(board.lock().unwrap().flash.iter().all(|&b| b == 0xA5));
 }
 
