@@ -54,6 +54,19 @@ fn to_end(file: Option<File>, path: &Path, limit: usize) -> Result<Option<Vec<u8
     Ok(bytes.map(|mut bytes| std::mem::take(&mut *bytes)))
 }
 
+/// Whether a file begins with these bytes, however long it is. One that is not there does not.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn begins_with(path: &Path, beginning: &[u8]) -> Result<bool, Error> {
+    let mut found = Vec::new();
+    let file = open(path)?.map(|file| io::Read::take(file, beginning.len() as u64));
+    file.map(|mut file| io::Read::read_to_end(&mut file, &mut found))
+        .transpose()
+        .map_err(|e| Error::io("read", path, e))?;
+    Ok(found == beginning)
+}
+
 /// Reads a file that was found in a folder and that nobody has named: no link, and nothing but a regular file.
 ///
 /// # Errors

@@ -1,7 +1,6 @@
 //! Files and folders that are named on the command line: what is wrong with one is told of it, and not of the home folder.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::Error;
@@ -27,11 +26,7 @@ pub(super) fn check_output(path: &Path, beginning: &[u8]) -> Result<(), Error> {
         () => Ok(()),
     });
     found.map_err(|source| Error::Named(durable_files::Error::io("write", path, source)))?;
-    let is_ours = || -> io::Result<bool> {
-        let mut begins = Vec::new();
-        File::open(path)?.take(beginning.len() as u64).read_to_end(&mut begins)?;
-        Ok(begins == beginning)
-    };
+    let is_ours = || durable_files::begins_with(path, beginning);
     // What is written into a pipe or a device replaces nothing.
     match path.metadata() {
         Ok(found) if found.is_file() && found.len() > 0 && !is_ours().unwrap_or(false) => {
