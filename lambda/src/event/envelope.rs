@@ -76,11 +76,15 @@ pub(super) fn decoded(text: &str) -> Option<Value> {
     json(Some(trimmed(inner)).filter(|inner| is_nested(inner))?)
 }
 
+/// Longer payloads are batches, which AWS Lambda makes itself: to read one only to see that it is JSON costs as much as its events.
+const LONGEST_CHECKED: usize = 64 * 1024;
+
 /// What the function takes an invocation's payload for, if that is not JSON: what is behind a byte-order mark, or else its text
 /// as a JSON string, so that a payload that is no event is told as one. `None` for JSON, which stays as it is.
 pub fn as_json(payload: &[u8]) -> Option<Vec<u8>> {
     let is_json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok();
-    if is_json(payload) {
+    let is_batch = payload.len() > LONGEST_CHECKED && payload.starts_with(b"{");
+    if is_batch || is_json(payload) {
         return None;
     }
     let text = String::from_utf8_lossy(payload);

@@ -323,8 +323,10 @@ proptest! {
             Just(Value::Null),
         ],
     ) {
-        let event = with(field, value);
-        prop_assert_eq!(Event::from_json(&event.to_string()), Event::from_value(&event));
+        let text = with(field, value).to_string();
+        // The last digit of a float may be another one in the text.
+        let event = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(Event::from_json(&text), Event::from_value(&event));
     }
 
     #[test]
@@ -360,6 +362,8 @@ fn a_payload_that_is_no_json_becomes_json() {
     assert_eq!(as_json(&[b"\xEF\xBB\xBF", &event[..]].concat()).as_deref(), Some(&event[..]));
     assert_eq!(as_json(b" \n").as_deref(), Some(&b"\"\""[..]));
     assert_eq!(as_json(b"it's \"so\"").as_deref(), Some(&br#""it's \"so\"""#[..]));
+    // A batch is not read twice.
+    assert_eq!(as_json(&[&b"{"[..], &[b' '; 100_000]].concat()), None);
     // What the parser gives up is no JSON here either.
     assert!(as_json("[".repeat(1000).as_bytes()).is_some_and(|json| json.starts_with(b"\"[[")));
 }
