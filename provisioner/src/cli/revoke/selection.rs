@@ -17,6 +17,7 @@ use super::target::{Target, chain_of};
 use crate::cli::{Context, Error, certificate_file, values};
 use crate::state::authorities::{self, Authority, is_key_identifier};
 use crate::state::revocations::Records;
+use crate::state::store;
 use crate::work::inventory::{self, Known, Sources};
 
 /// Fewer digits of a certificate id could be a typing error.
@@ -154,7 +155,7 @@ impl Search<'_> {
         }
         // A pipe is as good as a file.
         if Path::new(name).exists() && !Path::new(name).is_dir() {
-            return Ok(Named::Certificates(of_file(Path::new(name))?));
+            return Ok(Named::Certificates(of_file(Path::new(name), |ca| self.is_authority(ca))?));
         }
         let is_thing = self.known.values().any(|known| known.thing_names.iter().any(|thing| thing == name));
         if is_hex && !is_thing && name.len() >= SHORTEST_PREFIX {
@@ -171,6 +172,16 @@ impl Search<'_> {
             }
         }
         Ok(Named::Thing(name.to_owned()))
+    }
+
+    /// Whether a CA's certificate is one of a CA: whoever makes a device certificate with `openssl req -x509` gets one that says
+    /// so, too.
+    fn is_authority(&self, ca: &Certificate) -> bool {
+        let root = store::certificate(&self.context.home, store::Role::Root).ok().flatten();
+        let id = &ca.facts().certificate_id;
+        let ours = self.authorities.iter().map(Authority::certificate_id);
+        !ca.is_self_issued()
+            || ours.chain(root.as_ref().map(|root| &*root.facts().certificate_id)).any(|our| our == id)
     }
 
     /// Looks at the certificates of a thing: those that this computer knows, and those that are attached to it.
@@ -375,12 +386,15 @@ fn is_named(device: &Device, thing: &str) -> bool {
 }
 
 /// Every certificate of a file, without the chain of another one in it. One that is a CA's otherwise is none of a device.
-fn of_file(path: &Path) -> Result<BTreeMap<String, Option<Certificate>>, Error> {
+fn of_file(
+    path: &Path,
+    is_authority: impl Fn(&Certificate) -> bool,
+) -> Result<BTreeMap<String, Option<Certificate>>, Error> {
     let all = certificate_file::read_whole(path)?;
     let of_chain: Vec<bool> = all.iter().map(|one| certificate_file::is_of_chain(one, &all)).collect();
     let certificates: Vec<_> =
         all.into_iter().zip(of_chain).filter(|(_, chain)| !chain).map(|(one, _)| one).collect();
-    if let Some(ca) = certificates.iter().find(|certificate| certificate.is_ca()) {
+    if let Some(ca) = certificates.iter().find(|found| found.is_ca() && is_authority(found)) {
         let subject = &ca.facts().subject;
         let reason =
             format!("the certificate of {subject} in it is a CA's: revoke a signer CA with --signer");
@@ -416,10 +430,12 @@ mod tests {
         let path = folder.path().join("chain.pem");
         std::fs::write(&path, root.pem() + &signer.pem() + &device.pem()).unwrap();
         let expected = Certificate::read_all(device.pem().as_bytes()).unwrap().swap_remove(0);
-        let found = of_file(&path).unwrap();
+        let found = of_file(&path, |_| true).unwrap();
         assert_eq!(found, [(expected.facts().certificate_id.clone(), Some(expected))].into());
         std::fs::write(&path, root.pem() + &signer.pem()).unwrap();
-        let error = of_file(&path).unwrap_err().to_string();
+        let error = of_file(&path, |_| true).unwrap_err().to_string();
         assert!(error.contains("signer"), "{error}");
+        std::fs::write(&path, root.pem()).unwrap();
+        assert_eq!(of_file(&path, |_| false).unwrap().len(), 1);
     }
 }
