@@ -31,9 +31,9 @@ impl From<Delivery> for setup::Delivery {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Account")]
 pub struct Options {
-    /// Package of the function, in place of the code that runs [without a path: jitr-arm64.zip or jitr-x86-64.zip beside this program, for the processor
-    /// of the function that is there, and arm64 for a new one; otherwise what `cargo lambda build --output-format zip`
-    /// has made, target/lambda/jitr/bootstrap.zip]
+    /// Package of the function, in place of the code that runs [without a path: jitr-arm64.zip or jitr-x86-64.zip beside
+    /// this program, for the processor of the function that is there, and arm64 for a new one; otherwise what
+    /// `cargo lambda build --output-format zip` has made, target/lambda/jitr/bootstrap.zip]
     #[arg(long, value_name = "PATH")]
     lambda_zip: Option<Option<PathBuf>>,
     /// The function that registers boards; NAME:ALIAS or NAME:VERSION for one of its versions [default: JITR]

@@ -126,7 +126,8 @@ impl Account {
         Ok(Presented::Registered { id, ca_id })
     }
 
-    /// `RegisterCertificate`: with a CA that is registered here. Returns the certificate id. No event is published.
+    /// `RegisterCertificate`: with a CA that is registered here. Returns the certificate id. No event is published. A
+    /// certificate outside its validity is taken: to connect with it fails.
     pub fn register_certificate(
         &mut self,
         pem: &str,
@@ -134,9 +135,7 @@ impl Account {
         status: Status,
     ) -> Result<String, Error> {
         let der = x509::from_pem(pem)?;
-        let parsed = x509::parse(&der)?;
-        x509::check_validity(&parsed)?;
-        let issuers = self.issuers(&parsed);
+        let issuers = self.issuers(&x509::parse(&der)?);
         let ca = match ca_pem {
             Some(pem) => {
                 let ca_id = x509::certificate_id(&x509::from_pem(pem)?);
@@ -161,10 +160,10 @@ impl Account {
         Ok(self.insert_certificate(&der, Some(ca_id), status, mode))
     }
 
-    /// `RegisterCertificateWithoutCA` (multi-account registration). Returns the certificate id.
+    /// `RegisterCertificateWithoutCA` (multi-account registration). Returns the certificate id. The validity is not looked at.
     pub fn register_certificate_without_ca(&mut self, pem: &str, status: Status) -> Result<String, Error> {
         let der = x509::from_pem(pem)?;
-        x509::check_validity(&x509::parse(&der)?)?;
+        x509::parse(&der)?;
         self.refuse_known(&der)?;
         Ok(self.insert_certificate(&der, None, status, CertificateMode::SniOnly))
     }

@@ -66,6 +66,20 @@ async fn a_permission_that_is_missing_stops_the_run_at_the_first_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_aws_takes_never_is_not_sent_again_by_advice() {
+    let refusing = Refusing::new(
+        "RegisterCertificateWithoutCA",
+        "CertificateValidationException",
+        "the certificate is not valid",
+    );
+    let interceptor = Arc::clone(&refusing) as Arc<dyn Interceptor>;
+    let desk = Desk::with(Options { interceptor, ..Options::default() }).await;
+    let refused = desk.stage.ends(1, &["register", "--dir", &certificates(&desk, 2)]);
+    assert_eq!(refused.values("outcome"), ["refused"; 2], "{}", refused.said);
+    assert!(!refused.said.contains("run the same command again"), "{}", refused.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prerequisite_that_is_missing_is_told_once_before_anything_is_registered() {
     let desk = Desk::with(Options::default()).await;
     let iot = desk.account.iot();
