@@ -44,9 +44,10 @@ pub fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     }
 }
 
-/// Whether `issuer` issued `certificate`: the names fit and the signature verifies.
+/// Whether `issuer` issued `certificate`: the names fit, whatever the types of their strings (RFC 5280, section 7.1), and the
+/// signature verifies.
 pub fn issued_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
-    certificate.issuer().as_raw() == issuer.subject().as_raw()
+    certificate.issuer().to_string() == issuer.subject().to_string()
         && certificate.verify_signature(Some(issuer.public_key())).is_ok()
 }
 
@@ -74,4 +75,35 @@ pub fn check_validity(certificate: &X509Certificate<'_>) -> Result<(), Error> {
         return Err(Error::CertificateValidation { reason: "it has expired".into() });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, DnValue, Issuer, KeyPair};
+
+    use super::*;
+
+    fn named(name: DnValue) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    #[test]
+    fn a_name_in_a_string_of_another_type_is_the_same_name_and_the_signature_decides() {
+        let utf8 = |name: &str| DnValue::Utf8String(name.to_owned());
+        let [key, other] = [(); 2].map(|()| KeyPair::generate().unwrap());
+        let ca = named(utf8("CA")).self_signed(&key).unwrap();
+        let ca = parse(ca.der()).unwrap();
+        for (name, signed_by, is_issued) in [
+            (DnValue::PrintableString("CA".try_into().unwrap()), &key, true),
+            (utf8("CA"), &key, true),
+            (utf8("CB"), &key, false),
+            (utf8("CA"), &other, false),
+        ] {
+            let issuer = Issuer::new(named(name), signed_by);
+            let device = named(utf8("device")).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+            assert_eq!(issued_by(&parse(device.der()).unwrap(), &ca), is_issued);
+        }
+    }
 }
