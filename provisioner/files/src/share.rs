@@ -82,7 +82,7 @@ impl Lacking {
     }
 }
 
-/// Has a file on the disk before it returns; on a file system that cannot sync, goes on without.
+/// Waits until a file is on the disk; on a file system that cannot sync, goes on without it.
 pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     Lacking::Sync.tolerated(path, file.sync_all())
 }

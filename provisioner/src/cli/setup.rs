@@ -151,22 +151,18 @@ impl<'a> SetUp<'a> {
         let progress = context.progress("looking at the account");
         let revoked = revocation::revoked(&context.home)?;
         let signer = chain.map(signer_ca);
-        let plan = match setup::Plan::make(&account, signer.as_ref(), settings, &revoked).await {
-            // A release brings the function that an account without one needs. Another name may be a slip.
-            Err(iot_account::Error::Setup(setup::Error::NoFunction { name })) if name == setup::FUNCTION => {
-                let packages = options::released()?;
-                if packages.is_empty() {
-                    return Err(iot_account::Error::Setup(setup::Error::NoFunction { name }).into());
-                }
-                let settings = Settings { packages, ..settings.clone() };
-                setup::Plan::make(&account, signer.as_ref(), &settings, &revoked).await?
+        let mut made = setup::Plan::make(&account, signer.as_ref(), settings, &revoked).await;
+        // A release brings the function that an account without one needs. Another name may be a slip.
+        if let Err(iot_account::Error::Setup(setup::Error::NoFunction { name })) = &made
+            && name == setup::FUNCTION
+        {
+            let settings = Settings { packages: options::released()?, ..settings.clone() };
+            if !settings.packages.is_empty() {
+                made = setup::Plan::make(&account, signer.as_ref(), &settings, &revoked).await;
             }
-            made => made?,
-        };
-        if let (Some(chain), true) = (chain, plan.needs_verification()) {
-            // It signs the verification certificate. What keeps it closed shows before anything is changed.
-            chain.key().open()?;
         }
+        let plan = made?;
+        open_for_verification(chain, plan.needs_verification())?;
         Ok(Self { account, chain, plan, progress })
     }
 
@@ -198,27 +194,38 @@ impl Plan for SetUp<'_> {
             return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
         };
         progress.step("setting the account up");
-        let verification = match plan.needs_verification() {
-            true => Some(verification_certificate(&account, chain, &context.home).await?),
-            false => None,
-        };
+        let is_needed = plan.needs_verification();
+        let verification = verification_certificate(&account, chain, &context.home, is_needed).await?;
         let (signer, verification) = (signer_ca(chain), verification.as_deref());
         Ok(plan.apply(&account, Some(&signer), verification, |link| tell(context, &link)).await?)
     }
 }
 
-fn signer_ca(chain: &Chain) -> SignerCa<'_> {
+/// The signer CA, as the account is told of it.
+pub(super) fn signer_ca(chain: &Chain) -> SignerCa<'_> {
     SignerCa { id: &chain.signer().facts().certificate_id, pem: chain.signer().to_pem() }
 }
 
-/// The certificate that proves to AWS that the signer's key is here, PEM; kept in the folder `home`, too.
+/// Opens the signer's key where it is to sign the verification certificate: what keeps it closed shows before anything is changed.
+fn open_for_verification(chain: Option<&Chain>, is_needed: bool) -> Result<(), Error> {
+    if let Some(chain) = chain.filter(|_| is_needed) {
+        chain.key().open()?;
+    }
+    Ok(())
+}
+
+/// The certificate that proves to AWS that the signer's key is here, PEM, where one is needed; kept in the folder `home`, too.
 pub(super) async fn verification_certificate(
     account: &Account,
     chain: &Chain,
     home: &Home,
-) -> Result<String, Error> {
+    is_needed: bool,
+) -> Result<Option<String>, Error> {
+    if !is_needed {
+        return Ok(None);
+    }
     let code = setup::registration_code(account).await?;
     let certificate = device_pki::verification_certificate(chain, &code, OffsetDateTime::now_utc())?;
     store::keep_verification_certificate(home, &certificate)?;
-    Ok(certificate.to_pem())
+    Ok(Some(certificate.to_pem()))
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{Named, organisation};
 use crate::cli::plan::{self, Line, Plan};
-use crate::cli::setup::{self, verification_certificate};
+use crate::cli::setup::{self, signer_ca, verification_certificate};
 use crate::cli::{Context, Error};
 use crate::state::authorities::{self, Authority};
 use crate::state::store::{self, Role};
@@ -20,7 +20,7 @@ use iot_account::Account;
 use iot_account::certificates::{Tally, of_ca};
 use iot_account::counted;
 use iot_account::rotate::{Plan as InAccount, Settings};
-use iot_account::setup::{FUNCTION, SignerCa};
+use iot_account::setup::FUNCTION;
 
 /// Arguments of `ca rotate`.
 #[derive(Debug, Args)]
@@ -205,11 +205,8 @@ async fn register(
     plan: &InAccount,
 ) -> Result<(), Error> {
     let _progress = context.progress("registering the new signer CA");
-    let signer = SignerCa { id: &next.signer().facts().certificate_id, pem: next.signer().to_pem() };
-    let verification = match plan.needs_verification() {
-        true => Some(verification_certificate(account, next, rotation.next()).await?),
-        false => None,
-    };
+    let (signer, is_needed) = (signer_ca(next), plan.needs_verification());
+    let verification = verification_certificate(account, next, rotation.next(), is_needed).await?;
     plan.apply(account, &signer, verification.as_deref()).await?;
     plan.links(Some(signer.id))?.iter().for_each(|link| context.note(link.line(true)));
     Ok(())

@@ -174,8 +174,8 @@ impl Search<'_> {
         Ok(Named::Thing(name.to_owned()))
     }
 
-    /// Whether a CA's certificate is one of a CA: whoever makes a device certificate with `openssl req -x509` gets one that says
-    /// so, too.
+    /// Whether a certificate that says it is a CA's is one. A self-signed device certificate says so, too, if `openssl req -x509`
+    /// has made it.
     fn is_authority(&self, ca: &Certificate) -> bool {
         let root = store::certificate(&self.context.home, store::Role::Root).ok().flatten();
         let id = &ca.facts().certificate_id;

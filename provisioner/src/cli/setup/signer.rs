@@ -1,6 +1,6 @@
 //! The signer CA in the account, by itself.
 
-use super::{Place, line, signer_ca, tell, verification_certificate};
+use super::{Place, line, open_for_verification, signer_ca, tell, verification_certificate};
 use crate::cli::plan::{Line, Plan};
 use crate::cli::{Context, Error};
 use crate::state;
@@ -31,9 +31,7 @@ impl<'a> SetUpSigner<'a> {
         let _progress = context.progress("looking at the account");
         let revoked = revocation::revoked(&context.home)?;
         let plan = SignerPlan::make(&account, chain.map(signer_ca).as_ref(), settings, &revoked).await?;
-        if let (Some(chain), true) = (chain, plan.needs_verification()) {
-            chain.key().open()?;
-        }
+        open_for_verification(chain, plan.needs_verification())?;
         Ok(Self { account, chain, plan })
     }
 
@@ -56,10 +54,8 @@ impl Plan for SetUpSigner<'_> {
             return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
         };
         let _progress = context.progress("registering the signer CA");
-        let verification = match plan.needs_verification() {
-            true => Some(verification_certificate(&account, chain, &context.home).await?),
-            false => None,
-        };
+        let is_needed = plan.needs_verification();
+        let verification = verification_certificate(&account, chain, &context.home, is_needed).await?;
         let (signer, verification) = (signer_ca(chain), verification.as_deref());
         Ok(plan.apply(&account, &signer, verification, |link| tell(context, &link)).await?)
     }
