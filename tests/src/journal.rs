@@ -1,8 +1,10 @@
 //! The journal: everything that happens in the testbed, in order, to read back or to follow.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast;
 
@@ -10,6 +12,9 @@ use crate::iot_core::gateway;
 
 /// Entries that a follower may lag behind before it loses the oldest.
 const FOLLOWER_CAPACITY: usize = 4096;
+
+/// Entries that are kept. A testbed that runs for days does not grow.
+const CAPACITY: usize = 1 << 17;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +68,8 @@ pub enum Happening {
         /// ARN of the on-failure destination that has it now.
         destination: Option<String>,
     },
+    /// Something that a person should know, told once.
+    Note(String),
     /// A function wrote a line to its log.
     Log {
         /// Function name.
@@ -106,6 +113,7 @@ impl fmt::Display for Happening {
                 let destination = destination.as_deref().unwrap_or("nowhere");
                 write!(f, "lambda  {function} {request_id} given up, event sent to {destination}")
             }
+            Self::Note(text) => write!(f, "note    {text}"),
             Self::Log { function, line } => write!(f, "log     {function} {line}"),
         }
     }
@@ -114,8 +122,8 @@ impl fmt::Display for Happening {
 /// A call of an AWS API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The signing name: `iot`, `lambda`, `iam`, `sts`, `sqs`.
-    pub service: &'static str,
+    /// The signing name: `iot`, `lambda`, `iam`, `sts`, `sqs`; that of a service that is declined, too.
+    pub service: Cow<'static, str>,
     /// The operation, for example `DescribeCertificate`.
     pub operation: String,
     /// The resource it is about, as the request names it.
@@ -146,14 +154,17 @@ pub struct Journal(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     started: Instant,
-    entries: Mutex<Vec<Entry>>,
+    /// The same moment by the clock.
+    started_at: SystemTime,
+    entries: Mutex<VecDeque<Entry>>,
     followers: broadcast::Sender<Entry>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
         let (followers, _) = broadcast::channel(FOLLOWER_CAPACITY);
-        Self(Arc::new(Inner { started: Instant::now(), entries: Mutex::default(), followers }))
+        let (started, started_at) = (Instant::now(), SystemTime::now());
+        Self(Arc::new(Inner { started, started_at, entries: Mutex::default(), followers }))
     }
 }
 
@@ -163,14 +174,29 @@ impl Journal {
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = Entry { at: self.0.started.elapsed(), what };
         tracing::debug!(entry = ?entry.what, "journal");
-        entries.push(entry.clone());
+        if entries.len() == CAPACITY {
+            entries.pop_front();
+        }
+        entries.push_back(entry.clone());
         // There may be no follower.
         let _ = self.0.followers.send(entry);
     }
 
-    /// Everything so far.
+    /// Everything so far; of very much, the latest.
     pub fn entries(&self) -> Vec<Entry> {
-        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The lines that functions have logged: when, the function's name, the line.
+    pub fn log_lines(&self) -> Vec<(SystemTime, String, String)> {
+        let entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = |entry: &Entry| match &entry.what {
+            Happening::Log { function, line } => {
+                Some((self.0.started_at + entry.at, function.clone(), line.clone()))
+            }
+            _ => None,
+        };
+        entries.iter().filter_map(line).collect()
     }
 
     /// The calls so far.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use jitr::policy::PolicyTemplate;
 use jitr::scope::Scope;
 use testbed::iot_core::directory::AttachedThing;
-use testbed::iot_core::policy::{Context, Decision, Policy, evaluate};
+use testbed::iot_core::policy::{Context, Decision, Keys, Policy, evaluate};
 
 const DENY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iot:*","Resource":"*"}]}"#;
@@ -24,6 +24,7 @@ pub(crate) fn check(text: &str) {
         certificate_id: "c0ffee",
         things: &things,
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        keys: &Keys::new(),
     };
     let denying = Policy::parse(DENY).unwrap();
     for (action, resource) in

@@ -24,7 +24,7 @@ async fn registered(story: &mut Story, index: usize) -> Result<CallCount, StoryE
     let status = account.certificate(&certificate_id)?.status;
     let page = PageRequest::default();
     let things: Vec<_> =
-        account.principal_things(&arn, &page)?.items.into_iter().map(|(name, _)| name).collect();
+        account.principal_things(&arn, None, &page)?.items.into_iter().map(|(name, _)| name).collect();
     let policies: Vec<_> =
         account.attached_policies(&arn, &page)?.items.iter().map(|policy| policy.name.clone()).collect();
     if status != Status::Active || things != [store.thing_name.clone()] || policies != [POLICY] {

@@ -1,19 +1,24 @@
 //! The state of one AWS account in one Region, without any I/O: what the control plane changes and the gateway reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
 mod authorities;
 mod certificates;
+mod effective;
 mod error;
+mod issuing;
 mod keys;
+mod links;
+mod notes;
 mod page;
 mod policies;
 mod queues;
 mod roles;
 mod sessions;
+mod settings;
 mod tags;
 mod things;
 mod topic_rules;
@@ -22,14 +27,20 @@ pub mod x509;
 pub use authorities::{Authority, CertificateMode, RegisterAuthority, UpdateAuthority};
 pub use certificates::{Certificate, Presented, Status};
 pub use error::Error;
+pub use issuing::Issued;
 pub use keys::Key;
 pub use page::{Page, PageRequest, paginate};
 pub use policies::{Policy, PolicyVersion};
 pub use queues::{Message, Queue};
 pub use roles::Role;
 pub use sessions::{Proof, Session};
+pub use settings::{Indexing, LogLevel, Logging, Settings};
 pub use things::{Thing, ThingGroup, ThingType};
 pub use topic_rules::TopicRule;
+
+use issuing::Issuer;
+use links::Links;
+use notes::Notes;
 
 /// Who the account is and where: 12 digits and a Region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,16 +100,20 @@ pub struct Account {
     authorities: BTreeMap<String, Authority>,
     /// Ids of the CA certificates that other accounts of the Region have for themselves.
     taken_authorities: BTreeSet<String>,
-    certificates: BTreeMap<String, Certificate>,
+    certificates: HashMap<String, Certificate>,
+    /// Ids of the certificates in the order of registration.
+    certificate_order: BTreeMap<String, String>,
+    /// The same for each CA certificate.
+    certificates_by_ca: HashMap<String, BTreeMap<String, String>>,
     policies: BTreeMap<String, Policy>,
     things: BTreeMap<String, Thing>,
     thing_types: BTreeMap<String, ThingType>,
     thing_groups: BTreeMap<String, ThingGroup>,
     topic_rules: BTreeMap<String, TopicRule>,
-    /// Policy name and target ARN.
-    policy_targets: BTreeSet<(String, String)>,
-    /// (principal ARN, thing name) → attached exclusively.
-    thing_principals: BTreeMap<(String, String), bool>,
+    /// Policy name to target ARN.
+    policy_targets: Links<()>,
+    /// Principal ARN to thing name: attached exclusively.
+    thing_principals: Links<bool>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
     roles: BTreeMap<String, Role>,
     /// By access key id.
@@ -107,6 +122,10 @@ pub struct Account {
     used_codes: BTreeSet<(String, String)>,
     queues: BTreeMap<String, Queue>,
     keys: BTreeMap<String, Key>,
+    settings: Settings,
+    /// The CA that AWS IoT issues certificates with, once it has issued one.
+    issuer: Option<Issuer>,
+    notes: Notes,
 }
 
 impl Account {
@@ -119,20 +138,25 @@ impl Account {
             sequence: 0,
             authorities: BTreeMap::new(),
             taken_authorities: BTreeSet::new(),
-            certificates: BTreeMap::new(),
+            certificates: HashMap::new(),
+            certificate_order: BTreeMap::new(),
+            certificates_by_ca: HashMap::new(),
             policies: BTreeMap::new(),
             things: BTreeMap::new(),
             thing_types: BTreeMap::new(),
             thing_groups: BTreeMap::new(),
             topic_rules: BTreeMap::new(),
-            policy_targets: BTreeSet::new(),
-            thing_principals: BTreeMap::new(),
+            policy_targets: Links::default(),
+            thing_principals: Links::default(),
             tags: BTreeMap::new(),
             roles: BTreeMap::new(),
             sessions: BTreeMap::new(),
             used_codes: BTreeSet::new(),
             queues: BTreeMap::new(),
             keys: BTreeMap::new(),
+            settings: Settings::default(),
+            issuer: None,
+            notes: Notes::default(),
         }
     }
 

@@ -1,8 +1,9 @@
-//! The control plane: AWS IoT, Lambda, IAM, STS, SQS and KMS over HTTP, in AWS's wire formats.
+//! The control plane: AWS IoT, Lambda, IAM, STS, SQS, KMS and CloudWatch Logs over HTTP, in AWS's wire formats.
 //!
 //! Requests have to be signed with the key of the account's user, or with the keys of a function's role. The credential scope in the
 //! `Authorization` header tells service and Region.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,12 +19,14 @@ use crate::iot_core::account::Account;
 use crate::journal::{self, Caller, Happening, Journal};
 use crate::lambda_host::LambdaHost;
 
+mod declined;
 mod iam;
 mod interceptor;
 mod iot;
 mod kms;
 mod lambda;
 mod listener;
+mod logs;
 mod origin;
 mod reply;
 mod request;
@@ -45,7 +48,7 @@ pub use throttle::{Throttle, throttled};
 const BODY_LIMIT: usize = 1024 * 1024 * 1024;
 
 /// The services that the testbed has, as credential scopes name them.
-const SERVICES: [&str; 6] = ["iot", "lambda", "iam", "sts", "sqs", "kms"];
+const SERVICES: [&str; 7] = ["iot", "lambda", "iam", "sts", "sqs", "kms", "logs"];
 
 /// What the calls work on.
 #[derive(Clone)]
@@ -111,6 +114,9 @@ async fn answer(State(services): State<Arc<Services>>, request: Request) -> Resp
         took: begun.elapsed(),
         outcome: status,
     }));
+    for note in services.account().take_notes() {
+        services.journal.record(Happening::Note(note));
+    }
     respond(protocol, &request_id, outcome)
 }
 
@@ -121,17 +127,22 @@ fn status(status: StatusCode) -> Response<Body> {
 }
 
 struct Dispatched {
-    service: &'static str,
+    service: Cow<'static, str>,
     protocol: Protocol,
     operation: String,
     argument: String,
     outcome: Result<Reply, ServiceError>,
 }
 
+/// A handler that needs nothing but the account.
+type OfAccount = fn(&mut Account, &Call) -> Result<Reply, ServiceError>;
+
 /// A handler of any of the services.
 #[derive(Clone, Copy)]
 enum Handler {
-    Account(fn(&mut Account, &Call) -> Result<Reply, ServiceError>),
+    Account(OfAccount),
+    /// Of all that the calls work on.
+    Services(fn(&Services, &Call) -> Result<Reply, ServiceError>),
     Lambda(fn(&LambdaHost, &Call) -> Result<Reply, ServiceError>),
     Invoke,
 }
@@ -158,13 +169,18 @@ async fn dispatch(
     let (service, protocol, handler) = match service {
         "iot" => ("iot", Protocol::Json, find(iot::ROUTES, parts, &mut call).map(Handler::Account)),
         "lambda" => ("lambda", Protocol::Json, find(lambda::ROUTES, parts, &mut call)),
-        "kms" => ("kms", Protocol::Json, named(kms::OPERATIONS, action.as_deref(), &mut call)),
-        "sqs" => ("sqs", Protocol::Json, named(sqs::OPERATIONS, action.as_deref(), &mut call)),
-        // Both have the path `/`, so that without a scope the action decides.
-        _ => match named(sts::OPERATIONS, action.as_deref(), &mut call) {
+        "kms" => ("kms", Protocol::Json, of_account(kms::OPERATIONS, action.as_deref(), &mut call)),
+        "sqs" => ("sqs", Protocol::Json, of_account(sqs::OPERATIONS, action.as_deref(), &mut call)),
+        "logs" => {
+            let handler = named(logs::OPERATIONS, action.as_deref(), &mut call);
+            ("logs", Protocol::Json, handler.map(Handler::Services))
+        }
+        "" | "iam" | "sts" => match of_account(sts::OPERATIONS, action.as_deref(), &mut call) {
+            // Both have the path `/`, so that without a scope the action decides.
             Some(handler) => ("sts", Protocol::Query, Some(handler)),
-            None => ("iam", Protocol::Query, named(iam::OPERATIONS, action.as_deref(), &mut call)),
+            None => ("iam", Protocol::Query, of_account(iam::OPERATIONS, action.as_deref(), &mut call)),
         },
+        other => return declined::service(other, parts, action, caller),
     };
     let anybody = Ok(Caller::Stranger);
     let caller = match call.operation {
@@ -177,12 +193,7 @@ async fn dispatch(
         (Ok(_), None) => {
             let asked = action.clone().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
             // Without a scope nobody says which service is meant.
-            let of = if asked_of.is_empty() { service } else { asked_of };
-            let message = match SERVICES.contains(&of) {
-                true => format!("the testbed does not implement {asked} of {of}"),
-                false => format!("the testbed has no service {of}; it has {}", SERVICES.join(", ")),
-            };
-            Err(ServiceError::new("NotImplemented", 501, message))
+            Err(declined::operation(&asked, if asked_of.is_empty() { service } else { asked_of }))
         }
     };
     let (caller, handler) = match known {
@@ -192,6 +203,7 @@ async fn dispatch(
                 "" => action.unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path())),
                 operation => operation.to_owned(),
             };
+            let service = service.into();
             return Dispatched { service, protocol, operation, argument: String::new(), outcome: Err(error) };
         }
     };
@@ -201,7 +213,7 @@ async fn dispatch(
         Err(error) => Err(error),
         Ok(()) => intercepted(services, &operation, run(services, handler, &call)).await,
     };
-    Dispatched { service, protocol, operation: call.operation.to_owned(), argument, outcome }
+    Dispatched { service: service.into(), protocol, operation: call.operation.to_owned(), argument, outcome }
 }
 
 /// The handler's work, between what the interceptor does before and after it.
@@ -224,6 +236,7 @@ async fn intercepted(
 async fn run(services: &Services, handler: Handler, call: &Call) -> Result<Reply, ServiceError> {
     match handler {
         Handler::Account(handler) => handler(&mut services.account(), call),
+        Handler::Services(handler) => handler(services, call),
         Handler::Lambda(handler) => handler(&services.lambda, call),
         Handler::Invoke => lambda::invoke(&services.lambda, call).await,
     }
@@ -255,12 +268,16 @@ fn find<H: Copy>(routes: &[Route<H>], parts: &Parts, call: &mut Call) -> Option<
 }
 
 /// An operation of a service that names it in the request.
-type Named = (&'static str, fn(&mut Account, &Call) -> Result<Reply, ServiceError>);
+type Named = (&'static str, OfAccount);
 
-fn named(operations: &[Named], action: Option<&str>, call: &mut Call) -> Option<Handler> {
+fn named<H: Copy>(operations: &[(&'static str, H)], action: Option<&str>, call: &mut Call) -> Option<H> {
     let (name, handler) = operations.iter().find(|(name, _)| Some(*name) == action)?;
     call.operation = name;
-    Some(Handler::Account(*handler))
+    Some(*handler)
+}
+
+fn of_account(operations: &[Named], action: Option<&str>, call: &mut Call) -> Option<Handler> {
+    named(operations, action, call).map(Handler::Account)
 }
 
 /// What the journal names as the call's argument.
@@ -269,7 +286,7 @@ fn argument(call: &Call, protocol: Protocol) -> String {
         return label.clone();
     }
     match protocol {
-        Protocol::Query => call.form().remove("RoleName").unwrap_or_default(),
         Protocol::Json => call.header("x-amzn-principal").unwrap_or_default().to_owned(),
+        _ => call.form().remove("RoleName").unwrap_or_default(),
     }
 }

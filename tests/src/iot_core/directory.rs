@@ -1,5 +1,7 @@
 //! What the device gateway asks of the account.
 
+use super::policy::Keys;
+
 /// What the account says about a client certificate at the MQTT CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,8 +47,17 @@ pub trait Directory: Send + Sync + 'static {
     fn connecting(&self, leaf: &[u8], peer: Peer) -> Verdict;
     /// The default versions' documents (JSON text) of the policies attached to the certificate.
     fn policies(&self, certificate_id: &str) -> Vec<String>;
+    /// Name and document of the policies that apply to the certificate, those of its things' groups included.
+    fn named_policies(&self, certificate_id: &str) -> Vec<(String, String)> {
+        let documents = self.policies(certificate_id).into_iter().enumerate();
+        documents.map(|(index, document)| (format!("policy {}", index + 1), document)).collect()
+    }
     /// The things attached to the certificate.
     fn things(&self, certificate_id: &str) -> Vec<AttachedThing>;
+    /// What the policies can refer to besides, for a connection with this client id.
+    fn policy_keys(&self, _certificate_id: &str, _client_id: &str) -> Keys {
+        Keys::new()
+    }
     /// A message a device published, for the rule engine.
     fn published(&self, topic: &str, payload: &[u8]);
 }

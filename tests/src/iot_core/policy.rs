@@ -4,18 +4,18 @@
 //! an Allow void and leaves a Deny in force; a document that cannot be parsed denies everything.
 
 mod condition;
+mod explanation;
+mod keys;
 mod pattern;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
 use serde::Deserialize;
 
 pub use condition::Condition;
+pub use explanation::{Explanation, explain};
+pub use keys::{ALTERNATIVE_NAMES, ATTRIBUTE_PREFIX, Context, Keys, NAME_ATTRIBUTES, Value, thing};
 pub use pattern::{Pattern, PatternError};
-
-use super::directory::AttachedThing;
 
 /// The only version of the policy language AWS IoT takes.
 const VERSION: &str = "2012-10-17";
@@ -37,55 +37,6 @@ pub enum PolicyError {
         /// What is wrong with it.
         source: PatternError,
     },
-}
-
-/// What is known of a connection when a policy is evaluated.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// MQTT client id.
-    pub client_id: &'a str,
-    /// SHA-256 of the DER certificate, 64 hex digits.
-    pub certificate_id: &'a str,
-    /// The things the certificate is attached to.
-    pub things: &'a [AttachedThing],
-    /// The client's address.
-    pub source_ip: IpAddr,
-}
-
-/// What a policy variable or condition key stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// Its value for this connection.
-    Known(String),
-    /// It has no value for this connection.
-    Absent,
-    /// The testbed does not know the variable.
-    Unsupported,
-}
-
-impl Context<'_> {
-    /// The thing the connection speaks for: the attached one whose name equals the client id, or the one the
-    /// certificate is attached to exclusively (AWS IoT developer guide, "Thing policy variables").
-    #[must_use]
-    pub fn thing(&self) -> Option<&str> {
-        let named = self.things.iter().find(|thing| thing.name == self.client_id);
-        named.or_else(|| self.things.iter().find(|thing| thing.exclusive)).map(|thing| thing.name.as_str())
-    }
-
-    /// The value of a policy variable or condition key; keys are compared without regard to case, as in IAM.
-    #[must_use]
-    pub fn value(&self, key: &str) -> Value {
-        match key.to_ascii_lowercase().as_str() {
-            "iot:clientid" => Value::Known(self.client_id.to_owned()),
-            "iot:certificateid" => Value::Known(self.certificate_id.to_owned()),
-            "aws:sourceip" => Value::Known(self.source_ip.to_string()),
-            "iot:connection.thing.isattached" => Value::Known(self.thing().is_some().to_string()),
-            "iot:connection.thing.thingname" => {
-                self.thing().map_or(Value::Absent, |name| Value::Known(name.to_owned()))
-            }
-            _ => Value::Unsupported,
-        }
-    }
 }
 
 /// The outcome of an evaluation over all policies of a certificate.
@@ -116,11 +67,14 @@ enum Effect {
 /// A parsed policy document.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    name: String,
     statements: Vec<Statement>,
 }
 
 #[derive(Clone, Debug)]
 struct Statement {
+    /// Its `Sid`, or its place in the document.
+    name: String,
     effect: Effect,
     actions: Vec<Pattern>,
     resources: Vec<Pattern>,
@@ -134,37 +88,93 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`] says what is malformed; an unreadable policy must be taken as denying everything.
     pub fn parse(document: &str) -> Result<Self, PolicyError> {
+        Self::named("the policy", document)
+    }
+
+    /// Parses the document of the policy that is called `name` in explanations.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`].
+    pub fn named(name: impl Into<String>, document: &str) -> Result<Self, PolicyError> {
         let document: Document = serde_json::from_str(document)?;
         if document.version != VERSION {
             return Err(PolicyError::Version(document.version));
         }
-        let statements = document.statement.into_vec();
-        Ok(Self { statements: statements.into_iter().map(Statement::try_from).collect::<Result<_, _>>()? })
+        let statements = document.statement.into_vec().into_iter().enumerate();
+        let statements = statements
+            .map(|(index, statement)| Statement::read(index, statement))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { name: name.into(), statements })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The policy variables, condition keys and condition operators in it that the testbed does not evaluate, each once.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<String> {
+        let mut unknown: Vec<String> = Vec::new();
+        for statement in &self.statements {
+            let patterns = statement.actions.iter().chain(&statement.resources);
+            let variables = patterns.flat_map(Pattern::variables).chain(
+                statement
+                    .conditions
+                    .iter()
+                    .flat_map(|condition| condition.values().iter().flat_map(Pattern::variables)),
+            );
+            unknown.extend(variables.filter(|key| !keys::is_known(key)).map(|key| format!("${{{key}}}")));
+            unknown.extend(statement.conditions.iter().flat_map(Condition::unknown));
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown
     }
 }
 
 /// Evaluates `action` (`iot:Connect`) on `resource` (an ARN) over all of a certificate's policies.
 #[must_use]
 pub fn evaluate(policies: &[Policy], action: &str, resource: &str, context: &Context<'_>) -> Decision {
-    let mut decision = Decision::ImplicitDeny;
-    for statement in policies.iter().flat_map(|policy| &policy.statements) {
-        match statement.effect {
-            Effect::Deny if statement.applies(action, resource, context) => return Decision::ExplicitDeny,
-            Effect::Allow if statement.applies(action, resource, context) => decision = Decision::Allow,
-            Effect::Allow | Effect::Deny => {}
-        }
-    }
-    decision
+    explain(policies, action, resource, context).decision
+}
+
+/// Why a statement has nothing to say about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Miss {
+    Action,
+    Resource,
+    /// The condition with this index.
+    Condition(usize),
 }
 
 impl Statement {
-    fn applies(&self, action: &str, resource: &str, context: &Context<'_>) -> bool {
+    fn read(index: usize, document: StatementDocument) -> Result<Self, PolicyError> {
+        // Action names are compared without regard to case, as in IAM.
+        let actions = document.action.into_vec().iter().map(|text| text.to_ascii_lowercase()).collect();
+        Ok(Self {
+            name: document.sid.filter(|sid| !sid.is_empty()).unwrap_or_else(|| (index + 1).to_string()),
+            effect: document.effect,
+            actions: patterns(actions)?,
+            resources: patterns(document.resource.into_vec())?,
+            conditions: Condition::parse(document.condition)?,
+        })
+    }
+
+    /// The first of its elements that does not fit the request; `None` if it applies.
+    fn miss(&self, action: &str, resource: &str, context: &Context<'_>) -> Option<Miss> {
         // What cannot be evaluated must not widen access: it makes an Allow void and leaves a Deny in force.
         let settle = |outcome: Option<bool>| outcome.unwrap_or(self.effect == Effect::Deny);
         let action = action.to_ascii_lowercase();
-        self.actions.iter().any(|pattern| settle(pattern.matches(&action, context)))
-            && self.resources.iter().any(|pattern| settle(pattern.matches(resource, context)))
-            && self.conditions.iter().all(|condition| settle(condition.holds(context)))
+        if !self.actions.iter().any(|pattern| settle(pattern.matches(&action, context))) {
+            return Some(Miss::Action);
+        }
+        if !self.resources.iter().any(|pattern| settle(pattern.matches(resource, context))) {
+            return Some(Miss::Resource);
+        }
+        let failed = |condition: &Condition| !settle(condition.holds(context));
+        self.conditions.iter().position(failed).map(Miss::Condition)
     }
 }
 
@@ -180,8 +190,7 @@ struct Document {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct StatementDocument {
-    #[serde(rename = "Sid")]
-    _sid: Option<String>,
+    sid: Option<String>,
     effect: Effect,
     action: OneOrMany<String>,
     resource: OneOrMany<String>,
@@ -202,21 +211,6 @@ impl<T> OneOrMany<T> {
             Self::One(one) => vec![one],
             Self::Many(many) => many,
         }
-    }
-}
-
-impl TryFrom<StatementDocument> for Statement {
-    type Error = PolicyError;
-
-    fn try_from(document: StatementDocument) -> Result<Self, PolicyError> {
-        // Action names are compared without regard to case, as in IAM.
-        let actions = document.action.into_vec().iter().map(|text| text.to_ascii_lowercase()).collect();
-        Ok(Self {
-            effect: document.effect,
-            actions: patterns(actions)?,
-            resources: patterns(document.resource.into_vec())?,
-            conditions: Condition::parse(document.condition)?,
-        })
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::account::{Account, PageRequest, Presented, Status};
+use super::account::{Account, Presented, Status, x509};
 use super::directory::{AttachedThing, Directory, Peer, Verdict};
+use super::policy::Keys;
 use super::rules::RuleEngine;
 
 /// Answers the device gateway out of the account, and publishes the registration events.
@@ -62,8 +63,14 @@ impl Registration {
 impl Directory for Registration {
     fn connecting(&self, leaf: &[u8], peer: Peer) -> Verdict {
         let presented = self.account().present_certificate(leaf, peer.server_name);
+        let refused = |id: &str, reason: &str| {
+            self.account().log_authentication_error(reason, id, peer.address, peer.server_name);
+        };
         let (verdict, event) = match presented {
-            Err(error) => (Verdict::Refused { reason: error.to_string() }, None),
+            Err(error) => {
+                refused(&x509::certificate_id(leaf), "DEVICE_CERTIFICATE_NOT_REGISTERED");
+                (Verdict::Refused { reason: error.to_string() }, None)
+            }
             Ok(Presented::Registered { id, ca_id }) => {
                 (Verdict::Registered { certificate_id: id.clone() }, Some((id, ca_id)))
             }
@@ -71,6 +78,7 @@ impl Directory for Registration {
                 (Verdict::Active { certificate_id: id }, None)
             }
             Ok(Presented::Known { id, ca_id, status }) => {
+                refused(&id, status.authentication_error());
                 let reason = format!("certificate is {}", status.as_str());
                 let pending = status == Status::PendingActivation;
                 (Verdict::Refused { reason }, ca_id.filter(|_| pending).map(|ca_id| (id, ca_id)))
@@ -83,25 +91,22 @@ impl Directory for Registration {
     }
 
     fn policies(&self, certificate_id: &str) -> Vec<String> {
+        self.named_policies(certificate_id).into_iter().map(|(_, document)| document).collect()
+    }
+
+    fn named_policies(&self, certificate_id: &str) -> Vec<(String, String)> {
         let account = self.account();
-        let everything = PageRequest { size: Some(250), ..PageRequest::default() };
-        let arn = account.certificate_arn(certificate_id);
-        match account.attached_policies(&arn, &everything) {
-            Ok(page) => page.items.iter().map(|policy| policy.document().to_owned()).collect(),
-            Err(_) => Vec::new(),
-        }
+        let policies = account.effective_policies(Some(&account.certificate_arn(certificate_id)), None);
+        let policies = policies.unwrap_or_default().into_iter();
+        policies.map(|policy| (policy.name.clone(), policy.document().to_owned())).collect()
     }
 
     fn things(&self, certificate_id: &str) -> Vec<AttachedThing> {
-        let account = self.account();
-        let everything = PageRequest { size: Some(250), ..PageRequest::default() };
-        let arn = account.certificate_arn(certificate_id);
-        match account.principal_things(&arn, &everything) {
-            Ok(page) => {
-                page.items.into_iter().map(|(name, exclusive)| AttachedThing { name, exclusive }).collect()
-            }
-            Err(_) => Vec::new(),
-        }
+        self.account().attached_things(certificate_id)
+    }
+
+    fn policy_keys(&self, certificate_id: &str, client_id: &str) -> Keys {
+        self.account().policy_keys(certificate_id, client_id)
     }
 
     fn published(&self, topic: &str, payload: &[u8]) {

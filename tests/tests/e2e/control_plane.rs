@@ -26,6 +26,8 @@ fn is(code: &str, status: u16) -> (String, u16) {
     (code.to_owned(), status)
 }
 
+mod authorization;
+mod issued;
 mod things;
 
 #[tokio::test]
@@ -372,7 +374,10 @@ async fn a_service_that_the_testbed_does_not_have_is_named() {
     let account = Account::empty().await;
     let access = account.testbed.access();
     for (service, said) in [
-        ("dynamodb", "the testbed has no service dynamodb; it has iot, lambda, iam, sts, sqs, kms"),
+        (
+            "dynamodb",
+            "the testbed has no service dynamodb; it has iot, lambda, iam, sts, sqs, kms, logs. ministack and moto emulate more of AWS",
+        ),
         ("sqs", "the testbed does not implement ListTables of sqs"),
     ] {
         let host = access.endpoint_url.trim_start_matches("http://");

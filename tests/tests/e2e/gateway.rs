@@ -147,7 +147,7 @@ impl Bench {
 
 fn violation_of(ended: Ended) -> (&'static str, String) {
     match ended {
-        Ended::Violation(Refusal::Policy { action, resource, explicit: false }) => (action, resource),
+        Ended::Violation(Refusal::Policy { action, resource, explicit: false, .. }) => (action, resource),
         other => panic!("not a violation of the policy: {other:?}"),
     }
 }
@@ -219,7 +219,15 @@ async fn a_wrong_client_id_is_refused_at_connect() {
         })
         .await;
     let resource = format!("{ARN}:client/board2");
-    assert_eq!(refusal, Refusal::Policy { action: "iot:Connect", resource, explicit: false });
+    let because =
+        "statement 1 of policy 1 allows iot:Connect on *:client/${iot:Connection.Thing.ThingName} alone";
+    match refusal {
+        Refusal::Policy { action: "iot:Connect", resource: asked, explicit: false, because: said } => {
+            assert_eq!(asked, resource);
+            assert!(said.starts_with(because), "{said}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

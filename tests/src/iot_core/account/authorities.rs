@@ -1,5 +1,6 @@
 //! CA certificates: registration with proof of possession, state, automatic registration.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -93,6 +94,7 @@ impl Account {
     pub fn register_authority(&mut self, request: RegisterAuthority) -> Result<String, Error> {
         let der = x509::from_pem(&request.certificate)?;
         let certificate = x509::parse(&der)?;
+        x509::check_key(&certificate)?;
         x509::check_validity(&certificate)?;
         if !certificate.is_ca() {
             return Err(Error::CertificateValidation { reason: "it is not a CA certificate".into() });
@@ -195,7 +197,9 @@ impl Account {
 
     /// `ListCACertificates`, in the order of registration.
     pub fn list_authorities(&self, request: &PageRequest) -> Result<Page<&Authority>, Error> {
-        paginate(self.authorities.values().map(|a| (format!("{:020}", a.sequence), a)), request)
+        let by_sequence: BTreeMap<String, &Authority> =
+            self.authorities.values().map(|a| (format!("{:020}", a.sequence), a)).collect();
+        paginate(&by_sequence, request, |_, &authority| Some(authority))
     }
 
     /// `DeleteCACertificate`: only an INACTIVE one can be deleted.

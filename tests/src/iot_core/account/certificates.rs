@@ -1,5 +1,6 @@
 //! Client certificates: registration by call or at the first connection, status, deletion.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{Account, CertificateMode, Error, Page, PageRequest, paginate, x509};
@@ -28,6 +29,14 @@ impl Status {
             Self::PendingActivation => "PENDING_ACTIVATION",
             Self::PendingTransfer => "PENDING_TRANSFER",
             Self::Revoked => "REVOKED",
+        }
+    }
+
+    /// The reason in AWS IoT's log for not letting a certificate of this status in.
+    pub(in crate::iot_core) fn authentication_error(self) -> &'static str {
+        match self {
+            Self::Revoked => "DEVICE_CERTIFICATE_REVOKED",
+            _ => "DEVICE_CERTIFICATE_INACTIVE",
         }
     }
 
@@ -135,7 +144,9 @@ impl Account {
         status: Status,
     ) -> Result<String, Error> {
         let der = x509::from_pem(pem)?;
-        let issuers = self.issuers(&x509::parse(&der)?);
+        let certificate = x509::parse(&der)?;
+        x509::check_key(&certificate)?;
+        let issuers = self.issuers(&certificate);
         let ca = match ca_pem {
             Some(pem) => {
                 let ca_id = x509::certificate_id(&x509::from_pem(pem)?);
@@ -163,12 +174,12 @@ impl Account {
     /// `RegisterCertificateWithoutCA` (multi-account registration). Returns the certificate id. The validity is not looked at.
     pub fn register_certificate_without_ca(&mut self, pem: &str, status: Status) -> Result<String, Error> {
         let der = x509::from_pem(pem)?;
-        x509::parse(&der)?;
+        x509::check_key(&x509::parse(&der)?)?;
         self.refuse_known(&der)?;
         Ok(self.insert_certificate(&der, None, status, CertificateMode::SniOnly))
     }
 
-    fn refuse_known(&self, der: &[u8]) -> Result<(), Error> {
+    pub(super) fn refuse_known(&self, der: &[u8]) -> Result<(), Error> {
         let id = x509::certificate_id(der);
         if self.certificates.contains_key(&id) {
             let arn = self.certificate_arn(&id);
@@ -177,7 +188,7 @@ impl Account {
         Ok(())
     }
 
-    fn insert_certificate(
+    pub(super) fn insert_certificate(
         &mut self,
         der: &[u8],
         ca_id: Option<String>,
@@ -198,6 +209,11 @@ impl Account {
             version: 1,
             sequence,
         };
+        let key = format!("{sequence:020}");
+        if let Some(ca_id) = &certificate.ca_id {
+            self.certificates_by_ca.entry(ca_id.clone()).or_default().insert(key.clone(), id.clone());
+        }
+        self.certificate_order.insert(key, id.clone());
         self.certificates.insert(id.clone(), certificate);
         id
     }
@@ -240,11 +256,12 @@ impl Account {
         ca_id: Option<&str>,
         request: &PageRequest,
     ) -> Result<Page<&Certificate>, Error> {
-        let wanted = |c: &&Certificate| ca_id.is_none() || c.ca_id.as_deref() == ca_id;
-        paginate(
-            self.certificates.values().filter(wanted).map(|c| (format!("{:020}", c.sequence), c)),
-            request,
-        )
+        let none = BTreeMap::new();
+        let order = match ca_id {
+            None => &self.certificate_order,
+            Some(ca_id) => self.certificates_by_ca.get(ca_id).unwrap_or(&none),
+        };
+        paginate(order, request, |_, id| self.certificates.get(id))
     }
 
     /// `DeleteCertificate`: not while ACTIVE, not with a thing attached, and with a policy attached only with `force`.
@@ -259,16 +276,22 @@ impl Account {
         let arn = self.certificate_arn(id);
         let conflict =
             |reason: String| Err(Error::DeleteConflict { what: "certificate", name: id.to_owned(), reason });
-        if let Some((_, thing)) = self.thing_principals.keys().find(|(principal, _)| *principal == arn) {
+        if let Some(thing) = self.thing_principals.from(&arn).keys().next() {
             return conflict(format!("thing {thing} is attached to it"));
         }
-        if let Some((policy, _)) = self.policy_targets.iter().find(|(_, target)| *target == arn)
+        if let Some(policy) = self.policy_targets.to(&arn).keys().next()
             && !force
         {
             return conflict(format!("policy {policy} is attached to it"));
         }
-        self.policy_targets.retain(|(_, target)| *target != arn);
-        self.certificates.remove(id);
+        self.policy_targets.remove_to(&arn);
+        if let Some(removed) = self.certificates.remove(id) {
+            let key = format!("{:020}", removed.sequence);
+            self.certificate_order.remove(&key);
+            if let Some(order) = removed.ca_id.and_then(|ca_id| self.certificates_by_ca.get_mut(&ca_id)) {
+                order.remove(&key);
+            }
+        }
         Ok(())
     }
 }

@@ -68,6 +68,17 @@ pub enum Error {
         /// What depends on it.
         reason: String,
     },
+    /// The testbed cannot do it.
+    #[error("{reason}")]
+    Internal {
+        /// Why.
+        reason: String,
+    },
+    /// The connectivity of things is not indexed.
+    #[error(
+        "the connectivity of things is not indexed: UpdateIndexingConfiguration with thingConnectivityIndexingMode STATUS"
+    )]
+    IndexNotReady,
     /// The policy document cannot be used.
     #[error("policy document: {reason}")]
     MalformedPolicy {

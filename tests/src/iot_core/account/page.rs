@@ -1,4 +1,8 @@
-//! Pages of a list. The marker is the key of the last entry, so that deleting between two pages skips nothing.
+//! Pages of a list. The marker is the key of the last entry, so that deleting between two pages skips nothing, and a page costs no
+//! more than the entries on it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::Error;
 
@@ -27,10 +31,11 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// Cuts the page asked for out of `entries`, whose keys are unique.
-pub fn paginate<T>(
-    entries: impl IntoIterator<Item = (String, T)>,
+/// Cuts the page asked for out of the entries of `map` that `wanted` makes something of.
+pub fn paginate<'a, V, T>(
+    map: &'a BTreeMap<String, V>,
     request: &PageRequest,
+    wanted: impl Fn(&'a str, &'a V) -> Option<T>,
 ) -> Result<Page<T>, Error> {
     let size = request.size.unwrap_or(DEFAULT_SIZE);
     if !(1..=LARGEST_SIZE).contains(&size) {
@@ -38,17 +43,21 @@ pub fn paginate<T>(
             reason: format!("page size {size} is not between 1 and {LARGEST_SIZE}"),
         });
     }
-    let mut entries: Vec<_> = entries.into_iter().collect();
-    entries.sort_by(|(a, _), (b, _)| if request.descending { b.cmp(a) } else { a.cmp(b) });
-    if let Some(marker) = &request.marker {
+    let after = request.marker.as_ref().map(|marker| {
         let key = hex::decode(marker).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(key) = key else {
-            return Err(Error::InvalidRequest { reason: format!("marker {marker:?} is not one of ours") });
-        };
-        entries.retain(|(k, _)| if request.descending { *k < key } else { *k > key });
+        key.ok_or_else(|| Error::InvalidRequest { reason: format!("marker {marker:?} is not one of ours") })
+    });
+    let after = after.transpose()?.map_or(Bound::Unbounded, Bound::Excluded);
+    let entries: Box<dyn Iterator<Item = (&'a String, &'a V)>> = match request.descending {
+        false => Box::new(map.range((after, Bound::Unbounded))),
+        true => Box::new(map.range((Bound::Unbounded, after)).rev()),
+    };
+    let mut entries = entries.filter_map(|(key, value)| Some((key, wanted(key, value)?)));
+    let (mut items, mut last) = (Vec::new(), None);
+    for (key, item) in entries.by_ref().take(size) {
+        items.push(item);
+        last = Some(key);
     }
-    let more = entries.len() > size;
-    entries.truncate(size);
-    let next = more.then(|| entries.last().map(|(key, _)| hex::encode(key))).flatten();
-    Ok(Page { items: entries.into_iter().map(|(_, item)| item).collect(), next })
+    let next = last.filter(|_| entries.next().is_some()).map(hex::encode);
+    Ok(Page { items, next })
 }

@@ -1,10 +1,12 @@
 //! Policies, their versions, and what they are attached to.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::{Account, Error, Page, PageRequest, check_name, paginate};
+use crate::iot_core::policy as evaluated;
 
 /// Size of a policy document without white space, in characters.
 const DOCUMENT_LIMIT: usize = 2048;
@@ -65,6 +67,7 @@ impl Account {
     pub fn create_policy(&mut self, name: &str, document: &str) -> Result<&Policy, Error> {
         check_name("policy name", name, 128, "_+=,.@-")?;
         check_document(document)?;
+        self.note_unknown(name, document);
         if self.policies.contains_key(name) {
             let arn = self.policy_arn(name);
             return Err(Error::AlreadyExists { what: "policy", id: name.to_owned(), arn });
@@ -98,7 +101,7 @@ impl Account {
 
     /// `ListPolicies`.
     pub fn list_policies(&self, request: &PageRequest) -> Result<Page<&Policy>, Error> {
-        paginate(self.policies.iter().map(|(name, policy)| (name.clone(), policy)), request)
+        paginate(&self.policies, request, |_, policy| Some(policy))
     }
 
     /// `DeletePolicy`: not while it is attached or has versions other than the default one.
@@ -107,7 +110,7 @@ impl Account {
         let conflict = |reason: &str| {
             Err(Error::DeleteConflict { what: "policy", name: name.to_owned(), reason: reason.to_owned() })
         };
-        if self.policy_targets.iter().any(|(policy, _)| policy == name) {
+        if !self.policy_targets.from(name).is_empty() {
             return conflict("it is attached to a target");
         }
         if versions > 1 {
@@ -125,8 +128,10 @@ impl Account {
         document: &str,
         as_default: bool,
     ) -> Result<u32, Error> {
-        let policy = self.policy_mut(name)?;
+        self.policy(name)?;
         check_document(document)?;
+        self.note_unknown(name, document);
+        let policy = self.policy_mut(name)?;
         if policy.versions.len() >= VERSION_LIMIT {
             return Err(Error::VersionsLimitExceeded { policy: name.to_owned() });
         }
@@ -167,14 +172,13 @@ impl Account {
     pub fn attach_policy(&mut self, name: &str, target: &str) -> Result<(), Error> {
         self.policy(name)?;
         self.check_target(target)?;
-        let attachment = (name.to_owned(), target.to_owned());
-        let attached = self.policy_targets.iter().filter(|(_, t)| t == target).count();
-        if attached >= ATTACHMENT_LIMIT && !self.policy_targets.contains(&attachment) {
+        let attached = self.policy_targets.to(target);
+        if attached.len() >= ATTACHMENT_LIMIT && !attached.contains_key(name) {
             return Err(Error::LimitExceeded {
                 limit: format!("{ATTACHMENT_LIMIT} policies attached to {target}"),
             });
         }
-        self.policy_targets.insert(attachment);
+        self.policy_targets.insert(name, target, ());
         Ok(())
     }
 
@@ -183,22 +187,57 @@ impl Account {
         if !self.policies.contains_key(name) {
             return Err(Error::InvalidRequest { reason: format!("policy {name} does not exist") });
         }
-        self.policy_targets.remove(&(name.to_owned(), target.to_owned()));
+        self.policy_targets.remove(name, target);
         Ok(())
     }
 
     /// `ListAttachedPolicies`.
     pub fn attached_policies(&self, target: &str, request: &PageRequest) -> Result<Page<&Policy>, Error> {
         self.check_target(target)?;
-        let names = self.policy_targets.iter().filter(|(_, t)| t == target).map(|(name, _)| name);
-        paginate(names.filter_map(|name| Some((name.clone(), self.policies.get(name)?))), request)
+        paginate(self.policy_targets.to(target), request, |name, ()| self.policies.get(name))
     }
 
     /// `ListTargetsForPolicy`.
     pub fn policy_targets(&self, name: &str, request: &PageRequest) -> Result<Page<&str>, Error> {
         self.policy(name)?;
-        let targets = self.policy_targets.iter().filter(|(policy, _)| policy == name);
-        paginate(targets.map(|(_, target)| (target.clone(), target.as_str())), request)
+        paginate(self.policy_targets.from(name), request, |target, ()| Some(target))
+    }
+
+    /// `ListAttachedPolicies` with `recursive`: those of the groups above a thing group, too.
+    pub fn attached_policies_above(
+        &self,
+        target: &str,
+        request: &PageRequest,
+    ) -> Result<Page<&Policy>, Error> {
+        let Some(group) = target.strip_prefix(&self.thing_group_arn("")) else {
+            return self.attached_policies(target, request);
+        };
+        self.thing_group(group)?;
+        let names = self.group_policies(group).into_iter();
+        let policies: BTreeMap<String, &Policy> =
+            names.filter_map(|name| Some((name.to_owned(), self.policies.get(name)?))).collect();
+        paginate(&policies, request, |_, &policy| Some(policy))
+    }
+
+    /// `ListPolicyPrincipals`: the certificates that a policy is attached to.
+    pub fn policy_principals(&self, name: &str, request: &PageRequest) -> Result<Page<&str>, Error> {
+        self.policy(name)?;
+        let prefix = self.certificate_arn("");
+        paginate(self.policy_targets.from(name), request, |target, ()| {
+            target.starts_with(&prefix).then_some(target)
+        })
+    }
+
+    /// Has those parts of a policy told that are not evaluated here.
+    fn note_unknown(&mut self, name: &str, document: &str) {
+        match evaluated::Policy::parse(document) {
+            Ok(policy) => policy.unknown().iter().for_each(|unknown| {
+                self.note(format!(
+                    "policy {name} has {unknown}, which the testbed does not evaluate: an Allow with it never applies, a Deny always"
+                ));
+            }),
+            Err(error) => self.note(format!("policy {name} cannot be evaluated here, and denies everything: {error}")),
+        }
     }
 
     /// A target of a policy is a certificate or a thing group that exists.

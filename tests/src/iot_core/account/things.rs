@@ -1,6 +1,6 @@
 //! Things, thing types, thing groups, and the principals attached to things.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -49,7 +49,7 @@ pub struct ThingGroup {
     /// The group it lies in.
     pub parent: Option<String>,
     /// Names of the things in it.
-    pub things: BTreeSet<String>,
+    pub things: BTreeMap<String, ()>,
     /// When it was created.
     pub created: SystemTime,
 }
@@ -81,6 +81,7 @@ impl Account {
         if let Some(thing_type) = thing_type {
             self.usable_thing_type(thing_type)?;
         }
+        check_attributes(&attributes, thing_type.is_some())?;
         if let Some(known) = self.things.get(name)
             && (known.thing_type.as_deref() != thing_type || known.attributes != attributes)
         {
@@ -115,17 +116,20 @@ impl Account {
             self.usable_thing_type(thing_type)?;
         }
         let Some(thing) = self.things.get_mut(name) else { return Ok(()) };
+        let mut changed = thing.clone();
         if let Some(thing_type) = thing_type {
-            thing.thing_type = thing_type.map(str::to_owned);
+            changed.thing_type = thing_type.map(str::to_owned);
         }
         if let Some((attributes, merge)) = attributes {
             if !merge {
-                thing.attributes.clear();
+                changed.attributes.clear();
             }
-            thing.attributes.extend(attributes);
-            thing.attributes.retain(|_, value| !value.is_empty());
+            changed.attributes.extend(attributes);
+            changed.attributes.retain(|_, value| !value.is_empty());
         }
-        thing.version += 1;
+        check_attributes(&changed.attributes, changed.thing_type.is_some())?;
+        changed.version += 1;
+        *thing = changed;
         Ok(())
     }
 
@@ -135,7 +139,7 @@ impl Account {
             return Ok(());
         }
         self.check_thing_version(name, expected)?;
-        if self.thing_principals.keys().any(|(_, thing)| thing == name) {
+        if !self.thing_principals.to(name).is_empty() {
             return Err(Error::InvalidRequest {
                 reason: format!("cannot delete thing {name}: it has principals attached"),
             });
@@ -164,11 +168,11 @@ impl Account {
         attribute: Option<(&str, &str)>,
         request: &PageRequest,
     ) -> Result<Page<&Thing>, Error> {
-        let wanted = |thing: &&Thing| {
+        let wanted = |thing: &Thing| {
             (thing_type.is_none() || thing.thing_type.as_deref() == thing_type)
                 && attribute.is_none_or(|(key, value)| thing.attributes.get(key).is_some_and(|v| v == value))
         };
-        paginate(self.things.values().filter(wanted).map(|thing| (thing.name.clone(), thing)), request)
+        paginate(&self.things, request, |_, thing| wanted(thing).then_some(thing))
     }
 
     /// `CreateThingType`: the same again succeeds, a different one of that name is refused.
@@ -234,7 +238,7 @@ impl Account {
 
     /// `ListThingTypes`.
     pub fn list_thing_types(&self, request: &PageRequest) -> Result<Page<&ThingType>, Error> {
-        paginate(self.thing_types.iter().map(|(name, thing_type)| (name.clone(), thing_type)), request)
+        paginate(&self.thing_types, request, |_, thing_type| Some(thing_type))
     }
 
     /// `AttachThingPrincipal`: repeating it is harmless; an exclusive attachment is the certificate's only one.
@@ -246,8 +250,8 @@ impl Account {
     ) -> Result<(), Error> {
         self.thing(thing)?;
         self.check_principal(principal)?;
-        let others = self.thing_principals.iter().filter(|((p, t), _)| p == principal && t != thing);
-        for ((_, other), &other_exclusive) in others {
+        let others = self.thing_principals.from(principal).iter().filter(|(name, _)| *name != thing);
+        for (other, &other_exclusive) in others {
             if exclusive || other_exclusive {
                 return Err(Error::InvalidRequest {
                     reason: format!(
@@ -256,43 +260,46 @@ impl Account {
                 });
             }
         }
-        self.thing_principals.insert((principal.to_owned(), thing.to_owned()), exclusive);
+        self.thing_principals.insert(principal, thing, exclusive);
         Ok(())
     }
 
     /// `DetachThingPrincipal`.
     pub fn detach_thing_principal(&mut self, thing: &str, principal: &str) -> Result<(), Error> {
         self.thing(thing)?;
-        let attachment = (principal.to_owned(), thing.to_owned());
-        match self.thing_principals.remove(&attachment) {
+        match self.thing_principals.remove(principal, thing) {
             Some(_) => Ok(()),
             None => Err(Error::NotFound { what: "principal", name: principal.to_owned() }),
         }
     }
 
-    /// `ListThingPrincipals`: ARN, and whether exclusive.
+    /// `ListThingPrincipals`: ARN, and whether exclusive; with `kind` those that are, or are not.
     pub fn thing_principals(
         &self,
         thing: &str,
+        kind: Option<bool>,
         request: &PageRequest,
     ) -> Result<Page<(String, bool)>, Error> {
         self.thing(thing)?;
-        let attached = self.thing_principals.iter().filter(|((_, name), _)| name == thing);
-        paginate(attached.map(|((principal, _), &x)| (principal.clone(), (principal.clone(), x))), request)
+        paginate(self.thing_principals.to(thing), request, |principal, &exclusive| {
+            kind.is_none_or(|kind| kind == exclusive).then(|| (principal.to_owned(), exclusive))
+        })
     }
 
-    /// `ListPrincipalThings`: thing name, and whether exclusive.
+    /// `ListPrincipalThings`: thing name, and whether exclusive; with `kind` those that are, or are not.
     pub fn principal_things(
         &self,
         principal: &str,
+        kind: Option<bool>,
         request: &PageRequest,
     ) -> Result<Page<(String, bool)>, Error> {
         self.check_principal(principal)?;
-        let attached = self.thing_principals.iter().filter(|((p, _), _)| p == principal);
-        paginate(attached.map(|((_, thing), &x)| (thing.clone(), (thing.clone(), x))), request)
+        paginate(self.thing_principals.from(principal), request, |thing, &exclusive| {
+            kind.is_none_or(|kind| kind == exclusive).then(|| (thing.to_owned(), exclusive))
+        })
     }
 
-    fn check_principal(&self, arn: &str) -> Result<(), Error> {
+    pub(super) fn check_principal(&self, arn: &str) -> Result<(), Error> {
         match arn.strip_prefix(&self.certificate_arn("")) {
             Some(id) => self.certificate(id).map(drop),
             None => Err(Error::InvalidRequest {
@@ -324,7 +331,7 @@ impl Account {
             id,
             properties,
             parent: parent.map(str::to_owned),
-            things: BTreeSet::new(),
+            things: BTreeMap::new(),
             created: SystemTime::now(),
         }))
     }
@@ -342,8 +349,8 @@ impl Account {
         thing: Option<&str>,
         request: &PageRequest,
     ) -> Result<Page<&ThingGroup>, Error> {
-        let wanted = |group: &&ThingGroup| thing.is_none_or(|thing| group.things.contains(thing));
-        paginate(self.thing_groups.values().filter(wanted).map(|group| (group.name.clone(), group)), request)
+        let wanted = |group: &ThingGroup| thing.is_none_or(|thing| group.things.contains_key(thing));
+        paginate(&self.thing_groups, request, |_, group| wanted(group).then_some(group))
     }
 
     /// `DeleteThingGroup`: one that does not exist counts as deleted; one with children is refused.
@@ -352,7 +359,7 @@ impl Account {
             return Err(Error::InvalidRequest { reason: format!("thing group {name} has child groups") });
         }
         let arn = self.thing_group_arn(name);
-        self.policy_targets.retain(|(_, target)| *target != arn);
+        self.policy_targets.remove_to(&arn);
         self.tags.remove(&arn);
         self.thing_groups.remove(name);
         Ok(())
@@ -364,11 +371,40 @@ impl Account {
         self.thing_group(group)?;
         if let Some(group) = self.thing_groups.get_mut(group) {
             if present {
-                group.things.insert(thing.to_owned());
+                group.things.insert(thing.to_owned(), ());
             } else {
                 group.things.remove(thing);
             }
         }
         Ok(())
     }
+}
+
+/// Refuses attributes over AWS IoT's limits, or with characters that it does not take (AWS IoT API, `AttributePayload`; AWS IoT
+/// Core endpoints and quotas).
+fn check_attributes(attributes: &BTreeMap<String, String>, typed: bool) -> Result<(), Error> {
+    const NAME_CHARACTERS: &str = "_.,@/:#-";
+    const VALUE_CHARACTERS: &str = "_.,@/:#=[]-";
+    let refused = |reason: String| Err(Error::InvalidRequest { reason });
+    let most = if typed { 50 } else { 3 };
+    if attributes.len() > most {
+        return refused(format!(
+            "{} attributes; a thing with a thing type has at most 50, one without at most 3",
+            attributes.len()
+        ));
+    }
+    let fits = |text: &str, extra: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c));
+    for (name, value) in attributes {
+        if name.is_empty() || name.len() > 128 || !fits(name, NAME_CHARACTERS) {
+            return refused(format!(
+                "attribute name {name:?} must have 1 to 128 characters out of a-z A-Z 0-9 {NAME_CHARACTERS}"
+            ));
+        }
+        if value.len() > 800 || !fits(value, VALUE_CHARACTERS) {
+            return refused(format!(
+                "value {value:?} of attribute {name} must have at most 800 characters out of a-z A-Z 0-9 {VALUE_CHARACTERS}"
+            ));
+        }
+    }
+    Ok(())
 }

@@ -107,7 +107,7 @@ impl Account {
 
     /// `ListTopicRules`.
     pub fn list_topic_rules(&self, request: &PageRequest) -> Result<Page<&TopicRule>, Error> {
-        paginate(self.topic_rules.iter().map(|(name, rule)| (name.clone(), rule)), request)
+        paginate(&self.topic_rules, request, |_, rule| Some(rule))
     }
 
     /// All topic rules.

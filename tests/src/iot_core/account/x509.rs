@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 use super::Error;
 
@@ -22,13 +23,32 @@ pub fn from_pem(pem: &str) -> Result<Vec<u8>, Error> {
 
 /// The certificate as PEM text.
 pub fn to_pem(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
+}
+
+/// PEM text with this label.
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut pem = format!("-----BEGIN {label}-----\n");
     for line in text.as_bytes().chunks(64) {
         pem.push_str(&String::from_utf8_lossy(line));
         pem.push('\n');
     }
-    pem + "-----END CERTIFICATE-----\n"
+    pem + &format!("-----END {label}-----\n")
+}
+
+/// Refuses a key that AWS IoT does not take (AWS IoT Core developer guide, "X.509 client certificates"): RSA with less than 2048
+/// bits, and curves other than P-256, P-384 and P-521.
+pub fn check_key(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    let invalid = |reason: String| Err(Error::CertificateValidation { reason });
+    match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) if key.key_size() < 2048 => {
+            invalid(format!("its RSA key has {} bits; AWS IoT takes 2048 and more", key.key_size()))
+        }
+        Ok(PublicKey::RSA(_)) => Ok(()),
+        Ok(PublicKey::EC(key)) if matches!(key.key_size(), 256 | 384 | 521..=528) => Ok(()),
+        _ => invalid("its key is neither RSA nor on P-256, P-384 or P-521".to_owned()),
+    }
 }
 
 /// The certificate id: SHA-256 of the DER, 64 hex digits.

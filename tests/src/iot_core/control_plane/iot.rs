@@ -8,8 +8,10 @@ use super::request::{Call, Route};
 use crate::iot_core::account::{Account, Page};
 
 mod authorities;
+mod authorization;
 mod certificates;
 mod policies;
+mod settings;
 mod tags;
 mod things;
 mod topic_rules;
@@ -42,6 +44,8 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     route("ListCertificatesByCA", Method::GET, "/certificates-by-ca/{caCertificateId}", certificates::list_by_ca),
     route("RegisterCertificate", Method::POST, "/certificate/register", certificates::register),
     route("RegisterCertificateWithoutCA", Method::POST, "/certificate/register-no-ca", certificates::register_without_ca),
+    route("CreateKeysAndCertificate", Method::POST, "/keys-and-certificate", certificates::create_keys),
+    route("CreateCertificateFromCsr", Method::POST, "/certificates", certificates::create_from_csr),
     route("CreatePolicy", Method::POST, "/policies/{policyName}", policies::create),
     route("GetPolicy", Method::GET, "/policies/{policyName}", policies::get),
     route("ListPolicies", Method::GET, "/policies", policies::list),
@@ -55,6 +59,19 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     route("DetachPolicy", Method::POST, "/target-policies/{policyName}", policies::detach),
     route("ListAttachedPolicies", Method::POST, "/attached-policies/{target}", policies::list_attached),
     route("ListTargetsForPolicy", Method::POST, "/policy-targets/{policyName}", policies::list_targets),
+    route("AttachPrincipalPolicy", Method::PUT, "/principal-policies/{policyName}", policies::attach_to_principal),
+    route("DetachPrincipalPolicy", Method::DELETE, "/principal-policies/{policyName}", policies::detach_from_principal),
+    route("ListPrincipalPolicies", Method::GET, "/principal-policies", policies::list_of_principal),
+    route("ListPolicyPrincipals", Method::GET, "/policy-principals", policies::list_principals),
+    route("GetEffectivePolicies", Method::POST, "/effective-policies", authorization::effective_policies),
+    route("TestAuthorization", Method::POST, "/test-authorization", authorization::test),
+    route("DescribeEventConfigurations", Method::GET, "/event-configurations", settings::describe_events),
+    route("UpdateEventConfigurations", Method::PATCH, "/event-configurations", settings::update_events),
+    route("GetIndexingConfiguration", Method::GET, "/indexing/config", settings::get_indexing),
+    route("UpdateIndexingConfiguration", Method::POST, "/indexing/config", settings::update_indexing),
+    route("DescribeIndex", Method::GET, "/indices/{indexName}", settings::describe_index),
+    route("SetV2LoggingOptions", Method::POST, "/v2LoggingOptions", settings::set_logging),
+    route("GetV2LoggingOptions", Method::GET, "/v2LoggingOptions", settings::get_logging),
     route("CreateThing", Method::POST, "/things/{thingName}", things::create),
     route("DescribeThing", Method::GET, "/things/{thingName}", things::describe),
     route("UpdateThing", Method::PATCH, "/things/{thingName}", things::update),

@@ -44,6 +44,8 @@ impl From<account::Error> for ServiceError {
             E::CertificateConflict => ("CertificateConflictException", 409),
             E::DeleteConflict { what: "role", .. } => ("DeleteConflict", 409),
             E::DeleteConflict { .. } => ("DeleteConflictException", 409),
+            E::Internal { .. } => ("InternalFailureException", 500),
+            E::IndexNotReady => ("IndexNotReadyException", 400),
             E::MalformedPolicy { .. } => ("MalformedPolicyException", 400),
             E::LimitExceeded { .. } => ("LimitExceededException", 410),
             E::VersionsLimitExceeded { .. } => ("VersionsLimitExceededException", 409),
@@ -128,6 +130,10 @@ pub(super) enum Protocol {
     Json,
     /// Query, with XML answers.
     Query,
+    /// Query as Amazon EC2 has it: other errors.
+    Ec2,
+    /// REST-XML.
+    RestXml,
 }
 
 /// Turns an outcome into the HTTP response.
@@ -163,11 +169,21 @@ fn error_reply(protocol: Protocol, request_id: &str, error: &ServiceError) -> Re
             }
             Content::Json(body)
         }
-        Protocol::Query => Content::Xml(format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
-            xml_escape(&error.code),
-            xml_escape(&error.message),
-        )),
+        Protocol::Query | Protocol::Ec2 | Protocol::RestXml => {
+            let (code, message) = (xml_escape(&error.code), xml_escape(&error.message));
+            let what = format!("<Code>{code}</Code><Message>{message}</Message>");
+            Content::Xml(match protocol {
+                Protocol::Ec2 => {
+                    format!(
+                        "<Response><Errors><Error>{what}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+                    )
+                }
+                Protocol::RestXml => format!("<Error>{what}<RequestId>{request_id}</RequestId></Error>"),
+                Protocol::Query | Protocol::Json => format!(
+                    "<ErrorResponse><Error><Type>Sender</Type>{what}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+                ),
+            })
+        }
     };
     Reply { status: error.status, headers: vec![("x-amzn-errortype", error.code.clone())], content }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::journal::Refusal;
 use crate::iot_core::directory::Directory;
-use crate::iot_core::policy::{Context, Decision, Policy, evaluate};
+use crate::iot_core::policy::{Context, Decision, Explanation, Policy, explain};
 
 /// A client as the policies see it.
 #[derive(Clone, Debug)]
@@ -58,27 +58,29 @@ impl Access {
             }
         };
         match self.decide(client, operation.action(), &resource) {
-            Decision::Allow => Ok(()),
-            decision => Err(Refusal::policy(operation.action(), resource, decision)),
+            Explanation { decision: Decision::Allow, .. } => Ok(()),
+            explanation => Err(Refusal::policy(operation.action(), resource, explanation)),
         }
     }
 
-    fn decide(&self, client: &Client, action: &str, resource: &str) -> Decision {
-        let documents = self.directory.policies(&client.certificate_id);
-        let parsed: Result<Vec<_>, _> = documents.iter().map(|document| Policy::parse(document)).collect();
-        let policies = match parsed {
-            Ok(policies) => policies,
-            Err(error) => {
-                tracing::warn!(certificate_id = client.certificate_id, %error, "everything is denied");
-                return Decision::ExplicitDeny;
+    fn decide(&self, client: &Client, action: &str, resource: &str) -> Explanation {
+        let mut policies = Vec::new();
+        for (name, document) in self.directory.named_policies(&client.certificate_id) {
+            match Policy::named(&name, &document) {
+                Ok(policy) => policies.push(policy),
+                Err(error) => {
+                    let reason = format!("{name} cannot be evaluated: {error}");
+                    return Explanation { decision: Decision::ExplicitDeny, reason, missing: Vec::new() };
+                }
             }
-        };
+        }
         let context = Context {
             client_id: &client.client_id,
             certificate_id: &client.certificate_id,
             things: &self.directory.things(&client.certificate_id),
             source_ip: client.source_ip,
+            keys: &self.directory.policy_keys(&client.certificate_id, &client.client_id),
         };
-        evaluate(&policies, action, resource, &context)
+        explain(&policies, action, resource, &context)
     }
 }

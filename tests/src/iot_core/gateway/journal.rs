@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::iot_core::policy::Decision;
+use crate::iot_core::policy::{Decision, Explanation};
 
 /// Events kept for a subscriber that is behind; older ones are lost to it.
 const CAPACITY: usize = 1024;
@@ -27,6 +27,8 @@ pub enum Refusal {
         resource: String,
         /// A statement denies it; otherwise none allows it.
         explicit: bool,
+        /// The statement that denies it, or what is missing.
+        because: String,
     },
     /// Something AWS IoT does not support or limits (developer guide, "MQTT"; "AWS IoT Core endpoints and quotas").
     Unsupported {
@@ -41,8 +43,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn policy(action: &'static str, resource: String, decision: Decision) -> Self {
-        Self::Policy { action, resource, explicit: decision == Decision::ExplicitDeny }
+    pub(super) fn policy(action: &'static str, resource: String, explanation: Explanation) -> Self {
+        let explicit = explanation.decision == Decision::ExplicitDeny;
+        Self::Policy { action, resource, explicit, because: explanation.reason }
     }
 }
 
@@ -50,11 +53,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate { reason } | Self::Protocol { reason } => formatter.write_str(reason),
-            Self::Policy { action, resource, explicit: true } => {
-                write!(formatter, "a policy denies {action} on {resource}")
+            Self::Policy { action, resource, explicit: true, because } => {
+                write!(formatter, "a policy denies {action} on {resource}: {because}")
             }
-            Self::Policy { action, resource, explicit: false } => {
-                write!(formatter, "no policy allows {action} on {resource}")
+            Self::Policy { action, resource, explicit: false, because } => {
+                write!(formatter, "no policy allows {action} on {resource}: {because}")
             }
             Self::Unsupported { what } => formatter.write_str(what),
         }

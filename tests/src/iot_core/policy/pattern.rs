@@ -1,5 +1,7 @@
 //! Patterns of policy documents: `*`, `?` and `${variable}`.
 
+use std::fmt;
+
 use super::{Context, Value};
 
 /// Why a text is not a pattern.
@@ -67,13 +69,26 @@ impl Pattern {
         context: &Context<'_>,
         equality: fn(&str, &str) -> bool,
     ) -> Option<bool> {
+        Some(self.text(context)?.is_some_and(|own| equality(&own, text)))
+    }
+
+    /// The pattern with its variables replaced, its `*` and `?` taken as themselves: `Some(None)` when a variable has no value,
+    /// `None` when one is unknown.
+    pub(super) fn text(&self, context: &Context<'_>) -> Option<Option<String>> {
         let character = |token: &Token| match token {
             Token::AnyRun => '*',
             Token::AnyCharacter | Token::Variable(_) => '?',
             Token::Literal(character) => *character,
         };
-        let resolved = self.resolve(context)?;
-        Some(resolved.is_some_and(|tokens| equality(&tokens.iter().map(character).collect::<String>(), text)))
+        Some(self.resolve(context)?.map(|tokens| tokens.iter().map(character).collect()))
+    }
+
+    /// The variables in it.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|token| match token {
+            Token::Variable(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// The pattern with its variables replaced: `Some(None)` when one has no value, `None` when one is unknown.
@@ -82,10 +97,12 @@ impl Pattern {
         for token in &self.0 {
             match token {
                 Token::Variable(name) => match context.value(name) {
-                    Value::Known(value) => {
+                    Value::Known(values) => {
+                        // A variable with several values stands for the first of them.
+                        let first = values.first().map(String::as_str).unwrap_or_default();
                         resolved
                             .iter_mut()
-                            .for_each(|tokens| tokens.extend(value.chars().map(Token::Literal)));
+                            .for_each(|tokens| tokens.extend(first.chars().map(Token::Literal)));
                     }
                     Value::Absent => resolved = None,
                     Value::Unsupported => return None,
@@ -94,6 +111,19 @@ impl Pattern {
             }
         }
         Some(resolved)
+    }
+}
+
+/// As it stands in a document.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|token| match token {
+            Token::Literal(c @ ('*' | '?')) => write!(f, "${{{c}}}"),
+            Token::Literal(character) => write!(f, "{character}"),
+            Token::AnyRun => f.write_str("*"),
+            Token::AnyCharacter => f.write_str("?"),
+            Token::Variable(name) => write!(f, "${{{name}}}"),
+        })
     }
 }
 

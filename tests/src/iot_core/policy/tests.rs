@@ -4,6 +4,10 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::iot_core::directory::AttachedThing;
+
+/// No key has a value of its own.
+static NO_KEYS: Keys = Keys::new();
 
 const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
 
@@ -38,7 +42,8 @@ fn attached(name: &str, exclusive: bool) -> AttachedThing {
 }
 
 fn context<'a>(client_id: &'a str, things: &'a [AttachedThing]) -> Context<'a> {
-    Context { client_id, certificate_id: "c0ffee", things, source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    let source_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Context { client_id, certificate_id: "c0ffee", things, source_ip, keys: &NO_KEYS }
 }
 
 #[track_caller]
@@ -146,9 +151,39 @@ fn conditions_are_evaluated_and_what_is_unknown_never_widens_access() {
             ExplicitDeny,
         ),
         (json!({"StringNotEquals": {"iot:Connection.Thing.ThingName": "x"}}), "other", Allow, ExplicitDeny),
+        (json!({"StringNotEquals": {"iot:DomainName": "x"}}), "board1", Allow, ExplicitDeny),
+        (json!({"StringEquals": {"iot:DomainName": "x"}}), "board1", ImplicitDeny, ImplicitDeny),
+        (json!({"StringEqualsIfExists": {"iot:DomainName": "x"}}), "board1", Allow, ExplicitDeny),
+        (json!({"ForAllValues:StringEquals": {"iot:ConnectAttributes": "x"}}), "board1", Allow, ExplicitDeny),
+        (
+            json!({"ForAnyValue:StringEquals": {"iot:ConnectAttributes": "x"}}),
+            "board1",
+            ImplicitDeny,
+            ImplicitDeny,
+        ),
+        (json!({"Null": {"iot:DomainName": "true"}}), "board1", Allow, ExplicitDeny),
+        (json!({"Null": {"iot:ClientId": true}}), "board1", ImplicitDeny, ImplicitDeny),
+        (
+            json!({"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "127.0.0.0/8"]}}),
+            "board1",
+            Allow,
+            ExplicitDeny,
+        ),
+        (json!({"IpAddress": {"aws:SourceIp": "127.0.0.1"}}), "board1", Allow, ExplicitDeny),
+        (json!({"IpAddress": {"aws:SourceIp": "127.0.0.2/31"}}), "board1", ImplicitDeny, ImplicitDeny),
+        (json!({"IpAddress": {"aws:SourceIp": "::1"}}), "board1", ImplicitDeny, ImplicitDeny),
+        (json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "board1", Allow, ExplicitDeny),
+        (json!({"NumericLessThan": {"iot:ClientId": 7}}), "6.5", Allow, ExplicitDeny),
+        (json!({"NumericGreaterThanEquals": {"iot:ClientId": "7"}}), "6.5", ImplicitDeny, ImplicitDeny),
         // Unknown: an Allow is void, a Deny stays in force.
         (json!({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01"}}), "board1", ImplicitDeny, ExplicitDeny),
-        (json!({"StringNotEquals": {"iot:DomainName": "x"}}), "board1", ImplicitDeny, ExplicitDeny),
+        (json!({"StringNotEquals": {"iot:Domain": "x"}}), "board1", ImplicitDeny, ExplicitDeny),
+        (
+            json!({"ForSomeValues:StringEquals": {"iot:ClientId": "board1"}}),
+            "board1",
+            ImplicitDeny,
+            ExplicitDeny,
+        ),
         (
             json!({"StringNotEquals": {"iot:ClientId": "${aws:username}"}}),
             "board1",
@@ -249,4 +284,115 @@ proptest! {
         };
         prop_assert_eq!(evaluate(&policies, &action, &resource, &context("c", &[])), expected);
     }
+}
+
+/// The keys of a connection with a certificate that has two countries, and a thing with an attribute.
+fn keys() -> Keys {
+    let entry = |key: &str, values: &[&str]| (key.to_owned(), values.iter().map(|&v| v.to_owned()).collect());
+    Keys::from([
+        entry("iot:certificate.subject.country", &["DE", "AT"]),
+        entry("iot:certificate.subject.commonname", &["sn0123"]),
+        entry("iot:certificate.issuer.alternativename.dnsname", &["ca.example"]),
+        entry("iot:connection.thing.thingtypename", &["kit"]),
+        entry("iot:connection.thing.attributes[room]", &["cellar"]),
+        entry("iot:connectattributes", &["LastWill", "PersistentConnect"]),
+    ])
+}
+
+#[test]
+fn variables_of_things_and_certificates_have_their_values() {
+    let (things, keys) = ([attached("board1", false)], keys());
+    let own = Context { keys: &keys, ..context("board1", &things) };
+    for (resource, topic, expected) in [
+        ("${iot:Connection.Thing.ThingTypeName}", "kit", Decision::Allow),
+        ("${iot:Connection.Thing.Attributes[room]}", "cellar", Decision::Allow),
+        ("${iot:Connection.Thing.Attributes[floor]}", "", Decision::ImplicitDeny),
+        ("${iot:Certificate.Subject.CommonName}", "sn0123", Decision::Allow),
+        ("${iot:Certificate.Subject.Country}", "DE", Decision::Allow),
+        ("${iot:Certificate.Subject.Country.1}", "AT", Decision::Allow),
+        ("${iot:Certificate.Subject.Country.2}", "", Decision::ImplicitDeny),
+        ("${iot:Certificate.Issuer.AlternativeName.DNSName}", "ca.example", Decision::Allow),
+    ] {
+        let policy = json!({ "Version": VERSION, "Statement": [statement("Allow", "iot:Publish", &format!("{ARN}:topic/{resource}"))] });
+        check(&policy, &own, "iot:Publish", &format!("topic/{topic}"), expected);
+    }
+}
+
+#[test]
+fn a_key_with_several_values_is_compared_as_its_quantifier_says() {
+    let keys = keys();
+    let own = Context { keys: &keys, ..context("board1", &[]) };
+    let (both, one, other) =
+        (json!(["LastWill", "PersistentConnect"]), json!("PersistentConnect"), json!("x"));
+    for (operator, values, holds) in [
+        ("ForAllValues:StringEquals", &both, true),
+        ("ForAllValues:StringEquals", &one, false),
+        ("ForAnyValue:StringEquals", &one, true),
+        ("ForAnyValue:StringEquals", &other, false),
+        ("ForAllValues:StringNotEquals", &other, true),
+        ("ForAnyValue:StringNotEquals", &both, false),
+    ] {
+        let document = json!({ operator: { "iot:ConnectAttributes": values } });
+        let conditions = Condition::parse(serde_json::from_value(document).unwrap()).unwrap();
+        assert_eq!(conditions[0].holds(&own), Some(holds), "{operator} {values}");
+    }
+}
+
+#[test]
+fn what_is_unknown_in_a_policy_is_named() {
+    let policy = policy(&json!([{
+        "Effect": "Allow",
+        "Action": "iot:Publish",
+        "Resource": ["${iot:ClientId}", "${aws:username}"],
+        "Condition": {
+            "DateLessThan": { "aws:CurrentTime": "2030-01-01" },
+            "StringEquals": { "iot:Certificate.Subject.Country.1": "${cognito-identity.amazonaws.com:sub}" },
+        },
+    }]));
+    let unknown =
+        ["${aws:username}", "${cognito-identity.amazonaws.com:sub}", "DateLessThan", "aws:CurrentTime"];
+    assert_eq!(policy.unknown(), unknown);
+}
+
+#[test]
+fn a_decision_names_the_statement_or_what_is_missing() {
+    let things = [attached("board1", false)];
+    let zt = Policy::named("zt_policy", &zt_policy().to_string()).unwrap();
+    let conditional = Policy::named(
+        "conditional",
+        &json!({ "Version": VERSION, "Statement": [
+            { "Sid": "Own", "Effect": "Allow", "Action": "iot:Publish", "Resource": "*", "Condition": {
+                "StringEquals": { "iot:ClientId": ["a", "b"] } } },
+            { "Effect": "Deny", "Action": "iot:Publish", "Resource": "*/secret" },
+        ] })
+        .to_string(),
+    )
+    .unwrap();
+    let said = |policies: &[Policy], client_id: &str, action: &str, resource: &str| {
+        explain(policies, action, &format!("{ARN}:{resource}"), &context(client_id, &things)).reason
+    };
+    let own = std::slice::from_ref(&zt);
+    let other = std::slice::from_ref(&conditional);
+    let table = [
+        said(&[], "board1", "iot:Connect", "client/board1"),
+        said(own, "board1", "iot:Connect", "client/board1"),
+        said(own, "board2", "iot:Connect", "client/board2"),
+        said(own, "board1", "iot:Publish", "topic/other"),
+        said(own, "board1", "iot:RetainPublish", "topic/board1/x"),
+        said(other, "c", "iot:Publish", "topic/x"),
+        said(other, "a", "iot:Publish", "topic/secret"),
+        said(&[zt.clone(), conditional.clone()], "a", "iot:Publish", "topic/x"),
+    ];
+    insta::assert_snapshot!(table.join("\n"), @r#"
+    no policy is attached to the certificate or to a group of its things, so that nothing allows iot:Connect
+    statement 1 of zt_policy allows it
+    statement 1 of zt_policy allows iot:Connect on arn:aws:iot:us-east-2:420230807713:client/${iot:Connection.Thing.ThingName} alone; ${iot:Connection.Thing.ThingName} has no value: the certificate is attached to no thing with the client id "board2" as its name, and to none exclusively
+    statement 2 of zt_policy allows iot:Publish on arn:aws:iot:us-east-2:420230807713:topic/${iot:Connection.Thing.ThingName}/*, arn:aws:iot:us-east-2:420230807713:topic/$aws/things/${iot:Connection.Thing.ThingName}/shadow/* alone; ${iot:Connection.Thing.ThingName} is board1
+    no statement of zt_policy allows iot:RetainPublish
+    statement Own of conditional has the condition StringEquals iot:ClientId ["a", "b"], and iot:ClientId is c
+    statement 2 of conditional denies it
+    statement Own of conditional allows it
+    "#);
+    let missing = explain(own, "iot:Connect", &format!("{ARN}:client/x"), &context("x", &things)).missing;
+    assert_eq!(missing, ["iot:Connection.Thing.ThingName"]);
 }

@@ -99,6 +99,36 @@ pub(super) fn register_without_ca(account: &mut Account, call: &Call) -> Result<
     Ok(registered(account, &id))
 }
 
+pub(super) fn create_keys(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let (issued, public, private) = account.create_keys_and_certificate(status_of_new(call))?;
+    Ok(Reply::json(json!({
+        "certificateArn": account.certificate_arn(&issued.id),
+        "certificateId": issued.id,
+        "certificatePem": issued.pem,
+        "keyPair": { "PublicKey": public, "PrivateKey": private },
+    })))
+}
+
+pub(super) fn create_from_csr(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body {
+        certificate_signing_request: String,
+    }
+    let body: Body = call.json()?;
+    let issued =
+        account.create_certificate_from_csr(&body.certificate_signing_request, status_of_new(call))?;
+    Ok(Reply::json(json!({
+        "certificateArn": account.certificate_arn(&issued.id),
+        "certificateId": issued.id,
+        "certificatePem": issued.pem,
+    })))
+}
+
+fn status_of_new(call: &Call) -> Status {
+    if call.flag("setAsActive") { Status::Active } else { Status::Inactive }
+}
+
 fn registered(account: &Account, id: &str) -> Reply {
     Reply::json(json!({ "certificateArn": account.certificate_arn(id), "certificateId": id }))
 }

@@ -120,11 +120,43 @@ pub(super) fn detach(account: &mut Account, call: &Call) -> Result<Reply, Servic
 }
 
 pub(super) fn list_attached(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    let policies = account.attached_policies(call.name(), &call.marker_page()?)?;
+    let policies = match call.flag("recursive") {
+        true => account.attached_policies_above(call.name(), &call.marker_page()?)?,
+        false => account.attached_policies(call.name(), &call.marker_page()?)?,
+    };
     Ok(page("policies", "nextMarker", policies, |policy| summary(account, policy)))
 }
 
 pub(super) fn list_targets(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
     let targets = account.policy_targets(call.name(), &call.marker_page()?)?;
     Ok(page("targets", "nextMarker", targets, Value::from))
+}
+
+/// The principal of the older calls, which name it in a header.
+fn principal(call: &Call) -> Result<&str, ServiceError> {
+    call.header("x-amzn-iot-principal")
+        .ok_or_else(|| ServiceError::invalid_request("x-amzn-iot-principal is missing"))
+}
+
+pub(super) fn attach_to_principal(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    account.attach_policy(call.name(), principal(call)?)?;
+    Ok(Reply::empty())
+}
+
+pub(super) fn detach_from_principal(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    account.detach_policy(call.name(), principal(call)?)?;
+    Ok(Reply::empty())
+}
+
+pub(super) fn list_of_principal(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let policies = account.attached_policies(principal(call)?, &call.marker_page()?)?;
+    Ok(page("policies", "nextMarker", policies, |policy| summary(account, policy)))
+}
+
+pub(super) fn list_principals(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
+    let policy = call
+        .header("x-amzn-iot-policy")
+        .ok_or_else(|| ServiceError::invalid_request("x-amzn-iot-policy is missing"))?;
+    let principals = account.policy_principals(policy, &call.marker_page()?)?;
+    Ok(page("principals", "nextMarker", principals, Value::from))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::reply::{Reply, ServiceError};
 use super::super::request::{Call, Tag};
 use super::page;
-use crate::iot_core::account::{Account, ThingType, epoch};
+use crate::iot_core::account::{Account, ThingType, epoch, paginate};
 
 #[derive(Default, Deserialize)]
 struct AttributePayload {
@@ -148,11 +148,7 @@ fn principal(call: &Call) -> Result<&str, ServiceError> {
 }
 
 pub(super) fn attach_principal(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    let exclusive = match call.query("thingPrincipalType") {
-        None | Some("NON_EXCLUSIVE_THING") => false,
-        Some("EXCLUSIVE_THING") => true,
-        Some(other) => return Err(ServiceError::invalid_request(format!("thingPrincipalType {other:?}"))),
-    };
+    let exclusive = wanted(call)?.unwrap_or_default();
     account.attach_thing_principal(call.name(), principal(call)?, exclusive)?;
     Ok(Reply::json(json!({})))
 }
@@ -162,17 +158,27 @@ pub(super) fn detach_principal(account: &mut Account, call: &Call) -> Result<Rep
     Ok(Reply::json(json!({})))
 }
 
+/// Which attachments are asked for.
+fn wanted(call: &Call) -> Result<Option<bool>, ServiceError> {
+    match call.query("thingPrincipalType") {
+        None => Ok(None),
+        Some("NON_EXCLUSIVE_THING") => Ok(Some(false)),
+        Some("EXCLUSIVE_THING") => Ok(Some(true)),
+        Some(other) => Err(ServiceError::invalid_request(format!("thingPrincipalType {other:?}"))),
+    }
+}
+
 fn principal_type(exclusive: bool) -> &'static str {
     if exclusive { "EXCLUSIVE_THING" } else { "NON_EXCLUSIVE_THING" }
 }
 
 pub(super) fn list_principals(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    let principals = account.thing_principals(call.name(), &call.token_page()?)?;
+    let principals = account.thing_principals(call.name(), None, &call.token_page()?)?;
     Ok(page("principals", "nextToken", principals, |(arn, _)| arn.into()))
 }
 
 pub(super) fn list_principals_v2(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    let principals = account.thing_principals(call.name(), &call.token_page()?)?;
+    let principals = account.thing_principals(call.name(), wanted(call)?, &call.token_page()?)?;
     Ok(page(
         "thingPrincipalObjects",
         "nextToken",
@@ -182,12 +188,12 @@ pub(super) fn list_principals_v2(account: &mut Account, call: &Call) -> Result<R
 }
 
 pub(super) fn list_principal_things(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    let things = account.principal_things(principal(call)?, &call.token_page()?)?;
+    let things = account.principal_things(principal(call)?, None, &call.token_page()?)?;
     Ok(page("things", "nextToken", things, |(name, _)| name.into()))
 }
 
 pub(super) fn list_principal_things_v2(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    let things = account.principal_things(principal(call)?, &call.token_page()?)?;
+    let things = account.principal_things(principal(call)?, wanted(call)?, &call.token_page()?)?;
     Ok(page(
         "principalThingObjects",
         "nextToken",
@@ -286,7 +292,6 @@ fn groups(account: &Account, call: &Call, thing: Option<&str>) -> Result<Reply, 
 
 pub(super) fn list_group_things(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
     let things = &account.thing_group(call.name())?.things;
-    let things = things.iter().map(|name| (name.clone(), name.as_str()));
-    let things = crate::iot_core::account::paginate(things, &call.token_page()?)?;
+    let things = paginate(things, &call.token_page()?, |name, ()| Some(name))?;
     Ok(page("things", "nextToken", things, Value::from))
 }
