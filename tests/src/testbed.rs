@@ -110,6 +110,8 @@ impl Testbed {
             journal: journal.clone(),
             interceptor: options.interceptor,
         };
+        let (events, mut published) = mpsc::unbounded_channel::<Published>();
+        let directory = Registration::new(services.clone(), rules, events);
         let connections = Arc::new(AtomicUsize::new(0));
         let (control_plane, authority) = if options.https {
             let (listener, authority) = HttpsListener::over(listener).map_err(gateway::StartError::from)?;
@@ -118,8 +120,6 @@ impl Testbed {
             (serve(listener, &connections, services), None)
         };
 
-        let (events, mut published) = mpsc::unbounded_channel::<Published>();
-        let directory = Registration::new(Arc::clone(&account), rules, events);
         let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
         let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
         let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;

@@ -1,5 +1,9 @@
 //! What the device gateway asks of the account.
 
+use std::time::SystemTime;
+
+use crate::journal::Caller;
+
 /// What the account says about a client certificate at the MQTT CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -39,6 +43,19 @@ pub struct AttachedThing {
     pub exclusive: bool,
 }
 
+/// Keys that the account has given to a user or a role.
+#[derive(Clone)]
+pub struct Keys {
+    /// Who has them.
+    pub caller: Caller,
+    /// What requests are signed with.
+    pub secret_access_key: String,
+    /// Goes with every request, if the keys are those of a role.
+    pub session_token: Option<String>,
+    /// Until when they are valid.
+    pub end: Option<SystemTime>,
+}
+
 /// The account as the device gateway sees it.
 pub trait Directory: Send + Sync + 'static {
     /// Called once at every MQTT CONNECT (not at the TLS handshake) with the client's leaf certificate (DER).
@@ -49,4 +66,8 @@ pub trait Directory: Send + Sync + 'static {
     fn things(&self, certificate_id: &str) -> Vec<AttachedThing>;
     /// A message a device published, for the rule engine.
     fn published(&self, topic: &str, payload: &[u8]);
+    /// The keys with this id.
+    fn keys(&self, access_key_id: &str) -> Option<Keys>;
+    /// Whether the policies of a user or a role allow an action.
+    fn allows(&self, caller: &Caller, action: &str, resource: &str) -> bool;
 }

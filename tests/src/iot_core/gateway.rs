@@ -1,32 +1,44 @@
-//! The device gateway: MQTT 3.1.1 over TLS with client certificates, with the account's policies enforced.
+//! The device gateway: MQTT 3.1.1 and 5, with client certificates or over WebSocket with the account's keys, on one TLS port; with
+//! the account's policies enforced.
 //!
-//! It differs from AWS IoT Core in what the boards do not use: no MQTT 5, no WebSocket, no persistent sessions (CONNACK
-//! never reports one), no retained messages (they are delivered, with `iot:RetainPublish` enforced, but not kept), no
-//! shadows or jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
+//! It differs from AWS IoT Core in this: shared subscriptions are refused, a last will is not delayed, and there are no shadows or
+//! jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
 
 mod access;
+mod admission;
 mod connection;
+mod conversation;
+mod entrance;
 mod journal;
+mod limits;
+mod message;
+mod presence;
 mod router;
+mod session;
+mod signed_url;
 pub(in crate::iot_core) mod tls;
+mod web;
+mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmqtt_codec::v3::QoS;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub use journal::{Ended, Event, Refusal};
+pub use limits::Limit;
+pub use session::Connection;
 pub use tls::TlsError;
 
 use access::Access;
 use connection::Shared;
 use journal::Journal;
-use router::{Message, Router};
+use message::Message;
+use router::Router;
 
 use crate::iot_core::directory::Directory;
 
@@ -156,9 +168,21 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Publishes at quality of service 1.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
-        let (topic, bytes) = (topic.to_owned(), payload.len());
-        self.journal.record(Event::Published { client_id: None, topic: topic.clone(), bytes });
-        self.router.route(&Message { topic, payload: payload.to_vec().into(), qos: QoS::AtLeastOnce });
+        let bytes = payload.len();
+        self.journal.record(Event::Published { client_id: None, topic: topic.to_owned(), bytes });
+        self.router.route(&Message::new(topic, payload.to_vec()), None);
+    }
+
+    /// The connection of a client (`GetConnection`).
+    #[must_use]
+    pub fn connection(&self, client_id: &str) -> Option<Connection> {
+        self.router.connection(client_id)
+    }
+
+    /// Ends the connection of a client (`DeleteConnection`); tells whether it had one.
+    #[must_use]
+    pub fn disconnect(&self, client_id: &str) -> bool {
+        self.router.end(client_id, Ended::Deleted)
     }
 }
 

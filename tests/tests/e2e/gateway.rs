@@ -1,6 +1,8 @@
 //! The device gateway against an account of the test's own.
 
 mod boards;
+mod client;
+mod websocket;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,8 +12,9 @@ use rcgen::{CertificateParams, KeyPair, SigningKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use testbed::device::{Credentials, Device, Endpoint};
-use testbed::iot_core::directory::{AttachedThing, Directory, Peer, Verdict};
+use testbed::iot_core::directory::{AttachedThing, Directory, Keys, Peer, Verdict};
 use testbed::iot_core::gateway::{Ended, Event, Gateway, Options};
+use testbed::journal::Caller;
 use tokio::sync::broadcast;
 
 const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
@@ -21,6 +24,7 @@ const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
 struct Account {
     certificates: Mutex<HashMap<String, Entry>>,
     published: Mutex<Vec<(String, Vec<u8>)>>,
+    keys: Mutex<HashMap<String, Keys>>,
 }
 
 #[derive(Clone, Default)]
@@ -33,6 +37,12 @@ struct Entry {
 impl Account {
     fn entry(&self, certificate_id: &str) -> Option<Entry> {
         self.certificates.lock().unwrap().get(certificate_id).cloned()
+    }
+
+    /// What clients have published.
+    fn messages(&self) -> Vec<(String, Vec<u8>)> {
+        let published = self.published.lock().unwrap();
+        published.iter().filter(|(topic, _)| !topic.starts_with("$aws/events/")).cloned().collect()
     }
 
     fn activate(&self, certificate_id: &str, policy: &str, things: &[&str]) {
@@ -67,6 +77,14 @@ impl Directory for Account {
 
     fn published(&self, topic: &str, payload: &[u8]) {
         self.published.lock().unwrap().push((topic.to_owned(), payload.to_vec()));
+    }
+
+    fn keys(&self, access_key_id: &str) -> Option<Keys> {
+        self.keys.lock().unwrap().get(access_key_id).cloned()
+    }
+
+    fn allows(&self, caller: &Caller, _action: &str, _resource: &str) -> bool {
+        *caller == Caller::User
     }
 }
 

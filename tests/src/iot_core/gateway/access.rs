@@ -6,14 +6,33 @@ use std::sync::Arc;
 use super::journal::Refusal;
 use crate::iot_core::directory::Directory;
 use crate::iot_core::policy::{Context, Decision, Policy, evaluate};
+use crate::journal::Caller;
 
 /// A client as the policies see it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) client_id: String,
-    /// SHA-256 of the DER certificate, 64 hex digits.
-    pub(super) certificate_id: String,
+    pub(super) principal: Principal,
     pub(super) source_ip: IpAddr,
+}
+
+/// How a client has shown who it is.
+#[derive(Clone, Debug)]
+pub(super) enum Principal {
+    /// With a certificate: the SHA-256 of its DER, 64 hex digits. The policies attached to it count.
+    Certificate(String),
+    /// With keys of the account. The policies of the user or role count.
+    Keys { access_key_id: String, caller: Caller },
+}
+
+impl Principal {
+    /// What events name it by.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Certificate(id) => id,
+            Self::Keys { access_key_id, .. } => access_key_id,
+        }
+    }
 }
 
 /// What a client asks for; the names are those of the AWS IoT service authorization reference.
@@ -57,26 +76,40 @@ impl Access {
                 format!("{}:topic/{topic}", self.arn_prefix)
             }
         };
-        match self.decide(client, operation.action(), &resource) {
+        let decision = match &client.principal {
+            Principal::Certificate(id) => self.decide(client, id, operation.action(), &resource),
+            Principal::Keys { caller, .. }
+                if self.directory.allows(caller, operation.action(), &resource) =>
+            {
+                Decision::Allow
+            }
+            Principal::Keys { .. } => Decision::ImplicitDeny,
+        };
+        match decision {
             Decision::Allow => Ok(()),
             decision => Err(Refusal::policy(operation.action(), resource, decision)),
         }
     }
 
-    fn decide(&self, client: &Client, action: &str, resource: &str) -> Decision {
-        let documents = self.directory.policies(&client.certificate_id);
+    /// The Region of the endpoint.
+    pub(super) fn region(&self) -> &str {
+        self.arn_prefix.split(':').nth(3).unwrap_or_default()
+    }
+
+    fn decide(&self, client: &Client, certificate_id: &str, action: &str, resource: &str) -> Decision {
+        let documents = self.directory.policies(certificate_id);
         let parsed: Result<Vec<_>, _> = documents.iter().map(|document| Policy::parse(document)).collect();
         let policies = match parsed {
             Ok(policies) => policies,
             Err(error) => {
-                tracing::warn!(certificate_id = client.certificate_id, %error, "everything is denied");
+                tracing::warn!(certificate_id = certificate_id, %error, "everything is denied");
                 return Decision::ExplicitDeny;
             }
         };
         let context = Context {
             client_id: &client.client_id,
-            certificate_id: &client.certificate_id,
-            things: &self.directory.things(&client.certificate_id),
+            certificate_id,
+            things: &self.directory.things(certificate_id),
             source_ip: client.source_ip,
         };
         evaluate(&policies, action, resource, &context)

@@ -65,7 +65,7 @@ async fn a_board_talks_on_its_own_topics_over_both_tls_versions() {
         bench.gateway.publisher().publish("board1/command", b"blink");
         let command = Message { topic: "board1/command".to_owned(), payload: b"blink".to_vec() };
         assert_eq!(device.receive().await.unwrap(), command);
-        assert_eq!(*bench.account.published.lock().unwrap(), [("board1/sensors".to_owned(), b"21".to_vec())]);
+        assert_eq!(bench.account.messages(), [("board1/sensors".to_owned(), b"21".to_vec())]);
     }
 }
 
@@ -93,7 +93,7 @@ async fn publishing_to_a_foreign_topic_ends_the_connection() {
     assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
     let violation = violation_of(bench.ended("board1").await);
     assert_eq!(violation, ("iot:Publish", format!("{ARN}:topic/board2/sensors")));
-    assert!(bench.account.published.lock().unwrap().is_empty());
+    assert!(bench.account.messages().is_empty());
 }
 
 #[tokio::test]
@@ -111,9 +111,9 @@ async fn no_policy_lets_a_device_forge_what_aws_says_and_limits_hold() {
         let Ended::Violation(Refusal::Unsupported { what }) = bench.ended("board1").await else {
             panic!("{topic}: another end")
         };
-        assert!(what.starts_with(says), "{what}");
+        assert!(what.to_string().starts_with(says), "{what}");
     }
-    assert!(bench.account.published.lock().unwrap().is_empty());
+    assert!(bench.account.messages().is_empty());
     let mut device = bench.device("board1", &anything()).await;
     device.publish("largest", &[b'x'; 128 * 1024]).await.unwrap();
     let refused = device.subscribe("$share/group/largest").await;
