@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 mod authorities;
 mod certificates;
@@ -90,6 +91,8 @@ pub struct Account {
     /// Ids of the CA certificates that other accounts of the Region have for themselves.
     taken_authorities: BTreeSet<String>,
     certificates: BTreeMap<String, Certificate>,
+    /// Told whenever the status of a certificate changes.
+    certificate_changes: watch::Sender<()>,
     policies: BTreeMap<String, Policy>,
     things: BTreeMap<String, Thing>,
     thing_types: BTreeMap<String, ThingType>,
@@ -120,6 +123,7 @@ impl Account {
             authorities: BTreeMap::new(),
             taken_authorities: BTreeSet::new(),
             certificates: BTreeMap::new(),
+            certificate_changes: watch::Sender::default(),
             policies: BTreeMap::new(),
             things: BTreeMap::new(),
             thing_types: BTreeMap::new(),

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use crate::journal::Caller;
 
 /// What the account says about a client certificate at the MQTT CONNECT.
@@ -66,6 +68,10 @@ pub trait Directory: Send + Sync + 'static {
     fn things(&self, certificate_id: &str) -> Vec<AttachedThing>;
     /// A message a device published, for the rule engine.
     fn published(&self, topic: &str, payload: &[u8]);
+    /// Why a certificate does not let its device stay connected; `None` while it is ACTIVE.
+    fn inactive(&self, certificate_id: &str) -> Option<String>;
+    /// Told whenever the status of a certificate changes.
+    fn certificate_changes(&self) -> watch::Receiver<()>;
     /// The keys with this id.
     fn keys(&self, access_key_id: &str) -> Option<Keys>;
     /// Whether the policies of a user or a role allow an action.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -91,7 +91,7 @@ pub struct Gateway {
     server_ca_pem: String,
     journal: Journal,
     publisher: Publisher,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Gateway {
@@ -110,14 +110,18 @@ impl Gateway {
         let router = Arc::new(Router::new(access.clone(), journal.clone()));
         let shared = Arc::new(Shared {
             tls: TlsAcceptor::from(Arc::new(tls)),
-            access,
+            access: access.clone(),
             router: router.clone(),
             journal: journal.clone(),
             patience: options.patience,
         });
-        let task = tokio::spawn(accept(listener, shared, options.max_connections));
+        let changes = access.directory.certificate_changes();
+        let tasks = [
+            tokio::spawn(accept(listener, shared, options.max_connections)),
+            tokio::spawn(watch_certificates(changes, router.clone())),
+        ];
         let publisher = Publisher { router, journal: journal.clone() };
-        Ok(Self { address, server_ca_pem, journal, publisher, task })
+        Ok(Self { address, server_ca_pem, journal, publisher, tasks })
     }
 
     /// The port the gateway listens on.
@@ -147,7 +151,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -183,6 +187,13 @@ impl Publisher {
     #[must_use]
     pub fn disconnect(&self, client_id: &str) -> bool {
         self.router.end(client_id, Ended::Deleted)
+    }
+}
+
+/// Cuts off clients whose certificates are revoked or made inactive. AWS takes its time for it.
+async fn watch_certificates(mut changes: watch::Receiver<()>, router: Arc<Router>) {
+    while changes.changed().await.is_ok() {
+        router.cut_off();
     }
 }
 

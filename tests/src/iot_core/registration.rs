@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
 use super::account::{Account, PageRequest, Presented, Status};
 use super::control_plane::Services;
@@ -108,6 +109,18 @@ impl Directory for Registration {
 
     fn published(&self, topic: &str, payload: &[u8]) {
         self.rules.publish(topic, payload);
+    }
+
+    fn inactive(&self, certificate_id: &str) -> Option<String> {
+        match self.account().certificate(certificate_id) {
+            Ok(certificate) if certificate.status == Status::Active => None,
+            Ok(certificate) => Some(format!("certificate is {}", certificate.status.as_str())),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    fn certificate_changes(&self) -> watch::Receiver<()> {
+        self.account().certificate_changes()
     }
 
     fn keys(&self, access_key_id: &str) -> Option<Keys> {

@@ -2,6 +2,8 @@
 
 mod boards;
 mod client;
+mod mqtt5;
+mod sessions;
 mod websocket;
 
 use std::collections::HashMap;
@@ -15,7 +17,7 @@ use testbed::device::{Credentials, Device, Endpoint};
 use testbed::iot_core::directory::{AttachedThing, Directory, Keys, Peer, Verdict};
 use testbed::iot_core::gateway::{Ended, Event, Gateway, Options};
 use testbed::journal::Caller;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
 
@@ -25,6 +27,7 @@ struct Account {
     certificates: Mutex<HashMap<String, Entry>>,
     published: Mutex<Vec<(String, Vec<u8>)>>,
     keys: Mutex<HashMap<String, Keys>>,
+    changes: watch::Sender<()>,
 }
 
 #[derive(Clone, Default)]
@@ -77,6 +80,14 @@ impl Directory for Account {
 
     fn published(&self, topic: &str, payload: &[u8]) {
         self.published.lock().unwrap().push((topic.to_owned(), payload.to_vec()));
+    }
+
+    fn inactive(&self, certificate_id: &str) -> Option<String> {
+        self.entry(certificate_id).is_none().then(|| "REVOKED".to_owned())
+    }
+
+    fn certificate_changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     fn keys(&self, access_key_id: &str) -> Option<Keys> {

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use super::{Account, CertificateMode, Error, Page, PageRequest, paginate, x509};
 
 /// The status of a client certificate.
@@ -221,8 +223,14 @@ impl Account {
             certificate.status = status;
             certificate.modified = SystemTime::now();
             certificate.version += 1;
+            self.certificate_changes.send_replace(());
         }
         Ok(())
+    }
+
+    /// Told whenever the status of a certificate changes.
+    pub fn certificate_changes(&self) -> watch::Receiver<()> {
+        self.certificate_changes.subscribe()
     }
 
     /// Sends a certificate on its way to another account, which `UpdateCertificate` cannot do.
@@ -230,6 +238,7 @@ impl Account {
         self.certificate(id)?;
         if let Some(certificate) = self.certificates.get_mut(id) {
             certificate.status = Status::PendingTransfer;
+            self.certificate_changes.send_replace(());
         }
         Ok(())
     }

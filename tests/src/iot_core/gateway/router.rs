@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::access::{Access, Client, Operation};
-use super::journal::{Ended, Event, Journal};
+use super::journal::{Ended, Event, Journal, Refusal};
 use super::message::Message;
 use super::session::{Connection, Opened, Sessions, Subscription, Ticket, Wish};
 use crate::iot_core::topic;
@@ -49,6 +49,17 @@ impl Router {
     /// Ends a connection from the account's side; tells whether there was one.
     pub(super) fn end(&self, client_id: &str, ended: Ended) -> bool {
         self.sessions().end(client_id, ended).is_some()
+    }
+
+    /// Cuts off whose certificate is not ACTIVE any more.
+    pub(super) fn cut_off(&self) {
+        // The account is asked without the lock held: it may have one of its own.
+        let certified = self.sessions().certified();
+        for (client_id, certificate_id) in certified {
+            if let Some(reason) = self.access.directory.inactive(&certificate_id) {
+                self.end(&client_id, Ended::Violation(Refusal::Certificate { reason }));
+            }
+        }
     }
 
     pub(super) fn connection(&self, client_id: &str) -> Option<Connection> {

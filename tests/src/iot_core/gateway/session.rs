@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::access::Client;
+use super::access::{Client, Principal};
 use super::journal::Ended;
 use super::limits::MAX_WAITING;
 use super::message::Message;
@@ -240,6 +240,16 @@ impl Sessions {
             let _ = end.send(Ended::Slow);
         }
         sent
+    }
+
+    /// The clients that are connected with a certificate, and its id.
+    pub(super) fn certified(&self) -> Vec<(String, String)> {
+        let online = self.by_client_id.values().filter(|session| session.online.is_some());
+        let certified = online.filter_map(|session| match &session.client.principal {
+            Principal::Certificate(id) => Some((session.client.client_id.clone(), id.clone())),
+            Principal::Keys { .. } => None,
+        });
+        certified.collect()
     }
 
     /// The connections that there are.
