@@ -187,6 +187,17 @@ impl Journal {
         self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    /// When and how the latest connection of a client ended.
+    pub fn last_end_of(&self, client_id: &str) -> Option<(SystemTime, gateway::Ended)> {
+        let entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().rev().find_map(|entry| match &entry.what {
+            Happening::Gateway(gateway::Event::Closed { client_id: of, ended }) if of == client_id => {
+                Some((self.0.started_at + entry.at, ended.clone()))
+            }
+            _ => None,
+        })
+    }
+
     /// The lines that functions have logged: when, the function's name, the line.
     pub fn log_lines(&self) -> Vec<(SystemTime, String, String)> {
         let entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);

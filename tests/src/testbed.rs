@@ -109,7 +109,11 @@ impl Testbed {
             lambda: lambda.clone(),
             journal: journal.clone(),
             interceptor: options.interceptor,
+            gateway: Arc::default(),
         };
+        let for_control_plane = Arc::clone(&services.gateway);
+        let (events, mut published) = mpsc::unbounded_channel::<Published>();
+        let directory = Registration::new(services.clone(), rules, events);
         let connections = Arc::new(AtomicUsize::new(0));
         let (control_plane, authority) = if options.https {
             let (listener, authority) = HttpsListener::over(listener).map_err(gateway::StartError::from)?;
@@ -118,12 +122,12 @@ impl Testbed {
             (serve(listener, &connections, services), None)
         };
 
-        let (events, mut published) = mpsc::unbounded_channel::<Published>();
-        let directory = Registration::new(Arc::clone(&account), rules, events);
         let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
         let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
         let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;
         let publisher = gateway.publisher();
+        // It is set once, here.
+        let _ = for_control_plane.set(publisher.clone());
         let publish = tokio::spawn(async move {
             while let Some(Published { topic, payload }) = published.recv().await {
                 publisher.publish(&topic, &payload);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 mod authorities;
 mod certificates;
@@ -105,6 +106,8 @@ pub struct Account {
     certificate_order: BTreeMap<String, String>,
     /// The same for each CA certificate.
     certificates_by_ca: HashMap<String, BTreeMap<String, String>>,
+    /// Told whenever the status of a certificate changes.
+    certificate_changes: watch::Sender<()>,
     policies: BTreeMap<String, Policy>,
     things: BTreeMap<String, Thing>,
     thing_types: BTreeMap<String, ThingType>,
@@ -141,6 +144,7 @@ impl Account {
             certificates: HashMap::new(),
             certificate_order: BTreeMap::new(),
             certificates_by_ca: HashMap::new(),
+            certificate_changes: watch::Sender::default(),
             policies: BTreeMap::new(),
             things: BTreeMap::new(),
             thing_types: BTreeMap::new(),

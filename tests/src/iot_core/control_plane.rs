@@ -4,7 +4,7 @@
 //! `Authorization` header tells service and Region.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
@@ -16,9 +16,11 @@ use axum::serve::Listener;
 
 use crate::access::Access;
 use crate::iot_core::account::Account;
+use crate::iot_core::gateway::Publisher;
 use crate::journal::{self, Caller, Happening, Journal};
 use crate::lambda_host::LambdaHost;
 
+mod connections;
 mod declined;
 mod iam;
 mod interceptor;
@@ -48,7 +50,7 @@ pub use throttle::{Throttle, throttled};
 const BODY_LIMIT: usize = 1024 * 1024 * 1024;
 
 /// The services that the testbed has, as credential scopes name them.
-const SERVICES: [&str; 7] = ["iot", "lambda", "iam", "sts", "sqs", "kms", "logs"];
+const SERVICES: [&str; 8] = ["iot", "iotdata", "lambda", "iam", "sts", "sqs", "kms", "logs"];
 
 /// What the calls work on.
 #[derive(Clone)]
@@ -63,6 +65,8 @@ pub struct Services {
     pub journal: Journal,
     /// What comes between a call and its answer.
     pub interceptor: Arc<dyn Interceptor>,
+    /// The device gateway, from its start on.
+    pub gateway: Arc<OnceLock<Publisher>>,
 }
 
 impl Services {
@@ -167,7 +171,16 @@ async fn dispatch(
     let asked_of = service;
     let action = target.map(str::to_owned).or_else(|| call.form().remove("Action"));
     let (service, protocol, handler) = match service {
-        "iot" => ("iot", Protocol::Json, find(iot::ROUTES, parts, &mut call).map(Handler::Account)),
+        "iot" => {
+            let handler = find(iot::ROUTES, parts, &mut call).map(Handler::Account);
+            let handler =
+                handler.or_else(|| find(connections::IOT_ROUTES, parts, &mut call).map(Handler::Services));
+            ("iot", Protocol::Json, handler)
+        }
+        "iotdata" => {
+            let handler = find(connections::DATA_ROUTES, parts, &mut call).map(Handler::Services);
+            ("iotdata", Protocol::Json, handler)
+        }
         "lambda" => ("lambda", Protocol::Json, find(lambda::ROUTES, parts, &mut call)),
         "kms" => ("kms", Protocol::Json, of_account(kms::OPERATIONS, action.as_deref(), &mut call)),
         "sqs" => ("sqs", Protocol::Json, of_account(sqs::OPERATIONS, action.as_deref(), &mut call)),

@@ -1,6 +1,11 @@
 //! What the device gateway asks of the account.
 
-use super::policy::Keys;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use super::policy;
+use crate::journal::Caller;
 
 /// What the account says about a client certificate at the MQTT CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +46,19 @@ pub struct AttachedThing {
     pub exclusive: bool,
 }
 
+/// Keys that the account has given to a user or a role.
+#[derive(Clone)]
+pub struct Keys {
+    /// Who has them.
+    pub caller: Caller,
+    /// What requests are signed with.
+    pub secret_access_key: String,
+    /// Goes with every request, if the keys are those of a role.
+    pub session_token: Option<String>,
+    /// Until when they are valid.
+    pub end: Option<SystemTime>,
+}
+
 /// The account as the device gateway sees it.
 pub trait Directory: Send + Sync + 'static {
     /// Called once at every MQTT CONNECT (not at the TLS handshake) with the client's leaf certificate (DER).
@@ -55,9 +73,17 @@ pub trait Directory: Send + Sync + 'static {
     /// The things attached to the certificate.
     fn things(&self, certificate_id: &str) -> Vec<AttachedThing>;
     /// What the policies can refer to besides, for a connection with this client id.
-    fn policy_keys(&self, _certificate_id: &str, _client_id: &str) -> Keys {
-        Keys::new()
+    fn policy_keys(&self, _certificate_id: &str, _client_id: &str) -> policy::Keys {
+        policy::Keys::new()
     }
     /// A message a device published, for the rule engine.
     fn published(&self, topic: &str, payload: &[u8]);
+    /// Why a certificate does not let its device stay connected; `None` while it is ACTIVE.
+    fn inactive(&self, certificate_id: &str) -> Option<String>;
+    /// Told whenever the status of a certificate changes.
+    fn certificate_changes(&self) -> watch::Receiver<()>;
+    /// The keys with this id.
+    fn keys(&self, access_key_id: &str) -> Option<Keys>;
+    /// Whether the policies of a user or a role allow an action.
+    fn allows(&self, caller: &Caller, action: &str, resource: &str) -> bool;
 }

@@ -1,32 +1,44 @@
-//! The device gateway: MQTT 3.1.1 over TLS with client certificates, with the account's policies enforced.
+//! The device gateway: MQTT 3.1.1 and 5, with client certificates or over WebSocket with the account's keys, on one TLS port; with
+//! the account's policies enforced.
 //!
-//! It differs from AWS IoT Core in what the boards do not use: no MQTT 5, no WebSocket, no persistent sessions (CONNACK
-//! never reports one), no retained messages (they are delivered, with `iot:RetainPublish` enforced, but not kept), no
-//! shadows or jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
+//! It differs from AWS IoT Core in this: shared subscriptions are refused, a last will is not delayed, and there are no shadows or
+//! jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
 
 mod access;
+mod admission;
 mod connection;
+mod conversation;
+mod entrance;
 mod journal;
+mod limits;
+mod message;
+mod presence;
 mod router;
+mod session;
+mod signed_url;
 pub(in crate::iot_core) mod tls;
+mod web;
+mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmqtt_codec::v3::QoS;
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub use journal::{Ended, Event, Refusal};
+pub use limits::Limit;
+pub use session::Connection;
 pub use tls::TlsError;
 
 use access::Access;
 use connection::Shared;
 use journal::Journal;
-use router::{Message, Router};
+use message::Message;
+use router::Router;
 
 use crate::iot_core::directory::Directory;
 
@@ -79,7 +91,7 @@ pub struct Gateway {
     server_ca_pem: String,
     journal: Journal,
     publisher: Publisher,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Gateway {
@@ -98,14 +110,18 @@ impl Gateway {
         let router = Arc::new(Router::new(access.clone(), journal.clone()));
         let shared = Arc::new(Shared {
             tls: TlsAcceptor::from(Arc::new(tls)),
-            access,
+            access: access.clone(),
             router: router.clone(),
             journal: journal.clone(),
             patience: options.patience,
         });
-        let task = tokio::spawn(accept(listener, shared, options.max_connections));
+        let changes = access.directory.certificate_changes();
+        let tasks = [
+            tokio::spawn(accept(listener, shared, options.max_connections)),
+            tokio::spawn(watch_certificates(changes, router.clone())),
+        ];
         let publisher = Publisher { router, journal: journal.clone() };
-        Ok(Self { address, server_ca_pem, journal, publisher, task })
+        Ok(Self { address, server_ca_pem, journal, publisher, tasks })
     }
 
     /// The port the gateway listens on.
@@ -135,7 +151,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -156,9 +172,28 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Publishes at quality of service 1.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
-        let (topic, bytes) = (topic.to_owned(), payload.len());
-        self.journal.record(Event::Published { client_id: None, topic: topic.clone(), bytes });
-        self.router.route(&Message { topic, payload: payload.to_vec().into(), qos: QoS::AtLeastOnce });
+        let bytes = payload.len();
+        self.journal.record(Event::Published { client_id: None, topic: topic.to_owned(), bytes });
+        self.router.route(&Message::new(topic, payload.to_vec()), None);
+    }
+
+    /// The connection of a client (`GetConnection`).
+    #[must_use]
+    pub fn connection(&self, client_id: &str) -> Option<Connection> {
+        self.router.connection(client_id)
+    }
+
+    /// Ends the connection of a client (`DeleteConnection`); tells whether it had one.
+    #[must_use]
+    pub fn disconnect(&self, client_id: &str) -> bool {
+        self.router.end(client_id, Ended::Deleted)
+    }
+}
+
+/// Cuts off clients whose certificates are revoked or made inactive. AWS takes its time for it.
+async fn watch_certificates(mut changes: watch::Receiver<()>, router: Arc<Router>) {
+    while changes.changed().await.is_ok() {
+        router.cut_off();
     }
 }
 

@@ -1,21 +1,24 @@
 //! Just-in-time registration at the CONNECT: the account as the device gateway sees it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
 use super::account::{Account, Presented, Status, x509};
-use super::directory::{AttachedThing, Directory, Peer, Verdict};
-use super::policy::Keys;
+use super::control_plane::Services;
+use super::directory::{AttachedThing, Directory, Keys, Peer, Verdict};
+use super::policy;
 use super::rules::RuleEngine;
+use crate::journal::Caller;
 
 /// Answers the device gateway out of the account, and publishes the registration events.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registration {
-    account: Arc<Mutex<Account>>,
+    services: Services,
     rules: RuleEngine,
     events: UnboundedSender<Published>,
 }
@@ -30,14 +33,14 @@ pub struct Published {
 }
 
 impl Registration {
-    /// The gateway's view of `account`. Registration events go to `rules` and, for subscribers at the gateway, to `events`: the gateway
+    /// The gateway's view of the account of `services`. Registration events go to `rules` and, for subscribers at the gateway, to `events`: the gateway
     /// holds this, so that this must not hold the gateway.
-    pub fn new(account: Arc<Mutex<Account>>, rules: RuleEngine, events: UnboundedSender<Published>) -> Self {
-        Self { account, rules, events }
+    pub fn new(services: Services, rules: RuleEngine, events: UnboundedSender<Published>) -> Self {
+        Self { services, rules, events }
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        self.services.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes the event of a registration, with the fields as they are observed in AWS.
@@ -105,11 +108,41 @@ impl Directory for Registration {
         self.account().attached_things(certificate_id)
     }
 
-    fn policy_keys(&self, certificate_id: &str, client_id: &str) -> Keys {
+    fn policy_keys(&self, certificate_id: &str, client_id: &str) -> policy::Keys {
         self.account().policy_keys(certificate_id, client_id)
     }
 
     fn published(&self, topic: &str, payload: &[u8]) {
         self.rules.publish(topic, payload);
+    }
+
+    fn inactive(&self, certificate_id: &str) -> Option<String> {
+        match self.account().certificate(certificate_id) {
+            Ok(certificate) if certificate.status == Status::Active => None,
+            Ok(certificate) => Some(format!("certificate is {}", certificate.status.as_str())),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    fn certificate_changes(&self) -> watch::Receiver<()> {
+        self.account().certificate_changes()
+    }
+
+    fn keys(&self, access_key_id: &str) -> Option<Keys> {
+        self.services.keys(access_key_id)
+    }
+
+    /// The account's user may do everything.
+    fn allows(&self, caller: &Caller, action: &str, resource: &str) -> bool {
+        match caller {
+            Caller::User => true,
+            Caller::Function(name) => {
+                let function = self.services.lambda.function(name);
+                function.is_ok_and(|function| {
+                    self.account().role_allows(&function.configuration.role, action, resource)
+                })
+            }
+            Caller::Stranger => false,
+        }
     }
 }

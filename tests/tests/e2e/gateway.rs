@@ -1,4 +1,10 @@
-//! The device gateway against an account of the test's own, with an MQTT client of its own as the device.
+//! The device gateway against an account of the test's own.
+
+mod boards;
+mod client;
+mod mqtt5;
+mod sessions;
+mod websocket;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,10 +13,11 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair, SigningKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use testbed::device::{Credentials, Device, DeviceError, Endpoint, Message};
-use testbed::iot_core::directory::{AttachedThing, Directory, Peer, Verdict};
-use testbed::iot_core::gateway::{Ended, Event, Gateway, Options, Refusal};
-use tokio::sync::broadcast;
+use testbed::device::{Credentials, Device, Endpoint};
+use testbed::iot_core::directory::{AttachedThing, Directory, Keys, Peer, Verdict};
+use testbed::iot_core::gateway::{Ended, Event, Gateway, Options};
+use testbed::journal::Caller;
+use tokio::sync::{broadcast, watch};
 
 const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
 
@@ -19,6 +26,8 @@ const ARN: &str = "arn:aws:iot:us-east-2:420230807713";
 struct Account {
     certificates: Mutex<HashMap<String, Entry>>,
     published: Mutex<Vec<(String, Vec<u8>)>>,
+    keys: Mutex<HashMap<String, Keys>>,
+    changes: watch::Sender<()>,
 }
 
 #[derive(Clone, Default)]
@@ -31,6 +40,12 @@ struct Entry {
 impl Account {
     fn entry(&self, certificate_id: &str) -> Option<Entry> {
         self.certificates.lock().unwrap().get(certificate_id).cloned()
+    }
+
+    /// What clients have published.
+    fn messages(&self) -> Vec<(String, Vec<u8>)> {
+        let published = self.published.lock().unwrap();
+        published.iter().filter(|(topic, _)| !topic.starts_with("$aws/events/")).cloned().collect()
     }
 
     fn activate(&self, certificate_id: &str, policy: &str, things: &[&str]) {
@@ -65,6 +80,22 @@ impl Directory for Account {
 
     fn published(&self, topic: &str, payload: &[u8]) {
         self.published.lock().unwrap().push((topic.to_owned(), payload.to_vec()));
+    }
+
+    fn inactive(&self, certificate_id: &str) -> Option<String> {
+        self.entry(certificate_id).is_none().then(|| "REVOKED".to_owned())
+    }
+
+    fn certificate_changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    fn keys(&self, access_key_id: &str) -> Option<Keys> {
+        self.keys.lock().unwrap().get(access_key_id).cloned()
+    }
+
+    fn allows(&self, caller: &Caller, _action: &str, _resource: &str) -> bool {
+        *caller == Caller::User
     }
 }
 
@@ -143,285 +174,4 @@ impl Bench {
         })
         .await
     }
-}
-
-fn violation_of(ended: Ended) -> (&'static str, String) {
-    match ended {
-        Ended::Violation(Refusal::Policy { action, resource, explicit: false, .. }) => (action, resource),
-        other => panic!("not a violation of the policy: {other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn an_unknown_certificate_is_turned_away_until_the_account_activates_it() {
-    let mut bench = Bench::start().await;
-    let (credentials, id) = board();
-    let endpoint = bench.endpoint();
-    let first = Device::connect(&endpoint, &credentials, "board1").await;
-    assert!(matches!(first, Err(DeviceError::Connection(_))), "{first:?}");
-    let registered = bench
-        .event(|event| match event {
-            Event::Registered { certificate_id, client_id } => Some((certificate_id, client_id)),
-            _ => None,
-        })
-        .await;
-    assert_eq!(registered, (id.clone(), "board1".to_owned()));
-
-    Device::connect(&endpoint, &credentials, "board1").await.unwrap_err();
-    let refused = bench
-        .event(|event| match event {
-            Event::Refused { certificate_id, refusal, .. } => Some((certificate_id, refusal.to_string())),
-            _ => None,
-        })
-        .await;
-    assert_eq!(refused, (id.clone(), "PENDING_ACTIVATION".to_owned()));
-
-    let patience = Duration::from_secs(20);
-    let retrying = Device::connect_until_let_in(&endpoint, &credentials, "board1", patience);
-    let activating = async { bench.account.activate(&id, &own_topics(), &["board1"]) };
-    let (let_in, ()) = tokio::join!(retrying, activating);
-    let_in.unwrap().0.disconnect().await.unwrap();
-    assert_eq!(bench.ended("board1").await, Ended::Disconnect);
-}
-
-#[tokio::test]
-async fn a_board_talks_on_its_own_topics_over_both_tls_versions() {
-    static VERSIONS: [&[&rustls::SupportedProtocolVersion]; 2] =
-        [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
-    for tls_versions in VERSIONS {
-        let bench = Bench::start().await;
-        let (credentials, id) = board();
-        bench.account.activate(&id, &own_topics(), &["board1"]);
-        let endpoint = Endpoint { tls_versions, ..bench.endpoint() };
-        let mut device = Device::connect(&endpoint, &credentials, "board1").await.unwrap();
-        device.subscribe("board1/#").await.unwrap();
-        device.publish("board1/sensors", b"21").await.unwrap();
-        let echo = Message { topic: "board1/sensors".to_owned(), payload: b"21".to_vec() };
-        assert_eq!(device.receive().await.unwrap(), echo);
-
-        bench.gateway.publisher().publish("board1/command", b"blink");
-        let command = Message { topic: "board1/command".to_owned(), payload: b"blink".to_vec() };
-        assert_eq!(device.receive().await.unwrap(), command);
-        assert_eq!(*bench.account.published.lock().unwrap(), [("board1/sensors".to_owned(), b"21".to_vec())]);
-    }
-}
-
-#[tokio::test]
-async fn a_wrong_client_id_is_refused_at_connect() {
-    let mut bench = Bench::start().await;
-    let (credentials, id) = board();
-    bench.account.activate(&id, &own_topics(), &["board1"]);
-    Device::connect(&bench.endpoint(), &credentials, "board2").await.unwrap_err();
-    let refusal = bench
-        .event(|event| match event {
-            Event::Refused { refusal, .. } => Some(refusal),
-            _ => None,
-        })
-        .await;
-    let resource = format!("{ARN}:client/board2");
-    let because =
-        "statement 1 of policy 1 allows iot:Connect on *:client/${iot:Connection.Thing.ThingName} alone";
-    match refusal {
-        Refusal::Policy { action: "iot:Connect", resource: asked, explicit: false, because: said } => {
-            assert_eq!(asked, resource);
-            assert!(said.starts_with(because), "{said}");
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn publishing_to_a_foreign_topic_ends_the_connection() {
-    let mut bench = Bench::start().await;
-    let mut device = bench.device("board1", &own_topics()).await;
-    let refused = device.publish("board2/sensors", b"21").await;
-    assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
-    let violation = violation_of(bench.ended("board1").await);
-    assert_eq!(violation, ("iot:Publish", format!("{ARN}:topic/board2/sensors")));
-    assert!(bench.account.published.lock().unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn no_policy_lets_a_device_forge_what_aws_says_and_limits_hold() {
-    let mut bench = Bench::start().await;
-    for (topic, size, says) in [
-        ("$aws/events/certificates/registered/ab12", 2, "topics that begin with $ are reserved"),
-        ("$aws/events/presence/connected/board1", 2, "topics that begin with $ are reserved"),
-        ("$SYS/broker", 2, "topics that begin with $ are reserved"),
-        ("big", 128 * 1024 + 1, "a payload has at most 128 KiB"),
-    ] {
-        let mut device = bench.device("board1", &anything()).await;
-        let refused = device.publish(topic, &vec![b'x'; size]).await;
-        assert!(matches!(refused, Err(DeviceError::Connection(_))), "{topic}: {refused:?}");
-        let Ended::Violation(Refusal::Unsupported { what }) = bench.ended("board1").await else {
-            panic!("{topic}: another end")
-        };
-        assert!(what.starts_with(says), "{what}");
-    }
-    assert!(bench.account.published.lock().unwrap().is_empty());
-    let mut device = bench.device("board1", &anything()).await;
-    device.publish("largest", &[b'x'; 128 * 1024]).await.unwrap();
-    let refused = device.subscribe("$share/group/largest").await;
-    assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{refused:?}");
-    device.subscribe("largest").await.unwrap();
-}
-
-#[tokio::test]
-async fn a_foreign_subscription_fails_and_the_connection_stays() {
-    let mut bench = Bench::start().await;
-    let mut device = bench.device("board1", &own_topics()).await;
-    for filter in ["board2/#", "#", "board1/+", "+/sensors"] {
-        let refused = device.subscribe(filter).await;
-        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
-    }
-    device.subscribe("board1/#").await.unwrap();
-    let refused = bench
-        .event(|event| match event {
-            Event::SubscriptionRefused { filter, .. } => Some(filter),
-            _ => None,
-        })
-        .await;
-    assert_eq!(refused, "board2/#");
-}
-
-/// A policy of the repository, for the account of these tests.
-fn document(text: &str) -> String {
-    let values = [("Partition", "aws"), ("Region", "us-east-2"), ("AccountId", "420230807713")];
-    values
-        .iter()
-        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{AWS::{name}}}"), value))
-}
-
-#[tokio::test]
-async fn with_the_default_policy_a_board_subscribes_below_its_name_and_to_nothing_of_another() {
-    let default = document(include_str!("../../../infra/zt_policy.json"));
-    let mut bench = Bench::start().await;
-    let mut device = bench.device("board1", &default).await;
-    for filter in
-        ["board1/command", "board1/+/state", "board1/#", "$aws/things/board1/shadow/update/accepted"]
-    {
-        device.subscribe(filter).await.unwrap();
-    }
-    for filter in ["board2/command", "board2/#", "#", "+/command", "board1", "$aws/things/board2/shadow/#"] {
-        let refused = device.subscribe(filter).await;
-        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
-    }
-    device.publish("board1/command", b"on").await.unwrap();
-    let received = device.receive().await.unwrap();
-    assert_eq!(received, Message { topic: "board1/command".to_owned(), payload: b"on".to_vec() });
-    device.publish("$aws/things/board1/shadow/update", b"{}").await.unwrap();
-    let refused = device.publish("board2/command", b"on").await;
-    assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
-    let violation = violation_of(bench.ended("board1").await);
-    assert_eq!(violation, ("iot:Publish", format!("{ARN}:topic/board2/command")));
-
-    // The document of the example means as much, and does not allow it.
-    let example = document(include_str!("../../../lambda/docs/policy_example.json"));
-    let mut device = bench.device("board3", &example).await;
-    device.subscribe("board3/#").await.unwrap();
-    for filter in ["board3/command", "board3/+/state"] {
-        let refused = device.subscribe(filter).await;
-        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_message_is_withheld_from_a_subscriber_that_may_not_receive_it() {
-    let mut bench = Bench::start().await;
-    let listener = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
-        {"Effect": "Deny", "Action": "iot:Receive", "Resource": format!("{ARN}:topic/secret/*")},
-    ]});
-    let mut listener = bench.device("listener", &listener.to_string()).await;
-    listener.subscribe("#").await.unwrap();
-    let mut speaker = bench.device("speaker", &anything()).await;
-    speaker.publish("secret/plan", b"1").await.unwrap();
-    speaker.publish("public/news", b"2").await.unwrap();
-    let first = listener.receive().await.unwrap();
-    assert_eq!(first, Message { topic: "public/news".to_owned(), payload: b"2".to_vec() });
-    let withheld = bench
-        .event(|event| match event {
-            Event::Withheld { client_id, topic } => Some((client_id, topic)),
-            _ => None,
-        })
-        .await;
-    assert_eq!(withheld, ("listener".to_owned(), "secret/plan".to_owned()));
-}
-
-#[tokio::test]
-async fn a_second_connection_with_the_same_client_id_takes_over() {
-    let mut bench = Bench::start().await;
-    let mut first = bench.device("board1", &anything()).await;
-    let mut second = bench.device("board1", &anything()).await;
-    assert_eq!(bench.ended("board1").await, Ended::Displaced);
-    let over = first.publish("a", b"").await;
-    assert!(matches!(over, Err(DeviceError::Connection(_))), "{over:?}");
-    second.subscribe("a").await.unwrap();
-    second.publish("a", b"still here").await.unwrap();
-    assert_eq!(second.receive().await.unwrap().payload, b"still here");
-}
-
-#[tokio::test]
-async fn a_key_that_does_not_belong_to_the_certificate_fails_the_handshake() {
-    let mut bench = Bench::start().await;
-    let (honest, id) = board();
-    bench.account.activate(&id, &anything(), &["board1"]);
-    let (other, _) = board();
-    let thief = Credentials { chain: honest.chain, sign: other.sign, roots: None };
-    let refused = Device::connect(&bench.endpoint(), &thief, "board1").await;
-    assert!(matches!(refused, Err(DeviceError::Connection(_))), "{refused:?}");
-    let reason = bench
-        .event(|event| match event {
-            Event::HandshakeFailed { reason, .. } => Some(reason),
-            _ => None,
-        })
-        .await;
-    assert!(reason.contains("BadSignature"), "{reason}");
-}
-
-#[tokio::test]
-async fn a_malformed_policy_denies_everything() {
-    let mut bench = Bench::start().await;
-    let (credentials, id) = board();
-    bench.account.activate(&id, &anything(), &["board1"]);
-    let policies = vec![anything(), "{".to_owned()];
-    bench.account.certificates.lock().unwrap().get_mut(&id).unwrap().policies = policies;
-    Device::connect(&bench.endpoint(), &credentials, "board1").await.unwrap_err();
-    let refused = bench.event(|event| matches!(event, Event::Refused { .. }).then_some(())).await;
-    assert_eq!(refused, ());
-}
-
-#[tokio::test]
-async fn silent_clients_and_too_many_connections_are_closed() {
-    let adjust = |options: &mut Options| {
-        options.patience = Duration::from_millis(100);
-        options.max_connections = 1;
-    };
-    let mut bench = Bench::with(adjust).await;
-    let silent = tokio::net::TcpStream::connect(("127.0.0.1", bench.gateway.port())).await.unwrap();
-    let excess = tokio::net::TcpStream::connect(("127.0.0.1", bench.gateway.port())).await.unwrap();
-    let mut reasons = Vec::new();
-    while reasons.len() < 2 {
-        reasons.push(
-            bench
-                .event(|event| match event {
-                    Event::HandshakeFailed { reason, .. } => Some(reason),
-                    _ => None,
-                })
-                .await,
-        );
-    }
-    assert_eq!(reasons, ["1 connections already", "no TLS handshake within 100ms"]);
-    drop((silent, excess));
-}
-
-#[tokio::test]
-async fn dropping_the_gateway_closes_its_connections() {
-    let bench = Bench::start().await;
-    let mut device = bench.device("board1", &anything()).await;
-    let port = bench.gateway.port();
-    drop(bench.gateway);
-    let over = device.publish("a", b"").await;
-    assert!(matches!(over, Err(DeviceError::Connection(_))), "{over:?}");
-    assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
 }

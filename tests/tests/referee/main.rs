@@ -13,6 +13,7 @@ mod catalogue;
 mod firmware;
 mod kms;
 mod ministack;
+mod models;
 mod scenario;
 mod server;
 mod stack;

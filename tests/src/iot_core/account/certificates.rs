@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use super::{Account, CertificateMode, Error, Page, PageRequest, paginate, x509};
 
 /// The status of a client certificate.
@@ -237,8 +239,14 @@ impl Account {
             certificate.status = status;
             certificate.modified = SystemTime::now();
             certificate.version += 1;
+            self.certificate_changes.send_replace(());
         }
         Ok(())
+    }
+
+    /// Told whenever the status of a certificate changes.
+    pub fn certificate_changes(&self) -> watch::Receiver<()> {
+        self.certificate_changes.subscribe()
     }
 
     /// Sends a certificate on its way to another account, which `UpdateCertificate` cannot do.
@@ -246,6 +254,7 @@ impl Account {
         self.certificate(id)?;
         if let Some(certificate) = self.certificates.get_mut(id) {
             certificate.status = Status::PendingTransfer;
+            self.certificate_changes.send_replace(());
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use time::macros::format_description;
 
 use super::Services;
 use super::reply::ServiceError;
+use crate::iot_core::directory::Keys;
 use crate::journal::Caller;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -69,23 +70,11 @@ pub(super) fn caller(
     let Some(authorization) = authorization else {
         return Err(refused("MissingAuthenticationTokenException", "the request is not signed"));
     };
-    let own = &services.access;
     let key = authorization.access_key_id;
-    let (caller, secret, token) = if key == own.access_key_id {
-        (Caller::User, own.secret_access_key.clone(), None)
-    } else if let Some(session) = services.account().session(key) {
-        (Caller::User, session.secret_access_key.clone(), Some(session.token.clone()))
-    } else {
-        match services.lambda.function_with_access_key(key) {
-            Some(function) => {
-                let (secret, token) = services.lambda.role_keys(&function);
-                (Caller::Function(function), secret, Some(token))
-            }
-            None => {
-                let message = "The security token included in the request is invalid.";
-                return Err(refused("UnrecognizedClientException", message));
-            }
-        }
+    let Some(Keys { caller, secret_access_key: secret, session_token: token, .. }) = services.keys(key)
+    else {
+        let message = "The security token included in the request is invalid.";
+        return Err(refused("UnrecognizedClientException", message));
     };
     let wrong = |what: &str| refused("InvalidSignatureException", what);
     let given_token = header(parts, TOKEN);
@@ -110,6 +99,28 @@ pub(super) fn caller(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
              Access Key and signing method.",
         )),
+    }
+}
+
+impl Services {
+    /// The keys with this id, if the account has given them to anybody.
+    pub(in crate::iot_core) fn keys(&self, access_key_id: &str) -> Option<Keys> {
+        let keys = |caller, secret_access_key: &str, session_token: Option<&str>, end| Keys {
+            caller,
+            secret_access_key: secret_access_key.to_owned(),
+            session_token: session_token.map(str::to_owned),
+            end,
+        };
+        if access_key_id == self.access.access_key_id {
+            return Some(keys(Caller::User, &self.access.secret_access_key, None, None));
+        }
+        if let Some(session) = self.account().session(access_key_id) {
+            let token = Some(session.token.as_str());
+            return Some(keys(Caller::User, &session.secret_access_key, token, Some(session.end)));
+        }
+        let function = self.lambda.function_with_access_key(access_key_id)?;
+        let (secret, token) = self.lambda.role_keys(&function);
+        Some(keys(Caller::Function(function), &secret, Some(&token), None))
     }
 }
 

@@ -6,14 +6,33 @@ use std::sync::Arc;
 use super::journal::Refusal;
 use crate::iot_core::directory::Directory;
 use crate::iot_core::policy::{Context, Decision, Explanation, Policy, explain};
+use crate::journal::Caller;
 
 /// A client as the policies see it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) client_id: String,
-    /// SHA-256 of the DER certificate, 64 hex digits.
-    pub(super) certificate_id: String,
+    pub(super) principal: Principal,
     pub(super) source_ip: IpAddr,
+}
+
+/// How a client has shown who it is.
+#[derive(Clone, Debug)]
+pub(super) enum Principal {
+    /// With a certificate: the SHA-256 of its DER, 64 hex digits. The policies attached to it count.
+    Certificate(String),
+    /// With keys of the account. The policies of the user or role count.
+    Keys { access_key_id: String, caller: Caller },
+}
+
+impl Principal {
+    /// What events name it by.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Certificate(id) => id,
+            Self::Keys { access_key_id, .. } => access_key_id,
+        }
+    }
 }
 
 /// What a client asks for; the names are those of the AWS IoT service authorization reference.
@@ -57,15 +76,32 @@ impl Access {
                 format!("{}:topic/{topic}", self.arn_prefix)
             }
         };
-        match self.decide(client, operation.action(), &resource) {
-            Explanation { decision: Decision::Allow, .. } => Ok(()),
-            explanation => Err(Refusal::policy(operation.action(), resource, explanation)),
+        let explanation = match &client.principal {
+            Principal::Certificate(id) => self.decide(client, id, operation.action(), &resource),
+            Principal::Keys { caller, .. } => self.of_user(caller, operation.action(), &resource),
+        };
+        match explanation.decision {
+            Decision::Allow => Ok(()),
+            _ => Err(Refusal::policy(operation.action(), resource, explanation)),
         }
     }
 
-    fn decide(&self, client: &Client, action: &str, resource: &str) -> Explanation {
+    /// The Region of the endpoint.
+    pub(super) fn region(&self) -> &str {
+        self.arn_prefix.split(':').nth(3).unwrap_or_default()
+    }
+
+    fn of_user(&self, caller: &Caller, action: &str, resource: &str) -> Explanation {
+        let (decision, reason) = match self.directory.allows(caller, action, resource) {
+            true => (Decision::Allow, "the identity's policies allow it"),
+            false => (Decision::ImplicitDeny, "no policy of the identity that the keys belong to allows it"),
+        };
+        Explanation { decision, reason: reason.to_owned(), missing: Vec::new() }
+    }
+
+    fn decide(&self, client: &Client, certificate_id: &str, action: &str, resource: &str) -> Explanation {
         let mut policies = Vec::new();
-        for (name, document) in self.directory.named_policies(&client.certificate_id) {
+        for (name, document) in self.directory.named_policies(certificate_id) {
             match Policy::named(&name, &document) {
                 Ok(policy) => policies.push(policy),
                 Err(error) => {
@@ -76,10 +112,10 @@ impl Access {
         }
         let context = Context {
             client_id: &client.client_id,
-            certificate_id: &client.certificate_id,
-            things: &self.directory.things(&client.certificate_id),
+            certificate_id,
+            things: &self.directory.things(certificate_id),
             source_ip: client.source_ip,
-            keys: &self.directory.policy_keys(&client.certificate_id, &client.client_id),
+            keys: &self.directory.policy_keys(certificate_id, &client.client_id),
         };
         explain(&policies, action, resource, &context)
     }

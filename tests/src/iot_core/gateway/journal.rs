@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
+use super::limits::Limit;
 use crate::iot_core::policy::{Decision, Explanation};
 
 /// Events kept for a subscriber that is behind; older ones are lost to it.
@@ -30,12 +31,12 @@ pub enum Refusal {
         /// The statement that denies it, or what is missing.
         because: String,
     },
-    /// Something AWS IoT does not support or limits (developer guide, "MQTT"; "AWS IoT Core endpoints and quotas").
+    /// Something AWS IoT does not support or limits.
     Unsupported {
-        /// What, in words.
-        what: &'static str,
+        /// What.
+        what: Limit,
     },
-    /// Not MQTT 3.1.1, or out of order.
+    /// Not MQTT, or out of order.
     Protocol {
         /// What is wrong with it.
         reason: String,
@@ -59,7 +60,7 @@ impl fmt::Display for Refusal {
             Self::Policy { action, resource, explicit: false, because } => {
                 write!(formatter, "no policy allows {action} on {resource}: {because}")
             }
-            Self::Unsupported { what } => formatter.write_str(what),
+            Self::Unsupported { what } => what.fmt(formatter),
         }
     }
 }
@@ -74,17 +75,31 @@ pub enum Ended {
     ConnectionLost,
     /// Nothing came for one and a half times the keep-alive interval.
     KeepAlive,
-    /// Another connection used the same client id, or the client read too slowly.
+    /// Another connection used the same client id.
     Displaced,
+    /// The client read too slowly.
+    Slow,
+    /// A connection over WebSocket lasts a day at the most, and not longer than the keys that it was signed with.
+    Expired,
+    /// `DeleteConnection`.
+    Deleted,
     /// The client did what it may not.
     Violation(Refusal),
+}
+
+impl Ended {
+    /// `disconnectReason` of lifecycle events and of the calls about connections.
+    #[must_use]
+    pub fn disconnect_reason(&self) -> &'static str {
+        super::presence::reason(self)
+    }
 }
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A connection ended before CONNECT.
+    /// A connection ended before CONNECT, or was refused over HTTP.
     HandshakeFailed {
         /// Address and port of the client.
         peer: String,
@@ -100,7 +115,7 @@ pub enum Event {
     },
     /// The connection was closed at CONNECT.
     Refused {
-        /// SHA-256 of the DER certificate, 64 hex digits.
+        /// SHA-256 of the DER certificate, 64 hex digits; the access key id of a client that signs.
         certificate_id: String,
         /// MQTT client id.
         client_id: String,
@@ -109,7 +124,7 @@ pub enum Event {
     },
     /// CONNACK was sent.
     Connected {
-        /// SHA-256 of the DER certificate, 64 hex digits.
+        /// SHA-256 of the DER certificate, 64 hex digits; the access key id of a client that signs.
         certificate_id: String,
         /// MQTT client id.
         client_id: String,
@@ -127,6 +142,15 @@ pub enum Event {
         client_id: String,
         /// Topic filter.
         filter: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A message was answered with failure (MQTT 5); the connection goes on.
+    PublishRefused {
+        /// MQTT client id.
+        client_id: String,
+        /// Topic name.
+        topic: String,
         /// Why.
         refusal: Refusal,
     },

@@ -1,126 +1,142 @@
-//! Sessions by client id, and messages from one to the others.
+//! Messages from one client to the others, and those that are kept.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use rmqtt_codec::v3::QoS;
-use tokio::sync::mpsc;
-use tokio_util::bytes::Bytes;
+use tokio::time::{Instant, timeout};
 
 use super::access::{Access, Client, Operation};
-use super::journal::{Event, Journal};
+use super::journal::{Ended, Event, Journal, Refusal};
+use super::message::Message;
+use super::session::{Connection, Opened, Sessions, Subscription, Ticket, Wish};
 use crate::iot_core::topic;
-
-/// Messages waiting for a client that reads slowly; with more, its session ends.
-const OUTBOX: usize = 256;
-
-/// A message on its way.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) topic: String,
-    pub(super) payload: Bytes,
-    pub(super) qos: QoS,
-}
-
-/// A session's identity: client ids repeat, tickets do not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket(u64);
-
-struct Session {
-    ticket: Ticket,
-    client: Client,
-    outbox: mpsc::Sender<Message>,
-    subscriptions: Vec<(String, QoS)>,
-}
-
-#[derive(Default)]
-struct Sessions {
-    by_client_id: HashMap<String, Session>,
-    tickets: u64,
-}
 
 pub(super) struct Router {
     access: Access,
     journal: Journal,
     sessions: Mutex<Sessions>,
+    /// Retained messages, by topic.
+    retained: Mutex<BTreeMap<String, Message>>,
 }
 
 impl Router {
     pub(super) fn new(access: Access, journal: Journal) -> Self {
-        Self { access, journal, sessions: Mutex::default() }
+        Self { access, journal, sessions: Mutex::default(), retained: Mutex::default() }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session. An older one of the same client id ends: its outbox closes (MQTT 3.1.1, 3.1.4-2).
-    pub(super) fn open(&self, client: Client) -> (Ticket, mpsc::Receiver<Message>) {
-        let (outbox, messages) = mpsc::channel(OUTBOX);
-        let mut sessions = self.sessions();
-        sessions.tickets += 1;
-        let ticket = Ticket(sessions.tickets);
-        let session = Session { ticket, client: client.clone(), outbox, subscriptions: Vec::new() };
-        sessions.by_client_id.insert(client.client_id, session);
-        (ticket, messages)
+    fn retained(&self) -> MutexGuard<'_, BTreeMap<String, Message>> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn close(&self, client_id: &str, ticket: Ticket) {
-        let mut sessions = self.sessions();
-        if sessions.by_client_id.get(client_id).is_some_and(|session| session.ticket == ticket) {
-            sessions.by_client_id.remove(client_id);
+    /// Opens a session, or goes on with the one that there is. An older connection of the same client id ends first, and is waited
+    /// for as long as `patience` (MQTT 3.1.1, 3.1.4-2).
+    pub(super) async fn open(&self, client: Client, wish: Wish, patience: Duration) -> Opened {
+        loop {
+            let older = self.sessions().end(&client.client_id, Ended::Displaced);
+            let Some(over) = older else { break };
+            if timeout(patience, over.cancelled()).await.is_err() {
+                break;
+            }
+        }
+        self.sessions().open(client, wish, Instant::now())
+    }
+
+    /// Ends a connection from the account's side; tells whether there was one.
+    pub(super) fn end(&self, client_id: &str, ended: Ended) -> bool {
+        self.sessions().end(client_id, ended).is_some()
+    }
+
+    /// Cuts off whose certificate is not ACTIVE any more.
+    pub(super) fn cut_off(&self) {
+        // The account is asked without the lock held: it may have one of its own.
+        let certified = self.sessions().certified();
+        for (client_id, certificate_id) in certified {
+            if let Some(reason) = self.access.directory.inactive(&certificate_id) {
+                self.end(&client_id, Ended::Violation(Refusal::Certificate { reason }));
+            }
         }
     }
 
-    /// Replaces the subscriptions to the filters given; returns the number the session then has.
-    pub(super) fn subscribe(&self, client_id: &str, ticket: Ticket, filters: Vec<(String, QoS)>) -> usize {
-        self.change(client_id, ticket, |subscriptions| {
-            subscriptions.retain(|(filter, _)| filters.iter().all(|(added, _)| added != filter));
-            subscriptions.extend(filters);
-        })
+    pub(super) fn connection(&self, client_id: &str) -> Option<Connection> {
+        self.sessions().connections().find(|connection| connection.client_id == client_id)
     }
 
-    pub(super) fn unsubscribe(&self, client_id: &str, ticket: Ticket, filters: &[&str]) {
-        self.change(client_id, ticket, |subscriptions| {
-            subscriptions.retain(|(filter, _)| !filters.contains(&filter.as_str()));
+    /// Adds subscriptions; returns how many there are then, and the retained messages that are due to those.
+    pub(super) fn subscribe(
+        &self,
+        client: &Client,
+        ticket: Ticket,
+        added: Vec<(Subscription, Retained)>,
+    ) -> (usize, Vec<Message>) {
+        let subscriptions = added.iter().map(|(subscription, _)| subscription.clone()).collect();
+        let (count, known) = self.sessions().subscribe(&client.client_id, ticket, subscriptions);
+        let due = added.iter().filter(|(subscription, retained)| match retained {
+            Retained::Always => true,
+            Retained::IfNew => !known.contains(&subscription.filter),
+            Retained::Never => false,
         });
-    }
-
-    fn change(&self, client_id: &str, ticket: Ticket, change: impl FnOnce(&mut Vec<(String, QoS)>)) -> usize {
-        let mut sessions = self.sessions();
-        let session = sessions.by_client_id.get_mut(client_id).filter(|session| session.ticket == ticket);
-        session.map_or(0, |session| {
-            change(&mut session.subscriptions);
-            session.subscriptions.len()
-        })
+        let now = Instant::now();
+        let mut messages = Vec::new();
+        for (subscription, _) in due {
+            let kept: Vec<Message> = self
+                .retained()
+                .values()
+                .filter(|kept| topic::matches(&subscription.filter, &kept.topic) && !kept.is_expired(now))
+                .cloned()
+                .collect();
+            for message in kept {
+                if self.may_receive(client, &message.topic) {
+                    messages.push(message.copy(subscription.qos, true));
+                }
+            }
+        }
+        (count, messages)
     }
 
     /// Hands a message to every session with a subscription that covers its topic and policies that let it receive it;
-    /// once to each, at the highest quality of service of the subscriptions that cover it.
-    pub(super) fn route(&self, message: &Message) {
+    /// once to each. A message to be retained takes the place of the one kept for its topic, and an empty one clears it.
+    pub(super) fn route(&self, message: &Message, publisher: Option<&str>) {
+        if message.retain {
+            match message.payload.is_empty() {
+                true => drop(self.retained().remove(&message.topic)),
+                false => drop(self.retained().insert(message.topic.clone(), message.clone())),
+            }
+        }
         // The account is asked without the lock held: it may have one of its own.
-        for (ticket, client, outbox, qos) in self.subscribers(&message.topic) {
-            let client_id = client.client_id.clone();
-            let (topic, bytes) = (message.topic.clone(), message.payload.len());
-            if self.access.check(&client, Operation::Receive(&topic)).is_err() {
-                self.journal.record(Event::Withheld { client_id, topic });
+        let recipients = self.sessions().recipients(&message.topic, publisher);
+        for recipient in recipients {
+            if !self.may_receive(&recipient.client, &message.topic) {
                 continue;
             }
-            match outbox.try_send(Message { qos: qos.min(message.qos), ..message.clone() }) {
-                Ok(()) => self.journal.record(Event::Delivered { client_id, topic, bytes }),
-                Err(_) => self.close(&client_id, ticket),
+            let client_id = recipient.client.client_id;
+            let copy = message.copy(recipient.qos, message.retain && recipient.retain_as_published);
+            let (topic, bytes) = (message.topic.clone(), message.payload.len());
+            if self.sessions().send(&client_id, copy) {
+                self.journal.record(Event::Delivered { client_id, topic, bytes });
             }
         }
     }
 
-    fn subscribers(&self, topic: &str) -> Vec<(Ticket, Client, mpsc::Sender<Message>, QoS)> {
-        let mut subscribers = Vec::new();
-        for session in self.sessions().by_client_id.values() {
-            let covering = session.subscriptions.iter().filter(|(filter, _)| topic::matches(filter, topic));
-            if let Some(qos) = covering.map(|(_, qos)| *qos).max() {
-                subscribers.push((session.ticket, session.client.clone(), session.outbox.clone(), qos));
-            }
+    fn may_receive(&self, client: &Client, topic: &str) -> bool {
+        let allowed = self.access.check(client, Operation::Receive(topic)).is_ok();
+        if !allowed {
+            let (client_id, topic) = (client.client_id.clone(), topic.to_owned());
+            self.journal.record(Event::Withheld { client_id, topic });
         }
-        subscribers
+        allowed
     }
+}
+
+/// Whether a subscription asks for the retained messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retained {
+    Always,
+    /// If it was not there before.
+    IfNew,
+    Never,
 }

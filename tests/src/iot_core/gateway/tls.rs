@@ -9,6 +9,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
+use super::entrance::PROTOCOLS;
+
 /// The names the gateway's certificate is valid for.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
@@ -31,10 +33,11 @@ pub(super) fn server() -> Result<(ServerConfig, String), TlsError> {
     let (authority, chain, key) = identity()?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyClient { algorithms: provider.signature_verification_algorithms });
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key.into())?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok((config, authority))
 }
 
@@ -55,7 +58,7 @@ pub(in crate::iot_core) fn identity()
     Ok((authority.pem(), vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der())))
 }
 
-/// Has the client prove that it holds its certificate's key; who signed the certificate is decided by the account at the
+/// Has the client prove that it holds its certificate's key, if it shows one; who signed the certificate is decided by the account at the
 /// MQTT CONNECT, as in AWS IoT just-in-time registration.
 #[derive(Debug)]
 struct AnyClient {
@@ -63,6 +66,11 @@ struct AnyClient {
 }
 
 impl ClientCertVerifier for AnyClient {
+    /// A client that signs with the account's keys shows none.
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

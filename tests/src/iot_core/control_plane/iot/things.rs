@@ -105,7 +105,6 @@ pub(super) fn create_type(account: &mut Account, call: &Call) -> Result<Reply, S
 fn type_description(account: &Account, thing_type: &ThingType) -> Value {
     json!({
         "thingTypeName": thing_type.name,
-        "thingTypeId": thing_type.id,
         "thingTypeArn": account.thing_type_arn(&thing_type.name),
         "thingTypeProperties": thing_type.properties,
         "thingTypeMetadata": {
@@ -117,7 +116,11 @@ fn type_description(account: &Account, thing_type: &ThingType) -> Value {
 }
 
 pub(super) fn describe_type(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
-    Ok(Reply::json(type_description(account, account.thing_type(call.name())?)))
+    let thing_type = account.thing_type(call.name())?;
+    // A list has no ids.
+    let mut description = type_description(account, thing_type);
+    description["thingTypeId"] = thing_type.id.as_str().into();
+    Ok(Reply::json(description))
 }
 
 pub(super) fn deprecate_type(account: &mut Account, call: &Call) -> Result<Reply, ServiceError> {
