@@ -19,6 +19,7 @@ use crate::testbed::{HOST, Options, Testbed};
 use crate::wait::NotWithin;
 
 mod background;
+pub mod disturbance;
 mod kits;
 mod ready;
 
@@ -73,6 +74,9 @@ pub struct Arguments {
     /// The account's id
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account_id)]
     pub account: String,
+    /// What comes between calls and their answers
+    #[command(flatten)]
+    pub disturbance: disturbance::Disturbances,
 }
 
 fn kit(text: &str) -> Result<board::Kit, String> {
@@ -165,6 +169,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         identity,
         http_port: arguments.http_port,
         mqtt_port: arguments.mqtt_port,
+        interceptor: Arc::new(disturbance::Disturbance::new(&arguments.disturbance)),
         ..Options::default()
     };
     let testbed = Testbed::start(options).await?;

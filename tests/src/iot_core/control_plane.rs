@@ -280,6 +280,21 @@ fn find<H: Copy>(routes: &[Route<H>], parts: &Parts, call: &mut Call) -> Option<
     None
 }
 
+/// Whether the testbed has an operation of this name.
+pub fn has_operation(name: &str) -> bool {
+    fn of<'a, H: 'a>(routes: &'a [Route<H>]) -> impl Iterator<Item = &'static str> + 'a {
+        routes.iter().map(|route| route.operation)
+    }
+    let named = [iam::OPERATIONS, kms::OPERATIONS, sqs::OPERATIONS, sts::OPERATIONS];
+    let mut names = of(iot::ROUTES)
+        .chain(of(connections::IOT_ROUTES))
+        .chain(of(connections::DATA_ROUTES))
+        .chain(of(lambda::ROUTES))
+        .chain(named.into_iter().flatten().map(|(name, _)| *name))
+        .chain(logs::OPERATIONS.iter().map(|(name, _)| *name));
+    names.any(|known| known == name)
+}
+
 /// An operation of a service that names it in the request.
 type Named = (&'static str, OfAccount);
 

@@ -213,3 +213,26 @@ async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
 fn key_identifier(key: &KeyPair) -> String {
     hex::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, key.der_bytes()))
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_disturbed_as_asked() {
+    use aws_sdk_iot::error::ProvideErrorMetadata;
+    function_is_built();
+    let served =
+        Served::start(&["--fault", "ListThings=ServiceUnavailableException", "--quota", "ListPolicies=1"]);
+    let iot = aws_sdk_iot::Client::new(&sdk_config(&served.access()).await);
+    let error = iot.list_things().send().await.unwrap_err();
+    assert_eq!(error.code(), Some("ServiceUnavailableException"));
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 503);
+    iot.list_things().send().await.unwrap();
+    iot.list_policies().send().await.unwrap();
+    let (second, third) = tokio::join!(iot.list_policies().send(), iot.list_policies().send());
+    let throttled = second.err().or(third.err()).unwrap();
+    assert_eq!(throttled.code(), Some("ThrottlingException"));
+    assert!(served.terminate());
+
+    let misspelt = Command::new(TESTBED).args(["serve", "--fault", "ListThngs=X"]).output().unwrap();
+    let said = String::from_utf8(misspelt.stderr).unwrap();
+    assert!(said.contains("the testbed has no operation \"ListThngs\""), "{said}");
+    assert_eq!(misspelt.status.code(), Some(2));
+}
