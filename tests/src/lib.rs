@@ -3,6 +3,11 @@
 //! The stand-ins use neither the provisioner's nor the Lambda's code, so that a mistake there cannot hide behind the
 //! same mistake here. Only [`fleet`] and [`crashes`] run the Lambda's code: it is what is measured there.
 
+/// The examples of the page for testers.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testers.md")]
+mod testers {}
+
 mod access;
 pub mod beside;
 pub mod board;

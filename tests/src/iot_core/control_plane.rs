@@ -141,12 +141,14 @@ struct Dispatched {
 /// A handler that needs nothing but the account.
 type OfAccount = fn(&mut Account, &Call) -> Result<Reply, ServiceError>;
 
+/// A handler that needs all that the calls work on.
+type OfServices = fn(&Services, &Call) -> Result<Reply, ServiceError>;
+
 /// A handler of any of the services.
 #[derive(Clone, Copy)]
 enum Handler {
     Account(OfAccount),
-    /// Of all that the calls work on.
-    Services(fn(&Services, &Call) -> Result<Reply, ServiceError>),
+    Services(OfServices),
     Lambda(fn(&LambdaHost, &Call) -> Result<Reply, ServiceError>),
     Invoke,
 }

@@ -6,15 +6,13 @@ use axum::http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Services;
 use super::reply::{Reply, ServiceError};
 use super::request::{Call, Route};
+use super::{OfServices, Services};
 use crate::iot_core::account::{Error, epoch};
 
-type Handler = fn(&Services, &Call) -> Result<Reply, ServiceError>;
-
 /// Operations of AWS IoT that need the device gateway.
-pub(super) const IOT_ROUTES: &[Route<Handler>] = &[Route {
+pub(super) const IOT_ROUTES: &[Route<OfServices>] = &[Route {
     operation: "GetThingConnectivityData",
     method: Method::POST,
     pattern: "/things/{thingName}/connectivity-data",
@@ -22,7 +20,7 @@ pub(super) const IOT_ROUTES: &[Route<Handler>] = &[Route {
 }];
 
 /// Operations of the data plane.
-pub(super) const DATA_ROUTES: &[Route<Handler>] = &[
+pub(super) const DATA_ROUTES: &[Route<OfServices>] = &[
     Route {
         operation: "GetConnection",
         method: Method::GET,

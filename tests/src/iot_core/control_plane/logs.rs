@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Services;
 use super::reply::{Reply, ServiceError};
 use super::request::Call;
+use super::{OfServices, Services};
 
 mod pattern;
 
 use pattern::FilterPattern;
 
 /// Every operation the testbed knows.
-pub(super) const OPERATIONS: &[(&str, fn(&Services, &Call) -> Result<Reply, ServiceError>)] =
+pub(super) const OPERATIONS: &[(&str, OfServices)] =
     &[("DescribeLogGroups", describe_groups), ("FilterLogEvents", filter)];
 
 /// The most events in an answer, and the number without `limit` (CloudWatch Logs API, `FilterLogEvents`).
