@@ -1,4 +1,7 @@
-//! What the gateway serves over HTTP: MQTT over WebSocket (AWS IoT Core developer guide, "Device communication protocols").
+//! What the gateway serves over HTTP: MQTT over WebSocket, and publishing (AWS IoT Core developer guide, "Device communication
+//! protocols"; AWS IoT data plane API, `Publish`).
+
+mod publish;
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures::{SinkExt, StreamExt, future};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -56,6 +59,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, arrival: Arrival) -> Option<Upgr
     let web = Web { shared: Arc::clone(shared), visitor: arrival.visitor, upgraded: sender };
     let router = Router::new()
         .route(signed_url::PATH, get(websocket))
+        .route("/topics/{*topic}", post(publish::publish))
         .fallback(async || answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path"))
         .with_state(web);
     let connection = http1::Builder::new()
