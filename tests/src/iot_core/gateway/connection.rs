@@ -115,7 +115,8 @@ async fn mqtt(
     }
     match admit(&shared.access, &connect, identity, peer.ip(), &session) {
         Ok(client) => converse(shared, client, connect, &mut wire, Begin { session, assigned, end }).await,
-        Err(Refused { event, code, failed }) => {
+        Err(refused) => {
+            let Refused { event, code, failed } = *refused;
             shared.journal.record(event);
             shared.announce(failed.and_then(|attempt| attempt.connect_failed()));
             if let Some(reason_code) = code {
