@@ -1,8 +1,8 @@
 //! The device gateway: MQTT 3.1.1 and 5, with client certificates or over WebSocket with the account's keys, on one TLS port; with
 //! the account's policies enforced.
 //!
-//! It differs from AWS IoT Core in this: shared subscriptions are refused, a last will is not delayed, and there are no shadows or
-//! jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
+//! It differs from AWS IoT Core in this: shared subscriptions are refused, a last will is not delayed, and there are no named
+//! shadows and no jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
 
 mod access;
 mod admission;
@@ -15,13 +15,14 @@ mod message;
 mod presence;
 mod router;
 mod session;
+mod shadow;
 mod signed_url;
 pub(in crate::iot_core) mod tls;
 mod web;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -113,6 +114,7 @@ impl Gateway {
             access: access.clone(),
             router: router.clone(),
             journal: journal.clone(),
+            shadows: Mutex::default(),
             patience: options.patience,
         });
         let changes = access.directory.certificate_changes();

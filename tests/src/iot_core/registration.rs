@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use axum::http::request::Parts;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
@@ -126,6 +127,10 @@ impl Directory for Registration {
 
     fn certificate_changes(&self) -> watch::Receiver<()> {
         self.account().certificate_changes()
+    }
+
+    fn caller(&self, parts: &Parts, body: &[u8]) -> Result<Caller, String> {
+        self.services.data_plane_caller(parts, body).map_err(|error| error.message)
     }
 
     fn keys(&self, access_key_id: &str) -> Option<Keys> {

@@ -2,6 +2,7 @@
 
 mod boards;
 mod client;
+mod http;
 mod mqtt5;
 mod sessions;
 mod websocket;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use rcgen::{CertificateParams, KeyPair, SigningKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -88,6 +90,10 @@ impl Directory for Account {
 
     fn certificate_changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    fn caller(&self, _parts: &Parts, _body: &[u8]) -> Result<Caller, String> {
+        Err("this account knows no headers".to_owned())
     }
 
     fn keys(&self, access_key_id: &str) -> Option<Keys> {

@@ -9,6 +9,7 @@
 
 mod aws_cli;
 mod catalogue;
+mod clients;
 #[cfg(feature = "hardware")]
 mod firmware;
 mod kms;

@@ -20,6 +20,8 @@ use super::reply::ServiceError;
 use crate::iot_core::directory::Keys;
 use crate::journal::Caller;
 
+/// What the scope of a signature for the data plane may name.
+const DATA_PLANE: [&str; 2] = ["iotdata", "iotdevicegateway"];
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: &str = "x-amz-date";
 const TOKEN: &str = "x-amz-security-token";
@@ -103,6 +105,24 @@ pub(super) fn caller(
 }
 
 impl Services {
+    /// Who has made a request of the data plane, if its signature is right and for this Region.
+    pub(in crate::iot_core) fn data_plane_caller(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<Caller, ServiceError> {
+        let authorization = Authorization::of(parts);
+        let caller = caller(self, parts, authorization.as_ref(), body)?;
+        let region = self.account().identity().region.clone();
+        match authorization {
+            Some(signed) if signed.region == region && DATA_PLANE.contains(&signed.service) => Ok(caller),
+            _ => {
+                let message = format!("Credential should be scoped to iotdata in {region}.");
+                Err(ServiceError::new("InvalidSignatureException", 403, message))
+            }
+        }
+    }
+
     /// The keys with this id, if the account has given them to anybody.
     pub(in crate::iot_core) fn keys(&self, access_key_id: &str) -> Option<Keys> {
         let keys = |caller, secret_access_key: &str, session_token: Option<&str>, end| Keys {

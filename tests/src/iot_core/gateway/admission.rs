@@ -40,12 +40,12 @@ pub(super) fn admit(
     identity: Identity,
     address: IpAddr,
     session: &str,
-) -> Result<Client, Refused> {
+) -> Result<Client, Box<Refused>> {
     let client_id = connect.client_id.to_string();
     let principal = match identity {
         Identity::Keys { access_key_id, caller } => Principal::Keys { access_key_id, caller },
         Identity::Certificate { leaf, server_name } => {
-            let silent = |event| Refused { event, code: None, failed: None };
+            let silent = |event| Box::new(Refused { event, code: None, failed: None });
             match access.directory.connecting(&leaf, Peer { address, server_name }) {
                 Verdict::Active { certificate_id } => Principal::Certificate(certificate_id),
                 Verdict::Registered { certificate_id } => {
@@ -82,7 +82,7 @@ pub(super) fn admit(
         };
         let certificate_id = client.principal.id().to_owned();
         let event = Event::Refused { certificate_id, client_id: client.client_id.clone(), refusal };
-        Refused { event, code: Some(code), failed }
+        Box::new(Refused { event, code: Some(code), failed })
     })?;
     Ok(client)
 }

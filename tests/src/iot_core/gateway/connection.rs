@@ -1,7 +1,7 @@
 //! One client's connection, from the TLS handshake to the last packet.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rmqtt_codec::v5::{
@@ -20,6 +20,7 @@ use super::message::Message;
 use super::presence::{Announcement, Presence};
 use super::router::Router;
 use super::session::Wish;
+use super::shadow::Shadows;
 use super::wire::{MAX_PACKET, Transport, Version, Wire};
 use super::{entrance, web};
 
@@ -29,12 +30,13 @@ pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) router: Arc<Router>,
     pub(super) journal: Journal,
+    pub(super) shadows: Mutex<Shadows>,
     /// How long a client may take for its TLS handshake, for its CONNECT, and to take a packet from the gateway.
     pub(super) patience: Duration,
 }
 
 impl Shared {
-    /// Publishes a lifecycle event: to the rules, and to the subscribers.
+    /// Publishes what AWS itself says, a lifecycle event or the answer of a shadow: to the rules, and to the subscribers.
     pub(super) fn announce(&self, announcement: Option<Announcement>) {
         let Some((topic, payload)) = announcement else { return };
         let payload = payload.to_string();
@@ -51,6 +53,12 @@ impl Shared {
         });
         self.access.directory.published(&message.topic, &message.payload);
         self.router.route(message, Some(client_id));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let replies = {
+            let mut shadows = self.shadows.lock().unwrap_or_else(PoisonError::into_inner);
+            shadows.answer(&message.topic, &message.payload, now)
+        };
+        replies.into_iter().for_each(|reply| self.announce(Some(reply)));
     }
 
     fn will(&self, client: &Client, will: LastWill) {
@@ -107,7 +115,8 @@ async fn mqtt(
     }
     match admit(&shared.access, &connect, identity, peer.ip(), &session) {
         Ok(client) => converse(shared, client, connect, &mut wire, Begin { session, assigned, end }).await,
-        Err(Refused { event, code, failed }) => {
+        Err(refused) => {
+            let Refused { event, code, failed } = *refused;
             shared.journal.record(event);
             shared.announce(failed.and_then(|attempt| attempt.connect_failed()));
             if let Some(reason_code) = code {

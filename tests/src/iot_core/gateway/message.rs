@@ -17,9 +17,9 @@ pub(super) struct Message {
     /// To be kept for later subscribers; on its way to one: it was kept.
     pub(super) retain: bool,
     /// Of MQTT 5: what goes on to the subscribers as it came.
-    properties: PublishProperties,
+    pub(super) properties: PublishProperties,
     /// When it is of no use any more.
-    expires: Option<Instant>,
+    pub(super) expires: Option<Instant>,
 }
 
 impl Message {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use axum::http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 use time::PrimitiveDateTime;
@@ -57,6 +58,8 @@ pub(super) struct SignedUrl {
     date: String,
     time: SystemTime,
     validity: Duration,
+    /// Their names, sorted. `host` is enough, and some clients sign more.
+    signed_headers: Vec<String>,
     token: Option<String>,
     signature: String,
     /// The query that is signed: without signature and token, sorted.
@@ -106,7 +109,8 @@ impl SignedUrl {
             }
         };
         let headers = needed("X-Amz-SignedHeaders")?;
-        if headers != "host" {
+        let signed_headers: Vec<String> = headers.split(';').map(str::to_owned).collect();
+        if !signed_headers.iter().any(|name| name == "host") || !signed_headers.is_sorted() {
             return Err(malformed("X-Amz-SignedHeaders", &headers));
         }
         let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
@@ -122,19 +126,20 @@ impl SignedUrl {
             time: time.assume_utc().into(),
             date,
             validity,
+            signed_headers,
             token: value("X-Amz-Security-Token"),
             signature: needed("X-Amz-Signature")?,
             canonical_query: signed.join("&"),
         })
     }
 
-    /// Compares the URL with what the owner of the key would have signed. `host` is the request's header of that name.
+    /// Compares the URL and the headers of its request with what the owner of the key would have signed.
     ///
     /// # Errors
     /// What differs.
     pub(super) fn verify(
         &self,
-        host: &str,
+        headers: &HeaderMap,
         own_region: &str,
         secret: &str,
         token: Option<&str>,
@@ -153,23 +158,35 @@ impl SignedUrl {
             return Err(Error::Expired);
         }
         // On port 443 the header has no port. Some clients leave it out on other ports as well, in the header or in what they sign.
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let signed = [host, name].map(|host| self.signature_for(host, secret));
+        let host = value(headers, "host").unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+        let signed = [host.as_str(), name].map(|host| self.signature_for(headers, host, secret));
         let right = |expected: &String| {
             verify_slices_are_equal(expected.as_bytes(), self.signature.as_bytes()).is_ok()
         };
         if signed.iter().any(right) { Ok(()) } else { Err(Error::Signature) }
     }
 
-    fn signature_for(&self, host: &str, secret: &str) -> String {
+    fn signature_for(&self, headers: &HeaderMap, host: &str, secret: &str) -> String {
         let empty = hex::encode(Sha256::digest(""));
-        let canonical = format!("GET\n{PATH}\n{}\nhost:{host}\n\nhost\n{empty}", self.canonical_query);
+        let line = |name: &String| match name.as_str() {
+            "host" => format!("host:{host}\n"),
+            name => format!("{name}:{}\n", value(headers, name).unwrap_or_default()),
+        };
+        let lines: String = self.signed_headers.iter().map(line).collect();
+        let names = self.signed_headers.join(";");
+        let canonical = format!("GET\n{PATH}\n{}\n{lines}\n{names}\n{empty}", self.canonical_query);
         let hash = hex::encode(Sha256::digest(canonical));
         let Self { date, scope, .. } = self;
         let text = format!("{ALGORITHM}\n{date}\n{scope}\n{hash}");
         let key = generate_signing_key(secret, self.time, &self.region, SERVICE);
         calculate_signature(key, text.as_bytes())
     }
+}
+
+/// A header's value, as it is signed.
+fn value(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -180,6 +197,7 @@ mod tests {
     };
     use aws_sigv4::sign::v4::SigningParams;
     use aws_smithy_runtime_api::client::identity::Identity;
+    use axum::http::header::{CONNECTION, HOST};
     use proptest::prelude::*;
 
     use super::*;
@@ -188,6 +206,17 @@ mod tests {
 
     /// The query that AWS's own library signs.
     fn query(service: &str, token: Option<&str>, mode: SessionTokenMode, time: SystemTime) -> String {
+        query_with(service, token, mode, time, &[])
+    }
+
+    /// With more headers that are signed.
+    fn query_with(
+        service: &str,
+        token: Option<&str>,
+        mode: SessionTokenMode,
+        time: SystemTime,
+        more: &[(&str, &str)],
+    ) -> String {
         let token = token.map(str::to_owned);
         let identity: Identity = Credentials::new("AKIA1", SECRET, token, None, "test").into();
         let mut settings = SigningSettings::default();
@@ -202,9 +231,13 @@ mod tests {
             .settings(settings)
             .build()
             .unwrap();
-        let request =
-            SignableRequest::new("GET", "wss://localhost/mqtt", std::iter::empty(), SignableBody::Bytes(b""))
-                .unwrap();
+        let request = SignableRequest::new(
+            "GET",
+            "wss://localhost/mqtt",
+            more.iter().copied(),
+            SignableBody::Bytes(b""),
+        )
+        .unwrap();
         let (instructions, _) = sign(request, &params.into()).unwrap().into_parts();
         let (_, parameters) = instructions.into_parts();
         let pair = |(name, value): &(&str, std::borrow::Cow<'static, str>)| {
@@ -214,7 +247,11 @@ mod tests {
     }
 
     fn check(query: &str, host: &str, token: Option<&str>, now: SystemTime) -> Result<(), Error> {
-        SignedUrl::parse(query)?.verify(host, "eu-west-1", SECRET, token, now)
+        SignedUrl::parse(query)?.verify(&headers(host), "eu-west-1", SECRET, token, now)
+    }
+
+    fn headers(host: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HOST, host.parse().unwrap()), (CONNECTION, "Upgrade".parse().unwrap())])
     }
 
     #[test]
@@ -226,9 +263,22 @@ mod tests {
         }
         assert_eq!(check(&signed, "other", None, now), Err(Error::Signature));
         let other = SignedUrl::parse(&signed).unwrap();
-        assert_eq!(other.verify("localhost", "eu-west-1", "wrong", None, now), Err(Error::Signature));
-        let region = other.verify("localhost", "us-east-1", SECRET, None, now);
+        assert_eq!(
+            other.verify(&headers("localhost"), "eu-west-1", "wrong", None, now),
+            Err(Error::Signature)
+        );
+        let region = other.verify(&headers("localhost"), "us-east-1", SECRET, None, now);
         assert!(matches!(region, Err(Error::Region { .. })), "{region:?}");
+    }
+
+    #[test]
+    fn headers_that_are_signed_besides_the_host_count() {
+        let now = SystemTime::now();
+        let signed =
+            |value| query_with(SERVICE, None, SessionTokenMode::Exclude, now, &[("connection", value)]);
+        assert!(signed("Upgrade").contains("connection%3Bhost"));
+        assert_eq!(check(&signed("Upgrade"), "localhost", None, now), Ok(()));
+        assert_eq!(check(&signed("close"), "localhost", None, now), Err(Error::Signature));
     }
 
     #[test]

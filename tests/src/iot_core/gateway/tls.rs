@@ -1,12 +1,18 @@
-//! The gateway's TLS: its own certificate, and client certificates taken as they come.
+//! The gateway's TLS: its own certificates, and client certificates taken as they come.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_RSA_SHA256, RsaKeySize,
+};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
 use super::entrance::PROTOCOLS;
@@ -28,34 +34,84 @@ pub enum TlsError {
     Listen(std::io::Error),
 }
 
-/// A TLS 1.2 and 1.3 server with a fresh certificate, and the PEM of the CA that signed it.
+/// A TLS 1.2 and 1.3 server with fresh certificates, and the PEM of the CA that signed them.
 pub(super) fn server() -> Result<(ServerConfig, String), TlsError> {
-    let (authority, chain, key) = identity()?;
+    let authority = authority()?;
+    let pem = authority.pem();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyClient { algorithms: provider.signature_verification_algorithms });
+    let ecdsa = Arc::new(certified(&authority, &KeyPair::generate()?)?);
+    let certificates = Arc::new(Certificates { authority, ecdsa, rsa: OnceLock::new() });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key.into())?;
+        .with_cert_resolver(certificates);
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    Ok((config, authority))
+    Ok((config, pem))
 }
 
 /// A fresh certificate with its key, and the PEM of the fresh CA that signed it.
 pub(in crate::iot_core) fn identity()
 -> Result<(String, Vec<CertificateDer<'static>>, PrivatePkcs8KeyDer<'static>), rcgen::Error> {
+    let (authority, key) = (authority()?, KeyPair::generate()?);
+    let certificate = server_certificate(&authority, &key)?;
+    Ok((authority.pem(), vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der())))
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Result<Authority, rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "testbed server CA");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    CertifiedIssuer::self_signed(authority, KeyPair::generate()?)
+}
 
+fn server_certificate(authority: &Authority, key: &KeyPair) -> Result<CertificateDer<'static>, rcgen::Error> {
     let mut server = CertificateParams::new(NAMES.map(str::to_owned))?;
     server.distinguished_name.push(DnType::CommonName, NAMES[0]);
     server.use_authority_key_identifier_extension = true;
-    let key = KeyPair::generate()?;
-    let certificate = server.signed_by(&key, &authority)?;
-    Ok((authority.pem(), vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der())))
+    Ok(server.signed_by(key, authority)?.der().clone())
+}
+
+fn certified(authority: &Authority, key: &KeyPair) -> Result<CertifiedKey, TlsError> {
+    let certificate = server_certificate(authority, key)?;
+    let key = aws_lc_rs::sign::any_supported_type(&PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
+    Ok(CertifiedKey::new(vec![certificate], key))
+}
+
+/// The server's certificates, of which a client gets the one that it can check (AWS IoT Core developer guide, "Server
+/// authentication"): ECDSA, or RSA. The RSA key takes its time; it is made for the first client that needs it.
+struct Certificates {
+    authority: Authority,
+    ecdsa: Arc<CertifiedKey>,
+    rsa: OnceLock<Option<Arc<CertifiedKey>>>,
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let scheme = hello.signature_schemes().contains(&SignatureScheme::ECDSA_NISTP256_SHA256);
+        // In TLS 1.2 the suite names the kind of the server's key, in TLS 1.3 it does not.
+        let suite = |suite: &CipherSuite| {
+            let name = suite.as_str().unwrap_or_default();
+            name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_ECDSA_")
+        };
+        if scheme && hello.cipher_suites().iter().any(suite) {
+            return Some(self.ecdsa.clone());
+        }
+        let make = || {
+            let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).ok()?;
+            certified(&self.authority, &key).ok().map(Arc::new)
+        };
+        self.rsa.get_or_init(make).clone()
+    }
 }
 
 /// Has the client prove that it holds its certificate's key, if it shows one; who signed the certificate is decided by the account at the

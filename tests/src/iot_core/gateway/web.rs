@@ -1,4 +1,7 @@
-//! What the gateway serves over HTTP: MQTT over WebSocket (AWS IoT Core developer guide, "Device communication protocols").
+//! What the gateway serves over HTTP: MQTT over WebSocket, and publishing (AWS IoT Core developer guide, "Device communication
+//! protocols"; AWS IoT data plane API, `Publish`).
+
+mod publish;
 
 use std::io;
 use std::sync::Arc;
@@ -8,10 +11,9 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures::{SinkExt, StreamExt, future};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -56,6 +58,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, arrival: Arrival) -> Option<Upgr
     let web = Web { shared: Arc::clone(shared), visitor: arrival.visitor, upgraded: sender };
     let router = Router::new()
         .route(signed_url::PATH, get(websocket))
+        .route("/topics/{*topic}", post(publish::publish))
         .fallback(async || answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path"))
         .with_state(web);
     let connection = http1::Builder::new()
@@ -82,12 +85,16 @@ impl Web {
     }
 
     /// Whose signature the URL has, and until when the keys are valid.
-    fn signed_by(&self, query: &str, host: &str) -> Result<(Identity, SystemTime), signed_url::Error> {
+    fn signed_by(
+        &self,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Identity, SystemTime), signed_url::Error> {
         let url = SignedUrl::parse(query)?;
         let keys = self.shared.access.directory.keys(&url.access_key_id).ok_or(signed_url::Error::Key)?;
         let now = SystemTime::now();
         let token = keys.session_token.as_deref();
-        url.verify(host, self.shared.access.region(), &keys.secret_access_key, token, now)?;
+        url.verify(headers, self.shared.access.region(), &keys.secret_access_key, token, now)?;
         let last = now + MAX_WEBSOCKET;
         let end = keys.end.map_or(last, |end| end.min(last));
         if end <= now {
@@ -103,8 +110,7 @@ async fn websocket(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (identity, end) = match web.signed_by(query.as_deref().unwrap_or_default(), host) {
+    let (identity, end) = match web.signed_by(query.as_deref().unwrap_or_default(), &headers) {
         Ok(signed) => signed,
         Err(error) => return web.refuse(StatusCode::FORBIDDEN, &error),
     };

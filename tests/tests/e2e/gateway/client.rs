@@ -12,9 +12,10 @@ use rmqtt_codec::v5::{
 use rmqtt_codec::{MqttCodec, MqttPacket, v3, v5};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use testbed::iot_core::gateway::Gateway;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -58,11 +59,28 @@ pub(crate) async fn tls(
     certified: Option<&Certified>,
     protocols: &[&[u8]],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_to(&bench.gateway, certified, protocols).await
+}
+
+pub(crate) async fn tls_to(
+    gateway: &Gateway,
+    certified: Option<&Certified>,
+    protocols: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_with(gateway, certified, protocols, aws_lc_rs::default_provider()).await
+}
+
+pub(crate) async fn tls_with(
+    gateway: &Gateway,
+    certified: Option<&Certified>,
+    protocols: &[&[u8]],
+    provider: CryptoProvider,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(bench.gateway.server_ca_pem().as_bytes()) {
+    for authority in CertificateDer::pem_slice_iter(gateway.server_ca_pem().as_bytes()) {
         roots.add(authority.unwrap()).unwrap();
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);
@@ -73,7 +91,7 @@ pub(crate) async fn tls(
             .unwrap(),
     };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    let tcp = TcpStream::connect(("127.0.0.1", bench.gateway.port())).await?;
+    let tcp = TcpStream::connect(("127.0.0.1", gateway.port())).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), tcp).await
 }
 

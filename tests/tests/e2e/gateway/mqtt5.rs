@@ -259,3 +259,22 @@ async fn alpn_chooses_what_the_port_speaks() {
     }
     assert!(tls(&bench, Some(&certified), &[b"h2"]).await.is_err());
 }
+
+#[tokio::test]
+async fn a_client_gets_the_certificate_whose_kind_it_can_check() {
+    use rustls::CipherSuite;
+    use rustls::crypto::aws_lc_rs;
+    let bench = Bench::start().await;
+    for (suite, algorithm) in [
+        (CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "1.2.840.113549.1.1.1"),
+        (CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "1.2.840.10045.2.1"),
+        (CipherSuite::TLS13_AES_128_GCM_SHA256, "1.2.840.10045.2.1"),
+    ] {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|offered| offered.suite() == suite);
+        let stream = super::client::tls_with(&bench.gateway, None, &[], provider).await.unwrap();
+        let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
+        let (_, certificate) = x509_parser::parse_x509_certificate(&shown).unwrap();
+        assert_eq!(certificate.public_key().algorithm.algorithm.to_id_string(), algorithm, "{suite:?}");
+    }
+}

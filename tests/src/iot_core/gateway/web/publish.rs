@@ -1,0 +1,84 @@
+//! `POST /topics/TOPIC?qos=1`: publishing over HTTPS, with a client certificate or a signature.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::request::Parts;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use rmqtt_codec::types::QoS;
+use serde::Deserialize;
+
+use super::{Web, answer};
+use crate::iot_core::directory::{Peer, Verdict};
+use crate::iot_core::gateway::access::{Client, Principal};
+use crate::iot_core::gateway::admission::check_publish;
+use crate::iot_core::gateway::journal::Refusal;
+use crate::iot_core::gateway::limits::{Limit, MAX_PAYLOAD};
+use crate::iot_core::gateway::message::Message;
+use crate::iot_core::topic;
+use crate::journal::Caller;
+
+/// The query of a `Publish`.
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    #[serde(default)]
+    qos: u8,
+    #[serde(default)]
+    retain: bool,
+}
+
+pub(super) async fn publish(
+    State(web): State<Web>,
+    Path(topic): Path<String>,
+    Query(wish): Query<Wish>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    // One byte more than is allowed, so that what is too large is told from what is lost.
+    let Ok(payload) = to_bytes(body, MAX_PAYLOAD + 1).await else {
+        return web.refuse(StatusCode::PAYLOAD_TOO_LARGE, &Limit::Payload);
+    };
+    let principal = match identify(&web, &parts, &payload) {
+        Ok(principal) => principal,
+        Err(reason) => return web.refuse(StatusCode::FORBIDDEN, &reason),
+    };
+    let qos = match wish.qos {
+        0 => QoS::AtMostOnce,
+        1 => QoS::AtLeastOnce,
+        _ => return web.refuse(StatusCode::BAD_REQUEST, &Limit::QualityOfService),
+    };
+    // HTTP has no client id.
+    let client = Client { client_id: String::new(), principal, source_ip: web.visitor.peer.ip() };
+    if !topic::is_name(&topic) {
+        return web.refuse(StatusCode::BAD_REQUEST, &Limit::TopicName);
+    }
+    if let Err(refusal) = check_publish(&web.shared.access, &client, &topic, &payload, qos, wish.retain) {
+        let status = match &refusal {
+            Refusal::Unsupported { what: Limit::Payload } => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::FORBIDDEN,
+        };
+        return web.refuse(status, &refusal);
+    }
+    let message = Message { qos, retain: wish.retain, ..Message::new(topic, payload) };
+    web.shared.accept(&message, client.principal.id());
+    answer(StatusCode::OK, "OK")
+}
+
+/// Who publishes: the certificate counts, where the client has shown one.
+fn identify(web: &Web, parts: &Parts, body: &[u8]) -> Result<Principal, String> {
+    let directory = &web.shared.access.directory;
+    let Some(leaf) = &web.visitor.leaf else {
+        let caller = directory.caller(parts, body)?;
+        let access_key_id = match &caller {
+            Caller::Function(name) => name.clone(),
+            Caller::User | Caller::Stranger => "user".to_owned(),
+        };
+        return Ok(Principal::Keys { access_key_id, caller });
+    };
+    let peer = Peer { address: web.visitor.peer.ip(), server_name: web.visitor.server_name };
+    match directory.connecting(leaf, peer) {
+        Verdict::Active { certificate_id } => Ok(Principal::Certificate(certificate_id)),
+        Verdict::Registered { .. } => Err("the certificate is registered, and PENDING_ACTIVATION".to_owned()),
+        Verdict::Refused { reason } => Err(reason),
+    }
+}

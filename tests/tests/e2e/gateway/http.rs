@@ -1,0 +1,129 @@
+//! Publishing over HTTPS, and shadows.
+
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use serde_json::{Value, json};
+use testbed::Testbed;
+use testbed::iot_core::gateway::Gateway;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::client::{Certified, Client, tls_to};
+use super::{Bench, anything, own_topics};
+
+/// The status of an answer.
+async fn post(
+    gateway: &Gateway,
+    certified: Option<&Certified>,
+    protocols: &[&[u8]],
+    target: &str,
+    headers: &str,
+    body: &[u8],
+) -> u16 {
+    let mut stream = tls_to(gateway, certified, protocols).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {answer:?}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_device_publishes_over_https_with_its_certificate_where_the_policy_lets_it() {
+    let bench = Bench::start().await;
+    let (mut reader, _) = Client::v5(&bench, "reader", &anything(), |_| {}).await;
+    reader.subscribe("#").await;
+    let certified = Certified::new();
+    bench.account.activate(&certified.id, &anything(), &["board1"]);
+    for (protocols, target) in
+        [(&[&b"x-amzn-http-ca"[..]][..], "/topics/board1%2Fdata?qos=1"), (&[], "/topics/board1/data?qos=0")]
+    {
+        assert_eq!(post(&bench.gateway, Some(&certified), protocols, target, "", b"21").await, 200);
+        let message = reader.message().await;
+        assert_eq!((&*message.topic, &message.payload[..]), ("board1/data", &b"21"[..]));
+        assert_eq!(u8::from(message.qos), target.as_bytes()[target.len() - 1] - b'0');
+    }
+    let publish = |target| post(&bench.gateway, Some(&certified), &[], target, "", b"21");
+    assert_eq!(publish("/topics/$aws/events/presence/connected/a?qos=1").await, 403);
+    assert_eq!(publish("/topics/a?qos=2").await, 400);
+    assert_eq!(publish("/topics/a/+?qos=1").await, 400);
+    assert_eq!(publish("/nothing").await, 404);
+    let large = vec![0; 128 * 1024 + 1];
+    assert_eq!(post(&bench.gateway, Some(&certified), &[], "/topics/a", "", &large).await, 413);
+
+    bench.account.activate(&certified.id, &own_topics(), &["board1"]);
+    assert_eq!(publish("/topics/board2/data?qos=1").await, 403);
+    assert_eq!(post(&bench.gateway, None, &[], "/topics/a", "", b"").await, 403);
+    // An unknown one is registered, as over MQTT.
+    let stranger = Certified::new();
+    assert_eq!(post(&bench.gateway, Some(&stranger), &[], "/topics/a", "", b"").await, 403);
+    assert!(bench.account.entry(&stranger.id).unwrap().pending);
+}
+
+#[tokio::test]
+async fn the_accounts_user_publishes_over_https_with_a_signature() {
+    let testbed = Testbed::start(testbed::Options::default()).await.unwrap();
+    let access = testbed.access();
+    let publish = async |secret: &str, service: &str| {
+        let identity = Credentials::new(&access.access_key_id, secret, None, None, "test").into();
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region(&access.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap();
+        let headers = [("host", "localhost")].into_iter();
+        let target = "/topics/board1%2Fdata?qos=1";
+        let url = format!("https://localhost{target}");
+        let request = SignableRequest::new("POST", &url, headers, SignableBody::Bytes(b"21")).unwrap();
+        let (instructions, _) = sign(request, &params.into()).unwrap().into_parts();
+        let headers: String =
+            instructions.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        post(testbed.gateway(), None, &[], target, &headers, b"21").await
+    };
+    assert_eq!(publish(&access.secret_access_key, "iotdata").await, 200);
+    assert_eq!(publish("another", "iotdata").await, 403);
+    assert_eq!(publish(&access.secret_access_key, "iot").await, 403);
+}
+
+#[tokio::test]
+async fn a_shadow_answers_on_its_topics() {
+    let bench = Bench::start().await;
+    let (mut client, _) = Client::v5(&bench, "board1", &anything(), |_| {}).await;
+    client.subscribe("$aws/things/board1/shadow/+/+").await;
+    let mut replies = Vec::new();
+    let mut other = Client::v5(&bench, "other", &anything(), |_| {}).await.0;
+    let update = json!({"state": {"desired": {"led": "on"}}, "version": 0}).to_string();
+    for (operation, payload) in
+        [("update", update.as_str()), ("update", update.as_str()), ("get", ""), ("delete", "")]
+    {
+        other
+            .publish(&format!("$aws/things/board1/shadow/{operation}"), payload.as_bytes(), |_, _| {})
+            .await
+            .unwrap();
+    }
+    for _ in 0..6 {
+        let message = client.message().await;
+        let payload: Value = serde_json::from_slice(&message.payload).unwrap();
+        let topic = message.topic.trim_start_matches("$aws/things/board1/shadow/").to_owned();
+        replies.push((topic, payload["version"].clone(), payload["code"].clone()));
+    }
+    let expected = [
+        ("update/accepted", json!(1), json!(null)),
+        ("update/documents", json!(null), json!(null)),
+        ("update/delta", json!(1), json!(null)),
+        ("update/rejected", json!(null), json!(409)),
+        ("get/accepted", json!(1), json!(null)),
+        ("delete/accepted", json!(1), json!(null)),
+    ];
+    assert_eq!(replies, expected.map(|(topic, version, code)| (topic.to_owned(), version, code)));
+}
