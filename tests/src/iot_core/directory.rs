@@ -83,8 +83,8 @@ pub trait Directory: Send + Sync + 'static {
     fn inactive(&self, certificate_id: &str) -> Option<String>;
     /// Told whenever the status of a certificate changes.
     fn certificate_changes(&self) -> watch::Receiver<()>;
-    /// Who has signed an HTTP request with these headers and this body; an error says why it is nobody.
-    fn caller(&self, parts: &Parts, body: &[u8]) -> Result<Caller, String>;
+    /// Who has signed an HTTP request with these headers and this body, and the key's id; an error says why it is nobody.
+    fn caller(&self, parts: &Parts, body: &[u8]) -> Result<(String, Caller), String>;
     /// The keys with this id.
     fn keys(&self, access_key_id: &str) -> Option<Keys>;
     /// Whether the policies of a user or a role allow an action.

@@ -57,14 +57,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Loopback, a free port, 10 seconds of patience and 512 connections.
+    /// Loopback, a free port, 10 seconds of patience and 4096 connections.
     #[must_use]
     pub fn new(arn_prefix: impl Into<String>) -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             arn_prefix: arn_prefix.into(),
             patience: Duration::from_secs(10),
-            max_connections: 512,
+            max_connections: 4096,
         }
     }
 }

@@ -129,7 +129,7 @@ impl Directory for Registration {
         self.account().certificate_changes()
     }
 
-    fn caller(&self, parts: &Parts, body: &[u8]) -> Result<Caller, String> {
+    fn caller(&self, parts: &Parts, body: &[u8]) -> Result<(String, Caller), String> {
         self.services.data_plane_caller(parts, body).map_err(|error| error.message)
     }
 

@@ -92,7 +92,7 @@ impl Directory for Account {
         self.changes.subscribe()
     }
 
-    fn caller(&self, _parts: &Parts, _body: &[u8]) -> Result<Caller, String> {
+    fn caller(&self, _parts: &Parts, _body: &[u8]) -> Result<(String, Caller), String> {
         Err("this account knows no headers".to_owned())
     }
 

@@ -105,17 +105,19 @@ pub(super) fn caller(
 }
 
 impl Services {
-    /// Who has made a request of the data plane, if its signature is right and for this Region.
+    /// Who has made a request of the data plane, and with which key, if its signature is right and for this Region.
     pub(in crate::iot_core) fn data_plane_caller(
         &self,
         parts: &Parts,
         body: &[u8],
-    ) -> Result<Caller, ServiceError> {
+    ) -> Result<(String, Caller), ServiceError> {
         let authorization = Authorization::of(parts);
         let caller = caller(self, parts, authorization.as_ref(), body)?;
         let region = self.account().identity().region.clone();
         match authorization {
-            Some(signed) if signed.region == region && DATA_PLANE.contains(&signed.service) => Ok(caller),
+            Some(signed) if signed.region == region && DATA_PLANE.contains(&signed.service) => {
+                Ok((signed.access_key_id.to_owned(), caller))
+            }
             _ => {
                 let message = format!("Credential should be scoped to iotdata in {region}.");
                 Err(ServiceError::new("InvalidSignatureException", 403, message))

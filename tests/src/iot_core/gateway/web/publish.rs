@@ -16,7 +16,6 @@ use crate::iot_core::gateway::journal::Refusal;
 use crate::iot_core::gateway::limits::{Limit, MAX_PAYLOAD};
 use crate::iot_core::gateway::message::Message;
 use crate::iot_core::topic;
-use crate::journal::Caller;
 
 /// The query of a `Publish`.
 #[derive(Deserialize)]
@@ -68,11 +67,7 @@ pub(super) async fn publish(
 fn identify(web: &Web, parts: &Parts, body: &[u8]) -> Result<Principal, String> {
     let directory = &web.shared.access.directory;
     let Some(leaf) = &web.visitor.leaf else {
-        let caller = directory.caller(parts, body)?;
-        let access_key_id = match &caller {
-            Caller::Function(name) => name.clone(),
-            Caller::User | Caller::Stranger => "user".to_owned(),
-        };
+        let (access_key_id, caller) = directory.caller(parts, body)?;
         return Ok(Principal::Keys { access_key_id, caller });
     };
     let peer = Peer { address: web.visitor.peer.ip(), server_name: web.visitor.server_name };
