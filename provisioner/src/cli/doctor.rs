@@ -168,7 +168,10 @@ pub(super) async fn explain(
         Some(certificate) => Device::Board { certificate, stored_name: Some(thing.to_owned()) },
         None => {
             let known = known.into_values().filter(|known| known.is_of_thing(thing));
-            Device::Thing { name: thing.to_owned(), known: known.filter_map(|known| known.certificate).collect() }
+            Device::Thing {
+                name: thing.to_owned(),
+                known: known.filter_map(|known| known.certificate).collect(),
+            }
         }
     };
     let now = OffsetDateTime::now_utc();
@@ -184,7 +187,10 @@ pub(super) async fn explain(
     let links = diagnosis.findings.len();
     diagnosis.findings.retain(|finding| finding.verdict != Verdict::Right);
     if diagnosis.findings.is_empty() {
-        context.note(format_args!("nothing is wrong with the account: {} were looked at", counted(links, "link")));
+        context.note(format_args!(
+            "nothing is wrong with the account: {} were looked at",
+            counted(links, "link")
+        ));
     }
     let no_chain = chain.err().map(Error::from);
     show(context, &diagnosis, no_chain.as_ref());

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 mod follow;
 mod one_board;
 
-use self::follow::Following;
 pub(super) use self::follow::DoneBoards;
+use self::follow::Following;
 use self::one_board::OneBoard;
 use super::batch::StationOptions;
 use super::firmware::{self, Prepared};
@@ -243,7 +243,15 @@ impl Arguments {
 pub(super) fn sandbox(endpoint: Option<String>, force: bool, lock_slots: bool) -> Order {
     let endpoint = Some(endpoint.unwrap_or_else(|| iot_account::SANDBOX_ENDPOINT.to_owned()));
     let origin = Origin::Factory { lock_slots };
-    Order { method: Method::Sandbox, origin, endpoint, force, register: None, revoke_superseded: false, done: DoneBoards::default() }
+    Order {
+        method: Method::Sandbox,
+        origin,
+        endpoint,
+        force,
+        register: None,
+        revoke_superseded: false,
+        done: DoneBoards::default(),
+    }
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rumqttc_v4::{
-    AsyncClient, Broker, ConnectReturnCode, ConnectionError, Event as MqttEvent, EventLoop, MqttOptions, NetworkOptions,
-    Outgoing, Packet, PublishOptions, QoS, SubAck, SubscribeFilter, SubscribeReasonCode, TlsConfiguration,
+    AsyncClient, Broker, ConnectReturnCode, ConnectionError, Event as MqttEvent, EventLoop, MqttOptions,
+    NetworkOptions, Outgoing, Packet, PublishOptions, QoS, SubAck, SubscribeFilter, SubscribeReasonCode,
+    TlsConfiguration,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -244,8 +245,11 @@ impl Line {
     /// What a connection that was not made means.
     fn failed(&self, error: ConnectionError) -> Error {
         let place = self.place.authority.clone();
-        let unreachable =
-            |source: String| Error::Unreachable { place: place.clone(), action: CONNECT, source: source.into() };
+        let unreachable = |source: String| Error::Unreachable {
+            place: place.clone(),
+            action: CONNECT,
+            source: source.into(),
+        };
         let denied = |message: &str| Error::Denied {
             action: CONNECT,
             source: Answer {
@@ -263,10 +267,10 @@ impl Line {
             }
             ConnectionError::ConnectionRefused(_) => denied("AWS IoT refuses the MQTT connection"),
             // The WebSocket is there: what follows is the answer to CONNECT.
-            ConnectionError::MqttState(_) => denied("AWS IoT closes the MQTT connection in answer to CONNECT"),
-            ConnectionError::NetworkTimeout => {
-                unreachable(format!("no answer in {CONNECT_TIMEOUT} seconds"))
+            ConnectionError::MqttState(_) => {
+                denied("AWS IoT closes the MQTT connection in answer to CONNECT")
             }
+            ConnectionError::NetworkTimeout => unreachable(format!("no answer in {CONNECT_TIMEOUT} seconds")),
             error => unreachable(deepest(&error)),
         }
     }
@@ -400,7 +404,10 @@ impl Session {
             MqttEvent::Incoming(Packet::SubAck(SubAck { pkid, return_codes })) => {
                 let filters = self.subscribing.remove(pkid).unwrap_or_default();
                 let refused = filters.into_iter().zip(return_codes);
-                refused.filter(|(_, code)| **code == SubscribeReasonCode::Failure).map(|(filter, _)| filter).collect()
+                refused
+                    .filter(|(_, code)| **code == SubscribeReasonCode::Failure)
+                    .map(|(filter, _)| filter)
+                    .collect()
             }
             _ => Vec::new(),
         }
@@ -471,7 +478,13 @@ mod tests {
 
     #[test]
     fn a_refusal_is_blamed_on_the_clock_where_the_clocks_differ() {
-        let refused = |date| error(403, &[("date", date), ("x-amzn-errortype", "ForbiddenException")], r#"{"message":"Forbidden"}"#);
+        let refused = |date| {
+            error(
+                403,
+                &[("date", date), ("x-amzn-errortype", "ForbiddenException")],
+                r#"{"message":"Forbidden"}"#,
+            )
+        };
         let same = refused("Fri, 27 Nov 2026 12:04:00 GMT");
         let Error::Live(LiveError::Forbidden { source, .. }) = same else { panic!("{same:?}") };
         assert_eq!(source.to_string(), "ForbiddenException: Forbidden");
@@ -484,7 +497,10 @@ mod tests {
     fn what_answers_in_the_place_of_aws_is_told() {
         let moved = error(302, &[("location", "https://login.example/?token=secret")], "");
         assert!(matches!(moved, Error::Redirected { to, .. } if to == "https://login.example/"));
-        assert!(matches!(error(200, &[("content-type", "text/html; charset=utf-8")], "<html>"), Error::WebPage { .. }));
+        assert!(matches!(
+            error(200, &[("content-type", "text/html; charset=utf-8")], "<html>"),
+            Error::WebPage { .. }
+        ));
         assert!(matches!(error(503, &[], ""), Error::Call { source, .. } if source.status == 503));
         assert!(is_passing(&error(503, &[], "")) && !is_passing(&error(404, &[], "no")));
     }

@@ -77,9 +77,9 @@ impl FunctionLog {
         let call = account.logs().filter_log_events().log_group_name(&self.group).start_time(self.since);
         let pages = call.filter_pattern(PATTERN).into_paginator().send();
         let events = account.all("logs:FilterLogEvents", pages, |page| page.events).await?;
-        let new = events.into_iter().filter(|event| {
-            event.event_id().is_none_or(|id| self.seen.insert(id.to_owned()))
-        });
+        let new = events
+            .into_iter()
+            .filter(|event| event.event_id().is_none_or(|id| self.seen.insert(id.to_owned())));
         Ok(new.filter_map(|event| Logged::read(event.message()?)).collect())
     }
 }
@@ -93,7 +93,9 @@ mod tests {
         let line = r#"{"timestamp":"2026-11-27T12:00:00Z","level":"INFO","message":"registered","requestId":"r",
             "certificateId":"ab","thingName":"t","outcome":"registered"}"#;
         let logged = Logged::read(line).unwrap();
-        assert!(logged.is_done() && logged.thing_name.as_deref() == Some("t") && logged.certificate_id == "ab");
+        assert!(
+            logged.is_done() && logged.thing_name.as_deref() == Some("t") && logged.certificate_id == "ab"
+        );
         let refused = r#"{"level":"ERROR","message":"no","certificateId":"ab","outcome":"refused","reason":"other_ca"}"#;
         let refused = Logged::read(refused).unwrap();
         assert!(!refused.is_done() && refused.reason.as_deref() == Some("other_ca"));

@@ -14,7 +14,11 @@ use tungstenite::http::Uri;
 ///
 /// # Errors
 /// What the system or the proxy says.
-pub(super) async fn connect(address: String, is_secure: bool, options: NetworkOptions) -> io::Result<TcpStream> {
+pub(super) async fn connect(
+    address: String,
+    is_secure: bool,
+    options: NetworkOptions,
+) -> io::Result<TcpStream> {
     let invalid = |_| io::Error::new(io::ErrorKind::InvalidInput, "this is no host name");
     let scheme = if is_secure { "https" } else { "http" };
     let to: Uri = format!("{scheme}://{address}/").parse().map_err(invalid)?;
@@ -24,7 +28,8 @@ pub(super) async fn connect(address: String, is_secure: bool, options: NetworkOp
     let name = proxy.uri().authority().map(ToString::to_string).unwrap_or_default();
     if proxy.uri().scheme_str() != Some("http") {
         let scheme = proxy.uri().scheme_str().unwrap_or_default();
-        let why = format!("a proxy by {scheme}: is not supported for this connection; one by http: is ({name})");
+        let why =
+            format!("a proxy by {scheme}: is not supported for this connection; one by http: is ({name})");
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
     let mut tunnel = Tunnel::new(proxy.uri().clone(), HttpConnector::new());

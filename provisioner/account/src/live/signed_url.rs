@@ -79,7 +79,8 @@ pub(super) fn signed_url(
     let request = SignableRequest::new("GET", url.as_str(), headers, SignableBody::empty())?;
     let (instructions, _) = sign(request, &parameters)?.into_parts();
     let (_, query) = instructions.into_parts();
-    let mut query: Vec<(&str, String)> = query.iter().map(|(name, value)| (*name, value.to_string())).collect();
+    let mut query: Vec<(&str, String)> =
+        query.iter().map(|(name, value)| (*name, value.to_string())).collect();
     if let Some(token) = credentials.session_token()
         && !query.iter().any(|(name, _)| *name == "X-Amz-Security-Token")
     {
@@ -104,8 +105,7 @@ mod tests {
 
     fn signed(place: &Place, token: Option<&str>) -> (String, BTreeSet<String>) {
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-        let credentials =
-            Credentials::new("AKIDEXAMPLE", secret, token.map(str::to_owned), None, "test");
+        let credentials = Credentials::new("AKIDEXAMPLE", secret, token.map(str::to_owned), None, "test");
         let url = signed_url(place, "eu-central-1", &credentials, now()).unwrap();
         let (address, query) = url.split_once('?').unwrap();
         (address.to_owned(), query.split('&').map(str::to_owned).collect())

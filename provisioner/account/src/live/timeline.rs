@@ -133,7 +133,10 @@ mod tests {
         assert!(board.see(Stage::Connected, at(7)));
         assert_eq!(board.since_turned_away(at(7)), Some(at(4)));
         assert!(!board.has_reached(Stage::Message));
-        assert_eq!(board.missing(Stage::Message, at(9)), Some(Overdue { missing: Stage::Message, after: at(2) }));
+        assert_eq!(
+            board.missing(Stage::Message, at(9)),
+            Some(Overdue { missing: Stage::Message, after: at(2) })
+        );
         assert!(board.see(Stage::Message, at(9)) && board.has_reached(Stage::Message));
         assert_eq!(board.overdue(at(900), PATIENCE), None);
         assert_eq!(board.missing(Stage::Message, at(900)), None);
@@ -151,7 +154,10 @@ mod tests {
     fn what_is_missing_is_told_once_for_each_stage() {
         let mut board = Timeline::new(at(0));
         assert_eq!(board.overdue(at(19), PATIENCE), None);
-        assert_eq!(board.overdue(at(20), PATIENCE), Some(Overdue { missing: Stage::Connected, after: at(20) }));
+        assert_eq!(
+            board.overdue(at(20), PATIENCE),
+            Some(Overdue { missing: Stage::Connected, after: at(20) })
+        );
         assert_eq!(board.overdue(at(21), PATIENCE), None);
         board.see(Stage::Registered, at(30));
         // It connects again, and is turned away again: its registration does not get on.
@@ -162,7 +168,10 @@ mod tests {
         assert!(board.was_told());
         board.see(Stage::Active, at(70));
         assert!(!board.was_told());
-        assert_eq!(board.overdue(at(90), PATIENCE), Some(Overdue { missing: Stage::Connected, after: at(20) }));
+        assert_eq!(
+            board.overdue(at(90), PATIENCE),
+            Some(Overdue { missing: Stage::Connected, after: at(20) })
+        );
     }
 
     #[test]

@@ -131,8 +131,11 @@ impl<'a> Seen<'a> {
         let of = of.or_else(|| self.certificate_id.map(|id| format!("({})", short(id, 12))));
         let begin = format!("{}  {:<14}  ", when.unwrap_or_default(), visible::line(&of.unwrap_or_default()));
         let rest = format!("  {}", visible::line(&self.text));
-        let parts: [Part<'_>; 3] =
-            [(Style::new(), begin.into()), (style, format!("{word:<12}").into()), (Style::new(), rest.into())];
+        let parts: [Part<'_>; 3] = [
+            (Style::new(), begin.into()),
+            (style, format!("{word:<12}").into()),
+            (Style::new(), rest.into()),
+        ];
         output::result(context.global.output, output::painted(&parts).trim_end(), self);
     }
 }
@@ -146,7 +149,8 @@ fn short(name: &str, characters: usize) -> String {
 }
 
 fn is_thing_name(name: &str) -> bool {
-    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte))
+    (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte))
 }
 
 fn stage<S: Serializer>(stage: &Option<Stage>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -232,7 +236,10 @@ mod tests {
         };
         assert_eq!((&line(b"a\n")["payload"], line(b"a").get("payload_hex")), (&"a\n".into(), None));
         assert_eq!((&line(&[0xff])["payload_hex"], line(&[0xff]).get("payload")), (&"ff".into(), None));
-        assert_eq!(serde_json::to_value(Seen::now(Happened::Lost, "")).unwrap().as_object().unwrap().len(), 2);
+        assert_eq!(
+            serde_json::to_value(Seen::now(Happened::Lost, "")).unwrap().as_object().unwrap().len(),
+            2
+        );
     }
 
     #[test]

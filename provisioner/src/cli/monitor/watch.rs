@@ -239,7 +239,8 @@ impl Watch {
                 let (is_first, after) = (board.see(Stage::Connected, now), board.since_turned_away(now));
                 let after = after.filter(|_| is_first);
                 let from = source_ip.as_ref().map(|ip| format!("from {ip}")).unwrap_or_default();
-                let later = after.map(|after| format!(", {:.1} s after it was turned away", after.as_secs_f64()));
+                let later =
+                    after.map(|after| format!(", {:.1} s after it was turned away", after.as_secs_f64()));
                 let text = format!("let in {from}{}", later.unwrap_or_default());
                 self.show(
                     &Seen {
@@ -267,9 +268,11 @@ impl Watch {
                 }
                 self.board(client_id).fail();
                 let reason = reason.as_deref();
-                let text = format!("its policies do not let it connect ({})", reason.unwrap_or("no reason given"));
+                let text =
+                    format!("its policies do not let it connect ({})", reason.unwrap_or("no reason given"));
                 let certificate_id = certificate_id.as_deref();
-                let seen = Seen { detail: reason, certificate_id, ..Seen::now(Happened::ConnectFailed, text) };
+                let seen =
+                    Seen { detail: reason, certificate_id, ..Seen::now(Happened::ConnectFailed, text) };
                 self.show(&seen.of_client(client_id));
             }
             Event::Message { topic, payload } => self.message(event, topic, payload, now),
@@ -313,7 +316,10 @@ impl Watch {
             return;
         }
         let text = match is_first {
-            true => format!("first connection: AWS IoT registers the certificate {:.12}… as PENDING_ACTIVATION", id),
+            true => format!(
+                "first connection: AWS IoT registers the certificate {:.12}… as PENDING_ACTIVATION",
+                id
+            ),
             false => "once more: the registration is not finished".to_owned(),
         };
         let (status, certificate_id) = (Some("PENDING_ACTIVATION"), Some(id));
@@ -340,7 +346,10 @@ impl Watch {
                 false => return,
             }
             if is_waiting && !self.followed.is_empty() {
-                let text = format!("first connection: AWS IoT registered the certificate {:.12}… as PENDING_ACTIVATION", id);
+                let text = format!(
+                    "first connection: AWS IoT registered the certificate {:.12}… as PENDING_ACTIVATION",
+                    id
+                );
                 let (status, certificate_id) = (Some("PENDING_ACTIVATION"), Some(id));
                 let seen = Seen { status, certificate_id, ..Seen::now(Happened::Registered, text) };
                 self.show(&seen.of_thing(Some(thing)));
@@ -467,7 +476,8 @@ impl Watch {
     async fn explain_missing(&mut self, goal: &Goal) -> Result<(), Error> {
         let Some(stage) = goal.stage else { return Ok(()) };
         let now = self.now();
-        let untold = self.boards.iter().filter(|(name, board)| self.followed.contains(*name) && !board.was_told());
+        let untold =
+            self.boards.iter().filter(|(name, board)| self.followed.contains(*name) && !board.was_told());
         let missing: Vec<_> =
             untold.filter_map(|(name, board)| Some((name.clone(), board.missing(stage, now)?))).collect();
         for (name, missing) in missing {
