@@ -30,6 +30,7 @@ mod key_files;
 pub mod ledger;
 pub mod legacy;
 mod logging;
+mod monitor;
 mod named;
 mod next_step;
 mod output;
@@ -44,6 +45,7 @@ mod report;
 mod revoke;
 mod roots;
 pub mod setup;
+mod signals;
 mod teardown;
 mod values;
 mod wifi;
@@ -180,6 +182,8 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Check each link that a registration needs; --repair repairs links
     Doctor(doctor::Arguments),
+    /// Show what happens in the account while it happens: registrations, presence, messages
+    Monitor(monitor::Arguments),
     /// Write a report for a bug report or a first trial, without secrets
     Report(report::Arguments),
     /// Print the document of the policy that devices get
@@ -268,6 +272,16 @@ pub enum Error {
         /// What each of them would have ended with, if it is the same for all.
         exit_code: ExitCode,
     },
+    /// Boards that were waited for in vain.
+    #[error("{missing} of {}: {goal}", counted(*all, "board"))]
+    Unseen {
+        /// How many have not got so far.
+        missing: usize,
+        /// Of how many.
+        all: usize,
+        /// How far they have not got.
+        goal: &'static str,
+    },
     /// What the check of the ledger found.
     #[error(transparent)]
     Ledger(ledger::Doubled),
@@ -312,11 +326,12 @@ impl Error {
 }
 
 /// Commands that use no private key. Their help leaves the passphrase flags out.
-const WITHOUT_KEYS: [&str; 16] = [
+const WITHOUT_KEYS: [&str; 17] = [
     "boards",
     "ledger",
     "inspect",
     "roots",
+    "monitor",
     "report",
     "register",
     "certificates",
@@ -414,6 +429,7 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Audit(command) => audit::run(&command, &Context::new(cli.global)?)?,
         Command::Replay(arguments) => replay::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Doctor(arguments) => doctor::run(&arguments, &key_files::context(cli.global).await?).await?,
+        Command::Monitor(arguments) => monitor::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Report(arguments) => report::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Policy(command) => policy::run(&command, &key_files::context(cli.global).await?).await?,
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,

@@ -197,6 +197,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "secret_access_key": testbed.access().secret_access_key,
         "mqtt_host": HOST,
         "mqtt_port": testbed.gateway().port(),
+        "data_plane_url": format!("https://{HOST}:{}", testbed.gateway().port()),
         "server_ca": server_ca,
         "boards": boards.paths,
         "environment": environment,

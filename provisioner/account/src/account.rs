@@ -3,16 +3,19 @@
 use crate::page::Page;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_types::service_config::ServiceConfigKey;
 use jitr::registry::aws::AwsRegistry;
 use jitr::registry::genuine::Genuine;
 use jitr::registry::pages::{self, Unread};
 use jitr::registry::{ErrorKind, RegistryError};
 use jitr::scope::{Arn, Scope};
 
-use super::aws_settings::{AwsSettings, Origin};
+use super::aws_settings::{AwsSettings, Loaded, Origin, Trust};
 use super::bounded::Bounded;
 use super::calls::CallLog;
 use super::setup::TOOL;
@@ -37,6 +40,7 @@ pub struct Account {
     config: SdkConfig,
     origin: Origin,
     region: String,
+    trust: Trust,
 }
 
 impl Account {
@@ -47,8 +51,8 @@ impl Account {
     /// [`Error::CaBundle`]; where a role needs the code of an MFA device, whatever keeps it from being assumed. No other call
     /// is made; whether the credentials are any good shows at the first one.
     pub async fn load(settings: &AwsSettings, region: Option<&str>) -> Result<Self, Error> {
-        let (config, origin, region) = settings.load(region).await?;
-        Ok(Self { config, origin, region })
+        let Loaded { config, origin, region, trust } = settings.load(region).await?;
+        Ok(Self { config, origin, region, trust })
     }
 
     /// The Region that the settings lead to.
@@ -80,6 +84,34 @@ impl Account {
     /// Amazon Simple Queue Service.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         client!(aws_sdk_sqs, self.config)
+    }
+
+    /// Amazon CloudWatch Logs.
+    pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
+        client!(aws_sdk_cloudwatchlogs, self.config)
+    }
+
+    /// The URL of AWS IoT's data plane, if the settings name one (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+    pub(super) fn data_plane_url(&self) -> Option<String> {
+        let key = ServiceConfigKey::builder().service_id("IoT Data Plane").env("AWS_ENDPOINT_URL");
+        let key = key.profile("endpoint_url").build().ok();
+        let of_service = self.config.service_config().zip(key).and_then(|(of, key)| of.load_config(key));
+        of_service.or_else(|| self.config.endpoint_url().map(str::to_owned))
+    }
+
+    /// The credentials that are good now.
+    ///
+    /// # Errors
+    /// [`Error::NoCredentials`] and the others of loading credentials.
+    pub(super) async fn credentials(&self) -> Result<Credentials, Error> {
+        let nobodys = || Error::NoCredentials { profile: None };
+        let provider = self.config.credentials_provider().ok_or_else(nobodys)?;
+        provider.provide_credentials().await.map_err(|error| self.origin.failure(&error, &error))
+    }
+
+    /// Whom connections trust.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// AWS Identity and Access Management.
@@ -232,7 +264,7 @@ mod tests {
             .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
             .retry_config(RetryConfig::disabled())
             .build();
-        Account { config, origin: Origin::none(), region: "us-east-2".to_owned() }
+        Account { config, origin: Origin::none(), region: "us-east-2".to_owned(), trust: Trust::default() }
     }
 
     /// An answer of AWS to these calls has nothing in it but its headers.

@@ -33,6 +33,7 @@ pub(crate) use self::origin::Origin;
 pub use self::origin::Source;
 use self::profiles::Profiles;
 use self::role_session::Chain;
+pub(crate) use self::trust::Trust;
 pub use self::trust::ca_bundle_variable;
 use crate::Error;
 use crate::error::Cause;
@@ -72,14 +73,24 @@ pub struct AwsSettings {
     session: Arc<OnceCell<Credentials>>,
 }
 
+/// What the settings lead to.
+pub(crate) struct Loaded {
+    /// What clients are made with.
+    pub(crate) config: SdkConfig,
+    /// Where the credentials come from.
+    pub(crate) origin: Origin,
+    pub(crate) region: String,
+    pub(crate) trust: Trust,
+}
+
 impl AwsSettings {
     /// The standard settings, with what flags name.
     pub fn new(profile: Option<String>, region: Option<String>, codes: impl TokenCodes + 'static) -> Self {
         Self { profile, region, codes: Arc::new(codes), session: Arc::default() }
     }
 
-    /// What clients are made with, where the credentials come from, and the Region: `region` if it is given.
-    pub(crate) async fn load(&self, region: Option<&str>) -> Result<(SdkConfig, Origin, String), Error> {
+    /// What clients are made with; the Region is `region` if it is given.
+    pub(crate) async fn load(&self, region: Option<&str>) -> Result<Loaded, Error> {
         let profiles = Profiles::read(self.profile.as_deref()).await?;
         values::check(|name| std::env::var(name).ok(), |key| profiles.value(key))?;
         let region = find_region(&profiles, region.or(self.region.as_deref())).await?;
@@ -99,7 +110,8 @@ impl AwsSettings {
             .timeout_config(timeouts)
             .profile_files(profiles.files())
             .profile_name(profiles.selected());
-        if let Some(client) = trust::http_client(profiles.value("ca_bundle"))? {
+        let trust = Trust::find(profiles.value("ca_bundle"))?;
+        if let Some(client) = trust.http_client() {
             of_roles = of_roles.with_http_client(client.clone());
             loader = loader.http_client(client);
         }
@@ -121,7 +133,7 @@ impl AwsSettings {
             let keys = self.session.get_or_try_init(open).await?.clone();
             config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(keys)).build();
         }
-        Ok((config, origin, region))
+        Ok(Loaded { config, origin, region, trust })
     }
 }
 

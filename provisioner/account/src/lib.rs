@@ -4,7 +4,7 @@
 //! in two steps: a plan that only reads, then the execution of this plan: [`setup::Plan`], [`rotate::Plan`],
 //! [`teardown::Plan`]. [`doctor::examine`] checks every link between a board's first connection and its registration.
 //! [`register`] puts certificates into the account one by one, [`replay`] finishes incomplete registrations,
-//! [`revoke`] revokes devices and signer CAs.
+//! [`revoke`] revokes devices and signer CAs. [`live`] shows what happens while it happens.
 //!
 //! Nothing here prints, asks, or knows the files of a home folder. Journals are written to paths that the caller names.
 //!
@@ -30,6 +30,7 @@ mod counted;
 pub mod doctor;
 mod endpoint;
 mod error;
+pub mod live;
 mod page;
 pub mod policy;
 mod policy_evaluation;

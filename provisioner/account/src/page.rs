@@ -1,5 +1,6 @@
 //! What each page of a list names the next one by. The services call it by three names.
 
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
 use aws_sdk_iam::operation::list_attached_role_policies::ListAttachedRolePoliciesOutput;
 use aws_sdk_iam::operation::list_role_policies::ListRolePoliciesOutput;
 use aws_sdk_iam::operation::list_role_tags::ListRoleTagsOutput;
@@ -39,7 +40,7 @@ macro_rules! pages {
 pages! {
     next_marker: ListAttachedPoliciesOutput, ListCaCertificatesOutput, ListCertificatesByCaOutput, ListCertificatesOutput,
         ListEventSourceMappingsOutput, ListFunctionsOutput, ListPoliciesOutput, ListTargetsForPolicyOutput;
-    next_token: ListPrincipalThingsOutput, ListQueuesOutput, ListTagsForResourceOutput, ListThingPrincipalsOutput, ListThingTypesOutput,
-        ListThingsOutput, ListTopicRulesOutput;
+    next_token: FilterLogEventsOutput, ListPrincipalThingsOutput, ListQueuesOutput, ListTagsForResourceOutput, ListThingPrincipalsOutput,
+        ListThingTypesOutput, ListThingsOutput, ListTopicRulesOutput;
     marker: ListAttachedRolePoliciesOutput, ListRolePoliciesOutput, ListRoleTagsOutput, ListRolesOutput;
 }

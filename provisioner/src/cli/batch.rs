@@ -18,8 +18,8 @@ use tokio::task;
 
 use super::context::joined;
 use super::plan::{self, Line, Plan};
-use super::provision::{Choice, Order, fetch_endpoint};
-use super::{Context, Output, revoke};
+use super::provision::{Choice, DoneBoards, Order, fetch_endpoint};
+use super::{Context, Output, revoke, signals};
 use crate::cli::Error;
 use crate::state::board::Clash;
 use crate::state::home::Home;
@@ -299,10 +299,10 @@ pub(super) async fn run(
         fetch_endpoint(context.clone(), order.endpoint.clone()).await?
     };
     provision::check_endpoint(&endpoint)?;
-    let revoke_superseded = order.revoke_superseded;
+    let (revoke_superseded, done) = (order.revoke_superseded, order.done.clone());
     let station = Station::open(&context.home, &context.keys, station.settings(&order, &context.home)?)?;
     let refused = Failures::default();
-    plan::run(context, Batch { boards, station, endpoint, revoke_superseded, refused }).await
+    plan::run(context, Batch { boards, station, endpoint, revoke_superseded, done, refused }).await
 }
 
 /// Boards that are provisioned side by side. Each is looked at when its turn comes.
@@ -311,6 +311,7 @@ struct Batch {
     station: Arc<Station>,
     endpoint: String,
     revoke_superseded: bool,
+    done: DoneBoards,
     refused: Failures,
 }
 
@@ -364,9 +365,9 @@ impl Plan for Batch {
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        let Self { boards, station, endpoint, revoke_superseded, .. } = self;
+        let Self { boards, station, endpoint, revoke_superseded, done, .. } = self;
         let fleet = Fleet::new(station, endpoint);
-        let signals = task::spawn(pass_on_signals(fleet.interrupter()));
+        let signals = task::spawn(signals::pass_on(fleet.interrupter()));
         let form = context.global.output.unwrap_or(match std::io::stdout().is_terminal() {
             true => Output::Human,
             false => Output::Json,
@@ -376,6 +377,9 @@ impl Plan for Batch {
         let work = task::spawn_blocking(move || {
             let mut revoked = Ok(());
             let (summary, result) = fleet.run(boards, &mut |event| {
+                if let Event::Finished(Attempt { result: Ok(report), .. }) = &event {
+                    done.add(report);
+                }
                 let superseded = match &event {
                     Event::Finished(Attempt { result: Ok(report), .. }) if revoke_superseded => {
                         report.about.superseded.clone()
@@ -399,42 +403,4 @@ impl Plan for Batch {
 
 fn told(error: &Error) -> String {
     chain(error).join(": ")
-}
-
-/// Ctrl-C, what ends a service, and the end of the terminal, unless `nohup` has the program outlive it.
-async fn pass_on_signals(interrupt_fleet: impl Fn()) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Without handlers the signals end the process, as they would anyway.
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let heard = if outlives_terminal() { &kinds[..2] } else { &kinds[..] };
-        let Ok(mut signals) = heard.iter().map(|kind| signal(*kind)).collect::<Result<Vec<_>, _>>() else {
-            return;
-        };
-        loop {
-            std::future::poll_fn(|context| {
-                match signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
-                    true => std::task::Poll::Ready(()),
-                    false => std::task::Poll::Pending,
-                }
-            })
-            .await;
-            interrupt_fleet();
-        }
-    }
-    #[cfg(not(unix))]
-    while tokio::signal::ctrl_c().await.is_ok() {
-        interrupt_fleet();
-    }
-}
-
-/// Whether the hangup signal was ignored when the program began, as `nohup` has it: `SigIgn` in proc_pid_status(5).
-#[cfg(unix)]
-fn outlives_terminal() -> bool {
-    let status =
-        durable_files::read(std::path::Path::new("/proc/self/status")).ok().flatten().unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }

@@ -22,7 +22,7 @@ use crate::work::inventory::{self, Sources};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::{Certificate, Chain, visible};
 use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Revoked, Subject, Verdict};
-use iot_account::{Account, Resource};
+use iot_account::{Account, Resource, counted};
 use iot_kit::{Kit, ports};
 use tokio::task;
 
@@ -148,6 +148,53 @@ pub(super) async fn lines(context: &Context) -> Result<(Vec<String>, Option<Stri
     let no_chain = chain.err().map(Error::from);
     let lines = branches(&diagnosis, no_chain.as_ref());
     Ok((lines.iter().map(|branch| branch.parts().map(|(_, text)| text).concat()).collect(), endpoint))
+}
+
+/// Prints what is found about a thing that does not get on, of the links with the names that are usual: only what is not
+/// right, or that all is.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn explain(
+    context: &Context,
+    account: &Account,
+    thing: &str,
+    certificate_id: Option<&str>,
+) -> Result<(), Error> {
+    let settings = setup::Options::default().settings()?;
+    let mut known = inventory::known(&Sources::of(&context.home)?);
+    let own = certificate_id.and_then(|id| known.remove(id)).and_then(|known| known.certificate);
+    let device = match own {
+        Some(certificate) => Device::Board { certificate, stored_name: Some(thing.to_owned()) },
+        None => {
+            let known = known.into_values().filter(|known| known.is_of_thing(thing));
+            Device::Thing {
+                name: thing.to_owned(),
+                known: known.filter_map(|known| known.certificate).collect(),
+            }
+        }
+    };
+    let now = OffsetDateTime::now_utc();
+    let chain = store::load(&context.home, &context.keys, now);
+    let signer = chain.as_ref().ok().map(Chain::signer);
+    let revoked = |_: &Certificate| None;
+    let device = Some(&device);
+    let subject = Subject { signer, settings: &settings, just_in_time: true, device, revoked: &revoked, now };
+    let mut diagnosis = {
+        let _progress = context.progress("looking at the account");
+        doctor::examine(account, &subject).await?
+    };
+    let links = diagnosis.findings.len();
+    diagnosis.findings.retain(|finding| finding.verdict != Verdict::Right);
+    if diagnosis.findings.is_empty() {
+        context.note(format_args!(
+            "nothing is wrong with the account: {} were looked at",
+            counted(links, "link")
+        ));
+    }
+    let no_chain = chain.err().map(Error::from);
+    show(context, &diagnosis, no_chain.as_ref());
+    Ok(())
 }
 
 /// What is repaired besides what `setup` knows.

@@ -1,7 +1,7 @@
 //! What the process ends with: the one place that knows a number for each error.
 
 use device_pki::key;
-use iot_account::{register, replay, revoke, setup, teardown};
+use iot_account::{live, register, replay, revoke, setup, teardown};
 use iot_kit::{disk, wifi};
 
 use super::Error;
@@ -33,6 +33,7 @@ pub(super) fn exit_code(error: &Error) -> ExitCode {
         Error::Named(error) => file(error),
         Error::Usage { .. } | Error::File { .. } | Error::Certificates { .. } => ExitCode::Usage,
         Error::Boards { exit_code, .. } => *exit_code,
+        Error::Unseen { .. } => ExitCode::Aws,
         Error::Unconfirmed { .. } | Error::Declined | Error::Taken { .. } => ExitCode::Refused,
         Error::Start { .. }
         | Error::Output { .. }
@@ -250,7 +251,11 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Replay(replay::Error::Revoked { .. }) => ExitCode::Refused,
         E::Register(register::Error::File(error)) => file(error),
         E::Register(register::Error::Stopped { source, .. }) => account(source),
-        E::Setup(_)
+        E::Live(live::Error::Topic { .. }) => ExitCode::Usage,
+        E::Live(
+            live::Error::Forbidden { .. } | live::Error::Subscribe { .. } | live::Error::Publish { .. },
+        )
+        | E::Setup(_)
         | E::Doctor(_)
         | E::Register(register::Error::Unmet(_))
         | E::Replay(replay::Error::Settings(_) | replay::Error::NoQueue { .. })

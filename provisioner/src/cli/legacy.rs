@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
 use super::plan;
-use super::provision::Order;
+use super::provision::{DoneBoards, Order};
 use super::setup::{SetUp, SetUpMar, SetUpSigner};
 use super::{Context, Error, batch, firmware, provision, roots, setup};
 use crate::state::{self, store};
@@ -415,7 +415,15 @@ pub(super) async fn run(mut flags: Flags, context: &Context) -> Result<(), Error
         _ => None,
     };
     let origin = if has_chain { Origin::Chain(()) } else { Origin::NoChain };
-    let order = Order { method, origin, endpoint, force: flags.force, register, revoke_superseded: false };
+    let order = Order {
+        method,
+        origin,
+        endpoint,
+        force: flags.force,
+        register,
+        revoke_superseded: false,
+        done: DoneBoards::default(),
+    };
     provision::all_steps(context, kit, order, options, prepared).await
 }
 

@@ -60,6 +60,9 @@ fn of(error: &Error) -> Text {
             "unplug them, plug them in again and run again: what is done is kept; the ledger has the causes: provisioner ledger --result failed"
                 .into()
         }
+        Error::Unseen { .. } => {
+            "what was found is shown above; `provisioner doctor` checks every link again, and `provisioner monitor` goes on watching".into()
+        }
         Error::Ledger(_) => {
             "if the secure element of a kit was replaced, nothing is wrong; otherwise put the boards aside: a key or a serial number was copied"
                 .into()

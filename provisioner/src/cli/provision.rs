@@ -2,18 +2,22 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use jitr::registration::Settings as Registration;
 use time::OffsetDateTime;
 
+mod follow;
 mod one_board;
 
+pub(super) use self::follow::DoneBoards;
+use self::follow::Following;
 use self::one_board::OneBoard;
 use super::batch::StationOptions;
 use super::firmware::{self, Prepared};
 use super::plan::{self, Line, Plan};
-use super::{Context, batch, certificate_file, setup};
+use super::{Context, batch, certificate_file, setup, values};
 use crate::cli::Error;
 use crate::state::home::Home;
 use crate::state::store;
@@ -88,6 +92,17 @@ pub struct Arguments {
     /// With `-m sandbox`: lock the slots of the factory certificates. This cannot be undone
     #[arg(long)]
     lock_slots: bool,
+    /// Watch the boards afterwards, until each has sent its first message; give up after this time [default: 3m]
+    #[arg(
+        long,
+        value_parser = values::duration,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "3m",
+        conflicts_with_all = ["csr_only", "watch"],
+        value_name = "DURATION"
+    )]
+    follow: Option<Duration>,
     #[command(flatten)]
     extras: firmware::FirmwareAndWifi,
 }
@@ -107,6 +122,8 @@ pub(super) struct Order {
     pub(super) register: Option<Box<Registration>>,
     /// Revoke the older certificates of the board's key afterwards.
     pub(super) revoke_superseded: bool,
+    /// The boards that were done.
+    pub(super) done: DoneBoards,
 }
 
 /// Provisions the board that is meant.
@@ -121,6 +138,25 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), E
     }
     let prepared = arguments.extras.prepare(context)?;
     let order = arguments.order(context)?;
+    let Some(limit) = arguments.follow else { return provisioned(arguments, context, order, prepared).await };
+    if arguments.method == Method::Sandbox {
+        return Err(Error::usage(
+            "--follow watches your own account, and -m sandbox is the vendor's",
+            "leave --follow out",
+        ));
+    }
+    let following = Following::begin(context).await?;
+    let done = order.done.clone();
+    let ended = provisioned(arguments, context, order, prepared).await;
+    following.go_on(context, done.take(), limit).await.and(ended)
+}
+
+async fn provisioned(
+    arguments: Arguments,
+    context: &Context,
+    order: Order,
+    prepared: Prepared,
+) -> Result<(), Error> {
     let Arguments { boards, station, .. } = arguments;
     match (boards.are_many(), &order.origin) {
         (false, _) => all_steps(context, boards.single(context)?, order, station, prepared).await,
@@ -198,6 +234,7 @@ impl Arguments {
             force: self.force,
             register,
             revoke_superseded: self.revoke_superseded,
+            done: DoneBoards::default(),
         })
     }
 }
@@ -206,7 +243,15 @@ impl Arguments {
 pub(super) fn sandbox(endpoint: Option<String>, force: bool, lock_slots: bool) -> Order {
     let endpoint = Some(endpoint.unwrap_or_else(|| iot_account::SANDBOX_ENDPOINT.to_owned()));
     let origin = Origin::Factory { lock_slots };
-    Order { method: Method::Sandbox, origin, endpoint, force, register: None, revoke_superseded: false }
+    Order {
+        method: Method::Sandbox,
+        origin,
+        endpoint,
+        force,
+        register: None,
+        revoke_superseded: false,
+        done: DoneBoards::default(),
+    }
 }
 
 /// Reads a certificate that was signed elsewhere and finds its signer's.

@@ -1,6 +1,7 @@
 //! How the command line writes choices and names that belong to the layers below.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -62,6 +63,23 @@ pub(super) fn device(text: &str) -> Result<Device, &'static str> {
     }
 }
 
+/// A time such as `90s`, `5m`, `1h`, or seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    const FORM: &str = "a time is a whole number with s, m or h, such as 90s, 5m or 1h";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(FORM),
+    };
+    let number: u32 = digits.parse().map_err(|_| FORM)?;
+    match number {
+        0 => Err("the time has to be longer than 0"),
+        number => Ok(Duration::from_secs(u64::from(number) * unit)),
+    }
+}
+
 impl ValueEnum for Method {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Jitr, Self::Custom, Self::Mar, Self::Sandbox]
@@ -113,6 +131,16 @@ impl ValueEnum for Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for other in ["", "0", "0m", "5d", "-1s", "1.5h", "s", "5 m", "99999999999"] {
+            assert!(duration(other).is_err(), "{other}");
+        }
+    }
 
     #[test]
     fn a_device_is_named_as_it_was_copied() {

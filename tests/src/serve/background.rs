@@ -10,8 +10,11 @@ use serde_json::Value;
 use super::{Error, io};
 
 /// What is exported, and the field of the first line that it comes from.
-const VARIABLES: [(&str, &str); 12] = [
+const VARIABLES: [(&str, &str); 14] = [
     ("AWS_ENDPOINT_URL", "endpoint_url"),
+    // MQTT over WebSocket is served by the device gateway, which has a certificate of its own CA.
+    ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "data_plane_url"),
+    ("AWS_CA_BUNDLE", "server_ca"),
     ("AWS_REGION", "region"),
     // The older name, which version 1 of the AWS CLI and botocore read alone.
     ("AWS_DEFAULT_REGION", "region"),

@@ -22,6 +22,7 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+mod monitor;
 #[cfg(unix)]
 mod named;
 mod out_of_the_box;

@@ -1,7 +1,7 @@
 //! The AWS account, and the connection to it.
 
 use iot_account::register::Unmet;
-use iot_account::{Answer, Source, doctor, register, replay, revoke, setup, teardown};
+use iot_account::{Answer, Source, doctor, live, register, replay, revoke, setup, teardown};
 
 use super::Text;
 
@@ -67,6 +67,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::Register(error) => register(error),
         E::Replay(error) => replay(error),
         E::Revoke(error) => revoke(error),
+        E::Live(error) => live(error),
     }
 }
 
@@ -169,6 +170,22 @@ fn replay(error: &replay::Error) -> Text {
         E::Settings(..) => "fix the variable in the function's configuration, or send the events to the function".into(),
         E::NoQueue { .. } => "name one with --queue ARN; without a queue, `provisioner replay` finds the certificates that wait".into(),
         E::NotAQueue { .. } => "name the SQS queue that they end up in with --queue ARN".into(),
+    }
+}
+
+fn live(error: &live::Error) -> Text {
+    use live::Error as E;
+    match error {
+        E::Forbidden { .. } => "run the same command again, for temporary credentials may have just ended; otherwise check the Region (--region), and whether a proxy or AWS_ENDPOINT_URL changes the host name".into(),
+        E::Subscribe { filters } => format!(
+            "ask the account's administrator to allow iot:Subscribe for you on topicfilter/… and iot:Receive on topic/… of: {}",
+            filters.join(", ")
+        )
+        .into(),
+        E::Publish { topic } => {
+            format!("ask the account's administrator to allow iot:Publish for you on topic/{topic}").into()
+        }
+        E::Topic { .. } => "a topic has no wildcards (+, #); a board's begin with the name of its thing: THING/led".into(),
     }
 }
 

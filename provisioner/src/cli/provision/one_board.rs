@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jitr::registration::Settings as Registration;
 use tokio::task::{self, JoinHandle};
 
-use super::{Order, fetch_endpoint, says};
+use super::{DoneBoards, Order, fetch_endpoint, says};
 use crate::cli::batch::{self, StationOptions};
 use crate::cli::context::{Progress, joined};
 use crate::cli::firmware::Prepared;
@@ -23,6 +23,7 @@ pub(super) struct OneBoard {
     prepared: Prepared,
     register: Option<Box<Registration>>,
     revoke_superseded: bool,
+    done: DoneBoards,
     station: Arc<Station>,
     /// Asked for beside what the board does.
     endpoint: JoinHandle<Result<String, iot_account::Error>>,
@@ -43,11 +44,11 @@ impl OneBoard {
     ) -> Result<Self, Error> {
         prepared.check_for(&kit)?;
         let station = Station::open(&context.home, &context.keys, options.settings(&order, &context.home)?)?;
-        let Order { endpoint, register, revoke_superseded, .. } = order;
+        let Order { endpoint, register, revoke_superseded, done, .. } = order;
         let endpoint = task::spawn(fetch_endpoint(context.clone(), endpoint));
         let (look, progress) = (None, None);
         let mut board =
-            Self { kit, prepared, register, revoke_superseded, station, endpoint, progress, look };
+            Self { kit, prepared, register, revoke_superseded, done, station, endpoint, progress, look };
         if board.prepared.is_programmed_before() {
             board.prepared.plan_application(context, &board.kit)?;
             board.check_endpoint().await?;
@@ -185,13 +186,14 @@ impl OneBoard {
         if self.look.is_none() {
             self = self.at_the_board(context, Patience::JustPluggedIn).await?;
         }
-        let Self { kit, prepared, register, revoke_superseded, progress, look, .. } = self;
+        let Self { kit, prepared, register, revoke_superseded, done, progress, look, .. } = self;
         let work = task::spawn_blocking(move || {
             let told = |step: Step| progress.iter().for_each(|progress| progress.step(says(&step)));
             look.map(|look| look.carry_out(&mut |step| told(step)))
         });
         if let Some(Attempt { result, label, .. }) = joined(work.await) {
             let report = result?;
+            done.add(&report);
             if let Some(error) = &label {
                 context.note(format_args!("the board is done, but {}", batch::cause(error)));
             }
