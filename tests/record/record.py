@@ -3,11 +3,12 @@
 
     cargo build --bins && pip install pyte==0.8.2 && python3 tests/record/record.py
 
-Writes out-of-the-box.svg, one-board.svg and watch.svg in provisioner/docs. For the first, pip downloads Microchip's images. The programs run as users run them, on a pseudo
-terminal, with boards at the speed of real ones; what they print goes through a terminal emulator (pyte), and each
-different screen becomes a frame.
+Writes out-of-the-box.svg, monitor.svg, one-board.svg and watch.svg in provisioner/docs. For the first two, pip downloads
+Microchip's images. The programs run as users run them, on a pseudo terminal, with boards at the speed of real ones; what they
+print goes through a terminal emulator (pyte), and each different screen becomes a frame.
 """
 
+import contextlib
 import html
 import json
 import os
@@ -136,8 +137,9 @@ def one_board(boards, environment):
     return recording
 
 
-def out_of_the_box(environment):
-    """A kit that runs its demo, until its message is in the account."""
+@contextlib.contextmanager
+def demo_account(environment):
+    """An account and a kit that runs its demo: the environment that finds them, and what the testbed tells."""
     serve = subprocess.Popen(
         [PROGRAMS / "testbed", "serve", "--ready", "--demo"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -146,24 +148,53 @@ def out_of_the_box(environment):
         served = json.loads(serve.stdout.readline())
         own = {
             "AWS_ENDPOINT_URL": served["endpoint_url"],
+            "AWS_ENDPOINT_URL_IOT_DATA_PLANE": served["data_plane_url"],
             "AWS_REGION": served["region"],
             "AWS_ACCESS_KEY_ID": served["access_key_id"],
             "AWS_SECRET_ACCESS_KEY": served["secret_access_key"],
+            "AWS_CA_BUNDLE": served["server_ca"],
             **served["environment"],
         }
+        yield {**environment, **own}, serve.stderr
+    finally:
+        serve.terminate()
+        serve.wait()
+
+
+def out_of_the_box(environment):
+    """A kit that runs its demo, until its message is in the account."""
+    with demo_account(environment) as (own, told):
         command = ["provisioner", "-c", "aws", "-m", "jitr", "--ssid", "Workshop"]
-        recording = Recording(command, 28, {**environment, **own})
+        recording = Recording(command, 28, own)
         recording.run_for(1.5)
         recording.type("correct horse\n")
         while not recording.run_for(1):
             pass
-        message = next(line for line in serve.stderr if "/sensors" in line)
+        message = next(line for line in told if "/sensors" in line)
         recording.show('$ grep sensors "$TESTBED_LOG"\n')
         recording.show(message)
         return recording
-    finally:
-        serve.terminate()
-        serve.wait()
+
+
+def monitor(environment):
+    """What the account shows while a kit is provisioned and connects for the first time."""
+    with demo_account(environment) as (own, _):
+        own = {**own, "MICROCHIP_IOT_PSK": "correct horse"}
+
+        def run(*arguments):
+            command = [PROGRAMS / "provisioner", *arguments]
+            subprocess.run(command, env={**os.environ, **own}, check=True, capture_output=True)
+
+        run("ca", "create")
+        run("setup")
+        recording = Recording(["provisioner", "monitor"], 10, own)
+        recording.run_for(2)
+        run("provision", "--program", "--ssid", "Workshop")
+        recording.run_for(4)
+        os.kill(recording.pid, signal.SIGINT)
+        while not recording.run_for(1):
+            pass
+        return recording
 
 
 def watch(boards, environment, folder):
@@ -208,9 +239,11 @@ def main():
             # No paths of the machine that records.
             environment["MICROCHIP_IOT_HOME"] = os.path.join(folder, "home")
             first = out_of_the_box({**environment, "MICROCHIP_IOT_HOME": os.path.join(folder, "first")})
+            second = monitor({**environment, "MICROCHIP_IOT_HOME": os.path.join(folder, "second")})
             subprocess.run([PROGRAMS / "provisioner", "ca", "create"], env=environment, check=True, capture_output=True)
             for name, recording in [
                 ("out-of-the-box", first),
+                ("monitor", second),
                 ("one-board", one_board(boards, environment)),
                 ("watch", watch(boards[1:], environment, folder)),
             ]:
