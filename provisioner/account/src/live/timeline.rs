@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// For how long the function's log is read for a board that was turned away. A registration takes less than a second, and its
+/// line is in Amazon CloudWatch Logs a few seconds later.
+const LOG_DELAY: Duration = Duration::from_secs(15);
+
 /// What a board goes through, in this order. A board that is registered begins with [`Stage::Connected`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -71,6 +75,12 @@ impl Timeline {
     /// Whether its registration is under way: what the function and AWS IoT say of its certificate is of interest.
     pub fn is_being_registered(&self) -> bool {
         self.at(Stage::Registered).is_some() && !self.has_reached(Stage::Active)
+    }
+
+    /// Whether the function's log is expected to have a line about it: also for a while after it was let in.
+    pub fn awaits_log(&self, now: Duration) -> bool {
+        let is_new = self.since_turned_away(now).is_some_and(|since| since < LOG_DELAY);
+        self.at(Stage::Function).is_none() && (is_new || self.is_being_registered())
     }
 
     /// How long after it was turned away, if it was.
@@ -148,6 +158,20 @@ mod tests {
         board.see(Stage::Registered, at(1));
         board.see(Stage::Connected, at(5));
         assert!(board.has_reached(Stage::Active) && !board.is_being_registered());
+    }
+
+    #[test]
+    fn the_line_of_the_functions_log_is_awaited_also_after_the_board_was_let_in() {
+        let mut board = Timeline::new(at(0));
+        assert!(!board.awaits_log(at(1)));
+        board.see(Stage::Registered, at(1));
+        board.see(Stage::Connected, at(2));
+        assert!(board.awaits_log(at(15)) && !board.awaits_log(at(16)));
+        board.see(Stage::Function, at(4));
+        assert!(!board.awaits_log(at(5)));
+        let mut stuck = Timeline::new(at(0));
+        stuck.see(Stage::Registered, at(1));
+        assert!(stuck.awaits_log(at(900)));
     }
 
     #[test]

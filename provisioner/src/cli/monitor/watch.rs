@@ -364,16 +364,17 @@ impl Watch {
         }
         let waiting: Vec<&String> =
             self.boards.iter().filter(|(_, board)| board.is_being_registered()).map(|(key, _)| key).collect();
-        if waiting.is_empty() {
-            return;
-        }
-        self.turn = (self.turn + 1) % waiting.len();
-        let key = waiting[self.turn];
-        let id = self.may_describe.then(|| self.certificates.get(key).unwrap_or(key).clone());
-        let (account, log) = (self.account.clone(), self.log.take());
+        self.turn = self.turn.wrapping_add(1);
+        let key = waiting.get(self.turn.checked_rem(waiting.len()).unwrap_or_default());
+        let id = key.filter(|_| self.may_describe);
+        let id = id.map(|key| self.certificates.get(*key).unwrap_or(key).clone());
+        let now = self.now();
+        let log =
+            if self.boards.values().any(|board| board.awaits_log(now)) { self.log.take() } else { None };
         if id.is_none() && log.is_none() {
             return;
         }
+        let account = self.account.clone();
         self.asking = Some(task::spawn(async move {
             let certificate = match id {
                 Some(id) => {
