@@ -1,6 +1,7 @@
 //! `doctor`: why boards cannot connect, link by link, and repairing what is safe to repair.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
@@ -134,18 +135,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 /// # Errors
 /// As [`run`].
 pub(super) async fn lines(context: &Context) -> Result<(Vec<String>, Option<String>), Error> {
-    let settings = setup::Options::default().settings()?;
     let account = context.account().await?;
-    let now = OffsetDateTime::now_utc();
-    let chain = store::load(&context.home, &context.keys, now);
-    let signer = chain.as_ref().ok().map(Chain::signer);
-    let revoked = |_: &Certificate| None;
-    let subject =
-        Subject { signer, settings: &settings, just_in_time: true, device: None, revoked: &revoked, now };
-    let diagnosis = doctor::examine(&account, &subject).await?;
+    let (diagnosis, no_chain) = with_usual_names(context, &account, None).await?;
     let endpoint = diagnosis.findings.iter().find(|finding| finding.link == Resource::Endpoint);
     let endpoint = endpoint.map(|finding| finding.name.clone());
-    let no_chain = chain.err().map(Error::from);
     let lines = branches(&diagnosis, no_chain.as_ref());
     Ok((lines.iter().map(|branch| branch.parts().map(|(_, text)| text).concat()).collect(), endpoint))
 }
@@ -161,28 +154,15 @@ pub(super) async fn explain(
     thing: &str,
     certificate_id: Option<&str>,
 ) -> Result<(), Error> {
-    let settings = setup::Options::default().settings()?;
     let mut known = inventory::known(&Sources::of(&context.home)?);
     let own = certificate_id.and_then(|id| known.remove(id)).and_then(|known| known.certificate);
     let device = match own {
         Some(certificate) => Device::Board { certificate, stored_name: Some(thing.to_owned()) },
-        None => {
-            let known = known.into_values().filter(|known| known.is_of_thing(thing));
-            Device::Thing {
-                name: thing.to_owned(),
-                known: known.filter_map(|known| known.certificate).collect(),
-            }
-        }
+        None => thing_of(thing, known),
     };
-    let now = OffsetDateTime::now_utc();
-    let chain = store::load(&context.home, &context.keys, now);
-    let signer = chain.as_ref().ok().map(Chain::signer);
-    let revoked = |_: &Certificate| None;
-    let device = Some(&device);
-    let subject = Subject { signer, settings: &settings, just_in_time: true, device, revoked: &revoked, now };
-    let mut diagnosis = {
+    let (mut diagnosis, no_chain) = {
         let _progress = context.progress("looking at the account");
-        doctor::examine(account, &subject).await?
+        with_usual_names(context, account, Some(&device)).await?
     };
     let links = diagnosis.findings.len();
     diagnosis.findings.retain(|finding| finding.verdict != Verdict::Right);
@@ -192,9 +172,30 @@ pub(super) async fn explain(
             counted(links, "link")
         ));
     }
-    let no_chain = chain.err().map(Error::from);
     show(context, &diagnosis, no_chain.as_ref());
     Ok(())
+}
+
+/// What is found of the links with the names that are usual, and why there is no signer CA on this computer.
+async fn with_usual_names(
+    context: &Context,
+    account: &Account,
+    device: Option<&Device>,
+) -> Result<(Diagnosis, Option<Error>), Error> {
+    let settings = setup::Options::default().settings()?;
+    let now = OffsetDateTime::now_utc();
+    let chain = store::load(&context.home, &context.keys, now);
+    let signer = chain.as_ref().ok().map(Chain::signer);
+    let revoked = |_: &Certificate| None;
+    let subject = Subject { signer, settings: &settings, just_in_time: true, device, revoked: &revoked, now };
+    let diagnosis = doctor::examine(account, &subject).await?;
+    Ok((diagnosis, chain.err().map(Error::from)))
+}
+
+/// The thing, with its certificates among those that this computer knows, by id.
+fn thing_of(name: &str, known: BTreeMap<String, inventory::Known>) -> Device {
+    let known = known.into_values().filter(|known| known.is_of_thing(name));
+    Device::Thing { name: name.to_owned(), known: known.filter_map(|known| known.certificate).collect() }
 }
 
 /// What is repaired besides what `setup` knows.
@@ -271,9 +272,7 @@ fn says(repair: &Repair, done: bool) -> String {
 /// The board or thing that is meant.
 fn device(arguments: &Arguments, context: &Context) -> Result<Option<Device>, Error> {
     if let Some(values::Device { name, .. }) = &arguments.thing {
-        let known = inventory::known(&Sources::of(&context.home)?).into_values();
-        let known = known.filter(|known| known.is_of_thing(name)).filter_map(|known| known.certificate);
-        return Ok(Some(Device::Thing { name: name.clone(), known: known.collect() }));
+        return Ok(Some(thing_of(name, inventory::known(&Sources::of(&context.home)?))));
     }
     let Some(board) = &arguments.board else { return Ok(None) };
     let folder = if board.is_dir() { board.clone() } else { context.home.root().join(board) };

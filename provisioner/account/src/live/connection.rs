@@ -187,7 +187,6 @@ impl Line {
     /// Makes a connection, and subscribes. Gives the filters that are refused.
     async fn session(&self, filters: &[String]) -> Result<(Session, Vec<String>), Error> {
         let (client, mut eventloop) = self.connect().await?;
-        let nobody = (VecDeque::new(), HashMap::new());
         loop {
             match eventloop.poll().await {
                 Ok(MqttEvent::Incoming(Packet::ConnAck(_))) => break,
@@ -195,9 +194,14 @@ impl Line {
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        let (asked, subscribing) = (VecDeque::new(), HashMap::new());
-        let mut session =
-            Session { client, eventloop, filters: Vec::new(), asked, subscribing, publishing: nobody };
+        let mut session = Session {
+            client,
+            eventloop,
+            filters: Vec::new(),
+            asked: VecDeque::new(),
+            subscribing: HashMap::new(),
+            publishing: (VecDeque::new(), HashMap::new()),
+        };
         session.subscribe(filters.to_vec()).await;
         let (mut refused, denied) = (Vec::new(), || LiveError::Subscribe { filters: filters.to_vec() });
         while !(session.asked.is_empty() && session.subscribing.is_empty()) {
@@ -283,7 +287,7 @@ impl Line {
         mut orders: mpsc::Receiver<Order>,
     ) {
         loop {
-            let mut why = match session.serve(&notices, &mut orders).await {
+            let why = match session.serve(&notices, &mut orders).await {
                 Ended::Closed => return,
                 Ended::Failed(error) => {
                     let _ = notices.send(Err(error)).await;
@@ -293,7 +297,7 @@ impl Line {
             };
             tracing::debug!(why, "the connection is lost");
             let filters = std::mem::take(&mut session.filters);
-            if notices.send(Ok(Notice::Lost { why: std::mem::take(&mut why) })).await.is_err() {
+            if notices.send(Ok(Notice::Lost { why })).await.is_err() {
                 return;
             }
             let mut pause = RETRIES[0];

@@ -16,6 +16,9 @@ use crate::cli::{Context, Error, doctor, signals};
 /// How often what AWS IoT does not publish is asked for: one certificate a time. The function needs the same quota, ten a second.
 const ASKING: Duration = Duration::from_secs(1);
 
+/// How long boards are followed at the longest: a clock of the runtime does not reach much further.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How long boards are followed, and how far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
@@ -147,8 +150,7 @@ impl Watch {
     }
 
     async fn watch(&mut self, goal: &Goal) -> Result<(), Error> {
-        let limit = goal.limit.unwrap_or(Duration::MAX / 4);
-        let over = sleep(limit.min(Duration::from_secs(365 * 24 * 3600)));
+        let over = sleep(goal.limit.map_or(LONGEST, |limit| limit.min(LONGEST)));
         tokio::pin!(over);
         let mut ticks = ticks();
         loop {
@@ -316,15 +318,18 @@ impl Watch {
             return;
         }
         let text = match is_first {
-            true => format!(
-                "first connection: AWS IoT registers the certificate {:.12}… as PENDING_ACTIVATION",
-                id
-            ),
+            true => {
+                format!("first connection: AWS IoT registers the certificate {id:.12}… as PENDING_ACTIVATION")
+            }
             false => "once more: the registration is not finished".to_owned(),
         };
+        self.show_pending(id, name.as_deref(), text);
+    }
+
+    fn show_pending(&self, id: &str, thing: Option<&str>, text: String) {
         let (status, certificate_id) = (Some("PENDING_ACTIVATION"), Some(id));
         let seen = Seen { status, certificate_id, ..Seen::now(Happened::Registered, text) };
-        self.show(&seen.of_thing(name.as_deref()));
+        self.show(&seen.of_thing(thing));
     }
 
     /// The certificate is that of this thing.
@@ -347,12 +352,9 @@ impl Watch {
             }
             if is_waiting && !self.followed.is_empty() {
                 let text = format!(
-                    "first connection: AWS IoT registered the certificate {:.12}… as PENDING_ACTIVATION",
-                    id
+                    "first connection: AWS IoT registered the certificate {id:.12}… as PENDING_ACTIVATION"
                 );
-                let (status, certificate_id) = (Some("PENDING_ACTIVATION"), Some(id));
-                let seen = Seen { status, certificate_id, ..Seen::now(Happened::Registered, text) };
-                self.show(&seen.of_thing(Some(thing)));
+                self.show_pending(id, Some(thing), text);
             }
         }
     }
