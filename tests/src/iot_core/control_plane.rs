@@ -29,6 +29,7 @@ mod kms;
 mod lambda;
 mod listener;
 mod logs;
+mod messages;
 mod origin;
 mod reply;
 mod request;
@@ -180,8 +181,9 @@ async fn dispatch(
             ("iot", Protocol::Json, handler)
         }
         "iotdata" => {
-            let handler = find(connections::DATA_ROUTES, parts, &mut call).map(Handler::Services);
-            ("iotdata", Protocol::Json, handler)
+            let handler = find(connections::DATA_ROUTES, parts, &mut call);
+            let handler = handler.or_else(|| find(messages::ROUTES, parts, &mut call));
+            ("iotdata", Protocol::Json, handler.map(Handler::Services))
         }
         "lambda" => ("lambda", Protocol::Json, find(lambda::ROUTES, parts, &mut call)),
         "kms" => ("kms", Protocol::Json, of_account(kms::OPERATIONS, action.as_deref(), &mut call)),
@@ -291,6 +293,7 @@ pub fn has_operation(name: &str) -> bool {
     let mut names = of(iot::ROUTES)
         .chain(of(connections::IOT_ROUTES))
         .chain(of(connections::DATA_ROUTES))
+        .chain(of(messages::ROUTES))
         .chain(of(lambda::ROUTES))
         .chain(named.into_iter().flatten().map(|(name, _)| *name))
         .chain(logs::OPERATIONS.iter().map(|(name, _)| *name));

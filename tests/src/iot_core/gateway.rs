@@ -1,8 +1,8 @@
 //! The device gateway: MQTT 3.1.1 and 5, with client certificates or over WebSocket with the account's keys, on one TLS port; with
 //! the account's policies enforced.
 //!
-//! It differs from AWS IoT Core in this: shared subscriptions are refused, a last will is not delayed, and there are no named
-//! shadows and no jobs behind the `$aws/…` topics. Policies are read anew at every operation; AWS takes minutes.
+//! It differs from AWS IoT Core in this: a last will is not delayed, and there are no jobs behind the `$aws/…` topics. Policies are
+//! read anew at every operation; AWS takes minutes.
 
 mod access;
 mod admission;
@@ -25,6 +25,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rmqtt_codec::types::QoS;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -40,6 +42,7 @@ use connection::Shared;
 use journal::Journal;
 use message::Message;
 use router::Router;
+pub(in crate::iot_core) use shadow::Rejection;
 
 use crate::iot_core::directory::Directory;
 
@@ -119,10 +122,10 @@ impl Gateway {
         });
         let changes = access.directory.certificate_changes();
         let tasks = [
-            tokio::spawn(accept(listener, shared, options.max_connections)),
-            tokio::spawn(watch_certificates(changes, router.clone())),
+            tokio::spawn(accept(listener, shared.clone(), options.max_connections)),
+            tokio::spawn(watch_certificates(changes, router)),
         ];
-        let publisher = Publisher { router, journal: journal.clone() };
+        let publisher = Publisher { shared };
         Ok(Self { address, server_ca_pem, journal, publisher, tasks })
     }
 
@@ -161,8 +164,7 @@ impl Drop for Gateway {
 /// the account's own business. The account must not hold a lock of its own that [`Directory`] needs.
 #[derive(Clone)]
 pub struct Publisher {
-    router: Arc<Router>,
-    journal: Journal,
+    shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -175,20 +177,58 @@ impl Publisher {
     /// Publishes at quality of service 1.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
         let bytes = payload.len();
-        self.journal.record(Event::Published { client_id: None, topic: topic.to_owned(), bytes });
-        self.router.route(&Message::new(topic, payload.to_vec()), None);
+        self.shared.journal.record(Event::Published { client_id: None, topic: topic.to_owned(), bytes });
+        self.shared.router.route(&Message::new(topic, payload.to_vec()), None);
+    }
+
+    /// Publishes what a caller of the data plane sends, as a device's message.
+    ///
+    /// # Errors
+    /// The limit that the message runs into.
+    pub(super) fn publish_for(
+        &self,
+        caller: &str,
+        topic: &str,
+        payload: &[u8],
+        qos: u8,
+        retain: bool,
+    ) -> Result<(), Limit> {
+        let qos = QoS::try_from(qos).map_err(|_| Limit::QualityOfService)?;
+        admission::within_limits(topic, payload, qos)?;
+        let message = Message { qos, retain, ..Message::new(topic, payload.to_vec()) };
+        self.shared.accept(&message, caller);
+        Ok(())
+    }
+
+    /// Answers a request to a shadow of a thing, the classic one or the one of this name: `get`, `update` or `delete`.
+    ///
+    /// # Errors
+    /// What AWS rejects it with.
+    pub(super) fn shadow(
+        &self,
+        thing: &str,
+        shadow: Option<&str>,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<Value, Rejection> {
+        self.shared.shadow(&shadow::Name::new(thing, shadow), operation, payload)
+    }
+
+    /// The named shadows of a thing, in order.
+    pub(super) fn named_shadows(&self, thing: &str) -> Vec<String> {
+        self.shared.shadows().named(thing)
     }
 
     /// The connection of a client (`GetConnection`).
     #[must_use]
     pub fn connection(&self, client_id: &str) -> Option<Connection> {
-        self.router.connection(client_id)
+        self.shared.router.connection(client_id)
     }
 
     /// Ends the connection of a client (`DeleteConnection`); tells whether it had one.
     #[must_use]
     pub fn disconnect(&self, client_id: &str) -> bool {
-        self.router.end(client_id, Ended::Deleted)
+        self.shared.router.end(client_id, Ended::Deleted)
     }
 }
 

@@ -4,6 +4,7 @@
 const MAX_LENGTH: usize = 256;
 /// AWS IoT's limit on the number of slashes in a topic name or filter.
 const MAX_SLASHES: usize = 7;
+const SHARED: &str = "$share/";
 
 /// Whether `topic` may be published to: no wildcards, within AWS IoT's limits.
 #[must_use]
@@ -19,14 +20,30 @@ pub fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$') && !["$aws/things/", "$aws/rules/"].iter().any(|own| topic.starts_with(own))
 }
 
-/// Whether `filter` may be subscribed to: wildcards fill whole levels, `#` only the last one; within AWS IoT's limits.
+/// Whether `filter` may be subscribed to: wildcards fill whole levels, `#` only the last one; within AWS IoT's limits. The limits of
+/// a shared subscription are those of the filter in it.
 #[must_use]
 pub fn is_filter(filter: &str) -> bool {
+    if is_shared(filter) {
+        return shared(filter).is_some_and(|(group, filter)| {
+            !group.is_empty() && !group.contains(['+', '#']) && !is_shared(filter) && is_filter(filter)
+        });
+    }
     let (front, last) = filter.rsplit_once('/').map_or((None, filter), |(front, last)| (Some(front), last));
     let plain = |level: &str| level == "+" || !level.contains(['+', '#']);
     within_limits(filter)
         && (last == "#" || plain(last))
         && front.is_none_or(|front| front.split('/').all(plain))
+}
+
+/// Group and filter of a shared subscription, `$share/GROUP/FILTER` (MQTT 5, section 4.8.2).
+#[must_use]
+pub fn shared(filter: &str) -> Option<(&str, &str)> {
+    filter.strip_prefix(SHARED)?.split_once('/')
+}
+
+fn is_shared(filter: &str) -> bool {
+    filter.starts_with(SHARED)
 }
 
 fn within_limits(text: &str) -> bool {
@@ -61,12 +78,26 @@ mod tests {
 
     #[test]
     fn names_and_filters_are_told_from_malformed_ones() {
-        for filter in ["#", "+", "+/+", "a/#", "a/+/b", "/", "a//b", "$aws/things/x/shadow/#"] {
+        for filter in ["#", "+", "+/+", "a/#", "a/+/b", "/", "a//b", "$aws/things/x/shadow/#", "$share/g/a/#"]
+        {
             assert!(is_filter(filter), "{filter}");
         }
         for filter in ["", "a#", "#/a", "a/#/b", "a+", "a/b+/c", "a/+b", "a\0", "1/2/3/4/5/6/7/8/9"] {
             assert!(!is_filter(filter), "{filter}");
         }
+        for filter in [
+            "$share/",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
+            "$share/+/a",
+            "$share/g/$share/h/a",
+            "$share/g/a#",
+        ] {
+            assert!(!is_filter(filter), "{filter}");
+        }
+        assert_eq!(shared("$share/g/a/b"), Some(("g", "a/b")));
+        assert_eq!(shared("a/b"), None);
         assert!(is_name("$aws/things/x/shadow/name/y/update"));
         assert!(!is_name("a/+/b") && !is_name("a/#") && !is_name("") && !is_name(&"x".repeat(257)));
     }

@@ -174,6 +174,14 @@ iot.get_thing_connectivity_data(thingName="board", includeSocketInformation=True
 refused("ResourceNotFoundException", iot.get_thing_connectivity_data, thingName="nothing")
 refused("ResourceNotFoundException", data.get_connection, clientId="board")
 refused("ResourceNotFoundException", data.delete_connection, clientId="board")
+data.publish(topic="a/b", qos=1, payload=b"hello")
+refused("InvalidRequestException", data.publish, topic="a/#")
+refused("ResourceNotFoundException", data.get_thing_shadow, thingName="board", shadowName="led")
+data.update_thing_shadow(thingName="board", shadowName="led", payload=b'{"state": {"desired": {"on": true}}}')
+refused("ConflictException", data.update_thing_shadow, thingName="board", shadowName="led", payload=b'{"state": {}, "version": 9}')
+data.get_thing_shadow(thingName="board", shadowName="led")
+data.list_named_shadows_for_thing(thingName="board")
+data.delete_thing_shadow(thingName="board", shadowName="led")
 
 refused("NotConfiguredException", iot.get_v2_logging_options)
 iot.set_v2_logging_options(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::journal::Refusal;
 use crate::iot_core::directory::Directory;
-use crate::iot_core::policy::{Context, Decision, Explanation, Policy, explain};
+use crate::iot_core::policy::{self, Context, Decision, Explanation, Policy, explain};
 use crate::journal::Caller;
 
 /// A client as the policies see it.
@@ -38,21 +38,32 @@ impl Principal {
 /// What a client asks for; the names are those of the AWS IoT service authorization reference.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operation<'a> {
-    Connect,
+    Connect {
+        /// The session outlives the connection.
+        persistent: bool,
+        /// Topic of the last will.
+        will: Option<&'a str>,
+    },
     Publish(&'a str),
     RetainPublish(&'a str),
     Subscribe(&'a str),
     Receive(&'a str),
+    /// Over HTTP; over MQTT they are messages.
+    Shadow {
+        action: &'static str,
+        resource: &'a str,
+    },
 }
 
 impl Operation<'_> {
     fn action(self) -> &'static str {
         match self {
-            Self::Connect => "iot:Connect",
+            Self::Connect { .. } => "iot:Connect",
             Self::Publish(_) => "iot:Publish",
             Self::RetainPublish(_) => "iot:RetainPublish",
             Self::Subscribe(_) => "iot:Subscribe",
             Self::Receive(_) => "iot:Receive",
+            Self::Shadow { action, .. } => action,
         }
     }
 }
@@ -70,14 +81,15 @@ impl Access {
     /// The refusal, when the policies do not allow the operation.
     pub(super) fn check(&self, client: &Client, operation: Operation<'_>) -> Result<(), Refusal> {
         let resource = match operation {
-            Operation::Connect => format!("{}:client/{}", self.arn_prefix, client.client_id),
+            Operation::Connect { .. } => format!("{}:client/{}", self.arn_prefix, client.client_id),
+            Operation::Shadow { resource, .. } => format!("{}:{resource}", self.arn_prefix),
             Operation::Subscribe(filter) => format!("{}:topicfilter/{filter}", self.arn_prefix),
             Operation::Publish(topic) | Operation::RetainPublish(topic) | Operation::Receive(topic) => {
                 format!("{}:topic/{topic}", self.arn_prefix)
             }
         };
         let explanation = match &client.principal {
-            Principal::Certificate(id) => self.decide(client, id, operation.action(), &resource),
+            Principal::Certificate(id) => self.decide(client, id, operation, &resource),
             Principal::Keys { caller, .. } => self.of_user(caller, operation.action(), &resource),
         };
         match explanation.decision {
@@ -99,7 +111,26 @@ impl Access {
         Explanation { decision, reason: reason.to_owned(), missing: Vec::new() }
     }
 
-    fn decide(&self, client: &Client, certificate_id: &str, action: &str, resource: &str) -> Explanation {
+    /// The condition keys of a CONNECT (AWS IoT Core developer guide, "Using connectAttributes").
+    fn connect_keys(&self, operation: Operation<'_>) -> policy::Keys {
+        let mut keys = policy::Keys::new();
+        if let Operation::Connect { persistent, will } = operation {
+            let attributes = [(persistent, "PersistentConnect"), (will.is_some(), "LastWill")];
+            let used = attributes.into_iter().filter(|(used, _)| *used).map(|(_, name)| name.to_owned());
+            keys.insert("iot:connectattributes".to_owned(), used.collect());
+            let topic = will.map(|topic| format!("{}:topic/{topic}", self.arn_prefix));
+            keys.insert("iot:lastwilltopic".to_owned(), topic.into_iter().collect());
+        }
+        keys
+    }
+
+    fn decide(
+        &self,
+        client: &Client,
+        certificate_id: &str,
+        operation: Operation<'_>,
+        resource: &str,
+    ) -> Explanation {
         let mut policies = Vec::new();
         for (name, document) in self.directory.named_policies(certificate_id) {
             match Policy::named(&name, &document) {
@@ -110,13 +141,15 @@ impl Access {
                 }
             }
         }
+        let mut keys = self.directory.policy_keys(certificate_id, &client.client_id);
+        keys.extend(self.connect_keys(operation));
         let context = Context {
             client_id: &client.client_id,
             certificate_id,
             things: &self.directory.things(certificate_id),
             source_ip: client.source_ip,
-            keys: &self.directory.policy_keys(certificate_id, &client.client_id),
+            keys: &keys,
         };
-        explain(&policies, action, resource, &context)
+        explain(&policies, operation.action(), resource, &context)
     }
 }

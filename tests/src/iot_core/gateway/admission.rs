@@ -91,7 +91,9 @@ fn allowed(access: &Access, connect: &Connect, client: &Client) -> Result<(), Re
     if !(1..=MAX_CLIENT_ID).contains(&client.client_id.len()) {
         return Err(Refusal::Unsupported { what: Limit::ClientId });
     }
-    access.check(client, Operation::Connect)?;
+    let will = connect.last_will.as_ref().map(|will| &*will.topic);
+    access
+        .check(client, Operation::Connect { persistent: connect.session_expiry_interval_secs > 0, will })?;
     match &connect.last_will {
         Some(will) => check_publish(access, client, &will.topic, &will.message, will.qos, will.retain),
         None => Ok(()),
@@ -107,19 +109,21 @@ pub(super) fn check_publish(
     qos: QoS,
     retain: bool,
 ) -> Result<(), Refusal> {
-    let limit = match () {
-        () if qos == QoS::ExactlyOnce => Some(Limit::QualityOfService),
-        () if !topic::is_name(topic) => Some(Limit::TopicName),
-        () if payload.len() > MAX_PAYLOAD => Some(Limit::Payload),
-        () if topic::is_reserved(topic) => Some(Limit::ReservedTopic),
-        () => None,
-    };
-    if let Some(what) = limit {
-        return Err(Refusal::Unsupported { what });
-    }
+    within_limits(topic, payload, qos).map_err(|what| Refusal::Unsupported { what })?;
     access.check(client, Operation::Publish(topic))?;
     if retain {
         access.check(client, Operation::RetainPublish(topic))?;
     }
     Ok(())
+}
+
+/// Whether a message is one that AWS IoT takes.
+pub(super) fn within_limits(topic: &str, payload: &[u8], qos: QoS) -> Result<(), Limit> {
+    match () {
+        () if qos == QoS::ExactlyOnce => Err(Limit::QualityOfService),
+        () if !topic::is_name(topic) => Err(Limit::TopicName),
+        () if payload.len() > MAX_PAYLOAD => Err(Limit::Payload),
+        () if topic::is_reserved(topic) => Err(Limit::ReservedTopic),
+        () => Ok(()),
+    }
 }

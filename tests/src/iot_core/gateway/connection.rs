@@ -1,12 +1,13 @@
 //! One client's connection, from the TLS handshake to the last packet.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rmqtt_codec::v5::{
     Connect, ConnectAck, ConnectAckReason, Disconnect, DisconnectReasonCode, LastWill, QoS,
 };
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +21,7 @@ use super::message::Message;
 use super::presence::{Announcement, Presence};
 use super::router::Router;
 use super::session::Wish;
-use super::shadow::Shadows;
+use super::shadow::{self, Rejection, Shadows};
 use super::wire::{MAX_PACKET, Transport, Version, Wire};
 use super::{entrance, web};
 
@@ -53,12 +54,24 @@ impl Shared {
         });
         self.access.directory.published(&message.topic, &message.payload);
         self.router.route(message, Some(client_id));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let replies = {
-            let mut shadows = self.shadows.lock().unwrap_or_else(PoisonError::into_inner);
-            shadows.answer(&message.topic, &message.payload, now)
-        };
+        let replies = self.shadows().answer(&message.topic, &message.payload, seconds());
         replies.into_iter().for_each(|reply| self.announce(Some(reply)));
+    }
+
+    /// Answers a request to a shadow over HTTP.
+    pub(super) fn shadow(
+        &self,
+        name: &shadow::Name,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<Value, Rejection> {
+        let (accepted, told) = self.shadows().request(name, operation, payload, seconds())?;
+        told.into_iter().for_each(|reply| self.announce(Some(reply)));
+        Ok(accepted)
+    }
+
+    pub(super) fn shadows(&self) -> MutexGuard<'_, Shadows> {
+        self.shadows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn will(&self, client: &Client, will: LastWill) {
@@ -67,6 +80,11 @@ impl Shared {
             self.accept(&Message::will(will, Instant::now()), &client.client_id);
         }
     }
+}
+
+/// Now, in seconds since 1970.
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Serves a client until its connection ends.
@@ -217,8 +235,6 @@ fn limits_of(keep_alive: u16, expiry: Duration) -> ConnectAck {
         max_packet_size: Some(MAX_PACKET),
         topic_alias_max: TOPIC_ALIASES,
         subscription_identifiers_available: false,
-        // AWS has them; the testbed refuses them.
-        shared_subscription_available: false,
         server_keepalive_sec: Some(keep_alive),
         ..ConnectAck::default()
     }

@@ -210,9 +210,13 @@ impl<'a> Conversation<'a> {
                 }
                 Err(refusal) => {
                     status.push(refused(&refusal));
-                    let client_id = self.client.client_id.clone();
-                    let filter = filter.to_string();
-                    self.shared.journal.record(Event::SubscriptionRefused { client_id, filter, refusal });
+                    let (client_id, filter) = (self.client.client_id.clone(), filter.to_string());
+                    let event = Event::SubscriptionRefused { client_id, filter, refusal: refusal.clone() };
+                    self.shared.journal.record(event);
+                    // MQTT 5 has a word for it; the connection of an older client ends.
+                    if self.wire.version() == Version::V311 {
+                        return Err(Ended::Violation(refusal));
+                    }
                 }
             }
         }
@@ -239,9 +243,6 @@ impl<'a> Conversation<'a> {
     fn check_subscribe(&self, filter: &str) -> Result<(), Refusal> {
         if !topic::is_filter(filter) {
             return Err(Refusal::Unsupported { what: Limit::TopicFilter });
-        }
-        if filter.starts_with("$share/") {
-            return Err(Refusal::Unsupported { what: Limit::SharedSubscription });
         }
         self.shared.access.check(self.client, Operation::Subscribe(filter))
     }
@@ -315,15 +316,17 @@ fn granting(filter: String, options: SubscriptionOptions) -> (Subscription, Reta
         RetainHandling::AtSubscribeNew => Retained::IfNew,
         RetainHandling::NoAtSubscribe => Retained::Never,
     };
+    // MQTT 5, section 4.8.2.
+    let retained = match topic::shared(&filter) {
+        Some(_) => Retained::Never,
+        None => retained,
+    };
     (Subscription { filter, qos, no_local, retain_as_published }, retained)
 }
 
 fn refused(refusal: &Refusal) -> SubscribeAckReason {
     match refusal {
         Refusal::Unsupported { what: Limit::TopicFilter } => SubscribeAckReason::TopicFilterInvalid,
-        Refusal::Unsupported { what: Limit::SharedSubscription } => {
-            SubscribeAckReason::SharedSubscriptionNotSupported
-        }
         _ => SubscribeAckReason::NotAuthorized,
     }
 }

@@ -136,7 +136,7 @@ pub enum Event {
         /// Topic filter.
         filter: String,
     },
-    /// A subscription was answered with failure (0x80).
+    /// A subscription was answered with failure (MQTT 5), or ended the connection (MQTT 3.1.1).
     SubscriptionRefused {
         /// MQTT client id.
         client_id: String,
@@ -178,6 +178,8 @@ pub enum Event {
         client_id: String,
         /// Topic name.
         topic: String,
+        /// Why.
+        refusal: Refusal,
     },
     /// A connection that had been let in ended.
     Closed {

@@ -34,7 +34,9 @@ pub enum Limit {
     #[error("a topic has 1 to 256 bytes, at most 7 slashes and no wildcards")]
     TopicName,
     /// Length or form of a topic filter.
-    #[error("a topic filter has 1 to 256 bytes, at most 7 slashes and whole levels of wildcards")]
+    #[error(
+        "a topic filter has 1 to 256 bytes, at most 7 slashes and whole levels of wildcards; a shared one begins with $share/GROUP/"
+    )]
     TopicFilter,
     /// Size of a payload.
     #[error("a payload has at most 128 KiB")]
@@ -51,9 +53,6 @@ pub enum Limit {
     /// Subscriptions of one connection.
     #[error("a connection has at most 50 subscriptions")]
     Subscriptions,
-    /// AWS has them, the testbed has not.
-    #[error("the testbed has no shared subscriptions ($share)")]
-    SharedSubscription,
     /// A property of MQTT 5.
     #[error("AWS IoT has no subscription identifiers")]
     SubscriptionIdentifier,
@@ -74,7 +73,6 @@ impl Limit {
             Self::ReservedTopic => Code::NotAuthorized,
             Self::ClientId => Code::UnspecifiedError,
             Self::FiltersAPacket | Self::Subscriptions => Code::QuotaExceeded,
-            Self::SharedSubscription => Code::SharedSubscriptionNotSupported,
             Self::SubscriptionIdentifier => Code::SubscriptionIdentifiersNotSupported,
             Self::TopicAlias => Code::TopicAliasInvalid,
         }

@@ -128,8 +128,7 @@ pub(super) fn reason(ended: &Ended) -> &'static str {
         Ended::Slow => "SERVER_INITIATED_DISCONNECT",
         Ended::Expired => "WEBSOCKET_TTL_EXPIRATION",
         Ended::Deleted => "API_INITIATED_DISCONNECT",
-        Ended::Violation(Refusal::Policy { .. }) => "FORBIDDEN_ACCESS",
-        Ended::Violation(Refusal::Certificate { .. }) => "AUTH_ERROR",
+        Ended::Violation(Refusal::Policy { .. } | Refusal::Certificate { .. }) => "AUTH_ERROR",
         Ended::Violation(Refusal::Unsupported { .. } | Refusal::Protocol { .. }) => "CLIENT_ERROR",
     }
 }

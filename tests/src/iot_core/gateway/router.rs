@@ -10,7 +10,6 @@ use super::access::{Access, Client, Operation};
 use super::journal::{Ended, Event, Journal, Refusal};
 use super::message::Message;
 use super::session::{Connection, Opened, Sessions, Subscription, Ticket, Wish};
-use crate::iot_core::topic;
 
 pub(super) struct Router {
     access: Access,
@@ -83,16 +82,13 @@ impl Router {
         let now = Instant::now();
         let mut messages = Vec::new();
         for (subscription, _) in due {
-            let kept: Vec<Message> = self
-                .retained()
-                .values()
-                .filter(|kept| topic::matches(&subscription.filter, &kept.topic) && !kept.is_expired(now))
-                .cloned()
-                .collect();
-            for message in kept {
-                if self.may_receive(client, &message.topic) {
-                    messages.push(message.copy(subscription.qos, true));
-                }
+            // A filter with wildcards gets none (AWS IoT Core developer guide, "MQTT retained messages").
+            let kept =
+                self.retained().get(&subscription.filter).filter(|kept| !kept.is_expired(now)).cloned();
+            if let Some(message) = kept
+                && self.may_receive(client, &message.topic)
+            {
+                messages.push(message.copy(subscription.qos, true));
             }
         }
         (count, messages)
@@ -123,12 +119,10 @@ impl Router {
     }
 
     fn may_receive(&self, client: &Client, topic: &str) -> bool {
-        let allowed = self.access.check(client, Operation::Receive(topic)).is_ok();
-        if !allowed {
-            let (client_id, topic) = (client.client_id.clone(), topic.to_owned());
-            self.journal.record(Event::Withheld { client_id, topic });
-        }
-        allowed
+        let Err(refusal) = self.access.check(client, Operation::Receive(topic)) else { return true };
+        let (client_id, topic) = (client.client_id.clone(), topic.to_owned());
+        self.journal.record(Event::Withheld { client_id, topic, refusal });
+        false
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sessions by client id: subscriptions, and what waits for a client that is away (MQTT 5, section 4.1; AWS IoT Core developer guide,
 //! "MQTT persistent sessions").
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use rmqtt_codec::types::QoS;
@@ -208,20 +208,31 @@ impl Sessions {
         })
     }
 
-    /// The clients with a subscription that covers the topic, each once, at the highest quality of service of those that do.
+    /// The clients with a subscription that covers the topic, each once, at the highest quality of service of those that do; and one
+    /// client for each shared subscription that does. A client that is away gets the message of its group if all of them are.
     pub(super) fn recipients(&self, topic: &str, publisher: Option<&str>) -> Vec<Recipient> {
-        let mut recipients = Vec::new();
+        let (mut recipients, mut groups) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for session in self.by_client_id.values() {
             let own = publisher == Some(session.client.client_id.as_str());
-            let covering: Vec<_> = session
-                .subscriptions
-                .iter()
-                .filter(|one| topic::matches(&one.filter, topic) && !(own && one.no_local))
-                .collect();
-            if let Some(qos) = covering.iter().map(|one| one.qos).max() {
-                let retain_as_published = covering.iter().any(|one| one.retain_as_published);
-                recipients.push(Recipient { client: session.client.clone(), qos, retain_as_published });
+            let mut covering = Vec::new();
+            for one in &session.subscriptions {
+                match topic::shared(&one.filter) {
+                    Some((_, filter)) if topic::matches(filter, topic) => {
+                        groups.entry(&one.filter).or_default().push((session, one));
+                    }
+                    None if topic::matches(&one.filter, topic) && !(own && one.no_local) => {
+                        covering.push(one)
+                    }
+                    _ => {}
+                }
             }
+            recipients.extend(session.recipient(&covering));
+        }
+        for members in groups.into_values() {
+            let online = members.iter().filter(|(session, _)| session.online.is_some());
+            let one = fastrand::choice(online.collect::<Vec<_>>());
+            let one = one.or_else(|| fastrand::choice(&members));
+            recipients.extend(one.and_then(|(session, one)| session.recipient(&[one])));
         }
         recipients
     }
@@ -271,6 +282,13 @@ impl Sessions {
 }
 
 impl Session {
+    /// The client as one of the recipients of a message, if there are subscriptions for it.
+    fn recipient(&self, covering: &[&Subscription]) -> Option<Recipient> {
+        let qos = covering.iter().map(|one| one.qos).max()?;
+        let retain_as_published = covering.iter().any(|one| one.retain_as_published);
+        Some(Recipient { client: self.client.clone(), qos, retain_as_published })
+    }
+
     fn wait(&mut self, message: Message) {
         if self.waiting.len() == MAX_WAITING {
             self.waiting.pop_front();

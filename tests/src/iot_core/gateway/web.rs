@@ -1,7 +1,8 @@
-//! What the gateway serves over HTTP: MQTT over WebSocket, and publishing (AWS IoT Core developer guide, "Device communication
-//! protocols"; AWS IoT data plane API, `Publish`).
+//! What the gateway serves over HTTP: MQTT over WebSocket, publishing, and shadows (AWS IoT Core developer guide, "Device
+//! communication protocols" and "Device Shadow REST API"; AWS IoT data plane API, `Publish`).
 
 mod publish;
+mod shadow;
 
 use std::io;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use futures::{SinkExt, StreamExt, future};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
+use super::access::{Client, Principal};
 use super::admission::Identity;
 use super::connection::Shared;
 use super::entrance::{Arrival, Visitor};
@@ -30,6 +33,7 @@ use super::journal::Event;
 use super::limits::MAX_WEBSOCKET;
 use super::signed_url::{self, SignedUrl};
 use super::wire::Transport;
+use crate::iot_core::directory::{Peer, Verdict};
 
 /// The names of MQTT as a WebSocket subprotocol: the registered one, and an older one.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
@@ -59,6 +63,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, arrival: Arrival) -> Option<Upgr
     let router = Router::new()
         .route(signed_url::PATH, get(websocket))
         .route("/topics/{*topic}", post(publish::publish))
+        .route("/things/{thing}/shadow", any(shadow::shadow))
         .fallback(async || answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path"))
         .with_state(web);
     let connection = http1::Builder::new()
@@ -82,6 +87,28 @@ impl Web {
         let reason = format!("refused with {}: {reason}", status.as_u16());
         self.shared.journal.record(Event::HandshakeFailed { peer: self.visitor.peer.to_string(), reason });
         answer(status, status.canonical_reason().unwrap_or_default())
+    }
+
+    /// Who asks: the certificate counts, where the client has shown one. HTTP has no client id.
+    fn client(&self, parts: &Parts, body: &[u8]) -> Result<Client, String> {
+        let directory = &self.shared.access.directory;
+        let address = self.visitor.peer.ip();
+        let principal = match &self.visitor.leaf {
+            None => {
+                let (access_key_id, caller) = directory.caller(parts, body)?;
+                Principal::Keys { access_key_id, caller }
+            }
+            Some(leaf) => {
+                match directory.connecting(leaf, Peer { address, server_name: self.visitor.server_name }) {
+                    Verdict::Active { certificate_id } => Principal::Certificate(certificate_id),
+                    Verdict::Registered { .. } => {
+                        return Err("the certificate is registered, and PENDING_ACTIVATION".to_owned());
+                    }
+                    Verdict::Refused { reason } => return Err(reason),
+                }
+            }
+        };
+        Ok(Client { client_id: String::new(), principal, source_ip: address })
     }
 
     /// Whose signature the URL has, and until when the keys are valid.

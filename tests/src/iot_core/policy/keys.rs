@@ -36,7 +36,7 @@ pub enum Value {
 
 /// Keys with a value of their own (AWS IoT Core developer guide, "AWS IoT Core policy variables"; AWS service authorization
 /// reference, "Condition keys for AWS IoT").
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 10] = [
     "aws:sourceip",
     "iot:certificate.serialnumber",
     "iot:certificateid",
@@ -46,6 +46,7 @@ const SINGLE: [&str; 9] = [
     "iot:connection.thing.thingname",
     "iot:connection.thing.thingtypename",
     "iot:domainname",
+    "iot:lastwilltopic",
 ];
 
 /// The attributes of `iot:Certificate.Subject` and `iot:Certificate.Issuer`, with their object identifiers (X.520).

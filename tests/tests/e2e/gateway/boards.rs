@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use rmqtt_codec::types::QoS;
+use rmqtt_codec::v3;
 use serde_json::json;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint, Message};
 use testbed::iot_core::gateway::{Ended, Event, Options, Refusal};
 
+use super::client::Client;
 use super::{ARN, Bench, anything, board, own_topics};
 
 fn violation_of(ended: Ended) -> (&'static str, String) {
@@ -122,27 +125,26 @@ async fn no_policy_lets_a_device_forge_what_aws_says_and_limits_hold() {
     assert!(bench.account.messages().is_empty());
     let mut device = bench.device("board1", &anything()).await;
     device.publish("largest", &[b'x'; 128 * 1024]).await.unwrap();
-    let refused = device.subscribe("$share/group/largest").await;
-    assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{refused:?}");
     device.subscribe("largest").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_foreign_subscription_fails_and_the_connection_stays() {
+async fn a_foreign_or_malformed_subscription_ends_the_connection() {
     let mut bench = Bench::start().await;
-    let mut device = bench.device("board1", &own_topics()).await;
-    for filter in ["board2/#", "#", "board1/+", "+/sensors"] {
-        let refused = device.subscribe(filter).await;
-        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
+    for wanted in ["board2/#", "#", "board1/+", "+/sensors", "1/2/3/4/5/6/7/8/9"] {
+        let mut device = bench.device("board1", &own_topics()).await;
+        device.subscribe("board1/#").await.unwrap();
+        let refused = device.subscribe(wanted).await;
+        assert!(matches!(refused, Err(DeviceError::Connection(_))), "{wanted}: {refused:?}");
+        let refused = bench
+            .event(|event| match event {
+                Event::SubscriptionRefused { filter, refusal, .. } => Some((filter, refusal)),
+                _ => None,
+            })
+            .await;
+        assert_eq!(refused.0, wanted);
+        assert_eq!(bench.ended("board1").await, Ended::Violation(refused.1));
     }
-    device.subscribe("board1/#").await.unwrap();
-    let refused = bench
-        .event(|event| match event {
-            Event::SubscriptionRefused { filter, .. } => Some(filter),
-            _ => None,
-        })
-        .await;
-    assert_eq!(refused, "board2/#");
 }
 
 /// A policy of the repository, for the account of these tests.
@@ -164,8 +166,9 @@ async fn with_the_default_policy_a_board_subscribes_below_its_name_and_to_nothin
         device.subscribe(filter).await.unwrap();
     }
     for filter in ["board2/command", "board2/#", "#", "+/command", "board1", "$aws/things/board2/shadow/#"] {
-        let refused = device.subscribe(filter).await;
-        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
+        let refused =
+            bench.device("other", &default).await.subscribe(&filter.replace("board1", "other")).await;
+        assert!(matches!(refused, Err(DeviceError::Connection(_))), "{filter}: {refused:?}");
     }
     device.publish("board1/command", b"on").await.unwrap();
     let received = device.receive().await.unwrap();
@@ -178,11 +181,11 @@ async fn with_the_default_policy_a_board_subscribes_below_its_name_and_to_nothin
 
     // The document of the example means as much, and does not allow it.
     let example = document(include_str!("../../../../lambda/docs/policy_example.json"));
-    let mut device = bench.device("board3", &example).await;
-    device.subscribe("board3/#").await.unwrap();
     for filter in ["board3/command", "board3/+/state"] {
+        let mut device = bench.device("board3", &example).await;
+        device.subscribe("board3/#").await.unwrap();
         let refused = device.subscribe(filter).await;
-        assert!(matches!(refused, Err(DeviceError::SubscriptionRefused { .. })), "{filter}: {refused:?}");
+        assert!(matches!(refused, Err(DeviceError::Connection(_))), "{filter}: {refused:?}");
     }
 }
 
@@ -202,11 +205,12 @@ async fn a_message_is_withheld_from_a_subscriber_that_may_not_receive_it() {
     assert_eq!(first, Message { topic: "public/news".to_owned(), payload: b"2".to_vec() });
     let withheld = bench
         .event(|event| match event {
-            Event::Withheld { client_id, topic } => Some((client_id, topic)),
+            Event::Withheld { client_id, topic, refusal } => Some((client_id, topic, refusal.to_string())),
             _ => None,
         })
         .await;
-    assert_eq!(withheld, ("listener".to_owned(), "secret/plan".to_owned()));
+    assert_eq!((&*withheld.0, &*withheld.1), ("listener", "secret/plan"));
+    assert!(withheld.2.starts_with("a policy denies iot:Receive on"), "{}", withheld.2);
 }
 
 #[tokio::test]
@@ -285,4 +289,37 @@ async fn dropping_the_gateway_closes_its_connections() {
     let over = device.publish("a", b"").await;
     assert!(matches!(over, Err(DeviceError::Connection(_))), "{over:?}");
     assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_policy_keeps_persistent_sessions_and_last_wills_out_or_asks_for_a_topic() {
+    let bench = Bench::start().await;
+    let connect = |operator: &str, key: &str, values: serde_json::Value| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "iot:Publish", "Resource": "*"},
+            {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*", "Condition": {operator: {key: values}}},
+        ]})
+        .to_string()
+    };
+    let attributes = |values| connect("ForAllValues:StringEquals", "iot:ConnectAttributes", values);
+    let topic = connect("ArnEquals", "iot:LastWillTopic", json!(format!("{ARN}:topic/gone")));
+    let plain = |_: &mut v3::Connect| {};
+    let kept = |connect: &mut v3::Connect| connect.clean_session = false;
+    fn will(topic: &'static str) -> impl Fn(&mut v3::Connect) {
+        move |connect| {
+            let message = b"".to_vec().into();
+            connect.last_will =
+                Some(v3::LastWill { qos: QoS::AtMostOnce, retain: false, topic: topic.into(), message });
+        }
+    }
+    let default = attributes(json!([]));
+    assert!(Client::v3(&bench, "board1", &default, plain).await.is_some());
+    assert!(Client::v3(&bench, "board1", &default, kept).await.is_none());
+    assert!(Client::v3(&bench, "board1", &default, will("gone")).await.is_none());
+    let persistent = attributes(json!(["PersistentConnect"]));
+    assert!(Client::v3(&bench, "board1", &persistent, kept).await.is_some());
+    assert!(Client::v3(&bench, "board1", &persistent, will("gone")).await.is_none());
+    assert!(Client::v3(&bench, "board1", &topic, plain).await.is_none());
+    assert!(Client::v3(&bench, "board1", &topic, will("gone")).await.is_some());
+    assert!(Client::v3(&bench, "board1", &topic, will("other")).await.is_none());
 }

@@ -11,7 +11,7 @@ use testbed::iot_core::gateway::Gateway;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::client::{Certified, Client, tls_to};
-use super::{Bench, anything, own_topics};
+use super::{ARN, Bench, anything, own_topics};
 
 /// The status of an answer.
 async fn post(
@@ -22,17 +22,31 @@ async fn post(
     headers: &str,
     body: &[u8],
 ) -> u16 {
+    ask("POST", gateway, certified, protocols, target, headers, body).await.0
+}
+
+/// The status of an answer, and its body.
+async fn ask(
+    method: &str,
+    gateway: &Gateway,
+    certified: Option<&Certified>,
+    protocols: &[&[u8]],
+    target: &str,
+    headers: &str,
+    body: &[u8],
+) -> (u16, String) {
     let mut stream = tls_to(gateway, certified, protocols).await.unwrap();
     let length = body.len();
     let head = format!(
-        "POST {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
-    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {answer:?}")).parse().unwrap()
+    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {answer:?}")).parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 #[tokio::test]
@@ -126,4 +140,44 @@ async fn a_shadow_answers_on_its_topics() {
         ("delete/accepted", json!(1), json!(null)),
     ];
     assert_eq!(replies, expected.map(|(topic, version, code)| (topic.to_owned(), version, code)));
+}
+
+#[tokio::test]
+async fn a_shadow_is_read_and_changed_over_https_where_the_policy_lets_it() {
+    let bench = Bench::start().await;
+    let (mut reader, _) = Client::v5(&bench, "reader", &anything(), |_| {}).await;
+    reader.subscribe("$aws/things/board1/shadow/name/led/update/accepted").await;
+    let certified = Certified::new();
+    let things = ["thing/board1", "thing/board1/led"].map(|thing| format!("{ARN}:{thing}"));
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Action": ["iot:GetThingShadow", "iot:UpdateThingShadow"],
+        "Resource": things,
+    }]});
+    bench.account.activate(&certified.id, &policy.to_string(), &["board1"]);
+    let request = async |method, target, body: &str| {
+        ask(method, &bench.gateway, Some(&certified), &[], target, "", body.as_bytes()).await
+    };
+    let named = "/things/board1/shadow?name=led";
+    assert_eq!(request("GET", named, "").await.0, 404);
+    let update = json!({"state": {"reported": {"on": true}}}).to_string();
+    let (status, answer) = request("POST", named, &update).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["version"]), (200, &json!(1)));
+    assert_eq!(serde_json::from_slice::<Value>(&reader.message().await.payload).unwrap(), answer);
+    let (status, document) = request("GET", named, "").await;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!((status, &document["state"]), (200, &json!({"reported": {"on": true}})));
+    let (status, answer) = request("GET", "/things/board1/shadow", "").await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let missing = json!({"code": 404, "message": "No shadow exists with name: 'board1'"});
+    assert_eq!((status, answer), (404, missing));
+    for (method, target, status) in [
+        ("DELETE", named, 403),
+        ("GET", "/things/board1/shadow?name=other", 403),
+        ("GET", "/things/board2/shadow", 403),
+        ("PUT", named, 405),
+    ] {
+        assert_eq!(request(method, target, "").await.0, status, "{method} {target}");
+    }
 }

@@ -37,7 +37,7 @@ async fn connack_has_the_properties_that_aws_sends() {
     assert_eq!((ack.topic_alias_max, ack.server_keepalive_sec), (8, Some(30)));
     assert_eq!(ack.session_expiry_interval_secs, Some(3600));
     assert!(ack.retain_available && ack.wildcard_subscription_available);
-    assert!(!ack.subscription_identifiers_available && !ack.shared_subscription_available);
+    assert!(!ack.subscription_identifiers_available && ack.shared_subscription_available);
     assert_eq!(ack.assigned_client_id, None);
 }
 
@@ -70,10 +70,8 @@ async fn acknowledgements_have_reasons() {
     assert_eq!(client.subscribe("board1/#").await, SubscribeAckReason::GrantedQos1);
     assert_eq!(client.subscribe("board2/#").await, SubscribeAckReason::NotAuthorized);
     assert_eq!(client.subscribe("a#").await, SubscribeAckReason::TopicFilterInvalid);
-    assert_eq!(
-        client.subscribe("$share/group/board1/#").await,
-        SubscribeAckReason::SharedSubscriptionNotSupported
-    );
+    assert_eq!(client.subscribe("$share/group/board1/#").await, SubscribeAckReason::NotAuthorized);
+    assert_eq!(client.subscribe("$share/board1").await, SubscribeAckReason::TopicFilterInvalid);
 
     // A foreign topic: a word at quality of service 1, and the end at 0.
     let answer = client.publish("board2/a", b"", |_, _| {}).await;

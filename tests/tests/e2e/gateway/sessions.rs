@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rcgen::SigningKey;
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v3;
-use rmqtt_codec::v5::{Disconnect, DisconnectReasonCode, Packet, RetainHandling, SubscriptionOptions};
+use rmqtt_codec::v5::{
+    Disconnect, DisconnectReasonCode, Packet, RetainHandling, SubscribeAckReason, SubscriptionOptions,
+};
 use testbed::Testbed;
 use testbed::device::{Credentials, Device, Endpoint};
 use testbed::iot_core::account::Status;
@@ -101,7 +103,9 @@ async fn a_retained_message_comes_to_later_subscribers_until_an_empty_one_clears
     let retain = |publish: &mut rmqtt_codec::types::Publish, _: &mut _| publish.retain = true;
     writer.publish("state/lamp", b"on", retain).await.unwrap();
     let (mut reader, _) = Client::v5(&bench, "reader", &anything(), |_| {}).await;
+    // A filter with wildcards gets none.
     reader.subscribe("state/+").await;
+    reader.subscribe("state/lamp").await;
     let kept = reader.message().await;
     assert_eq!((&*kept.topic, &kept.payload[..], kept.retain), ("state/lamp", &b"on"[..], true));
     // What comes while the subscription is there has no flag.
@@ -110,9 +114,9 @@ async fn a_retained_message_comes_to_later_subscribers_until_an_empty_one_clears
     assert_eq!((&live.payload[..], live.retain), (&b"off"[..], false));
 
     let options = |retain_handling| SubscriptionOptions { retain_handling, ..SubscriptionOptions::default() };
-    reader.subscribe_with("state/+", options(RetainHandling::AtSubscribeNew)).await;
+    reader.subscribe_with("state/lamp", options(RetainHandling::AtSubscribeNew)).await;
     reader.subscribe_with("state/lamp", options(RetainHandling::NoAtSubscribe)).await;
-    reader.subscribe_with("state/#", options(RetainHandling::AtSubscribe)).await;
+    reader.subscribe_with("state/lamp", options(RetainHandling::AtSubscribe)).await;
     assert_eq!(reader.message().await.payload, "off");
 
     writer.publish("state/lamp", b"", retain).await.unwrap();
@@ -121,6 +125,46 @@ async fn a_retained_message_comes_to_later_subscribers_until_an_empty_one_clears
     late.subscribe("state/lamp").await;
     writer.publish("state/lamp", b"fresh", |_, _| {}).await.unwrap();
     assert_eq!(late.message().await.payload, "fresh");
+}
+
+#[tokio::test]
+async fn one_client_of_a_group_gets_each_message_and_one_that_is_away_gets_it_if_all_are() {
+    let mut bench = Bench::start().await;
+    let kept = |connect: &mut rmqtt_codec::v5::Connect| {
+        connect.clean_start = false;
+        connect.session_expiry_interval_secs = 60;
+    };
+    let (mut away, _) = Client::v5(&bench, "away", &anything(), kept).await;
+    away.subscribe("$share/group/work/#").await;
+    drop(away);
+    assert_eq!(bench.ended("away").await, Ended::ConnectionLost);
+    let publisher = bench.gateway.publisher();
+    publisher.publish("work/0", b"0");
+    let mut members = Vec::new();
+    for name in ["one", "two"] {
+        let (mut member, _) = Client::v5(&bench, name, &anything(), |_| {}).await;
+        for filter in ["$share/group/work/#", "$share/other/end", "end"] {
+            assert_eq!(member.subscribe(filter).await, SubscribeAckReason::GrantedQos1);
+        }
+        members.push(member);
+    }
+    let work: Vec<String> = (1..20).map(|number| format!("work/{number}")).collect();
+    work.iter().for_each(|topic| publisher.publish(topic, b""));
+    publisher.publish("end", b"");
+    let mut come = Vec::new();
+    for member in &mut members {
+        loop {
+            match member.message().await.topic.to_string() {
+                topic if topic == "end" => break,
+                topic => come.push(topic),
+            }
+        }
+    }
+    come.sort_by_key(|topic| topic["work/".len()..].parse::<u32>().unwrap());
+    assert_eq!(come, work);
+    let (mut back, ack) = Client::v5(&bench, "away", &anything(), kept).await;
+    assert!(ack.session_present);
+    assert_eq!(back.message().await.payload, "0");
 }
 
 #[tokio::test]

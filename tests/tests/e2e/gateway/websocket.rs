@@ -209,7 +209,7 @@ async fn a_watcher_sees_clients_come_and_go_and_whom_the_policies_refuse() {
     let (_, gone) = event(&mut watcher).await;
     assert_eq!(
         (&gone["disconnectReason"], &gone["clientInitiatedDisconnect"]),
-        (&json!("FORBIDDEN_ACCESS"), &json!(false))
+        (&json!("AUTH_ERROR"), &json!(false))
     );
 
     let other = json!({"Version": "2012-10-17", "Statement": []}).to_string();

@@ -2,15 +2,12 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use rmqtt_codec::types::QoS;
 use serde::Deserialize;
 
 use super::{Web, answer};
-use crate::iot_core::directory::{Peer, Verdict};
-use crate::iot_core::gateway::access::{Client, Principal};
 use crate::iot_core::gateway::admission::check_publish;
 use crate::iot_core::gateway::journal::Refusal;
 use crate::iot_core::gateway::limits::{Limit, MAX_PAYLOAD};
@@ -37,8 +34,8 @@ pub(super) async fn publish(
     let Ok(payload) = to_bytes(body, MAX_PAYLOAD + 1).await else {
         return web.refuse(StatusCode::PAYLOAD_TOO_LARGE, &Limit::Payload);
     };
-    let principal = match identify(&web, &parts, &payload) {
-        Ok(principal) => principal,
+    let client = match web.client(&parts, &payload) {
+        Ok(client) => client,
         Err(reason) => return web.refuse(StatusCode::FORBIDDEN, &reason),
     };
     let qos = match wish.qos {
@@ -46,8 +43,6 @@ pub(super) async fn publish(
         1 => QoS::AtLeastOnce,
         _ => return web.refuse(StatusCode::BAD_REQUEST, &Limit::QualityOfService),
     };
-    // HTTP has no client id.
-    let client = Client { client_id: String::new(), principal, source_ip: web.visitor.peer.ip() };
     if !topic::is_name(&topic) {
         return web.refuse(StatusCode::BAD_REQUEST, &Limit::TopicName);
     }
@@ -61,19 +56,4 @@ pub(super) async fn publish(
     let message = Message { qos, retain: wish.retain, ..Message::new(topic, payload) };
     web.shared.accept(&message, client.principal.id());
     answer(StatusCode::OK, "OK")
-}
-
-/// Who publishes: the certificate counts, where the client has shown one.
-fn identify(web: &Web, parts: &Parts, body: &[u8]) -> Result<Principal, String> {
-    let directory = &web.shared.access.directory;
-    let Some(leaf) = &web.visitor.leaf else {
-        let (access_key_id, caller) = directory.caller(parts, body)?;
-        return Ok(Principal::Keys { access_key_id, caller });
-    };
-    let peer = Peer { address: web.visitor.peer.ip(), server_name: web.visitor.server_name };
-    match directory.connecting(leaf, peer) {
-        Verdict::Active { certificate_id } => Ok(Principal::Certificate(certificate_id)),
-        Verdict::Registered { .. } => Err("the certificate is registered, and PENDING_ACTIVATION".to_owned()),
-        Verdict::Refused { reason } => Err(reason),
-    }
 }
