@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 mod aws_cli;
+mod behaviours;
 mod catalogue;
 mod clients;
 #[cfg(feature = "hardware")]

@@ -44,6 +44,12 @@ main()";
 impl Server {
     /// Starts ministack; the port of its device gateway comes with it.
     pub(crate) fn ministack() -> Option<(Self, u16)> {
+        Self::ministack_with(&[])
+    }
+
+    /// The same with these settings in its environment.
+    pub(crate) fn ministack_with(settings: &[(&str, &str)]) -> Option<(Self, u16)> {
+        let settings = settings.to_owned();
         let (http, mqtt) = (free_port(), free_port());
         let server = Self::start("python", http, |command| {
             command
@@ -52,7 +58,8 @@ impl Server {
                 .env("GATEWAY_PORT", http.to_string())
                 .env("IOT_MTLS_PORT", mqtt.to_string())
                 .env("MINISTACK_REGION", REGION)
-                .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"));
+                .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{http}"))
+                .envs(settings.iter().copied());
         });
         server.map(|server| (server, mqtt))
     }
