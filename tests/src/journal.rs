@@ -13,8 +13,8 @@ use crate::iot_core::gateway;
 /// Entries that a follower may lag behind before it loses the oldest.
 const FOLLOWER_CAPACITY: usize = 4096;
 
-/// Entries that are kept. A testbed that runs for days does not grow.
-const CAPACITY: usize = 1 << 17;
+/// Entries that are kept, unless another number is asked for. A testbed that runs for days does not grow.
+pub const CAPACITY: usize = 1 << 17;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,24 +157,30 @@ struct Inner {
     /// The same moment by the clock.
     started_at: SystemTime,
     entries: Mutex<VecDeque<Entry>>,
+    capacity: usize,
     followers: broadcast::Sender<Entry>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        let (followers, _) = broadcast::channel(FOLLOWER_CAPACITY);
-        let (started, started_at) = (Instant::now(), SystemTime::now());
-        Self(Arc::new(Inner { started, started_at, entries: Mutex::default(), followers }))
+        Self::new(CAPACITY)
     }
 }
 
 impl Journal {
+    /// One that keeps so many entries, the latest.
+    pub fn new(capacity: usize) -> Self {
+        let (followers, _) = broadcast::channel(FOLLOWER_CAPACITY);
+        let (started, started_at) = (Instant::now(), SystemTime::now());
+        Self(Arc::new(Inner { started, started_at, entries: Mutex::default(), capacity, followers }))
+    }
+
     /// Writes down what has just happened.
     pub fn record(&self, what: Happening) {
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = Entry { at: self.0.started.elapsed(), what };
         tracing::debug!(entry = ?entry.what, "journal");
-        if entries.len() == CAPACITY {
+        if entries.len() >= self.0.capacity {
             entries.pop_front();
         }
         entries.push_back(entry.clone());
@@ -222,5 +228,18 @@ impl Journal {
     /// Everything from now on.
     pub fn follow(&self) -> broadcast::Receiver<Entry> {
         self.0.followers.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_entries_are_kept() {
+        let journal = Journal::new(2);
+        ["one", "two", "three"].iter().for_each(|text| journal.record(Happening::Note((*text).to_owned())));
+        let notes: Vec<Happening> = journal.entries().into_iter().map(|entry| entry.what).collect();
+        assert_eq!(notes, ["two", "three"].map(|text| Happening::Note(text.to_owned())));
     }
 }

@@ -187,6 +187,16 @@ impl LambdaHost {
 
     /// `CreateFunction`.
     pub fn create(&self, new: NewFunction) -> Result<Function, Error> {
+        self.add(new, Instant::now())
+    }
+
+    /// A function that was created long enough ago to be `Active`.
+    pub fn create_active(&self, new: NewFunction) -> Result<Function, Error> {
+        let now = Instant::now();
+        self.add(new, now.checked_sub(self.0.settings.settling).unwrap_or(now))
+    }
+
+    fn add(&self, new: NewFunction, created: Instant) -> Result<Function, Error> {
         let valid = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         if new.name.is_empty() || new.name.len() > 64 || !new.name.chars().all(valid) {
             return Err(Error::InvalidParameter {
@@ -215,7 +225,7 @@ impl LambdaHost {
             aliases: BTreeMap::new(),
             versions: Vec::new(),
             reserved_concurrency: None,
-            created: Instant::now(),
+            created,
             updated: None,
             settling: self.0.settings.settling,
             package: Arc::new(Package::unpack(&new.zip)?),

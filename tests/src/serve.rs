@@ -16,12 +16,14 @@ use crate::iot_core::account::Identity;
 use crate::journal::{Entry, Journal};
 use crate::lambda_host::{self, package_of};
 use crate::testbed::{HOST, Options, Testbed};
-use crate::wait::NotWithin;
 
 mod background;
 pub mod disturbance;
 mod kits;
 mod ready;
+
+/// What happened is on stderr; calls ask for the latest log lines and for how a connection ended.
+const JOURNAL_ENTRIES: usize = 1 << 13;
 
 /// The options of `testbed serve`.
 #[derive(Clone, Debug, clap::Args)]
@@ -142,9 +144,6 @@ pub enum Error {
     /// The Lambda host refused the function.
     #[error(transparent)]
     Function(#[from] lambda_host::Error),
-    /// The role or the function is not ready.
-    #[error(transparent)]
-    Late(#[from] NotWithin),
 }
 
 fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -170,12 +169,13 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         http_port: arguments.http_port,
         mqtt_port: arguments.mqtt_port,
         interceptor: Arc::new(disturbance::Disturbance::new(&arguments.disturbance)),
+        journal_entries: JOURNAL_ENTRIES,
         ..Options::default()
     };
     let testbed = Testbed::start(options).await?;
     let boards = Boards::start(arguments, testbed.gateway().server_ca_pem())?;
     if arguments.ready {
-        ready::set_up(&testbed, &zip).await?;
+        ready::set_up(&testbed, &zip)?;
     }
 
     let folder = tempfile::Builder::new().prefix("testbed-").tempdir().map_err(io("make a folder"))?;

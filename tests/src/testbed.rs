@@ -15,7 +15,7 @@ use crate::iot_core::control_plane::{self, Counted, HttpsListener, Interceptor, 
 use crate::iot_core::gateway::{self, Gateway};
 use crate::iot_core::registration::{Published, Registration};
 use crate::iot_core::rules::RuleEngine;
-use crate::journal::{Happening, Journal};
+use crate::journal::{self, Happening, Journal};
 use crate::lambda_host::{self, LambdaHost};
 
 /// How the testbed is started.
@@ -35,6 +35,8 @@ pub struct Options {
     pub lambda: lambda_host::Settings,
     /// What comes between each call and its answer.
     pub interceptor: Arc<dyn Interceptor>,
+    /// Entries that the journal keeps.
+    pub journal_entries: usize,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             delays: Delays::default(),
             lambda: lambda_host::Settings::default(),
             interceptor: Arc::new(()),
+            journal_entries: journal::CAPACITY,
         }
     }
 }
@@ -87,7 +90,7 @@ pub struct Testbed {
 impl Testbed {
     /// Starts it, within a Tokio runtime.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let journal = Journal::default();
+        let journal = Journal::new(options.journal_entries);
         let region = options.identity.region.clone();
         let arn_prefix = options.identity.arn("iot", "").trim_end_matches(':').to_owned();
         let account = Arc::new(Mutex::new(Account::new(options.identity, HOST, options.delays)));
@@ -115,6 +118,7 @@ impl Testbed {
         let (events, mut published) = mpsc::unbounded_channel::<Published>();
         let directory = Registration::new(services.clone(), rules, events);
         let connections = Arc::new(AtomicUsize::new(0));
+        let data_plane = Some(control_plane::data_plane(services.clone()));
         let (control_plane, authority) = if options.https {
             let (listener, authority) = HttpsListener::over(listener).map_err(gateway::StartError::from)?;
             (serve(listener, &connections, services), Some(authority))
@@ -123,7 +127,7 @@ impl Testbed {
         };
 
         let listen = (Ipv4Addr::LOCALHOST, options.mqtt_port).into();
-        let gateway_options = gateway::Options { listen, ..gateway::Options::new(arn_prefix) };
+        let gateway_options = gateway::Options { listen, data_plane, ..gateway::Options::new(arn_prefix) };
         let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;
         let publisher = gateway.publisher();
         // It is set once, here.

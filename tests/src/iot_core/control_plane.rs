@@ -86,6 +86,19 @@ where
     axum::serve(listener, router).await
 }
 
+/// The data plane alone, for the port of the device gateway: clients reach all of it at one address.
+pub fn data_plane(services: Services) -> Router {
+    Router::new().fallback(answer_data_plane).with_state(Arc::new(services))
+}
+
+async fn answer_data_plane(services: State<Arc<Services>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    match Authorization::of(&parts).is_some_and(|authorization| authorization.service == "iotdata") {
+        true => answer(services, Request::from_parts(parts, body)).await,
+        false => status(StatusCode::NOT_FOUND),
+    }
+}
+
 async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
     let begun = Instant::now();
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

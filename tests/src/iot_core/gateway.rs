@@ -57,6 +57,8 @@ pub struct Options {
     pub patience: Duration,
     /// Connections served at the same time; further ones are closed at once.
     pub max_connections: usize,
+    /// Answers what else is asked over HTTP.
+    pub data_plane: Option<axum::Router>,
 }
 
 impl Options {
@@ -68,6 +70,7 @@ impl Options {
             arn_prefix: arn_prefix.into(),
             patience: Duration::from_secs(10),
             max_connections: 4096,
+            data_plane: None,
         }
     }
 }
@@ -119,6 +122,7 @@ impl Gateway {
             journal: journal.clone(),
             shadows: Mutex::default(),
             patience: options.patience,
+            data_plane: options.data_plane,
         });
         let changes = access.directory.certificate_changes();
         let tasks = [

@@ -68,6 +68,16 @@ impl Account {
         Ok(self.roles.entry(name.to_owned()).or_insert(role))
     }
 
+    /// Makes a role one that was created long enough ago for services to assume it.
+    pub fn spread_role(&mut self, name: &str) -> Result<(), Error> {
+        let delay = self.delays.role_propagation;
+        let role = self.role_mut(name)?;
+        for moment in [&mut role.created, &mut role.changed] {
+            *moment = moment.checked_sub(delay).unwrap_or(*moment);
+        }
+        Ok(())
+    }
+
     /// `GetRole`.
     pub fn role(&self, name: &str) -> Result<&Role, Error> {
         self.roles.get(name).ok_or_else(|| Error::NoSuchEntity { what: "role", name: name.to_owned() })

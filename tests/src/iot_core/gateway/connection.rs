@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::access::{Access, Client};
 use super::admission::{self, Identity, Refused, admit};
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Session};
 use super::journal::{Ended, Event, Journal, Refusal};
 use super::limits::{IN_FLIGHT, MAX_KEEP_ALIVE, MAX_SESSION_EXPIRY, MIN_KEEP_ALIVE, TOPIC_ALIASES};
 use super::message::Message;
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) shadows: Mutex<Shadows>,
     /// How long a client may take for its TLS handshake, for its CONNECT, and to take a packet from the gateway.
     pub(super) patience: Duration,
+    /// Answers what else is asked over HTTP.
+    pub(super) data_plane: Option<axum::Router>,
 }
 
 impl Shared {
@@ -184,16 +186,14 @@ async fn converse(shared: &Shared, client: Client, connect: Connect, wire: &mut 
     };
     let (ticket, over, mut end) = (opened.ticket, opened.over, opened.end);
     let in_flight = connect.receive_max.map_or(IN_FLIGHT, |max| max.get().min(IN_FLIGHT));
-    let mut conversation = Conversation::new(
-        shared,
-        &client,
-        &presence,
-        wire,
+    let session = Session {
         ticket,
-        usize::from(in_flight),
+        window: usize::from(in_flight),
         expiry,
-        (opened.waiting, opened.messages),
-    );
+        pending: opened.waiting,
+        messages: opened.messages,
+    };
+    let mut conversation = Conversation::new(shared, &client, &presence, wire, session);
     let ended = {
         let talk = async {
             conversation.send(ack.into()).await?;

@@ -24,48 +24,46 @@ use super::session::{Subscription, Ticket};
 use super::wire::{Silence, Unsent, Version, Wire};
 use crate::iot_core::topic;
 
+/// The session of a connection.
+pub(super) struct Session {
+    pub(super) ticket: Ticket,
+    /// How many messages may wait for a PUBACK of the client.
+    pub(super) window: usize,
+    /// How long it outlives the connection.
+    pub(super) expiry: Duration,
+    /// To be delivered before what comes.
+    pub(super) pending: VecDeque<Message>,
+    pub(super) messages: mpsc::Receiver<Message>,
+}
+
 /// A connection that has been let in.
 pub(super) struct Conversation<'a> {
     shared: &'a Shared,
     client: &'a Client,
     presence: &'a Presence,
     wire: &'a mut Wire,
-    ticket: Ticket,
-    /// How many messages may wait for a PUBACK of the client.
-    window: usize,
-    expiry: Duration,
+    session: Session,
     with_will: bool,
-    /// To be delivered before what comes.
-    pending: VecDeque<Message>,
-    messages: mpsc::Receiver<Message>,
     unacknowledged: BTreeMap<NonZeroU16, Message>,
     next_packet_id: NonZeroU16,
     aliases: HashMap<NonZeroU16, String>,
 }
 
 impl<'a> Conversation<'a> {
-    #[allow(clippy::too_many_arguments, reason = "what makes up a connection")]
     pub(super) fn new(
         shared: &'a Shared,
         client: &'a Client,
         presence: &'a Presence,
         wire: &'a mut Wire,
-        ticket: Ticket,
-        window: usize,
-        expiry: Duration,
-        (pending, messages): (VecDeque<Message>, mpsc::Receiver<Message>),
+        session: Session,
     ) -> Self {
         Self {
             shared,
             client,
             presence,
             wire,
-            ticket,
-            window,
-            expiry,
+            session,
             with_will: false,
-            pending,
-            messages,
             unacknowledged: BTreeMap::new(),
             next_packet_id: NonZeroU16::MIN,
             aliases: HashMap::new(),
@@ -75,31 +73,31 @@ impl<'a> Conversation<'a> {
     /// What the client has not acknowledged or not got yet, how long its session goes on, and whether it wants its last will published
     /// although it said goodbye.
     pub(super) fn leave(mut self) -> (Vec<Message>, Duration, bool) {
-        self.messages.close();
+        self.session.messages.close();
         let mut left: Vec<Message> = self.unacknowledged.into_values().collect();
-        left.extend(self.pending);
-        while let Ok(message) = self.messages.try_recv() {
+        left.extend(self.session.pending);
+        while let Ok(message) = self.session.messages.try_recv() {
             left.push(message);
         }
-        (left, self.expiry, self.with_will)
+        (left, self.session.expiry, self.with_will)
     }
 
     /// Until an end.
     pub(super) async fn run(&mut self, silence: Duration) -> Result<(), Ended> {
         let mut deadline = Instant::now() + silence;
         loop {
-            while self.unacknowledged.len() < self.window
-                && let Some(message) = self.pending.pop_front()
+            while self.unacknowledged.len() < self.session.window
+                && let Some(message) = self.session.pending.pop_front()
             {
                 self.deliver(message).await?;
             }
-            let ready = self.unacknowledged.len() < self.window;
+            let ready = self.unacknowledged.len() < self.session.window;
             tokio::select! {
                 packet = self.wire.read() => {
                     deadline = Instant::now() + silence;
                     self.handle(packet.map_err(end_of)?).await?;
                 }
-                message = self.messages.recv(), if ready => match message {
+                message = self.session.messages.recv(), if ready => match message {
                     Some(message) => self.deliver(message).await?,
                     None => return Err(Ended::Displaced),
                 },
@@ -126,10 +124,10 @@ impl<'a> Conversation<'a> {
     fn goodbye(&mut self, disconnect: &Disconnect) -> Ended {
         // A session that was to end with its connection cannot be kept any more (MQTT 5, section 3.14.2.2.2).
         if let Some(seconds) = disconnect.session_expiry_interval_secs {
-            if self.expiry.is_zero() && seconds > 0 {
+            if self.session.expiry.is_zero() && seconds > 0 {
                 return protocol("DISCONNECT prolongs a session that ends with its connection".to_owned());
             }
-            self.expiry = Duration::from_secs(seconds.into()).min(MAX_SESSION_EXPIRY);
+            self.session.expiry = Duration::from_secs(seconds.into()).min(MAX_SESSION_EXPIRY);
         }
         self.with_will = disconnect.reason_code == DisconnectReasonCode::DisconnectWithWillMessage;
         Ended::Disconnect
@@ -221,7 +219,7 @@ impl<'a> Conversation<'a> {
             }
         }
         let filters: Vec<String> = granted.iter().map(|(granted, _)| granted.filter.clone()).collect();
-        let (count, retained) = self.shared.router.subscribe(self.client, self.ticket, granted);
+        let (count, retained) = self.shared.router.subscribe(self.client, self.session.ticket, granted);
         if count > MAX_SUBSCRIPTIONS {
             return Err(unsupported(Limit::Subscriptions));
         }
@@ -233,7 +231,7 @@ impl<'a> Conversation<'a> {
         let (properties, reason_string) = (Vec::new(), None);
         self.send(Packet::SubscribeAck(SubscribeAck { packet_id, properties, reason_string, status }))
             .await?;
-        self.pending.extend(retained);
+        self.session.pending.extend(retained);
         if !filters.is_empty() {
             self.shared.announce(self.presence.subscribed(&filters));
         }
@@ -251,7 +249,8 @@ impl<'a> Conversation<'a> {
         let Unsubscribe { packet_id, topic_filters, .. } = unsubscribe;
         let (mut status, mut ended) = (Vec::new(), Vec::new());
         for filter in topic_filters {
-            if self.shared.router.sessions().unsubscribe(&self.client.client_id, self.ticket, &filter) {
+            if self.shared.router.sessions().unsubscribe(&self.client.client_id, self.session.ticket, &filter)
+            {
                 status.push(UnsubscribeAckReason::Success);
                 ended.push(filter.to_string());
             } else {

@@ -35,7 +35,7 @@ struct Version {
 
 /// After this long offline, a client's numbers begin at 0 again.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-/// With more clients than this, the forgotten ones are looked for.
+/// With more clients than this, those that have been offline for the longest are forgotten.
 const MANY: usize = 4096;
 
 impl Versions {
@@ -43,8 +43,8 @@ impl Versions {
     pub(super) fn connected(&mut self, client_id: &str, now: Instant) -> u64 {
         let remembered =
             |version: &Version| version.offline_since.is_none_or(|since| now < since + FORGOTTEN);
-        if self.0.len() > MANY {
-            self.0.retain(|_, version| remembered(version));
+        if self.0.len() >= MANY {
+            self.forget(MANY / 2);
         }
         let number = self
             .0
@@ -53,6 +53,15 @@ impl Versions {
             .map_or(0, |version| version.number + 1);
         self.0.insert(client_id.to_owned(), Version { number, offline_since: None });
         number
+    }
+
+    /// Forgets so many clients, those that have been offline for the longest.
+    fn forget(&mut self, count: usize) {
+        let mut offline: Vec<Instant> = self.0.values().filter_map(|version| version.offline_since).collect();
+        offline.sort_unstable();
+        if let Some(last) = offline.get(count.min(offline.len()).saturating_sub(1)).copied() {
+            self.0.retain(|_, version| version.offline_since.is_none_or(|since| since > last));
+        }
     }
 
     /// The client's connection is over.
@@ -146,5 +155,21 @@ mod tests {
         assert_eq!(versions.connected("board1", begin + FORGOTTEN - Duration::from_secs(1)), 2);
         versions.disconnected("board1", begin);
         assert_eq!(versions.connected("board1", begin + FORGOTTEN), 0);
+    }
+
+    #[test]
+    fn of_many_clients_those_that_are_offline_the_longest_are_forgotten_and_no_other() {
+        let (mut versions, begin) = (Versions::default(), Instant::now());
+        versions.connected("stays", begin);
+        for number in 0..u32::try_from(3 * MANY).unwrap() {
+            let (name, now) = (format!("board{number}"), begin + Duration::from_millis(number.into()));
+            assert_eq!(versions.connected(&name, now), 0);
+            versions.disconnected(&name, now);
+            assert!(versions.0.len() <= MANY);
+        }
+        let now = begin + Duration::from_secs(60);
+        assert_eq!(versions.connected("stays", now), 1);
+        assert_eq!(versions.connected(&format!("board{}", 3 * MANY - 1), now), 1);
+        assert_eq!(versions.connected("board0", now), 0);
     }
 }

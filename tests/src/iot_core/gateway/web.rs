@@ -64,8 +64,12 @@ pub(super) async fn serve(shared: &Arc<Shared>, arrival: Arrival) -> Option<Upgr
         .route(signed_url::PATH, get(websocket))
         .route("/topics/{*topic}", post(publish::publish))
         .route("/things/{thing}/shadow", any(shadow::shadow))
-        .fallback(async || answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path"))
         .with_state(web);
+    let router = match &shared.data_plane {
+        Some(data_plane) => router.fallback_service(data_plane.clone()),
+        None => router
+            .fallback(async || answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path")),
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.patience)

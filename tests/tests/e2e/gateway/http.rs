@@ -81,32 +81,54 @@ async fn a_device_publishes_over_https_with_its_certificate_where_the_policy_let
     assert!(bench.account.entry(&stranger.id).unwrap().pending);
 }
 
-#[tokio::test]
-async fn the_accounts_user_publishes_over_https_with_a_signature() {
-    let testbed = Testbed::start(testbed::Options::default()).await.unwrap();
+/// The status of an answer to a request that is signed, and its body.
+async fn signed(
+    testbed: &Testbed,
+    (secret, service): (&str, &str),
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> (u16, String) {
     let access = testbed.access();
+    let identity = Credentials::new(&access.access_key_id, secret, None, None, "test").into();
+    let params = SigningParams::builder()
+        .identity(&identity)
+        .region(&access.region)
+        .name(service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap();
+    let headers = [("host", "localhost")].into_iter();
+    let url = format!("https://localhost{target}");
+    let request = SignableRequest::new(method, &url, headers, SignableBody::Bytes(body)).unwrap();
+    let (instructions, _) = sign(request, &params.into()).unwrap().into_parts();
+    let headers: String =
+        instructions.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    ask(method, testbed.gateway(), None, &[], target, &headers, body).await
+}
+
+#[tokio::test]
+async fn the_accounts_user_calls_the_data_plane_over_https_with_a_signature() {
+    let testbed = Testbed::start(testbed::Options::default()).await.unwrap();
+    let secret = testbed.access().secret_access_key.clone();
     let publish = async |secret: &str, service: &str| {
-        let identity = Credentials::new(&access.access_key_id, secret, None, None, "test").into();
-        let params = SigningParams::builder()
-            .identity(&identity)
-            .region(&access.region)
-            .name(service)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .unwrap();
-        let headers = [("host", "localhost")].into_iter();
-        let target = "/topics/board1%2Fdata?qos=1";
-        let url = format!("https://localhost{target}");
-        let request = SignableRequest::new("POST", &url, headers, SignableBody::Bytes(b"21")).unwrap();
-        let (instructions, _) = sign(request, &params.into()).unwrap().into_parts();
-        let headers: String =
-            instructions.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        post(testbed.gateway(), None, &[], target, &headers, b"21").await
+        signed(&testbed, (secret, service), "POST", "/topics/board1%2Fdata?qos=1", b"21").await.0
     };
-    assert_eq!(publish(&access.secret_access_key, "iotdata").await, 200);
+    assert_eq!(publish(&secret, "iotdata").await, 200);
     assert_eq!(publish("another", "iotdata").await, 403);
-    assert_eq!(publish(&access.secret_access_key, "iot").await, 403);
+    assert_eq!(publish(&secret, "iot").await, 403);
+    let ask = async |service: &str, method: &str, target: &str| {
+        signed(&testbed, (&secret, service), method, target, b"").await
+    };
+    let (status, answer) = ask("iotdata", "DELETE", "/connections/board1").await;
+    assert_eq!(status, 404);
+    assert!(answer.contains("connection of the client board1"), "{answer}");
+    // The other services are not at this port.
+    assert_eq!(ask("iot", "GET", "/things").await, (404, String::new()));
+    let (status, answer) = ask("iotdata", "GET", "/retainedMessage").await;
+    assert_eq!(status, 501);
+    assert!(answer.contains("does not implement"), "{answer}");
 }
 
 #[tokio::test]
