@@ -8,6 +8,7 @@ mod aws_settings;
 mod batch;
 mod board;
 mod brought;
+mod connect;
 mod control_plane;
 mod corpus;
 mod demo;

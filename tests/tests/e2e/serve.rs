@@ -1,6 +1,7 @@
 //! `testbed serve` as a user runs it, with the real function where it has been built.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use testbed::Access;
 use testbed::device::{Credentials, Device, Endpoint};
 
@@ -20,30 +22,47 @@ use crate::demo::testbed_alone;
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 
 /// A running `testbed serve`; killed when the test ends early.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    line: Value,
+    pub(crate) line: Value,
+    /// What it tells on stderr, if that is kept.
+    log: Option<NamedTempFile>,
 }
 
 impl Served {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::with(arguments, None)
+    }
+
+    /// With what it tells in a file.
+    pub(crate) fn logging(arguments: &[&str]) -> Self {
+        Self::with(arguments, Some(NamedTempFile::new().unwrap()))
+    }
+
+    fn with(arguments: &[&str], log: Option<NamedTempFile>) -> Self {
+        let told = log.as_ref().map_or_else(Stdio::null, |log| log.reopen().unwrap().into());
         let mut child = Command::new(TESTBED)
             .arg("serve")
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(told)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, line: serde_json::from_str(&line).unwrap() }
+        Self { child, line: serde_json::from_str(&line).unwrap(), log }
     }
 
-    fn text(&self, field: &str) -> &str {
+    /// The file with what it tells.
+    pub(crate) fn log(&self) -> &Path {
+        self.log.as_ref().unwrap().path()
+    }
+
+    pub(crate) fn text(&self, field: &str) -> &str {
         self.line[field].as_str().unwrap()
     }
 
-    fn access(&self) -> Access {
+    pub(crate) fn access(&self) -> Access {
         Access {
             endpoint_url: self.text("endpoint_url").to_owned(),
             region: self.text("region").to_owned(),
@@ -69,7 +88,7 @@ impl Drop for Served {
 
 /// The function is another package's program, so that it is there only if the whole workspace was built.
 fn function_is_built() {
-    let built = std::path::Path::new(TESTBED).with_file_name("jitr").is_file();
+    let built = Path::new(TESTBED).with_file_name("jitr").is_file();
     assert!(built, "there is no jitr beside {TESTBED}; run: cargo build --bins");
 }
 
@@ -95,7 +114,7 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
         served.text("vendor_roots"),
         served.text("lambda"),
     ]) {
-        assert!(std::path::Path::new(path).exists(), "{path}");
+        assert!(Path::new(path).exists(), "{path}");
     }
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let config = sdk_config(&served.access()).await;
@@ -104,7 +123,7 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
     });
     let files = served.text("lambda").to_owned();
     assert!(served.terminate());
-    assert!(!std::path::Path::new(&files).exists());
+    assert!(!Path::new(&files).exists());
 }
 
 /// The one step for people: a shell that evaluates what is printed uses the testbed, which goes on in the background.
@@ -112,7 +131,7 @@ fn an_empty_account_and_two_boards_are_where_the_line_says() {
 fn a_shell_evaluates_what_env_prints_and_uses_the_testbed() {
     function_is_built();
     let home = tempfile::tempdir().unwrap();
-    let provisioner = std::path::Path::new(TESTBED).with_file_name("provisioner");
+    let provisioner = Path::new(TESTBED).with_file_name("provisioner");
     let script = format!(
         "eval \"$('{TESTBED}' serve --ready --boards 2 --env)\" && '{}' doctor --output json; printf '%s\\n' \"$TESTBED_PID\" \"$TESTBED_BOARDS\" \"$TESTBED_LOG\" \"$AWS_DEFAULT_REGION$AWS_ENDPOINT_URL_STS\" >&2",
         provisioner.display()
@@ -206,7 +225,7 @@ async fn a_device_of_a_registered_ca_gets_in_once_the_real_function_has_run() {
     assert_eq!(found.thing_type_name.as_deref(), Some("microchip-zero-touch-kit"));
     let files = served.text("lambda").to_owned();
     assert!(served.terminate());
-    assert!(!std::path::Path::new(&files).exists());
+    assert!(!Path::new(&files).exists());
 }
 
 /// The thing name that the function gives to the key: SHA-1 of its point.
