@@ -12,12 +12,13 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use testbed::Access;
 use testbed::device::{Credentials, Device, Endpoint};
+use testbed::{Access, wait};
 
 use crate::account::{Ca, register, sdk_config};
 use crate::account_life::scenario::Stage;
 use crate::demo::testbed_alone;
+use crate::laptop::Laptop;
 
 const TESTBED: &str = env!("CARGO_BIN_EXE_testbed");
 
@@ -161,14 +162,94 @@ fn a_shell_evaluates_what_env_prints_and_uses_the_testbed() {
 }
 
 #[test]
-fn what_keeps_it_from_serving_in_the_background_is_told() {
+fn a_port_that_is_taken_is_named_with_its_option() {
     function_is_built();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let output = Command::new(TESTBED).args(["serve", "--env", "--http-port", &port]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(said.contains("did not start: cannot listen on 127.0.0.1"), "{said}");
+    for option in ["--http-port", "--mqtt-port"] {
+        for env in [&[][..], &["--env"]] {
+            let arguments = [&["serve", option, &port], env].concat();
+            let output = Command::new(TESTBED).args(arguments).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
+            let says = format!("cannot listen on port {port} ({option}): choose another one with {option}");
+            assert!(said.contains(&says) && said.contains("in use"), "{said}");
+            assert_eq!(said.contains("did not start"), !env.is_empty(), "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_ports_are_those_that_are_asked_for() {
+    function_is_built();
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [free(), free()].map(|listener| listener.local_addr().unwrap().port().to_string());
+    let served = Served::start(&["--http-port", &ports[0], "--mqtt-port", &ports[1], "--boards", "0"]);
+    assert!(served.text("endpoint_url").ends_with(&ports[0]), "{}", served.line);
+    assert_eq!(served.line["mqtt_port"].to_string(), ports[1]);
+    assert!(served.terminate());
+}
+
+/// The log has a line with all of these.
+fn is_told(served: &Served, parts: &[&str]) -> bool {
+    let log = std::fs::read_to_string(served.log()).unwrap();
+    log.lines().any(|line| parts.iter().all(|part| line.contains(part)))
+}
+
+#[test]
+fn a_board_connects_once_it_is_provisioned_publishes_and_obeys() {
+    function_is_built();
+    let served = Served::logging(&["--ready"]);
+    let laptop = Laptop::with_ca();
+    let access = served.access();
+    let gateway = [
+        ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", served.text("data_plane_url")),
+        ("AWS_CA_BUNDLE", served.text("server_ca")),
+    ];
+    let environment: Vec<_> = access.environment().into_iter().chain(gateway).collect();
+    let run = |arguments: &[&str]| laptop.run(arguments, &environment);
+    assert_eq!(run(&["setup"]).code, 0);
+    let port = served.line["boards"][0].as_str().unwrap();
+    let provisioned = run(&["provision", "--port", port, "--follow=60s", "--output", "json"]);
+    assert_eq!(provisioned.code, 0, "{provisioned}");
+    let done: Value = serde_json::from_str(provisioned.stdout.lines().next().unwrap()).unwrap();
+    let thing = done["thing_name"].as_str().unwrap();
+    for events in ["registered", "connected", "published"] {
+        assert!(is_told(&served, &[&format!("\"event\":\"{events}\""), thing]), "{events}: {provisioned}");
+    }
+    let topic = format!("{thing}/led");
+    let sent = run(&["monitor", thing, "--send", &topic, "{\"on\":true}", "--for", "2s", "--output", "json"]);
+    assert!(sent.stdout.contains("\\\"toggle\\\":1"), "{sent}");
+    assert!(is_told(&served, &[thing, "switches its LED DATA on"]), "{sent}");
+    let delta = format!("$aws/things/{thing}/shadow/update");
+    let off = r#"{"state":{"desired":{"toggle":0}}}"#;
+    let sent = run(&["monitor", thing, "--send", &delta, off, "--for", "2s"]);
+    assert!(is_told(&served, &[thing, "switches its LED DATA off"]), "{sent}");
+}
+
+#[test]
+fn a_board_that_may_not_or_cannot_connect_does_not() {
+    function_is_built();
+    let laptop = Laptop::with_ca();
+    for (options, endpoint, told) in [
+        (&["--ready", "--no-autoconnect"][..], "localhost", None),
+        // Nothing of the testbed leaves the computer.
+        (
+            &["--ready"],
+            "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com",
+            Some("does not connect: its endpoint is a1b2"),
+        ),
+    ] {
+        let served = Served::logging(options);
+        let port = served.line["boards"][0].as_str().unwrap();
+        let provisioned = laptop.run(&["provision", "--port", port, "--endpoint", endpoint], &[]);
+        assert_eq!(provisioned.code, 0, "{provisioned}");
+        match told {
+            Some(told) => wait::until("the note", || is_told(&served, &[told])).unwrap(),
+            None => std::thread::sleep(Duration::from_secs(3)),
+        }
+        assert!(!is_told(&served, &["gateway"]), "{}", std::fs::read_to_string(served.log()).unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
