@@ -73,6 +73,11 @@ impl Services {
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Answers a request that came by another way than the control plane's own listener.
+    pub(in crate::iot_core) async fn answer(self, request: Request) -> Response<Body> {
+        answer(State(Arc::new(self)), request).await
+    }
 }
 
 /// Serves the control plane on `listener` until it is dropped.
@@ -85,6 +90,7 @@ where
     axum::serve(listener, router).await
 }
 
+/// Answers a request, and writes the call down.
 async fn answer(State(services): State<Arc<Services>>, request: Request) -> Response<Body> {
     let begun = Instant::now();
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
+use axum::body::Body;
 use axum::http::request::Parts;
+use axum::http::{Request, Response};
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::policy;
@@ -85,6 +88,10 @@ pub trait Directory: Send + Sync + 'static {
     fn certificate_changes(&self) -> watch::Receiver<()>;
     /// Who has signed an HTTP request with these headers and this body, and the key's id; an error says why it is nobody.
     fn caller(&self, parts: &Parts, body: &[u8]) -> Result<(String, Caller), String>;
+    /// Answers a signed call of the data plane's API that comes to the gateway; `None` where there is no such API.
+    fn data_plane(&self, _request: Request<Body>) -> Option<BoxFuture<'static, Response<Body>>> {
+        None
+    }
     /// The keys with this id.
     fn keys(&self, access_key_id: &str) -> Option<Keys>;
     /// Whether the policies of a user or a role allow an action.

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use axum::body::Body;
 use axum::http::request::Parts;
+use axum::http::{Request, Response};
+use futures::future::{BoxFuture, FutureExt};
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
@@ -131,6 +134,10 @@ impl Directory for Registration {
 
     fn caller(&self, parts: &Parts, body: &[u8]) -> Result<(String, Caller), String> {
         self.services.data_plane_caller(parts, body).map_err(|error| error.message)
+    }
+
+    fn data_plane(&self, request: Request<Body>) -> Option<BoxFuture<'static, Response<Body>>> {
+        Some(self.services.clone().answer(request).boxed())
     }
 
     fn keys(&self, access_key_id: &str) -> Option<Keys> {

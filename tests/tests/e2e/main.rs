@@ -9,6 +9,7 @@ mod batch;
 mod board;
 mod brought;
 mod connect;
+mod connection;
 mod control_plane;
 mod corpus;
 mod demo;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use futures::{SinkExt, StreamExt, future};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -59,6 +60,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, arrival: Arrival) -> Option<Upgr
     let router = Router::new()
         .route(signed_url::PATH, get(websocket))
         .route("/topics/{*topic}", post(publish::publish))
+        .route("/connections/{*client}", any(data_plane))
         .fallback(async || answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path"))
         .with_state(web);
     let connection = http1::Builder::new()
@@ -101,6 +103,14 @@ impl Web {
             return Err(signed_url::Error::Expired);
         }
         Ok((Identity::Keys { access_key_id: url.access_key_id, caller: keys.caller }, end))
+    }
+}
+
+/// Calls about connections. AWS has them at the same endpoint.
+async fn data_plane(State(web): State<Web>, request: Request<Body>) -> Response {
+    match web.shared.access.directory.data_plane(request) {
+        Some(answer) => answer.await,
+        None => answer(StatusCode::NOT_FOUND, "the device gateway has nothing at this path"),
     }
 }
 
