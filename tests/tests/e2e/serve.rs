@@ -197,26 +197,35 @@ fn is_told(served: &Served, parts: &[&str]) -> bool {
 }
 
 #[test]
-fn a_board_connects_once_it_is_provisioned_publishes_and_obeys() {
+fn boards_connect_once_they_are_provisioned_publish_and_obey() {
     function_is_built();
-    let served = Served::logging(&["--ready"]);
+    let served = Served::logging(&["--ready", "--boards", "2"]);
     let laptop = Laptop::with_ca();
     let access = served.access();
-    let gateway = [
+    let ports: Vec<&str> =
+        served.line["boards"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let ports = ports.join(",");
+    let more = [
+        ("MICROCHIP_IOT_PORTS", ports.as_str()),
         ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", served.text("data_plane_url")),
         ("AWS_CA_BUNDLE", served.text("server_ca")),
     ];
-    let environment: Vec<_> = access.environment().into_iter().chain(gateway).collect();
+    let environment: Vec<_> = access.environment().into_iter().chain(more).collect();
     let run = |arguments: &[&str]| laptop.run(arguments, &environment);
     assert_eq!(run(&["setup"]).code, 0);
-    let port = served.line["boards"][0].as_str().unwrap();
-    let provisioned = run(&["provision", "--port", port, "--follow=60s", "--output", "json"]);
+    let provisioned = run(&["provision", "--all", "--follow=60s", "--output", "json"]);
     assert_eq!(provisioned.code, 0, "{provisioned}");
-    let done: Value = serde_json::from_str(provisioned.stdout.lines().next().unwrap()).unwrap();
-    let thing = done["thing_name"].as_str().unwrap();
-    for events in ["registered", "connected", "published"] {
-        assert!(is_told(&served, &[&format!("\"event\":\"{events}\""), thing]), "{events}: {provisioned}");
+    let lines = provisioned.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let done = lines.filter(|line| line["action"] == "provision" && line["done"] == true);
+    let things: Vec<String> = done.filter_map(|line| Some(line["thing_name"].as_str()?.to_owned())).collect();
+    assert_eq!(things.len(), 2, "{provisioned}");
+    for thing in &things {
+        for events in ["registered", "connected", "published"] {
+            let told = || is_told(&served, &[&format!("\"event\":\"{events}\""), thing]);
+            wait::until(events, told).unwrap_or_else(|error| panic!("{error}: {provisioned}"));
+        }
     }
+    let thing = things[0].as_str();
     let topic = format!("{thing}/led");
     let sent = run(&["monitor", thing, "--send", &topic, "{\"on\":true}", "--for", "2s", "--output", "json"]);
     assert!(sent.stdout.contains("\\\"toggle\\\":1"), "{sent}");
