@@ -273,13 +273,17 @@ pub enum Error {
         exit_code: ExitCode,
     },
     /// Boards that were waited for in vain.
-    #[error("{missing} of {}: {goal}", counted(*all, "board"))]
+    #[error("{} not {goal}", match (*missing, *all) {
+        (_, 1) => "the board has".to_owned(),
+        (1, all) => format!("1 of {all} boards has"),
+        (missing, all) => format!("{missing} of {all} boards have"),
+    })]
     Unseen {
         /// How many have not got so far.
         missing: usize,
         /// Of how many.
         all: usize,
-        /// How far they have not got.
+        /// What they have not done, a participle.
         goal: &'static str,
     },
     /// What the check of the ledger found.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::faults::{Fault, Injector};
 
@@ -211,6 +212,16 @@ impl SimulatedBoard {
     /// Whether the LED of that name (`CONN`, `DATA`, `ERROR`, `WIFI`) is on; `None` if there is no such LED.
     pub fn led(&self, name: &str) -> Option<bool> {
         self.with(|state| state.firmware.led(name))
+    }
+
+    /// Switches the LED of that name, as the application on the board does.
+    pub fn set_led(&self, name: &str, on: bool) {
+        self.with(|state| state.firmware.set_led(name, on));
+    }
+
+    /// How long nothing has gone over the wire; `None` if nothing has since the counts were taken last.
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.with(|state| state.statistics.last.map(|last| last.elapsed()))
     }
 
     /// Adds a fault; its occurrences are counted from now on.

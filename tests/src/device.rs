@@ -10,23 +10,16 @@ use rumqttc_v4::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, Incoming, MqttOptions, Outgoing,
     PublishOptions, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
 };
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientConfig, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{
-    CertificateError, DigitallySignedStruct, RootCertStore, SignatureAlgorithm, SignatureScheme,
-    SupportedProtocolVersion,
-};
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use time::OffsetDateTime;
+use rustls::SupportedProtocolVersion;
+use rustls::client::ClientConfig;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem;
 use tokio::time::{Instant, sleep, timeout};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
-use crate::board::{SimulatedBoard, root_store};
+use crate::board::SimulatedBoard;
 use crate::certificate_store::{CertificateStore, StoreError};
+
+pub(crate) mod tls;
 
 /// In bytes. More than AWS IoT takes.
 const LARGEST_PACKET: usize = 256 * 1024;
@@ -36,9 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: u16 = 60;
 /// Requests that may wait for the network.
 const QUEUE: usize = 16;
-/// First pause of the back-off; each further one is twice as long, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What the WINC1510 Wi-Fi module speaks.
 static WIFI_MODULE_TLS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
@@ -143,6 +133,27 @@ impl From<ClientError> for DeviceError {
     }
 }
 
+/// The pauses between attempts to connect: each is twice as long as the one before, from 50 ms up to a second.
+#[derive(Clone, Debug)]
+pub struct BackOff(Duration);
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self(Duration::from_millis(50))
+    }
+}
+
+impl BackOff {
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(Self::LONGEST);
+        pause
+    }
+}
+
 /// A message the device received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -175,8 +186,22 @@ impl Device {
         credentials: &Credentials,
         client_id: &str,
     ) -> Result<Self, DeviceError> {
-        let mut options = MqttOptions::new(client_id, (endpoint.host.as_str(), endpoint.port));
-        let tls = TlsConfiguration::Rustls(Arc::new(tls_config(endpoint, credentials)?));
+        let tls = Arc::new(tls::config(endpoint, credentials)?);
+        Self::connect_by(tls, &endpoint.host, endpoint.port, client_id).await
+    }
+
+    /// Connects once, with TLS as it is set up here.
+    ///
+    /// # Errors
+    /// As [`Device::connect`].
+    pub(crate) async fn connect_by(
+        tls: Arc<ClientConfig>,
+        host: &str,
+        port: u16,
+        client_id: &str,
+    ) -> Result<Self, DeviceError> {
+        let mut options = MqttOptions::new(client_id, (host, port));
+        let tls = TlsConfiguration::Rustls(tls);
         options.set_transport(Transport::tls_with_config(tls)).set_keep_alive(KEEP_ALIVE);
         // The server says what is too large, as it does to every other client.
         options.set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
@@ -198,14 +223,14 @@ impl Device {
         patience: Duration,
     ) -> Result<(Self, u32), DeviceError> {
         let deadline = Instant::now() + patience;
-        let mut pause = FIRST_PAUSE;
+        let mut back_off = BackOff::default();
         for attempt in 1.. {
+            let pause = back_off.pause();
             match Self::connect(endpoint, credentials, client_id).await {
                 Ok(device) => return Ok((device, attempt)),
                 Err(DeviceError::Connection(_)) if Instant::now() + pause < deadline => sleep(pause).await,
                 Err(error) => return Err(error),
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         Err(DeviceError::Timeout { what: "CONNACK" })
     }
@@ -288,118 +313,5 @@ impl Device {
             }
         };
         timeout(PATIENCE, polling).await.map_err(|_| DeviceError::Timeout { what })?
-    }
-}
-
-fn tls_config(endpoint: &Endpoint, credentials: &Credentials) -> Result<ClientConfig, DeviceError> {
-    let key = Arc::new(SlotKey { sign: credentials.sign.clone() });
-    let certified = Arc::new(SingleCertAndKey::from(CertifiedKey::new(credentials.chain.clone(), key)));
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(endpoint.tls_versions)?;
-    if let Some(roots) = &credentials.roots {
-        let verifier = Arc::new(WifiModule { sector: roots(), provider });
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        return Ok(builder.with_client_cert_resolver(certified));
-    }
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(endpoint.server_ca_pem.as_bytes()) {
-        roots.add(authority?)?;
-    }
-    Ok(builder.with_root_certificates(roots).with_client_cert_resolver(certified))
-}
-
-/// Checks a server as the Wi-Fi module does: its certificates have to lead to a root of the module's flash.
-#[derive(Debug)]
-struct WifiModule {
-    sector: Vec<u8>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for WifiModule {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let shown = std::iter::once(end_entity).chain(intermediates);
-        let anchors = shown.filter_map(|certificate| {
-            let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-            root_store::anchor(&self.sector, certificate.issuer(), OffsetDateTime::now_utc())
-        });
-        let roots = RootCertStore { roots: anchors.collect() };
-        if roots.is_empty() {
-            return Err(CertificateError::UnknownIssuer.into());
-        }
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone());
-        let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
-        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// The device's key as the TLS library wants it.
-#[derive(Clone)]
-struct SlotKey {
-    sign: Arc<Sign>,
-}
-
-impl fmt::Debug for SlotKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("SlotKey").finish_non_exhaustive()
-    }
-}
-
-impl SigningKey for SlotKey {
-    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered.contains(&self.scheme()).then(|| Box::new(self.clone()) as Box<dyn Signer>)
-    }
-
-    fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::ECDSA
-    }
-}
-
-impl Signer for SlotKey {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        (self.sign)(message).map_err(|error| rustls::Error::General(error.to_string()))
-    }
-
-    fn scheme(&self) -> SignatureScheme {
-        SignatureScheme::ECDSA_NISTP256_SHA256
     }
 }

@@ -12,6 +12,7 @@ mod access;
 pub mod beside;
 pub mod board;
 pub mod certificate_store;
+pub mod connect;
 pub mod crashes;
 pub mod demo;
 pub mod device;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use testbed::{crashes, demo, explained, fleet, serve};
+use testbed::{connect, crashes, demo, explained, fleet, serve};
 use tracing_subscriber::EnvFilter;
 
 /// A local AWS IoT Core and simulated boards.
@@ -26,6 +26,11 @@ enum Command {
     /// The first line on stdout is a JSON object with addresses, files, and the access key. Every request has to be signed
     /// with this key. The log goes to stderr.
     Serve(serve::Arguments),
+    /// Connect as a device, with a certificate and its key from files
+    ///
+    /// A device that is turned away tries again after a growing pause, as the kits' firmware does. A running testbed says why it turns a
+    /// device away; a real endpoint does not.
+    Connect(connect::Arguments),
     /// Simulate a fleet that is switched on at once, against AWS's default quotas, in virtual time
     Fleet(fleet::cli::Arguments),
     /// Crash the function before and after each of its calls, deliver the event again, and print the result
@@ -45,6 +50,7 @@ async fn main() -> ExitCode {
     }
     let outcome = match &cli.command {
         Some(Command::Serve(arguments)) => serve::run(arguments).await.map_err(|error| explained(&error)),
+        Some(Command::Connect(arguments)) => connect::run(arguments).await.map_err(|error| explained(&error)),
         Some(Command::Fleet(arguments)) => Ok(fleet::cli::run(arguments)),
         Some(Command::Crashes) => crash_test(),
         None => demo::run(&cli.demo).await.map_err(|error| explained(&error)),

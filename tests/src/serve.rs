@@ -1,7 +1,7 @@
 //! `testbed serve`: an account and boards for use by hand, until it is stopped.
 
 use std::any::Any;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,10 +13,12 @@ use tokio::sync::broadcast;
 use crate::beside::{self, NotBeside};
 use crate::board::{self, SimulatedBoard};
 use crate::iot_core::account::Identity;
+use crate::iot_core::gateway::StartError;
 use crate::journal::{Entry, Journal};
 use crate::lambda_host::{self, package_of};
 use crate::testbed::{HOST, Options, Testbed};
 
+mod application;
 mod background;
 pub mod disturbance;
 mod kits;
@@ -45,7 +47,7 @@ pub struct Arguments {
     /// Port of the AWS APIs over HTTP; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub http_port: u16,
-    /// Port of the device gateway, MQTT over TLS; 0 takes a free one
+    /// Port of the device gateway: MQTT, MQTT over WebSocket, and HTTPS, all over TLS; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub mqtt_port: u16,
     /// Number of simulated boards
@@ -57,6 +59,12 @@ pub struct Arguments {
     /// The testbed has to be built with the feature `hardware`.
     #[arg(long, value_name = "HEX")]
     pub firmware: Option<PathBuf>,
+    /// Let no board connect by itself
+    ///
+    /// Otherwise the application of a provisioned board connects, tries again when it is turned away, publishes, and switches an LED by
+    /// messages. It runs when no command has come over the board's port for a second. Boards with --firmware do not connect.
+    #[arg(long)]
+    pub no_autoconnect: bool,
     /// Kits as from their shop: each runs its demo application, and has a disk that programs it
     ///
     /// A kit does not answer until the provisioning firmware is copied onto its disk. Once it is provisioned and has its application
@@ -112,7 +120,7 @@ pub enum Error {
         action: &'static str,
         /// What the operating system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// There is no such hex file.
     #[error("cannot read the firmware {}", path.display())]
@@ -121,7 +129,7 @@ pub enum Error {
         path: PathBuf,
         /// What the operating system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The firmware does not run.
     #[error(transparent)]
@@ -132,9 +140,22 @@ pub enum Error {
          `cargo build --bins --features testbed/hardware`"
     )]
     NoHardware,
+    /// A port that is taken, or not allowed.
+    #[error(
+        "cannot listen on port {port} ({option}): choose another one with {option}, or leave the option out for a free one"
+    )]
+    Port {
+        /// The port.
+        port: u16,
+        /// The option that sets it.
+        option: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// The testbed itself.
     #[error(transparent)]
-    Testbed(#[from] crate::testbed::Error),
+    Testbed(crate::testbed::Error),
     /// The account refused what `--ready` puts in place.
     #[error(transparent)]
     Account(#[from] crate::iot_core::account::Error),
@@ -146,7 +167,22 @@ pub enum Error {
     Function(#[from] lambda_host::Error),
 }
 
-fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {
+impl From<crate::testbed::Error> for Error {
+    fn from(error: crate::testbed::Error) -> Self {
+        use crate::testbed::Error as Testbed;
+        match error {
+            Testbed::Listen { address, source } => {
+                Self::Port { port: address.port(), option: "--http-port", source }
+            }
+            Testbed::Gateway(StartError::Listen { address, source }) => {
+                Self::Port { port: address.port(), option: "--mqtt-port", source }
+            }
+            other => Self::Testbed(other),
+        }
+    }
+}
+
+fn io(action: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Io { action, source }
 }
 
@@ -185,7 +221,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     drop(zip);
     let vendor_roots = folder.path().join("vendor-roots.pem");
     let roots =
-        board::vendor_roots().map_err(|error| io("make the vendor's roots")(std::io::Error::other(error)))?;
+        board::vendor_roots().map_err(|error| io("make the vendor's roots")(io::Error::other(error)))?;
     std::fs::write(&vendor_roots, roots).map_err(io("write the vendor's roots"))?;
     let environment = match arguments.demo {
         true => kits::environment(&boards.kits),
@@ -207,11 +243,13 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         "account": arguments.account,
         "pid": std::process::id(),
     });
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(io("write to stdout"))?;
     drop(stdout);
 
-    let _applications = kits::applications(&boards.kits, testbed.gateway());
+    let runs = if arguments.demo { application::Runs::Programmed } else { application::Runs::InBetween };
+    let connecting: &[_] = if arguments.no_autoconnect { &[] } else { &boards.simulated };
+    let _applications = application::start(connecting, runs, &testbed);
     let narrator = tokio::spawn(narrate(testbed.journal().follow(), testbed.journal().clone()));
     tokio::select! {
         _ = terminated.recv() => {}
@@ -224,20 +262,14 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 /// Boards that are plugged in until this is dropped.
 struct Boards {
     paths: Vec<PathBuf>,
+    /// Those that have an application.
+    simulated: Vec<Arc<SimulatedBoard>>,
     /// Those that are kits with a disk.
     kits: Vec<kits::Kit>,
-    _plugged: Box<dyn Any>,
+    _emulated: Box<dyn Any>,
 }
 
 impl Boards {
-    fn new<T: 'static>(boards: Vec<T>, path: impl Fn(&T) -> &Path) -> Self {
-        Self {
-            paths: boards.iter().map(|board| path(board).to_owned()).collect(),
-            kits: Vec::new(),
-            _plugged: Box::new(boards),
-        }
-    }
-
     /// Boards that trust the server as well.
     fn start(arguments: &Arguments, server_ca_pem: &str) -> Result<Self, Error> {
         if let Some(hex) = &arguments.firmware {
@@ -245,19 +277,24 @@ impl Boards {
         }
         let plugged = io("plug a simulated board in");
         let kit = arguments.kit;
-        if arguments.demo {
-            let start = |number| kits::Kit::start(kit, number, server_ca_pem).map_err(&plugged);
-            let kits: Vec<_> = (1..=arguments.boards).map(start).collect::<Result<_, _>>()?;
-            let paths = kits.iter().map(|kit| kit.path().to_owned()).collect();
-            return Ok(Self { paths, kits, _plugged: Box::new(()) });
+        let mut boards =
+            Self { paths: Vec::new(), simulated: Vec::new(), kits: Vec::new(), _emulated: Box::new(()) };
+        for number in 1..=arguments.boards {
+            let board = if arguments.demo {
+                let kit = kits::Kit::start(kit, number, server_ca_pem).map_err(&plugged)?;
+                let board = kit.board();
+                boards.kits.push(kit);
+                board
+            } else {
+                let options = board::Options { kit, ..board::Options::default() };
+                let board = SimulatedBoard::start(options).map_err(&plugged)?;
+                board.trust(server_ca_pem);
+                Arc::new(board)
+            };
+            boards.paths.push(board.path().to_owned());
+            boards.simulated.push(board);
         }
-        let options = board::Options { kit, ..board::Options::default() };
-        let start = |_| {
-            let board = SimulatedBoard::start(options.clone()).map_err(&plugged);
-            board.inspect(|board| board.trust(server_ca_pem))
-        };
-        let boards = (0..arguments.boards).map(start).collect::<Result<_, _>>()?;
-        Ok(Self::new(boards, SimulatedBoard::path))
+        Ok(boards)
     }
 
     #[cfg(feature = "hardware")]
@@ -269,8 +306,10 @@ impl Boards {
         let pace = if arguments.fast { Pace::Host } else { Pace::Kit };
         let seed = || Seed::random().map_err(StartError::Io);
         let start = |_| seed().and_then(|seed| EmulatedBoard::start(&hex, seed, pace));
-        let boards = (0..arguments.boards).map(start).collect::<Result<_, _>>();
-        Ok(Self::new(boards.map_err(|error| Error::Firmware(Box::new(error)))?, EmulatedBoard::path))
+        let boards = (0..arguments.boards).map(start).collect::<Result<Vec<_>, _>>();
+        let boards = boards.map_err(|error| Error::Firmware(Box::new(error)))?;
+        let paths = boards.iter().map(|board| board.path().to_owned()).collect();
+        Ok(Self { paths, simulated: Vec::new(), kits: Vec::new(), _emulated: Box::new(boards) })
     }
 
     #[cfg(not(feature = "hardware"))]

@@ -76,6 +76,15 @@ impl Account {
         client!(aws_sdk_iot, once)
     }
 
+    /// The data plane of AWS IoT at the account's device endpoint, unless the settings name another place. Each call is made once.
+    pub(super) fn iot_data(&self, endpoint: &str) -> aws_sdk_iotdataplane::Client {
+        let mut config = self.config.to_builder().retry_config(RetryConfig::disabled());
+        if self.data_plane_url().is_none() {
+            config.set_endpoint_url(Some(format!("https://{endpoint}")));
+        }
+        client!(aws_sdk_iotdataplane, config.build())
+    }
+
     /// AWS Lambda.
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
         client!(aws_sdk_lambda, self.config)

@@ -12,6 +12,7 @@ use jitr::scope::Scope;
 use time::OffsetDateTime;
 
 mod chain;
+mod connection;
 mod device;
 mod device_policy;
 mod finding;
@@ -181,6 +182,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
         format!("account {}", scope.account),
         vec![format!("Region {}", scope.region)],
     )];
+    let known_host = host.as_ref().ok().cloned();
     let elsewhere = matches!(host, Err(AccountError::WrongRegion { .. }));
     findings.push(match host {
         Ok(host) => Finding::right(Resource::Endpoint, host, Vec::new()),
@@ -214,6 +216,7 @@ pub async fn examine(account: &Account, subject: &Subject<'_>) -> Result<Diagnos
             scope: &scope,
             revoked: subject.revoked,
             now: subject.now,
+            endpoint: known_host.as_deref(),
         };
         findings.extend(device::examine(account, device, &expected).await);
     }

@@ -44,6 +44,8 @@ pub enum Resource {
     AttachedPolicy,
     /// The thing of one device.
     Thing,
+    /// The connection of one device.
+    Connection,
     /// The root certificates by which one board knows its endpoint.
     RootStore,
     /// The firmware of one board's Wi-Fi module.
@@ -71,6 +73,7 @@ impl fmt::Display for Resource {
             Self::Certificate => "certificate",
             Self::AttachedPolicy => "its policies",
             Self::Thing => "its thing",
+            Self::Connection => "connection",
             Self::RootStore => "its roots",
             Self::WifiModule => "Wi-Fi module",
         })

@@ -34,8 +34,8 @@ Examples:
   provisioner doctor
       Check every link between a board's first connection and its registration.
   provisioner doctor --board MCHP3261021800001234
-      Check the certificate, policies and thing of a board that was provisioned here, too. If it is plugged in, check whether
-      its Wi-Fi module trusts the endpoint.
+      Check the certificate, policies, thing and connection of a board that was provisioned here, too. If it is plugged in,
+      check whether its Wi-Fi module trusts the endpoint.
   provisioner doctor --repair
       Repair what is safe to repair, then check again.
 
@@ -73,11 +73,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let just_in_time = arguments.method == setup::Method::Jitr;
     let old = keys_of_old_revocations(&context.home)?;
     let keys = RevokedKeys::read(&context.home, &old)?;
-    // Of a file that cannot be read, `register` and `provision` tell.
-    let revoked = |certificate: &Certificate| {
-        let against = keys.against(certificate, false).ok().flatten()?;
-        Some(Revoked { why: against.to_string(), is_final: against.reason().is_final() })
-    };
+    let revoked = |certificate: &Certificate| revoked_by(&keys, certificate);
     let device = device.as_ref();
     let subject = Subject { signer, settings: &settings, just_in_time, device, revoked: &revoked, now };
     let on_board = attached(arguments, context).await?;
@@ -136,21 +132,23 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 /// As [`run`].
 pub(super) async fn lines(context: &Context) -> Result<(Vec<String>, Option<String>), Error> {
     let account = context.account().await?;
-    let (diagnosis, no_chain) = with_usual_names(context, &account, None).await?;
+    let options = setup::Options::default();
+    let (diagnosis, no_chain) = with_options(context, &account, &options, None).await?;
     let endpoint = diagnosis.findings.iter().find(|finding| finding.link == Resource::Endpoint);
     let endpoint = endpoint.map(|finding| finding.name.clone());
     let lines = branches(&diagnosis, no_chain.as_ref());
     Ok((lines.iter().map(|branch| branch.parts().map(|(_, text)| text).concat()).collect(), endpoint))
 }
 
-/// Prints what is found about a thing that does not get on, of the links with the names that are usual: only what is not
-/// right, or that all is.
+/// Prints what is found about a thing that does not get on, of the links with the names of `options`: only what is not right, or
+/// that all is.
 ///
 /// # Errors
 /// As [`run`].
 pub(super) async fn explain(
     context: &Context,
     account: &Account,
+    options: &setup::Options,
     thing: &str,
     certificate_id: Option<&str>,
 ) -> Result<(), Error> {
@@ -162,7 +160,7 @@ pub(super) async fn explain(
     };
     let (mut diagnosis, no_chain) = {
         let _progress = context.progress("looking at the account");
-        with_usual_names(context, account, Some(&device)).await?
+        with_options(context, account, options, Some(&device)).await?
     };
     let links = diagnosis.findings.len();
     diagnosis.findings.retain(|finding| finding.verdict != Verdict::Right);
@@ -176,20 +174,29 @@ pub(super) async fn explain(
     Ok(())
 }
 
-/// What is found of the links with the names that are usual, and why there is no signer CA on this computer.
-async fn with_usual_names(
+/// What is found of the links with the names of `options`, and why there is no signer CA on this computer.
+async fn with_options(
     context: &Context,
     account: &Account,
+    options: &setup::Options,
     device: Option<&Device>,
 ) -> Result<(Diagnosis, Option<Error>), Error> {
-    let settings = setup::Options::default().settings()?;
+    let settings = options.settings()?;
     let now = OffsetDateTime::now_utc();
     let chain = store::load(&context.home, &context.keys, now);
     let signer = chain.as_ref().ok().map(Chain::signer);
-    let revoked = |_: &Certificate| None;
+    let old = keys_of_old_revocations(&context.home)?;
+    let keys = RevokedKeys::read(&context.home, &old)?;
+    let revoked = |certificate: &Certificate| revoked_by(&keys, certificate);
     let subject = Subject { signer, settings: &settings, just_in_time: true, device, revoked: &revoked, now };
     let diagnosis = doctor::examine(account, &subject).await?;
     Ok((diagnosis, chain.err().map(Error::from)))
+}
+
+/// What this computer has revoked of a certificate. Of a file that cannot be read, `register` and `provision` tell.
+fn revoked_by(keys: &RevokedKeys, certificate: &Certificate) -> Option<Revoked> {
+    let against = keys.against(certificate, false).ok().flatten()?;
+    Some(Revoked { why: against.to_string(), is_final: against.reason().is_final() })
 }
 
 /// The thing, with its certificates among those that this computer knows, by id.

@@ -8,7 +8,7 @@ use iot_account::live::{self, Live, Stage};
 use serde::Serialize;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, Error, values};
+use super::{Context, Error, setup, values};
 use crate::work::inventory::{self, Sources};
 
 mod lines;
@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Explain what is missing of a board that does not get on for so long
     #[arg(long, value_parser = values::duration, default_value = "20s", value_name = "DURATION")]
     explain_after: Duration,
+    /// The function that registers boards [default: JITR]: its log is shown, and it is looked at where something is missing
+    #[arg(long, alias = "function-name", value_name = "NAME|ARN", value_parser = setup::function_name)]
+    function: Option<String>,
     /// Publish a message first. Devices that are not connected do not get it
     #[arg(long, num_args = 2, value_names = ["TOPIC", "PAYLOAD"])]
     send: Option<Vec<String>>,
@@ -101,7 +104,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         limit: arguments.limit,
         patience: arguments.explain_after,
     };
-    let mut watch = Watch::new(context, account, live, known(context)?);
+    let mut watch = Watch::new(context, account, live, known(context)?, arguments.function.clone());
     watch.follow(names.into_iter().map(|name| (name, None)));
     watch.sent(sending);
     watch.tell_begin(&goal);

@@ -223,6 +223,13 @@ impl Firmware {
         self.kit.leds().iter().position(|led| *led == name).map(|led| self.leds[led])
     }
 
+    /// Switches the LED of that name, if there is one.
+    pub fn set_led(&mut self, name: &str, on: bool) {
+        if let Some(led) = self.kit.leds().iter().position(|led| *led == name) {
+            self.leds[led] = on;
+        }
+    }
+
     fn starts(&self) -> bool {
         self.missing != Some(Part::SecureElement) || self.kit.starts_without_element()
     }

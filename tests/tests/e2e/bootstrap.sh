@@ -24,6 +24,6 @@ while request GET $api/invocation/next ''; do
     *hang*) while :; do :; done ;;
     *fail*) request POST "$api/invocation/$id/error" '{"errorType":"Refused","errorMessage":"no"}' ;;
     *) request POST "$api/invocation/$id/response" \
-        "{\"count\":$count,\"region\":\"$AWS_REGION\",\"url\":\"$AWS_ENDPOINT_URL\",\"name\":\"$AWS_LAMBDA_FUNCTION_NAME\",\"key\":\"$AWS_ACCESS_KEY_ID\",\"setting\":\"$SETTING\"}" ;;
+        "{\"count\":$count,\"region\":\"$AWS_REGION\",\"url\":\"$AWS_ENDPOINT_URL\",\"name\":\"$AWS_LAMBDA_FUNCTION_NAME\",\"key\":\"$AWS_ACCESS_KEY_ID\",\"secret\":\"$AWS_SECRET_ACCESS_KEY\",\"token\":\"$AWS_SESSION_TOKEN\",\"setting\":\"$SETTING\"}" ;;
     esac
 done

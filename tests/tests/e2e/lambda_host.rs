@@ -37,7 +37,7 @@ fn bootstrap() -> Blob {
 impl Account {
     /// Creates the function JITR with the scripted bootstrap, the way a client must: again and again until the role has spread, and then
     /// waiting until it is active.
-    async fn create_function(&self, variables: &[(&str, &str)]) -> String {
+    pub(crate) async fn create_function(&self, variables: &[(&str, &str)]) -> String {
         let iam = self.iam();
         let role =
             iam.create_role().role_name("JITR").assume_role_policy_document(TRUST).send().await.unwrap();
@@ -78,7 +78,7 @@ impl Account {
         .unwrap();
     }
 
-    async fn invoke(&self, payload: &str) -> (Option<String>, Value) {
+    pub(crate) async fn invoke(&self, payload: &str) -> (Option<String>, Value) {
         let invoke = self.lambda().invoke().function_name("JITR").payload(Blob::new(payload));
         let invoked = invoke.send().await.unwrap();
         let answer = serde_json::from_slice(invoked.payload.unwrap().as_ref()).unwrap();

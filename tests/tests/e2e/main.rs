@@ -8,6 +8,8 @@ mod aws_settings;
 mod batch;
 mod board;
 mod brought;
+mod connect;
+mod connection;
 mod control_plane;
 mod corpus;
 mod demo;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
@@ -10,23 +11,31 @@ use rcgen::{CertificateParams, DnType, Issuer, KeyPair, PublicKeyData, SigningKe
 use serde_json::Value;
 use testbed::board::{Options, SimulatedBoard};
 use testbed::device::{Credentials, Device, Endpoint};
+use testbed::iot_core::gateway::Event;
+use testbed::journal::Happening;
 use testbed::lambda_host::package_of;
-use testbed::{HOST, beside};
+use testbed::{HOST, Options as TestbedOptions, beside, wait};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::account::Account;
 use crate::laptop::Laptop;
 
 /// An account that is set up, and a laptop with its signer CA.
-struct Desk {
-    account: Account,
-    laptop: Laptop,
+pub(crate) struct Desk {
+    pub(crate) account: Account,
+    pub(crate) laptop: Laptop,
     server_ca: String,
     data_plane: String,
 }
 
 impl Desk {
-    async fn new() -> Self {
-        let (account, laptop) = (Account::empty().await, Laptop::with_ca());
+    pub(crate) async fn new() -> Self {
+        Self::with(TestbedOptions::default()).await
+    }
+
+    pub(crate) async fn with(options: TestbedOptions) -> Self {
+        let (account, laptop) = (Account::with(options).await, Laptop::with_ca());
         let gateway = account.testbed.gateway();
         let file = laptop.folder().with_file_name("server-ca.pem");
         std::fs::write(&file, gateway.server_ca_pem()).unwrap();
@@ -40,14 +49,14 @@ impl Desk {
         desk
     }
 
-    fn environment(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
         let own =
             [("AWS_CA_BUNDLE", &*self.server_ca), ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", &*self.data_plane)];
         self.account.testbed.access().environment().into_iter().chain(own).collect()
     }
 
     /// A device with a certificate of the signer CA, and the name of its thing.
-    fn device(&self) -> (Credentials, String) {
+    pub(crate) fn device(&self) -> (Credentials, String) {
         let read = |name: &str| std::fs::read_to_string(self.laptop.folder().join(name)).unwrap();
         let authority = KeyPair::from_pem(&read("signer-ca.key")).unwrap();
         let issuer = Issuer::from_ca_cert_pem(&read("signer-ca.crt"), authority).unwrap();
@@ -61,7 +70,7 @@ impl Desk {
         (Credentials { chain, sign, roots: None }, name)
     }
 
-    fn gateway(&self) -> Endpoint {
+    pub(crate) fn gateway(&self) -> Endpoint {
         let gateway = self.account.testbed.gateway();
         Endpoint::new(HOST, gateway.port(), gateway.server_ca_pem())
     }
@@ -156,7 +165,10 @@ async fn a_board_that_does_not_connect_is_explained_and_ends_with_a_code_of_its_
     let overdue = lines.iter().find(|line| line["event"] == "overdue").unwrap();
     assert_eq!(overdue["missing"], "connected", "{overdue}");
     assert!(outcome.stderr.contains("look at the board"), "{outcome}");
-    assert!(lines.last().unwrap()["error"].as_str().unwrap().contains("without a message"), "{outcome}");
+    assert!(
+        lines.last().unwrap()["error"].as_str().unwrap().contains("the board has not sent a message"),
+        "{outcome}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,4 +197,184 @@ async fn what_keeps_the_connection_from_being_made_is_named() {
         desk.laptop.run(&["monitor", "--send", "a/#", "x", "--for", "1s"], &desk.environment())
     });
     assert!(wrong.code == 2 && wrong.stderr.contains("no topic"), "{wrong}");
+}
+
+/// Waits for a line with this event, and gives it.
+fn line_with(lines: &mut impl Iterator<Item = String>, event: &str) -> String {
+    lines.find(|line| line.contains(&format!("\"event\":\"{event}\""))).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_is_made_again_and_shows_what_follows() {
+    let desk = Desk::new().await;
+    let (credentials, name) = desk.device();
+    let mut monitor = desk.monitor(&[]);
+    let entries = desk.account.testbed.journal().entries();
+    let client_id = entries.iter().find_map(|entry| match &entry.what {
+        Happening::Gateway(Event::Connected { client_id, .. }) => Some(client_id.clone()),
+        _ => None,
+    });
+    assert!(desk.account.testbed.gateway().publisher().disconnect(&client_id.unwrap()));
+    let stdout = monitor.stdout.take().unwrap();
+    let (lost, sender) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines().map(Result::unwrap);
+        line_with(&mut lines, "lost");
+        line_with(&mut lines, "again");
+        lost.send(()).unwrap();
+        // The function has never run: its log is made meanwhile.
+        let mut missing = vec!["\"function\"", "/after"];
+        while !missing.is_empty() {
+            let line = lines.next().unwrap();
+            missing.retain(|text| !line.contains(text));
+        }
+    });
+    tokio::task::block_in_place(|| sender.recv_timeout(Duration::from_secs(60)).unwrap());
+    let patience = Duration::from_secs(60);
+    let (mut device, _) =
+        Device::connect_until_let_in(&desk.gateway(), &credentials, &name, patience).await.unwrap();
+    device.publish(&format!("{name}/after"), b"1").await.unwrap();
+    tokio::task::block_in_place(|| reading.join().unwrap());
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+}
+
+/// The boards that are followed do not get on: what is looked at has the names and the revocations that are known here.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_explained_with_the_function_that_is_named_and_what_was_revoked_here() {
+    let desk = Desk::new().await;
+    let (credentials, name) = desk.device();
+    let patience = Duration::from_secs(60);
+    let connected = Device::connect_until_let_in(&desk.gateway(), &credentials, &name, patience).await;
+    connected.unwrap().0.disconnect().await.unwrap();
+    let file = desk.laptop.folder().with_file_name("device.crt");
+    std::fs::write(&file, pem(&credentials.chain[0])).unwrap();
+    let run =
+        |arguments: &[&str]| tokio::task::block_in_place(|| desk.laptop.run(arguments, &desk.environment()));
+    let revoked = run(&["revoke", file.to_str().unwrap(), "--list-only", "--yes"]);
+    assert_eq!(revoked.code, 0, "{revoked}");
+    let watch = ["monitor", &name, "--until", "message", "--for", "1s", "--output", "json"];
+    let outcome = run(&[&watch[..], &["--function", "Other"]].concat());
+    assert_eq!(outcome.code, 4, "{outcome}");
+    let found = |resource: &str| {
+        let lines = outcome.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .into_iter()
+            .find(|line| line["resource"] == resource)
+            .unwrap_or_else(|| panic!("{resource}: {outcome}"))
+    };
+    let certificate = found("certificate");
+    assert_eq!(certificate["verdict"], "dangerous", "{certificate}");
+    assert!(certificate["details"].to_string().contains("was revoked on"), "{certificate}");
+    let function = found("function");
+    assert_eq!((&function["name"], &function["verdict"]), (&"Other".into(), &"wrong".into()), "{function}");
+    assert!(found("connection")["details"].to_string().contains("CLIENT_INITIATED_DISCONNECT"));
+    // With the usual name the function is right, and so not shown.
+    let usual = run(&watch);
+    assert!(!usual.stdout.contains("\"resource\":\"function\""), "{usual}");
+    assert!(
+        usual.stderr.contains("the board has not been let in") || usual.stdout.contains("the board has not"),
+        "{usual}"
+    );
+}
+
+fn pem(certificate: &[u8]) -> String {
+    let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_may_not_do_is_named_with_its_resource() {
+    let desk = Desk::new().await;
+    let account = Account::empty().await;
+    account.create_function(&[]).await;
+    // The keys of a role, whose policies the message broker looks at.
+    let (_, keys) = account.invoke("{}").await;
+    let file = desk.laptop.folder().with_file_name("other-ca.pem");
+    let gateway = account.testbed.gateway();
+    std::fs::write(&file, gateway.server_ca_pem()).unwrap();
+    let data_plane = format!("https://{HOST}:{}", gateway.port());
+    let text = |key: &str| keys[key].as_str().unwrap();
+    let mut environment = account.testbed.access().environment().to_vec();
+    environment.retain(|(name, _)| !name.contains("ACCESS_KEY"));
+    environment.extend([
+        ("AWS_ACCESS_KEY_ID", text("key")),
+        ("AWS_SECRET_ACCESS_KEY", text("secret")),
+        ("AWS_SESSION_TOKEN", text("token")),
+        ("AWS_CA_BUNDLE", file.to_str().unwrap()),
+        ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", &data_plane),
+    ]);
+    let run = async |allowed: &[&str], arguments: &[&str]| {
+        let document = serde_json::json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": allowed, "Resource": "*"}]});
+        let put = account.iam().put_role_policy().role_name("JITR").policy_name("p");
+        put.policy_document(document.to_string()).send().await.unwrap();
+        let arguments = [&["monitor", "--for", "2s"], arguments].concat();
+        tokio::task::block_in_place(|| desk.laptop.run(&arguments, &environment))
+    };
+    let connect = run(&["iot:Nothing"], &[]).await;
+    assert!(connect.code == 4 && connect.stderr.contains("permission iot:Connect is missing"), "{connect}");
+    assert!(connect.stderr.contains("client/provisioner-"), "{connect}");
+    // AWS takes a while to spread a policy of a role.
+    let spread = async |allowed: &[&str], arguments: &[&str]| {
+        let outcome = async || {
+            let outcome = run(allowed, arguments).await;
+            (!outcome.stderr.contains("permission iot:Connect is missing")).then_some(outcome)
+        };
+        wait::found("the new policy", outcome).await.unwrap()
+    };
+    let subscribe = spread(&["iot:Connect"], &[]).await;
+    assert!(
+        subscribe.code == 4 && subscribe.stderr.contains("permission iot:Subscribe is missing"),
+        "{subscribe}"
+    );
+    assert!(subscribe.stderr.contains("$aws/events/presence/connected/+"), "{subscribe}");
+    let publish = spread(&["iot:Connect", "iot:Subscribe", "iot:Receive"], &["--send", "a/b", "x"]).await;
+    assert!(
+        publish.code == 4 && publish.stderr.contains("a/b") && publish.stderr.contains("iot:Publish"),
+        "{publish}"
+    );
+}
+
+/// A proxy that connects to where it is asked to (RFC 9110, section 9.3.6), and counts.
+async fn proxy() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let to = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
+            let mut server = TcpStream::connect(to).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    (url, connections)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_of_the_environment_is_used_and_one_that_cannot_be_is_named() {
+    let desk = Desk::new().await;
+    let (proxy, connections) = proxy().await;
+    let run = |more: &[(&str, &str)]| {
+        let environment = [&desk.environment()[..], more].concat();
+        tokio::task::block_in_place(|| desk.laptop.run(&["monitor", "--for", "1s"], &environment))
+    };
+    let through = run(&[("HTTPS_PROXY", &proxy)]);
+    assert_eq!((through.code, connections.load(Ordering::Relaxed)), (0, 1), "{through}");
+    let around = run(&[("HTTPS_PROXY", &proxy), ("NO_PROXY", HOST)]);
+    assert_eq!((around.code, connections.load(Ordering::Relaxed)), (0, 1), "{around}");
+    let by_tls = proxy.replace("http:", "https:");
+    let refused = run(&[("HTTPS_PROXY", &by_tls)]);
+    assert!(refused.code == 4 && refused.stderr.contains("a proxy by https: is not supported"), "{refused}");
+    let gone = run(&[("HTTPS_PROXY", "http://127.0.0.1:1")]);
+    assert!(gone.code == 4 && gone.stderr.contains("the proxy 127.0.0.1:1 makes no connection"), "{gone}");
 }

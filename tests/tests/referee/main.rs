@@ -19,6 +19,7 @@ mod models;
 mod scenario;
 mod server;
 mod stack;
+mod testers;
 mod vendor;
 
 /// Without the models of the kits' chips, the tests of their firmware are not there.

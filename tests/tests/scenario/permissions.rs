@@ -98,7 +98,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         sign: Arc::new(move |message| key.sign(message).map_err(Into::into)),
         roots: None,
     };
-    Device::connect(gateway, &device, OWN).await.unwrap_err();
+    a_registration_that_gets_stuck_is_watched(stage, gateway, &device).await;
     let local = stage.ends(0, &["replay", "--local"]);
     assert_eq!(local.values("outcome"), ["registered"], "{}", local.said);
 
@@ -168,6 +168,60 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     .await;
     assert!(lambda.get_function_configuration().function_name(OTHERS).send().await.is_ok());
     assert!(iot.get_policy().policy_name("untagged").send().await.is_ok());
+}
+
+/// `monitor` shows a device that is turned away and not registered, and looks for the cause.
+async fn a_registration_that_gets_stuck_is_watched(stage: &Stage, gateway: &Endpoint, device: &Credentials) {
+    stage.reaches(gateway);
+    let journal = stage.journal().unwrap().clone();
+    let before = journal.entries().len();
+    let (to, device) = (gateway.clone(), device.clone());
+    let connecting = tokio::spawn(async move {
+        tokio::task::spawn_blocking(move || Stage::is_watching(&journal, before)).await.unwrap();
+        Device::connect(&to, &device, OWN).await.unwrap_err();
+    });
+    let seen = stage.ends(0, &["monitor", "--for", "10s", "--explain-after", "2s"]);
+    connecting.await.unwrap();
+    let events = seen.values("event");
+    assert!(["registered", "overdue"].iter().all(|event| events.contains(event)), "{}", seen.said);
+    let sent = stage.ends(0, &["monitor", OWN, "--send", &format!("{OWN}/led"), "on", "--for", "1s"]);
+    assert!(sent.values("event").contains(&"sent"), "{}", sent.said);
+}
+
+/// The document has the permissions of the connection with the resources that the provisioner used there, and no other.
+pub(super) fn are_those_of_the_connection(uses: &BTreeSet<(&'static str, String)>) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../provisioner/docs/permissions.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let section = text.split("\n## ").find(|section| section.starts_with("monitor")).unwrap();
+    let mut documented = BTreeSet::new();
+    for row in section.lines().filter(|line| line.contains("no call of its own")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let code = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let resources = [code(cells[2]), code(cells[3])].concat();
+        let permission = code(cells[1])[0].clone();
+        for resource in resources.iter().filter(|resource| resource.contains('/')) {
+            // A prefix alone stands for what begins with it.
+            let resource = resource.replace("THING", OWN);
+            let whole = if resource.ends_with('/') { format!("{resource}*") } else { resource };
+            documented.insert((permission.clone(), whole));
+        }
+    }
+    let fits = |pattern: &str, resource: &str| match pattern.strip_suffix('*') {
+        Some(begin) => resource.starts_with(begin),
+        None => resource == pattern,
+    };
+    for (permission, resource) in uses {
+        let is_documented =
+            documented.iter().any(|(known, pattern)| known == permission && fits(pattern, resource));
+        assert!(
+            is_documented,
+            "provisioner/docs/permissions.md lacks {permission} on {resource} for monitor"
+        );
+    }
+    for (permission, pattern) in &documented {
+        let is_used = uses.iter().any(|(used, resource)| used == permission && fits(pattern, resource));
+        assert!(is_used, "monitor did not use {permission} on {pattern}, which the document has: {uses:?}");
+    }
 }
 
 /// A device is revoked while it waits for its registration, one leaves service, and others are revoked before the account

@@ -71,6 +71,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
     if let (Some(gateway), Some(_)) = (gateway, stage.calls()) {
         permissions::play_the_rest(stage, &gateway).await;
         permissions::are_those_of(&stage.calls().unwrap());
+        permissions::are_those_of_the_connection(&stage.uses());
     }
 }
 

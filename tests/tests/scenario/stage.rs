@@ -10,8 +10,10 @@ use aws_credential_types::Credentials as Keys;
 use schemas::checked;
 use serde_json::Value;
 use tempfile::TempDir;
-use testbed::journal::{Caller, Journal};
-use testbed::{Access, beside};
+use testbed::device::Endpoint;
+use testbed::iot_core::gateway::Event;
+use testbed::journal::{Caller, Entry, Happening, Journal};
+use testbed::{Access, beside, wait};
 
 /// The Region that the stand-ins play.
 pub(crate) const REGION: &str = "us-east-1";
@@ -41,6 +43,10 @@ pub(crate) struct Stage {
     /// Who writes the calls down, and those that each command made.
     journal: Option<Journal>,
     calls: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// What lets the programs reach the device gateway as the user.
+    gateway: Mutex<Vec<(&'static str, String)>>,
+    /// What they did there: permissions, with their resources.
+    uses: Mutex<BTreeSet<(&'static str, String)>>,
 }
 
 impl Stage {
@@ -68,6 +74,8 @@ impl Stage {
             lacks,
             journal: journal.cloned(),
             calls: Mutex::default(),
+            gateway: Mutex::default(),
+            uses: Mutex::default(),
         }
     }
 
@@ -107,6 +115,32 @@ impl Stage {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
+    /// From now on the programs reach this device gateway as the user.
+    pub(super) fn reaches(&self, gateway: &Endpoint) {
+        let file = self.file("server-ca.pem");
+        std::fs::write(&file, &gateway.server_ca_pem).unwrap();
+        let url = format!("https://{}:{}", gateway.host, gateway.port);
+        *self.gateway.lock().unwrap() =
+            vec![("AWS_ENDPOINT_URL_IOT_DATA_PLANE", url), ("AWS_CA_BUNDLE", file.display().to_string())];
+    }
+
+    /// Returns when a run of the provisioner that has not ended has subscribed at the gateway.
+    pub(super) fn is_watching(journal: &Journal, before: usize) {
+        let subscribes = |entry: Entry| used(entry.what).is_some_and(|(used, _)| used == "iot:Subscribe");
+        let is_there = || journal.entries().into_iter().skip(before).any(subscribes);
+        wait::until("a subscription of the provisioner", is_there).unwrap();
+    }
+
+    /// Who writes everything down, if it is written down.
+    pub(super) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
+    /// What the programs did at the gateway as the user.
+    pub(super) fn uses(&self) -> BTreeSet<(&'static str, String)> {
+        self.uses.lock().unwrap().clone()
+    }
+
     /// Runs the provisioner as the user would.
     pub(crate) fn provisioner(&self, arguments: &[&str]) -> Run {
         self.run_at(self.home.path(), arguments)
@@ -121,8 +155,10 @@ impl Stage {
             .env_clear()
             .env("MICROCHIP_IOT_HOME", home)
             .env("HOME", home)
-            .envs(self.access.environment());
+            .envs(self.access.environment())
+            .envs(self.gateway.lock().unwrap().iter().map(|(name, value)| (*name, value)));
         let before = self.journal.as_ref().map_or(0, |journal| journal.calls().len());
+        let entries = self.journal.as_ref().map_or(0, |journal| journal.entries().len());
         // The stand-in may run on the same runtime.
         let output = tokio::task::block_in_place(|| command.output()).unwrap();
         if let Some(journal) = &self.journal {
@@ -130,6 +166,8 @@ impl Stage {
             let permissions =
                 ours.filter(|call| call.service != "sts").map(|call| match call.operation.as_str() {
                     "Invoke" => "lambda:InvokeFunction".to_owned(),
+                    // The permissions of the data plane have the prefix of AWS IoT.
+                    operation if call.service == "iotdata" => format!("iot:{operation}"),
                     operation => format!("{}:{operation}", call.service),
                 });
             let command = match arguments {
@@ -137,6 +175,8 @@ impl Stage {
                 _ => arguments[0].to_owned(),
             };
             self.calls.lock().unwrap().entry(command).or_default().extend(permissions);
+            let events = journal.entries().into_iter().skip(entries);
+            self.uses.lock().unwrap().extend(events.filter_map(|entry| used(entry.what)));
         }
         let stdout = String::from_utf8(output.stdout).unwrap();
         let said = format!(
@@ -185,4 +225,22 @@ impl Stage {
         self.journal.as_ref()?;
         Some(self.calls.lock().unwrap().clone())
     }
+}
+
+/// The permission, with its resource, by which a connection of the provisioner did this.
+fn used(what: Happening) -> Option<(&'static str, String)> {
+    let Happening::Gateway(event) = what else { return None };
+    let (client_id, permission, resource) = match event {
+        Event::Connected { client_id, .. } => (client_id, "iot:Connect", String::new()),
+        Event::Subscribed { client_id, filter } => {
+            (client_id, "iot:Subscribe", format!("topicfilter/{filter}"))
+        }
+        Event::Delivered { client_id, topic, .. } => (client_id, "iot:Receive", format!("topic/{topic}")),
+        Event::Published { client_id, topic, .. } => (client_id?, "iot:Publish", format!("topic/{topic}")),
+        _ => return None,
+    };
+    if !client_id.starts_with("provisioner-") {
+        return None;
+    }
+    Some((permission, if resource.is_empty() { format!("client/{client_id}") } else { resource }))
 }

@@ -1,6 +1,6 @@
 //! A board with an incomplete registration, and the commands that repair it.
 
-use aws_sdk_iot::types::CertificateStatus;
+use aws_sdk_iot::types::{CertificateStatus, LogEventConfiguration, LogLevel};
 use testbed::board::{Options, SimulatedBoard};
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 
@@ -34,6 +34,11 @@ pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &En
     let connected = Device::connect(gateway, &device, &store.thing_name).await.unwrap();
     connected.disconnect().await.unwrap();
     stage.is_healthy(&["--board", folder]);
+    stage.is_healthy(&["--thing", &store.thing_name]);
+    let refused = LogEventConfiguration::builder().event_type("Connection.AuthNError");
+    let logging = iot.set_v2_logging_options().role_arn("arn:aws:iam::123456789012:role/logs");
+    let logging = logging.event_configurations(refused.log_level(LogLevel::Error).build().unwrap());
+    logging.send().await.unwrap();
     stage.is_healthy(&["--thing", &store.thing_name]);
 
     a_board_that_may_be_another_is_told(stage, folder, certificate).await;

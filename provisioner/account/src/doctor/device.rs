@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::finding::{Finding, Remedy};
-use super::{Revoked, device_policy};
+use super::{Revoked, connection, device_policy};
 use crate::account::existing;
 use crate::{Account, Error as AccountError, Resource, certificates};
 use device_pki::Certificate;
@@ -56,13 +56,20 @@ pub(super) struct Expected<'a> {
     pub(super) scope: &'a Scope,
     pub(super) revoked: &'a (dyn Fn(&Certificate) -> Option<Revoked> + Sync),
     pub(super) now: OffsetDateTime,
+    /// The host that devices connect to, if it is known.
+    pub(super) endpoint: Option<&'a str>,
 }
 
 /// Looks at the device.
 pub(super) async fn examine(account: &Account, device: &Device, expected: &Expected<'_>) -> Vec<Finding> {
     let (name, on_disk) = match device {
         Device::Board { certificate, stored_name } => {
-            return one(account, certificate, stored_name.as_deref(), expected).await;
+            let mut findings = one(account, certificate, stored_name.as_deref(), expected).await;
+            let source = expected.registration.thing_name_source;
+            if let Ok(name) = ThingName::from_certificate_der(certificate.der(), source) {
+                findings.extend(connected(account, name.as_str(), &[certificate], expected).await);
+            }
+            return findings;
         }
         Device::Thing { name, known } => (name, known),
     };
@@ -81,9 +88,11 @@ pub(super) async fn examine(account: &Account, device: &Device, expected: &Expec
         }
         Ok(OfThing::Certificates(certificates)) => {
             let mut findings = Vec::new();
-            for certificate in certificates {
-                findings.extend(one(account, &certificate, Some(name), expected).await);
+            for certificate in &certificates {
+                findings.extend(one(account, certificate, Some(name), expected).await);
             }
+            let certificates: Vec<&Certificate> = certificates.iter().collect();
+            findings.extend(connected(account, name, &certificates, expected).await);
             findings
         }
         Err(error) => vec![Finding::unread(Resource::Thing, name, error)],
@@ -102,6 +111,18 @@ async fn one(
             vec![Finding::unread(Resource::Certificate, &certificate.facts().certificate_id, error)]
         }
     }
+}
+
+/// The connection of the device of this thing.
+async fn connected(
+    account: &Account,
+    thing: &str,
+    certificates: &[&Certificate],
+    expected: &Expected<'_>,
+) -> Option<Finding> {
+    let ids: Vec<String> =
+        certificates.iter().map(|certificate| certificate.facts().certificate_id.clone()).collect();
+    Some(connection::examine(account, expected.endpoint?, thing, &ids, expected.now).await)
 }
 
 /// What there is of a thing.

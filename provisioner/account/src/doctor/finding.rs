@@ -93,6 +93,11 @@ pub enum Remedy {
     Replay,
     /// Let the board connect, or provision it.
     Connect,
+    /// Watch the device while it connects.
+    Watch {
+        /// The name of its thing.
+        thing: String,
+    },
     /// Provision the board again.
     Provision,
     /// Put the roots into the board that AWS's endpoints lead to.
@@ -218,6 +223,7 @@ impl Finding {
             Resource::Certificate
                 | Resource::AttachedPolicy
                 | Resource::Thing
+                | Resource::Connection
                 | Resource::RootStore
                 | Resource::WifiModule
         )

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use crate::setup;
-use crate::{Account, Error};
+use crate::account::existing;
+use crate::{Account, Error, setup};
 
 /// AWS Lambda makes a group for each function (AWS Lambda Developer Guide, "Sending Lambda function logs to CloudWatch Logs").
 const GROUPS: &str = "/aws/lambda/";
@@ -72,13 +72,15 @@ impl FunctionLog {
     /// What has been logged since it was last read.
     ///
     /// # Errors
-    /// What the call ends in: without permission, or where the function has never run, too.
+    /// What the call ends in, without permission, too.
     pub async fn read(&mut self, account: &Account) -> Result<Vec<Logged>, Error> {
         let call = account.logs().filter_log_events().log_group_name(&self.group).start_time(self.since);
         let pages = call.filter_pattern(PATTERN).into_paginator().send();
-        let events = account.all("logs:FilterLogEvents", pages, |page| page.events).await?;
+        // The group is made with the first line of the function.
+        let events = existing(account.all("logs:FilterLogEvents", pages, |page| page.events).await)?;
         let new = events
             .into_iter()
+            .flatten()
             .filter(|event| event.event_id().is_none_or(|id| self.seen.insert(id.to_owned())));
         Ok(new.filter_map(|event| Logged::read(event.message()?)).collect())
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use iot_account::live::{self, Event, FunctionLog, Live, Logged, Notice, Overdue, Stage, State, Timeline};
+use iot_account::setup::FUNCTION;
 use iot_account::{Account, Error as AccountError};
 use tokio::sync::watch;
 use tokio::task::{self, JoinHandle};
@@ -11,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::lines::{Happened, Payload, Seen};
 use crate::cli::context::joined;
-use crate::cli::{Context, Error, doctor, signals};
+use crate::cli::{Context, Error, doctor, setup, signals};
 
 /// How often what AWS IoT does not publish is asked for: one certificate a time. The function needs the same quota, ten a second.
 const ASKING: Duration = Duration::from_secs(1);
@@ -56,19 +57,23 @@ pub(crate) struct Watch {
     turn: usize,
     may_describe: bool,
     log: Option<FunctionLog>,
+    /// What is looked at where something is missing.
+    options: setup::Options,
     asking: Option<JoinHandle<Asked>>,
 }
 
 impl Watch {
-    /// Watches by this connection. `names` are those of things, by the ids of certificates.
+    /// Watches by this connection. `names` are those of things, by the ids of certificates; `function` registers them, or the one with
+    /// the usual name.
     pub(crate) fn new(
         context: &Context,
         account: Account,
         live: Live,
         names: BTreeMap<String, String>,
+        function: Option<String>,
     ) -> Self {
         let certificates = names.iter().map(|(id, name)| (name.clone(), id.clone())).collect();
-        let function = iot_account::setup::Settings::default().function;
+        let log = FunctionLog::new(function.as_deref().unwrap_or(FUNCTION), SystemTime::now());
         Self {
             context: context.clone(),
             account,
@@ -81,7 +86,8 @@ impl Watch {
             own: Vec::new(),
             turn: 0,
             may_describe: true,
-            log: Some(FunctionLog::new(&function, SystemTime::now())),
+            log: Some(log),
+            options: setup::Options::of_function(function),
             asking: None,
         }
     }
@@ -182,7 +188,7 @@ impl Watch {
         let has = |name: &&String| self.boards.get(*name).is_some_and(|board| board.has_reached(stage));
         match self.followed.iter().filter(|name| !has(name)).count() {
             0 => Ok(()),
-            missing => Err(Error::Unseen { missing, all: self.followed.len(), goal: reached(stage) }),
+            missing => Err(Error::Unseen { missing, all: self.followed.len(), goal: not_done(stage) }),
         }
     }
 
@@ -504,7 +510,7 @@ impl Watch {
             ..Seen::now(Happened::Overdue, text)
         };
         self.show(&seen.of_thing(Some(name).filter(|name| name.len() != 64)));
-        doctor::explain(&self.context, &self.account, name, id).await?;
+        doctor::explain(&self.context, &self.account, &self.options, name, id).await?;
         if missing >= Stage::Connected {
             self.context.note("where every link is right, look at the board: its application, its Wi-Fi network, its endpoint and its roots (provisioner inspect, provisioner doctor --board)");
         }
@@ -538,10 +544,10 @@ fn lacks(stage: Stage) -> &'static str {
     }
 }
 
-fn reached(stage: Stage) -> &'static str {
+fn not_done(stage: Stage) -> &'static str {
     match stage {
-        Stage::Registered | Stage::Function | Stage::Active => "not registered",
-        Stage::Connected => "not connected",
-        Stage::Message => "without a message",
+        Stage::Registered | Stage::Function | Stage::Active => "been registered",
+        Stage::Connected => "been let in",
+        Stage::Message => "sent a message",
     }
 }

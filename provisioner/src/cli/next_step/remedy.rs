@@ -46,6 +46,7 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
         Remedy::ReplayQueue => "provisioner replay --queue".into(),
         Remedy::Replay => "provisioner replay".into(),
         Remedy::Connect => "connect its board, or provision it".into(),
+        Remedy::Watch { thing } => format!("to see its next attempt: provisioner monitor {thing}").into(),
         Remedy::Provision => "provisioner provision --force".into(),
         Remedy::InstallRoots => "provisioner roots install --keep".into(),
         Remedy::UpdateWifiModule => "if the board does not connect, update it with Microchip's tool (iotprovision wincupgrade), then provision the board again".into(),

@@ -63,7 +63,7 @@ impl Following {
             live.close().await;
             return Ok(());
         }
-        let mut watch = Watch::new(context, account, live, monitor::known(context)?);
+        let mut watch = Watch::new(context, account, live, monitor::known(context)?, None);
         watch.follow(boards.into_iter().map(|(thing, id)| (thing, Some(id))));
         watch.subscribe().await;
         let goal = Goal { stage: Some(Stage::Message), limit: Some(limit), patience: PATIENCE.min(limit) };

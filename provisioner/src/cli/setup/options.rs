@@ -61,6 +61,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// The usual names, but for the function's, if another one is given.
+    pub(in crate::cli) fn of_function(function: Option<String>) -> Self {
+        Self { function, ..Self::default() }
+    }
+
     /// Reads and checks the package, if there is one.
     pub(in crate::cli) fn settings(&self) -> Result<Settings, Error> {
         let paths = match &self.lambda_zip {
