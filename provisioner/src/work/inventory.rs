@@ -1,7 +1,9 @@
 //! Every device certificate that this computer or the account knows of, and where the two differ. Pure but for
 //! [`on_disk`]. What the account says comes in pages, and is put to each certificate by itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::Path;
 
 use device_pki::certificate::rfc3339;
@@ -40,26 +42,48 @@ pub struct OnDisk {
 /// # Errors
 /// [`durable_files::Error::Io`].
 pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
-    let mut found = Vec::new();
-    for folder::Entry { path, kind } in folder::entries(home.root())?.unwrap_or_default() {
-        let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { continue };
+    let entries = folder::entries(home.root())?.unwrap_or_default();
+    side_by_side(&entries, |folder::Entry { path, kind }| {
+        let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
         match kind {
             Kind::Folder => {}
-            Kind::File => continue,
+            Kind::File => return Ok(None),
             kind => {
                 warn!("{} is {kind}; it is left out", path.display());
-                continue;
+                return Ok(None);
             }
         }
         let certificate = there(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::read(&pem).ok());
-        if let Some(certificate) = certificate {
-            let thing_name = there(&path.join(THING_NAME))?;
-            let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
-            found.push(OnDisk { folder: folder.to_owned(), certificate, thing_name });
-        }
-    }
-    Ok(found)
+        let Some(certificate) = certificate else { return Ok(None) };
+        let thing_name = there(&path.join(THING_NAME))?;
+        let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+        Ok(Some(OnDisk { folder: folder.to_owned(), certificate, thing_name }))
+    })
 }
+
+/// What `read` makes of each item, in their order. Opening many small files is the work of the operating system: every processor
+/// does a part of it.
+fn side_by_side<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    read: impl Fn(&T) -> Result<Option<R>, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let part = items.len().div_ceil(processors).max(LEAST);
+    let of_part = |part: &[T]| part.iter().filter_map(|item| read(item).transpose()).collect();
+    let of_part = &of_part;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items.chunks(part).map(|part| scope.spawn(move || of_part(part))).collect();
+        let mut all = Vec::with_capacity(items.len());
+        for part in parts {
+            let read: Result<Vec<R>, E> = part.join().unwrap_or_else(|panic| resume_unwind(panic));
+            all.extend(read?);
+        }
+        Ok(all)
+    })
+}
+
+/// Fewer items are not worth a thread.
+const LEAST: usize = 64;
 
 /// A certificate that is kept, and is in no board's folder.
 #[derive(Clone, Debug)]
@@ -74,15 +98,19 @@ pub struct Kept {
 
 /// The certificates that are kept beside those in the boards' folders.
 fn kept(home: &Home, disk: &[OnDisk]) -> Result<Vec<Kept>, durable_files::Error> {
-    let in_folders: BTreeSet<&str> =
+    let in_folders: HashSet<&str> =
         disk.iter().map(|found| found.certificate.facts().certificate_id.as_str()).collect();
-    let beside = certificates::all(home)?.into_iter();
-    let beside = beside.filter(|kept| !in_folders.contains(kept.certificate_id.as_str())).map(|kept| {
-        let certificate = kept.read()?;
-        let certificates::Kept { certificate_id, subject_key_identifier, .. } = kept;
-        Ok(Kept { certificate_id, subject_key_identifier, certificate })
+    let of_keys = side_by_side(&certificates::keys(home)?, |key| {
+        let mut beside = certificates::of_key(home, key)?;
+        beside.retain(|kept| !in_folders.contains(kept.certificate_id.as_str()));
+        let read = beside.into_iter().map(|kept| {
+            let certificate = kept.read()?;
+            let certificates::Kept { certificate_id, subject_key_identifier, .. } = kept;
+            Ok(Kept { certificate_id, subject_key_identifier, certificate })
+        });
+        read.collect::<Result<Vec<_>, _>>().map(Some)
     });
-    beside.collect()
+    Ok(of_keys?.into_iter().flatten().collect())
 }
 
 /// A file of a board; `None` where there is none, and where something else has its name.

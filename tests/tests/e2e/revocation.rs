@@ -687,7 +687,7 @@ async fn many_devices_are_revoked_in_one_run_and_what_is_left_of_it_in_the_next(
     let calls = account.testbed.journal().calls().split_off(before);
     let count = |name: &str| calls.iter().filter(|call| call.operation == name).count();
     assert_eq!(count("UpdateCertificate"), 51 - out.len());
-    assert!(count("DescribeCertificate") <= 51, "{}", count("DescribeCertificate"));
+    assert!(count("DescribeCertificate") <= 51 + 1, "{}", count("DescribeCertificate"));
     let again = stage.ends(0, &all);
     assert_eq!(again.values("action"), ["leave"; 51], "{}", again.said);
 
