@@ -29,6 +29,7 @@ mod inspect;
 mod key_files;
 pub mod ledger;
 pub mod legacy;
+mod list;
 mod logging;
 mod monitor;
 mod named;

@@ -1,6 +1,10 @@
 //! An account, and the clients of its services.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use crate::page::Page;
+use crate::quota::Quotas;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_credential_types::Credentials;
@@ -41,6 +45,8 @@ pub struct Account {
     origin: Origin,
     region: String,
     trust: Trust,
+    /// The turns of the calls that a command makes for each of many devices.
+    quotas: Arc<Quotas>,
 }
 
 impl Account {
@@ -52,7 +58,7 @@ impl Account {
     /// is made; whether the credentials are any good shows at the first one.
     pub async fn load(settings: &AwsSettings, region: Option<&str>) -> Result<Self, Error> {
         let Loaded { config, origin, region, trust } = settings.load(region).await?;
-        Ok(Self { config, origin, region, trust })
+        Ok(Self { config, origin, region, trust, quotas: Arc::default() })
     }
 
     /// The Region that the settings lead to.
@@ -187,6 +193,28 @@ impl Account {
         move |error| Error::from_call(action, place, &origin, error)
     }
 
+    /// Makes the call `action` (`service:Operation`, as in IAM policies) when its turn has come, and again while AWS throttles it
+    /// or does not answer. The client must not make calls again by itself: see [`Account::iot_without_retries`].
+    ///
+    /// # Errors
+    /// What the last attempt ended in.
+    pub(super) async fn call<T, E, F>(
+        &self,
+        action: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let api = action.split_once(':').map_or(action, |(_, api)| api);
+        let attempt = || {
+            let made = attempt();
+            async move { made.await.map_err(self.failed(action)) }
+        };
+        self.quotas.turns(api).call(Error::is_transient, attempt).await
+    }
+
     /// What `action` answered; nothing where there is no such resource.
     pub(super) fn found<T, E>(
         &self,
@@ -273,7 +301,8 @@ mod tests {
             .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
             .retry_config(RetryConfig::disabled())
             .build();
-        Account { config, origin: Origin::none(), region: "us-east-2".to_owned(), trust: Trust::default() }
+        let (origin, trust) = (Origin::none(), Trust::default());
+        Account { config, origin, region: "us-east-2".to_owned(), trust, quotas: Arc::default() }
     }
 
     /// An answer of AWS to these calls has nothing in it but its headers.

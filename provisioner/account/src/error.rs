@@ -304,6 +304,31 @@ impl Error {
         }
     }
 
+    /// Whether the same call may succeed a little later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Throttled { .. } | Self::Unreachable { .. } => true,
+            error => error.answer().is_some_and(|answer| answer.status >= 500),
+        }
+    }
+
+    /// Whether a failure says nothing about the certificate that the call was about, and so meets every other one, too. A call was
+    /// made again before it counts as failed.
+    pub fn concerns_all(&self) -> bool {
+        matches!(
+            self,
+            Self::NoCredentials { .. }
+                | Self::Credentials { .. }
+                | Self::Expired { .. }
+                | Self::BadCredentials { .. }
+                | Self::WrongRegion { .. }
+                | Self::ClockSkew { .. }
+                | Self::Denied { .. }
+                | Self::Unreachable { .. }
+                | Self::Nonsense { .. }
+        )
+    }
+
     /// What AWS said, where it said something.
     pub(super) fn answer(&self) -> Option<&Answer> {
         match self {

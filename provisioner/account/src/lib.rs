@@ -35,6 +35,7 @@ mod page;
 pub mod policy;
 mod policy_evaluation;
 mod queue;
+mod quota;
 pub mod register;
 mod registrar;
 pub mod replay;

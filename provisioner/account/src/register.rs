@@ -2,7 +2,7 @@
 //! registered by the same workflow that the function runs.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::ready;
 
 use aws_sdk_iot::types::CertificateStatus;
@@ -16,13 +16,13 @@ use jitr::thing_name::{ThingName, ThingNameError};
 use serde::Serialize;
 
 mod journal;
-mod quota;
 
-pub use journal::{Elsewhere, Journal};
-pub use quota::Quota;
+pub use self::journal::{Elsewhere, Journal};
+pub use crate::quota::Quota;
 
-use self::quota::{Paced, REGISTER};
+use crate::certificates::{self, Of};
 use crate::counted;
+use crate::quota::{Paced, REGISTER};
 use crate::registrar::ended;
 use crate::setup::{Action, Link, TOOL, thing_type};
 use crate::{Account, Error as AccountError, Outcome, Resource};
@@ -266,15 +266,19 @@ impl Registrar {
         }
     }
 
-    /// Whether the account has a certificate.
+    /// Of these certificates, those that the account has as ACTIVE: an earlier run has registered them, and nobody has taken them
+    /// out since. A value of the map is kept with its certificate id.
     ///
     /// # Errors
-    /// Whatever `iot:DescribeCertificate` ends in.
-    pub async fn has(&self, certificate_id: &str) -> Result<bool, AccountError> {
-        match self.workflow.registry().describe_certificate(certificate_id).await {
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
-            found => found.map(|_| true).map_err(|error| self.account.of_registry(error)),
-        }
+    /// As [`certificates::statuses`].
+    pub async fn still_active(
+        &self,
+        mut registered: HashMap<String, String>,
+    ) -> Result<HashMap<String, String>, AccountError> {
+        let statuses = certificates::statuses(&self.account, Of::Account, registered.keys().cloned()).await?;
+        let active = CertificateStatus::Active.as_str();
+        registered.retain(|id, _| statuses.get(id).is_some_and(|status| status == active));
+        Ok(registered)
     }
 
     /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where
@@ -361,11 +365,11 @@ impl Registrar {
             return Ok(row(candidate, Outcome::Refused, Err(error.to_string())));
         }
         if let Err(error) = self.admit(&candidate.certificate).await {
-            return match concerns_all(&error) {
+            return match error.concerns_all() {
                 true => Err(error),
                 // What AWS says of the certificate, it says again.
                 false => {
-                    let outcome = if is_transient(&error) { Outcome::Failed } else { Outcome::Refused };
+                    let outcome = if error.is_transient() { Outcome::Failed } else { Outcome::Refused };
                     Ok(row(candidate, outcome, Err(with_causes(&error))))
                 }
             };
@@ -398,7 +402,7 @@ impl Registrar {
             return Some(Error::Unmet(unmet).into());
         }
         let error = self.account.of_registry(error.clone());
-        concerns_all(&error).then_some(error)
+        error.concerns_all().then_some(error)
     }
 
     /// Puts the certificate into the account, not yet usable. One that is there already is no failure.
@@ -409,36 +413,13 @@ impl Registrar {
             let answer = request.status(CertificateStatus::Inactive).send().await;
             answer.map(drop).map_err(self.account.failed("iot:RegisterCertificateWithoutCA"))
         };
-        let admitted = self.workflow.registry().turns(REGISTER).call(is_transient, attempt).await;
+        let admitted =
+            self.workflow.registry().turns(REGISTER).call(AccountError::is_transient, attempt).await;
         match admitted {
             Err(error) if error.has_code("ResourceAlreadyExistsException") => Ok(()),
             admitted => admitted,
         }
     }
-}
-
-fn is_transient(error: &AccountError) -> bool {
-    match error {
-        AccountError::Throttled { .. } | AccountError::Unreachable { .. } => true,
-        error => error.answer().is_some_and(|answer| answer.status >= 500),
-    }
-}
-
-/// Whether a failure says nothing about the certificate, and so meets every other one, too. A call was made again before it
-/// counts as failed.
-fn concerns_all(error: &AccountError) -> bool {
-    matches!(
-        error,
-        AccountError::NoCredentials { .. }
-            | AccountError::Credentials { .. }
-            | AccountError::Expired { .. }
-            | AccountError::BadCredentials { .. }
-            | AccountError::WrongRegion { .. }
-            | AccountError::ClockSkew { .. }
-            | AccountError::Denied { .. }
-            | AccountError::Unreachable { .. }
-            | AccountError::Nonsense { .. }
-    )
 }
 
 /// How many certificates are not registered, and why.

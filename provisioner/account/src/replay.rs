@@ -1,6 +1,7 @@
 //! Repeats incomplete registrations: sends the event again that AWS sent when the device connected.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
@@ -19,11 +20,12 @@ mod recorded;
 pub use from_queue::{look_into, queue, replay_queue};
 pub use recorded::recorded;
 
+use crate::certificates::{self, Listed, Of};
 use crate::counted;
 use crate::registrar::{self, ended};
 use crate::setup::{self, deploy};
 use crate::turns::Turns;
-use crate::{Account, Error as AccountError, Outcome, Queue, certificates};
+use crate::{Account, Error as AccountError, Outcome, Queue};
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error)]
@@ -98,24 +100,16 @@ pub async fn pending(
     filter: &Filter,
     now: OffsetDateTime,
 ) -> Result<Vec<Pending>, AccountError> {
-    let iot = account.iot();
-    let all = match &filter.ca {
-        Some(ca) => {
-            let pages = iot.list_certificates_by_ca().ca_certificate_id(ca).into_paginator().send();
-            account.all("iot:ListCertificatesByCA", pages, |page| page.certificates).await?
-        }
-        None => {
-            let pages = iot.list_certificates().into_paginator().send();
-            account.all("iot:ListCertificates", pages, |page| page.certificates).await?
-        }
-    };
-    let waits = all.into_iter().filter(|found| found.status() == Some(&SdkStatus::PendingActivation));
-    let pending = waits.filter_map(|found| {
-        let since =
-            found.creation_date.and_then(|date| OffsetDateTime::from_unix_timestamp(date.secs()).ok());
-        Some(Pending { certificate_id: found.certificate_id?, since })
-    });
-    Ok(pending.filter(|found| is_old_enough(found, filter.age, now)).collect())
+    let mut pending = Vec::new();
+    let list = filter.ca.as_deref().map_or(Of::Account, Of::Ca);
+    certificates::each(account, list, |Listed { certificate_id, status, since }| {
+        let waits = status == SdkStatus::PendingActivation.as_str();
+        let found = Some(Pending { certificate_id, since }).filter(|_| waits);
+        pending.extend(found.filter(|found| is_old_enough(found, filter.age, now)));
+        ControlFlow::Continue(())
+    })
+    .await?;
+    Ok(pending)
 }
 
 /// One whose age is not known counts as old: it is there, and it waits.

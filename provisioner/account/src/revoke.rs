@@ -4,13 +4,14 @@
 //! next one. The step that stops the device is the first one.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus, CertificateStatus};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::account::existing;
-use super::certificates::{self, Tally};
+use super::certificates::{self, Of, SIDE_BY_SIDE, Tally};
 use super::setup::signer_ca::{self, Registered};
 use super::setup::{self, deploy, function};
 use super::{Account, Error as AccountError, counted};
@@ -56,9 +57,8 @@ pub enum Error {
     },
 }
 
-/// Certificates that nobody here knows are asked for one by one, so many at a time and not more in all: AWS IoT takes ten
-/// DescribeCertificate calls a second.
-const SIDE_BY_SIDE: usize = 8;
+/// Of the certificates that nobody here knows, so many are asked for one by one: AWS IoT takes ten DescribeCertificate calls a
+/// second.
 const MOST_UNKNOWN: usize = 1000;
 
 /// A device's certificate as the account has it.
@@ -99,9 +99,7 @@ pub async fn certificates_of(account: &Account, thing: &str) -> Result<Vec<Strin
 /// # Errors
 /// Errors of `iot:ListThingPrincipals`.
 pub async fn attached_to(account: &Account, thing: &str) -> Result<Option<Vec<String>>, AccountError> {
-    let iot = account.iot();
-    let principals = iot.list_thing_principals().thing_name(thing).into_paginator().send();
-    let arns = match account.all("iot:ListThingPrincipals", principals, |page| page.principals).await {
+    let arns = match certificates::principals(account, thing).await {
         // What cannot be the name of a thing is none.
         Err(error) if error.has_code("InvalidRequestException") => None,
         arns => existing(arns)?,
@@ -123,11 +121,13 @@ pub async fn unknown(
 ) -> Result<(Vec<Device>, usize), AccountError> {
     let mut ids = Vec::new();
     for ca in cas {
-        let listed = certificates::of_ca(account, ca).await?.into_iter();
-        let other = listed.filter(|found| {
-            !known.contains(&*found.certificate_id) && (revoked || found.status != certificates::REVOKED)
-        });
-        ids.extend(other.map(|found| found.certificate_id));
+        certificates::each(account, Of::Ca(ca), |found| {
+            if !known.contains(&*found.certificate_id) && (revoked || found.status != certificates::REVOKED) {
+                ids.push(found.certificate_id);
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
     }
     let left = ids.len().saturating_sub(MOST_UNKNOWN);
     ids.truncate(MOST_UNKNOWN);
@@ -224,18 +224,18 @@ impl Device {
     /// # Errors
     /// Errors of `iot:UpdateCertificate` or `iot:RegisterCertificate`.
     pub async fn revoke(&self, account: &Account, ca: Option<&str>) -> Result<(), AccountError> {
-        let iot = account.iot();
+        let iot = account.iot_without_retries();
         match (&self.status, &self.certificate, ca) {
             (Some(_), ..) if self.is_revoked() => Ok(()),
             (Some(_), ..) => {
-                let request = iot.update_certificate().certificate_id(&self.certificate_id);
-                let answer = request.new_status(CertificateStatus::Revoked).send().await;
-                answer.map(drop).map_err(account.failed("iot:UpdateCertificate"))
+                let request = || iot.update_certificate().certificate_id(&self.certificate_id);
+                let revoke = || request().new_status(CertificateStatus::Revoked).send();
+                account.call("iot:UpdateCertificate", revoke).await.map(drop)
             }
             (None, Some(certificate), Some(ca)) => {
-                let request = iot.register_certificate().certificate_pem(certificate.to_pem());
-                let request = request.ca_certificate_pem(ca).status(CertificateStatus::Revoked);
-                request.send().await.map(drop).map_err(account.failed("iot:RegisterCertificate"))
+                let request = || iot.register_certificate().certificate_pem(certificate.to_pem());
+                let register = || request().ca_certificate_pem(ca).status(CertificateStatus::Revoked).send();
+                account.call("iot:RegisterCertificate", register).await.map(drop)
             }
             (None, ..) => Ok(()),
         }
@@ -246,9 +246,10 @@ impl Device {
     /// # Errors
     /// Errors of `iot:DetachThingPrincipal`.
     pub async fn detach(&self, account: &Account) -> Result<(), AccountError> {
+        let iot = account.iot_without_retries();
         for thing in &self.things {
-            let request = account.iot().detach_thing_principal().thing_name(thing).principal(&self.arn);
-            account.found("iot:DetachThingPrincipal", request.send().await)?;
+            let request = || iot.detach_thing_principal().thing_name(thing).principal(&self.arn);
+            existing(account.call("iot:DetachThingPrincipal", || request().send()).await)?;
         }
         Ok(())
     }
@@ -268,9 +269,9 @@ impl SignerState {
     /// # Errors
     /// Errors of `iot:DescribeCACertificate` and `iot:ListCertificatesByCA`.
     pub async fn look(account: &Account, id: &str) -> Result<Self, AccountError> {
-        let (registered, list) =
-            tokio::try_join!(signer_ca::find(account, id), certificates::of_ca(account, id))?;
-        Ok(Self { registered, certificates: Tally::of(&list) })
+        let (registered, certificates) =
+            tokio::try_join!(signer_ca::find(account, id), Tally::of(account, Of::Ca(id)))?;
+        Ok(Self { registered, certificates })
     }
 
     /// Whether the account knows it.

@@ -6,11 +6,15 @@
 //! is this tool's. The order is such that an interrupted run is finished by the next one: whatever leads to
 //! other things is removed after them.
 
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
 use jitr::scope::Scope;
@@ -21,15 +25,13 @@ mod find;
 mod remove;
 mod unfinished;
 
+use self::devices::{Device, Things};
 use self::find::Maker;
 use self::remove::PolicyFound;
 use self::unfinished::Unfinished;
-use crate::certificates::{self, Listed, REVOKED};
+use crate::certificates::{self, Listed, Of, REVOKED, SIDE_BY_SIDE};
 use crate::setup;
 use crate::{Account, Error as AccountError, Resource, endpoint};
-
-/// Calls at the same time where many resources are asked for their tags.
-const SIDE_BY_SIDE: usize = 8;
 
 /// How long is waited at the most for what AWS removes later: a minute more than the five minutes from the deprecation of a
 /// thing type to its deletion (AWS IoT API reference, "DeleteThingType").
@@ -81,14 +83,16 @@ enum What {
     /// Switches the CA off first, so that no device is registered meanwhile.
     SwitchOff,
     Certificate {
-        /// The types of things of ours.
-        thing_types: Arc<[ThingTypeName]>,
+        /// What the plan has learnt of it, if it had to.
+        known: Option<Arc<Device>>,
+        /// The things of ours.
+        things: Things,
     },
     /// Detaches a REVOKED certificate and removes its thing. As long as its CA is registered, the certificate stays:
     /// without it the device could register again.
     Detach {
         /// As above.
-        thing_types: Arc<[ThingTypeName]>,
+        things: Things,
     },
     /// Leaves such a certificate, because its CA stays.
     Revoked,
@@ -155,6 +159,11 @@ impl Item {
     fn is_hidden(&self) -> bool {
         matches!(self.what, What::SwitchOff | What::Detach { .. })
     }
+
+    /// Whether it is a device's certificate. These do not depend on each other.
+    fn is_device(&self) -> bool {
+        matches!(self.what, What::Certificate { .. } | What::Detach { .. })
+    }
 }
 
 /// What is found before the list is made.
@@ -171,8 +180,10 @@ struct Inventory {
     thing_types: Vec<(ThingTypeName, Maker)>,
     /// Function and statement that let a rule of ours invoke a function that is not ours.
     permissions: Vec<(String, String)>,
-    /// Ids of the certificates that CAs of ours signed, or that were registered without one.
-    certificates: Vec<String>,
+    /// Ids of the certificates that CAs of ours signed, or that were registered without one, and what is known of them.
+    certificates: Vec<(String, Option<Arc<Device>>)>,
+    /// The things of our types.
+    things: Things,
     /// Ids of those of our CAs that are REVOKED.
     revoked: Vec<String>,
     /// The policies of ours that somebody has changed.
@@ -231,11 +242,17 @@ fn ours<'a, N: Clone + PartialEq + 'a>(
 
 impl Plan {
     /// Looks for everything that carries the tags, and for what belongs to it or was begun to be removed, as a file in
-    /// `folder` says. Changes nothing.
+    /// `folder` says. Changes nothing. Where certificates have to be looked at one by one, `looked` is told how many were, and of
+    /// how many.
     ///
     /// # Errors
     /// [`AccountError::Sandbox`], [`Error::File`], and errors of the calls.
-    pub async fn make(account: &Account, folder: &Path, keep: Keep) -> Result<Self, AccountError> {
+    pub async fn make(
+        account: &Account,
+        folder: &Path,
+        keep: Keep,
+        looked: impl Fn(usize, usize),
+    ) -> Result<Self, AccountError> {
         let (scope, _) = tokio::try_join!(account.scope(), endpoint(account))?;
         let (rules, cas, functions, queues, roles, policies, thing_types) = tokio::try_join!(
             find::rules(account),
@@ -249,27 +266,45 @@ impl Plan {
         let mut inventory =
             Inventory { rules, cas, functions, queues, roles, policies, thing_types, ..Inventory::default() };
         inventory.permissions = find::permissions(account, &inventory).await?;
+        let defaults = setup::defaults()?;
         let mut without_ca = Vec::new();
         if !keep.devices {
-            let lists = stream::iter(&inventory.cas).map(|ca| certificates::of_ca(account, ca));
-            let lists: Vec<_> = lists.buffered(SIDE_BY_SIDE).try_collect().await?;
-            let (revoked, certificates): (Vec<_>, Vec<_>) =
-                lists.into_iter().flatten().partition(|listed: &Listed| listed.status == REVOKED);
-            let ids = |list: Vec<Listed>| list.into_iter().map(|listed| listed.certificate_id);
-            (inventory.certificates, inventory.revoked) =
-                (ids(certificates).collect(), ids(revoked).collect());
-            let (policies, thing_types) = (inventory.policies(), inventory.thing_types());
-            let mut found = find::certificates_without_ca(account, &policies, &thing_types).await?;
-            found.extend(Unfinished::of(folder, &scope).read().map_err(Error::File)?);
-            found.retain(|id| !inventory.revoked.contains(id));
-            without_ca.extend(found);
-            inventory.certificates.extend(without_ca.iter().cloned());
+            let (mut certificates, mut revoked) = (BTreeMap::new(), BTreeSet::new());
+            for ca in &inventory.cas {
+                certificates::each(account, Of::Ca(ca), |Listed { certificate_id, status, .. }| {
+                    match status == REVOKED {
+                        true => _ = revoked.insert(certificate_id),
+                        false => _ = certificates.insert(certificate_id, None),
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            }
+            let thing_types = inventory.thing_types();
+            // A function that is gone may have worked with the default type.
+            let default = Some(&defaults.thing_type).filter(|default| !thing_types.contains(default));
+            inventory.things = devices::things_of(account, thing_types.iter().chain(default)).await?;
+            let of_ca = |id: &str| certificates.contains_key(id) || revoked.contains(id);
+            let things = &inventory.things;
+            let found =
+                find::certificates_without_ca(account, &inventory.policies(), things, of_ca, looked).await?;
+            without_ca.extend(found.keys().cloned());
+            let unfinished = Unfinished::of(folder, &scope).read().map_err(Error::File)?;
+            let unfinished =
+                unfinished.into_iter().filter(|id| !revoked.contains(id) && !found.contains_key(id));
+            let unfinished: Vec<String> = unfinished.collect();
+            without_ca.extend(unfinished.iter().cloned());
+            for id in unfinished {
+                certificates.entry(id).or_default();
+            }
+            certificates.extend(found.into_iter().map(|(id, device)| (id, Some(device))));
+            inventory.certificates = certificates.into_iter().collect();
+            inventory.revoked = revoked.into_iter().collect();
             if !keep.cas {
                 // Nothing leads to them once their CA is gone.
                 without_ca.extend(inventory.revoked.iter().cloned());
             }
         }
-        let defaults = setup::defaults()?;
         if !keep.devices {
             for name in inventory.policies() {
                 let made = inventory.made(&name, &defaults);
@@ -293,7 +328,8 @@ impl Plan {
         self.items.is_empty()
     }
 
-    /// Removes everything in the list and calls `done` for each entry. An entry that has to wait is removed by a later run, or
+    /// Removes everything in the list and calls `done` for each entry, as soon as it is removed. Certificates are removed side by
+    /// side. An entry that has to wait is removed by a later run, or
     /// at the end of this one if there is `wait`, which is told of it, for six minutes at the most.
     ///
     /// # Errors
@@ -312,11 +348,26 @@ impl Plan {
             unfinished.write(&self.without_ca).map_err(Error::File)?;
         }
         let mut waiting = Vec::new();
-        for item in &self.items {
-            match (remove::remove(account, &self.scope, item).await?, wait) {
-                (Outcome::Waiting(_), Some(_)) => waiting.push(item),
-                (outcome, _) if !item.is_hidden() => done(item, &outcome),
-                _ => {}
+        for items in self.items.chunk_by(|one, next| one.is_device() && next.is_device()) {
+            let stopped = Cell::new(false);
+            let items = stream::iter(items).take_while(|_| ready(!stopped.get()));
+            let one = |item| async move { (item, remove::remove(account, &self.scope, item).await) };
+            let mut removed = std::pin::pin!(items.map(one).buffer_unordered(SIDE_BY_SIDE));
+            let mut cause = None;
+            while let Some((item, outcome)) = removed.next().await {
+                match (outcome, wait) {
+                    // What is under way goes on to its end, and is told.
+                    (Err(error), _) => {
+                        stopped.set(true);
+                        cause.get_or_insert(error);
+                    }
+                    (Ok(Outcome::Waiting(_)), Some(_)) => waiting.push(item),
+                    (Ok(outcome), _) if !item.is_hidden() => done(item, &outcome),
+                    _ => {}
+                }
+            }
+            if let Some(error) = cause {
+                return Err(error);
             }
         }
         if !self.without_ca.is_empty() {
@@ -367,15 +418,13 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     }
     let cas = if keep.cas { Vec::new() } else { inventory.cas };
     items.extend(cas.iter().map(|id| item(Resource::SignerCa, id.clone(), None, What::SwitchOff)));
-    // A function that is gone may have worked with the default type.
-    let of_things = thing_types.iter().chain([&defaults.thing_type]).cloned().collect::<Arc<[_]>>();
-    let with_thing = |id: String| {
-        let what = What::Certificate { thing_types: Arc::clone(&of_things) };
+    let with_thing = |(id, known)| {
+        let what = What::Certificate { known, things: Arc::clone(&inventory.things) };
         item(Resource::Certificate, id, Some("with its thing"), what)
     };
     items.extend(inventory.certificates.into_iter().map(with_thing));
     for id in &inventory.revoked {
-        let what = What::Detach { thing_types: Arc::clone(&of_things) };
+        let what = What::Detach { things: Arc::clone(&inventory.things) };
         items.push(item(Resource::Certificate, id.clone(), None, what));
         if keep.cas {
             items.push(item(Resource::Certificate, id.clone(), None, What::Revoked));
@@ -402,7 +451,7 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     items.extend(roles.map(|(name, stays)| item(Resource::Role, name, None, What::Role { stays })));
     items.extend(cas.into_iter().map(|id| item(Resource::SignerCa, id, None, What::SignerCa)));
     if !keep.cas {
-        items.extend(inventory.revoked.into_iter().map(with_thing));
+        items.extend(inventory.revoked.into_iter().map(|id| with_thing((id, None))));
     }
     items
 }
@@ -419,7 +468,7 @@ mod tests {
             functions: vec![find::Function { name: "JITR".into(), registration: Some(registration) }],
             roles: vec![("JITR-role".into(), None)],
             permissions: vec![("other".into(), "R".into())],
-            certificates: vec!["c1".into(), "c2".into()],
+            certificates: vec![("c1".into(), None), ("c2".into(), None)],
             ..Inventory::default()
         }
     }

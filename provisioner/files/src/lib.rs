@@ -46,4 +46,4 @@ pub use file::{
     stage, write, write_named,
 };
 pub use guard::guard;
-pub use log::{Held, Log, Torn, lines};
+pub use log::{Held, Lines, Log, Torn, lines};

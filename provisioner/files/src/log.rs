@@ -1,7 +1,7 @@
 //! A file of lines that several processes append to: locked, synced, and never left with a part of a line.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take, Write};
 use std::path::{Path, PathBuf};
 
 use crate::file::Access;
@@ -36,6 +36,37 @@ pub struct Log {
 pub struct Held {
     log: Log,
     file: File,
+}
+
+/// The lines of a [`Log`], each without its end. Of a line that is longer than any is written, only the beginning is given.
+#[derive(Debug)]
+pub struct Lines {
+    path: PathBuf,
+    reader: Option<BufReader<Take<File>>>,
+}
+
+impl Iterator for Lines {
+    type Item = Result<Vec<u8>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = self.reader.as_mut()?;
+        let mut line = Vec::new();
+        let read = reader.by_ref().take(LONGEST).read_until(b'\n', &mut line).and_then(|_| {
+            if line.len() as u64 == LONGEST && !line.ends_with(b"\n") {
+                reader.skip_until(b'\n')?;
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            self.reader = None;
+            return Some(Err(Error::io("read", &self.path, error)));
+        }
+        if line.is_empty() {
+            return None;
+        }
+        line.pop_if(|byte| *byte == b'\n');
+        Some(Ok(line))
+    }
 }
 
 impl Log {
@@ -90,6 +121,35 @@ impl Log {
     /// [`Error::Io`].
     pub fn read(&self) -> Result<Vec<u8>, Error> {
         self.read_apart().map(|(lines, _)| lines)
+    }
+
+    /// The lines that [`Log::read`] gives, one after the other, without their ends. They are those of now; the file is not locked while
+    /// they are read, for what was written does not change. Nothing where there is no file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also of each line.
+    pub fn lines(&self) -> Result<Lines, Error> {
+        let open = || {
+            let opened =
+                Place::of(&self.path).and_then(|(folder, name)| folder.open_file(&name, For::Reading));
+            let mut file = match opened {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            lock::wait(&file, &self.path, lock::PATIENCE, File::try_lock_shared)?;
+            let mut length = file.metadata()?.len();
+            if let Torn::Cut(is_whole) = self.torn {
+                let tail = tail(&mut file)?;
+                let rest = &tail[after_line_end(&tail)..];
+                length -= if is_whole(rest) { 0 } else { rest.len() as u64 };
+            }
+            file.unlock()?;
+            file.rewind()?;
+            Ok(Some(BufReader::new(file.take(length))))
+        };
+        let reader = open().map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(Lines { path: self.path.clone(), reader })
     }
 
     /// As [`Log::read`], and the size of what the next line replaces, in bytes.

@@ -96,6 +96,30 @@ fn a_file_that_cannot_be_written_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
 }
 
+/// Whatever a crash leaves at the end, and however long a line is.
+#[test]
+fn the_lines_of_a_log_come_one_by_one_as_it_is_read_whole() {
+    let (_guard, home) = home();
+    let path = home.join("log.jsonl");
+    let is_whole = |line: &[u8]| line.ends_with(b"}");
+    for torn in [Torn::Keep, Torn::Cut(is_whole)] {
+        let log = Log::new(&path, Access::Public, torn);
+        assert_eq!(log.lines().unwrap().count(), 0);
+        for text in ["", "{1}\n", "{1}\n\n{2}\n", "{1}\n{2", "{1}\n{2}"] {
+            fs::write(&path, text).unwrap();
+            let whole = log.read().unwrap();
+            let one_by_one: Vec<Vec<u8>> = log.lines().unwrap().collect::<Result<_, _>>().unwrap();
+            assert_eq!(one_by_one, lines(&whole).map(<[u8]>::to_vec).collect::<Vec<_>>(), "{text:?}");
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    let long = "x".repeat(200 * 1024);
+    fs::write(&path, format!("{{1}}\n{long}\n{{2}}\n")).unwrap();
+    let log = Log::new(&path, Access::Public, Torn::Keep);
+    let lines: Vec<Vec<u8>> = log.lines().unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!((lines.len(), lines[1].len(), &*lines[2]), (3, 64 * 1024, &b"{2}"[..]));
+}
+
 #[cfg(unix)]
 mod unix {
     use std::ffi::OsStr;

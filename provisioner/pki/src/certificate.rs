@@ -178,6 +178,12 @@ impl Certificate {
             && signature::verify_certificate(&own, above.public_key()).is_ok()
     }
 
+    /// Whether it says that `issuer` signed it. As [`Self::is_signed_by`], without the signature.
+    pub fn names_as_issuer(&self, issuer: &Self) -> bool {
+        let (Some(own), Some(above)) = (self.parsed(), issuer.parsed()) else { return false };
+        has_name_of(&own, &above) && has_identifier_of(&own, &above)
+    }
+
     /// As [`Self::is_signed_by`], with the reason why not. The signature is verified whatever the names are.
     #[cfg(feature = "issue")]
     pub(crate) fn check_signed_by(&self, issuer: &Self) -> Result<(), Unverified> {

@@ -61,7 +61,9 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<(), Error> {
             entries.retain(|entry| since.is_none_or(|since| entry.when >= since));
             let (number, when, key, what) = ("NO", "WHEN (UTC)", "KEY", "SIGNED");
             let head = format!("{number:>6}  {when:<20}  {key:<8}  {what:<24}  NAME, SERIAL NUMBER OR SIZE");
-            context.table("no signatures", &head, &entries, row);
+            let mut table = context.table("no signatures", &head);
+            _ = entries.iter().try_for_each(|entry| table.row(row(entry), entry));
+            table.end();
             Ok(())
         }
         Command::Verify { head: kept } => {

@@ -3,6 +3,7 @@
 //! Results go to stdout, as text or as one JSON object a line; everything else goes to stderr.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -83,20 +84,10 @@ impl Context {
         self.result_block(result, result);
     }
 
-    /// A table: `head` for people alone, then a line for each row; without rows, the note that says so.
-    pub(super) fn table<T: Serialize>(
-        &self,
-        none: &str,
-        head: &str,
-        rows: &[T],
-        line: impl Fn(&T) -> String,
-    ) {
-        if rows.is_empty() {
-            self.note(none);
-        } else if self.global.output.unwrap_or_default() == Output::Human {
-            self.result(head, &());
-        }
-        rows.iter().for_each(|row| self.result_block(line(row), row));
+    /// A table whose rows are printed as they come: `head` for people alone, then a line for each row; without rows, the note that
+    /// says so.
+    pub(super) fn table<'a>(&'a self, none: &'a str, head: &'a str) -> Table<'a> {
+        Table { context: self, none, head, rows: 0 }
     }
 
     /// Something worth knowing while it runs, in one line; stderr.
@@ -118,9 +109,7 @@ impl Context {
         }
         // Not even a new step is drawn before its time.
         let bar = ProgressBar::new_spinner().with_message(visible::line(&what.into()).into_owned());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
-            bar.set_style(style);
-        }
+        set_style(&bar, "{spinner} {msg} ({elapsed})");
         bar.set_draw_target(ProgressDrawTarget::hidden());
         let (later, drawn) = (bar.clone(), Arc::new(Mutex::new(Some(None))));
         let shown = Arc::clone(&drawn);
@@ -137,9 +126,44 @@ impl Context {
     }
 }
 
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+}
+
 /// What a task ended with. Its panic goes on here.
 pub(super) fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// A table under way.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    context: &'a Context,
+    none: &'a str,
+    head: &'a str,
+    rows: usize,
+}
+
+impl Table<'_> {
+    /// Prints a row: `human` as text of one or several lines, or `json`. It breaks once nobody reads on.
+    pub(super) fn row(&mut self, human: impl std::fmt::Display, json: &impl Serialize) -> ControlFlow<()> {
+        let Self { context, head, rows, .. } = self;
+        if *rows == 0 && context.global.output.unwrap_or_default() == Output::Human {
+            context.result(head, &());
+        }
+        *rows += 1;
+        context.result_block(human, json);
+        output::heard()
+    }
+
+    /// The end of the table.
+    pub(super) fn end(self) {
+        if self.rows == 0 {
+            self.context.note(self.none);
+        }
+    }
 }
 
 /// Work under way; dropping it wipes its line.
@@ -155,6 +179,23 @@ impl Progress {
     /// What is being done now.
     pub fn step(&self, what: impl Into<String>) {
         self.bar.set_message(visible::line(&what.into()).into_owned());
+    }
+
+    /// How many are done, and of how many: shown with their rate and the time that is left.
+    pub fn count(&self, done: usize, of: usize) {
+        if self.bar.length() != Some(of as u64) {
+            self.bar.set_length(of as u64);
+            set_style(&self.bar, "{spinner} {msg}  {bar:20}  {pos} of {len}, {per_sec}, {eta} left");
+        }
+        self.bar.set_position(done as u64);
+    }
+
+    /// How many are done, where nobody knows of how many: shown with their rate.
+    pub fn count_up(&self, done: usize) {
+        if self.bar.position() == 0 {
+            set_style(&self.bar, "{spinner} {msg}  {pos}, {per_sec} ({elapsed})");
+        }
+        self.bar.set_position(done as u64);
     }
 }
 

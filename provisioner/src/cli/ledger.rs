@@ -1,16 +1,17 @@
 //! `ledger`: every attempt at a board, as a table, as CSV, and checked for keys and serial numbers seen twice.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::plan::{self, Line, Plan};
+use super::plan::{self, Plan};
 use super::{Context, named, output};
 use crate::cli::Error;
 use crate::state::ledger::check::{Finding, check};
-use crate::state::ledger::{Contents, Ending, Entry, Filter, Ledger, Since, to_csv};
+use crate::state::ledger::{Ending, Entry, Filter, Ledger, Line, Since, names, record};
 use device_pki::visible;
 use iot_account::counted;
 
@@ -70,13 +71,6 @@ pub struct Doubled {
 /// The ledger cannot be read, or the table not be written; or the check finds something.
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let ledger = Ledger::of(&context.home);
-    let Contents { entries, damaged } = ledger.read()?;
-    for line in damaged {
-        context.note(format_args!(
-            "line {line} of {} is not an entry, perhaps cut off by a power failure; it is skipped",
-            ledger.path().display()
-        ));
-    }
     match &arguments.command {
         None => {
             let (when, station, kit, element) = ("WHEN (UTC)", "STATION", "KIT", "SECURE ELEMENT");
@@ -84,37 +78,88 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             let head = format!(
                 "{when:<19}  {station:<12}  {kit:<20}  {element:<18}  {outcome:<11}  {time:>7}  THING"
             );
-            let chosen = chosen(&entries, &arguments.search);
-            context.table("no attempts", &head, &chosen, |entry| row(entry));
+            let mut table = context.table("no attempts", &head);
+            let filter = arguments.search.filter();
+            for entry in entries(&ledger, context, true)? {
+                let entry = entry?;
+                if filter.matches(&entry) && table.row(row(&entry), &entry).is_break() {
+                    break;
+                }
+            }
+            table.end();
             Ok(())
         }
         Some(Command::Export { csv, search }) => {
             context.home.check_output(csv)?;
-            let chosen = chosen(&entries, search);
-            let table = to_csv(chosen.iter().copied())
-                .map_err(|error| durable_files::Error::io("write", csv, std::io::Error::other(error)))?;
+            let failed =
+                |error| durable_files::Error::io("write", csv.as_path(), std::io::Error::other(error));
+            let (head, filter) = (names().map_err(failed)?, search.filter());
+            let chosen = entries(&ledger, context, true)?
+                .filter(|entry| entry.as_ref().map_or(true, |entry| filter.matches(entry)));
             // The text on the standard output is the table alone.
             if csv == Path::new("-") {
-                output::print(&String::from_utf8_lossy(&table));
+                output::print(&String::from_utf8_lossy(&head));
+                for entry in chosen {
+                    output::print(&String::from_utf8_lossy(&record(&entry?).map_err(failed)?));
+                    if output::heard().is_break() {
+                        break;
+                    }
+                }
                 return Ok(());
             }
-            let head = table.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
-            named::check_output(csv, head)?;
-            plan::run(context, Export { file: csv, table, attempts: chosen.len() }).await
+            named::check_output(csv, &head)?;
+            let (mut table, mut attempts) = (head, 0);
+            for entry in chosen {
+                table.extend(record(&entry?).map_err(failed)?);
+                attempts += 1;
+            }
+            plan::run(context, Export { file: csv, table, attempts }).await
         }
-        Some(Command::Check) => report(&check(&entries), entries.len(), context),
+        Some(Command::Check) => {
+            let (attempts, is_first) = (Cell::new(0), Cell::new(true));
+            let findings = check(|| {
+                let entries = entries(&ledger, context, is_first.get())?;
+                let counts = is_first.replace(false);
+                let attempts = &attempts;
+                Ok::<_, Error>(entries.inspect(move |_| attempts.set(attempts.get() + usize::from(counts))))
+            });
+            report(&findings?, attempts.get(), context)
+        }
     }
 }
 
-fn chosen<'a>(entries: &'a [Entry], search: &Search) -> Vec<&'a Entry> {
-    let filter = Filter {
-        serial: search.serial.clone(),
-        thing: search.thing.clone(),
-        since: search.since.map(|since| since.seen_from(OffsetDateTime::now_utc())),
-        outcome: search.outcome,
-        station: search.station.clone(),
-    };
-    entries.iter().filter(|entry| filter.matches(entry)).collect()
+/// The entries of the ledger, one after the other. Lines that are none are skipped; if `tells`, with a note.
+fn entries(
+    ledger: &Ledger,
+    context: &Context,
+    tells: bool,
+) -> Result<impl Iterator<Item = Result<Entry, Error>>, Error> {
+    let lines = ledger.lines()?;
+    Ok(lines.filter_map(move |line| match line {
+        Ok(Line::Entry(entry)) => Some(Ok(*entry)),
+        Ok(Line::Damaged(number)) => {
+            if tells {
+                context.note(format_args!(
+                    "line {number} of {} is not an entry, perhaps cut off by a power failure; it is skipped",
+                    ledger.path().display()
+                ));
+            }
+            None
+        }
+        Err(error) => Some(Err(error.into())),
+    }))
+}
+
+impl Search {
+    fn filter(&self) -> Filter {
+        Filter {
+            serial: self.serial.clone(),
+            thing: self.thing.clone(),
+            since: self.since.map(|since| since.seen_from(OffsetDateTime::now_utc())),
+            outcome: self.outcome,
+            station: self.station.clone(),
+        }
+    }
 }
 
 /// A table that is written to a file.
@@ -127,9 +172,9 @@ struct Export<'a> {
 impl Plan for Export<'_> {
     const IS_ASIDE: bool = true;
 
-    async fn lines(&mut self, _: &Context) -> Result<Vec<Line>, Error> {
+    async fn lines(&mut self, _: &Context) -> Result<Vec<plan::Line>, Error> {
         let attempts = counted(self.attempts, "attempt");
-        Ok(vec![Line::plain(format_args!("would write {attempts} to {}", self.file.display()), &())])
+        Ok(vec![plan::Line::plain(format_args!("would write {attempts} to {}", self.file.display()), &())])
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {

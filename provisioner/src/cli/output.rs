@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::Style;
@@ -66,6 +67,11 @@ static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
 fn lose(error: io::Error) {
     locked(&LOST).get_or_insert(error);
+}
+
+/// Whether what is printed is still read. A program that only prints ends once it is not.
+pub(super) fn heard() -> ControlFlow<()> {
+    if locked(&LOST).is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Whether all was printed, or the reader had enough: a closed pipe (`| head`) is the reader's choice.

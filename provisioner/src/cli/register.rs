@@ -1,13 +1,11 @@
 //! `register`: certificates that are on disk, put into the account and registered (multi-account registration).
 
 use std::collections::{HashMap, HashSet};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use durable_files::folder;
-use indicatif::{ProgressBar, ProgressStyle};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings;
@@ -151,7 +149,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let results = arguments.result.clone();
     folder::check_writable(context.home.root())?;
     let target = register::target(&scope, &settings);
-    let again = arguments.again || !is_journal_of(context, &registrar, &scope, &target, &candidates).await?;
+    let before = match arguments.again {
+        true => HashMap::new(),
+        false => registered_before(context, &registrar, &scope, &target, &candidates).await?,
+    };
     let refused = Bad::default();
     let plan = Register {
         registrar,
@@ -162,35 +163,41 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         duplicates,
         advice,
         target,
-        again,
+        before,
         results,
         refused,
     };
     plan::run(context, plan).await
 }
 
-/// Whether the journal is about this account as it is: of what it has as registered here, the first is looked up. Says where
-/// certificates were registered that were not registered here.
-async fn is_journal_of(
+/// The certificates that earlier runs have registered, as far as the journal says so and the account agrees: thing names by
+/// certificate id. Says where certificates were registered that were not registered here.
+async fn registered_before(
     context: &Context,
     registrar: &Registrar,
     scope: &Scope,
     target: &str,
     candidates: &[Candidate],
-) -> Result<bool, Error> {
+) -> Result<HashMap<String, String>, Error> {
     let path = context.home.file(JOURNAL);
-    let before = Journal::peek(&path, target).map_err(iot_account::Error::Register)?;
+    let mut before = Journal::peek(&path, target).map_err(iot_account::Error::Register)?;
     let ids = candidates.iter().map(|candidate| candidate.certificate.facts().certificate_id.as_str());
     let ids: HashSet<&str> = ids.collect();
+    before.retain(|id, _| ids.contains(id.as_str()));
     let (account, region) = (&scope.account, &scope.region);
-    if let Some(id) = ids.iter().find(|id| before.contains_key(**id)) {
-        let has = registrar.has(id).await?;
-        if !has {
+    if !before.is_empty() {
+        let noted = before.len();
+        let _progress = context.progress("comparing the journal of earlier runs with the account");
+        let active = registrar.still_active(before).await?;
+        if active.len() < noted {
             context.note(format_args!(
-                "account {account} in {region} does not have what the journal of earlier runs says: each certificate is looked at again"
+                "{} of {} that the journal of earlier runs has as registered are not ACTIVE in account {account} in {region}: \
+                 they are registered again",
+                noted - active.len(),
+                counted(noted, "certificate")
             ));
         }
-        return Ok(has);
+        return Ok(active);
     }
     let elsewhere = Journal::elsewhere(&path, scope, &ids).map_err(iot_account::Error::Register)?;
     if let Some(Elsewhere { account: other, region: in_region, certificates }) = elsewhere {
@@ -200,7 +207,7 @@ async fn is_journal_of(
             counted(certificates, "certificate")
         ));
     }
-    Ok(true)
+    Ok(before)
 }
 
 /// Certificates to be registered.
@@ -217,7 +224,8 @@ struct Register {
     /// What is said once of all of them.
     advice: Vec<String>,
     target: String,
-    again: bool,
+    /// What earlier runs have registered: thing names by certificate id.
+    before: HashMap<String, String>,
     results: Vec<PathBuf>,
     /// Refusals among the lines.
     refused: Bad,
@@ -273,18 +281,13 @@ impl Register {
 
 impl Plan for Register {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
-        let before = match self.again {
-            true => HashMap::new(),
-            false => Journal::peek(&context.home.file(JOURNAL), &self.target)
-                .map_err(iot_account::Error::Register)?,
-        };
         let mut lines: Vec<Line> = self.notable().map(setup::line).collect();
         let progress = context.progress("looking at the certificates");
         for (count, Candidate { source, certificate }) in self.candidates.iter().enumerate() {
-            progress.step(format!("looking at the certificates: {count} of {}", self.candidates.len()));
+            progress.count(count, self.candidates.len());
             let id = certificate.facts().certificate_id.as_str();
             let certificate_id = Some(id);
-            if let Some(thing_name) = before.get(id) {
+            if let Some(thing_name) = self.before.get(id) {
                 let thing_name = Some(thing_name.as_str());
                 let about = Planned { source, certificate_id, thing_name, error: None, same_as: None };
                 lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
@@ -322,29 +325,38 @@ impl Plan for Register {
         self.notable().for_each(|link| context.note(link.line(true)));
         let total = self.total();
         let Self {
-            registrar, candidates, revoked, unusable, duplicates, advice, target, again, results, ..
+            registrar,
+            candidates,
+            revoked,
+            unusable,
+            duplicates,
+            advice,
+            target,
+            before,
+            results,
+            ..
         } = self;
         context.home.create()?;
         let mut results = Results::create(&results)?;
         let mut journal =
             Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
-        if again {
-            journal.forget();
-        }
-        let bar = bar(total);
+        journal.believe(before);
+        let progress = context.progress("registering");
+        let mut count = 0;
         let (mut failure, mut bad) = (None, Bad::default());
         let mut tell = |row: &Row| {
-            bar.inc(u64::from(row.outcome != Outcome::Duplicate));
+            count += usize::from(row.outcome != Outcome::Duplicate);
+            progress.count(count, total);
             bad.count(row);
             if let Err(error) = results.add(row) {
                 failure.get_or_insert(error);
             }
-            bar.suspend(|| tell(context, row));
+            tell(context, row);
         };
         revoked.iter().chain(&unusable).for_each(&mut tell);
         let registered = registrar.register(candidates, &mut journal, &mut tell).await;
         duplicates.iter().for_each(&mut tell);
-        bar.finish_and_clear();
+        drop(progress);
         advice.iter().for_each(|advice| context.note(advice));
         if let Some(error) = failure {
             return Err(error.into());
@@ -393,7 +405,7 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     let mut journal =
         Journal::open(&context.home.file(JOURNAL), target).map_err(iot_account::Error::Register)?;
     // One board is quickly looked at again, and the account may have changed since.
-    journal.forget();
+    journal.believe(HashMap::new());
     let found = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
     let (candidates, revoked) = without_revoked(context, found.candidates)?;
     revoked.iter().for_each(|row| tell(context, row));
@@ -461,17 +473,5 @@ fn line(row: &Row) -> String {
         (None, Some(first)) => format!("{said:<12} {source}: the same certificate as {first}"),
         (None, None) => format!("{said:<12} {source}: thing {}", thing_name.as_deref().unwrap_or_default()),
         (Some(error), _) => format!("{said:<12} {source}: {error}"),
-    }
-}
-
-/// Rate and time left, where somebody sees them.
-fn bar(total: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(total as u64);
-    match ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

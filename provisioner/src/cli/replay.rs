@@ -212,10 +212,11 @@ impl Plan for Replay {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { account, scope, route, rate, planned, progress, .. } = self;
-        let (mut count, all) = (0, counted(planned.len(), "event"));
+        let (mut count, all) = (0, planned.len());
+        progress.step("sending events");
         let done = |row: &Row| {
             count += 1;
-            progress.step(format!("{count} of {all}"));
+            progress.count(count, all);
             tell(context, row);
         };
         Ok(replay::replay(&account, &scope, &route, planned, rate, done).await?)
@@ -275,10 +276,12 @@ impl Plan for ReplayQueue<'_> {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { account, scope, route, rate, queue, waiting, revoked, progress, .. } = self;
-        let mut count = 0;
+        let (mut count, all) = (0, usize::try_from(waiting).unwrap_or(usize::MAX));
+        progress.step("sending events");
         let done = |row: &Row| {
             count += 1;
-            progress.step(format!("{count} of about {}", counted(waiting, "event")));
+            // AWS says only about how many messages a queue has.
+            progress.count(count, all.max(count));
             tell(context, row);
         };
         let revoked = |id: &str| revoked.certificate(id).map(|found| found.to_string());

@@ -1,9 +1,12 @@
 //! `revoke`: a device is revoked: every certificate of its key, or those that are named. In a file of its own, a signer CA.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -12,14 +15,16 @@ mod signer;
 mod target;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, given, values};
+use super::{Context, given, list, values};
 use crate::cli::Error;
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::authorities::is_key_identifier;
 use crate::state::revocations as crl;
+use crate::work;
 use crate::work::revocation::Publication;
 use device_pki::revocation::Reason;
 use durable_files::folder::{self, Lock};
+use iot_account::certificates::SIDE_BY_SIDE;
 use iot_account::revoke as account_revoke;
 use iot_account::{Account, counted};
 use selection::{Named, Selection};
@@ -35,21 +40,27 @@ Examples:
       Revoke every certificate of the device with this thing name, in the account and on the revocation list.
   provisioner revoke old-device.crt --reason superseded
       Revoke one certificate; the others of its key stay valid.
+  provisioner revoke --file stolen.txt --reason key-compromise
+      Revoke every device of a list. AWS takes 10 calls a second: 1,000 devices take about 4 minutes.
   provisioner revoke --signer current
       Revoke the signer CA: its new devices are not registered. Revoke registered devices one by one.
 
 AWS IoT disconnects a connected device. An interrupted run continues when it is run again.")]
 pub struct Arguments {
-    /// A thing name: every certificate of its key. A certificate id, at least 8 digits of its beginning, or a file: this
-    /// certificate
-    #[arg(value_name = "DEVICE", required_unless_present_any = ["signer", "key"],
+    /// Thing names, or serial numbers of kits or secure elements in the ledger: every certificate of their keys. Certificate ids, at
+    /// least 8 digits of their beginnings, or files: these certificates
+    #[arg(value_name = "DEVICE", required_unless_present_any = ["file", "signer", "key"],
         value_parser = values::device)]
-    device: Option<values::Device>,
+    devices: Vec<values::Device>,
+    /// Also the devices in this list, one a line; `-` is the standard input. Empty lines and those with # are left out, and names of
+    /// files are read from the folder of the list
+    #[arg(long, value_name = "LIST")]
+    file: Vec<PathBuf>,
     /// Every certificate of the key with this subject key identifier
-    #[arg(long, value_name = "SKI", conflicts_with = "device", value_parser = key_identifier)]
+    #[arg(long, value_name = "SKI", conflicts_with_all = ["devices", "file"], value_parser = key_identifier)]
     key: Option<String>,
     /// A signer CA instead: `current`, or the start of its key identifier or certificate id
-    #[arg(long, value_name = "ID", conflicts_with_all = ["device", "key", "keep_thing", "list_only"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["devices", "file", "key", "keep_thing", "list_only"])]
     signer: Option<String>,
     /// Reason for the revocation; key-compromise always revokes every certificate of the key
     #[arg(long, default_value = "unspecified", value_name = "REASON", value_parser = reasons())]
@@ -63,16 +74,43 @@ pub struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
-    let Arguments { device, key, signer, reason, keep_thing, list_only } = arguments.clone();
+    let Arguments { mut devices, file, key, signer, reason, keep_thing, list_only } = arguments.clone();
     if let Some(signer) = signer {
         return signer::revoke(&signer, reason, context).await;
     }
-    let named = match (device, key) {
-        (Some(device), _) => Named::Text(device),
-        (None, key) => Named::Key(key.unwrap_or_default()),
+    let named = match key {
+        Some(key) => Named::Key(key),
+        None => {
+            for list in &file {
+                devices.extend(listed(list)?);
+            }
+            if devices.is_empty() {
+                return Err(Error::usage("there is no device in the list", "write one device a line"));
+            }
+            Named::Devices(devices)
+        }
     };
     let order = Order { named, reason, keep_thing, list_only, forget: false };
     plan::run(context, look(order, context).await?).await
+}
+
+/// The devices of a list.
+///
+/// # Errors
+/// The list cannot be read; a line that names no device.
+fn listed(list: &Path) -> Result<Vec<values::Device>, Error> {
+    let mut devices = Vec::new();
+    for (number, text) in list::read(list)? {
+        let beside = list.parent().map(|folder| folder.join(&text)).filter(|path| path.is_file());
+        let text = beside.map_or(text, |path| path.display().to_string());
+        devices.push(values::device(&text).map_err(|wrong| {
+            Error::usage(
+                format!("line {number} of {}: {wrong}", list.display()),
+                "correct the line, or take it out",
+            )
+        })?);
+    }
+    Ok(devices)
 }
 
 /// What is to be revoked, and what else is done.
@@ -111,7 +149,7 @@ pub(super) fn reasons() -> impl TypedValueParser<Value = Reason> {
 
 /// `forget`: every certificate of the thing's key is revoked and detached, and the thing is deleted.
 pub(super) async fn forget(thing: &values::Device, reason: Reason, context: &Context) -> Result<(), Error> {
-    let named = Named::Text(thing.clone());
+    let named = Named::Devices(vec![thing.clone()]);
     let order = Order { named, reason, keep_thing: false, list_only: false, forget: true };
     plan::run(context, look(order, context).await?).await
 }
@@ -168,6 +206,19 @@ fn thing_stays(name: &str) -> Error {
     iot_account::Error::Revoke(account_revoke::Error::ThingStays { thing_name: name.to_owned() }).into()
 }
 
+/// What was named among others and is not revoked.
+#[derive(Serialize)]
+struct Refused<'a> {
+    name: &'a str,
+    error: String,
+}
+
+impl Refused<'_> {
+    fn text(&self) -> String {
+        format!("refused      {}: {}", self.name, self.error)
+    }
+}
+
 /// A certificate of the same key that stays valid.
 #[derive(Serialize)]
 struct Other<'a> {
@@ -201,10 +252,15 @@ impl Revoke {
         })
     }
 
+    fn refusals(&self) -> impl Iterator<Item = Refused<'_>> {
+        self.selection.refused.iter().map(|(name, error)| Refused { name, error: error.to_string() })
+    }
+
     /// How it ends because of what cannot be revoked.
     fn verdict(&self) -> Result<(), Error> {
-        let total = self.selection.targets.len();
-        match self.selection.targets.iter().filter(|target| !target.is_out()).count() {
+        let refused = self.selection.refused.len();
+        let total = self.selection.targets.len() + refused;
+        match self.selection.targets.iter().filter(|target| !target.is_out()).count() + refused {
             0 => Ok(()),
             failed => {
                 Err(iot_account::Error::Revoke(account_revoke::Error::Incomplete { failed, total }).into())
@@ -257,7 +313,8 @@ impl Plan for Revoke {
             Line::new("delete", text, &Thing { thing_name })
         });
         let others = self.others().map(|other| Line::new("leave", other.text(), &other));
-        Ok(targets.chain(things).chain(others).collect())
+        let refusals = self.refusals().map(|refused| Line::new("refuse", refused.text(), &refused));
+        Ok(targets.chain(things).chain(others).chain(refusals).collect())
     }
 
     fn question(&self) -> Option<String> {
@@ -280,37 +337,51 @@ impl Plan for Revoke {
             context.note("nothing to do: it is revoked already");
         }
         let targets = &self.selection.targets;
-        let mut failures: Vec<Option<Error>> = Vec::new();
-        for target in targets {
-            // What stops the device comes first. What fails for one certificate keeps no other one in.
-            failures.push(match &self.account {
-                Some(account) => target.stop(account).await.err(),
-                None => None,
-            });
-        }
-        let entered = enter(targets, self.reason, context);
-        if let Some(account) = &self.account {
-            // What is not noted stays attached: the next run finds it by its thing.
-            let noted =
-                targets.iter().zip(&mut failures).filter(|(_, failed)| entered.is_ok() && failed.is_none());
-            for (target, failure) in noted {
-                *failure = target.detach(account).await.err();
+        let progress = context.progress("revoking");
+        let stopped = Cell::new(false);
+        let each = stream::iter(targets).map(|target| async {
+            // What fails for one certificate keeps no other one in. Where all would fail, the list still keeps them out.
+            if stopped.get() {
+                return Err(target.note(context, self.reason).err());
             }
+            let revoked = target.revoke(self.account.as_ref(), context, self.reason).await;
+            revoked.map_err(|error| {
+                stopped.set(stopped.get() || selection::concerns_all(&error) && !is_denied(&error));
+                Some(error)
+            })
+        });
+        let mut each = std::pin::pin!(each.buffered(SIDE_BY_SIDE));
+        let mut ended = Vec::new();
+        while let Some(one) = each.next().await {
+            ended.push(one);
+            progress.count(ended.len(), targets.len());
+        }
+        drop(progress);
+        let entered = enter(targets, context);
+        if let Some(account) = &self.account {
             self.settle(context, account).await?;
         }
         let is_entered = entered.is_ok();
-        for (target, failure) in targets.iter().zip(&failures) {
+        for (target, ended) in targets.iter().zip(&ended) {
             let row = target.row(self.reason);
-            let done = target.is_out() && failure.is_none() && is_entered;
+            let done = target.is_out() && ended.is_ok() && is_entered;
             plan::tell_block(context, target.action(), row.text(done), &row, done);
         }
+        self.refusals().for_each(|refused| plan::tell_undone(context, "refuse", refused.text(), &refused));
         if targets.iter().any(Target::waits_for_list) {
             context.note(
                 "it is on no list yet, because the key of its signer CA is not here: run `provisioner ca crl` where the key is",
             );
         }
         entered?;
-        if let Some(failure) = failures.into_iter().flatten().next() {
+        let left = ended.iter().filter(|ended| ended.is_err()).count();
+        if let Some(failure) = ended.into_iter().find_map(|ended| ended.err().flatten()) {
+            if targets.len() > 1 {
+                context.note(format_args!(
+                    "not revoked yet: {left} of {}; run it again, it leaves out what is done",
+                    counted(targets.len(), "certificate")
+                ));
+            }
             return Err(failure);
         }
         let mut stays = None;
@@ -336,21 +407,24 @@ impl Plan for Revoke {
     }
 }
 
-/// Notes the revocations, and writes the lists of the signers.
-fn enter(targets: &[Target], reason: Reason, context: &Context) -> Result<(), Error> {
-    if targets.iter().all(|target| target.is_noted && target.on_list() != OnList::Add) {
-        return Ok(());
-    }
-    let _lock = crl::lock(&context.home)?;
+fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Work(work::Error::Account(iot_account::Error::Denied { .. })))
+}
+
+/// Writes the lists of the signers, where a certificate is not on one yet.
+fn enter(targets: &[Target], context: &Context) -> Result<(), Error> {
     let mut signers = BTreeMap::new();
     for target in targets {
-        target.note(context, reason)?;
         if let (Some(authority), Some(chain), OnList::Add) =
             (&target.authority, &target.chain, target.on_list())
         {
             signers.insert(authority.subject_key_identifier(), (authority, chain));
         }
     }
+    if signers.is_empty() {
+        return Ok(());
+    }
+    let _lock = crl::lock(&context.home)?;
     let folder = crl::folder(&context.home);
     let now = OffsetDateTime::now_utc();
     let publication = Publication { home: &context.home, folder: &folder, days: crl::DAYS, now };

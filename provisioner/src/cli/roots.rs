@@ -109,7 +109,9 @@ fn show(arguments: &ShowArguments, context: &Context) -> Result<(), Error> {
     };
     let now = OffsetDateTime::now_utc();
     let shown: Vec<_> = roots.iter().map(|root| StoredRoot::of(root, now)).collect();
-    context.table("there are no roots", HEAD, &shown, line);
+    let mut table = context.table("there are no roots", HEAD);
+    _ = shown.iter().try_for_each(|root| table.row(line(root), root));
+    table.end();
     match roots::trust_in_aws(&roots, now) {
         roots::Trust::No { why } => {
             context.note(format_args!("warning: with these roots a board cannot connect to AWS: {why}"))

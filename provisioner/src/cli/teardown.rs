@@ -49,8 +49,9 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let account = context.account().await?;
     let keep = Keep { devices: arguments.keep_devices, cas: arguments.keep_ca };
     let plan = {
-        let _progress = context.progress("looking for what was made");
-        teardown::Plan::make(&account, context.home.root(), keep).await?
+        let progress = context.progress("looking for what was made");
+        let looked = |done, of| progress.count(done, of);
+        teardown::Plan::make(&account, context.home.root(), keep, looked).await?
     };
     if plan.is_empty() {
         context.note(format_args!("{}: nothing here was made by this tool", place(&plan.scope)));
@@ -89,22 +90,30 @@ impl Plan for TearDown {
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
         let Self { account, plan, wait } = self;
+        let mut journal = journal(context)?;
         let progress = context.progress("removing");
-        let (mut removed, mut waits) = (Vec::new(), false);
+        let (total, mut count, mut waits, mut failure) = (plan.items().count(), 0, false, None);
         let waiting =
             |item: &Item| progress.step(format!("waiting until AWS deletes {} {}", item.kind, item.name));
         let waiting: Option<&(dyn Fn(&Item) + Sync)> = if wait { Some(&waiting) } else { None };
+        let scope = plan.scope.clone();
         let applied = plan.apply(&account, context.home.root(), waiting, |item, outcome| {
-            if item.kind == Resource::Certificate && matches!(outcome, Outcome::Removed | Outcome::Gone) {
-                removed.push(item.name.clone());
+            let is_gone = matches!(outcome, Outcome::Removed | Outcome::Gone);
+            // An interrupted run has noted what it removed.
+            if let (Resource::Certificate, true, Some(journal)) = (item.kind, is_gone, &mut journal)
+                && let Err(error) = journal.record_removal(&scope, &item.name)
+            {
+                failure.get_or_insert(error);
             }
             waits |= matches!(outcome, Outcome::Waiting(_));
-            progress.step(format!("removing {} {}", item.kind, item.name));
+            count += 1;
+            progress.count(count, total);
             tell(context, item, outcome);
         });
-        let applied = applied.await;
-        forget(context, &plan.scope, &removed)?;
-        applied?;
+        applied.await?;
+        if let Some(error) = failure {
+            return Err(iot_account::Error::Register(error).into());
+        }
         if waits {
             context.note(
                 "AWS lets a thing type be deleted five minutes after its deprecation: run `provisioner teardown` again then, \
@@ -130,17 +139,11 @@ fn tell(context: &Context, item: &Item, outcome: &Outcome) {
     }
 }
 
-/// Has `register` know that certificates are not registered any more.
-fn forget(context: &Context, scope: &Scope, removed: &[String]) -> Result<(), Error> {
+/// The journal of `register`, if there is one: it has to know which certificates are not registered any more.
+fn journal(context: &Context) -> Result<Option<Journal>, Error> {
     let path = context.home.file(JOURNAL);
-    if removed.is_empty() || !path.exists() {
-        return Ok(());
-    }
-    let mut journal = Journal::open(&path, String::new()).map_err(iot_account::Error::Register)?;
-    for id in removed {
-        journal.record_removal(scope, id).map_err(iot_account::Error::Register)?;
-    }
-    Ok(())
+    let journal = path.exists().then(|| Journal::open(&path, String::new())).transpose();
+    Ok(journal.map_err(iot_account::Error::Register)?)
 }
 
 fn line(verb: &str, item: &Item, remark: Option<&str>) -> String {

@@ -158,3 +158,8 @@ pub fn find(authorities: Vec<Authority>, name: &str) -> Result<Authority, Error>
 pub fn issuer<'a>(authorities: &'a [Authority], certificate: &Certificate) -> Option<&'a Authority> {
     authorities.iter().find(|authority| certificate.is_signed_by(&authority.certificate))
 }
+
+/// The signer that a certificate names as its issuer. The signature is not verified: see [`issuer`].
+pub fn named_issuer<'a>(authorities: &'a [Authority], certificate: &Certificate) -> Option<&'a Authority> {
+    authorities.iter().find(|authority| certificate.names_as_issuer(&authority.certificate))
+}

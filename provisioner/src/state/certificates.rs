@@ -85,10 +85,20 @@ pub fn of_key(home: &Home, key: &str) -> Result<Vec<Kept>, Error> {
 /// [`Error::Io`].
 pub fn all(home: &Home) -> Result<Vec<Kept>, Error> {
     let mut found = Vec::new();
-    for key in names(&home.file(FOLDER))?.iter().filter(|name| is_hex(name, 40)) {
-        found.extend(of_key(home, key)?);
+    for key in keys(home)? {
+        found.extend(of_key(home, &key)?);
     }
     Ok(found)
+}
+
+/// The keys that certificates are kept of.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn keys(home: &Home) -> Result<Vec<String>, Error> {
+    let mut keys = names(&home.file(FOLDER))?;
+    keys.retain(|name| is_hex(name, 40));
+    Ok(keys)
 }
 
 fn of(home: &Home, key: &str) -> PathBuf {

@@ -18,7 +18,7 @@ pub mod check;
 mod csv;
 mod search;
 
-pub use csv::to_csv;
+pub use csv::{names, record};
 pub use search::{Filter, Since, duration};
 
 /// One attempt at one board.
@@ -111,24 +111,59 @@ impl Ledger {
         self.log.append(|_| Ok(serde_json::to_vec(entry)?), |_| Ok(()))
     }
 
+    /// Reads it line by line, the oldest first; nothing where there is no file yet.
+    ///
+    /// # Errors
+    /// [`durable_files::Error::Io`], also of each line.
+    pub fn lines(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Line, durable_files::Error>>, durable_files::Error> {
+        let numbered = self.log.lines()?.enumerate();
+        Ok(numbered.filter_map(|(index, line)| line.map(|line| parsed(index, &line)).transpose()))
+    }
+
     /// Reads all of it; nothing where there is no file yet.
     ///
     /// # Errors
     /// [`durable_files::Error::Io`].
     pub fn read(&self) -> Result<Contents, durable_files::Error> {
-        Ok(parse(&self.log.read()?))
+        let mut contents = Contents::default();
+        for line in self.lines()? {
+            contents.add(line?);
+        }
+        Ok(contents)
+    }
+}
+
+/// A line of a ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// An attempt.
+    Entry(Box<Entry>),
+    /// The line of this number, counted from 1, is no entry: cut short by a crash, or changed.
+    Damaged(usize),
+}
+
+/// Line `index` of a ledger, counted from 0; nothing in an empty one.
+fn parsed(index: usize, line: &[u8]) -> Option<Line> {
+    let entry = || serde_json::from_slice(line).map_or(Line::Damaged(index + 1), Line::Entry);
+    (!line.is_empty()).then(entry)
+}
+
+impl Contents {
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Entry(entry) => self.entries.push(*entry),
+            Line::Damaged(number) => self.damaged.push(number),
+        }
     }
 }
 
 /// The entries in a ledger's bytes.
 pub fn parse(text: &[u8]) -> Contents {
     let mut contents = Contents::default();
-    for (number, line) in text.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        match serde_json::from_slice(line) {
-            Ok(entry) => contents.entries.push(entry),
-            Err(_) => contents.damaged.push(number + 1),
-        }
-    }
+    let lines = durable_files::lines(text).enumerate().filter_map(|(index, line)| parsed(index, line));
+    lines.for_each(|line| contents.add(line));
     contents
 }
 

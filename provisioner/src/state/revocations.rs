@@ -146,24 +146,6 @@ impl List {
         Ok(durable_files::read(&file)?.and_then(|bytes| Self::of(&bytes, key_id, file)))
     }
 
-    /// Whether the list of a signer was made since `when`, and has this serial number.
-    ///
-    /// # Errors
-    /// [`durable_files::Error::Io`].
-    pub fn has(
-        folder: &Path,
-        key_id: &str,
-        serial_number: &SerialNumber,
-        when: OffsetDateTime,
-    ) -> Result<bool, durable_files::Error> {
-        let bytes = durable_files::read(&file(folder, key_id, "crl"))?;
-        let list = bytes.and_then(|bytes| RevocationList::unverified(&bytes, key_id).ok());
-        let octets = serial_number.positive();
-        Ok(list
-            .zip(octets)
-            .is_some_and(|(list, octets)| list.this_update() >= when.unix_timestamp() && list.has(octets)))
-    }
-
     /// What a list, PEM or DER, says.
     pub fn of(bytes: &[u8], key_id: &str, file: PathBuf) -> Option<Self> {
         let list = RevocationList::unverified(bytes, key_id).ok()?;

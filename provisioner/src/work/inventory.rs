@@ -1,7 +1,9 @@
 //! Every device certificate that this computer or the account knows of, and where the two differ. Pure but for
-//! [`on_disk`].
+//! [`on_disk`]. What the account says comes in pages, and is put to each certificate by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::Path;
 
 use device_pki::certificate::rfc3339;
@@ -40,26 +42,48 @@ pub struct OnDisk {
 /// # Errors
 /// [`durable_files::Error::Io`].
 pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
-    let mut found = Vec::new();
-    for folder::Entry { path, kind } in folder::entries(home.root())?.unwrap_or_default() {
-        let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { continue };
+    let entries = folder::entries(home.root())?.unwrap_or_default();
+    side_by_side(&entries, |folder::Entry { path, kind }| {
+        let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
         match kind {
             Kind::Folder => {}
-            Kind::File => continue,
+            Kind::File => return Ok(None),
             kind => {
                 warn!("{} is {kind}; it is left out", path.display());
-                continue;
+                return Ok(None);
             }
         }
         let certificate = there(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::read(&pem).ok());
-        if let Some(certificate) = certificate {
-            let thing_name = there(&path.join(THING_NAME))?;
-            let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
-            found.push(OnDisk { folder: folder.to_owned(), certificate, thing_name });
-        }
-    }
-    Ok(found)
+        let Some(certificate) = certificate else { return Ok(None) };
+        let thing_name = there(&path.join(THING_NAME))?;
+        let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+        Ok(Some(OnDisk { folder: folder.to_owned(), certificate, thing_name }))
+    })
 }
+
+/// What `read` makes of each item, in their order. Opening many small files is the work of the operating system: every processor
+/// does a part of it.
+fn side_by_side<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    read: impl Fn(&T) -> Result<Option<R>, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let part = items.len().div_ceil(processors).max(LEAST);
+    let of_part = |part: &[T]| part.iter().filter_map(|item| read(item).transpose()).collect();
+    let of_part = &of_part;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items.chunks(part).map(|part| scope.spawn(move || of_part(part))).collect();
+        let mut all = Vec::with_capacity(items.len());
+        for part in parts {
+            let read: Result<Vec<R>, E> = part.join().unwrap_or_else(|panic| resume_unwind(panic));
+            all.extend(read?);
+        }
+        Ok(all)
+    })
+}
+
+/// Fewer items are not worth a thread.
+const LEAST: usize = 64;
 
 /// A certificate that is kept, and is in no board's folder.
 #[derive(Clone, Debug)]
@@ -74,15 +98,19 @@ pub struct Kept {
 
 /// The certificates that are kept beside those in the boards' folders.
 fn kept(home: &Home, disk: &[OnDisk]) -> Result<Vec<Kept>, durable_files::Error> {
-    let in_folders: BTreeSet<&str> =
+    let in_folders: HashSet<&str> =
         disk.iter().map(|found| found.certificate.facts().certificate_id.as_str()).collect();
-    let beside = certificates::all(home)?.into_iter();
-    let beside = beside.filter(|kept| !in_folders.contains(kept.certificate_id.as_str())).map(|kept| {
-        let certificate = kept.read()?;
-        let certificates::Kept { certificate_id, subject_key_identifier, .. } = kept;
-        Ok(Kept { certificate_id, subject_key_identifier, certificate })
+    let of_keys = side_by_side(&certificates::keys(home)?, |key| {
+        let mut beside = certificates::of_key(home, key)?;
+        beside.retain(|kept| !in_folders.contains(kept.certificate_id.as_str()));
+        let read = beside.into_iter().map(|kept| {
+            let certificate = kept.read()?;
+            let certificates::Kept { certificate_id, subject_key_identifier, .. } = kept;
+            Ok(Kept { certificate_id, subject_key_identifier, certificate })
+        });
+        read.collect::<Result<Vec<_>, _>>().map(Some)
     });
-    beside.collect()
+    Ok(of_keys?.into_iter().flatten().collect())
 }
 
 /// A file of a board; `None` where there is none, and where something else has its name.
@@ -98,18 +126,6 @@ fn there(path: &Path) -> Result<Option<Vec<u8>>, durable_files::Error> {
         }
         read => read,
     }
-}
-
-/// What the account says, where it was asked.
-#[derive(Clone, Debug, Default)]
-pub struct InAccount {
-    /// Status by certificate id, of every certificate of the account.
-    pub statuses: BTreeMap<String, String>,
-    /// Key identifier of the signer by certificate id, of those that were registered with a signer of this home.
-    pub signers: BTreeMap<String, String>,
-    /// Certificates that were asked for by name, whoever signed them, with the thing that they are attached to where that was
-    /// the name.
-    pub named: BTreeMap<String, Option<String>>,
 }
 
 /// All that is known.
@@ -129,8 +145,6 @@ pub struct Sources {
     pub audit: Vec<audit::Entry>,
     /// What the signers have revoked.
     pub revocations: Vec<Revocation>,
-    /// The account, if it was asked.
-    pub account: Option<InAccount>,
 }
 
 impl Sources {
@@ -149,7 +163,6 @@ impl Sources {
             ledger: ledger.entries,
             audit: audit::Log::of(home).entries()?,
             revocations: revocations::all(home)?,
-            account: None,
         })
     }
 }
@@ -224,9 +237,44 @@ pub struct Device {
     pub differences: Vec<Difference>,
 }
 
-/// Everything that is known, one row a certificate, by thing and then by age.
+impl Device {
+    /// One that only the account knows, registered with the signer of this key identifier, where it is one of this home.
+    pub fn unknown(certificate_id: String, thing_name: Option<String>, signer: Option<String>) -> Self {
+        Self {
+            certificate_id,
+            thing_name,
+            status: None,
+            not_after: None,
+            authority_key_identifier: signer,
+            folder: None,
+            ledger: None,
+            revoked: false,
+            differences: vec![Difference::NotInLedger, Difference::NotOnDisk],
+        }
+    }
+
+    /// The same with what the account says of it: its status, or that it does not know it.
+    #[must_use]
+    pub fn in_account(mut self, status: Option<String>) -> Self {
+        let (in_account, revoked) = (status.is_some(), status.as_deref() == Some("REVOKED"));
+        let found = [
+            (self.revoked && in_account && !revoked, Difference::NotRevokedInAccount),
+            (revoked && !self.revoked && self.authority_key_identifier.is_some(), Difference::NotOnList),
+            (!in_account, Difference::NotInAccount),
+        ];
+        if revoked {
+            self.differences.retain(|difference| *difference != Difference::Superseded);
+        }
+        self.differences.extend(found.into_iter().filter(|(differs, _)| *differs).map(|(_, found)| found));
+        self.differences.sort();
+        self.status = status;
+        self
+    }
+}
+
+/// Everything that this computer knows, one row a certificate, by thing and then by age. The account was not asked.
 pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
-    let Sources { authorities, disk, kept, ledger, audit, revocations, account, .. } = sources;
+    let Sources { authorities, disk, kept, ledger, audit, revocations, .. } = sources;
     let disk: BTreeMap<&str, &OnDisk> =
         disk.iter().map(|found| (found.certificate.facts().certificate_id.as_str(), found)).collect();
     let kept: BTreeMap<&str, &Kept> = kept.iter().map(|kept| (kept.certificate_id.as_str(), kept)).collect();
@@ -242,10 +290,8 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
         .collect();
     let revoked: BTreeSet<&str> =
         revocations.iter().map(|revocation| revocation.certificate_id.as_str()).collect();
-    let registered = account.iter().flat_map(|account| account.signers.keys().chain(account.named.keys()));
-    let registered = registered.map(String::as_str);
     let ids = disk.keys().chain(kept.keys()).chain(ended.keys()).chain(&revoked).copied();
-    let ids: BTreeSet<&str> = ids.chain(registered).collect();
+    let ids: BTreeSet<&str> = ids.collect();
 
     let mut devices: Vec<Device> = ids
         .into_iter()
@@ -254,21 +300,25 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
             let certificate = file
                 .map(|file| &file.certificate)
                 .or_else(|| kept.and_then(|kept| kept.certificate.as_ref()));
-            let status = account.as_ref().and_then(|account| account.statuses.get(id).cloned());
             let signer = certificate
-                .and_then(|certificate| authorities::issuer(authorities, certificate))
+                .and_then(|certificate| authorities::named_issuer(authorities, certificate))
                 .map(|authority| authority.subject_key_identifier().to_owned())
-                .or_else(|| signature.map(|signature| signature.authority_key_identifier.clone()))
-                .or_else(|| account.as_ref()?.signers.get(id).cloned());
+                .or_else(|| signature.map(|signature| signature.authority_key_identifier.clone()));
             let expires = certificate.map(|certificate| certificate.facts().not_after);
-            let mut device = Device {
+            let lacks = [
+                (entry.is_none(), Difference::NotInLedger),
+                (file.is_none(), Difference::NotOnDisk),
+                (expires.is_some_and(|expires| expires < now), Difference::Expired),
+            ];
+            Device {
                 certificate_id: id.to_owned(),
                 thing_name: file
                     .and_then(|file| file.thing_name.clone())
                     .or_else(|| entry.and_then(|entry| entry.thing_name.clone()))
-                    .or_else(|| kept.map(|kept| kept.subject_key_identifier.clone()))
-                    .or_else(|| account.as_ref()?.named.get(id)?.clone()),
+                    .or_else(|| kept.map(|kept| kept.subject_key_identifier.clone())),
+                status: None,
                 not_after: expires.map(rfc3339),
+                authority_key_identifier: signer,
                 folder: file.map(|file| file.folder.clone()),
                 ledger: entry.map(|entry| LastEntry {
                     when: entry.when,
@@ -276,40 +326,29 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
                     outcome: entry.outcome,
                 }),
                 revoked: revoked.contains(id),
-                differences: Vec::new(),
-                status,
-                authority_key_identifier: signer,
-            };
-            device.differences = differences(&device, account.is_some());
-            if expires.is_some_and(|expires| expires < now) {
-                device.differences.push(Difference::Expired);
+                differences: lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, lack)| lack).collect(),
             }
-            device
         })
         .collect();
     supersede(&mut devices);
     devices.iter_mut().for_each(|device| device.differences.sort());
-    devices.sort_by_key(|device| (device.thing_name.clone(), device.ledger.as_ref().map(|entry| entry.when)));
+    sort(&mut devices);
     devices
 }
 
-fn differences(device: &Device, asked: bool) -> Vec<Difference> {
-    let in_account = device.status.is_some();
-    let revoked = device.status.as_deref() == Some("REVOKED");
-    let found = [
-        (device.revoked && in_account && !revoked, Difference::NotRevokedInAccount),
-        (revoked && !device.revoked && device.authority_key_identifier.is_some(), Difference::NotOnList),
-        (asked && !in_account, Difference::NotInAccount),
-        (device.ledger.is_none(), Difference::NotInLedger),
-        (device.folder.is_none(), Difference::NotOnDisk),
-    ];
-    found.into_iter().filter(|(differs, _)| *differs).map(|(_, difference)| difference).collect()
+/// By thing and then by age.
+pub fn sort(devices: &mut [Device]) {
+    devices.sort_by(|one, other| order(one).cmp(&order(other)));
+}
+
+fn order(device: &Device) -> (Option<&str>, Option<OffsetDateTime>) {
+    (device.thing_name.as_deref(), device.ledger.as_ref().map(|entry| entry.when))
 }
 
 /// Of several certificates of one thing, the one on disk counts, or else the last in the ledger.
 fn supersede(devices: &mut [Device]) {
     let rank = |device: &Device| (device.folder.is_some(), device.ledger.as_ref().map(|entry| entry.when));
-    let mut newest = BTreeMap::new();
+    let mut newest = HashMap::new();
     for device in devices.iter() {
         if let Some(thing) = &device.thing_name {
             let best = newest.entry(thing.clone()).or_insert_with(|| rank(device));
@@ -321,7 +360,7 @@ fn supersede(devices: &mut [Device]) {
         if best.is_some_and(|best| rank(device) < *best) {
             // Its file has made room for the newer one's.
             device.differences.retain(|difference| *difference != Difference::NotOnDisk);
-            if device.status.as_deref() != Some("REVOKED") && !device.revoked {
+            if !device.revoked {
                 device.differences.push(Difference::Superseded);
             }
         }

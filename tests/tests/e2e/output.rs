@@ -86,6 +86,36 @@ fn a_reader_that_has_enough_ends_nothing_and_hears_nothing() {
     }
 }
 
+/// Where nobody reads on, a list is not read to its end: the damaged line there is not told.
+#[test]
+fn a_list_ends_with_its_reader() {
+    const LINES: usize = 20_000;
+    let laptop = Laptop::with_ca();
+    let line = |board: usize| {
+        format!(
+            r#"{{"when":"2026-03-01T08:30:15Z","station":"s","port":"p","usb_serial":"K{board}","secure_element_serial":"E{board}",
+            "thing_name":"t{board}","certificate_id":"{board:064x}","method":"jitr","outcome":"provisioned","error":null,"seconds":1}}"#
+        )
+        .replace('\n', "")
+    };
+    let text: String = (0..LINES).map(|board| line(board) + "\n").collect();
+    std::fs::write(laptop.folder().join("ledger.jsonl"), text + "damaged\n").unwrap();
+    for arguments in [&["ledger"][..], &["ledger", "--serial", "0"], &["ledger", "export", "--csv", "-"]] {
+        let whole = laptop.command(arguments, &[]).output().unwrap();
+        assert!(String::from_utf8_lossy(&whole.stderr).contains("is not an entry"), "{arguments:?}");
+        let mut command = laptop.command(arguments, &[]);
+        let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(run.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        assert!(!first.is_empty());
+        let mut said = String::new();
+        run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((run.wait().unwrap().code(), &*said), (Some(0), ""), "{arguments:?}");
+    }
+    let checked = laptop.run(&["ledger", "check", "--output", "json"], &[]);
+    assert_eq!(checked.code, 0, "{checked}");
+}
+
 #[test]
 fn nobody_reads_what_is_noted_and_the_work_goes_on() {
     let (laptop, board) = laptop();

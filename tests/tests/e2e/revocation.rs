@@ -1,14 +1,17 @@
 //! A revoked device stays out, whatever it shows: an older certificate, a new one, or one that the account has never seen.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_iot::types::CertificateStatus;
-use testbed::HOST;
 use testbed::board::{Options as BoardOptions, SimulatedBoard};
 use testbed::certificate_store::CertificateStore;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 use testbed::faults::{Effect, Fault, Occurrence, Trigger};
+use testbed::iot_core::control_plane::{Fault as Intercepted, Interceptor, Operation, ServiceError, When};
+use testbed::{HOST, Options};
 
 use crate::account::{Account, Ca};
 use crate::account_life::scenario::Stage;
@@ -597,4 +600,104 @@ async fn what_another_account_has_or_is_a_signer_is_no_device_here() {
     }
     let revoked = world.stage.ends(0, &["revoke", &arn, "--yes"]);
     assert_eq!(revoked.values("certificate_id"), [&*id], "{}", revoked.said);
+}
+
+/// Refuses changes after so many; negative lets everything pass.
+struct Interrupted(AtomicIsize);
+
+impl Interceptor for Interrupted {
+    fn intercept(&self, operation: &Operation<'_>) -> Option<Intercepted> {
+        if operation.name != "UpdateCertificate" || self.0.fetch_sub(1, Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.0.store(0, Ordering::Relaxed);
+        let error = ServiceError::new("ExpiredTokenException", 403, "the token has expired");
+        Some(Intercepted { latency: Duration::ZERO, error: Some((When::Before, error)) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_devices_are_revoked_in_one_run_and_what_is_left_of_it_in_the_next() {
+    const BOARDS: usize = 60;
+    let interrupted = Arc::new(Interrupted(AtomicIsize::new(-1)));
+    let interceptor = Arc::clone(&interrupted) as Arc<dyn Interceptor>;
+    let account = Account::with(Options { interceptor, ..Options::default() }).await;
+    let stage =
+        Stage::new("the testbed", account.testbed.access(), &[], Some(account.testbed.journal())).await;
+    let package = stage.package();
+    stage.ends(0, &["ca", "create"]);
+    stage.ends(0, &["setup", "--lambda-zip", package.to_str().unwrap()]);
+    let folder = stage.file("boards");
+    std::fs::create_dir(&folder).unwrap();
+    let ca = Ca::new("Vendor");
+    for board in 0..BOARDS {
+        std::fs::write(folder.join(format!("{board:02}.crt")), ca.issue(&format!("board {board}"))).unwrap();
+    }
+    let registered = stage.ends(0, &["register", "--dir", folder.to_str().unwrap()]);
+    let of = |board: usize, key: &str| {
+        let source = folder.join(format!("{board:02}.crt")).display().to_string();
+        let row = registered.lines.iter().find(|line| line["source"] == source.as_str()).unwrap();
+        row[key].as_str().unwrap().to_owned()
+    };
+    // Things, certificate ids, the beginning of one, and files beside the list.
+    let mut lines = vec!["# stolen".to_owned(), String::new()];
+    lines.extend((0..30).map(|board| of(board, "thing_name")));
+    lines.extend((30..40).map(|board| of(board, "certificate_id")));
+    lines.extend((40..49).map(|board| format!("{board:02}.crt")));
+    let list = folder.join("stolen.txt");
+    std::fs::write(&list, lines.join("\n")).unwrap();
+    let list = list.to_str().unwrap();
+    let (other, beginning) = (of(50, "thing_name"), of(49, "certificate_id")[..12].to_owned());
+    let all = ["revoke", &other, &beginning, "--file", list, "--reason", "key-compromise", "--yes"];
+    let revoked = async || {
+        let iot = account.iot();
+        let mut pages = iot.list_certificates().into_paginator().items().send();
+        let mut revoked = std::collections::BTreeSet::new();
+        while let Some(found) = pages.next().await {
+            let found = found.unwrap();
+            if found.status() == Some(&CertificateStatus::Revoked) {
+                revoked.insert(found.certificate_id.unwrap());
+            }
+        }
+        revoked
+    };
+
+    interrupted.0.store(20, Ordering::Relaxed);
+    let stopped = stage.ends(4, &all);
+    assert!(stopped.said.contains("run it again"), "{}", stopped.said);
+    let out = revoked().await;
+    assert!((20..51).contains(&out.len()), "{}: {}", out.len(), stopped.said);
+    let done = stopped.lines.iter().filter(|line| line["done"] == true);
+    assert!(
+        done.clone().count() >= 20
+            && done.clone().all(|line| out.contains(line["certificate_id"].as_str().unwrap()))
+    );
+
+    interrupted.0.store(-1, Ordering::Relaxed);
+    let before = account.testbed.journal().calls().len();
+    let nobodys = "0".repeat(64);
+    let unknown = [&all[..], &["nosuch", &nobodys]].concat();
+    let rest = stage.ends(1, &unknown);
+    assert_eq!(revoked().await, (0..51).map(|board| of(board, "certificate_id")).collect(), "{}", rest.said);
+    let refused: Vec<_> = rest.lines.iter().filter(|line| line["action"] == "refuse").collect();
+    let refused: Vec<&str> = refused.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    assert_eq!(refused, [&nobodys, "nosuch"], "{}", rest.said);
+    assert_eq!(rest.lines.iter().filter(|line| line["action"] != "refuse").count(), 51 + 1, "{}", rest.said);
+    // Each certificate is changed once, and nothing that was done.
+    let calls = account.testbed.journal().calls().split_off(before);
+    let count = |name: &str| calls.iter().filter(|call| call.operation == name).count();
+    assert_eq!(count("UpdateCertificate"), 51 - out.len());
+    assert!(count("DescribeCertificate") <= 51 + 1, "{}", count("DescribeCertificate"));
+    let again = stage.ends(0, &all);
+    assert_eq!(again.values("action"), ["leave"; 51], "{}", again.said);
+
+    // The serial number of a kit is that of the ledger.
+    let entry = serde_json::json!({
+        "when": "2026-03-01T08:30:15Z", "station": "s", "port": "p", "usb_serial": "MCHP3261", "secure_element_serial": null,
+        "thing_name": of(51, "thing_name"), "certificate_id": of(51, "certificate_id"), "method": "mar", "attested": false,
+        "outcome": "provisioned", "error": null, "seconds": 1.0
+    });
+    std::fs::write(stage.file("ledger.jsonl"), format!("{entry}\n")).unwrap();
+    let by_serial = stage.ends(0, &["revoke", "mchp3261", "--yes"]);
+    assert_eq!(by_serial.values("certificate_id"), [of(51, "certificate_id")], "{}", by_serial.said);
 }

@@ -40,6 +40,7 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     assert!(revived.values("resource").contains(&"thing_type"), "{}", revived.said);
     stage.ends(0, &["policy", "print"]);
     stage.ends(2, &["certificates", "00000000"]);
+    stage.ends(2, &["certificates", &"0".repeat(64)]);
     stage.ends(2, &["revoke", "00000000", "--yes"]);
 
     // `setup` finds everything else than it made it.

@@ -3,19 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use time::OffsetDateTime;
 
 use super::{Action, Link, SignerCa};
-use crate::certificates;
+use crate::certificates::{self, Of};
 use crate::revoke::{Device, is_active};
 use crate::{Account, Error as AccountError, Resource};
 use device_pki::Certificate;
-
-/// With more certificates of a CA than that, the account's list of them is asked for, and not each certificate: AWS IoT
-/// takes ten DescribeCertificate calls a second.
-const MOST_ASKED: usize = 10;
-const SIDE_BY_SIDE: usize = 8;
 
 /// A certificate that its CA has revoked.
 #[derive(Clone, Debug)]
@@ -103,7 +97,8 @@ pub(super) async fn steps(
     let (mut steps, now) = (Vec::new(), OffsetDateTime::now_utc());
     for (ca, revoked) in of_cas {
         let is_active = signer.is_some_and(|signer| signer.id == ca) || is_active(account, ca).await?;
-        let statuses = statuses(account, ca, &revoked).await?;
+        let ids = revoked.iter().map(|revoked| revoked.certificate_id.clone());
+        let statuses = certificates::statuses(account, Of::Ca(ca), ids).await?;
         for revoked in revoked {
             let has_ended = |certificate: &Certificate| certificate.facts().not_after < now;
             let act = match (statuses.get(&revoked.certificate_id), &revoked.certificate) {
@@ -118,24 +113,4 @@ pub(super) async fn steps(
         }
     }
     Ok(steps)
-}
-
-/// The status of each certificate that the account knows, by id.
-async fn statuses(
-    account: &Account,
-    ca: &str,
-    revoked: &[&Revoked],
-) -> Result<BTreeMap<String, String>, AccountError> {
-    if revoked.len() > MOST_ASKED {
-        let listed = certificates::of_ca(account, ca).await?;
-        return Ok(listed.into_iter().map(|listed| (listed.certificate_id, listed.status)).collect());
-    }
-    let asked =
-        stream::iter(revoked.iter().map(|revoked| revoked.certificate_id.clone())).map(|id| async move {
-            let found = certificates::describe(account, &id).await?;
-            let status =
-                found.map(|found| found.status.map(|status| status.as_str().to_owned()).unwrap_or_default());
-            Ok::<_, AccountError>(status.map(|status| (id, status)))
-        });
-    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }

@@ -1,90 +1,154 @@
-//! Removing one device: what its certificate is attached to, the thing that is named after it, and the certificate.
+//! Removing one device: what its certificate is attached to, the thing that is named after it, and the certificate. What is known
+//! of the certificate from the plan is not asked for again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use aws_sdk_iot::types::{CertificateDescription, CertificateStatus};
 use jitr::name::ThingTypeName;
 use jitr::thing_name::{ThingName, ThingNameSource};
 
 use super::Outcome;
+use crate::account::existing;
 use crate::certificates::{self, patiently};
+use crate::page::{LARGEST, items};
 use crate::{Account, Error as AccountError};
 
-/// Removes a certificate, and its device's thing if that is of one of our types.
+/// The names of the things that are of one of our types.
+pub(super) type Things = Arc<HashSet<String>>;
+
+/// The things of these types. A type that does not exist has none.
+pub(super) async fn things_of(
+    account: &Account,
+    thing_types: impl IntoIterator<Item = &ThingTypeName>,
+) -> Result<Things, AccountError> {
+    let (iot, mut names) = (account.iot_without_retries(), HashSet::new());
+    for thing_type in thing_types {
+        let list = || iot.list_things().thing_type_name(thing_type.as_str()).max_results(LARGEST);
+        let ask = |token| list().set_next_token(token).send();
+        let things = existing(items(account, "iot:ListThings", ask, |page| page.things).await)?;
+        names.extend(things.into_iter().flatten().filter_map(|thing| thing.thing_name));
+    }
+    Ok(Arc::new(names))
+}
+
+/// A device's certificate, as the account has it.
+#[derive(Clone, Debug)]
+pub(super) struct Device {
+    arn: String,
+    status: Option<CertificateStatus>,
+    pub(super) is_without_ca: bool,
+    /// The names that the certificate gives to a thing.
+    names: Vec<String>,
+    /// The things that it is attached to.
+    pub(super) things: Vec<String>,
+}
+
+impl Device {
+    /// Looks at a certificate; `None` where it is gone.
+    pub(super) async fn look(account: &Account, id: &str) -> Result<Option<Self>, AccountError> {
+        let Some(found) = certificates::describe(account, id).await? else { return Ok(None) };
+        let things = certificates::things(account, found.certificate_arn().unwrap_or_default()).await?;
+        Ok(Some(Self::of(found, things)))
+    }
+
+    fn of(found: CertificateDescription, things: Vec<String>) -> Self {
+        let pem = found.certificate_pem().unwrap_or_default();
+        let sources = [ThingNameSource::SubjectKeyIdentifier, ThingNameSource::CommonName];
+        let names = sources.iter().filter_map(|source| ThingName::from_certificate_pem(pem, *source).ok());
+        let names = names.map(|name| name.to_string()).collect();
+        let is_without_ca = found.ca_certificate_id().unwrap_or_default().is_empty();
+        let CertificateDescription { certificate_arn, status, .. } = found;
+        Self { arn: certificate_arn.unwrap_or_default(), status, is_without_ca, names, things }
+    }
+}
+
+/// Removes a certificate, and its device's thing if that is one of `ours`. The first step is what stops the device.
 pub(super) async fn remove(
     account: &Account,
     id: &str,
-    thing_types: &[ThingTypeName],
+    known: Option<&Device>,
+    ours: &HashSet<String>,
 ) -> Result<Outcome, AccountError> {
-    let Some(found) = certificates::describe(account, id).await? else { return Ok(Outcome::Gone) };
-    if found.status() == Some(&CertificateStatus::PendingTransfer) {
-        return Ok(Outcome::Kept("is being transferred to another account".to_owned()));
+    if let Some(known) = known {
+        match attempt(account, id, known, ours).await {
+            // It has changed since the plan was made.
+            Err(error) if is_in_the_way(&error) => {}
+            ended => return ended,
+        }
     }
-    detach_from_all(account, &found, thing_types).await?;
-    let iot = account.iot();
-    if found.status() == Some(&CertificateStatus::Active)
-        || found.status() == Some(&CertificateStatus::PendingActivation)
-    {
-        let request = iot.update_certificate().certificate_id(id).new_status(CertificateStatus::Inactive);
-        request.send().await.map_err(account.failed("iot:UpdateCertificate"))?;
+    match Device::look(account, id).await? {
+        Some(found) => attempt(account, id, &found, ours).await,
+        None => Ok(Outcome::Gone),
     }
-    patiently(&["DeleteConflictException", "CertificateStateException"], || async {
-        let answer = iot.delete_certificate().certificate_id(id).send().await;
-        answer.map(drop).map_err(account.failed("iot:DeleteCertificate"))
+}
+
+/// The codes of what keeps a certificate from being deleted: it is attached to something, or its status.
+const IN_THE_WAY: [&str; 2] = ["DeleteConflictException", "CertificateStateException"];
+
+fn is_in_the_way(error: &AccountError) -> bool {
+    IN_THE_WAY.iter().any(|code| error.has_code(code))
+}
+
+async fn attempt(
+    account: &Account,
+    id: &str,
+    device: &Device,
+    ours: &HashSet<String>,
+) -> Result<Outcome, AccountError> {
+    let iot = account.iot_without_retries();
+    match device.status {
+        Some(CertificateStatus::PendingTransfer) => {
+            return Ok(Outcome::Kept("is being transferred to another account".to_owned()));
+        }
+        Some(CertificateStatus::Active | CertificateStatus::PendingActivation) => {
+            let off = || iot.update_certificate().certificate_id(id).new_status(CertificateStatus::Inactive);
+            existing(account.call("iot:UpdateCertificate", || off().send()).await)?;
+        }
+        _ => {}
+    }
+    detach(account, device, ours).await?;
+    patiently(&IN_THE_WAY, || async {
+        let deleted =
+            account.call("iot:DeleteCertificate", || iot.delete_certificate().certificate_id(id).send());
+        deleted.await.map(drop)
     })
     .await?;
     Ok(Outcome::Removed)
 }
 
-/// Detaches a certificate, and removes its device's thing if that is of one of our types. `None` where it is gone.
+/// Detaches a certificate, and removes its device's thing if that is one of `ours`.
 pub(super) async fn detach(
     account: &Account,
-    id: &str,
-    thing_types: &[ThingTypeName],
-) -> Result<Option<()>, AccountError> {
-    let Some(found) = certificates::describe(account, id).await? else { return Ok(None) };
-    detach_from_all(account, &found, thing_types).await.map(Some)
-}
-
-async fn detach_from_all(
-    account: &Account,
-    found: &CertificateDescription,
-    thing_types: &[ThingTypeName],
+    device: &Device,
+    ours: &HashSet<String>,
 ) -> Result<(), AccountError> {
-    let (iot, arn) = (account.iot(), found.certificate_arn().unwrap_or_default());
-    for thing in certificates::things(account, arn).await? {
-        let request = iot.detach_thing_principal().thing_name(thing).principal(arn);
-        request.send().await.map_err(account.failed("iot:DetachThingPrincipal"))?;
+    let (iot, arn) = (account.iot_without_retries(), device.arn.as_str());
+    for thing in &device.things {
+        let request = || iot.detach_thing_principal().thing_name(thing).principal(arn);
+        existing(account.call("iot:DetachThingPrincipal", || request().send()).await)?;
     }
-    let pem = found.certificate_pem().unwrap_or_default();
-    for source in [ThingNameSource::SubjectKeyIdentifier, ThingNameSource::CommonName] {
-        if let Ok(name) = ThingName::from_certificate_pem(pem, source) {
-            remove_thing(account, name.as_str(), thing_types).await?;
-        }
+    for name in device.names.iter().filter(|name| ours.contains(*name)) {
+        remove_thing(account, name, arn).await?;
     }
-    for policy in certificates::policies(account, arn).await? {
-        let request = iot.detach_policy().policy_name(policy).target(arn);
-        request.send().await.map_err(account.failed("iot:DetachPolicy"))?;
+    let policies = existing(certificates::policies(account, arn).await)?;
+    for policy in policies.into_iter().flatten() {
+        let request = || iot.detach_policy().policy_name(&policy).target(arn);
+        existing(account.call("iot:DetachPolicy", || request().send()).await)?;
     }
     Ok(())
 }
 
-/// Removes a thing, unless another certificate has it or it is of a type that others gave it.
-async fn remove_thing(
-    account: &Account,
-    name: &str,
-    thing_types: &[ThingTypeName],
-) -> Result<(), AccountError> {
-    let iot = account.iot();
-    let answer = iot.describe_thing().thing_name(name).send().await;
-    let Some(thing) = account.found("iot:DescribeThing", answer)? else { return Ok(()) };
-    let principals = iot.list_thing_principals().thing_name(name).into_paginator().send();
-    let principals = account.all("iot:ListThingPrincipals", principals, |page| page.principals).await?;
-    let ours = thing_types.iter().any(|ours| thing.thing_type_name() == Some(ours.as_str()));
-    if !ours || !principals.is_empty() {
+/// Removes a thing, unless another certificate has it. That of `arn` is detached; AWS may list it for some seconds more.
+async fn remove_thing(account: &Account, name: &str, arn: &str) -> Result<(), AccountError> {
+    let Some(principals) = existing(certificates::principals(account, name).await)? else { return Ok(()) };
+    if principals.iter().any(|principal| principal != arn) {
         return Ok(());
     }
+    let iot = account.iot_without_retries();
     patiently(&["InvalidRequestException"], || async {
-        let answer = iot.delete_thing().thing_name(name).send().await;
-        answer.map(drop).map_err(account.failed("iot:DeleteThing"))
+        let deleted = account.call("iot:DeleteThing", || iot.delete_thing().thing_name(name).send());
+        deleted.await.map(drop)
     })
     .await
 }

@@ -1,19 +1,24 @@
 //! Finding what carries the tags. Every list is read to its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures::{StreamExt, TryStreamExt, stream};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
 use jitr::registry::aws;
+use jitr::scope::Arn;
 use serde_json::Value;
 
-use super::{Inventory, SIDE_BY_SIDE};
+use super::Inventory;
+use super::devices::Device;
 use crate::account::existing;
+use crate::certificates::SIDE_BY_SIDE;
+use crate::page::{LARGEST, items};
 use crate::setup::{self, delivery, function::Deployed, permission, role};
-use crate::{Account, Error as AccountError, certificates, queue};
+use crate::{Account, Error as AccountError, queue};
 
 /// A topic rule of ours.
 #[derive(Clone, Debug)]
@@ -259,42 +264,37 @@ fn lets_in(policy: &Value, rule: &Rule) -> bool {
     })
 }
 
-/// The ids of the certificates that were registered without their CA, as far as they bear the marks of this tool: a policy
-/// of ours, and a thing of a type of ours.
+/// The certificates that were registered without their CA, as far as they bear the marks of this tool: a policy of ours, and a
+/// thing of ours. Those that are `of_ca` are left out. `looked` is told how many were looked at, and of how many.
 pub(super) async fn certificates_without_ca(
     account: &Account,
     policies: &[PolicyName],
-    thing_types: &[ThingTypeName],
-) -> Result<BTreeSet<String>, AccountError> {
-    let mut candidates = BTreeSet::new();
+    things: &HashSet<String>,
+    of_ca: impl Fn(&str) -> bool,
+    looked: impl Fn(usize, usize),
+) -> Result<BTreeMap<String, Arc<Device>>, AccountError> {
+    let (iot, mut candidates) = (account.iot_without_retries(), BTreeSet::new());
     for policy in policies {
-        let request = account.iot().list_targets_for_policy().policy_name(policy.as_str());
-        let targets = request.into_paginator().send();
-        let targets = existing(account.all("iot:ListTargetsForPolicy", targets, |page| page.targets).await)?;
-        candidates.extend(targets.into_iter().flatten().filter(|arn| arn.contains(":cert/")));
+        let list = || iot.list_targets_for_policy().policy_name(policy.as_str()).page_size(LARGEST);
+        let ask = |marker| list().set_marker(marker).send();
+        let targets = items(account, "iot:ListTargetsForPolicy", ask, |page| page.targets).await;
+        let ids = existing(targets)?.into_iter().flatten();
+        let ids = ids.filter_map(|arn| Some(Arn::parse(&arn)?.named("cert")?.to_owned()));
+        candidates.extend(ids.filter(|id| !of_ca(id)));
     }
-    let asked = stream::iter(candidates).map(|arn| async move {
-        let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
-        let found = certificates::describe(account, &id).await?;
-        let without_ca = found.is_some_and(|found| found.ca_certificate_id.unwrap_or_default().is_empty());
-        let ours = without_ca && has_thing_of(account, &arn, thing_types).await?;
-        Ok::<_, AccountError>(ours.then_some(id))
+    let (total, mut count, mut found) = (candidates.len(), 0, BTreeMap::new());
+    let asked = stream::iter(candidates).map(|id| async move {
+        let device = Device::look(account, &id).await?;
+        Ok::<_, AccountError>(device.map(|device| (id, device)))
     });
-    asked.buffered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
-}
-
-async fn has_thing_of(
-    account: &Account,
-    principal: &str,
-    thing_types: &[ThingTypeName],
-) -> Result<bool, AccountError> {
-    for thing in certificates::things(account, principal).await? {
-        let answer = account.iot().describe_thing().thing_name(thing).send().await;
-        let thing = account.found("iot:DescribeThing", answer)?;
-        let of_type = thing.as_ref().and_then(|thing| thing.thing_type_name());
-        if thing_types.iter().any(|ours| of_type == Some(ours.as_str())) {
-            return Ok(true);
-        }
+    let mut asked = std::pin::pin!(asked.buffer_unordered(SIDE_BY_SIDE));
+    while let Some(device) = asked.next().await {
+        let is_ours = |(_, device): &(_, Device)| {
+            device.is_without_ca && device.things.iter().any(|thing| things.contains(thing))
+        };
+        found.extend(device?.filter(is_ours).map(|(id, device)| (id, Arc::new(device))));
+        count += 1;
+        looked(count, total);
     }
-    Ok(false)
+    Ok(found)
 }

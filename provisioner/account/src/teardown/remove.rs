@@ -4,6 +4,7 @@ use aws_sdk_iot::types::{AutoRegistrationStatus, CaCertificateStatus};
 use jitr::policy::PolicyTemplate;
 use jitr::scope::Scope;
 
+use super::devices::Device;
 use super::{CHANGED, Item, Made, Outcome, STAYS, What, devices, find};
 use crate::account::existing;
 use crate::setup::{self, thing_type};
@@ -27,8 +28,11 @@ pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Res
                 .new_auto_registration_status(AutoRegistrationStatus::Disable);
             account.found("iot:UpdateCACertificate", request.send().await).map(outcome)
         }
-        What::Certificate { thing_types } => devices::remove(account, name, thing_types).await,
-        What::Detach { thing_types } => devices::detach(account, name, thing_types).await.map(outcome),
+        What::Certificate { known, things } => devices::remove(account, name, known.as_deref(), things).await,
+        What::Detach { things } => match Device::look(account, name).await? {
+            Some(found) => devices::detach(account, &found, things).await.map(|()| Outcome::Removed),
+            None => Ok(Outcome::Gone),
+        },
         What::Revoked => Ok(Outcome::Kept(STAYS.to_owned())),
         What::DevicePolicy { made, .. } => policy(account, scope, name, made).await,
         What::ThingType => remove_thing_type(account, scope, name).await,

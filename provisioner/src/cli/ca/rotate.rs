@@ -17,7 +17,7 @@ use crate::work::rotate::{Found, Interrupted, NextKey, Rotation, default_name};
 use device_pki::key::Uri;
 use device_pki::{Certificate, Chain, profile};
 use iot_account::Account;
-use iot_account::certificates::{Tally, of_ca};
+use iot_account::certificates::{Of, Tally};
 use iot_account::counted;
 use iot_account::rotate::{Plan as InAccount, Settings};
 use iot_account::setup::FUNCTION;
@@ -232,7 +232,7 @@ async fn finished(context: &Context, account: Option<&Account>) -> Result<(), Er
     let boards = boards_by_signer(context)?;
     for authority in retired {
         let certificates = match account {
-            Some(account) => Some(Tally::of(&of_ca(account, authority.certificate_id()).await?)),
+            Some(account) => Some(Tally::of(account, Of::Ca(authority.certificate_id())).await?),
             None => None,
         };
         let dependents = Dependents {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::certificate_file::is_of_chain;
-use crate::cli::next_step;
+use crate::cli::{list, next_step};
 use crate::state::board::{CERTIFICATE, VENDOR_CERTIFICATES, is_companion};
 use crate::state::home::{Home, is_own};
 use crate::state::store::SIGNER_CERTIFICATE;
@@ -78,17 +78,9 @@ pub(super) fn collect(
     Ok(found)
 }
 
-/// The names in a list, relative ones from the folder of the list, with or without quotes; empty lines and those with # are left
-/// out.
+/// The files in a list, relative ones from the folder of the list.
 fn listed(text: &str, folder: &Path) -> Vec<PathBuf> {
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    let quoted = |line: &str, quote| line.strip_prefix(quote)?.strip_suffix(quote).map(str::to_owned);
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| quoted(line, '"').or_else(|| quoted(line, '\'')).unwrap_or_else(|| line.to_owned()))
-        .map(|name| folder.join(name))
-        .collect()
+    list::names(text).map(|(_, name)| folder.join(name)).collect()
 }
 
 /// What a folder is, as far as its files are known by name.

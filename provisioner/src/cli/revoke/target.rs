@@ -1,9 +1,10 @@
 //! One certificate that is to be revoked: what is done about it in the account and on its signer's list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use device_pki::revocation::Reason;
-use device_pki::{Chain, SerialNumber, visible};
+use device_pki::{Chain, RevocationList, SerialNumber, visible};
 use iot_account::Account;
 use iot_account::revoke::Device;
 use serde::Serialize;
@@ -11,7 +12,8 @@ use time::OffsetDateTime;
 
 use crate::cli::{Context, Error};
 use crate::state::authorities::Authority;
-use crate::state::revocations::{List, Records, Revocation};
+use crate::state::home::Home;
+use crate::state::revocations::{Records, Revocation};
 use crate::state::{self, certificates, revocations};
 use crate::work;
 
@@ -140,26 +142,34 @@ impl Target {
         if self.is_done() { "leave" } else { "revoke" }
     }
 
-    /// Revokes it in the account, or registers it there as REVOKED.
-    pub(super) async fn stop(&self, account: &Account) -> Result<(), Error> {
-        match self.in_account() {
-            InAccount::Ended => Ok(()),
-            _ => Ok(self.device.revoke(account, self.register_with.as_deref()).await?),
+    /// Revokes it in the account, or registers it there as REVOKED; notes it; and detaches it from its things. What is not noted
+    /// stays attached: the next run finds it by its thing.
+    ///
+    /// # Errors
+    /// Errors of the calls; the note cannot be written.
+    pub(super) async fn revoke(
+        &self,
+        account: Option<&Account>,
+        context: &Context,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        // What stops the device comes first. Where the account fails, the list still keeps it out.
+        let stopped = match account.filter(|_| self.in_account() != InAccount::Ended) {
+            Some(account) => self.device.revoke(account, self.register_with.as_deref()).await,
+            None => Ok(()),
+        };
+        self.note(context, reason)?;
+        stopped?;
+        if let (Some(account), false) = (account, self.keep_thing) {
+            self.device.detach(account).await?;
         }
+        Ok(())
     }
 
     /// Whether it is known whose it is: its signer is in this home, or the account has it. Of anything else nothing is noted,
     /// for its names, numbers and key can be another's.
     fn is_certain(&self) -> bool {
         self.authority.is_some() || self.device.status.is_some()
-    }
-
-    /// Detaches it from its things.
-    pub(super) async fn detach(&self, account: &Account) -> Result<(), Error> {
-        if !self.keep_thing {
-            self.device.detach(account).await?;
-        }
-        Ok(())
     }
 
     /// Keeps the certificate, so that every account can have it as REVOKED, and notes the revocation. Of a certificate whose
@@ -183,27 +193,20 @@ impl Target {
         Ok(Records::of(&context.home, self.issuer()).add(&revocation)?)
     }
 
-    /// Compares with what is `noted` here of its issuer's certificates.
-    pub(super) fn compare(
-        &mut self,
-        context: &Context,
-        noted: &[Revocation],
-        reason: Reason,
-    ) -> Result<(), Error> {
+    /// Compares with what is noted here of its issuer's certificates.
+    pub(super) fn compare(&mut self, noted: &Noted, reason: Reason) {
         let (Some(serial_number), true) = (&self.serial_number, self.is_certain()) else {
             self.is_noted = true;
-            return Ok(());
+            return;
         };
-        let noted = noted.iter().find(|revocation| {
-            revocation.serial_number == *serial_number
-                && revocation.certificate_id == self.device.certificate_id
-        });
-        self.is_noted = noted.is_some_and(|noted| !reason.outweighs(noted.reason));
-        if let (Some(noted), Some(authority), true) = (noted, &self.authority, self.is_noted) {
-            let (folder, signer) = (revocations::folder(&context.home), authority.subject_key_identifier());
-            self.is_listed = List::has(&folder, signer, serial_number, noted.when)?;
+        let of_certificate = noted.revocations.get(&self.device.certificate_id).into_iter().flatten();
+        let mut of_certificate = of_certificate.filter(|found| found.serial_number == *serial_number);
+        let found = of_certificate.next();
+        self.is_noted = found.is_some_and(|found| !reason.outweighs(found.reason));
+        let list = noted.list.as_ref().filter(|_| self.is_noted && self.authority.is_some());
+        if let (Some(found), Some(list), Some(octets)) = (found, list, serial_number.positive()) {
+            self.is_listed = list.this_update() >= found.when.unix_timestamp() && list.has(octets);
         }
-        Ok(())
     }
 
     /// Under which name its revocation is noted: of the CA that issued it, or of those that are not in this home.
@@ -235,6 +238,29 @@ impl Row<'_> {
             }
         };
         format!("certificate {}\n  account  {account}{things}\n  list     {list}", self.certificate_id)
+    }
+}
+
+/// What is noted of an issuer's certificates, and its list.
+pub(super) struct Noted {
+    /// By certificate id.
+    revocations: HashMap<String, Vec<Revocation>>,
+    list: Option<RevocationList>,
+}
+
+impl Noted {
+    /// Reads what is noted under a name, see [`Target::issuer`].
+    ///
+    /// # Errors
+    /// As [`Records::read`]; those of the list's file.
+    pub(super) fn read(home: &Home, issuer: &str) -> Result<Self, Error> {
+        let mut noted = HashMap::<_, Vec<_>>::new();
+        for revocation in Records::of(home, issuer).read()? {
+            noted.entry(revocation.certificate_id.clone()).or_default().push(revocation);
+        }
+        let list = durable_files::read(&revocations::file(&revocations::folder(home), issuer, "crl"))?;
+        let list = list.and_then(|list| RevocationList::unverified(&list, issuer).ok());
+        Ok(Self { revocations: noted, list })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether every key and every serial number in the ledger belongs to one board only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 use serde::Serialize;
 
@@ -51,32 +52,109 @@ impl Identity {
 }
 
 /// What must belong together one to one. Kit and thing follow from the two.
-const PAIRS: [(Identity, Identity); 4] = [
+const RELATIONS: [(Identity, Identity); 2] = [
     (Identity::UsbSerial, Identity::SecureElementSerial),
-    (Identity::SecureElementSerial, Identity::UsbSerial),
     (Identity::SecureElementSerial, Identity::ThingName),
-    (Identity::ThingName, Identity::SecureElementSerial),
 ];
 
 /// Every key and serial number that was seen with differing partners. Attempts that failed count too: the board was
 /// there. The same board any number of times is no finding.
-pub fn check(entries: &[Entry]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (what, with) in PAIRS {
-        let mut seen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (value, partner) in entries.iter().filter_map(|entry| what.of(entry).zip(with.of(entry))) {
-            let partners = seen.entry(value).or_default();
-            if !partners.contains(&partner) {
-                partners.push(partner);
+///
+/// `entries` reads the ledger from its beginning. It is read once; if there are findings, once more for what was found. In
+/// between, 32 bytes are held for each board.
+///
+/// # Errors
+/// Those of reading.
+pub fn check<I, E>(entries: impl Fn() -> Result<I, E>) -> Result<Vec<Finding>, E>
+where
+    I: Iterator<Item = Result<Entry, E>>,
+{
+    let hasher = RandomState::new();
+    let mut seen = RELATIONS.map(|_| Pairs::default());
+    for entry in entries()? {
+        let entry = entry?;
+        for ((what, with), pairs) in RELATIONS.iter().zip(&mut seen) {
+            if let Some((value, partner)) = what.of(&entry).zip(with.of(&entry)) {
+                pairs.add((hasher.hash_one(value), hasher.hash_one(partner)));
             }
         }
-        let several = seen.into_iter().filter(|(_, partners)| partners.len() > 1);
-        findings.extend(several.map(|(value, partners)| Finding {
-            what,
-            value: value.to_owned(),
-            with,
-            partners: partners.into_iter().map(str::to_owned).collect(),
-        }));
     }
-    findings
+    let mut several: Vec<Several> = Vec::new();
+    for ((what, with), pairs) in RELATIONS.into_iter().zip(seen) {
+        let [values, partners] = pairs.several();
+        several.push(Several::new(what, with, values));
+        several.push(Several::new(with, what, partners));
+    }
+    if several.iter().all(|several| several.hashes.is_empty()) {
+        return Ok(Vec::new());
+    }
+    for entry in entries()? {
+        let entry = entry?;
+        several.iter_mut().for_each(|several| several.add(&entry, &hasher));
+    }
+    Ok(several.into_iter().flat_map(Several::findings).collect())
+}
+
+/// Pairs of hashes that were seen.
+#[derive(Default)]
+struct Pairs(Vec<(u64, u64)>);
+
+impl Pairs {
+    fn add(&mut self, pair: (u64, u64)) {
+        let Self(pairs) = self;
+        if pairs.len() == pairs.capacity() {
+            pairs.sort_unstable();
+            pairs.dedup();
+            if pairs.len() > pairs.capacity() / 4 * 3 {
+                pairs.reserve_exact(pairs.len().max(1024));
+            }
+        }
+        pairs.push(pair);
+    }
+
+    /// The first ones that were seen with several second ones, and the second ones that were seen with several first ones.
+    fn several(self) -> [HashSet<u64>; 2] {
+        let Self(mut pairs) = self;
+        [false, true].map(|swap| {
+            if swap {
+                pairs.iter_mut().for_each(|(one, other)| std::mem::swap(one, other));
+            }
+            pairs.sort_unstable();
+            pairs.dedup();
+            pairs.windows(2).filter(|two| two[0].0 == two[1].0).map(|two| two[0].0).collect()
+        })
+    }
+}
+
+/// What was seen with several partners, by the hashes of the values.
+struct Several {
+    what: Identity,
+    with: Identity,
+    hashes: HashSet<u64>,
+    /// Partners of each value, in the order in which they were first seen, and their hashes.
+    found: BTreeMap<String, (Vec<String>, HashSet<u64>)>,
+}
+
+impl Several {
+    fn new(what: Identity, with: Identity, hashes: HashSet<u64>) -> Self {
+        Self { what, with, hashes, found: BTreeMap::new() }
+    }
+
+    fn add(&mut self, entry: &Entry, hasher: &RandomState) {
+        let Some((value, partner)) = self.what.of(entry).zip(self.with.of(entry)) else { return };
+        if !self.hashes.contains(&hasher.hash_one(value)) {
+            return;
+        }
+        let (partners, hashes) = self.found.entry(value.to_owned()).or_default();
+        if hashes.insert(hasher.hash_one(partner)) {
+            partners.push(partner.to_owned());
+        }
+    }
+
+    fn findings(self) -> impl Iterator<Item = Finding> {
+        let Self { what, with, found, .. } = self;
+        // Two values can have one hash.
+        let found = found.into_iter().filter(|(_, (partners, _))| partners.len() > 1);
+        found.map(move |(value, (partners, _))| Finding { what, value, with, partners })
+    }
 }

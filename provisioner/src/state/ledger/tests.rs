@@ -89,15 +89,19 @@ fn a_line_of_an_earlier_version_is_read() {
     let line = line.replace('\n', "");
     let contents = parse(line.as_bytes());
     assert_eq!(contents.entries, [Entry { certificate_id: None, ..entry("K1", "E1", "t1") }]);
-    let csv = String::from_utf8(to_csv(&contents.entries).unwrap()).unwrap();
+    let csv = String::from_utf8(record(&contents.entries[0]).unwrap()).unwrap();
     assert!(csv.contains("K1") && csv.contains("provisioned"), "{csv}");
+}
+
+fn checked(entries: &[Entry]) -> Vec<Finding> {
+    check(|| Ok::<_, std::convert::Infallible>(entries.iter().cloned().map(Ok))).unwrap()
 }
 
 #[test]
 fn the_same_board_again_is_no_finding_and_differing_partners_are() {
     let once = entry("K1", "E1", "t1");
     let unidentified = Entry { secure_element_serial: None, thing_name: None, ..once.clone() };
-    assert_eq!(check(&[once.clone(), once.clone(), unidentified, entry("K2", "E2", "t2")]), []);
+    assert_eq!(checked(&[once.clone(), once.clone(), unidentified, entry("K2", "E2", "t2")]), []);
 
     let finding = |what, value: &str, with, partners: [&str; 2]| Finding {
         what,
@@ -107,17 +111,29 @@ fn the_same_board_again_is_no_finding_and_differing_partners_are() {
     };
     use Identity::{SecureElementSerial, ThingName, UsbSerial};
     assert_eq!(
-        check(&[once.clone(), entry("K1", "E2", "t2")]),
+        checked(&[once.clone(), entry("K1", "E2", "t2")]),
         [finding(UsbSerial, "K1", SecureElementSerial, ["E1", "E2"])]
     );
     assert_eq!(
-        check(&[once.clone(), entry("K2", "E1", "t1")]),
+        checked(&[once.clone(), entry("K2", "E1", "t1")]),
         [finding(SecureElementSerial, "E1", UsbSerial, ["K1", "K2"])]
     );
     assert_eq!(
-        check(&[once, entry("K2", "E2", "t1")]),
+        checked(&[once, entry("K2", "E2", "t1")]),
         [finding(ThingName, "t1", SecureElementSerial, ["E1", "E2"])]
     );
+}
+
+/// As of a ledger that was made by copying one line, and of one with a reader of serial numbers that is stuck.
+#[test]
+fn a_serial_number_of_all_boards_is_one_finding_with_each_of_them() {
+    let boards = 20_000;
+    let of = |board: usize| entry("K0", &format!("E{board}"), &format!("t{board}"));
+    let entries: Vec<Entry> = (0..boards).map(of).chain((0..boards).map(of)).collect();
+    let findings = checked(&entries);
+    let [finding] = findings.as_slice() else { panic!("{} findings", findings.len()) };
+    assert_eq!((finding.what, &*finding.value), (Identity::UsbSerial, "K0"));
+    assert_eq!(finding.partners, (0..boards).map(|board| format!("E{board}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -158,7 +174,7 @@ fn a_table_for_spreadsheets_quotes_what_it_must() {
         error: Some("cannot open the port \"x\", today".into()),
         ..entry("", "E2", "")
     };
-    let csv = to_csv(&[entry("K1", "E1", "t1"), failed]).unwrap();
+    let csv = [names(), record(&entry("K1", "E1", "t1")), record(&failed)].map(Result::unwrap).concat();
     insta::assert_snapshot!(String::from_utf8(csv).unwrap().replace("\r\n", "\n"));
 }
 

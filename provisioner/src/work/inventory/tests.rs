@@ -44,11 +44,18 @@ pub(super) fn audited(id: &str, subject: &str, key: Option<String>) -> audit::En
     }
 }
 
-fn account(statuses: &[(&str, &str)]) -> Option<InAccount> {
-    let statuses: BTreeMap<String, String> =
-        statuses.iter().map(|(id, status)| ((*id).to_owned(), (*status).to_owned())).collect();
-    let signers = statuses.keys().map(|id| (id.clone(), "51".repeat(20))).collect();
-    Some(InAccount { statuses, signers, ..InAccount::default() })
+/// The rows of all that is known, as an account shows them that has these certificates, all of one signer of this home.
+fn compared(sources: &Sources, statuses: &[(&str, &str)]) -> Vec<Device> {
+    let mut statuses: BTreeMap<&str, &str> = statuses.iter().copied().collect();
+    let known = devices(sources, NOW).into_iter().map(|device| {
+        let status = statuses.remove(device.certificate_id.as_str());
+        device.in_account(status.map(str::to_owned))
+    });
+    let mut all: Vec<Device> = known.collect();
+    all.extend(statuses.into_iter().map(|(id, status)| {
+        Device::unknown(id.to_owned(), None, Some("51".repeat(20))).in_account(Some(status.to_owned()))
+    }));
+    all
 }
 
 fn revocation(certificate: &Certificate) -> Revocation {
@@ -71,10 +78,9 @@ fn a_device_that_disk_ledger_and_account_agree_about_has_no_difference() {
     let sources = Sources {
         disk: vec![on_disk("MCHP1", "t1", &certificate)],
         ledger: vec![provisioned("t1", &id)],
-        account: account(&[(&id, "ACTIVE")]),
         ..Sources::default()
     };
-    let devices = devices(&sources, NOW);
+    let devices = compared(&sources, &[(&id, "ACTIVE")]);
     let [device] = devices.as_slice() else { panic!("{devices:?}") };
     assert_eq!(device.differences, []);
     assert_eq!((device.status.as_deref(), device.folder.as_deref()), (Some("ACTIVE"), Some("MCHP1")));
@@ -90,10 +96,9 @@ fn what_one_of_the_three_lacks_is_told() {
     let sources = Sources {
         disk: vec![on_disk("MCHP1", "t1", &disk_only)],
         ledger: vec![provisioned("t2", &ledger_id)],
-        account: account(&[(&account_id, "ACTIVE")]),
         ..Sources::default()
     };
-    let devices = devices(&sources, NOW);
+    let devices = compared(&sources, &[(&account_id, "ACTIVE")]);
     use Difference::*;
     assert_eq!(differences_of(&devices, &disk_id), [NotInAccount, NotInLedger]);
     assert_eq!(differences_of(&devices, &ledger_id), [NotInAccount, NotOnDisk]);
@@ -106,15 +111,14 @@ fn an_older_certificate_of_the_same_thing_is_told_until_it_is_revoked() {
     let mut sources = Sources {
         disk: vec![on_disk("MCHP1", "t1", &newer)],
         ledger: vec![provisioned("t1", &older_id), provisioned("t1", &newer_id)],
-        account: account(&[(&older_id, "ACTIVE"), (&newer_id, "ACTIVE")]),
         ..Sources::default()
     };
-    let before = devices(&sources, NOW);
+    let before = compared(&sources, &[(&older_id, "ACTIVE"), (&newer_id, "ACTIVE")]);
     assert_eq!(differences_of(&before, &older_id), [Difference::Superseded]);
     assert_eq!(differences_of(&before, &newer_id), []);
-    sources.account = account(&[(&older_id, "REVOKED"), (&newer_id, "ACTIVE")]);
     sources.revocations = vec![revocation(&older)];
-    assert_eq!(differences_of(&devices(&sources, NOW), &older_id), []);
+    let after = compared(&sources, &[(&older_id, "REVOKED"), (&newer_id, "ACTIVE")]);
+    assert_eq!(differences_of(&after, &older_id), []);
 }
 
 #[test]
@@ -124,12 +128,13 @@ fn a_revocation_that_only_one_side_knows_is_told() {
         disk: vec![on_disk("MCHP1", "t1", &certificate)],
         ledger: vec![provisioned("t1", &id)],
         revocations: vec![revocation(&certificate)],
-        account: account(&[(&id, "ACTIVE")]),
+        audit: vec![audited(&id, "CN=sn01", None)],
         ..Sources::default()
     };
-    assert_eq!(differences_of(&devices(&sources, NOW), &id), [Difference::NotRevokedInAccount]);
-    (sources.revocations, sources.account) = (Vec::new(), account(&[(&id, "REVOKED")]));
-    assert_eq!(differences_of(&devices(&sources, NOW), &id), [Difference::NotOnList]);
+    let active = compared(&sources, &[(&id, "ACTIVE")]);
+    assert_eq!(differences_of(&active, &id), [Difference::NotRevokedInAccount]);
+    sources.revocations = Vec::new();
+    assert_eq!(differences_of(&compared(&sources, &[(&id, "REVOKED")]), &id), [Difference::NotOnList]);
 }
 
 #[test]

@@ -163,3 +163,44 @@ async fn a_teardown_that_is_stopped_anywhere_is_finished_by_the_next_run() {
     let again = stage.ends(0, &register);
     assert_eq!(again.values("outcome"), ["registered"; 2], "{}", again.said);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_teardown_that_was_stopped_exactly_what_is_gone_is_registered() {
+    const BOARDS: usize = 12;
+    let interrupted = Arc::new(Interrupted(AtomicIsize::new(-1)));
+    let interceptor = Arc::clone(&interrupted) as Arc<dyn Interceptor>;
+    let account = Account::with(Options { interceptor, ..Options::default() }).await;
+    let (stage, package) = stage(&account).await;
+    stage.ends(0, &["setup", "--lambda-zip", &package]);
+    let certificates = stage.file("certificates");
+    std::fs::create_dir(&certificates).unwrap();
+    let ca = Ca::new("Vendor");
+    for board in 0..BOARDS {
+        std::fs::write(certificates.join(format!("{board}.crt")), ca.issue(&format!("board {board}")))
+            .unwrap();
+    }
+    let register = ["register", "--dir", certificates.to_str().unwrap()];
+    stage.ends(0, &register);
+    let journal = stage.file("register.jsonl");
+    let before = std::fs::read(&journal).unwrap();
+    for (changes, is_noted) in [(50, true), (50, false)] {
+        interrupted.0.store(changes, Ordering::Relaxed);
+        let run = stage.provisioner(&["teardown", "--yes"]);
+        assert_eq!(run.code, 4, "{}", run.said);
+        interrupted.0.store(-1, Ordering::Relaxed);
+        if !is_noted {
+            // As a kill between the last call and the note leaves it.
+            std::fs::write(&journal, &before).unwrap();
+        }
+        let listed = account.iot().list_certificates().send().await.unwrap();
+        let active =
+            listed.certificates().iter().filter(|found| found.status().unwrap().as_str() == "ACTIVE");
+        let active = active.count();
+        assert!(0 < active && active < BOARDS, "{active}: {}", run.said);
+        let again = stage.ends(0, &register);
+        let with =
+            |outcome: &str| again.values("outcome").into_iter().filter(|found| *found == outcome).count();
+        assert_eq!((with("done_before"), with("registered")), (active, BOARDS - active), "{}", again.said);
+        stage.ends(0, &["setup", "--lambda-zip", &package]);
+    }
+}

@@ -142,7 +142,7 @@ async fn another_account_than_that_of_the_journal_is_told_and_an_emptied_one_is_
     let empty = Desk::with(Options::default()).await;
     std::fs::copy(desk.stage.file("register.jsonl"), empty.stage.file("register.jsonl")).unwrap();
     let run = empty.stage.ends(0, &register);
-    assert!(run.said.contains("does not have what the journal"), "{}", run.said);
+    assert!(run.said.contains("3 of 3 certificates that the journal"), "{}", run.said);
     assert_eq!(run.values("outcome"), ["registered"; 3], "{}", run.said);
 }
 

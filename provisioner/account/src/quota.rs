@@ -1,7 +1,8 @@
-//! The account's quotas, and a registry that stays under them.
+//! AWS IoT's quotas: the calls of an account wait for their turn, whichever command makes them, and a registry whose calls do so.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use jitr::registry::layer::Layer;
@@ -10,23 +11,33 @@ use jitr::registry::{Operation, Registry, RegistryError, Result};
 use crate::turns::Turns;
 
 /// The call that brings a certificate into the account without its CA.
-pub(super) const REGISTER: &str = "RegisterCertificateWithoutCA";
+pub(crate) const REGISTER: &str = "RegisterCertificateWithoutCA";
 
-/// AWS's defaults, calls a second (AWS General Reference, "AWS IoT Core endpoints and quotas").
-const DEFAULTS: [(&str, f64); 12] = [
-    (REGISTER, 10.0),
-    ("DescribeCertificate", 10.0),
-    ("UpdateCertificate", 10.0),
-    ("AttachPolicy", 15.0),
-    ("GetPolicy", 10.0),
-    ("CreatePolicy", 10.0),
-    ("CreateThing", 100.0),
-    ("AttachThingPrincipal", 100.0),
-    ("CreateThingType", 15.0),
-    ("DescribeThingType", 100.0),
-    ("AddThingToThingGroup", 100.0),
-    ("ListThingPrincipals", 10.0),
+/// The calls that a registration makes.
+const OF_REGISTRATION: [&str; 12] = [
+    REGISTER,
+    "DescribeCertificate",
+    "UpdateCertificate",
+    "AttachPolicy",
+    "GetPolicy",
+    "CreatePolicy",
+    "CreateThing",
+    "AttachThingPrincipal",
+    "CreateThingType",
+    "DescribeThingType",
+    "AddThingToThingGroup",
+    "ListThingPrincipals",
 ];
+
+/// AWS's default quota of a call, calls a second (AWS General Reference, "AWS IoT Core endpoints and quotas"). Calls that are not
+/// told apart here have at least 10.
+pub(crate) fn default_rate(api: &str) -> f64 {
+    match api {
+        "AttachPolicy" | "CreateThingType" => 15.0,
+        "CreateThing" | "AttachThingPrincipal" | "DescribeThingType" | "AddThingToThingGroup" => 100.0,
+        _ => 10.0,
+    }
+}
 
 /// One quota that differs from AWS's default: `API=N`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,10 +52,9 @@ impl FromStr for Quota {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let (name, rate) =
             text.split_once('=').ok_or("write it as API=N, for example UpdateCertificate=20")?;
-        let known = DEFAULTS.iter().find(|(api, _)| api.eq_ignore_ascii_case(name)).map(|(api, _)| *api);
+        let known = OF_REGISTRATION.into_iter().find(|api| api.eq_ignore_ascii_case(name));
         let api = known.ok_or_else(|| {
-            let names: Vec<_> = DEFAULTS.iter().map(|(api, _)| *api).collect();
-            format!("`{name}` is none of the calls that are made: {}", names.join(", "))
+            format!("`{name}` is none of the calls that are made: {}", OF_REGISTRATION.join(", "))
         })?;
         match rate.parse::<f64>() {
             Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Self { api, rate }),
@@ -53,32 +63,41 @@ impl FromStr for Quota {
     }
 }
 
-/// Calls a second, by the name of the API: AWS's defaults, except for `given`.
-fn rates(given: &[Quota]) -> BTreeMap<&'static str, f64> {
-    DEFAULTS.into_iter().chain(given.iter().map(|quota| (quota.api, quota.rate))).collect()
+/// The turns of each API: as often as AWS allows by default, except for the quotas that were given.
+#[derive(Debug, Default)]
+pub(crate) struct Quotas(Mutex<BTreeMap<&'static str, Arc<Turns>>>);
+
+impl Quotas {
+    fn with(given: &[Quota]) -> Self {
+        let turns = given.iter().map(|quota| (quota.api, Arc::new(Turns::new(quota.rate))));
+        Self(Mutex::new(turns.collect()))
+    }
+
+    /// The turns of an API.
+    pub(crate) fn turns(&self, api: &'static str) -> Arc<Turns> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(api).or_insert_with(|| Arc::new(Turns::new(default_rate(api)))))
+    }
 }
 
 /// A registry whose calls wait for their turn, and are made again when AWS throttles them.
 ///
 /// The client behind it must not make calls again by itself: those would come out of turn.
 #[derive(Debug)]
-pub(super) struct Paced<R> {
+pub(crate) struct Paced<R> {
     registry: R,
-    turns: BTreeMap<&'static str, Turns>,
-    /// For a call that has no quota here; there is none today.
-    other: Turns,
+    quotas: Quotas,
 }
 
 impl<R: Registry> Paced<R> {
     /// Calls come as often as AWS allows by default, except for `quotas`.
-    pub(super) fn new(registry: R, quotas: &[Quota]) -> Self {
-        let turns = rates(quotas).into_iter().map(|(api, rate)| (api, Turns::new(rate))).collect();
-        Self { registry, turns, other: Turns::new(10.0) }
+    pub(crate) fn new(registry: R, quotas: &[Quota]) -> Self {
+        Self { registry, quotas: Quotas::with(quotas) }
     }
 
     /// The turns of an API.
-    pub(super) fn turns(&self, api: &str) -> &Turns {
-        self.turns.get(api).unwrap_or(&self.other)
+    pub(crate) fn turns(&self, api: &'static str) -> Arc<Turns> {
+        self.quotas.turns(api)
     }
 }
 
@@ -103,17 +122,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_of_the_workflow_has_a_quota() {
-        let rates = rates(&[]);
+    fn every_call_of_the_workflow_can_be_given_a_quota() {
         for operation in Operation::ALL {
-            assert!(rates.contains_key(operation.name()), "{operation}");
+            assert!(OF_REGISTRATION.contains(&operation.name()), "{operation}");
         }
     }
 
     #[test]
     fn a_quota_names_a_call_and_a_rate() {
         let quota: Quota = "updatecertificate=25.5".parse().unwrap();
-        assert_eq!(rates(&[quota])["UpdateCertificate"], 25.5);
+        assert_eq!((quota.api, quota.rate), ("UpdateCertificate", 25.5));
         for (text, says) in [
             ("UpdateCertificate", "API=N"),
             ("DeleteThing=3", "none of the calls"),
