@@ -9,6 +9,7 @@ mod known;
 mod log;
 mod metrics;
 mod phases;
+mod records;
 mod round;
 mod tally;
 mod trust;

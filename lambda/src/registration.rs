@@ -184,6 +184,27 @@ impl<R: Registry> Registration<R> {
         self.register(Request { certificate_id: &event.certificate_id, event: Some(event) }).await
     }
 
+    /// Whether the certificate has the policy, so that a registration of it is begun, or done. `false` if that is not known.
+    ///
+    /// `ListAttachedPolicies` has a quota of its own: a question costs nothing of what `DescribeCertificate` may use.
+    pub fn is_begun<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, bool> {
+        async move {
+            let Some(scope) = self.knowledge.scope() else { return false };
+            let arn = scope.arn(format_args!("cert/{}", event.certificate_id));
+            match self.registry.list_attached_policies(&arn).await {
+                Ok(attached) => attached.iter().any(|policy| policy == self.settings.policy.as_str()),
+                Err(error) => {
+                    // The role of an earlier version does not allow it.
+                    if error.kind == ErrorKind::Denied {
+                        self.knowledge.ask_no_more();
+                    }
+                    false
+                }
+            }
+        }
+        .boxed()
+    }
+
     /// Registers a certificate that an operator has put into the account: PENDING_ACTIVATION, INACTIVE or ACTIVE.
     ///
     /// # Errors
@@ -216,6 +237,7 @@ impl<R: Registry> Registration<R> {
             described => described?,
         };
         let scope = Scope::from_arn(&description.arn)?;
+        self.knowledge.learn_scope(&scope);
         self.check(request, &description, &scope)?;
         self.check_lists(&description).await?;
         let thing = ThingName::from_certificate_pem(&description.pem, self.settings.thing_name_source)

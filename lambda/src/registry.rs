@@ -57,6 +57,7 @@ operations! {
     GetPolicy
     CreatePolicy
     AttachPolicy
+    ListAttachedPolicies
     UpdateCertificate
 }
 
@@ -271,6 +272,12 @@ pub trait Registry: Sync {
         policy: &PolicyName,
         certificate_arn: &str,
     ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The names of the policies that are attached to a certificate, the first page of them.
+    fn list_attached_policies(
+        &self,
+        certificate_arn: &str,
+    ) -> impl Future<Output = Result<Vec<String>>> + Send;
 
     /// Sets a certificate ACTIVE (`UpdateCertificate`). AWS would reactivate a revoked certificate too: the caller
     /// decides whether it may.

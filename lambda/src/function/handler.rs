@@ -4,8 +4,6 @@
 //! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events. So does a message of a batch that is
 //! not understood, and an envelope with several events: an answer would delete it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,8 +22,9 @@ use crate::registry::{Operation, Registry, RegistryError};
 use crate::revocation::Revocation;
 
 use super::decision::{Answer, Batch, Decision, Failure, ItemFailure};
-use super::known::{Known, Subject};
+use super::known::Known;
 use super::phases::Phases;
+use super::records::{Work, works};
 use super::round::Round;
 use super::tally::Tally;
 use super::xray::{Outcome, TRACED, Traced};
@@ -38,6 +37,9 @@ const CONCURRENT_RECORDS: usize = 10;
 
 /// How long records of a batch are begun. By then the events that were new are old, and another batch has newer ones.
 const WORKING_TIME: Duration = Duration::from_secs(10);
+
+/// Whoever publishes an event of this age, in milliseconds, may have been registered since.
+const DOUBT: u64 = 5000;
 
 /// A record is not begun so shortly before the deadline, or in the last quarter of a shorter time.
 const LAST_START: Duration = Duration::from_secs(1);
@@ -158,14 +160,17 @@ impl<R: Registry + Send> Handler<R> {
             }
         }
         let read = works.len();
+        let asks = self.asks();
         let news = works.into_iter().filter(|work| !self.known.covers(work.subject, &work.event));
-        let news: Vec<_> =
-            news.map(|work| (self.known.failures(work.subject), work.event.timestamp, work)).collect();
-        seen.tally.duplicates += (read - news.len()) as u32;
+        let (others, news): (Vec<_>, Vec<_>) =
+            news.partition(|work| asks && self.known.is_begun(work.subject, &work.event));
+        seen.tally.duplicates += (read - news.len() - others.len()) as u32;
+        let news =
+            news.into_iter().map(|work| (self.known.failures(work.subject), work.event.timestamp, work));
 
         let left = times.deadline.saturating_duration_since(times.start);
         let stop = (times.deadline - LAST_START.min(left / 4)).min(times.start + WORKING_TIME);
-        let round = Mutex::new(Round::new(news, records.len()));
+        let round = Mutex::new(Round::new(news.collect(), others, records.len()));
         let mut worked = self.around(&round, stop, times);
         while let Some((work, worked)) = worked.next().await {
             if let Err(failure) = seen.see(worked) {
@@ -199,21 +204,51 @@ impl<R: Registry + Send> Handler<R> {
         stop: Instant,
         times: Times<'a>,
     ) -> BoxStream<'a, (Work, Worked)> {
-        stream::unfold((), move |()| self.next(round, stop))
+        stream::unfold((), move |()| self.next(round, stop, times))
             .map(move |work| self.begin(work, times))
             .buffer_unordered(CONCURRENT_RECORDS)
             .boxed()
     }
 
     /// What comes next is decided when its first call can be made, not before.
-    fn next<'a>(&'a self, round: &'a Mutex<Round<Work>>, stop: Instant) -> BoxFuture<'a, Option<(Work, ())>> {
+    fn next<'a>(
+        &'a self,
+        round: &'a Mutex<Round<Work>>,
+        stop: Instant,
+        times: Times<'a>,
+    ) -> BoxFuture<'a, Option<(Work, ())>> {
         async move {
             let registry = self.registration.registry();
-            let goes_on = lock(round).goes_on();
-            let ready = goes_on && registry.ready(Operation::DescribeCertificate, stop).await;
-            if ready { lock(round).next().map(|next| (next, ())) } else { None }
+            while registry.ready(Operation::DescribeCertificate, stop).await {
+                let work = lock(round).next()?;
+                if !self.is_begun_elsewhere(&work, times).await {
+                    return Some((work, ()));
+                }
+                lock(round).put_aside(work);
+            }
+            None
         }
         .boxed()
+    }
+
+    /// Whether it is worthwhile to know what other environments have begun: while AWS IoT throttles, and few wait.
+    fn asks(&self) -> bool {
+        self.registration.registry().is_paced(Operation::DescribeCertificate) && self.known.are_few()
+    }
+
+    /// Whether another environment works on it, or has done so. An answer of another operation saves one of
+    /// `DescribeCertificate`.
+    async fn is_begun_elsewhere(&self, work: &Work, times: Times<'_>) -> bool {
+        let asked = milliseconds(times.wall_clock());
+        let doubtful = work.event.timestamp.is_some_and(|published| published + DOUBT <= asked);
+        let begun = doubtful
+            && self.asks()
+            && !self.known.was_begun(work.subject)
+            && self.registration.is_begun(&work.event).await;
+        if begun {
+            self.known.begun(work.subject, asked);
+        }
+        begun
     }
 
     /// On the heap: there are several side by side.
@@ -317,46 +352,6 @@ impl Seen {
         }
         decision
     }
-}
-
-/// A record to work on.
-struct Work {
-    subject: Subject,
-    event: Event,
-    /// The id of the message.
-    identifier: Option<String>,
-}
-
-/// The events of a batch, of those about the same the newest alone: if that one fails, it is the one that is repeated. And the
-/// records that have none.
-fn works(records: &[Value]) -> (Vec<Work>, Vec<(Option<String>, EventError)>) {
-    let mut works: Vec<Work> = Vec::with_capacity(records.len());
-    let mut by_subject = HashMap::with_capacity(records.len());
-    let mut malformed = Vec::new();
-    for record in records {
-        let identifier = record["messageId"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-        let event = match Event::from_record(record) {
-            Ok(event) => event,
-            Err(error) => {
-                malformed.push((identifier, error));
-                continue;
-            }
-        };
-        let work = Work { subject: Subject::of(&event), event, identifier };
-        match by_subject.entry(work.subject) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(works.len());
-                works.push(work);
-            }
-            Entry::Occupied(occupied) => {
-                let other = &mut works[*occupied.get()];
-                if work.event.timestamp > other.event.timestamp {
-                    *other = work;
-                }
-            }
-        }
-    }
-    (works, malformed)
 }
 
 /// Milliseconds since 1970.

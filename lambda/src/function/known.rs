@@ -10,6 +10,12 @@ use crate::event::Event;
 /// those that wait.
 const GENERATION: usize = 114_688;
 
+/// Milliseconds after the answer that a registration was begun, in which the device may have connected once more in vain.
+const GRACE: u64 = 5000;
+
+/// Certificates seen waiting, up to which others are asked about. Among more, few events are about what another has begun.
+const MOST_ASKED: usize = 4000;
+
 /// The half of a certificate's id, which no two certificates share: 16 of the 32 bytes of a SHA-256.
 type Key = [u8; 16];
 
@@ -31,6 +37,8 @@ struct State {
     /// When the certificate was asked for, milliseconds since 1970.
     active: Generations<u64>,
     waiting: Generations<Waiting>,
+    /// When another environment was seen to have begun its registration, milliseconds since 1970.
+    begun: Generations<u64>,
 }
 
 /// The newest event of a certificate in the queue.
@@ -89,6 +97,29 @@ impl Known {
         let is_newer = |waiting: Waiting| waiting.claims == subject.claims && published < waiting.published;
         state.active.get(&subject.key).is_some_and(|asked| published < asked)
             || state.waiting.get(&subject.key).is_some_and(is_newer)
+    }
+
+    /// Whether so few wait that many events are about what another environment has begun.
+    pub(super) fn are_few(&self) -> bool {
+        let waiting = &self.state().waiting;
+        waiting.young.len() + waiting.old.len() <= MOST_ASKED
+    }
+
+    /// Another environment had begun the registration at the time `asked`, milliseconds since 1970.
+    pub(super) fn begun(&self, subject: Subject, asked: u64) {
+        self.state().begun.insert(subject.key, asked);
+    }
+
+    /// Whether another environment was seen to have begun it, at any time.
+    pub(super) fn was_begun(&self, subject: Subject) -> bool {
+        self.state().begun.get(&subject.key).is_some()
+    }
+
+    /// Whether the event can be left to the environment that has begun the registration, for as long as the rush lasts. That one
+    /// deletes it when it sees it. A device that is not let in publishes another event.
+    pub(super) fn is_begun(&self, subject: Subject, event: &Event) -> bool {
+        let Some(asked) = self.state().begun.get(&subject.key) else { return false };
+        event.timestamp.is_some_and(|published| published < asked + GRACE)
     }
 
     /// How often events of the certificate have failed here.

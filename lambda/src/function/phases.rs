@@ -46,8 +46,8 @@ fn attaches(operation: Operation) -> bool {
         | Operation::ListThingPrincipals
         | Operation::CreatePolicy
         | Operation::AttachPolicy => true,
-        // Called beside DescribeCertificate.
-        Operation::GetPolicy | Operation::DescribeThingType => false,
+        // Called beside DescribeCertificate, or before it.
+        Operation::GetPolicy | Operation::DescribeThingType | Operation::ListAttachedPolicies => false,
         Operation::DescribeCertificate | Operation::UpdateCertificate => false,
     }
 }

@@ -43,9 +43,10 @@ fn grants(policy: &Value) -> BTreeMap<String, BTreeSet<String>> {
 /// for AWS IoT"), with the names that are known beforehand.
 fn narrowest(operation: Operation) -> &'static [&'static str] {
     match operation {
-        Operation::DescribeCertificate | Operation::UpdateCertificate | Operation::AttachPolicy => {
-            &["cert/*"]
-        }
+        Operation::DescribeCertificate
+        | Operation::UpdateCertificate
+        | Operation::AttachPolicy
+        | Operation::ListAttachedPolicies => &["cert/*"],
         // They support no resource at all.
         Operation::AttachThingPrincipal | Operation::ListThingPrincipals => &["*"],
         Operation::CreateThing => &["thing/*"],

@@ -22,8 +22,12 @@ pub enum PolicyState {
 #[derive(Debug, Default)]
 pub(super) struct Knowledge(Mutex<Known>);
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 struct Known {
+    /// Where the account's certificates are.
+    scope: Option<Scope>,
+    /// Whether the account does not tell the policies of certificates.
+    is_silent: bool,
     policy: Option<PolicyState>,
     thing_type_is_missing: bool,
 }
@@ -39,6 +43,21 @@ impl Knowledge {
 
     fn set_policy(&self, state: Option<PolicyState>) {
         self.with(|known| known.policy = state);
+    }
+
+    /// Where the account's certificates are; `None` if they cannot be asked about.
+    pub(super) fn scope(&self) -> Option<Scope> {
+        self.with(|known| known.scope.clone().filter(|_| !known.is_silent))
+    }
+
+    pub(super) fn learn_scope(&self, scope: &Scope) {
+        self.with(|known| {
+            known.scope.get_or_insert_with(|| scope.clone());
+        });
+    }
+
+    pub(super) fn ask_no_more(&self) {
+        self.with(|known| known.is_silent = true);
     }
 
     pub(super) fn thing_type_is_missing(&self) -> bool {

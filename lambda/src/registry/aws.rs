@@ -132,6 +132,17 @@ impl Registry for AwsRegistry {
         call.send().await.map(drop).map_err(|e| failure(Operation::AttachPolicy, e))
     }
 
+    async fn list_attached_policies(&self, certificate_arn: &str) -> Result<Vec<String>> {
+        let answer = self.client.list_attached_policies().target(certificate_arn).send().await;
+        let attached = answer.map_err(|e| failure(Operation::ListAttachedPolicies, e))?;
+        Ok(attached
+            .policies
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|policy| policy.policy_name)
+            .collect())
+    }
+
     async fn activate_certificate(&self, id: &str) -> Result<()> {
         let call = self.client.update_certificate().certificate_id(id).new_status(SdkStatus::Active);
         call.send().await.map(drop).map_err(|e| failure(Operation::UpdateCertificate, e))

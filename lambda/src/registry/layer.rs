@@ -48,5 +48,6 @@ pass_on! {
     GetPolicy: get_policy(policy: &PolicyName) -> StoredPolicy;
     CreatePolicy: create_policy(policy: &PolicyName, document: &PolicyDocument) -> ();
     AttachPolicy: attach_policy(policy: &PolicyName, certificate_arn: &str) -> ();
+    ListAttachedPolicies: list_attached_policies(certificate_arn: &str) -> Vec<String>;
     UpdateCertificate: activate_certificate(id: &str) -> ();
 }

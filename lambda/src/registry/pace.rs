@@ -49,8 +49,8 @@ impl Pace {
 
     /// Takes the next slot if it is before `deadline`, and returns its time.
     pub fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
-        let Some((rate, next)) = self.held else { return Some(now) };
-        if self.quota.is_none() && now.duration_since(next) > MEMORY {
+        let Some((rate, _)) = self.held else { return Some(now) };
+        if !self.is_held(now) {
             self.held = None;
             return Some(now);
         }
@@ -60,6 +60,12 @@ impl Pace {
         }
         self.held = Some((rate, slot + Duration::from_secs_f64(1.0 / rate)));
         Some(slot)
+    }
+
+    /// Whether calls have to wait for slots: under a quota, and after AWS IoT has throttled, until a minute without a call.
+    pub fn is_held(&self, now: Instant) -> bool {
+        let is_recent = |next| self.quota.is_some() || now.saturating_duration_since(next) <= MEMORY;
+        self.held.is_some_and(|(_, next)| is_recent(next))
     }
 
     /// AWS IoT took the call.

@@ -57,6 +57,11 @@ impl<R: Registry> Retrying<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether AWS IoT has throttled the operation in the last minute.
+    pub fn is_paced(&self, operation: Operation) -> bool {
+        self.state().paces[operation as usize].is_held(Instant::now())
+    }
+
     /// Waits until a call of the operation would be made at once; `false` if that is not before `latest`. Takes no slot.
     pub async fn ready(&self, operation: Operation, latest: Instant) -> bool {
         loop {

@@ -14,7 +14,10 @@ fn after_a_crash_at_any_call_the_next_delivery_ends_as_if_there_had_been_none() 
         assert!(crash.left.status == CertificateStatus::PendingActivation || attached, "{crash:?}");
     }
     let crashed_at: BTreeSet<_> = crashes.iter().map(|crash| crash.operation).collect();
-    assert_eq!(crashed_at, Operation::ALL.into());
+    // It is called in a rush alone, and changes nothing.
+    let expected =
+        Operation::ALL.into_iter().filter(|operation| *operation != Operation::ListAttachedPolicies);
+    assert_eq!(crashed_at, expected.collect());
 }
 
 #[test]

@@ -42,8 +42,9 @@ impl Certificates {
         let key_at = der.windows(point.len()).position(|window| window == point).unwrap_or_default();
         let (seed, key_size, ids) = (chance.u64(..), point.len(), Vec::new());
         let mut certificates = Self { der, key_at, key_size, seed, ids };
-        certificates.ids =
-            (0..devices).map(|device| Sha256::digest(certificates.der(device)).into()).collect();
+        certificates.ids = (0..devices as u64)
+            .map(|device| Sha256::digest((u128::from(seed) << 64 | u128::from(device)).to_le_bytes()).into())
+            .collect();
         Ok(certificates)
     }
 

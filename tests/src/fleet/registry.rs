@@ -304,6 +304,15 @@ impl registry::Registry for Registry {
         .await
     }
 
+    async fn list_attached_policies(&self, certificate_arn: &str) -> Result<Vec<String>> {
+        let device = self.device(id_of(certificate_arn));
+        self.call(Operation::ListAttachedPolicies, device, |state| {
+            let attached = state.certificate(device)?.policy;
+            Ok(attached.then(|| PolicyName::zero_touch().to_string()).into_iter().collect())
+        })
+        .await
+    }
+
     async fn activate_certificate(&self, id: &str) -> Result<()> {
         let (clock, device) = (self.clock, self.device(id));
         self.call(Operation::UpdateCertificate, device, |state| {

@@ -9,7 +9,7 @@ pub const CONNECTS: f64 = 500.0;
 /// apart here have what most have, 10.
 pub fn default_rate(operation: &str) -> f64 {
     match operation {
-        "AttachPolicy" | "CreateThingType" => 15.0,
+        "AttachPolicy" | "ListAttachedPolicies" | "CreateThingType" => 15.0,
         "CreateThing" | "AttachThingPrincipal" | "DescribeThingType" | "AddThingToThingGroup" => 100.0,
         _ => 10.0,
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -383,6 +384,73 @@ async fn a_queued_event_from_before_the_activation_costs_no_call_and_one_from_af
     later["timestamp"] = json!(PUBLISHED + 3_600_000);
     answer(&handler, json!({"Records": [record("3", &later)]})).await;
     assert_eq!(fixture.registry.activations().len(), 2);
+}
+
+/// A handler that AWS IoT has throttled once, and a certificate that another environment has begun to register.
+async fn rush(fixture: &Fixture) -> (Handler<MemoryRegistry>, String) {
+    let begun = fixture.another_certificate("begun");
+    fixture.registry.account(|account| {
+        account.certificates.get_mut(&begun).unwrap().policies = ["zt_policy".to_owned()].into();
+    });
+    let handler = handler(fixture);
+    let asked = AtomicU32::new(0);
+    fixture.registry.set_faults(move |_, operation| match operation {
+        Operation::DescribeCertificate if asked.fetch_add(1, Ordering::Relaxed) == 0 => {
+            Fault::Error(ErrorKind::Throttled)
+        }
+        _ => Fault::None,
+    });
+    let id = &fixture.certificate_id;
+    answer(&handler, json!({"Records": [record("1", &payload(fixture, id))]})).await;
+    fixture.assert_registered();
+    fixture.registry.reset();
+    (handler, begun)
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_rush_what_another_environment_has_begun_is_left_to_it_until_the_device_connects_again() {
+    let fixture = Fixture::onboarded();
+    let (handler, begun) = rush(&fixture).await;
+    let mut event = payload(&fixture, &begun);
+    let left = json!({"batchItemFailures": [{"itemIdentifier": "2"}]});
+    for calls in [vec![Operation::ListAttachedPolicies], vec![]] {
+        assert_eq!(answer(&handler, json!({"Records": [record("2", &event)]})).await, left);
+        let made: Vec<_> = fixture.registry.calls().iter().map(|call| call.operation).collect();
+        assert_eq!(made, calls);
+        fixture.registry.reset();
+    }
+    event["timestamp"] = json!(PUBLISHED + 60_000 + 10_000);
+    let done = answer(&handler, json!({"Records": [record("3", &event)]})).await;
+    assert_eq!(done, json!({"batchItemFailures": []}));
+    assert_eq!(fixture.registry.activations().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_rush_nothing_is_left_to_another_environment() {
+    let fixture = Fixture::onboarded();
+    let (handler, begun) = rush(&fixture).await;
+    let batch = json!({"Records": [record("2", &payload(&fixture, &begun))]});
+    assert_eq!(failed(&answer(&handler, batch.clone()).await).len(), 1);
+    tokio::time::advance(Duration::from_secs(120)).await;
+    assert_eq!(failed(&answer(&handler, batch).await).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_may_not_ask_for_attached_policies_registers_all_the_same() {
+    let fixture = Fixture::onboarded();
+    let (handler, begun) = rush(&fixture).await;
+    let another = fixture.another_certificate("another");
+    fixture.registry.set_faults(|_, operation| match operation {
+        Operation::ListAttachedPolicies => Fault::Error(ErrorKind::Denied),
+        _ => Fault::None,
+    });
+    for id in [&begun, &another] {
+        let batch = json!({"Records": [record("2", &payload(&fixture, id))]});
+        assert_eq!(answer(&handler, batch).await, json!({"batchItemFailures": []}));
+    }
+    let questions = fixture.registry.calls();
+    let questions = questions.iter().filter(|call| call.operation == Operation::ListAttachedPolicies);
+    assert_eq!((questions.count(), fixture.registry.activations().len()), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,6 +169,15 @@ impl Registry for MemoryRegistry {
         .await
     }
 
+    async fn list_attached_policies(&self, certificate_arn: &str) -> Result<Vec<String>> {
+        self.call(Operation::ListAttachedPolicies, |inner| {
+            let certificate = inner.account.certificates.get(certificate_id(certificate_arn));
+            let certificate = certificate.ok_or_else(|| missing("certificate", certificate_arn))?;
+            Ok(certificate.policies.iter().cloned().collect())
+        })
+        .await
+    }
+
     async fn activate_certificate(&self, id: &str) -> Result<()> {
         self.call(Operation::UpdateCertificate, |inner| {
             let attached = inner.account.is_attached(id);
