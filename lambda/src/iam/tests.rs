@@ -43,12 +43,13 @@ fn grants(policy: &Value) -> BTreeMap<String, BTreeSet<String>> {
 /// for AWS IoT"), with the names that are known beforehand.
 fn narrowest(operation: Operation) -> &'static [&'static str] {
     match operation {
-        Operation::DescribeCertificate
-        | Operation::UpdateCertificate
-        | Operation::AttachPolicy
-        | Operation::ListAttachedPolicies => &["cert/*"],
+        Operation::DescribeCertificate | Operation::UpdateCertificate | Operation::AttachPolicy => {
+            &["cert/*"]
+        }
         // They support no resource at all.
-        Operation::AttachThingPrincipal | Operation::ListThingPrincipals => &["*"],
+        Operation::AttachThingPrincipal
+        | Operation::ListThingPrincipals
+        | Operation::ListAttachedPolicies => &["*"],
         Operation::CreateThing => &["thing/*"],
         Operation::DescribeThingType | Operation::CreateThingType => &["thingtype/microchip-zero-touch-kit"],
         Operation::AddThingToThingGroup => &["thing/*", "thinggroup/line-1"],
