@@ -35,11 +35,14 @@ pub(super) async fn a_board_gets_stuck_and_is_helped(stage: &Stage, gateway: &En
     connected.disconnect().await.unwrap();
     stage.is_healthy(&["--board", folder]);
     stage.is_healthy(&["--thing", &store.thing_name]);
-    let refused = LogEventConfiguration::builder().event_type("Connection.AuthNError");
-    let logging = iot.set_v2_logging_options().role_arn("arn:aws:iam::123456789012:role/logs");
-    let logging = logging.event_configurations(refused.log_level(LogLevel::Error).build().unwrap());
-    logging.send().await.unwrap();
-    stage.is_healthy(&["--thing", &store.thing_name]);
+    // ministack has no such options, so what doctor asks of the logs is recorded on the testbed alone.
+    if stage.journal().is_some() {
+        let refused = LogEventConfiguration::builder().event_type("Connection.AuthNError");
+        let logging = iot.set_v2_logging_options().role_arn("arn:aws:iam::123456789012:role/logs");
+        let logging = logging.event_configurations(refused.log_level(LogLevel::Error).build().unwrap());
+        logging.send().await.unwrap();
+        stage.is_healthy(&["--thing", &store.thing_name]);
+    }
 
     a_board_that_may_be_another_is_told(stage, folder, certificate).await;
 
