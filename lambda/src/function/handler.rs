@@ -219,7 +219,8 @@ impl<R: Registry + Send> Handler<R> {
     ) -> BoxFuture<'a, Option<(Work, ())>> {
         async move {
             let registry = self.registration.registry();
-            while registry.ready(Operation::DescribeCertificate, stop).await {
+            // A round without more to begin does not wait for a slot.
+            while lock(round).goes_on() && registry.ready(Operation::DescribeCertificate, stop).await {
                 let work = lock(round).next()?;
                 if !self.is_begun_elsewhere(&work, times).await {
                     return Some((work, ()));

@@ -28,6 +28,11 @@ impl<T> Round<T> {
         Self { waiting: events.into_iter().map(|(_, _, event)| event).collect(), aside, may_begin }
     }
 
+    /// Whether there is another to begin.
+    pub(super) fn goes_on(&self) -> bool {
+        self.may_begin > 0 && !self.waiting.is_empty()
+    }
+
     /// The next that may be begun.
     pub(super) fn next(&mut self) -> Option<T> {
         self.may_begin = self.may_begin.checked_sub(1)?;
@@ -56,6 +61,7 @@ mod tests {
         let mut round = Round::new(events, vec!["begun"], 5);
         let order: Vec<_> = std::iter::from_fn(|| round.next()).collect();
         assert_eq!(order, ["new", "old", "timeless", "failed"]);
+        assert!(!round.goes_on());
         round.put_aside("failed");
         assert!(round.rest().eq(["begun", "failed"]), "nothing is lost");
     }

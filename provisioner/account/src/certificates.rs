@@ -112,8 +112,8 @@ impl<'a> List<'a> {
 /// So many certificates are asked for one by one rather than by reading a list.
 const FEW: usize = 10;
 
-/// The status of each of these certificates that the account has, by id. They are all on `list`, if the account has them. It is read as long as that takes fewer calls than
-/// asking for each certificate that it has not shown yet.
+/// The status of each of these certificates that the account has, by id. They are all on `list`, if the account has them. It is read
+/// as long as that takes fewer calls than asking for each certificate that it has not shown yet.
 ///
 /// # Errors
 /// As [`each`]; errors of `iot:DescribeCertificate`.

@@ -329,8 +329,8 @@ impl Plan {
     }
 
     /// Removes everything in the list and calls `done` for each entry, as soon as it is removed. Certificates are removed side by
-    /// side. An entry that has to wait is removed by a later run, or
-    /// at the end of this one if there is `wait`, which is told of it, for six minutes at the most.
+    /// side. An entry that has to wait is removed by a later run, or at the end of this one if there is `wait`, which is told of
+    /// it, for six minutes at the most.
     ///
     /// # Errors
     /// Errors of the calls; what is removed stays removed, and the next run continues from there.

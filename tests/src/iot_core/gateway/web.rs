@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::{SinkExt, StreamExt, future};
@@ -30,7 +31,7 @@ use super::admission::Identity;
 use super::connection::Shared;
 use super::entrance::{Arrival, Visitor};
 use super::journal::Event;
-use super::limits::MAX_WEBSOCKET;
+use super::limits::{Limit, MAX_WEBSOCKET};
 use super::signed_url::{self, SignedUrl};
 use super::wire::Transport;
 use crate::iot_core::directory::{Peer, Verdict};
@@ -91,6 +92,18 @@ impl Web {
         let reason = format!("refused with {}: {reason}", status.as_u16());
         self.shared.journal.record(Event::HandshakeFailed { peer: self.visitor.peer.to_string(), reason });
         answer(status, status.canonical_reason().unwrap_or_default())
+    }
+
+    /// Who asks, and the body of the request, at most so many bytes; an answer where the body is larger, and for who is nobody.
+    async fn asked(&self, request: Request<Body>, most: usize) -> Result<(Client, Bytes), Response> {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, most).await else {
+            return Err(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &Limit::Payload));
+        };
+        match self.client(&parts, &body) {
+            Ok(client) => Ok((client, body)),
+            Err(reason) => Err(self.refuse(StatusCode::FORBIDDEN, &reason)),
+        }
     }
 
     /// Who asks: the certificate counts, where the client has shown one. HTTP has no client id.

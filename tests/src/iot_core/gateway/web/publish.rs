@@ -1,6 +1,6 @@
 //! `POST /topics/TOPIC?qos=1`: publishing over HTTPS, with a client certificate or a signature.
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
@@ -29,14 +29,10 @@ pub(super) async fn publish(
     Query(wish): Query<Wish>,
     request: Request<Body>,
 ) -> Response {
-    let (parts, body) = request.into_parts();
     // One byte more than is allowed, so that what is too large is told from what is lost.
-    let Ok(payload) = to_bytes(body, MAX_PAYLOAD + 1).await else {
-        return web.refuse(StatusCode::PAYLOAD_TOO_LARGE, &Limit::Payload);
-    };
-    let client = match web.client(&parts, &payload) {
-        Ok(client) => client,
-        Err(reason) => return web.refuse(StatusCode::FORBIDDEN, &reason),
+    let (client, payload) = match web.asked(request, MAX_PAYLOAD + 1).await {
+        Ok(asked) => asked,
+        Err(refused) => return refused,
     };
     let qos = match wish.qos {
         0 => QoS::AtMostOnce,

@@ -1,7 +1,7 @@
 //! `GET`, `POST` and `DELETE /things/THING/shadow?name=NAME`: shadows over HTTPS, with a client certificate or a signature.
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Web;
 use crate::iot_core::gateway::access::Operation;
-use crate::iot_core::gateway::limits::{Limit, MAX_PAYLOAD};
+use crate::iot_core::gateway::limits::MAX_PAYLOAD;
 use crate::iot_core::gateway::shadow::{Name, Rejection};
 
 /// The query.
@@ -32,13 +32,9 @@ pub(super) async fn shadow(
         Method::DELETE => ("iot:DeleteThingShadow", "delete"),
         _ => return web.refuse(StatusCode::METHOD_NOT_ALLOWED, &"shadows have GET, POST and DELETE"),
     };
-    let (parts, body) = request.into_parts();
-    let Ok(payload) = to_bytes(body, MAX_PAYLOAD).await else {
-        return web.refuse(StatusCode::PAYLOAD_TOO_LARGE, &Limit::Payload);
-    };
-    let client = match web.client(&parts, &payload) {
-        Ok(client) => client,
-        Err(reason) => return web.refuse(StatusCode::FORBIDDEN, &reason),
+    let (client, payload) = match web.asked(request, MAX_PAYLOAD).await {
+        Ok(asked) => asked,
+        Err(refused) => return refused,
     };
     let name = Name::new(&thing, which.name.as_deref());
     let asked = Operation::Shadow { action, resource: &name.resource() };
