@@ -131,7 +131,7 @@ impl Testbed {
         let gateway = Gateway::start(Arc::new(directory.clone()), gateway_options).await?;
         let publisher = gateway.publisher();
         // It is set once, here.
-        let _ = for_control_plane.set(publisher.clone());
+        let _ = for_control_plane.set(publisher.downgrade());
         let publish = tokio::spawn(async move {
             while let Some(Published { topic, payload }) = published.recv().await {
                 publisher.publish(&topic, &payload);
@@ -226,5 +226,20 @@ impl Drop for Testbed {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dropped_testbed_had_is_gone() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let testbed = runtime.block_on(Testbed::start(Options::default())).unwrap();
+        let account = Arc::downgrade(&testbed.account);
+        drop(testbed);
+        drop(runtime);
+        assert!(account.upgrade().is_none(), "the packages of its functions are files");
     }
 }

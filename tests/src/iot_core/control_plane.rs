@@ -16,7 +16,7 @@ use axum::serve::Listener;
 
 use crate::access::Access;
 use crate::iot_core::account::Account;
-use crate::iot_core::gateway::Publisher;
+use crate::iot_core::gateway::{Publisher, WeakPublisher};
 use crate::journal::{self, Caller, Happening, Journal};
 use crate::lambda_host::LambdaHost;
 
@@ -67,12 +67,16 @@ pub struct Services {
     /// What comes between a call and its answer.
     pub interceptor: Arc<dyn Interceptor>,
     /// The device gateway, from its start on.
-    pub gateway: Arc<OnceLock<Publisher>>,
+    pub gateway: Arc<OnceLock<WeakPublisher>>,
 }
 
 impl Services {
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gateway(&self) -> Option<Publisher> {
+        self.gateway.get()?.upgrade()
     }
 }
 

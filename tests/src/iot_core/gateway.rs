@@ -22,7 +22,7 @@ mod web;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use rmqtt_codec::types::QoS;
@@ -177,7 +177,25 @@ impl std::fmt::Debug for Publisher {
     }
 }
 
+/// A [`Publisher`] that does not keep the gateway. The control plane has one: the gateway itself has a part of the control plane.
+#[derive(Clone, Debug)]
+pub struct WeakPublisher(Weak<Shared>);
+
+impl WeakPublisher {
+    /// The publisher, as long as there is the gateway.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Publisher> {
+        self.0.upgrade().map(|shared| Publisher { shared })
+    }
+}
+
 impl Publisher {
+    /// The same, without the gateway.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakPublisher {
+        WeakPublisher(Arc::downgrade(&self.shared))
+    }
+
     /// Publishes at quality of service 1.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
         let bytes = payload.len();

@@ -82,6 +82,8 @@ impl Server {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(path);
         command.current_dir(folder.path()).stdin(Stdio::null()).stderr(log.try_clone().unwrap()).stdout(log);
+        // What it leaves there goes with the folder.
+        command.env("TMPDIR", folder.path());
         configure(&mut command);
         let mut server = Self { process: command.spawn().unwrap(), port, folder };
         let deadline = Instant::now() + START;

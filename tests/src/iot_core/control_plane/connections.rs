@@ -53,7 +53,7 @@ struct State {
 
 fn state(services: &Services, client_id: &str, with_sockets: bool) -> Option<State> {
     let mut fields = Map::from_iter([("clientId".to_owned(), client_id.into())]);
-    let connection = services.gateway.get().and_then(|gateway| gateway.connection(client_id));
+    let connection = services.gateway().and_then(|gateway| gateway.connection(client_id));
     let Some(connection) = connection else {
         let (since, ended) = services.journal.last_end_of(client_id)?;
         return Some(State { connected: false, since, reason: ended.disconnect_reason(), fields });
@@ -116,14 +116,14 @@ fn get(services: &Services, call: &Call) -> Result<Reply, ServiceError> {
 }
 
 fn delete(services: &Services, call: &Call) -> Result<Reply, ServiceError> {
-    match services.gateway.get().is_some_and(|gateway| gateway.disconnect(call.name())) {
+    match services.gateway().is_some_and(|gateway| gateway.disconnect(call.name())) {
         true => Ok(Reply::empty()),
         false => Err(unknown(call.name())),
     }
 }
 
 fn subscriptions(services: &Services, call: &Call) -> Result<Reply, ServiceError> {
-    let connection = services.gateway.get().and_then(|gateway| gateway.connection(call.name()));
+    let connection = services.gateway().and_then(|gateway| gateway.connection(call.name()));
     let connection = connection.ok_or_else(|| unknown(call.name()))?;
     let subscription = |(filter, qos): &(String, u8)| json!({ "topicFilter": filter, "qos": qos });
     let subscriptions: Vec<Value> = connection.subscriptions.iter().map(subscription).collect();

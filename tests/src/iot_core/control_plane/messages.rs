@@ -37,9 +37,9 @@ pub(super) const ROUTES: &[Route<OfServices>] = &[
     },
 ];
 
-fn gateway(services: &Services) -> Result<&Publisher, ServiceError> {
+fn gateway(services: &Services) -> Result<Publisher, ServiceError> {
     let starting = || ServiceError::new("ServiceUnavailableException", 503, "the device gateway is starting");
-    services.gateway.get().ok_or_else(starting)
+    services.gateway().ok_or_else(starting)
 }
 
 fn publish(services: &Services, call: &Call) -> Result<Reply, ServiceError> {
