@@ -1,5 +1,6 @@
 //! The Lambda function around the workflow: start, warm-up, and the loop of the Runtime API.
 
+mod cache;
 mod client;
 mod command_line;
 mod crl_source;
@@ -141,5 +142,14 @@ fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegist
         }
     };
     let registry = AwsRegistry::new(client::connect(connection), aws::FUNCTION);
-    Ok(Handler::new(registry, settings).with_revocation(revocation))
+    let handler = Handler::new(registry, settings).with_revocation(revocation);
+    // Without the file, a crash costs calls, no more.
+    Ok(match durable_files::cache(&std::env::temp_dir().join(cache::NAME)) {
+        Ok(Some(file)) => handler.with_cache(file),
+        Ok(None) => handler,
+        Err(error) => {
+            tracing::warn!(%error, "what is known of certificates is not kept in a file");
+            handler
+        }
+    })
 }

@@ -4,6 +4,7 @@
 //! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events. So does a message of a batch that is
 //! not understood, and an envelope with several events: an answer would delete it.
 
+use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -36,10 +37,10 @@ const RESERVE: Duration = Duration::from_millis(500);
 const CONCURRENT_RECORDS: usize = 10;
 
 /// How long records of a batch are begun. By then the events that were new are old, and another batch has newer ones.
-const WORKING_TIME: Duration = Duration::from_secs(10);
+const WORKING_TIME: Duration = Duration::from_secs(8);
 
 /// Whoever publishes an event of this age, in milliseconds, may have been registered since.
-const DOUBT: u64 = 5000;
+const DOUBT: u64 = 1000;
 
 /// A record is not begun so shortly before the deadline, or in the last quarter of a shorter time.
 const LAST_START: Duration = Duration::from_secs(1);
@@ -103,6 +104,15 @@ impl<R: Registry + Send> Handler<R> {
     #[must_use]
     pub fn with_revocation(mut self, revocation: Revocation) -> Self {
         self.registration = self.registration.with_revocation(revocation);
+        self
+    }
+
+    /// The same, with a file for what it knows, which outlives a crash of the process.
+    #[must_use]
+    pub fn with_cache(self, file: File) -> Self {
+        if let Err(error) = self.known.keep_in(file) {
+            tracing::warn!(%error, "what is known of certificates is not kept in a file");
+        }
         self
     }
 

@@ -1,10 +1,14 @@
 //! What an environment knows of certificates, so that their other events cause no call.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::event::Event;
+
+use super::cache::Cache;
 
 /// Certificates in one generation; two are kept. It fills a hash table of 2^17 places: 4 MB for those seen ACTIVE, 6 MB for
 /// those that wait.
@@ -17,7 +21,7 @@ const GRACE: u64 = 5000;
 const MOST_ASKED: usize = 4000;
 
 /// The half of a certificate's id, which no two certificates share: 16 of the 32 bytes of a SHA-256.
-type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 /// Certificates that were seen ACTIVE, and those with an event that waits in the queue.
 ///
@@ -39,6 +43,8 @@ struct State {
     waiting: Generations<Waiting>,
     /// When another environment was seen to have begun its registration, milliseconds since 1970.
     begun: Generations<u64>,
+    /// The ACTIVE ones, for the process after this one.
+    cache: Option<Cache>,
 }
 
 /// The newest event of a certificate in the queue.
@@ -67,6 +73,18 @@ impl Subject {
 }
 
 impl Known {
+    /// Knows what a file says of certificates that are ACTIVE, and adds to it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(super) fn keep_in(&self, file: File) -> io::Result<()> {
+        let (cache, records) = Cache::read(file)?;
+        let mut state = self.state();
+        records.into_iter().for_each(|(key, asked)| state.active.insert(key, asked));
+        state.cache = Some(cache);
+        Ok(())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,9 +92,13 @@ impl Known {
     /// The certificate was asked for at the time `asked`, milliseconds since 1970, and then was or became ACTIVE.
     pub(super) fn is_active(&self, certificate_id: &str, asked: u64) {
         let key = key(certificate_id);
-        let active = &mut self.state().active;
-        let asked = active.get(&key).map_or(asked, |before| asked.max(before));
-        active.insert(key, asked);
+        let state = &mut *self.state();
+        let asked = state.active.get(&key).map_or(asked, |before| asked.max(before));
+        state.active.insert(key, asked);
+        if let Some(Err(error)) = state.cache.as_mut().map(|cache| cache.add(&key, asked)) {
+            tracing::warn!(%error, "what is known of certificates is not kept in a file any more");
+            state.cache = None;
+        }
     }
 
     /// The event goes back to the queue; `failed` if a repetition is likely to fail, too. `now` in milliseconds since 1970.
@@ -221,6 +243,20 @@ mod tests {
         known.waits(subject, &event, true, NOW);
         known.waits(subject, &event, false, NOW);
         assert_eq!(known.failures(subject), 1);
+    }
+
+    #[test]
+    fn a_process_knows_what_the_one_before_has_kept() {
+        let file = tempfile::tempfile().unwrap();
+        let event = published(&Fixture::new().event(), 99);
+        let before = Known::default();
+        before.keep_in(file.try_clone().unwrap()).unwrap();
+        before.is_active(&event.certificate_id, 100);
+        let after = Known::default();
+        assert!(!after.covers(Subject::of(&event), &event));
+        after.keep_in(file).unwrap();
+        assert!(after.covers(Subject::of(&event), &event));
+        assert!(!after.covers(Subject::of(&event), &published(&event, 100)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`write()`] replaces a file in one step; [`stage`] does the first half and leaves the second to [`Staged::commit`].
 //! - [`read_secret`] reads a key only if its owner alone can read it, and wipes it from memory afterwards.
 //! - [`Log`] is a file of lines that several processes append to.
+//! - [`cache()`] is a file for what can be found out again.
 //! - [`folder`] makes folders for their owner alone and locks them for one run, or for several that only read.
 //! - [`guard()`] names a folder below which no link is followed and only regular files are opened. Everything else is a place
 //!   that the user has named: it may be a link or a pipe, and still has a limit of size and time.
@@ -26,6 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cache;
 mod error;
 mod file;
 pub mod folder;
@@ -39,6 +41,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use cache::cache;
 pub use error::{Error, Kind};
 pub use file::{
     Access, ExposedKey, KeyFile, Staged, begins_with, close_to_others, expect_closed, exposed_key, output,

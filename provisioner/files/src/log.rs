@@ -181,20 +181,11 @@ impl Log {
     /// Opens the file, or makes it: its name is on the disk before its first line is.
     fn open(&self) -> io::Result<File> {
         let (folder, name) = Place::of(&self.path)?;
-        loop {
-            match folder.create_file(&name, For::Appending, self.access) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-                Ok(file) => {
-                    folder.sync()?;
-                    return Ok(file);
-                }
-            }
-            match folder.open_file(&name, For::Appending) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => return opened,
-            }
+        let (file, is_new) = folder.open_or_create(&name, self.access)?;
+        if is_new {
+            folder.sync()?;
         }
+        Ok(file)
     }
 
     fn to_end(&self, file: &mut File) -> io::Result<Vec<u8>> {

@@ -6,7 +6,8 @@ mod portable;
 #[cfg(unix)]
 mod unix;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +62,22 @@ impl Place {
         Ok(place)
     }
 
+    /// Opens a file to append to it, or makes it; says whether it is new.
+    pub(crate) fn open_or_create(&self, name: &OsStr, access: Access) -> io::Result<(File, bool)> {
+        loop {
+            match self.create_file(name, For::Appending, access) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return Ok((created?, true)),
+            }
+            match self.open_file(name, For::Appending) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return Ok((opened?, false)),
+            }
+        }
+    }
+
     /// Refuses what is no regular file; `false` where there is nothing.
-    pub(crate) fn has_file(&self, name: &std::ffi::OsStr) -> io::Result<bool> {
+    pub(crate) fn has_file(&self, name: &OsStr) -> io::Result<bool> {
         match self.kind(name)? {
             None => Ok(false),
             Some(Kind::File) => Ok(true),

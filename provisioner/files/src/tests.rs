@@ -1,6 +1,7 @@
 //! Files as they are on the disk afterwards.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -334,5 +335,24 @@ mod unix {
             read_key(&path).unwrap().unwrap().closed(),
             Err(Error::Exposed { mode: 0o755, .. })
         ));
+    }
+}
+
+#[test]
+fn a_cache_belongs_to_one_process_at_a_time_and_is_no_link() {
+    let (_guard, home) = home();
+    let path = home.join("seen");
+    let file = cache(&path).unwrap().unwrap();
+    (&file).write_all(b"one").unwrap();
+    assert!(cache(&path).unwrap().is_none());
+    drop(file);
+    let file = cache(&path).unwrap().unwrap();
+    (&file).write_all(b" two").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"one two");
+    #[cfg(unix)]
+    {
+        assert_eq!(mode(&path), 0o600);
+        std::os::unix::fs::symlink(&path, home.join("link")).unwrap();
+        assert!(matches!(cache(&home.join("link")), Err(Error::Symlink { .. })));
     }
 }

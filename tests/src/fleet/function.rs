@@ -1,5 +1,6 @@
 //! The function in the simulation: environments that run the real handler, and their end.
 
+use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::Error;
 use super::registry::Registry;
 
 /// The function's time-out, as in `infra/template.yaml`.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// From the decision to start an environment to its first call.
 const COLD_START: Duration = Duration::from_millis(150);
 /// To read one record of a batch with the function's 128 MB of memory: a fourteenth of a processor ("Configure Lambda function
@@ -83,12 +84,15 @@ impl Function {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts an environment.
-    pub(super) async fn start(&self) -> Environment {
+    /// Starts the function in an environment. AWS Lambda leaves the environment's file there when a process crashes.
+    pub(super) async fn start(&self, file: Option<File>) -> Environment {
         let started = Instant::now();
         self.count(|counts| counts.environments += 1);
         sleep(COLD_START).await;
-        let environment = Handler::new(self.registry.clone(), self.settings.clone());
+        let mut environment = Handler::new(self.registry.clone(), self.settings.clone());
+        if let Some(file) = file {
+            environment = environment.with_cache(file);
+        }
         // As in the function: a warm-up that fails is no reason to give up.
         let _ = timeout(WARM_UP, environment.warm_up()).await;
         self.count(|counts| counts.billed += started.elapsed());

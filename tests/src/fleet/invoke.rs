@@ -103,7 +103,8 @@ impl Delivery {
         self.invocations.spawn(async move {
             let environment = match environment {
                 Some(environment) => environment,
-                None => function.start().await,
+                // An event has its own invocation here: there is nothing to remember.
+                None => function.start(None).await,
             };
             let payload = serde_json::from_str(&waiting.event.json(&certificates)).unwrap_or_default();
             let invoked = function.invoke(&environment, payload, 1).await;

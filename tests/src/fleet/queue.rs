@@ -40,7 +40,7 @@ impl Default for QueueSettings {
             concurrency: 2,
             batch_size: 4000,
             window: Duration::from_secs(1),
-            visibility_timeout: Duration::from_secs(15),
+            visibility_timeout: Duration::from_secs(10),
             receives: 1000,
         }
     }
@@ -133,6 +133,8 @@ impl Queue {
 
     async fn poll(self: Arc<Self>, function: Arc<Function>) {
         let mut environment: Option<Environment> = None;
+        // Without it, only a crash costs more.
+        let file = tempfile::tempfile().ok();
         while !self.state().is_done() {
             let is_full = self.state().visible.len() >= self.settings.batch_size;
             if !is_full {
@@ -145,7 +147,7 @@ impl Queue {
             let received = self.clock.elapsed();
             let warm = match environment.take() {
                 Some(environment) => environment,
-                None => function.start().await,
+                None => function.start(file.as_ref().and_then(|file| file.try_clone().ok())).await,
             };
             let size = batch.len();
             let again: Vec<Message> = match function.invoke(&warm, self.payload(&batch), size).await {

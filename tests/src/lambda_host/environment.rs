@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, oneshot};
@@ -35,6 +36,8 @@ pub(super) struct Spec {
 #[derive(Debug)]
 pub(super) struct Pool {
     idle: Mutex<Vec<Environment>>,
+    /// Folders for temporary files whose processes have ended.
+    folders: Mutex<Vec<TempDir>>,
     places: Semaphore,
 }
 
@@ -49,7 +52,7 @@ pub(super) struct Finished {
 
 impl Pool {
     pub(super) fn new(concurrency: usize) -> Self {
-        Self { idle: Mutex::default(), places: Semaphore::new(concurrency) }
+        Self { idle: Mutex::default(), folders: Mutex::default(), places: Semaphore::new(concurrency) }
     }
 
     /// Runs one invocation in a warm environment, or in a new one if none is idle.
@@ -62,18 +65,24 @@ impl Pool {
     ) -> Finished {
         // The semaphore is never closed.
         let _place = self.places.acquire().await;
-        let warm = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut environment = match warm.and_then(Environment::if_alive) {
-            Some(environment) => environment,
-            None => match Environment::start(spec, journal).await {
-                Ok(environment) => environment,
-                Err(finished) => return finished,
-            },
+        let mut idle = lock(&self.idle).pop();
+        let mut environment = match idle.take_if(Environment::is_alive) {
+            Some(warm) => warm,
+            None => {
+                let folder = idle.map(|ended| ended.folder).or_else(|| lock(&self.folders).pop());
+                match Environment::start(spec, journal, folder).await {
+                    Ok(started) => started,
+                    Err(finished) => return finished,
+                }
+            }
         };
         let (outcome, reusable) = environment.invoke(spec, request_id, payload).await;
         let log = environment.log();
         if reusable {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(environment);
+            lock(&self.idle).push(environment);
+        } else {
+            let Environment { folder, .. } = environment;
+            lock(&self.folders).push(folder);
         }
         Finished { outcome, log }
     }
@@ -85,13 +94,16 @@ struct Environment {
     child: Child,
     api: Handle,
     log: Arc<Mutex<VecDeque<String>>>,
+    /// For temporary files: `/tmp` in AWS Lambda, which the end of the process does not clear (AWS Lambda developer guide,
+    /// "Failures during the invoke phase").
+    folder: TempDir,
     // The program's files must outlive the process.
     _package: Arc<Package>,
 }
 
 impl Environment {
-    /// Starts the function and waits until it asks for work.
-    async fn start(spec: &Spec, journal: &Journal) -> Result<Self, Finished> {
+    /// Starts the function and waits until it asks for work; in the folder of an earlier process, if there was one.
+    async fn start(spec: &Spec, journal: &Journal, folder: Option<TempDir>) -> Result<Self, Finished> {
         let failed = |kind: &str, message: String| Finished {
             outcome: Err(error_body(kind, &message)),
             log: String::new(),
@@ -99,6 +111,9 @@ impl Environment {
         let api = runtime_api::serve(spec.arn.clone())
             .await
             .map_err(|e| failed("Sandbox.Failure", format!("no port for the Runtime API: {e}")))?;
+        let folder = folder.map_or_else(|| tempfile::Builder::new().prefix("testbed-tmp-").tempdir(), Ok);
+        let folder =
+            folder.map_err(|e| failed("Sandbox.Failure", format!("no folder for temporary files: {e}")))?;
         let mut command = Command::new(spec.package.bootstrap());
         command
             .current_dir(spec.package.root())
@@ -106,6 +121,7 @@ impl Environment {
             .envs(spec.variables.iter().map(|(name, value)| (name, value)))
             .env("AWS_LAMBDA_RUNTIME_API", &api.location)
             .env("LAMBDA_TASK_ROOT", spec.package.root())
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -121,7 +137,7 @@ impl Environment {
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(collect(stderr, function.clone(), journal.clone(), Arc::clone(&log)));
         }
-        let mut environment = Self { child, api, log, _package: Arc::clone(&spec.package) };
+        let mut environment = Self { child, api, log, folder, _package: Arc::clone(&spec.package) };
         let ready = environment.wait_until_ready().await;
         ready.map_err(|outcome| Finished { outcome: Err(outcome), log: environment.log() })?;
         Ok(environment)
@@ -148,7 +164,7 @@ impl Environment {
     /// used again.
     async fn invoke(&mut self, spec: &Spec, request_id: &str, payload: Bytes) -> (Answer, bool) {
         let timeout = spec.timeout;
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.log).clear();
         let (answer, answered) = oneshot::channel();
         let work = Work {
             request_id: request_id.to_owned(),
@@ -176,14 +192,18 @@ impl Environment {
     }
 
     /// A function may end while it is idle.
-    fn if_alive(mut self) -> Option<Self> {
-        matches!(self.child.try_wait(), Ok(None)).then_some(self)
+    fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     fn log(&self) -> String {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = lock(&self.log);
         log.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the process. A file that has just been written can be busy for a moment: another thread may have forked while it was open.

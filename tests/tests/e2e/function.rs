@@ -209,6 +209,43 @@ async fn what_a_queue_delivers_is_registered_or_stays_there() {
     assert!(failed["errorMessage"].as_str().unwrap().contains("a record of Amazon S3"), "{failed}");
 }
 
+/// The processes on this computer that have this in their environment (proc_pid_environ(5)).
+fn processes_with(variable: &str) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let has = |entry: &std::fs::DirEntry| {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|found| found == variable.as_bytes())
+    };
+    processes.filter(has).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_the_function_knows_which_certificates_are_active() {
+    let world = World::new(false).await;
+    let mark = world.ca_id.clone();
+    world.deploy(&[("MARK", &mark)]).await;
+    let mut event = world.event(&SERIAL);
+    event["timestamp"] = json!(1_761_991_200_123_u64);
+    let records = json!({"Records": [
+        {"messageId": "1", "body": event.to_string(), "eventSource": "aws:sqs"}
+    ]});
+    assert_eq!(world.invoke(&records).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(world.status(&event), Status::Active);
+    let describes = || {
+        world.testbed.journal().calls().iter().filter(|call| call.operation == "DescribeCertificate").count()
+    };
+    let before = describes();
+
+    let [process] = processes_with(&format!("MARK={mark}"))[..] else { panic!("there is one environment") };
+    assert!(
+        std::process::Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success()
+    );
+    wait::until("the process has ended", || processes_with(&format!("MARK={mark}")).is_empty()).unwrap();
+    assert_eq!(world.invoke(&records).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_ne!(processes_with(&format!("MARK={mark}")), [process]);
+    assert_eq!(describes(), before, "an older event says nothing new");
+}
+
 #[test]
 fn the_function_started_by_hand_says_what_it_is() {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("jitr");

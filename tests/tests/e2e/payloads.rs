@@ -63,9 +63,11 @@ async fn a_payload_that_is_no_json_is_answered_by_the_function_in_its_own_words(
     runtime.payloads.lock().unwrap().extend(cases.iter().rev().map(|(payload, ..)| payload));
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_testbed")).with_file_name("jitr");
     let log = tempfile::NamedTempFile::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let mut function = Command::new(program)
         .env_clear()
         .envs([("AWS_LAMBDA_RUNTIME_API", address.to_string())])
+        .env("TMPDIR", folder.path())
         .envs([
             ("AWS_LAMBDA_FUNCTION_NAME", "JITR"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),

@@ -221,7 +221,7 @@ fn running(deployed: &function::Deployed, name: &str) -> Finding {
     if !runtime.starts_with("provided") {
         found.push("is not the function of this tool; whether it registers devices is not known".to_owned());
     }
-    if deployed.timeout < function::SHORTEST_TIMEOUT {
+    if deployed.timeout < function::TIMEOUT {
         found.push(format!("stops after {} s; throttled registrations need more", deployed.timeout));
     }
     match found.len() {

@@ -17,10 +17,9 @@ pub(crate) const RUNTIME: Runtime = Runtime::Providedal2023;
 pub(crate) const HANDLER: &str = "bootstrap";
 /// Memory of a new function, in MB.
 pub(crate) const MEMORY: i32 = 128;
-/// Time limit of a new function, in seconds: registration takes less than one, throttled calls are retried.
-pub(crate) const TIMEOUT: i32 = 15;
-/// Below this many seconds a throttled registration could not finish.
-pub(crate) const SHORTEST_TIMEOUT: i32 = 10;
+/// Time limit of a new function, in seconds: registration takes less than one, throttled calls are retried. What goes back to the queue
+/// is seen again after this time. Below it, a throttled registration could not finish.
+pub(crate) const TIMEOUT: i32 = 10;
 
 /// Variables of the function that setting up may have to change.
 pub(super) const POLICY_NAME: &str = "ZT_POLICY_NAME";
@@ -189,7 +188,7 @@ pub(crate) fn decide(
             changes.push(format!("memory is {} MB, should be {MEMORY} MB", found.memory));
             configuration.memory = Some(MEMORY);
         }
-        if found.timeout < SHORTEST_TIMEOUT {
+        if found.timeout < TIMEOUT {
             changes.push(format!("timeout is {} s, should be {TIMEOUT} s", found.timeout));
             configuration.timeout = Some(TIMEOUT);
         }
@@ -285,7 +284,7 @@ mod tests {
             runtime: Some(RUNTIME),
             handler: HANDLER.into(),
             memory: 256,
-            timeout: 15,
+            timeout: 10,
             variables: Some(Variables::new()),
             dead_letter: None,
             broken: None,

@@ -1,0 +1,26 @@
+//! A file with what a program can find out again. One process has it at a time, and nothing of it is synced.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use crate::file::Access;
+use crate::place::Place;
+use crate::{Error, share};
+
+/// Opens a file to read it and to append to it, or makes it; its owner alone can read it. It belongs to this process until it is
+/// closed: `None` while another process has it.
+///
+/// # Errors
+/// [`Error::Symlink`], [`Error::NotAFile`], [`Error::Io`].
+pub fn cache(path: &Path) -> Result<Option<File>, Error> {
+    let open = || {
+        let (folder, name) = Place::of(path)?;
+        let (file, _) = folder.open_or_create(&name, Access::Private)?;
+        match share::try_lock(&file, path, File::try_lock) {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    };
+    open().map_err(|error| Error::io("open", path, error))
+}
