@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use super::{Error, Options, Shape, run as simulate, svg};
 
 /// What to simulate, and what to make of it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Devices that are switched on within a minute.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
-    devices: u32,
+    /// Devices that are switched on within a minute; several numbers give several runs. With `@` and a number, that is the quota
+    /// of the run.
+    #[arg(long, default_value = "10000", value_name = "N[@QUOTA]", value_delimiter = ',')]
+    devices: Vec<Size>,
     /// Devices a second that AWS IoT's quotas allow; all quotas are in proportion.
     #[arg(long, default_value_t = 10.0)]
     quota: f64,
@@ -23,7 +25,7 @@ pub struct Arguments {
     /// Write the plot to this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Print one JSON object a shape.
+    /// Print one JSON object a run.
     #[arg(long)]
     json: bool,
     /// Environments at the same time, without a queue.
@@ -38,6 +40,36 @@ pub struct Arguments {
     /// Seconds for which a message is invisible after it was read.
     #[arg(long)]
     visibility_timeout: Option<u64>,
+}
+
+/// The size of a fleet.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    devices: u32,
+    quota: Option<f64>,
+}
+
+/// Why a size is none.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a number of devices, which is at least 1, and perhaps @ and devices a second are expected: 1000, 1000000@100"
+)]
+struct NoSize;
+
+impl FromStr for Size {
+    type Err = NoSize;
+
+    fn from_str(text: &str) -> Result<Self, NoSize> {
+        let (devices, quota) = match text.split_once('@') {
+            None => (text, None),
+            Some((devices, quota)) => (devices, Some(quota.parse::<f64>().map_err(|_| NoSize)?)),
+        };
+        let devices = devices.parse().map_err(|_| NoSize)?;
+        let size = Self { devices, quota };
+        (devices > 0 && quota.is_none_or(|quota| quota.is_finite() && quota > 0.0))
+            .then_some(size)
+            .ok_or(NoSize)
+    }
 }
 
 /// Why the command failed.
@@ -64,10 +96,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 fn execute(arguments: &Arguments) -> Result<bool, CommandError> {
     let shapes = arguments.shape.map_or(vec![Shape::Queue, Shape::Rule], |shape| vec![shape]);
     let mut reports = Vec::new();
-    for shape in shapes {
+    for (shape, size) in
+        shapes.iter().flat_map(|shape| arguments.devices.iter().map(move |size| (*shape, *size)))
+    {
         let mut options = Options::new(shape);
-        options.devices = arguments.devices as usize;
-        options.quota = arguments.quota;
+        options.devices = size.devices as usize;
+        options.quota = size.quota.unwrap_or(arguments.quota);
         options.seed = arguments.seed;
         options.concurrency = arguments.concurrency;
         let queue = &mut options.queue;

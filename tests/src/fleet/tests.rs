@@ -10,10 +10,12 @@ fn simulated(shape: Shape, devices: usize, seed: u64) -> Report {
 
 #[test]
 fn with_the_queue_no_device_is_lost_and_the_quota_is_used_up() {
-    let report = simulated(Shape::Queue, 3000, 1);
-    assert_eq!(report.function.given_up, 0, "{report}");
-    assert!(report.of_quota(1.0) >= 0.93, "{report}");
-    assert!((report.wasted() as f64) < 0.25 * report.devices as f64, "{report}");
+    for (devices, wasted) in [(1000, 0.4), (3000, 0.2)] {
+        let report = simulated(Shape::Queue, devices, 1);
+        assert_eq!(report.function.given_up, 0, "{report}");
+        assert!(report.of_quota(1.0) >= 0.95, "{report}");
+        assert!((report.wasted() as f64) < wasted * devices as f64, "{report}");
+    }
 }
 
 /// The window of a batch, the start of an environment and the calls of a registration, on the simulation's clock.
@@ -52,7 +54,8 @@ fn the_plot_shows_every_shape_against_the_quota() {
     let reports = [simulated(Shape::Queue, 200, 1), simulated(Shape::Rule, 200, 1)];
     let plot = svg(&reports);
     assert_eq!(plot.matches("<polyline").count(), 3);
-    for text in ["quota: 10 devices", "rule → queue → Lambda", "rule → Lambda", "0 lost"] {
+    for text in ["the quota", "rule → queue → Lambda, 200 devices, 10 a second", "rule → Lambda", "0 lost"]
+    {
         assert!(plot.contains(text), "{text}");
     }
 }
@@ -73,4 +76,13 @@ fn the_queue_is_simulated_as_the_template_sets_it() {
     for line in set {
         assert!(template.contains(&line), "{line}");
     }
+}
+
+#[test]
+fn what_an_environment_knows_outlives_a_crash() {
+    let options = |crashing| Options { devices: 1000, seed: 1, crashing, ..Options::new(Shape::Queue) };
+    let report = run(&options(0.1)).unwrap();
+    assert!(report.function.crashes >= 3, "{report}");
+    assert_eq!((report.lost(), report.unfinished), (0, 0), "{report}");
+    assert!((report.wasted() as f64) < 0.5 * report.devices as f64, "{report}");
 }
