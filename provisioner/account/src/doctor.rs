@@ -305,7 +305,7 @@ async fn look_at_chain(
                 // `arn:aws:iam::123456789012:role/path/NAME`
                 let role = function.as_ref().and_then(|function| function.role.rsplit('/').next());
                 let name = setup::base_name(&settings.function);
-                chain::on_failure(scope, name, role, failed.as_ref())
+                chain::on_failure(scope, name, role, &failed)
             }
             // A device gets in without it.
             Err(error) => {
@@ -430,8 +430,10 @@ async fn look_at_group(account: &Account, group: &str) -> Finding {
 }
 
 /// Where events go that failed for good, and how many wait there if that is a queue.
-async fn failed_events(account: &Account, function: &str) -> Result<Option<FailedEvents>, AccountError> {
-    let Some(destination) = queue::destinations(account, function).await?.failed else { return Ok(None) };
+async fn failed_events(account: &Account, function: &str) -> Result<FailedEvents, AccountError> {
+    let queue::Destinations { failed, succeeded, is_configured } =
+        queue::destinations(account, function).await?;
+    let Some(destination) = failed else { return Ok(FailedEvents::Lost { succeeded, is_configured }) };
     let waiting = match Queue::find(account, &destination).await {
         Err(error) if queue::is_missing(&error) => Waiting::NoQueue,
         found => match found? {
@@ -439,5 +441,5 @@ async fn failed_events(account: &Account, function: &str) -> Result<Option<Faile
             None => Waiting::Unknown,
         },
     };
-    Ok(Some(FailedEvents { destination, waiting }))
+    Ok(FailedEvents::Kept { destination, waiting })
 }

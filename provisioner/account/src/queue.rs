@@ -34,6 +34,8 @@ pub(super) struct Destinations {
     pub(super) failed: Option<String>,
     /// ARN of the function's on-success destination.
     pub(super) succeeded: Option<String>,
+    /// Whether anything is set for asynchronous invocations: destinations, repetitions, age.
+    pub(super) is_configured: bool,
 }
 
 /// Looks at the destinations of a function.
@@ -43,6 +45,7 @@ pub(super) struct Destinations {
 pub(super) async fn destinations(account: &Account, function: &str) -> Result<Destinations, AccountError> {
     let answer = account.lambda().get_function_event_invoke_config().function_name(function).send().await;
     let config = account.found("lambda:GetFunctionEventInvokeConfig", answer)?;
+    let is_configured = config.is_some();
     let config = config.and_then(|config| config.destination_config);
     let (on_failure, on_success) =
         config.map_or((None, None), |config| (config.on_failure, config.on_success));
@@ -52,7 +55,7 @@ pub(super) async fn destinations(account: &Account, function: &str) -> Result<De
         Some(arn) => Some(arn),
         None => deploy::find(account, function).await?.and_then(|deployed| deployed.dead_letter),
     };
-    Ok(Destinations { failed, succeeded })
+    Ok(Destinations { failed, succeeded, is_configured })
 }
 
 /// Sends the events of a function that fail for good to the queue with this ARN. What else is set stays: AWS Lambda replaces

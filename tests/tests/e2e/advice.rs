@@ -205,8 +205,20 @@ async fn a_queue_for_what_fails_is_made_by_the_commands_that_doctor_prints() {
     let is = |command: &str, of: &str| command.starts_with(&format!("aws --region us-east-1 {of} "));
     assert!(is(queue, "sqs create-queue") && is(role, "iam put-role-policy"), "{advice}");
     assert!(is(destination, "lambda put-function-event-invoke-config"), "{advice}");
-
+    // What is set stays: AWS Lambda replaces both destinations together.
     let lambda = desk.account.lambda();
+    let succeeded = "arn:aws:sqs:us-east-1:123456789012:registered";
+    let on_success = aws_sdk_lambda::types::OnSuccess::builder().destination(succeeded).build();
+    let config = aws_sdk_lambda::types::DestinationConfig::builder().on_success(on_success).build();
+    let put = lambda.put_function_event_invoke_config().function_name("JITR").destination_config(config);
+    put.send().await.unwrap();
+    let (_, advice) = desk.finding("on_failure", &[]);
+    let update = advice.rsplit(" && ").next().unwrap();
+    assert!(is(update, "lambda update-function-event-invoke-config"), "{advice}");
+    let given: Value = serde_json::from_str(flag(update, "destination-config")).unwrap();
+    assert_eq!(given["OnSuccess"]["Destination"], succeeded);
+    lambda.delete_function_event_invoke_config().function_name("JITR").send().await.unwrap();
+
     let given: Value = serde_json::from_str(flag(destination, "destination-config")).unwrap();
     let arn = given["OnFailure"]["Destination"].as_str().unwrap();
     let on_failure = aws_sdk_lambda::types::OnFailure::builder().destination(arn).build();

@@ -242,10 +242,19 @@ pub(super) fn type_of_things(name: &str, deprecated: Option<bool>) -> Finding {
 
 /// Where events go that failed for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FailedEvents {
-    /// ARN.
-    pub(super) destination: String,
-    pub(super) waiting: Waiting,
+pub(super) enum FailedEvents {
+    /// Nowhere.
+    Lost {
+        /// ARN of the destination of events that succeeded.
+        succeeded: Option<String>,
+        /// Whether anything is set for asynchronous invocations.
+        is_configured: bool,
+    },
+    Kept {
+        /// ARN.
+        destination: String,
+        waiting: Waiting,
+    },
 }
 
 /// What waits there.
@@ -264,15 +273,20 @@ pub(super) fn on_failure(
     scope: &Scope,
     function: &str,
     role: Option<&str>,
-    failed: Option<&FailedEvents>,
+    failed: &FailedEvents,
 ) -> Finding {
-    let Some(FailedEvents { destination, waiting }) = failed else {
-        let queue = format!("{function}-failed-events");
-        let queue = Arn { service: "sqs", resource: &queue, ..scope.as_arn() }.to_string();
-        let (function, role) = (function.to_owned(), role.map(str::to_owned));
-        let add = Remedy::AddDestination { function: function.clone(), role, queue };
-        let found = "the function has no on-failure destination: an event that still fails after the last repetition is lost";
-        return Finding::notable(Resource::OnFailure, function, vec![found.to_owned()]).remedy(add);
+    let (destination, waiting) = match failed {
+        FailedEvents::Kept { destination, waiting } => (destination, waiting),
+        FailedEvents::Lost { succeeded, is_configured } => {
+            let queue = format!("{function}-failed-events");
+            let queue = Arn { service: "sqs", resource: &queue, ..scope.as_arn() }.to_string();
+            let (function, role) = (function.to_owned(), role.map(str::to_owned));
+            let (succeeded, is_configured) = (succeeded.clone(), *is_configured);
+            let add =
+                Remedy::AddDestination { function: function.clone(), role, queue, succeeded, is_configured };
+            let found = "the function has no on-failure destination: an event that still fails after the last repetition is lost";
+            return Finding::notable(Resource::OnFailure, function, vec![found.to_owned()]).remedy(add);
+        }
     };
     let name = destination.rsplit(':').next().unwrap_or(destination);
     let (found, remedy) = match waiting {
@@ -356,7 +370,7 @@ mod tests {
     fn failed_events_are_counted_where_they_can_be() {
         let judged = |waiting| {
             let destination = "arn:aws:sqs:us-east-2:123456789012:JITR-failed-events".to_owned();
-            on_failure(&scope(), "JITR", Some("JITR-role"), Some(&FailedEvents { destination, waiting }))
+            on_failure(&scope(), "JITR", Some("JITR-role"), &FailedEvents::Kept { destination, waiting })
         };
         assert_eq!(judged(Waiting::Events(0)).verdict, Verdict::Right);
         let waiting = judged(Waiting::Events(3));
@@ -366,7 +380,8 @@ mod tests {
         assert_eq!(judged(Waiting::Unknown).verdict, Verdict::Notable);
         let missing = judged(Waiting::NoQueue).remedy;
         assert!(matches!(&missing, Some(Remedy::CreateQueue { queue }) if queue == "JITR-failed-events"));
-        let none = on_failure(&scope(), "JITR", Some("JITR-role"), None);
+        let nowhere = FailedEvents::Lost { succeeded: None, is_configured: false };
+        let none = on_failure(&scope(), "JITR", Some("JITR-role"), &nowhere);
         assert!(none.found[0].contains("lost"));
         let queue = "arn:aws:sqs:us-east-2:123456789012:JITR-failed-events";
         assert!(matches!(&none.remedy, Some(Remedy::AddDestination { queue: found, .. }) if found == queue));

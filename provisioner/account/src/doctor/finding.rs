@@ -81,6 +81,10 @@ pub enum Remedy {
         role: Option<String>,
         /// ARN of a queue with the usual name.
         queue: String,
+        /// ARN of the destination of events that succeeded, if there is one. It stays.
+        succeeded: Option<String>,
+        /// Whether anything is set for asynchronous invocations. It stays.
+        is_configured: bool,
     },
     /// Make the queue that the function sends failed events to.
     CreateQueue {

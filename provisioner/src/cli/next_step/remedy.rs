@@ -41,7 +41,9 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
         Remedy::CreateGroup { group } => {
             format!("aws iot create-thing-group --thing-group-name {group}").into()
         }
-        Remedy::AddDestination { function, role, queue } => add_destination(function, role.as_deref(), queue).into(),
+        Remedy::AddDestination { function, role, queue, succeeded, is_configured } => {
+            add_destination(function, role.as_deref(), queue, succeeded.as_deref(), *is_configured).into()
+        }
         Remedy::CreateQueue { queue } => format!("aws sqs create-queue --queue-name {queue}").into(),
         Remedy::ReplayQueue => "provisioner replay --queue".into(),
         Remedy::Replay => "provisioner replay".into(),
@@ -72,17 +74,27 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
     }
 }
 
-/// The commands that give the function a queue for what fails. AWS Lambda takes it only once the role may send to it.
-fn add_destination(function: &str, role: Option<&str>, queue: &str) -> String {
+/// The commands that give the function a queue for what fails. AWS Lambda takes it only once the role may send to it. It replaces
+/// both destinations together, and with `put` the number of repetitions, too.
+fn add_destination(
+    function: &str,
+    role: Option<&str>,
+    queue: &str,
+    succeeded: Option<&str>,
+    is_configured: bool,
+) -> String {
     let role = role.unwrap_or("ROLE");
     let name = queue.rsplit(':').next().unwrap_or(queue);
     let policy = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sqs:SendMessage","Resource":"{queue}"}}]}}"#
     );
-    let destination = format!(r#"{{"OnFailure":{{"Destination":"{queue}"}}}}"#);
+    let on_success =
+        succeeded.map(|arn| format!(r#","OnSuccess":{{"Destination":"{arn}"}}"#)).unwrap_or_default();
+    let destination = format!(r#"{{"OnFailure":{{"Destination":"{queue}"}}{on_success}}}"#);
+    let set = if is_configured { "update" } else { "put" };
     format!(
         "aws sqs create-queue --queue-name {name} && \
          aws iam put-role-policy --role-name {role} --policy-name {FAILED_EVENTS} --policy-document '{policy}' && \
-         aws lambda put-function-event-invoke-config --function-name {function} --destination-config '{destination}'"
+         aws lambda {set}-function-event-invoke-config --function-name {function} --destination-config '{destination}'"
     )
 }
