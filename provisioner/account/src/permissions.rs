@@ -44,6 +44,8 @@ pub struct Names {
     pub thing_group: Option<String>,
     /// ARN of a role of the function's that this tool did not make.
     pub role: Option<String>,
+    /// ARNs of roles in actions of the rule that this tool did not make: they stay in the rule.
+    pub rule_roles: Vec<String>,
     /// Names of queues besides those that this tool makes.
     pub queues: Vec<String>,
     /// Things that are watched; any if there are none.
@@ -65,6 +67,7 @@ impl Default for Names {
             thing_type: jitr::name::ThingTypeName::zero_touch_kit().to_string(),
             thing_group: None,
             role: None,
+            rule_roles: Vec::new(),
             queues: Vec::new(),
             things: Vec::new(),
             topic: None,

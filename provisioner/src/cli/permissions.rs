@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Role of the function that `setup` has not made
     #[arg(long, value_name = "ARN", value_parser = setup::role_arn)]
     role_arn: Option<String>,
+    /// Role of an action of the rule that `setup` has not made; may be repeated
+    #[arg(long, value_name = "ARN", value_parser = setup::role_arn)]
+    rule_role_arn: Vec<String>,
     /// Policy that boards get [default: zt_policy]
     #[arg(long, value_name = "NAME")]
     policy_name: Option<PolicyName>,
@@ -131,6 +134,7 @@ impl Arguments {
             thing_type: self.thing_type.as_ref().map_or(usual.thing_type, ThingTypeName::to_string),
             thing_group: self.thing_group.as_ref().map(ThingGroupName::to_string),
             role: self.role_arn.clone(),
+            rule_roles: self.rule_role_arn.clone(),
             queues: self.queue.iter().map(|queue| queue_name(queue)).collect(),
             signer_key: key(Role::Signer)?,
             root_key: key(Role::Root)?,
@@ -242,6 +246,7 @@ impl Given<'_> {
             thing_type: given(&["thing_type"]).unwrap_or_else(|| usual.thing_type.clone()),
             thing_group: given(&["thing_group"]).or_else(|| usual.thing_group.clone()),
             role: given(&["role_arn"]).or_else(|| usual.role.clone()),
+            rule_roles: usual.rule_roles.clone(),
             queues: if queues.is_empty() { usual.queues.clone() } else { queues },
             things: if things.iter().all(is_thing) { things } else { Vec::new() },
             topic: given(&["send"]),

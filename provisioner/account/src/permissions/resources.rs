@@ -141,7 +141,9 @@ impl On {
             Self::Roles => vec![own_role(), rule_role()],
             Self::MadeRoles => vec![role(&format!("*{ROLE_SUFFIX}"))],
             Self::RoleForFunction => vec![own_role()],
-            Self::RoleForRule => vec![rule_role()],
+            Self::RoleForRule => {
+                std::iter::once(rule_role()).chain(names.rule_roles.iter().cloned()).collect()
+            }
             Self::ManagedPolicies => {
                 vec![
                     Arn { service: "iam", region: "", account: "*", resource: "policy/*", ..scope.as_arn() }

@@ -47,7 +47,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::BadCredentials { .. } => "check access key and secret, and that the profile is the right one (--profile NAME)".into(),
         E::WrongRegion { .. } => "set the Region of the endpoint with --region, or unset AWS_ENDPOINT_URL to reach the endpoint of your Region".into(),
         E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
-        E::Denied { action, resource, .. } => format!("{}, or choose another profile with --profile NAME", allow(&on(action, resource.as_deref()))).into(),
+        E::Denied { action, resource, .. } => format!("{}, or choose another profile with --profile NAME", allow(action, resource.as_deref())).into(),
         E::Unreachable { source, .. } if is_of_trust(&source.to_string()) && let Some(setting) = iot_account::ca_bundle_variable() => {
             format!("{setting} is set, and its file alone says whom to trust: add the root certificate of the server or of the proxy to it, or unset {setting}").into()
         }
@@ -71,15 +71,13 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
     }
 }
 
-/// An action, and what it is for.
-fn on(action: &str, resource: Option<&str>) -> String {
-    resource.map_or_else(|| action.to_owned(), |resource| format!("{action} on {resource}"))
-}
-
-/// What to do where a permission is missing.
-fn allow(what: &str) -> String {
-    let printed = format!("`provisioner permissions {}` prints the policy", given::commands());
-    format!("ask the account's administrator to allow you {what}: {printed}")
+/// What to do where a permission is missing, for what AWS says.
+fn allow(action: &str, resource: Option<&str>) -> String {
+    let resource = resource.map(|resource| format!(" on {resource}")).unwrap_or_default();
+    format!(
+        "ask the account's administrator to allow {action} for you{resource}: `provisioner permissions {}` prints the policy",
+        given::commands()
+    )
 }
 
 /// What to do about an answer that has no meaning of its own here.
@@ -107,7 +105,7 @@ fn setup(error: &setup::Error) -> Text {
         E::RevocationLists { .. } => ADD_LISTS.into(),
         E::QueueDenied { source } => {
             let allow = match &**source {
-                iot_account::Error::Denied { action, resource, .. } => allow(&on(action, resource.as_deref())),
+                iot_account::Error::Denied { action, resource, .. } => allow(action, resource.as_deref()),
                 _ => "let the function's role take events from the queue (sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes) and send failed ones (sqs:SendMessage)".to_owned(),
             };
             format!("{allow}; or let the rule invoke the function, without a queue: provisioner setup --delivery rule").into()
@@ -189,9 +187,10 @@ fn live(error: &live::Error) -> Text {
     match error {
         E::Forbidden { .. } => "run the same command again, for temporary credentials may have just ended; otherwise check the Region (--region), and whether a proxy or AWS_ENDPOINT_URL changes the host name".into(),
         E::Subscribe { filters } => {
-            allow(&format!("iot:Subscribe on topicfilter/… and iot:Receive on topic/… of {}", filters.join(", "))).into()
+            let resources = format!("topicfilter/… and iot:Receive on topic/… of {}", filters.join(", "));
+            allow("iot:Subscribe", Some(&resources)).into()
         }
-        E::Publish { topic } => allow(&on("iot:Publish", Some(&format!("topic/{topic}")))).into(),
+        E::Publish { topic } => allow("iot:Publish", Some(&format!("topic/{topic}"))).into(),
         E::Topic { .. } => "a topic has no wildcards (+, #); a board's begin with the name of its thing: THING/led".into(),
     }
 }
