@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use aws_sdk_iot::error::ProvideErrorMetadata;
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use testbed::{Options, Testbed, beside, wait};
 
@@ -195,4 +196,26 @@ async fn keys_in_kms_belong_to_the_policy_by_the_arn_that_the_home_folder_has() 
         "{policy}"
     );
     assert!(!policy.to_string().contains("kms:CreateKey"), "{policy}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_leave_out_no_call_that_is_made() {
+    let (testbed, mut stage) = user().await;
+    stage.limits = Some(Arc::clone(&testbed));
+    let package = stage.package().display().to_string();
+    let setup = ["setup", "--lambda-zip", &package, "--delivery", "rule"];
+    let certificate = stage.file("board.crt");
+    let params = CertificateParams::default();
+    let pem = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    std::fs::write(&certificate, pem).unwrap();
+    for kept in ["--keep-devices", "--keep-ca"] {
+        stage.ends(0, &setup);
+        stage.ends(0, &["setup", "--method", "mar"]);
+        stage.ends(0, &["register", "--again", certificate.to_str().unwrap()]);
+        stage.ends(0, &["doctor", "--method", "mar"]);
+        stage.ends(0, &["report", "--file", stage.file(&format!("report{kept}.txt")).to_str().unwrap()]);
+        stage.ends(0, &["replay", "--dry-run"]);
+        let torn = stage.ends(0, &["teardown", kept, "--yes"]);
+        assert!(torn.values("resource").contains(&"function"), "{}", torn.said);
+    }
 }
