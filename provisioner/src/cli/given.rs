@@ -194,9 +194,16 @@ const NAMING: [&str; 9] = [
 fn lines(definition: &Command, matches: &ArgMatches) -> Vec<String> {
     let deciding = iot_account::permissions::flags();
     let line = |command: &Command, words: &str, matches: &ArgMatches| {
+        // Of a key in a token, the URI may have the PIN.
+        let is_in_kms = |argument: &Arg| {
+            let mut values = matches.try_get_raw(argument.get_id().as_str()).ok().flatten();
+            let value = values.as_mut().and_then(Iterator::next);
+            value.is_some_and(|uri| uri.to_string_lossy().starts_with("awskms:"))
+        };
         let own = command.get_arguments().filter(|argument| {
-            !argument.is_global_set()
-                && argument.get_long().is_some_and(|long| deciding.contains(long) || NAMING.contains(&long))
+            let long = argument.get_long().unwrap_or_default();
+            let is_key = ["root-key", "signer-key"].contains(&long) && is_in_kms(argument);
+            !argument.is_global_set() && (is_key || deciding.contains(long) || NAMING.contains(&long))
         });
         let flags = own.filter_map(|argument| Flag::of(argument, matches));
         flags.fold(words.to_owned(), |line, flag| format!("{line} {}", flag.text))
@@ -263,6 +270,18 @@ mod tests {
         for (line, right) in [
             (&["provisioner", "setup"][..], &["setup"][..]),
             (&["provisioner", "ca", "rotate", "--yes"], &["ca rotate"]),
+            (
+                &[
+                    "provisioner",
+                    "ca",
+                    "create",
+                    "--root-key",
+                    "pkcs11:token=t;object=r?module-path=/m.so&pin-value=1",
+                    "--signer-key",
+                    "awskms:",
+                ],
+                &["ca create --signer-key awskms:"],
+            ),
             (
                 &["provisioner", "doctor", "--repair", "--function-name", "Line1", "--profile", "p"],
                 &["doctor --repair --function Line1"],
