@@ -36,6 +36,7 @@ mod named;
 mod next_step;
 mod output;
 pub mod passphrase;
+mod permissions;
 mod plan;
 mod policy;
 mod prompt;
@@ -190,6 +191,8 @@ pub enum Command {
     /// Print the document of the policy that devices get
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Print the IAM policy that commands need
+    Permissions(permissions::Arguments),
     /// Remove from the account what this tool made
     Teardown(teardown::Arguments),
     /// List, fetch or show the firmware images that Microchip publishes for the kits
@@ -331,7 +334,7 @@ impl Error {
 }
 
 /// Commands that use no private key. Their help leaves the passphrase flags out.
-const WITHOUT_KEYS: [&str; 17] = [
+const WITHOUT_KEYS: [&str; 18] = [
     "boards",
     "ledger",
     "inspect",
@@ -343,6 +346,7 @@ const WITHOUT_KEYS: [&str; 17] = [
     "audit",
     "replay",
     "policy",
+    "permissions",
     "teardown",
     "firmware",
     "flash",
@@ -437,6 +441,11 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
         Command::Monitor(arguments) => monitor::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Report(arguments) => report::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Policy(command) => policy::run(&command, &key_files::context(cli.global).await?).await?,
+        Command::Permissions(arguments) => {
+            let mut definition = definition();
+            definition.build();
+            permissions::run(&arguments, &definition, &Context::new(cli.global)?).await?
+        }
         Command::Teardown(arguments) => teardown::run(&arguments, &Context::new(cli.global)?).await?,
         Command::Firmware(command) => firmware::run(&command, &Context::new(cli.global)?).await?,
         Command::Flash(arguments) => flash::run(arguments, &Context::new(cli.global)?).await?,

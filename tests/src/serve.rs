@@ -84,6 +84,12 @@ pub struct Arguments {
     /// The account's id
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account_id)]
     pub account: String,
+    /// Let the account's user do what this IAM policy (JSON) allows, and nothing else
+    ///
+    /// Each refused action is on stderr with its resource. The policy has no NotAction, NotResource and Principal. Without the
+    /// option the user may do everything. Example: provisioner permissions setup > policy.json; testbed serve --user-policy policy.json
+    #[arg(long, value_name = "FILE")]
+    pub user_policy: Option<PathBuf>,
     /// What comes between calls and their answers
     #[command(flatten)]
     pub disturbance: disturbance::Disturbances,
@@ -125,6 +131,15 @@ pub enum Error {
     /// There is no such hex file.
     #[error("cannot read the firmware {}", path.display())]
     NoFirmware {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no such policy.
+    #[error("cannot read the policy {}", path.display())]
+    NoUserPolicy {
         /// Where it was looked for.
         path: PathBuf,
         /// What the operating system said.
@@ -200,8 +215,12 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 
     let zip = Arc::new(package_of(&beside::program("jitr")?)?);
     let identity = Identity { account_id: arguments.account.clone(), region: arguments.region.clone() };
+    let user_policy = arguments.user_policy.as_ref().map(|path| {
+        std::fs::read_to_string(path).map_err(|source| Error::NoUserPolicy { path: path.clone(), source })
+    });
     let options = Options {
         identity,
+        user_policy: user_policy.transpose()?,
         http_port: arguments.http_port,
         mqtt_port: arguments.mqtt_port,
         interceptor: Arc::new(disturbance::Disturbance::new(&arguments.disturbance)),

@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::iot_core::account::{Account, Delays, Identity};
 use crate::iot_core::control_plane::{self, Counted, HttpsListener, Interceptor, Services};
 use crate::iot_core::gateway::{self, Gateway};
+use crate::iot_core::policy::PolicyError;
 use crate::iot_core::registration::{Published, Registration};
 use crate::iot_core::rules::RuleEngine;
 use crate::journal::{self, Happening, Journal};
@@ -37,6 +38,8 @@ pub struct Options {
     pub interceptor: Arc<dyn Interceptor>,
     /// Entries that the journal keeps.
     pub journal_entries: usize,
+    /// The identity-based policy of the account's user, JSON; without one the user may do everything.
+    pub user_policy: Option<String>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             lambda: lambda_host::Settings::default(),
             interceptor: Arc::new(()),
             journal_entries: journal::CAPACITY,
+            user_policy: None,
         }
     }
 }
@@ -66,6 +70,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The policy of the account's user.
+    #[error("the testbed cannot enforce the user's policy")]
+    UserPolicy(#[from] PolicyError),
     /// The device gateway.
     #[error("cannot start the device gateway")]
     Gateway(#[from] gateway::StartError),
@@ -93,7 +100,9 @@ impl Testbed {
         let journal = Journal::new(options.journal_entries);
         let region = options.identity.region.clone();
         let arn_prefix = options.identity.arn("iot", "").trim_end_matches(':').to_owned();
-        let account = Arc::new(Mutex::new(Account::new(options.identity, HOST, options.delays)));
+        let mut account = Account::new(options.identity, HOST, options.delays);
+        account.set_user_policy(options.user_policy.as_deref())?;
+        let account = Arc::new(Mutex::new(account));
         let runtime = tokio::runtime::Handle::current();
         let lambda = LambdaHost::new(Arc::clone(&account), options.lambda, journal.clone(), runtime);
         let rules = RuleEngine::new(Arc::clone(&account), lambda.clone(), journal.clone());

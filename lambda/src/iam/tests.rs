@@ -149,6 +149,59 @@ fn the_template_has_the_same_topic_rule() {
     assert!(TEMPLATE.contains(&format!("AwsIotSqlVersion: \"{TOPIC_RULE_SQL_VERSION}\"\n")));
 }
 
+/// The logical ids of the template.
+fn logical_ids() -> BTreeSet<&'static str> {
+    let (_, resources) = TEMPLATE.split_once("\nResources:\n").unwrap();
+    let (resources, _) = resources.split_once("\nOutputs:\n").unwrap();
+    let id = |line: &'static str| line.strip_prefix("  ")?.strip_suffix(':');
+    resources.lines().filter_map(id).filter(|id| id.starts_with(char::is_alphabetic)).collect()
+}
+
+#[test]
+fn the_page_for_terraform_and_the_cdk_maps_each_resource_of_the_template() {
+    let page = include_str!("../../../infra/terraform-and-cdk.md");
+    let (_, table) = page.split_once("\n| Logical id |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let mut mapped = BTreeSet::new();
+    for row in table.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        assert!(cells[1].starts_with("`aws_") && cells[2].starts_with('`'), "{row}");
+        mapped.insert(cells[0].trim_end_matches('`'));
+    }
+    let ids = logical_ids();
+    assert!(ids.contains("Function") && ids.contains("Dashboard"), "{ids:?}");
+    assert_eq!(mapped, ids);
+}
+
+#[test]
+fn the_values_on_the_page_for_terraform_and_the_cdk_are_those_of_the_template() {
+    let page = include_str!("../../../infra/terraform-and-cdk.md");
+    for (value, property) in [
+        ("Runtime `provided.al2023`", "Runtime: provided.al2023"),
+        ("handler `bootstrap`", "Handler: bootstrap"),
+        ("Time-out 15 s", "      Timeout: 15\n"),
+        ("application log level TRACE", "ApplicationLogLevel: TRACE"),
+        ("2 retries", "MaximumRetryAttempts: 2"),
+        ("maximum age 21600 s", "MaximumEventAgeInSeconds: 21600"),
+        ("Visibility time-out 15 s", "VisibilityTimeout: 15"),
+        ("retention 1209600 s", "MessageRetentionPeriod: 1209600"),
+        ("after 1000 receives", "maxReceiveCount: 1000"),
+        ("Batch size 4000", "BatchSize: 4000"),
+        ("batching window 1 s", "MaximumBatchingWindowInSeconds: 1"),
+        ("maximum concurrency 2", "  MaximumConcurrency:\n    Type: Number\n    Default: 2\n"),
+        ("`ReportBatchItemFailures`", "FunctionResponseTypes: [ReportBatchItemFailures]"),
+        ("version `2016-03-23`", "AwsIotSqlVersion: \"2016-03-23\""),
+        ("`SELECT * FROM '$aws/events/certificates/registered/#'`", crate::event::TOPIC_RULE_SQL),
+        ("Name `/aws/lambda/FUNCTION`", "LogGroupName: !Sub /aws/lambda/${FunctionName}"),
+        ("Name `FUNCTION-waiting-events`", "QueueName: !Sub ${FunctionName}-waiting-events"),
+        ("Name `FUNCTION-failed-events`", "QueueName: !Sub ${FunctionName}-failed-events"),
+    ] {
+        assert!(page.contains(value), "the page lacks {value}");
+        assert!(TEMPLATE.contains(property), "the template lacks {property}");
+    }
+}
+
 #[test]
 fn without_a_thing_group_nothing_about_groups_is_allowed() {
     let text = role_policy(None).to_string();

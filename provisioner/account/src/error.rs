@@ -178,10 +178,12 @@ pub enum Error {
         source: Answer,
     },
     /// The caller lacks a permission.
-    #[error("permission {action} is missing")]
+    #[error("permission {action} is missing{}", resource.as_ref().map(|resource| format!(" for {resource}")).unwrap_or_default())]
     Denied {
         /// As in IAM policies.
         action: &'static str,
+        /// What it is missing for, mostly an ARN, where AWS says so. Actions without a resource have none.
+        resource: Option<Box<str>>,
         /// What AWS said; it names who lacks it.
         source: Answer,
     },
@@ -416,13 +418,19 @@ impl Error {
             | "IncompleteSignature"
             | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException" => Self::BadCredentials { of: String::new(), source },
-            "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "NotAuthorized" => {
-                Self::Denied { action: denied(action, &source.message), source }
+            // The last is that of AWS IoT's data plane.
+            "AccessDeniedException"
+            | "AccessDenied"
+            | "UnauthorizedException"
+            | "NotAuthorized"
+            | "ForbiddenException" => {
+                let resource = resource(&source.message);
+                Self::Denied { action: denied(action, &source.message), resource, source }
             }
             "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
                 Self::Throttled { action, source }
             }
-            "" if source.status == 403 => Self::Denied { action, source },
+            "" if source.status == 403 => Self::Denied { action, resource: None, source },
             _ => Self::Call { action, source },
         }
     }
@@ -438,6 +446,14 @@ fn denied(action: &'static str, message: &str) -> &'static str {
     let named = message.split("perform: ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let besides = named.and_then(|named| BESIDES.into_iter().find(|besides| *besides == named));
     besides.unwrap_or(action)
+}
+
+/// What AWS says that a permission is missing for (IAM User Guide, "Troubleshoot access denied error messages"). AWS IoT does not
+/// always give an ARN.
+fn resource(message: &str) -> Option<Box<str>> {
+    let (_, rest) = message.split_once("on resource: ")?;
+    let named = rest.split_whitespace().next()?.trim_end_matches(['.', ',', ';']);
+    (!named.is_empty() && named != "*").then(|| named.into())
 }
 
 /// What something else than AWS answered: a redirect, or a page.
@@ -537,6 +553,7 @@ mod tests {
             kind("AccessDeniedException", "User: arn:… is not authorized to perform: iot:GetTopicRule", 403),
             "Denied"
         );
+        assert_eq!(kind("ForbiddenException", "", 403), "Denied");
         assert_eq!(kind("", "", 403), "Denied");
         assert_eq!(kind("ThrottlingException", "Rate exceeded", 400), "Throttled");
         assert_eq!(kind("TooManyRequestsException", "Rate exceeded", 429), "Throttled");
@@ -560,6 +577,29 @@ mod tests {
             arn:aws:iam::123456789012:role/r because no identity-based policy allows the iam:PassRole action";
         let answer = Answer { code: "AccessDeniedException".into(), message: message.into(), status: 403 };
         let error = Error::from_answer("iot:CreateTopicRule", answer);
-        assert_eq!(error.to_string(), "permission iam:PassRole is missing");
+        assert_eq!(
+            error.to_string(),
+            "permission iam:PassRole is missing for arn:aws:iam::123456789012:role/r"
+        );
+    }
+
+    #[test]
+    fn what_a_permission_is_missing_for_is_what_aws_says() {
+        let says =
+            |text: &str| resource(&format!("User: ann is not authorized to perform: iot:AttachPolicy{text}"));
+        let because = " because no identity-based policy allows the iot:AttachPolicy action";
+        for (text, named) in [
+            (
+                format!(" on resource: arn:aws:iot:us-east-1:123456789012:cert/ab{because}"),
+                Some("arn:aws:iot:us-east-1:123456789012:cert/ab"),
+            ),
+            // As AWS IoT says it of an identity of Amazon Cognito.
+            (" on resource: us-east-1:84a40f16".to_owned(), Some("us-east-1:84a40f16")),
+            (format!(" on resource: *{because}"), None),
+            (String::new(), None),
+            (" on resource: ".to_owned(), None),
+        ] {
+            assert_eq!(says(&text).as_deref(), named, "{text}");
+        }
     }
 }

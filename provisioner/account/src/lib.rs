@@ -4,7 +4,8 @@
 //! in two steps: a plan that only reads, then the execution of this plan: [`setup::Plan`], [`rotate::Plan`],
 //! [`teardown::Plan`]. [`doctor::examine`] checks every link between a board's first connection and its registration.
 //! [`register`] puts certificates into the account one by one, [`replay`] finishes incomplete registrations,
-//! [`revoke`] revokes devices and signer CAs. [`live`] shows what happens while it happens.
+//! [`revoke`] revokes devices and signer CAs. [`live`] shows what happens while it happens. [`permissions`] is the IAM policy
+//! that all this needs.
 //!
 //! Nothing here prints, asks, or knows the files of a home folder. Journals are written to paths that the caller names.
 //!
@@ -32,6 +33,7 @@ mod endpoint;
 mod error;
 pub mod live;
 mod page;
+pub mod permissions;
 pub mod policy;
 mod policy_evaluation;
 mod queue;

@@ -494,7 +494,7 @@ pub(super) fn invoked_arn(scope: &Scope, function: &str, found: Option<&function
     }
 }
 
-fn function_arn(scope: &Scope, function: &str) -> String {
+pub(super) fn function_arn(scope: &Scope, function: &str) -> String {
     if Arn::parse(function).is_some() {
         return function.to_owned();
     }

@@ -61,6 +61,8 @@ struct Given {
     /// Every command's name.
     commands: Vec<String>,
     global: Vec<Flag>,
+    /// This run, in the words that `permissions` takes: the commands with the flags that decide about their calls.
+    lines: Vec<String>,
     /// What `doctor` was asked to look at, and whether `setup` has the flag, too.
     looked_at: Vec<(Flag, bool)>,
 }
@@ -69,6 +71,12 @@ struct Given {
 pub(super) fn keep(definition: &Command, matches: &ArgMatches) {
     // A process has one command line.
     let _ = GIVEN.set(Given::of(definition, matches));
+}
+
+/// This run as `permissions` takes it.
+pub(super) fn commands() -> String {
+    let lines = GIVEN.get().map(|given| given.lines.iter().map(|line| quoted(line))).into_iter().flatten();
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// The account's Region, from now on.
@@ -94,6 +102,7 @@ impl Given {
         let mut given = Self {
             commands: definition.get_subcommands().map(|command| command.get_name().to_owned()).collect(),
             global: global.filter_map(|argument| Flag::of(argument, matches)).collect(),
+            lines: lines(definition, matches),
             looked_at: Vec::new(),
         };
         let commands = (definition.find_subcommand("doctor"), definition.find_subcommand("setup"));
@@ -167,6 +176,71 @@ impl Given {
     }
 }
 
+/// Flags that name what a command works on.
+const NAMING: [&str; 9] = [
+    "function",
+    "rule-name",
+    "role-arn",
+    "policy",
+    "policy-name",
+    "thing-type",
+    "thing-group",
+    "queue",
+    "send",
+];
+
+/// The commands of this run with those of their flags that decide about the calls. The form without a subcommand does the work of
+/// two.
+fn lines(definition: &Command, matches: &ArgMatches) -> Vec<String> {
+    let deciding = iot_account::permissions::flags();
+    let line = |command: &Command, words: &str, matches: &ArgMatches| {
+        // Of a key in a token, the URI may have the PIN.
+        let is_in_kms = |argument: &Arg| {
+            let mut values = matches.try_get_raw(argument.get_id().as_str()).ok().flatten();
+            let value = values.as_mut().and_then(Iterator::next);
+            value.is_some_and(|uri| uri.to_string_lossy().starts_with("awskms:"))
+        };
+        let own = command.get_arguments().filter(|argument| {
+            let long = argument.get_long().unwrap_or_default();
+            let is_key = ["root-key", "signer-key"].contains(&long) && is_in_kms(argument);
+            !argument.is_global_set() && (is_key || deciding.contains(long) || NAMING.contains(&long))
+        });
+        let flags = own.filter_map(|argument| Flag::of(argument, matches));
+        flags.fold(words.to_owned(), |line, flag| format!("{line} {}", flag.text))
+    };
+    let Some((mut word, mut own)) = matches.subcommand() else {
+        let commands = ["setup", "provision"].into_iter().filter_map(|word| definition.find_subcommand(word));
+        return commands
+            .map(|command| {
+                // The flags of the form that the command has, too.
+                let shared = definition.get_arguments().filter(|argument| {
+                    let has = |own: &Arg| own.get_long() == argument.get_long();
+                    !argument.is_global_set()
+                        && argument.get_long().is_some()
+                        && command.get_arguments().any(has)
+                });
+                let shared = Command::new("shared").args(shared.cloned());
+                let method =
+                    matches.try_get_raw("provision_method").ok().flatten().and_then(|mut given| given.next());
+                let is_mar = method.is_some_and(|method| method == "mar");
+                let words = format!("{}{}", command.get_name(), if is_mar { " --method mar" } else { "" });
+                line(&shared, &words, matches)
+            })
+            .collect();
+    };
+    let mut command = definition;
+    let mut words = Vec::new();
+    loop {
+        words.push(word);
+        let Some(below) = command.find_subcommand(word) else { return Vec::new() };
+        command = below;
+        match own.subcommand() {
+            Some((next, matches)) => (word, own) = (next, matches),
+            None => return vec![line(command, &words.join(" "), own)],
+        }
+    }
+}
+
 fn has(command: &str, flag: &str) -> bool {
     command.split(' ').any(|word| word == flag)
 }
@@ -189,6 +263,38 @@ mod tests {
         definition.build();
         let matches = definition.try_get_matches_from_mut(line).unwrap();
         Given::of(&definition, &matches)
+    }
+
+    #[test]
+    fn a_run_is_named_with_the_flags_that_decide_about_its_calls() {
+        for (line, right) in [
+            (&["provisioner", "setup"][..], &["setup"][..]),
+            (&["provisioner", "ca", "rotate", "--yes"], &["ca rotate"]),
+            (
+                &[
+                    "provisioner",
+                    "ca",
+                    "create",
+                    "--root-key",
+                    "pkcs11:token=t;object=r?module-path=/m.so&pin-value=1",
+                    "--signer-key",
+                    "awskms:",
+                ],
+                &["ca create --signer-key awskms:"],
+            ),
+            (
+                &["provisioner", "doctor", "--repair", "--function-name", "Line1", "--profile", "p"],
+                &["doctor --repair --function Line1"],
+            ),
+            (&["provisioner", "provision", "-m", "mar", "--org", "me"], &["provision --method mar"]),
+            (
+                &["provisioner", "-c", "aws", "-m", "jitr", "--function", "F"],
+                &["setup --function F", "provision"],
+            ),
+            (&["provisioner", "-c", "aws", "-m", "mar"], &["setup --method mar", "provision --method mar"]),
+        ] {
+            assert_eq!(given(line).lines, right);
+        }
     }
 
     #[test]

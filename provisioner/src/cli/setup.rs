@@ -14,7 +14,7 @@ mod signer;
 
 pub(super) use multi_account::SetUpMar;
 pub use options::Options;
-pub(super) use options::function_name;
+pub(super) use options::{function_name, role_arn, rule_name};
 pub(super) use other_rules::set_up;
 pub(super) use signer::SetUpSigner;
 

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use super::policy;
+
 mod authorities;
 mod certificates;
 mod effective;
@@ -23,6 +25,7 @@ mod settings;
 mod tags;
 mod things;
 mod topic_rules;
+mod user_policy;
 pub mod x509;
 
 pub use authorities::{Authority, CertificateMode, RegisterAuthority, UpdateAuthority};
@@ -119,6 +122,10 @@ pub struct Account {
     thing_principals: Links<bool>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
     roles: BTreeMap<String, Role>,
+    /// What the account's user may do, if not everything.
+    user_policy: Option<policy::Policy>,
+    /// What the policy has allowed.
+    used_actions: BTreeSet<String>,
     /// By access key id.
     sessions: BTreeMap<String, Session>,
     /// Devices and the codes of them that were used.
@@ -154,6 +161,8 @@ impl Account {
             thing_principals: Links::default(),
             tags: BTreeMap::new(),
             roles: BTreeMap::new(),
+            user_policy: None,
+            used_actions: BTreeSet::new(),
             sessions: BTreeMap::new(),
             used_codes: BTreeSet::new(),
             queues: BTreeMap::new(),

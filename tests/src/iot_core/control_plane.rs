@@ -31,6 +31,7 @@ mod listener;
 mod logs;
 mod messages;
 mod origin;
+mod permission;
 mod reply;
 mod request;
 mod signature;
@@ -243,7 +244,11 @@ async fn dispatch(
     };
     let argument = argument(&call, protocol);
     let operation = Operation { service, name: call.operation, argument: &argument, caller };
-    let outcome = match check_region(services, service, region) {
+    let allowed = check_region(services, service, region).and_then(|()| match caller {
+        Caller::User => permission::check(services, service, &call),
+        Caller::Function(_) | Caller::Stranger => Ok(()),
+    });
+    let outcome = match allowed {
         Err(error) => Err(error),
         Ok(()) => intercepted(services, &operation, run(services, handler, &call)).await,
     };

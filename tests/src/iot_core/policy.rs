@@ -10,7 +10,8 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 pub use condition::Condition;
 pub use explanation::{Explanation, explain};
@@ -198,11 +199,21 @@ struct StatementDocument {
     condition: condition::Document,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
+}
+
+/// Read by its form, so that an error says what is wrong inside.
+impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let read = match value {
+            many @ serde_json::Value::Array(_) => serde_json::from_value(many).map(Self::Many),
+            one => serde_json::from_value(one).map(Self::One),
+        };
+        read.map_err(D::Error::custom)
+    }
 }
 
 impl<T> OneOrMany<T> {

@@ -14,7 +14,7 @@ use super::control_plane::Services;
 use super::directory::{AttachedThing, Directory, Keys, Peer, Verdict};
 use super::policy;
 use super::rules::RuleEngine;
-use crate::journal::Caller;
+use crate::journal::{Caller, Happening};
 
 /// Answers the device gateway out of the account, and publishes the registration events.
 #[derive(Clone)]
@@ -137,10 +137,17 @@ impl Directory for Registration {
         self.services.keys(access_key_id)
     }
 
-    /// The account's user may do everything.
+    /// The account's user may do everything, unless there is a policy.
     fn allows(&self, caller: &Caller, action: &str, resource: &str) -> bool {
         match caller {
-            Caller::User => true,
+            Caller::User => {
+                let is_allowed = self.account().user_may(action, resource, &policy::Keys::new()).allows();
+                if !is_allowed {
+                    let note = format!("the user's policy does not allow {action} on {resource}");
+                    self.services.journal.record(Happening::Note(note));
+                }
+                is_allowed
+            }
             Caller::Function(name) => {
                 let function = self.services.lambda.function(name);
                 function.is_ok_and(|function| {

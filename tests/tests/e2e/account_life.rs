@@ -1,12 +1,11 @@
 //! The life of an account, on the testbed with the real programs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use testbed::device::Endpoint;
 use testbed::iot_core::account::Delays;
-use testbed::{HOST, Options};
-
-use crate::account::Account;
+use testbed::{HOST, Options, Testbed};
 
 #[path = "../scenario/scenario.rs"]
 pub(crate) mod scenario;
@@ -15,10 +14,10 @@ mod trouble;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_set_up_broken_repaired_replayed_and_taken_down() {
     let delays = Delays { thing_type_deletion: Duration::from_secs(1), ..Delays::default() };
-    let account = Account::with(Options { delays, ..Options::default() }).await;
-    let testbed = &account.testbed;
+    let testbed = Arc::new(Testbed::start(Options { delays, ..Options::default() }).await.unwrap());
     let gateway = Endpoint::new(HOST, testbed.gateway().port(), testbed.gateway().server_ca_pem());
     let journal = Some(testbed.journal());
-    let stage = scenario::Stage::new("the testbed", testbed.access(), &[], journal).await;
+    let mut stage = scenario::Stage::new("the testbed", testbed.access(), &[], journal).await;
+    stage.limits = Some(Arc::clone(&testbed));
     scenario::play(&stage, Some(gateway)).await;
 }

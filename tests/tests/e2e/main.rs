@@ -31,6 +31,7 @@ mod out_of_the_box;
 #[cfg(target_os = "linux")]
 mod output;
 mod payloads;
+mod permissions;
 mod plans;
 mod register;
 mod release;

@@ -61,6 +61,8 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         "{}",
         changed.said
     );
+    // What the rule does besides stays.
+    stage.works_with(&["--thing-type", OWN, "--rule-role-arn", "arn:aws:iam::1:role/r"]);
 
     // A queue that is no event source of the function leads nowhere.
     let queue = SqsAction::builder()
@@ -84,6 +86,8 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         repaired.said
     );
 
+    stage.works_with(&[]);
+
     // A device of the function's own names and group, registered without the function.
     iot.create_thing_group().thing_group_name(OWN).send().await.unwrap();
     let named = stage.file("named.crt").display().to_string();
@@ -92,6 +96,16 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     let own =
         [("ZT_POLICY_NAME", OWN), ("THING_TYPE", OWN), ("THING_GROUP", OWN), ("THING_NAME_SOURCE", "cn")];
     configure(&lambda, &own).await;
+    stage.works_with(&[
+        "--policy-name",
+        OWN,
+        "--thing-type",
+        OWN,
+        "--thing-group",
+        OWN,
+        "--rule-role-arn",
+        "arn:aws:iam::1:role/r",
+    ]);
     break_link(stage, "rule disabled", &signer).await;
     let (certificate, key) = signed(stage, OWN);
     let device = Credentials {
@@ -257,6 +271,7 @@ async fn revoked(stage: &Stage, gateway: &Endpoint) {
 async fn the_policy_of_earlier_versions_is_renewed(stage: &Stage) {
     let (iot, lambda) = (stage.iot(), stage.lambda());
     configure(&lambda, &[]).await;
+    stage.works_with(&[]);
     let values = [("Partition", "aws"), ("Region", "us-east-1"), ("AccountId", "123456789012")];
     let example = include_str!("../../../lambda/docs/policy_example.json").to_owned();
     let fill = |text: String, (name, value): (&str, &str)| text.replace(&format!("${{AWS::{name}}}"), value);

@@ -72,6 +72,7 @@ pub(crate) async fn play(stage: &Stage, gateway: Option<Endpoint>) {
         permissions::play_the_rest(stage, &gateway).await;
         permissions::are_those_of(&stage.calls().unwrap());
         permissions::are_those_of_the_connection(&stage.uses());
+        stage.has_used_what_was_printed();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as Keys;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use testbed::device::Endpoint;
 use testbed::iot_core::gateway::Event;
 use testbed::journal::{Caller, Entry, Happening, Journal};
-use testbed::{Access, beside, wait};
+use testbed::{Access, Testbed, beside, wait};
 
 /// The Region that the stand-ins play.
 pub(crate) const REGION: &str = "us-east-1";
@@ -47,7 +47,16 @@ pub(crate) struct Stage {
     gateway: Mutex<Vec<(&'static str, String)>>,
     /// What they did there: permissions, with their resources.
     uses: Mutex<BTreeSet<(&'static str, String)>>,
+    /// Where each run of the provisioner may do what `provisioner permissions` prints for it, and nothing else.
+    pub(crate) limits: Option<Arc<Testbed>>,
+    /// The names that `permissions` is told besides the command line.
+    names: Mutex<&'static [&'static str]>,
+    /// The actions in the printed policies.
+    printed: Mutex<BTreeSet<String>>,
 }
+
+/// The policy of a command that makes no call.
+const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
 impl Stage {
     pub(crate) async fn new(
@@ -76,7 +85,50 @@ impl Stage {
             calls: Mutex::default(),
             gateway: Mutex::default(),
             uses: Mutex::default(),
+            limits: None,
+            names: Mutex::new(&[]),
+            printed: Mutex::default(),
         }
+    }
+
+    /// The names that the function's settings have, and the command lines do not.
+    pub(super) fn works_with(&self, names: &'static [&'static str]) {
+        *self.names.lock().unwrap() = names;
+    }
+
+    /// Every action in the policies that were printed was used.
+    pub(super) fn has_used_what_was_printed(&self) {
+        let Some(testbed) = &self.limits else { return };
+        let (printed, account) = (self.printed.lock().unwrap(), testbed.account());
+        let idle: Vec<_> = printed.difference(account.used_actions()).collect();
+        assert!(
+            printed.len() > 100 && idle.is_empty(),
+            "`provisioner permissions` prints too much: {idle:?}"
+        );
+    }
+
+    /// The policy that is printed for a command line.
+    fn policy(&self, home: &Path, arguments: &[&str]) -> String {
+        let line = arguments.join(" ");
+        let names = *self.names.lock().unwrap();
+        let asked = ["permissions", &line, "--account", "123456789012", "--region", REGION];
+        let mut command = Command::new(beside::program("provisioner").unwrap());
+        command.args(asked).args(names).env_clear().env("MICROCHIP_IOT_HOME", home).env("HOME", home);
+        let output = command.output().unwrap();
+        if output.status.code() == Some(2) {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("no call is made to AWS that needs a permission"), "{line}: {said}");
+            return NOTHING.to_owned();
+        }
+        assert!(output.status.success(), "{line}: {output:?}");
+        let policy: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut printed = self.printed.lock().unwrap();
+        for statement in policy["Statement"].as_array().unwrap() {
+            let actions = &statement["Action"];
+            let actions = actions.as_array().cloned().unwrap_or_else(|| vec![actions.clone()]);
+            printed.extend(actions.iter().map(|action| action.as_str().unwrap().to_owned()));
+        }
+        policy.to_string()
     }
 
     /// A file in the user's home.
@@ -160,7 +212,17 @@ impl Stage {
         let before = self.journal.as_ref().map_or(0, |journal| journal.calls().len());
         let entries = self.journal.as_ref().map_or(0, |journal| journal.entries().len());
         // The stand-in may run on the same runtime.
-        let output = tokio::task::block_in_place(|| command.output()).unwrap();
+        let output = tokio::task::block_in_place(|| {
+            if let Some(testbed) = &self.limits {
+                let policy = self.policy(home, arguments);
+                testbed.account().set_user_policy(Some(&policy)).unwrap();
+            }
+            command.output()
+        })
+        .unwrap();
+        if let Some(testbed) = &self.limits {
+            testbed.account().set_user_policy(None).unwrap();
+        }
         if let Some(journal) = &self.journal {
             let ours = journal.calls().into_iter().skip(before).filter(|call| call.caller == Caller::User);
             let permissions =
@@ -176,7 +238,18 @@ impl Stage {
             };
             self.calls.lock().unwrap().entry(command).or_default().extend(permissions);
             let events = journal.entries().into_iter().skip(entries);
-            self.uses.lock().unwrap().extend(events.filter_map(|entry| used(entry.what)));
+            let events: Vec<Entry> = events.collect();
+            let refusals = events.iter().filter_map(|entry| match &entry.what {
+                Happening::Note(note) if note.starts_with("the user's policy") => Some(note.as_str()),
+                _ => None,
+            });
+            let refusals: Vec<&str> = refusals.collect();
+            assert!(
+                self.limits.is_none() || refusals.is_empty(),
+                "`provisioner permissions` prints too little for {arguments:?}: {refusals:#?}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            self.uses.lock().unwrap().extend(events.into_iter().filter_map(|entry| used(entry.what)));
         }
         let stdout = String::from_utf8(output.stdout).unwrap();
         let said = format!(

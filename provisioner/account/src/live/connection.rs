@@ -256,11 +256,8 @@ impl Line {
         };
         let denied = |message: &str| Error::Denied {
             action: CONNECT,
-            source: Answer {
-                code: String::new(),
-                message: format!("{message} (client/{})", self.client_id),
-                status: 0,
-            },
+            resource: Some(format!("client/{}", self.client_id).into()),
+            source: Answer { code: String::new(), message: message.to_owned(), status: 0 },
         };
         match error {
             ConnectionError::Websocket(tungstenite::Error::Http(response)) => {

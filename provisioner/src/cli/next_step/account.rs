@@ -3,7 +3,7 @@
 use iot_account::register::Unmet;
 use iot_account::{Answer, Source, doctor, live, register, replay, revoke, setup, teardown};
 
-use super::Text;
+use super::{Text, given};
 
 /// What a function needs that has revocation lists.
 pub(super) const ADD_LISTS: &str = "write the lists with `provisioner ca crl`, put the folder into the package and deploy it with --lambda-zip; name CAs that have no list in CRL_OPTIONAL_CA_IDS of the function";
@@ -47,7 +47,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::BadCredentials { .. } => "check access key and secret, and that the profile is the right one (--profile NAME)".into(),
         E::WrongRegion { .. } => "set the Region of the endpoint with --region, or unset AWS_ENDPOINT_URL to reach the endpoint of your Region".into(),
         E::ClockSkew { .. } => "set the clock (time synchronisation on) and run the same command again".into(),
-        E::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you, or choose another profile with --profile NAME").into(),
+        E::Denied { action, resource, .. } => format!("{}, or choose another profile with --profile NAME", allow(action, resource.as_deref())).into(),
         E::Unreachable { source, .. } if is_of_trust(&source.to_string()) && let Some(setting) = iot_account::ca_bundle_variable() => {
             format!("{setting} is set, and its file alone says whom to trust: add the root certificate of the server or of the proxy to it, or unset {setting}").into()
         }
@@ -69,6 +69,15 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::Revoke(error) => revoke(error),
         E::Live(error) => live(error),
     }
+}
+
+/// What to do where a permission is missing, for what AWS says.
+fn allow(action: &str, resource: Option<&str>) -> String {
+    let resource = resource.map(|resource| format!(" on {resource}")).unwrap_or_default();
+    format!(
+        "ask the account's administrator to allow {action} for you{resource}: `provisioner permissions {}` prints the policy",
+        given::commands()
+    )
 }
 
 /// What to do about an answer that has no meaning of its own here.
@@ -96,7 +105,7 @@ fn setup(error: &setup::Error) -> Text {
         E::RevocationLists { .. } => ADD_LISTS.into(),
         E::QueueDenied { source } => {
             let allow = match &**source {
-                iot_account::Error::Denied { action, .. } => format!("ask the account's administrator to allow {action} for you"),
+                iot_account::Error::Denied { action, resource, .. } => allow(action, resource.as_deref()),
                 _ => "let the function's role take events from the queue (sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes) and send failed ones (sqs:SendMessage)".to_owned(),
             };
             format!("{allow}; or let the rule invoke the function, without a queue: provisioner setup --delivery rule").into()
@@ -177,14 +186,11 @@ fn live(error: &live::Error) -> Text {
     use live::Error as E;
     match error {
         E::Forbidden { .. } => "run the same command again, for temporary credentials may have just ended; otherwise check the Region (--region), and whether a proxy or AWS_ENDPOINT_URL changes the host name".into(),
-        E::Subscribe { filters } => format!(
-            "ask the account's administrator to allow iot:Subscribe for you on topicfilter/… and iot:Receive on topic/… of: {}",
-            filters.join(", ")
-        )
-        .into(),
-        E::Publish { topic } => {
-            format!("ask the account's administrator to allow iot:Publish for you on topic/{topic}").into()
+        E::Subscribe { filters } => {
+            let resources = format!("topicfilter/… and iot:Receive on topic/… of {}", filters.join(", "));
+            allow("iot:Subscribe", Some(&resources)).into()
         }
+        E::Publish { topic } => allow("iot:Publish", Some(&format!("topic/{topic}"))).into(),
         E::Topic { .. } => "a topic has no wildcards (+, #); a board's begin with the name of its thing: THING/led".into(),
     }
 }

@@ -177,7 +177,7 @@ pub(in crate::cli) fn function_name(text: &str) -> Result<String, &'static str> 
 }
 
 /// Name of a topic rule (`[a-zA-Z0-9_]{1,128}`).
-pub(super) fn rule_name(text: &str) -> Result<String, &'static str> {
+pub(in crate::cli) fn rule_name(text: &str) -> Result<String, &'static str> {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if (1..=100).contains(&text.len()) && text.bytes().all(valid) {
         Ok(text.to_owned())
@@ -187,7 +187,8 @@ pub(super) fn rule_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn role_arn(text: &str) -> Result<String, &'static str> {
+/// ARN of a role.
+pub(in crate::cli) fn role_arn(text: &str) -> Result<String, &'static str> {
     match Arn::parse(text) {
         Some(Arn { service: "iam", region: "", resource, .. }) if resource.starts_with("role/") => {
             Ok(text.to_owned())

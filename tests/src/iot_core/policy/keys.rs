@@ -36,7 +36,10 @@ pub enum Value {
 
 /// Keys with a value of their own (AWS IoT Core developer guide, "AWS IoT Core policy variables"; AWS service authorization
 /// reference, "Condition keys for AWS IoT").
-const SINGLE: [&str; 10] = [
+///
+/// The last two are of policies of IAM identities (Service Authorization Reference, "Condition keys for AWS IAM" and "… for AWS
+/// Lambda").
+const SINGLE: [&str; 12] = [
     "aws:sourceip",
     "iot:certificate.serialnumber",
     "iot:certificateid",
@@ -47,6 +50,8 @@ const SINGLE: [&str; 10] = [
     "iot:connection.thing.thingtypename",
     "iot:domainname",
     "iot:lastwilltopic",
+    "iam:passedtoservice",
+    "lambda:functionarn",
 ];
 
 /// The attributes of `iot:Certificate.Subject` and `iot:Certificate.Issuer`, with their object identifiers (X.520).
