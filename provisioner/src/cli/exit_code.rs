@@ -131,6 +131,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::PathLength { .. }
         | E::NameConstraints { .. }
         | E::Encoding(_)
+        | E::AdmissionList(_)
         | E::NotValidNow { .. }
         | E::Clock { .. }
         | E::Random
