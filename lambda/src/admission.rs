@@ -3,6 +3,9 @@
 //! Off by default. Without it, a certificate of a registered CA is enough, and whoever copies the signer CA's key makes boards that get
 //! in. With it, the board's key has to be on a list that another key has signed ([`device_pki::admission_list`]).
 //!
+//! A board that is not on the list that is held is looked for on the one that is published now: a board gets in as soon as the list is
+//! published. One that was taken off stays out once the list is fetched again, within 15 minutes of events.
+//!
 //! A list that is missing, or no longer counts, lets nobody in: the event fails and is repeated. A list with a lower number than
 //! the one that is held is never used. An environment that starts holds none: until its end, an earlier list may be shown to
 //! it by whoever controls the place where lists are published. So a list should count for no longer than is needed.
@@ -148,7 +151,7 @@ impl Admission {
         if let Where::Published(list) = &self.list
             && list.kept.waits()
         {
-            drop(list.fetch());
+            drop(list.fetch(false));
         }
     }
 
@@ -171,10 +174,14 @@ impl Admission {
                 if published.kept.is_missing() {
                     published.arrived().await;
                 }
-                let list = published.kept.usable();
-                let list = list
-                    .map_err(|problem| Unavailable { list: published.kept.address().to_owned(), problem })?;
-                is_on(&list)
+                let is_on_held = is_on(&*published.usable()?);
+                if is_on_held {
+                    true
+                } else {
+                    // It may have been published since.
+                    let _ = published.fetch(true).await;
+                    is_on(&*published.usable()?)
+                }
             }
         };
         Ok(match (is_on, self.mode) {
@@ -206,14 +213,20 @@ impl Admission {
 
 impl Published {
     /// Asks for the list if it is due, in a task of its own: who gives up waiting does not cut the connection.
-    fn fetch(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+    /// `now`: also if the list is fresh.
+    fn fetch(self: &Arc<Self>, now: bool) -> tokio::task::JoinHandle<()> {
         let own = Arc::clone(self);
-        tokio::spawn(async move { own.kept.fetch(&*own.source, |bytes| own.take(bytes)).await })
+        tokio::spawn(async move { own.kept.fetch(&*own.source, now, |bytes| own.take(bytes)).await })
     }
 
     async fn arrived(self: &Arc<Self>) {
         // Its panic would be one of the task.
-        let _ = self.fetch().await;
+        let _ = self.fetch(false).await;
+    }
+
+    fn usable(&self) -> Result<Arc<AdmissionList>, Unavailable> {
+        let unavailable = |problem| Unavailable { list: self.kept.address().to_owned(), problem };
+        self.kept.usable().map_err(unavailable)
     }
 
     fn take(&self, bytes: Vec<u8>) -> Result<(), crate::published::ListError> {

@@ -332,7 +332,13 @@ mod tests {
             admission(from(&[key, ("ADMISSION_LIST", "http://lists.example.com")])),
             admission(from(&[key, ("ADMISSION_LIST", "/nowhere")])),
         ]
-        .map(|result| result.unwrap_err().to_string());
+        .map(|result| {
+            let read = |settings: AdmissionSettings| match &settings.list {
+                AdmissionPlace::Packaged(file) => settings.read(file).map(drop),
+                AdmissionPlace::Published(_) => Ok(()),
+            };
+            result.and_then(|settings| read(settings.unwrap())).unwrap_err().to_string()
+        });
         let aws =
             [("AWS_REGION", "us-east-2"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
         let connection_errors = [

@@ -26,7 +26,7 @@ use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, service_fn};
 
 use crate::admission::Admission;
-use crate::config::{self, AdmissionPlace, AdmissionSettings, ConfigError, Connection, Lists};
+use crate::config::{self, AdmissionPlace, ConfigError, Connection, Lists};
 use crate::event;
 use crate::published::ListUrl;
 use crate::published::client::{CONNECT_TIMEOUT, Client};
@@ -157,13 +157,15 @@ fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegist
     };
     let admission = match config::admission(&variables)? {
         None => Admission::default(),
-        Some(AdmissionSettings { list: AdmissionPlace::Packaged { path, list }, mode, .. }) => {
-            Admission::packaged(path, list, mode)
-        }
-        Some(AdmissionSettings { list: AdmissionPlace::Published(url), key, mode }) => {
-            let source = list_client(&url, &connection);
-            Admission::published(&url, Box::new(source), key, mode)
-        }
+        Some(settings) => match &settings.list {
+            AdmissionPlace::Packaged(file) => {
+                Admission::packaged(file.display().to_string(), settings.read(file)?, settings.mode)
+            }
+            AdmissionPlace::Published(url) => {
+                let source = Box::new(list_client(url, &connection));
+                Admission::published(url, source, settings.key, settings.mode)
+            }
+        },
     };
     let registry = AwsRegistry::new(client::connect(connection), aws::FUNCTION);
     Ok(Handler::new(registry, settings).with_revocation(revocation).with_admission(admission))

@@ -257,14 +257,16 @@ impl<L: List> Kept<L> {
         self.state().problem().is_some()
     }
 
-    /// Asks for it if it is due. `take` takes what comes.
+    /// Asks for it if it is due, or if somebody needs to know now and nobody has asked for a while. `take` takes what comes.
     pub(crate) async fn fetch(
         &self,
         source: &dyn Source,
+        now: bool,
         take: impl FnOnce(Vec<u8>) -> Result<(), ListError>,
     ) {
         let _fetching = self.fetching.lock().await;
-        if !self.is_due() {
+        let has_paused = || self.state().asked.is_none_or(|asked| asked.elapsed() >= PAUSE);
+        if !(self.is_due() || now && has_paused()) {
             return;
         }
         let held = self.state().version.clone();

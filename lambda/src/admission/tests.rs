@@ -217,7 +217,9 @@ async fn a_list_never_goes_back_and_counts_until_its_end() {
     place.publishes(place.publisher.list(4, &[&thing]));
     tokio::time::advance(FRESH).await;
     assert_eq!(place.asks().await, Ok(Answer::Refused));
+    // A list is asked for once in a while by those that are not on it, however fresh it is.
     place.publishes(place.publisher.list(6, &[&thing]));
+    assert_eq!(place.asks().await, Ok(Answer::Refused));
     tokio::time::advance(PAUSE).await;
     assert_eq!(place.asks().await, Ok(Answer::Admitted));
     // Nothing comes any more: the present list counts.

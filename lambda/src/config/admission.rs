@@ -1,6 +1,6 @@
 //! What the function is told of the admission list.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use device_pki::admission_list::{AdmissionKey, AdmissionList};
 
@@ -29,19 +29,28 @@ pub struct AdmissionSettings {
 /// Where the admission list is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdmissionPlace {
-    /// In the function's package.
-    Packaged {
-        /// The file.
-        path: String,
-        /// What is in it.
-        list: AdmissionList,
-    },
+    /// In the function's package: this file.
+    Packaged(PathBuf),
     /// In this folder, as the file [`FILE`].
     Published(ListUrl),
 }
 
+impl AdmissionSettings {
+    /// The list in `file`, of the function's package.
+    ///
+    /// # Errors
+    /// Names the variable.
+    pub fn read(&self, file: &Path) -> Result<AdmissionList, ConfigError> {
+        AdmissionList::verified_file(file, &self.key).map_err(|error| invalid(&error))
+    }
+}
+
+fn invalid(problem: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::Invalid { name: ADMISSION_LIST, problem: problem.to_string() }
+}
+
 /// Reads `ADMISSION_KEY`, `ADMISSION_LIST` and `ADMISSION_MODE`. The list is the file [`FILE`] in a folder of the function's
-/// package, or published at an `https://` or `s3://` URL. `None` if none of them is set.
+/// package, or published at an `https://` or `s3://` URL. `None` if none of them is set. A list in the package is not read.
 ///
 /// # Errors
 /// Names the variable and what is allowed.
@@ -64,18 +73,9 @@ pub fn admission(
         name: ADMISSION_LIST,
         allowed: "with ADMISSION_KEY, the folder of the list (in the package, https:// or s3://)",
     })?;
-    let invalid = |problem: String| ConfigError::Invalid { name: ADMISSION_LIST, problem };
     let list = match list.contains("://") {
-        true => {
-            let url = list.parse::<ListUrl>();
-            AdmissionPlace::Published(url.map_err(|error| invalid(error.to_string()))?)
-        }
-        false => {
-            let path = Path::new(&list).join(FILE);
-            let read = AdmissionList::verified_file(&path, &key);
-            let list = read.map_err(|error| invalid(error.to_string()))?;
-            AdmissionPlace::Packaged { path: path.display().to_string(), list }
-        }
+        true => AdmissionPlace::Published(list.parse::<ListUrl>().map_err(|error| invalid(&error))?),
+        false => AdmissionPlace::Packaged(Path::new(&list).join(FILE)),
     };
     Ok(Some(AdmissionSettings { key, list, mode: mode.unwrap_or_default() }))
 }

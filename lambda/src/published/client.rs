@@ -99,11 +99,13 @@ impl Client {
         Ok(Fetched::List { bytes, version })
     }
 
-    /// Puts a list into Amazon S3, in the place of the one that is there.
+    /// Puts a list into Amazon S3, in the place of the one with this version, or where there is none (Amazon S3 User Guide, "How to
+    /// prevent object overwrites with conditional writes").
     ///
     /// # Errors
-    /// [`ListError::Request`] for a web server; what the connection or Amazon S3 says.
-    pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ListError> {
+    /// [`ListError::Request`] for a web server; [`ListError::Status`] 409 and 412 where another list is there; what the connection
+    /// or Amazon S3 says.
+    pub async fn put(&self, name: &str, bytes: Vec<u8>, replaces: Option<&str>) -> Result<(), ListError> {
         let broken = |error: &dyn std::fmt::Display| ListError::Request(error.to_string());
         let Some(signer) = &self.signer else {
             return Err(broken(&"lists are put into Amazon S3 alone"));
@@ -113,7 +115,9 @@ impl Client {
         let mut request = Request::new(SdkBody::from(bytes));
         request.set_method("PUT").map_err(|error| broken(&error))?;
         request.set_uri(url.as_str()).map_err(|error| broken(&error))?;
-        for (name, value) in headers {
+        let condition = replaces.map_or(("if-none-match", "*"), |version| ("if-match", version));
+        let condition = (condition.0, condition.1.to_owned());
+        for (name, value) in headers.into_iter().chain([condition]) {
             request.headers_mut().try_insert(name, value).map_err(|error| broken(&error))?;
         }
         let answered = tokio::time::timeout(PUT_TIMEOUT, self.connector.call(request)).await;

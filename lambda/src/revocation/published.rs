@@ -121,7 +121,7 @@ impl Lists {
     fn fetch(self: &Arc<Self>, index: usize) -> JoinHandle<()> {
         let lists = Arc::clone(self);
         tokio::spawn(async move {
-            lists.kept[index].fetch(&*lists.source, |bytes| lists.take(index, &bytes)).await;
+            lists.kept[index].fetch(&*lists.source, false, |bytes| lists.take(index, &bytes)).await;
         })
     }
 

@@ -7,7 +7,7 @@ use aws_sdk_iot::types::{Action, LambdaAction, TopicRulePayload};
 use testbed::device::Endpoint;
 use testbed::wait;
 
-mod breaks;
+pub(crate) mod breaks;
 mod failed;
 mod life_cycle;
 mod lists;

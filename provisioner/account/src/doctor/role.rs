@@ -8,7 +8,7 @@ use crate::Account;
 use crate::Resource;
 use crate::setup::role::granted::{self, Granted};
 use crate::setup::role::{LAMBDA, trusts};
-use crate::setup::{Settings, delivery, function, role_policy};
+use crate::setup::{Settings, admission_policy, delivery, function, role_policy};
 
 /// Without these the function works, but its log is missing.
 const LOGS: &str = "logs:";
@@ -27,7 +27,8 @@ pub(super) async fn examine(
         Ok(needed) => {
             let queues = delivery::function_policies(scope, &settings.function);
             let queues = queues.into_iter().filter(|_| takes).map(|(_, policy)| policy);
-            [needed].into_iter().chain(queues).collect::<Vec<_>>()
+            let admission = admission_policy(scope, settings, Some(deployed)).map(|(_, policy)| policy);
+            [needed].into_iter().chain(queues).chain(admission).collect::<Vec<_>>()
         }
         Err(error) => return Finding::unread(Resource::Role, name, error.into()),
     };
