@@ -1,6 +1,6 @@
 //! Signed lists that are published: where they are, how they are fetched, and how long one is kept.
 //!
-//! A list is fetched again after [`FRESH`], beside the events: an event that has a valid list does not wait. If that fails, the present
+//! A list is fetched again after 15 minutes, beside the events: an event that has a valid list does not wait. If that fails, the present
 //! list is used for as long as it counts. After that, or without a list, the event fails and is repeated. A server that is
 //! down never makes the function skip a check. No list replaces a newer one.
 

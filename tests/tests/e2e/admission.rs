@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::account::Account;
 use crate::account_life::scenario::Stage;
 use crate::account_life::scenario::breaks::configure;
+use crate::account_life::scenario::permissions;
 
 const PLACE: &str = "s3://lists/admission";
 
@@ -232,6 +233,9 @@ async fn a_stolen_signer_key_lets_in_no_board_that_is_not_on_the_list() {
         .ends(0, &["admission", "add", "--merge", stage.file("admission/admission.der").to_str().unwrap()]);
     assert_eq!(kept.lines[0]["added_keys"], 0, "{}", kept.said);
     assert!(stage.ends(0, &["admission", "check", &thief.thing]).lines[0]["is_admitted"] == false);
+
+    let calls = stage.calls().unwrap().into_iter().filter(|(command, _)| command == "admission");
+    permissions::are_those_of(&calls.collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]

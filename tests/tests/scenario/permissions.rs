@@ -330,7 +330,7 @@ async fn configure_is_over(stage: &Stage) {
 }
 
 /// Each command's table in the document on permissions has every call that the command made, and no other.
-pub(super) fn are_those_of(calls: &BTreeMap<String, BTreeSet<String>>) {
+pub(crate) fn are_those_of(calls: &BTreeMap<String, BTreeSet<String>>) {
     let documented = documented();
     for (command, made) in calls {
         let Some(Table { calls: table, besides }) = documented.get(command) else {

@@ -12,7 +12,7 @@ mod failed;
 mod life_cycle;
 mod lists;
 mod mar;
-mod permissions;
+pub(crate) mod permissions;
 mod queued;
 pub(crate) mod stage;
 mod stuck;

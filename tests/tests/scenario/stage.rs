@@ -228,7 +228,7 @@ impl Stage {
     }
 
     /// The calls that each command made, if they were recorded.
-    pub(super) fn calls(&self) -> Option<BTreeMap<String, BTreeSet<String>>> {
+    pub(crate) fn calls(&self) -> Option<BTreeMap<String, BTreeSet<String>>> {
         self.journal.as_ref()?;
         Some(self.calls.lock().unwrap().clone())
     }
