@@ -22,6 +22,7 @@ VALUES = {
     "ThingGroup": "line-1",
     "FunctionName": "JITR",
     "RevocationListUrl": "s3://lists/crl",
+    "AdmissionList": "s3://lists/admission",
 }
 
 

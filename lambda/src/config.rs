@@ -6,10 +6,17 @@ use std::path::Path;
 
 use crate::event::is_certificate_id;
 use crate::policy::PolicyTemplate;
+use crate::published::ListUrl;
 use crate::registration::Settings;
 use crate::registry::Attachment;
-use crate::revocation::{CaCertificate, ListUrl, Publication, RevocationLists};
+use crate::revocation::{CaCertificate, Publication, RevocationLists};
 use crate::thing_name::ThingNameSource;
+
+mod admission;
+
+pub use admission::{
+    ADMISSION_KEY, ADMISSION_LIST, ADMISSION_MODE, AdmissionPlace, AdmissionSettings, admission,
+};
 
 /// An environment variable that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -243,7 +250,10 @@ pub fn connection(variables: impl Fn(&str) -> Option<String>) -> Result<Connecti
 
 #[cfg(test)]
 mod tests {
+    use device_pki::admission_list::AdmissionKey;
+
     use super::*;
+    use crate::admission::Mode;
 
     fn from<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
         |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
@@ -311,6 +321,24 @@ mod tests {
             revocation(from(&[("CRL_DIR", empty), ("CRL_URL", "s3://Bucket/lists")])),
         ]
         .map(|result| result.unwrap_err().to_string().replace(empty, "[folder]"));
+        let key = AdmissionKey([4; 65]).to_string();
+        let (key, list) = (("ADMISSION_KEY", key.as_str()), ("ADMISSION_LIST", "s3://lists/a"));
+        let admission_errors = [
+            admission(from(&[("ADMISSION_KEY", "AAAA"), list])),
+            admission(from(&[key])),
+            admission(from(&[list])),
+            admission(from(&[("ADMISSION_MODE", "report")])),
+            admission(from(&[key, list, ("ADMISSION_MODE", "on")])),
+            admission(from(&[key, ("ADMISSION_LIST", "http://lists.example.com")])),
+            admission(from(&[key, ("ADMISSION_LIST", "/nowhere")])),
+        ]
+        .map(|result| {
+            let read = |settings: AdmissionSettings| match &settings.list {
+                AdmissionPlace::Packaged(file) => settings.read(file).map(drop),
+                AdmissionPlace::Published(_) => Ok(()),
+            };
+            result.and_then(|settings| read(settings.unwrap())).unwrap_err().to_string()
+        });
         let aws =
             [("AWS_REGION", "us-east-2"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
         let connection_errors = [
@@ -320,8 +348,23 @@ mod tests {
             connection(from(&[&aws[..], &[("AWS_ENDPOINT_URL", "localhost:4566")]].concat())),
         ]
         .map(|result| result.unwrap_err().to_string());
-        let errors = [&settings_errors[..], &revocation_errors[..], &connection_errors[..]];
+        let errors =
+            [&settings_errors[..], &revocation_errors[..], &admission_errors[..], &connection_errors[..]];
         insta::assert_snapshot!(errors.concat().join("\n"));
+    }
+
+    #[test]
+    fn the_admission_list_is_off_unless_it_is_asked_for() {
+        assert_eq!(admission(|_| None), Ok(None));
+        let key = AdmissionKey([4; 65]);
+        let text = key.to_string();
+        let pairs = [("ADMISSION_KEY", text.as_str()), ("ADMISSION_LIST", "s3://lists/a")];
+        let read = admission(from(&pairs)).unwrap().unwrap();
+        let url = ListUrl::S3 { bucket: "lists".into(), prefix: "a".into() };
+        let list = AdmissionPlace::Published(url);
+        assert_eq!(read, AdmissionSettings { key, list, mode: Mode::Enforce });
+        let reports = [pairs[0], pairs[1], ("ADMISSION_MODE", "report")];
+        assert_eq!(admission(from(&reports)).unwrap().unwrap().mode, Mode::Report);
     }
 
     #[test]

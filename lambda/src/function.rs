@@ -3,7 +3,6 @@
 mod cache;
 mod client;
 mod command_line;
-mod crl_source;
 mod decision;
 mod handler;
 mod known;
@@ -21,16 +20,21 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use device_pki::visible;
 use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, service_fn};
 
-use crate::config::{self, ConfigError, Lists};
+use crate::admission::Admission;
+use crate::config::{self, AdmissionPlace, ConfigError, Connection, Lists};
 use crate::event;
+use crate::published::ListUrl;
+use crate::published::client::{CONNECT_TIMEOUT, Client};
 use crate::registry::aws::{self, AwsRegistry};
 use crate::revocation::{PublishedLists, Revocation};
 
-use crl_source::CrlSource;
+use trust::{PROVIDER, Trust};
 use xray::{Trace, Tracer};
 
 pub use decision::{Answer, Batch, Decision, Failure, ItemFailure};
@@ -130,6 +134,17 @@ impl Function {
     }
 }
 
+/// A client for published lists; the function's role reads those in Amazon S3.
+fn list_client(url: &ListUrl, connection: &Connection) -> Client {
+    let trust = match url {
+        ListUrl::Https(_) => Trust::System,
+        ListUrl::S3 { .. } => Trust::in_service(connection, connection.s3_endpoint_url.as_deref()),
+    };
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    let connector = Connector::builder().connector_settings(settings).tls_provider(PROVIDER);
+    Client::new(url, connection, connector.tls_context(trust.context()).build())
+}
+
 fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegistry>, ConfigError> {
     let settings = config::settings(&variables)?;
     let connection = config::connection(&variables)?;
@@ -137,12 +152,24 @@ fn start(variables: impl Fn(&str) -> Option<String>) -> Result<Handler<AwsRegist
         None => Revocation::Unchecked,
         Some(Lists::Packaged(lists)) => Revocation::Packaged(lists),
         Some(Lists::Published(publication)) => {
-            let source = CrlSource::new(&publication.url, &connection);
+            let source = list_client(&publication.url, &connection);
             Revocation::Published(PublishedLists::new(publication, Box::new(source)))
         }
     };
+    let admission = match config::admission(&variables)? {
+        None => Admission::default(),
+        Some(settings) => match &settings.list {
+            AdmissionPlace::Packaged(file) => {
+                Admission::packaged(file.display().to_string(), settings.read(file)?, settings.mode)
+            }
+            AdmissionPlace::Published(url) => {
+                let source = Box::new(list_client(url, &connection));
+                Admission::published(url, source, settings.key, settings.mode)
+            }
+        },
+    };
     let registry = AwsRegistry::new(client::connect(connection), aws::FUNCTION);
-    let handler = Handler::new(registry, settings).with_revocation(revocation);
+    let handler = Handler::new(registry, settings).with_revocation(revocation).with_admission(admission);
     // Without the file, a crash costs calls, no more.
     Ok(match durable_files::cache(&std::env::temp_dir().join(cache::NAME)) {
         Ok(Some(file)) => handler.with_cache(file),

@@ -26,6 +26,7 @@
 //! # Ok::<(), jitr::event::EventError>(())
 //! ```
 
+pub mod admission;
 pub mod config;
 pub mod event;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub mod function;
 pub mod iam;
 pub mod name;
 pub mod policy;
+pub mod published;
 pub mod registration;
 pub mod registry;
 pub mod revocation;

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join, join3};
 
+use crate::admission::{self, Admission};
 use crate::event::Event;
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::{PolicyError, PolicyTemplate};
@@ -118,6 +119,7 @@ pub struct Registration<R> {
     settings: Settings,
     knowledge: Knowledge,
     revocation: Revocation,
+    admission: Admission,
 }
 
 /// Which certificate, and what is claimed about it.
@@ -142,7 +144,13 @@ impl Request<'_> {
 impl<R: Registry> Registration<R> {
     /// A workflow that knows nothing about the account yet.
     pub fn new(registry: R, settings: Settings) -> Self {
-        Self { registry, settings, knowledge: Knowledge::default(), revocation: Revocation::Unchecked }
+        Self {
+            registry,
+            settings,
+            knowledge: Knowledge::default(),
+            revocation: Revocation::Unchecked,
+            admission: Admission::default(),
+        }
     }
 
     /// The same, with a check whether the CA has revoked a certificate.
@@ -152,13 +160,25 @@ impl<R: Registry> Registration<R> {
         self
     }
 
+    /// The same, with a check whether the board is let in.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// The check whether a board is let in.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// The registry that is called.
     pub fn registry(&self) -> &R {
         &self.registry
     }
 
     /// Learns whether the policy and the thing type exist, and so opens as many connections as an event uses side by
-    /// side; fetches the revocation lists. It changes nothing. An event works without it, too.
+    /// side; fetches the revocation lists and the admission list. It changes nothing. An event works without it, too.
     ///
     /// # Errors
     /// If the policy cannot be asked for.
@@ -172,7 +192,8 @@ impl<R: Registry> Registration<R> {
             }
         };
         let learnt = join3(self.learn_policy(), self.learn_thing_type(), third);
-        let ((policy, (), ()), ()) = join(learnt, self.revocation.warm_up()).boxed().await;
+        let lists = join(self.revocation.warm_up(), self.admission.warm_up());
+        let ((policy, (), ()), ((), ())) = join(learnt, lists).boxed().await;
         policy
     }
 
@@ -220,6 +241,7 @@ impl<R: Registry> Registration<R> {
 
     async fn registered(&self, request: &Request<'_>) -> Result<Registered, Error> {
         self.revocation.refresh();
+        self.admission.refresh();
         let (description, policy) = join(
             self.registry.describe_certificate(request.certificate_id),
             // Known in a warm environment. Otherwise read beside the other call. If that fails, attaching the policy shows
@@ -242,6 +264,7 @@ impl<R: Registry> Registration<R> {
         self.check_lists(&description).await?;
         let thing = ThingName::from_certificate_pem(&description.pem, self.settings.thing_name_source)
             .map_err(Refusal::from)?;
+        self.check_admission(&thing, &description).await?;
 
         // Both are awaited to their end, so that no call is cut off and its connection lost.
         let (attached, permitted) = join(
@@ -305,6 +328,28 @@ impl<R: Registry> Registration<R> {
                 Some(ca) if self.settings.crl_optional_ca_ids.contains(ca) => Ok(()),
                 ca => Err(Unavailable::NoList { ca: ca.clone() }.into()),
             },
+        }
+    }
+
+    /// Refuses a board that is not on the admission list. Where that is not known, the event fails and is repeated.
+    async fn check_admission(
+        &self,
+        thing: &ThingName,
+        description: &CertificateDescription,
+    ) -> Result<(), Error> {
+        match self.admission.look_up(&description.pem).await? {
+            admission::Answer::Admitted => Ok(()),
+            admission::Answer::Refused => Err(Refusal::NotAdmitted.into()),
+            admission::Answer::Reported => {
+                let refusal = Refusal::NotAdmitted;
+                let (thing, reason) = (thing.as_str(), refusal.reason());
+                tracing::warn!(
+                    thingName = thing,
+                    reason,
+                    "{refusal}; it is registered: ADMISSION_MODE is report"
+                );
+                Ok(())
+            }
         }
     }
 

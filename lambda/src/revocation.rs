@@ -15,7 +15,7 @@ mod published;
 mod tests;
 
 pub use device_pki::revocation_list::{CaCertificate, RevocationError, RevocationList};
-pub use published::{Fetched, ListError, ListUrl, Publication, PublishedLists, Source};
+pub use published::{Publication, PublishedLists};
 
 /// How it is found out whether a CA has revoked a certificate.
 #[derive(Debug, Default)]

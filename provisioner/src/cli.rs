@@ -9,6 +9,7 @@ use crate::work;
 use device_pki::certificate::Malformed;
 use iot_account::counted;
 
+mod admission;
 mod audit;
 mod batch;
 mod boards;
@@ -156,6 +157,9 @@ pub enum Command {
     /// Make, show or rotate the certificate authorities that sign the boards' certificates
     #[command(subcommand)]
     Ca(ca::Command),
+    /// Say which boards the account lets in, whoever has signed their certificates
+    #[command(subcommand)]
+    Admission(admission::Command),
     /// Prepare the account for boards that register by themselves
     Setup(setup::Arguments),
     /// Write certificate, thing name and endpoint into a board
@@ -290,6 +294,12 @@ pub enum Error {
         /// What they have not done, a participle.
         goal: &'static str,
     },
+    /// Rows of a table, or boards that were named, were refused.
+    #[error("{} refused", counted(*refused, "row"))]
+    Rows {
+        /// How many.
+        refused: usize,
+    },
     /// What the check of the ledger found.
     #[error(transparent)]
     Ledger(ledger::Doubled),
@@ -363,7 +373,9 @@ pub fn definition() -> clap::Command {
     let hide = |command: clap::Command, names: &[&str]| {
         names.iter().fold(command, |command, name| command.mut_subcommand(name, |c| c.args(hidden.clone())))
     };
-    hide(Cli::command(), &WITHOUT_KEYS).mut_subcommand("ca", |ca| hide(ca, &["show", "export-root"]))
+    hide(Cli::command(), &WITHOUT_KEYS)
+        .mut_subcommand("ca", |ca| hide(ca, &["show", "export-root"]))
+        .mut_subcommand("admission", |admission| hide(admission, &["check"]))
 }
 
 /// Runs the command line `args` (the program's name first) and says what the process ends with.
@@ -423,6 +435,9 @@ async fn dispatch(cli: Cli) -> Result<(), Error> {
     }
     match command {
         Command::Ca(command) => ca::run(&command, &key_files::context(cli.global).await?).await?,
+        Command::Admission(command) => {
+            admission::run(&command, &key_files::context(cli.global).await?).await?
+        }
         Command::Setup(arguments) => setup::run(&arguments, &key_files::context(cli.global).await?).await?,
         Command::Provision(arguments) => {
             provision::run(arguments, &key_files::context(cli.global).await?).await?

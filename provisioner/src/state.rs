@@ -2,9 +2,10 @@
 //!
 //! [`home`] is the folder, [`store`] the files of the certificate authorities, [`authorities`] every signer among them,
 //! [`exchange`] the state between two signers, [`certificates`] every device certificate, [`revocations`] what was revoked,
-//! [`audit`] every signature, [`signatures`] what happens before one is released, [`ledger`] every attempt at a board,
+//! [`admission`] which keys are let in, [`audit`] every signature, [`signatures`] what happens before one is released, [`ledger`] every attempt at a board,
 //! [`board`] the files of a board, [`root_store`] the copies of its root certificate store.
 
+pub mod admission;
 pub mod audit;
 pub mod authorities;
 pub mod board;

@@ -1,12 +1,13 @@
 //! What is done: certificate authorities made and rotated, boards provisioned, one or many, and what is known of them.
 //!
-//! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists, [`revoked_keys`] says
+//! [`create`], [`rotate`] and [`export`] see to the certificate authorities, [`revocation`] publishes their lists, [`admission`] the list of keys that are let in, [`revoked_keys`] says
 //! what is kept out.
 //! [`mod@provision`] takes one board from start to end, [`station`] does so and keeps ledger and labels, [`fleet`] does it with
 //! many boards side by side. [`firmware`] has the images that go into a board. [`inspection`] reads a board, [`diagnosis`] judges one, [`roots`]
 //! replaces the roots that it trusts, [`inventory`] compares what is known of every device certificate, [`audit`] what is signed with the audit log.
 //! Nothing here prints or asks.
 
+pub mod admission;
 pub mod audit;
 pub mod create;
 pub mod diagnosis;

@@ -94,6 +94,7 @@ impl From<Failure> for lambda_runtime::Diagnostic {
                 error.code.clone().unwrap_or_else(|| format!("{:?}", error.kind))
             }
             Failure::Registration(Error::Revocation(_)) => "RevocationList".to_owned(),
+            Failure::Registration(Error::Admission(_)) => "AdmissionList".to_owned(),
             Failure::Registration(_) => "Registration".to_owned(),
             Failure::OutOfTime => "OutOfTime".to_owned(),
             Failure::Event(error) => error.reason().to_owned(),

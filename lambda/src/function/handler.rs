@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::admission::Admission;
 use crate::event::{self, Event, EventError};
 use crate::registration::{Error, PolicyState, Refusal, Registered, Registration, Settings};
 use crate::registry::record::{RecordedCall, recorded};
@@ -107,6 +108,13 @@ impl<R: Registry + Send> Handler<R> {
         self
     }
 
+    /// The same, with a check whether a board is let in.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Admission) -> Self {
+        self.registration = self.registration.with_admission(admission);
+        self
+    }
+
     /// The same, with a file for what it knows, which outlives a crash of the process.
     #[must_use]
     pub fn with_cache(self, file: File) -> Self {
@@ -131,7 +139,8 @@ impl<R: Registry + Send> Handler<R> {
         let times = Times { request_id: invocation.request_id, arrived: invocation.arrived, start, deadline };
         let registry = self.registration.registry();
         registry.set_deadline(deadline);
-        let throttled_before = registry.throttled();
+        let admission = self.registration.admission();
+        let (throttled_before, reported_before) = (registry.throttled(), admission.reported());
         let mut seen = Seen { sampled: invocation.sampled, ..Seen::default() };
         let answer = match event::records(&payload) {
             Some(Ok(records)) => self.batch(records, times, &mut seen).await.map(Answer::Batch),
@@ -148,6 +157,8 @@ impl<R: Registry + Send> Handler<R> {
         };
         let Seen { mut tally, traced, .. } = seen;
         tally.throttled = registry.throttled() - throttled_before;
+        tally.not_admitted = admission.reported() - reported_before;
+        tally.admission_left = admission.left(times.wall_clock());
         Handled { answer, tally, traced }
     }
 

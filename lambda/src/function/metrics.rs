@@ -47,6 +47,12 @@ pub(super) fn lines(tally: &Tally, function: &str, request_id: &str, now: System
     let mut metrics: Vec<_> = counts.iter().map(|(name, _)| (*name, "Count")).collect();
     let mut values: Map<_, _> =
         counts.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+    // Only with an admission list: without one, CloudWatch keeps and charges nothing for it.
+    if let Some(left) = tally.admission_left {
+        metrics.extend([("NotAdmitted", "Count"), ("AdmissionValidityLeft", "Percent")]);
+        values.insert("NotAdmitted".to_owned(), json!(tally.not_admitted));
+        values.insert("AdmissionValidityLeft".to_owned(), json!(left));
+    }
     let durations = [
         ("Duration", &tally.durations),
         ("DescribeDuration", &tally.describing),
@@ -128,6 +134,15 @@ mod tests {
     }
 
     #[test]
+    fn the_admission_list_has_metrics_where_there_is_one() {
+        let tally = Tally { not_admitted: 2, admission_left: Some(33), ..Tally::default() };
+        let lines = parsed(&tally);
+        check(&lines[0]);
+        assert_eq!((&lines[0]["NotAdmitted"], &lines[0]["AdmissionValidityLeft"]), (&json!(2), &json!(33)));
+        assert_eq!(parsed(&Tally::default())[0].get("AdmissionValidityLeft"), None);
+    }
+
+    #[test]
     fn an_invocation_without_a_decision_has_no_duration() {
         let lines = parsed(&Tally { postponed: 1, ..Tally::default() });
         check(&lines[0]);
@@ -145,6 +160,8 @@ mod tests {
             "Duplicates",
             "Postponed",
             "Throttled",
+            "NotAdmitted",
+            "AdmissionValidityLeft",
             "Duration",
             "DescribeDuration",
             "AttachDuration",

@@ -23,6 +23,10 @@ pub struct Tally {
     pub postponed: u32,
     /// Calls that AWS IoT throttled.
     pub throttled: u64,
+    /// Boards that were registered and are not on the admission list: the list is only reported on.
+    pub not_admitted: u64,
+    /// What is left of the admission list's validity, in per cent.
+    pub admission_left: Option<i64>,
     /// How long each event took that was decided or failed.
     pub durations: Vec<Duration>,
     /// How long it took to describe the certificate, of each event that got so far.

@@ -137,6 +137,7 @@ fn the_template_sets_exactly_the_variables_the_configuration_reads() {
     };
     crate::config::settings(variable).unwrap();
     crate::config::revocation(variable).unwrap();
+    crate::config::admission(variable).unwrap();
     #[cfg(feature = "function")]
     read.borrow_mut().insert(crate::function::LOG_LEVEL.to_owned());
     assert_eq!(set, read.borrow().iter().map(String::as_str).collect());
@@ -180,11 +181,11 @@ fn the_values_on_the_page_for_terraform_and_the_cdk_are_those_of_the_template() 
     for (value, property) in [
         ("Runtime `provided.al2023`", "Runtime: provided.al2023"),
         ("handler `bootstrap`", "Handler: bootstrap"),
-        ("Time-out 15 s", "      Timeout: 15\n"),
+        ("Time-out 10 s", "      Timeout: 10\n"),
         ("application log level TRACE", "ApplicationLogLevel: TRACE"),
         ("2 retries", "MaximumRetryAttempts: 2"),
         ("maximum age 21600 s", "MaximumEventAgeInSeconds: 21600"),
-        ("Visibility time-out 15 s", "VisibilityTimeout: 15"),
+        ("Visibility time-out 10 s", "VisibilityTimeout: 10"),
         ("retention 1209600 s", "MessageRetentionPeriod: 1209600"),
         ("after 1000 receives", "maxReceiveCount: 1000"),
         ("Batch size 4000", "BatchSize: 4000"),
@@ -212,12 +213,15 @@ fn without_a_thing_group_nothing_about_groups_is_allowed() {
 /// A bucket's name is free for everybody once the bucket is deleted.
 #[test]
 fn lists_are_read_from_buckets_of_the_own_account_alone() {
-    let (_, statement) = TEMPLATE.split_once("Action: s3:GetObject\n").unwrap();
-    let (statement, _) = statement.split_once("Resource:").unwrap();
-    assert!(
-        statement.contains(r#"StringEquals: { "aws:ResourceAccount": !Ref AWS::AccountId }"#),
-        "{statement}"
-    );
+    let statements: Vec<_> = TEMPLATE.split("Action: s3:GetObject\n").skip(1).collect();
+    assert_eq!(statements.len(), 2);
+    for statement in statements {
+        let (statement, _) = statement.split_once("Resource:").unwrap();
+        assert!(
+            statement.contains(r#"StringEquals: { "aws:ResourceAccount": !Ref AWS::AccountId }"#),
+            "{statement}"
+        );
+    }
 }
 
 /// A reservation that is made unasked fails in accounts that have few environments.

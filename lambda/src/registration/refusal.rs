@@ -1,5 +1,6 @@
 //! Why a certificate is not registered: refused, or failed and to be repeated.
 
+use crate::admission;
 use crate::policy::PolicyError;
 use crate::registry::{CertificateStatus, RegistryError};
 use crate::revocation::Unavailable;
@@ -40,6 +41,9 @@ pub enum Refusal {
     /// The CA has revoked it.
     #[error("the certificate is on its CA's revocation list")]
     Revoked,
+    /// The board's key is not on the admission list.
+    #[error("the board's key is not on the admission list")]
+    NotAdmitted,
     /// The certificate gives no thing name.
     #[error(transparent)]
     Certificate(#[from] ThingNameError),
@@ -71,6 +75,7 @@ impl Refusal {
             Self::CaNotAllowed { .. } => "ca_not_allowed",
             Self::Status(_) => "certificate_status",
             Self::Revoked => "certificate_revoked",
+            Self::NotAdmitted => "not_admitted",
             Self::Certificate(error) if error.is_key_type() => "key_type",
             Self::Certificate(_) => "certificate_unusable",
             Self::ThingTaken { .. } => "thing_taken",
@@ -97,4 +102,7 @@ pub enum Error {
     /// It is not known whether the CA has revoked the certificate.
     #[error(transparent)]
     Revocation(#[from] Unavailable),
+    /// It is not known whether the board is on the admission list.
+    #[error(transparent)]
+    Admission(#[from] admission::Unavailable),
 }

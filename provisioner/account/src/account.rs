@@ -106,12 +106,22 @@ impl Account {
         client!(aws_sdk_cloudwatchlogs, self.config)
     }
 
-    /// The URL of AWS IoT's data plane, if the settings name one (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+    /// The URL of AWS IoT's data plane, if the settings name one.
     pub(super) fn data_plane_url(&self) -> Option<String> {
-        let key = ServiceConfigKey::builder().service_id("IoT Data Plane").env("AWS_ENDPOINT_URL");
+        self.service_url("IoT Data Plane")
+    }
+
+    /// The URL of a service, if the settings name one (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+    pub(super) fn service_url(&self, service_id: &str) -> Option<String> {
+        let key = ServiceConfigKey::builder().service_id(service_id).env("AWS_ENDPOINT_URL");
         let key = key.profile("endpoint_url").build().ok();
         let of_service = self.config.service_config().zip(key).and_then(|(of, key)| of.load_config(key));
         of_service.or_else(|| self.config.endpoint_url().map(str::to_owned))
+    }
+
+    /// Where a bucket is, for people.
+    pub(super) fn s3_place(&self, bucket: &str) -> String {
+        self.service_url("S3").unwrap_or_else(|| format!("the bucket {bucket} in Region {}", self.region))
     }
 
     /// The credentials that are good now.

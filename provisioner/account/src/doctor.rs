@@ -28,7 +28,9 @@ use self::chain::{FailedEvents, Namesake, Waiting};
 use crate::counted;
 use crate::setup::delivery::Way;
 use crate::setup::function::Deployed;
-use crate::setup::{self, Settings, deploy, lists, other_rules, permission, rule, signer_ca};
+use crate::setup::{
+    self, KnownAdmission, Settings, admission, deploy, lists, other_rules, permission, rule, signer_ca,
+};
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;
 
@@ -86,6 +88,8 @@ pub struct Subject<'a> {
     pub device: Option<&'a Device>,
     /// Why a certificate is not to be let in, as far as this computer knows, and whether its key is lost for good.
     pub revoked: &'a (dyn Fn(&Certificate) -> Option<Revoked> + Sync),
+    /// What this computer knows of the admission list.
+    pub admission: KnownAdmission,
     /// The time that certificates are checked for.
     pub now: OffsetDateTime,
 }
@@ -294,6 +298,7 @@ async fn look_at_chain(
     };
     if let Some(function) = &function {
         findings.extend(look_at_lists(account, function, subject).await);
+        findings.extend(look_at_admission(account, function, subject).await);
     }
     findings.push(match &function {
         Some(function) => role::examine(account, scope, settings, function, queued.is_some()).await,
@@ -346,6 +351,31 @@ async fn look_at_lists(account: &Account, function: &Deployed, subject: &Subject
             })
         }
         Err(error) => Some(Finding::unread(LINK, name, error)),
+    }
+}
+
+/// The admission list of the function, if it is on.
+async fn look_at_admission(account: &Account, function: &Deployed, subject: &Subject<'_>) -> Option<Finding> {
+    const LINK: Resource = Resource::AdmissionList;
+    let variables = function.variables.as_ref()?;
+    let name = &subject.settings.function;
+    let package = subject.settings.package(Some(function)).map(|package| &*package.bytes);
+    match admission::look(account, name, variables, package, &subject.admission).await {
+        Ok(found) => {
+            found.map(|admission::Found { list, problems, notes, facts }| match (&problems[..], &notes[..]) {
+                ([], []) => Finding::right(LINK, list, facts),
+                ([], _) => {
+                    Finding::notable(LINK, list, [facts, notes].concat()).remedy(Remedy::PublishAdmissionList)
+                }
+                _ => Finding::wrong(LINK, list, problems).remedy(Remedy::PublishAdmissionList),
+            })
+        }
+        Err(error) => {
+            let list = function.variable(jitr::config::ADMISSION_LIST).unwrap_or(name);
+            let unread = Finding::unread(LINK, list, error);
+            // The function may be able to read it.
+            Some(Finding { verdict: Verdict::Notable, ..unread })
+        }
     }
 }
 

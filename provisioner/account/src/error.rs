@@ -8,7 +8,7 @@ use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::aws_settings::{Origin, Source};
-use crate::{doctor, live, register, replay, revoke, setup, teardown};
+use crate::{admission, doctor, live, register, replay, revoke, setup, teardown};
 
 /// A boxed cause.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -263,6 +263,9 @@ pub enum Error {
     /// Revoking devices and signers.
     #[error(transparent)]
     Revoke(#[from] revoke::Error),
+    /// The admission list.
+    #[error(transparent)]
+    Admission(#[from] admission::Error),
     /// Watching what happens.
     #[error(transparent)]
     Live(#[from] live::Error),

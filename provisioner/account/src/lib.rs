@@ -23,6 +23,7 @@
 //! ```
 
 mod account;
+pub mod admission;
 mod aws_settings;
 mod bounded;
 mod calls;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jitr::published::ListUrl;
 use jitr::scope::{Arn, Scope};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ mod table;
 mod tests;
 
 use resources::Condition;
-use table::{MAKING, ONCE, SIGNING, SIGNS, TABLES, When};
+use table::{Key, MAKING, ONCE, SIGNING, SIGNS, TABLES, When};
 
 /// The largest managed policy, in characters without white space (IAM User Guide, "IAM and AWS STS quotas").
 pub const LARGEST: usize = 6144;
@@ -56,6 +57,10 @@ pub struct Names {
     pub signer_key: Option<KmsKey>,
     /// The key of the root CA, if it is in AWS KMS.
     pub root_key: Option<KmsKey>,
+    /// The admission key, if it is in AWS KMS.
+    pub admission_key: Option<KmsKey>,
+    /// Where the admission list is published.
+    pub admission_list: Option<ListUrl>,
 }
 
 impl Default for Names {
@@ -73,6 +78,8 @@ impl Default for Names {
             topic: None,
             signer_key: None,
             root_key: None,
+            admission_key: None,
+            admission_list: None,
         }
     }
 }
@@ -210,9 +217,14 @@ impl Permissions {
     fn add_keys(&mut self, line: &CommandLine, scope: &Scope) {
         let signs =
             SIGNS.iter().find(|(command, when, _)| *command == line.command && when.holds(&line.flags));
-        let Some((_, _, with_root)) = signs else { return };
-        let root = line.names.root_key.as_ref().filter(|_| *with_root);
-        for key in line.names.signer_key.iter().chain(root) {
+        let Some((_, _, keys)) = signs else { return };
+        let names = &line.names;
+        let in_kms = keys.iter().filter_map(|key| match key {
+            Key::Root => names.root_key.as_ref(),
+            Key::Signer => names.signer_key.as_ref(),
+            Key::Admission => names.admission_key.as_ref(),
+        });
+        for key in in_kms {
             let (resource, condition) = key.resource(scope);
             SIGNING.iter().for_each(|action| self.allow(action, vec![resource.clone()], condition.clone()));
             if *key == KmsKey::New {

@@ -38,12 +38,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Whether the documents alone allow `action` on `resource`, whoever asks. A permission under a condition counts as none,
-/// because nothing here knows whether the condition will hold.
-pub(super) fn allows(documents: &[Value], action: &str, resource: &str) -> bool {
-    is_allowed(documents, &Request { action, resource, caller: None, keys: &[], doubt: false })
-}
-
 /// Whether the documents together allow the request.
 pub(super) fn is_allowed(documents: &[Value], request: &Request<'_>) -> bool {
     let statements = || documents.iter().flat_map(|document| items(&document["Statement"]));
@@ -199,6 +193,11 @@ mod tests {
 
     fn allow(action: Value, resource: Value) -> Value {
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]})
+    }
+
+    /// Of the request nothing else is known: a permission under a condition counts as none.
+    fn allows(documents: &[Value], action: &str, resource: &str) -> bool {
+        is_allowed(documents, &Request { action, resource, caller: None, keys: &[], doubt: false })
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Resource {
     Role,
     /// The revocation lists of the function.
     RevocationLists,
+    /// The admission list of the function.
+    AdmissionList,
     /// The policy that devices get.
     DevicePolicy,
     /// The type of the things.
@@ -66,6 +68,7 @@ impl fmt::Display for Resource {
             Self::Function => "function",
             Self::Role => "role",
             Self::RevocationLists => "lists",
+            Self::AdmissionList => "admission",
             Self::DevicePolicy => "device policy",
             Self::ThingType => "thing type",
             Self::ThingGroup => "thing group",

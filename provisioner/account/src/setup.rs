@@ -14,6 +14,7 @@ use jitr::revocation::CaCertificate;
 use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 
+pub(super) mod admission;
 pub(super) mod delivery;
 pub(super) mod deploy;
 mod error;
@@ -33,6 +34,7 @@ mod topic_filter;
 mod versions;
 mod waiting;
 
+pub use admission::{Admission, Known as KnownAdmission};
 pub use delivery::Delivery;
 pub use error::Error;
 pub use link::{Action, Link};
@@ -74,6 +76,8 @@ pub struct Settings {
     pub policy: Option<PolicyName>,
     /// Type of the things; `None` leaves it to the function.
     pub thing_type: Option<ThingTypeName>,
+    /// Which boards are let in; `None` leaves it to the function.
+    pub admission: Option<Admission>,
     /// Register the signer CA so that other accounts of the Region can have it, too (certificate mode `SNI_ONLY`).
     pub sni_only: bool,
     /// Names of other rules that are to be disabled, because what they invoke can register what the function refuses.
@@ -90,6 +94,7 @@ impl Default for Settings {
             delivery: None,
             policy: None,
             thing_type: None,
+            admission: None,
             sni_only: false,
             disabled_rules: Vec::new(),
         }
@@ -210,6 +215,7 @@ impl Plan {
             if way.queued.is_some() {
                 policies.extend(delivery::function_policies(&scope, &settings.function));
             }
+            policies.extend(admission_policy(&scope, settings, found_function.as_ref()));
             let names: Vec<_> = policies.keys().copied().collect();
             let found_role = match !settings.packages.is_empty() || found_function.is_some() {
                 true => role::find(account, &role_name, &names).await?,
@@ -235,6 +241,7 @@ impl Plan {
         let wanted_role = settings.role.as_deref().or(role.as_ref().map(|_| role_arn.as_str()));
         let function_step = function::decide(found_function.as_ref(), settings, wanted_role, ca)?;
         check_lists(account, settings, found_function.as_ref(), &function_step, signer).await?;
+        check_admission(account, settings, found_function.as_ref(), &function_step).await?;
         let function_arn = invoked_arn(&scope, &settings.function, found_function.as_ref());
         let permission = wanted_permission(&scope, settings);
         let others = other_rules::find(account, &settings.rule, &function_arn).await?;
@@ -418,6 +425,48 @@ async fn check_lists(
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a function whose admission list keeps every device out.
+async fn check_admission(
+    account: &Account,
+    settings: &Settings,
+    found: Option<&function::Deployed>,
+    step: &function::Step,
+) -> Result<(), AccountError> {
+    let variables = match step {
+        function::Step::Create { variables, .. } => Some(variables),
+        function::Step::Change { configuration, .. } if configuration.variables.is_some() => {
+            configuration.variables.as_ref()
+        }
+        _ => found.and_then(|function| function.variables.as_ref()),
+    };
+    let Some(variables) = variables else { return Ok(()) };
+    let package = settings.package(found).map(|package| &*package.bytes);
+    let (name, known) = (&settings.function, KnownAdmission::default());
+    match admission::look(account, name, variables, package, &known).await? {
+        Some(found) if !found.problems.is_empty() => Err(Error::AdmissionList {
+            name: name.clone(),
+            list: found.list,
+            problems: found.problems.join("; "),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// What the function's role needs for the admission list that the settings or the function name.
+pub(super) fn admission_policy(
+    scope: &Scope,
+    settings: &Settings,
+    found: Option<&function::Deployed>,
+) -> Option<(&'static str, Value)> {
+    let list = match &settings.admission {
+        Some(Admission::By { list, .. }) => Some(list.as_str()),
+        Some(Admission::Off) => None,
+        None => found.and_then(|found| found.variable(jitr::config::ADMISSION_LIST)),
+    };
+    admission::role_policy(scope, list?)
 }
 
 /// The code that the verification certificate has to carry as its common name.

@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use crate::admission_list::AdmissionError;
 use crate::certificate::{self, rfc3339};
 use crate::key;
 
@@ -191,6 +192,9 @@ pub enum Error {
         /// The name of a device.
         name: String,
     },
+    /// An admission list that cannot be used, or made.
+    #[error(transparent)]
+    AdmissionList(#[from] AdmissionError),
     /// A document that cannot be written as DER.
     #[error("cannot encode what is to be signed: {0}")]
     Encoding(#[from] der::Error),

@@ -1,7 +1,7 @@
 //! Certificates of IoT devices: read, checked and issued.
 //!
 //! Without features the crate reads: [`reader`] finds what is in a file, [`Certificate`] is one with the facts that matter, [`revocation_list`] checks lists
-//! (RFC 5280, section 5) with their CA's certificate, [`factory`] rebuilds the certificates that a secure element leaves its
+//! (RFC 5280, section 5) with their CA's certificate, [`admission_list`] lists of keys that are let in, [`factory`] rebuilds the certificates that a secure element leaves its
 //! factory with. The features add:
 //!
 //! - `issue`: certificate profiles, requests, chains of root and signer CA, and the one place that signatures pass
@@ -60,6 +60,9 @@
 //! # fn main() {}
 //! ```
 
+#[cfg(feature = "issue")]
+mod admission;
+pub mod admission_list;
 pub mod amazon;
 #[cfg(feature = "issue")]
 pub mod builder;
@@ -94,6 +97,7 @@ pub mod signing;
 mod trust_anchor;
 pub mod visible;
 
+pub use admission_list::AdmissionList;
 pub use certificate::Certificate;
 #[cfg(feature = "issue")]
 pub use chain::{Chain, verification_certificate};

@@ -19,6 +19,8 @@ pub enum Purpose {
     VerificationCertificate,
     /// A certificate revocation list.
     RevocationList,
+    /// An admission list.
+    AdmissionList,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::DeviceCertificate => "device certificate",
             Self::VerificationCertificate => "verification certificate",
             Self::RevocationList => "revocation list",
+            Self::AdmissionList => "admission list",
         }
     }
 }

@@ -126,6 +126,9 @@ fn row(entry: &Entry) -> String {
     let detail = match document {
         Document::Certificate { serial_number, .. } => format!(", {serial_number}"),
         Document::RevocationList { revoked_certificates, .. } => format!(", {revoked_certificates} revoked"),
+        Document::AdmissionList { admission_number, admitted_keys, .. } => {
+            format!("{admission_number}, {admitted_keys} admitted")
+        }
         Document::Request { .. } | Document::Unknown => String::new(),
     };
     let line =

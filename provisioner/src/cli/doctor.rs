@@ -17,12 +17,13 @@ use super::setup::SetUp;
 use super::{Context, Error, given, setup, values};
 use crate::cli::ca::crl::warn_if_full;
 use crate::state::board::{CERTIFICATE, THING_NAME};
-use crate::state::{authorities, revocations, store};
+use crate::state::{admission, authorities, revocations, store};
 use crate::work::diagnosis;
 use crate::work::inventory::{self, Sources};
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::{Certificate, Chain, visible};
 use iot_account::doctor::{self, Device, Diagnosis, Finding, Repair, Revoked, Subject, Verdict};
+use iot_account::setup::KnownAdmission;
 use iot_account::{Account, Resource, counted};
 use iot_kit::{Kit, ports};
 use tokio::task;
@@ -75,7 +76,9 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let keys = RevokedKeys::read(&context.home, &old)?;
     let revoked = |certificate: &Certificate| revoked_by(&keys, certificate);
     let device = device.as_ref();
-    let subject = Subject { signer, settings: &settings, just_in_time, device, revoked: &revoked, now };
+    let admission = known_admission(context);
+    let subject =
+        Subject { signer, settings: &settings, just_in_time, device, revoked: &revoked, admission, now };
     let on_board = attached(arguments, context).await?;
     let progress = context.progress("looking at the account");
     let mut diagnosis = doctor::examine(&account, &subject).await?;
@@ -188,9 +191,21 @@ async fn with_options(
     let old = keys_of_old_revocations(&context.home)?;
     let keys = RevokedKeys::read(&context.home, &old)?;
     let revoked = |certificate: &Certificate| revoked_by(&keys, certificate);
-    let subject = Subject { signer, settings: &settings, just_in_time: true, device, revoked: &revoked, now };
+    let (just_in_time, admission) = (true, known_admission(context));
+    let subject =
+        Subject { signer, settings: &settings, just_in_time, device, revoked: &revoked, admission, now };
     let diagnosis = doctor::examine(account, &subject).await?;
     Ok((diagnosis, chain.err().map(Error::from)))
+}
+
+/// What this computer knows of the admission list, without a question or a call for its key. What cannot be read is not known.
+fn known_admission(context: &Context) -> KnownAdmission {
+    let uri = admission::key_uri(&context.home);
+    let at_hand = uri.is_ok_and(|uri| context.keys.is_at_hand(&uri).unwrap_or(false));
+    let key = at_hand.then(|| admission::key(&context.home, &context.keys, None).ok().flatten()).flatten();
+    let key = key.and_then(|key| key.admission_key().ok());
+    let number = admission::last_list(&context.home).ok().flatten().map(|list| list.number());
+    KnownAdmission { key, number }
 }
 
 /// What this computer has revoked of a certificate. Of a file that cannot be read, `register` and `provision` tell.

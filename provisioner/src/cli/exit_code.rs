@@ -39,6 +39,7 @@ pub(super) fn exit_code(error: &Error) -> ExitCode {
         | Error::Output { .. }
         | Error::Terminal { .. }
         | Error::Keyring { .. }
+        | Error::Rows { .. }
         | Error::Ledger(_)
         | Error::Audit(_) => ExitCode::Failed,
     }
@@ -56,17 +57,21 @@ pub(super) fn work(error: &work::Error) -> ExitCode {
         E::Authority(
             AuthorityError::OtherKey { .. }
             | AuthorityError::NotEncrypted { .. }
+            | AuthorityError::AdmissionKeyOfCa { .. }
             | AuthorityError::RevokedKey { .. },
         ) => ExitCode::Refused,
         E::Authority(
             AuthorityError::RootElsewhere { .. }
             | AuthorityError::OtherIssuer { .. }
             | AuthorityError::ListNumber { .. }
+            | AuthorityError::NoAdmissionKey { .. }
             | AuthorityError::KeyStays { .. },
         ) => ExitCode::Failed,
         E::Authority(
             AuthorityError::ExportPlace { .. }
             | AuthorityError::NextKey { .. }
+            | AuthorityError::NoAdmissionPlace
+            | AuthorityError::AdmissionElsewhere { .. }
             | AuthorityError::SameKey { .. },
         ) => ExitCode::Usage,
         E::Provision(error) => provision(error),
@@ -100,6 +105,7 @@ fn state(error: &state::Error) -> ExitCode {
         | E::Incomplete { .. }
         | E::KeyUri { .. }
         | E::RootOffline { .. }
+        | E::Admission { .. }
         | E::Revocations { .. } => ExitCode::Failed,
     }
 }
@@ -131,6 +137,7 @@ fn pki(error: &device_pki::Error) -> ExitCode {
         | E::PathLength { .. }
         | E::NameConstraints { .. }
         | E::Encoding(_)
+        | E::AdmissionList(_)
         | E::NotValidNow { .. }
         | E::Clock { .. }
         | E::Random
@@ -259,6 +266,7 @@ fn account(error: &iot_account::Error) -> ExitCode {
         | E::Doctor(_)
         | E::Register(register::Error::Unmet(_))
         | E::Replay(replay::Error::Settings(_) | replay::Error::NoQueue { .. })
+        | E::Admission(_)
         | E::Revoke(revoke::Error::InTransfer { .. })
         | E::ProfileFile { .. }
         | E::CaBundle { .. }

@@ -177,7 +177,7 @@ impl Given {
 }
 
 /// Flags that name what a command works on.
-const NAMING: [&str; 9] = [
+const NAMING: [&str; 11] = [
     "function",
     "rule-name",
     "role-arn",
@@ -187,6 +187,8 @@ const NAMING: [&str; 9] = [
     "thing-group",
     "queue",
     "send",
+    "to",
+    "admission-list",
 ];
 
 /// The commands of this run with those of their flags that decide about the calls. The form without a subcommand does the work of
@@ -202,7 +204,7 @@ fn lines(definition: &Command, matches: &ArgMatches) -> Vec<String> {
         };
         let own = command.get_arguments().filter(|argument| {
             let long = argument.get_long().unwrap_or_default();
-            let is_key = ["root-key", "signer-key"].contains(&long) && is_in_kms(argument);
+            let is_key = ["root-key", "signer-key", "admission-key"].contains(&long) && is_in_kms(argument);
             !argument.is_global_set() && (is_key || deciding.contains(long) || NAMING.contains(&long))
         });
         let flags = own.filter_map(|argument| Flag::of(argument, matches));

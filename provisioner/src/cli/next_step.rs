@@ -63,6 +63,7 @@ fn of(error: &Error) -> Text {
         Error::Unseen { .. } => {
             "what was found is shown above; `provisioner doctor` checks every link again, and `provisioner monitor` goes on watching".into()
         }
+        Error::Rows { .. } => "each has a line with the reason; correct it and run the same command again: what is done is kept".into(),
         Error::Ledger(_) => {
             "if the secure element of a kit was replaced, nothing is wrong; otherwise put the boards aside: a key or a serial number was copied"
                 .into()

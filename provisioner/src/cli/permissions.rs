@@ -7,11 +7,13 @@ use clap::{ArgMatches, Args};
 use device_pki::key::Uri;
 use iot_account::permissions::{self, CommandLine, KmsKey, LARGEST, Names, Permissions};
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::published::ListUrl;
 use jitr::scope::{Arn, Scope};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Context, Error, setup};
+use crate::state::admission;
 use crate::state::store::{self, Role};
 
 /// Arguments of `permissions`.
@@ -60,6 +62,9 @@ pub struct Arguments {
     /// Group that the things are put into [default: none]
     #[arg(long, value_name = "NAME")]
     thing_group: Option<ThingGroupName>,
+    /// Where the admission list is published, `s3://BUCKET/PREFIX` [default: not in Amazon S3]
+    #[arg(long, value_name = "PLACE")]
+    admission_list: Option<ListUrl>,
     /// Queue of failed events besides that of `setup`; may be repeated
     #[arg(long, value_name = "ARN|URL|NAME")]
     queue: Vec<String>,
@@ -138,6 +143,8 @@ impl Arguments {
             queues: self.queue.iter().map(|queue| queue_name(queue)).collect(),
             signer_key: key(Role::Signer)?,
             root_key: key(Role::Root)?,
+            admission_key: kms_key(&admission::key_uri(&context.home)?),
+            admission_list: self.admission_list.clone(),
             things: usual.things,
             topic: usual.topic,
         })
@@ -191,8 +198,7 @@ fn command_line(text: &str, definition: &clap::Command, names: &Names) -> Result
             return Err(unknown(&format!("it has no flag --{name}")));
         }
     }
-    // What is missing does not matter: only what is given decides about the calls.
-    let lenient = definition.clone().ignore_errors(true);
+    let lenient = without_requirements(definition.clone()).ignore_errors(true);
     let line = std::iter::once("provisioner").chain(words.iter().copied());
     let matches = lenient.try_get_matches_from(line).map_err(|error| unknown(error.to_string().trim()))?;
     let mut own = &matches;
@@ -201,6 +207,11 @@ fn command_line(text: &str, definition: &clap::Command, names: &Names) -> Result
     }
     let given = Given { command, matches: own };
     Ok(CommandLine { command: path.join(" "), flags: given.flags(), names: given.names(names) })
+}
+
+/// What is missing does not matter: only what is given decides about the calls.
+fn without_requirements(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.required(false)).mut_subcommands(without_requirements)
 }
 
 /// What is given to a command.
@@ -252,6 +263,10 @@ impl Given<'_> {
             topic: given(&["send"]),
             signer_key: key("signer_key").unwrap_or_else(|| usual.signer_key.clone()),
             root_key: key("root_key").unwrap_or_else(|| usual.root_key.clone()),
+            admission_key: key("admission_key").unwrap_or_else(|| usual.admission_key.clone()),
+            admission_list: given(&["to", "admission_list"])
+                .and_then(|place| place.parse().ok())
+                .or_else(|| usual.admission_list.clone()),
         }
     }
 }
@@ -297,6 +312,13 @@ mod tests {
             (registered.names.policy.as_str(), registered.names.thing_group.as_deref()),
             ("own", Some("line-1"))
         );
+        let published =
+            read("admission publish --to s3://lists/line --admission-key awskms:alias/list").unwrap();
+        assert_eq!(published.command, "admission publish");
+        assert_eq!(published.names.admission_key, Some(KmsKey::Alias("alias/list".to_owned())));
+        assert_eq!(published.names.admission_list, "s3://lists/line".parse().ok());
+        let checked = read("admission check --local").unwrap();
+        assert!(flags(&checked).contains(&"local"), "{checked:?}");
         let made = read("ca create --signer-key awskms:").unwrap();
         assert_eq!((made.names.signer_key, made.names.root_key), (Some(KmsKey::New), None));
     }

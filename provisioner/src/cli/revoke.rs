@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         return signer::revoke(&signer, reason, context).await;
     }
     let named = match key {
-        Some(key) => Named::Key(key),
+        Some(key) => Named::Keys(vec![key]),
         None => {
             for list in &file {
                 devices.extend(listed(list)?);
@@ -164,6 +164,30 @@ pub(super) async fn superseded(certificates: &[String], context: &Context) -> Re
     look(order, context).await?.carry_out(context).await
 }
 
+/// The certificates of these keys, to be revoked: none for a key that neither the account nor this computer knows a certificate of.
+pub(super) async fn of_keys(
+    keys: Vec<String>,
+    reason: Reason,
+    context: &Context,
+) -> Result<Option<Revoke>, Error> {
+    let named = Named::Keys(keys);
+    let order = Order { named, reason, keep_thing: false, list_only: false, forget: false };
+    match look(order, context).await {
+        Err(error) if is_unknown(&error) => Ok(None),
+        found => {
+            let mut found = found?;
+            found.selection.refused.retain(|(_, error)| !is_unknown(error));
+            Ok(Some(found))
+        }
+    }
+}
+
+/// Whether nobody knows what was named.
+fn is_unknown(error: &Error) -> bool {
+    use iot_account::Error::Revoke;
+    matches!(error, Error::Work(work::Error::Account(Revoke(account_revoke::Error::Unknown { .. }))))
+}
+
 /// Looks at the certificates that are meant.
 async fn look(order: Order, context: &Context) -> Result<Revoke, Error> {
     let Order { reason, list_only, .. } = order;
@@ -186,7 +210,7 @@ async fn look(order: Order, context: &Context) -> Result<Revoke, Error> {
 }
 
 /// Certificates to be revoked.
-struct Revoke {
+pub(super) struct Revoke {
     selection: Selection,
     account: Option<Account>,
     reason: Reason,
@@ -238,6 +262,11 @@ impl Other<'_> {
 }
 
 impl Revoke {
+    /// The account that has the certificates.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     fn is_done(&self) -> bool {
         self.selection.targets.iter().all(Target::is_done)
             && self.selection.things.values().all(|stays| *stays)

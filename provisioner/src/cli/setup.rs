@@ -7,6 +7,7 @@ use jitr::scope::Scope;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+mod admission;
 mod multi_account;
 mod options;
 mod other_rules;
@@ -54,6 +55,8 @@ pub struct Arguments {
     /// disables only the rule of the vendor's stack
     #[arg(long = "disable-rule", value_name = "NAME", value_parser = options::rule_name)]
     disabled_rules: Vec<String>,
+    #[command(flatten)]
+    admission: admission::Flags,
     #[command(flatten)]
     options: Options,
 }
@@ -110,6 +113,12 @@ fn tell(context: &Context, link: &Link) {
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
     if arguments.method == Method::Mar {
+        if arguments.admission.is_given() {
+            return Err(Error::usage(
+                "multi-account registration has no function that an admission list could be for",
+                "leave --admission-list out, or give --method jitr",
+            ));
+        }
         if !arguments.disabled_rules.is_empty() {
             return Err(Error::usage(
                 "multi-account registration has no function whose checks a rule could bypass",
@@ -121,7 +130,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         return plan::run(context, plan).await;
     }
     let disabled_rules = arguments.disabled_rules.clone();
-    let settings = Settings { disabled_rules, ..arguments.options.settings()? };
+    let admission = arguments.admission.admission(context)?;
+    let settings = Settings { disabled_rules, admission, ..arguments.options.settings()? };
     let account = context.account().await?;
     let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     let plan = SetUp::look(context, account, Some(&chain), &settings).await?;

@@ -90,6 +90,14 @@ pub enum Error {
         /// Key identifiers of those that are there.
         known: Vec<String>,
     },
+    /// A line in the table of admitted keys that is none.
+    #[error("line {line} of {} is no admitted key", file.display())]
+    Admission {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
     /// A line in the notes on what was revoked that is none.
     #[error("line {line} of {} is no revocation", file.display())]
     Revocations {

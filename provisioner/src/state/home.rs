@@ -31,6 +31,12 @@ pub const AUDIT_LOG: &str = "audit.jsonl";
 pub const AUDIT_HEAD: &str = "audit.head";
 /// The ledger.
 pub const LEDGER: &str = "ledger.jsonl";
+/// The private key that admission lists are signed with, PKCS#8 PEM.
+pub const ADMISSION_KEY: &str = "admission.key";
+/// Where that key is, if it is somewhere else: one line, a key URI.
+pub const ADMISSION_KEY_URI: &str = "admission.uri";
+/// The folder with the keys that are admitted, and the last admission list.
+pub const ADMISSION: &str = "admission";
 /// The folder with the revocation lists.
 pub const LISTS: &str = "crl";
 /// The folder with what each signer has revoked, `KEYID.jsonl`.
@@ -51,7 +57,7 @@ const VENDORS: &str = "sequans";
 
 /// Every name that [`Home::file`] is asked for: files and folders of a home folder, and of a signer's within it. No board's
 /// folder has one of them.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 23] = [
     ROOT_KEY,
     ROOT_KEY_URI,
     ROOT_CERTIFICATE,
@@ -64,6 +70,9 @@ const NAMES: [&str; 20] = [
     AUDIT_LOG,
     AUDIT_HEAD,
     LEDGER,
+    ADMISSION_KEY,
+    ADMISSION_KEY_URI,
+    ADMISSION,
     LISTS,
     REVOCATIONS,
     CERTIFICATES,
@@ -229,7 +238,7 @@ impl Home {
         for folder in folders {
             for entry in folder::entries(&folder)?.unwrap_or_default() {
                 let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                let is_key = [ROOT_KEY, SIGNER_KEY].iter().any(|key| {
+                let is_key = [ROOT_KEY, SIGNER_KEY, ADMISSION_KEY].iter().any(|key| {
                     name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
                 });
                 if !is_key || entry.kind != Kind::File {

@@ -65,6 +65,27 @@ impl From<rcgen::Error> for Error {
 /// Why a certificate authority is not made, rotated or exported as it was ordered.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
+    /// Admission lists would be signed by a key that issues certificates.
+    #[error("the admission key must be a key of its own, and this one is that of {certificate}")]
+    AdmissionKeyOfCa {
+        /// Subject of the CA's certificate.
+        certificate: String,
+    },
+    /// A list was published, and the key that has signed it is not here.
+    #[error("there is no admission key at {uri}, and a list that such a key has signed is there already")]
+    NoAdmissionKey {
+        /// Where it was looked for.
+        uri: key::Uri,
+    },
+    /// Nobody has said where lists are published.
+    #[error("nobody has said where the admission list is published")]
+    NoAdmissionPlace,
+    /// The function reads the list from where this program cannot put it.
+    #[error("the function reads the admission list from {place}, where this program cannot write")]
+    AdmissionElsewhere {
+        /// Where.
+        place: String,
+    },
     /// A certificate authority is there, and its key is at another place than the one asked for.
     #[error("the key is at {there}, not at {ordered}")]
     OtherKey {

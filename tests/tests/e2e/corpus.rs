@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use arbitrary::{Arbitrary, Unstructured};
 
+#[path = "../../fuzz/properties/admission_list.rs"]
+mod admission_list;
 #[path = "../../fuzz/archive.rs"]
 mod archive;
 #[path = "../../fuzz/properties/certificate.rs"]
@@ -45,6 +47,7 @@ fn check<'a, T: Arbitrary<'a>>(bytes: &'a [u8], property: fn(T)) {
 
 fn check_for(target: &str, bytes: &[u8]) {
     match target {
+        "admission_list" => check(bytes, admission_list::check),
         "certificate" => check(bytes, certificate::check),
         "codec" => check(bytes, codec::check),
         "event" => check(bytes, event::check),

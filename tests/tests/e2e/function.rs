@@ -426,3 +426,70 @@ async fn lists_on_a_web_server_are_read_over_tls_and_nobody_is_let_in_without_th
     );
     serving.abort();
 }
+
+/// The most memory that the function has used whose environment names `mark`, in KiB.
+#[cfg(target_os = "linux")]
+fn most_memory_of_the_function_with(mark: &str) -> u64 {
+    let has_mark = |process: &std::path::Path| {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        environment.windows(mark.len()).any(|bytes| bytes == mark.as_bytes())
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let peak = |process: std::path::PathBuf| {
+        let status = std::fs::read_to_string(process.join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    processes.filter(|process| has_mark(process)).filter_map(peak).max().expect("a function that runs")
+}
+
+/// With a list that is held, and a second one that is fetched and takes its place.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_admitted_keys_need_less_memory_than_the_function_has() {
+    use device_pki::admission_list::{KeyIdentifier, MAX_KEYS};
+
+    let folder = tempfile::tempdir().unwrap();
+    let keys = device_pki::key::Keys::new(());
+    let place = device_pki::key::Uri::File(folder.path().join("admission.key"));
+    let signer = device_pki::Signer::new(&keys, keys.make(&place, false).unwrap());
+    let now = time::OffsetDateTime::now_utc();
+    let list = |number: u64, board: Option<KeyIdentifier>| {
+        let others = (0..(MAX_KEYS - usize::from(board.is_some())) as u64).map(|n| {
+            let mut octets = [0xA5; 20];
+            octets[..8].copy_from_slice(&n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
+            KeyIdentifier(octets)
+        });
+        let list = signer.sign_admission_list(others.chain(board).collect(), number, 90, now).unwrap();
+        assert_eq!(list.count(), MAX_KEYS);
+        list.der().to_vec()
+    };
+    let server = ListServer::default();
+    server.publish(Some(list(1, None)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let s3 = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(axum::serve(listener, server.router()).into_future());
+    let world = World::new(false).await;
+    let key = signer.admission_key().unwrap().to_string();
+    let variables = [
+        ("ADMISSION_KEY", key.as_str()),
+        ("ADMISSION_LIST", "s3://lists/admission"),
+        ("AWS_ENDPOINT_URL_S3", &s3),
+    ];
+    world.deploy(&variables).await;
+    let event = world.event(&SERIAL);
+    assert_eq!(world.invoke(&event).await.unwrap()["reason"], "not_admitted");
+    assert_eq!(world.status(&event), Status::PendingActivation);
+    let with_one = most_memory_of_the_function_with(&s3);
+
+    let id = event["certificateId"].as_str().unwrap();
+    let der = world.testbed.account().certificate(id).unwrap().der.clone();
+    let point = device_pki::Certificate::from_der(&der).unwrap().point().unwrap();
+    server.publish(Some(list(2, Some(KeyIdentifier::of(&point)))));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.invoke(&event).await.unwrap()["outcome"], "registered");
+    let with_two = most_memory_of_the_function_with(&s3);
+    println!("a million keys: {with_one} KiB, while the next list comes {with_two} KiB");
+    assert!(with_two < 128 * 1024, "{with_two} KiB");
+    serving.abort();
+}

@@ -3,6 +3,7 @@
 
 mod account;
 mod account_life;
+mod admission;
 mod advice;
 mod aws_settings;
 mod batch;

@@ -94,7 +94,7 @@ pub(super) async fn restore(stage: &Stage, what: &str) {
     }
 }
 
-pub(super) async fn configure(lambda: &aws_sdk_lambda::Client, variables: &[(&str, &str)]) {
+pub(crate) async fn configure(lambda: &aws_sdk_lambda::Client, variables: &[(&str, &str)]) {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let environment = Environment::builder().set_variables(Some(variables)).build();
     lambda

@@ -7,12 +7,12 @@ use aws_sdk_iot::types::{Action, LambdaAction, TopicRulePayload};
 use testbed::device::Endpoint;
 use testbed::wait;
 
-mod breaks;
+pub(crate) mod breaks;
 mod failed;
 mod life_cycle;
 mod lists;
 mod mar;
-mod permissions;
+pub(crate) mod permissions;
 mod queued;
 pub(crate) mod stage;
 mod stuck;

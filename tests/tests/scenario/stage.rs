@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     /// Who writes the calls down, and those that each command made.
     journal: Option<Journal>,
     calls: Mutex<BTreeMap<String, BTreeSet<String>>>,
-    /// What lets the programs reach the device gateway as the user.
+    /// What lets the programs reach the device gateway, and other places, as the user.
     gateway: Mutex<Vec<(&'static str, String)>>,
     /// What they did there: permissions, with their resources.
     uses: Mutex<BTreeSet<(&'static str, String)>>,
@@ -168,12 +168,19 @@ impl Stage {
     }
 
     /// From now on the programs reach this device gateway as the user.
-    pub(super) fn reaches(&self, gateway: &Endpoint) {
+    pub(crate) fn reaches(&self, gateway: &Endpoint) {
         let file = self.file("server-ca.pem");
         std::fs::write(&file, &gateway.server_ca_pem).unwrap();
         let url = format!("https://{}:{}", gateway.host, gateway.port);
-        *self.gateway.lock().unwrap() =
-            vec![("AWS_ENDPOINT_URL_IOT_DATA_PLANE", url), ("AWS_CA_BUNDLE", file.display().to_string())];
+        self.sets("AWS_ENDPOINT_URL_IOT_DATA_PLANE", url);
+        self.sets("AWS_CA_BUNDLE", file.display().to_string());
+    }
+
+    /// From now on the programs have this variable in their environment.
+    pub(crate) fn sets(&self, name: &'static str, value: String) {
+        let mut variables = self.gateway.lock().unwrap();
+        variables.retain(|(known, _)| *known != name);
+        variables.push((name, value));
     }
 
     /// Returns when a run of the provisioner that has not ended has subscribed at the gateway.
@@ -233,7 +240,7 @@ impl Stage {
                     operation => format!("{}:{operation}", call.service),
                 });
             let command = match arguments {
-                ["ca", subcommand, ..] => format!("ca {subcommand}"),
+                [group @ ("admission" | "ca"), subcommand, ..] => format!("{group} {subcommand}"),
                 _ => arguments[0].to_owned(),
             };
             self.calls.lock().unwrap().entry(command).or_default().extend(permissions);
@@ -294,7 +301,7 @@ impl Stage {
     }
 
     /// The calls that each command made, if they were recorded.
-    pub(super) fn calls(&self) -> Option<BTreeMap<String, BTreeSet<String>>> {
+    pub(crate) fn calls(&self) -> Option<BTreeMap<String, BTreeSet<String>>> {
         self.journal.as_ref()?;
         Some(self.calls.lock().unwrap().clone())
     }

@@ -20,7 +20,8 @@ fn next(refusal: Option<&Refusal>) -> Option<Refusal> {
         Some(Refusal::OtherCa { .. }) => Refusal::CaNotAllowed { ca: None },
         Some(Refusal::CaNotAllowed { .. }) => Refusal::Status(CertificateStatus::Revoked),
         Some(Refusal::Status(_)) => Refusal::Revoked,
-        Some(Refusal::Revoked) => Refusal::Certificate(ThingNameError::KeyType { found: String::new() }),
+        Some(Refusal::Revoked) => Refusal::NotAdmitted,
+        Some(Refusal::NotAdmitted) => Refusal::Certificate(ThingNameError::KeyType { found: String::new() }),
         Some(Refusal::Certificate(ThingNameError::KeyType { .. })) => {
             Refusal::Certificate(ThingNameError::CommonNameCount { count: 0 })
         }

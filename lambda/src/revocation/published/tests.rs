@@ -1,11 +1,15 @@
 //! Which lists are fetched when, and what holds while they cannot be.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 
+use futures::future::BoxFuture;
 use rcgen::{CertifiedIssuer, KeyPair};
+use tokio::time::Instant;
 
 use super::super::tests::{SERIAL, board, ca, folder, list, list_due, list_numbered};
 use super::*;
+use crate::published::{FRESH, Fetched, PAUSE, Wanted};
 
 /// Answers in turn what it was given, the last for ever, and writes down what it was asked.
 #[derive(Debug, Clone, Default)]
@@ -38,11 +42,8 @@ impl Script {
 }
 
 impl Source for Script {
-    fn fetch<'a>(
-        &'a self,
-        name: &'a str,
-        version: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Fetched, ListError>> {
+    fn fetch<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Fetched, ListError>> {
+        let Wanted { name, version, .. } = wanted;
         assert_eq!(name, "ca.crl");
         let mut play = self.0.lock().unwrap();
         play.requests.push(version.map(str::to_owned));

@@ -55,11 +55,14 @@ impl Trust {
     /// An HTTP client that trusts them; `None` for the roots of the system, which the SDK's own client trusts.
     pub(super) fn http_client(&self) -> Option<SharedHttpClient> {
         let roots = self.0.as_ref()?;
-        let add = |store: TrustStore, root: &CertificateDer<'_>| store.with_pem_certificate(pem(root));
-        let store = roots.iter().fold(TrustStore::empty(), add);
-        // Building cannot fail: what could not be an anchor was left out.
-        let context = TlsContext::builder().with_trust_store(store).build().unwrap_or_default();
-        Some(client(context))
+        Some(client(context(roots)))
+    }
+
+    /// What opens connections that trust them, through a proxy if the environment names one.
+    pub(crate) fn connector(&self) -> Connector {
+        let context = self.0.as_ref().map(|roots| context(roots)).unwrap_or_default();
+        let connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context).build()
     }
 
     /// The TLS settings of other connections that trust them.
@@ -76,6 +79,14 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok(builder.with_root_certificates(store).with_no_client_auth())
     }
+}
+
+/// A context that trusts these roots alone.
+fn context(roots: &[CertificateDer<'_>]) -> TlsContext {
+    let add = |store: TrustStore, root: &CertificateDer<'_>| store.with_pem_certificate(pem(root));
+    let store = roots.iter().fold(TrustStore::empty(), add);
+    // Building cannot fail: what could not be an anchor was left out.
+    TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
 }
 
 fn client(context: TlsContext) -> SharedHttpClient {

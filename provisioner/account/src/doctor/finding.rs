@@ -37,6 +37,8 @@ pub enum Remedy {
     EnableMapping,
     /// Give the function the revocation lists that it needs.
     AddLists,
+    /// Publish an admission list.
+    PublishAdmissionList,
     /// Correct a variable in the environment of the function.
     MendVariable,
     /// Wait until the function has been made or updated.

@@ -8,7 +8,7 @@ use crate::Account;
 use crate::Resource;
 use crate::setup::role::granted::{self, Granted};
 use crate::setup::role::{LAMBDA, trusts};
-use crate::setup::{Settings, delivery, function, role_policy};
+use crate::setup::{Settings, admission_policy, delivery, function, role_policy};
 
 /// Without these the function works, but its log is missing.
 const LOGS: &str = "logs:";
@@ -27,7 +27,8 @@ pub(super) async fn examine(
         Ok(needed) => {
             let queues = delivery::function_policies(scope, &settings.function);
             let queues = queues.into_iter().filter(|_| takes).map(|(_, policy)| policy);
-            [needed].into_iter().chain(queues).collect::<Vec<_>>()
+            let admission = admission_policy(scope, settings, Some(deployed)).map(|(_, policy)| policy);
+            [needed].into_iter().chain(queues).chain(admission).collect::<Vec<_>>()
         }
         Err(error) => return Finding::unread(Resource::Role, name, error.into()),
     };
@@ -84,7 +85,12 @@ mod tests {
     }
 
     fn role(documents: Vec<Value>) -> Granted {
-        Granted { trust: lambda_trust_policy(), documents, unread: Vec::new() }
+        Granted {
+            trust: lambda_trust_policy(),
+            documents,
+            account: "123456789012".to_owned(),
+            ..Granted::default()
+        }
     }
 
     #[test]
@@ -108,6 +114,27 @@ mod tests {
             ["iot:GetPolicy", "iot:CreatePolicy", "iot:TagResource"]
                 .map(|action| format!("does not allow {action} on {policy}"))
         );
+    }
+
+    #[test]
+    fn a_list_that_is_read_in_buckets_of_the_own_account_alone_is_read() {
+        let scope =
+            Scope { partition: "aws".into(), region: "us-east-2".into(), account: "123456789012".into() };
+        let settings = Settings {
+            admission: Some(crate::setup::Admission::By {
+                key: device_pki::admission_list::AdmissionKey([4; 65]),
+                list: "s3://lists/a".into(),
+                mode: None,
+            }),
+            ..Settings::default()
+        };
+        let (_, list) = admission_policy(&scope, &settings, None).unwrap();
+        let needed = [needed(), list.clone()];
+        let of = |documents| judge("r", Some(&role(documents)), &needed).verdict;
+        assert_eq!(of(needed.to_vec()), Verdict::Right);
+        let mut elsewhere = list;
+        elsewhere["Statement"][0]["Condition"]["StringEquals"]["aws:ResourceAccount"] = json!("210987654321");
+        assert_eq!(of(vec![needed[0].clone(), elsewhere]), Verdict::Wrong);
     }
 
     #[test]

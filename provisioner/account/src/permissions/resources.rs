@@ -1,6 +1,8 @@
 //! The resources that a permission can be limited to, as ARN patterns (AWS Service Authorization Reference, "Actions, resources,
 //! and condition keys" of each service).
 
+use jitr::admission::FILE;
+use jitr::published::ListUrl;
 use jitr::scope::{Arn, Scope};
 
 use super::Names;
@@ -54,6 +56,9 @@ pub(super) enum On {
     SentTopic,
     FunctionLog,
     IotLog,
+    /// The admission list in Amazon S3, if it is there.
+    AdmissionList,
+    AdmissionBucket,
 }
 
 /// A condition of a statement: operator, key, value.
@@ -96,6 +101,14 @@ impl On {
         let named_queues = || names.queues.iter().map(|name| of("sqs", name));
         let log = |group: &str| {
             vec![of("logs", &format!("log-group:{group}")), of("logs", &format!("log-group:{group}:*"))]
+        };
+        // Buckets are of no account and of no Region.
+        let in_s3 = |resource: &str| {
+            Arn { service: "s3", region: "", account: "", resource, ..scope.as_arn() }.to_string()
+        };
+        let list = match &names.admission_list {
+            Some(ListUrl::S3 { bucket, prefix }) => Some((bucket.as_str(), prefix.as_str())),
+            Some(ListUrl::Https(_)) | None => None,
         };
         match self {
             Self::All => vec!["*".to_owned()],
@@ -162,6 +175,14 @@ impl On {
             Self::SentTopic => named("topic", names.topic.as_deref().unwrap_or("*")),
             Self::FunctionLog => log(&format!("/aws/lambda/{base}")),
             Self::IotLog => log("AWSIotLogsV2"),
+            Self::AdmissionList => {
+                let file = |(bucket, prefix): (&str, &str)| match prefix {
+                    "" => in_s3(&format!("{bucket}/{FILE}")),
+                    prefix => in_s3(&format!("{bucket}/{prefix}/{FILE}")),
+                };
+                list.map(file).into_iter().collect()
+            }
+            Self::AdmissionBucket => list.map(|(bucket, _)| in_s3(bucket)).into_iter().collect(),
         }
     }
 }

@@ -76,6 +76,8 @@ pub(super) const TABLES: &[Table] = &[
             row("iot:DisableTopicRule", On::Rules),
             row("lambda:GetFunctionConfiguration", On::Function),
             row("lambda:GetFunction", On::Function),
+            row("s3:GetObject", On::AdmissionList),
+            row("s3:ListBucket", On::AdmissionBucket),
             row("iot:ListCACertificates", On::All),
             row("lambda:GetPolicy", On::Function),
             row("iot:DescribeThingType", On::ThingType),
@@ -204,6 +206,8 @@ pub(super) const TABLES: &[Table] = &[
             with(REPAIR, "iot:DisableTopicRule", On::Rules),
             unless(MAR, "lambda:GetFunctionConfiguration", On::Function),
             unless(MAR, "lambda:GetFunction", On::Function),
+            unless(MAR, "s3:GetObject", On::AdmissionList),
+            unless(MAR, "s3:ListBucket", On::AdmissionBucket),
             unless(MAR, "lambda:GetPolicy", On::Function),
             unless(MAR, "lambda:ListEventSourceMappings", On::All),
             unless(MAR, "lambda:GetFunctionEventInvokeConfig", On::Function),
@@ -298,6 +302,33 @@ pub(super) const TABLES: &[Table] = &[
         besides: &[],
     },
     Table {
+        command: "admission publish",
+        when: When::Always,
+        rows: &[
+            unless(&["to"], "lambda:GetFunctionConfiguration", On::Function),
+            row("s3:GetObject", On::AdmissionList),
+            row("s3:PutObject", On::AdmissionList),
+            row("s3:ListBucket", On::AdmissionBucket),
+        ],
+        besides: &[],
+    },
+    Table {
+        command: "admission check",
+        when: When::Unless(LOCAL),
+        rows: &[
+            row("lambda:GetFunctionConfiguration", On::Function),
+            row("s3:GetObject", On::AdmissionList),
+            row("s3:ListBucket", On::AdmissionBucket),
+        ],
+        besides: &[],
+    },
+    Table {
+        command: "admission remove",
+        when: When::Always,
+        rows: &[row("iot:DescribeEndpoint", On::All), row("iot:GetConnection", On::Clients)],
+        besides: &[(When::Always, "revoke", &[])],
+    },
+    Table {
         command: "forget",
         when: When::Always,
         rows: &[row("iot:DeleteThing", On::Things)],
@@ -383,14 +414,24 @@ pub(super) const SIGNING: &[&str] = &["kms:DescribeKey", "kms:GetPublicKey", "km
 /// What it needs to make one.
 pub(super) const MAKING: &[&str] = &["kms:CreateKey", "kms:ListKeys"];
 
-/// Commands that sign: with the signer's key, and whether with the root's, too.
-pub(super) const SIGNS: &[(&str, When, bool)] = &[
-    ("ca create", When::Always, true),
-    ("ca rotate", When::Always, true),
-    ("ca crl", When::Always, true),
-    ("setup", When::Unless(MAR), false),
-    ("provision", When::Always, false),
-    ("revoke", When::Always, false),
-    ("forget", When::Always, false),
-    ("doctor", When::With(REPAIR), false),
+/// A key that a command signs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Root,
+    Signer,
+    Admission,
+}
+
+/// Commands that sign, and with which keys.
+pub(super) const SIGNS: &[(&str, When, &[Key])] = &[
+    ("ca create", When::Always, &[Key::Signer, Key::Root]),
+    ("ca rotate", When::Always, &[Key::Signer, Key::Root]),
+    ("ca crl", When::Always, &[Key::Signer, Key::Root]),
+    ("setup", When::Unless(MAR), &[Key::Signer]),
+    ("provision", When::Always, &[Key::Signer]),
+    ("revoke", When::Always, &[Key::Signer]),
+    ("admission remove", When::Always, &[Key::Signer]),
+    ("admission publish", When::Always, &[Key::Admission]),
+    ("forget", When::Always, &[Key::Signer]),
+    ("doctor", When::With(REPAIR), &[Key::Signer]),
 ];

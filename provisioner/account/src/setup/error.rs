@@ -80,6 +80,16 @@ pub enum Error {
         /// What is wrong.
         problems: String,
     },
+    /// It would let no device in.
+    #[error("the admission list {list} of the function `{name}` keeps devices from registering: {problems}")]
+    AdmissionList {
+        /// Name or ARN.
+        name: String,
+        /// The list's file or URL.
+        list: String,
+        /// What is wrong.
+        problems: String,
+    },
     /// The caller may not make or look at what leads from the rule through a queue to the function.
     #[error("events cannot be delivered through a queue")]
     QueueDenied {

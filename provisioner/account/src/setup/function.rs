@@ -8,7 +8,7 @@ use aws_sdk_lambda::types::{Architecture, LastUpdateStatus, Runtime, State};
 use super::link::Link;
 use super::package::Package;
 use super::versions::{self, Versions};
-use super::{Error, Settings};
+use super::{Admission, Error, Settings};
 use crate::Resource;
 
 /// Runtime of a function that is an executable.
@@ -155,7 +155,8 @@ pub(crate) fn decide(
             // A version is published, and an alias made, of a function that is there.
             return Err(Error::NoFunction { name: settings.function.clone() });
         }
-        return Ok(Step::Create { package, role: role.unwrap_or_default().to_owned(), variables: wanted });
+        let variables = wanted.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        return Ok(Step::Create { package, role: role.unwrap_or_default().to_owned(), variables });
     };
     if let (Some(reason), None) = (found.broken(), package) {
         return Err(Error::FunctionBroken { name: settings.function.clone(), reason: reason.to_owned() });
@@ -211,7 +212,9 @@ pub(crate) fn decide(
 fn variables(settings: &Settings) -> Variables {
     let policy = settings.policy.as_ref().map(|name| (POLICY_NAME, name.as_str()));
     let thing_type = settings.thing_type.as_ref().map(|name| (THING_TYPE, name.as_str()));
-    policy.into_iter().chain(thing_type).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let named = policy.into_iter().chain(thing_type).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let admission = settings.admission.iter().flat_map(Admission::variables);
+    named.chain(admission.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
 /// All variables of the function as they have to be, or `None` if they are so already.
@@ -236,8 +239,10 @@ fn merged(
     };
     let mut variables = present.clone();
     for (name, value) in wanted {
-        if present.get(&name) != Some(&value) {
+        let is_same = present.get(&name).map_or("", String::as_str) == value;
+        if !is_same {
             changes.push(match present.get(&name) {
+                Some(_) if value.is_empty() => format!("{name} should be empty"),
                 Some(old) => format!("{name} is {old}, should be {value}"),
                 None => format!("{name} should be {value}"),
             });

@@ -145,7 +145,7 @@ async fn certificate(
 }
 
 /// The folder within the package; `None` where it is in a layer or elsewhere.
-fn in_package(folder: &str) -> Option<PathBuf> {
+pub(super) fn in_package(folder: &str) -> Option<PathBuf> {
     let folder = Path::new(folder);
     match folder.is_absolute() || folder.starts_with("/") {
         true => folder.strip_prefix(TASK_ROOT).ok().map(Path::to_owned),
@@ -186,7 +186,7 @@ fn unpacked(
 }
 
 /// The package of a function that is deployed.
-async fn fetch(account: &Account, function: &str) -> Result<Vec<u8>, AccountError> {
+pub(super) async fn fetch(account: &Account, function: &str) -> Result<Vec<u8>, AccountError> {
     const ACTION: &str = "lambda:GetFunction";
     let answer = account.lambda().get_function().function_name(function).send().await;
     let answer = answer.map_err(account.failed(ACTION))?;

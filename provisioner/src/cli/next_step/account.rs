@@ -1,12 +1,15 @@
 //! The AWS account, and the connection to it.
 
 use iot_account::register::Unmet;
-use iot_account::{Answer, Source, doctor, live, register, replay, revoke, setup, teardown};
+use iot_account::{Answer, Source, admission, doctor, live, register, replay, revoke, setup, teardown};
 
 use super::{Text, given};
 
 /// What a function needs that has revocation lists.
 pub(super) const ADD_LISTS: &str = "write the lists with `provisioner ca crl`, put the folder into the package and deploy it with --lambda-zip; name CAs that have no list in CRL_OPTIONAL_CA_IDS of the function";
+
+/// What a function needs that has an admission list.
+pub(super) const PUBLISH_LIST: &str = "publish a list with `provisioner admission publish`; for one in the package, write it there with --to DIR and deploy it with --lambda-zip; or do without a list: provisioner setup --admission-list off";
 
 /// Where packages of the function come from.
 const PACKAGES: &str = "--lambda-zip without a path takes the package beside this program, jitr-arm64.zip or jitr-x86-64.zip, as the release archives have it; `cargo lambda build --release --arm64 --output-format zip --bin jitr` builds one";
@@ -67,6 +70,7 @@ pub(super) fn account(error: &iot_account::Error) -> Text {
         E::Register(error) => register(error),
         E::Replay(error) => replay(error),
         E::Revoke(error) => revoke(error),
+        E::Admission(error) => admission(error),
         E::Live(error) => live(error),
     }
 }
@@ -103,6 +107,7 @@ fn setup(error: &setup::Error) -> Text {
         E::Glibc { available, .. } => format!("build it for the C library of the runtime: cargo lambda build --release --output-format zip --bin jitr, which needs no more than {available}; or for the target x86_64-unknown-linux-musl or aarch64-unknown-linux-musl").into(),
         E::HiddenVariables { .. } => "ask for kms:Decrypt on the function's key, or leave --policy-name and --thing-type out".into(),
         E::RevocationLists { .. } => ADD_LISTS.into(),
+        E::AdmissionList { .. } => PUBLISH_LIST.into(),
         E::QueueDenied { source } => {
             let allow = match &**source {
                 iot_account::Error::Denied { action, resource, .. } => allow(action, resource.as_deref()),
@@ -123,6 +128,24 @@ fn setup(error: &setup::Error) -> Text {
         E::DevicePolicy { .. } => "give a document of at most 2048 characters without white space, or leave it out".into(),
         E::Name(..) => "fix the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
         E::Package(_) => PACKAGES.into(),
+    }
+}
+
+fn admission(error: &admission::Error) -> Text {
+    use admission::Error as E;
+    match error {
+        E::Variables { .. } => "set it up again: provisioner setup --admission-list PLACE".into(),
+        E::NoBucket { .. } => {
+            "make the bucket, name another with --to, or choose its Region with --region".into()
+        }
+        E::StillConnected { .. } => "AWS IoT ends the connection of a revoked certificate within minutes: run the same command again, or watch it with `provisioner doctor --thing NAME`".into(),
+        E::Overtaken { .. } => {
+            "run the same command again: it takes over what another station has published".into()
+        }
+        E::Unfetched { .. } => {
+            "check the web server; the list is written for it with: provisioner admission publish --to DIR"
+                .into()
+        }
     }
 }
 

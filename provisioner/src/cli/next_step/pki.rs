@@ -1,5 +1,6 @@
 //! Certificates, and the keys that sign them.
 
+use device_pki::admission_list::{AdmissionError, Unfit};
 use device_pki::reader::Kind;
 use device_pki::{factory, key};
 
@@ -37,6 +38,7 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::CriticalExtension { .. } => "have the certificate issued without the extension, or with it not critical: devices and AWS IoT refuse the chain as it is".into(),
         E::PathLength { .. } => "have the certificate issued with a larger pathLenConstraint, or the signer CA's by the CA directly above it".into(),
         E::NameConstraints { .. } => "have the signer CA's certificate issued with an organisation (O) that is permitted, or without the constraint".into(),
+        E::AdmissionList(error) => admission_list(error),
         E::Encoding(_) => "check the CA's certificate with: openssl x509 -text -in FILE".into(),
         E::SerialNumber { .. } => "serial numbers have 1 to 20 octets and are positive: have the certificate issued anew".into(),
         E::NotP256 => "every key of the chain and of the boards must be ECDSA on P-256".into(),
@@ -45,6 +47,18 @@ pub(super) fn pki(error: &device_pki::Error) -> Text {
         E::Random => "run again".into(),
         E::Sign(..) => "check the key and, if it is in a token or a service, the connection to it".into(),
     }
+}
+
+/// What makes an admission list usable.
+pub(in crate::cli) fn admission_list(error: &AdmissionError) -> Text {
+    match error {
+        AdmissionError::Read { .. } => "fix the file's permissions, or name another file",
+        AdmissionError::Format { .. } => "name a list that `provisioner admission publish` has written",
+        AdmissionError::Signature { .. } => "give the key that has signed it: --admission-key; if nobody else publishes lists, find out who has changed this one",
+        AdmissionError::Unfit { reason: Unfit::TooManyKeys | Unfit::TooLong, .. } => "take keys off that are not needed: provisioner admission remove",
+        AdmissionError::Unfit { .. } => "publish a new list with: provisioner admission publish",
+    }
+    .into()
 }
 
 fn key(error: &key::Error) -> Text {

@@ -16,6 +16,7 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
             "aws lambda update-event-source-mapping --enabled --uuid, with the UUID of the mapping".into()
         }
         Remedy::AddLists => account::ADD_LISTS.into(),
+        Remedy::PublishAdmissionList => account::PUBLISH_LIST.into(),
         Remedy::MendVariable => "fix the variable in the function's configuration".into(),
         Remedy::Wait => "wait a minute and run doctor again".into(),
         Remedy::ShortenPolicy => "shorten the document in ZT_POLICY_DOCUMENT of the function".into(),

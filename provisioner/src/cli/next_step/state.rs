@@ -31,6 +31,9 @@ pub(super) fn state(error: &crate::state::Error) -> Text {
             known.join(", ")
         )
         .into(),
+        E::Admission { .. } => {
+            "put the file back from a copy: without a line, a board could be left out, or one that was removed be let in again".into()
+        }
         E::Revocations { .. } => {
             "put the file back from a copy: without a line, a revoked device could connect again".into()
         }

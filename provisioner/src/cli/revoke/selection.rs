@@ -26,8 +26,8 @@ pub(in crate::cli) const SHORTEST_PREFIX: usize = 8;
 pub(super) enum Named {
     /// What a user has written: each a thing, a serial number, a certificate id or its beginning, or a file.
     Devices(Vec<values::Device>),
-    /// Every certificate of a key: its identifier.
-    Key(String),
+    /// Every certificate of these keys: their identifiers.
+    Keys(Vec<String>),
     /// These certificates, by id; the others of their keys are to stay.
     Superseded(Vec<String>),
 }
@@ -68,7 +68,7 @@ pub(super) async fn find(
             let targets = search.targets(order.reason, order.keep_thing).await?;
             return Ok(Selection { targets, ..Selection::default() });
         }
-        Named::Key(key) => vec![(key.clone(), Ok(Meaning::Thing(key)))],
+        Named::Keys(keys) => keys.into_iter().map(|key| (key.clone(), Ok(Meaning::Thing(key)))).collect(),
         Named::Devices(devices) => {
             let mut named = Vec::new();
             for device in devices {

@@ -81,6 +81,7 @@ impl Options {
             delivery: self.delivery.map(Into::into),
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
+            admission: None,
             sni_only: self.sni_only,
             disabled_rules: Vec::new(),
         })

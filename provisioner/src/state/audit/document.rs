@@ -1,12 +1,13 @@
 //! What a signed document says, read from the document itself.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use time::OffsetDateTime;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
+use device_pki::{AdmissionList, Certificate};
 
 /// What was signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub enum Document {
     Request {
         /// Subject, as `O=…, CN=…`.
         subject: String,
+    },
+    /// An admission list.
+    AdmissionList {
+        /// Its number.
+        admission_number: u64,
+        /// Until when it counts, RFC 3339.
+        next_update: String,
+        /// How many keys are on it.
+        admitted_keys: usize,
     },
     /// None of these.
     Unknown,
@@ -82,6 +92,14 @@ impl Document {
                 revoked_certificates: list.iter_revoked_certificates().count(),
             };
         }
+        if let Ok(list) = AdmissionList::unverified(der.to_vec(), "") {
+            let until = OffsetDateTime::from_unix_timestamp(list.next_update());
+            return Self::AdmissionList {
+                admission_number: list.number(),
+                next_update: until.map(rfc3339).unwrap_or_default(),
+                admitted_keys: list.count(),
+            };
+        }
         match X509CertificationRequest::from_der(der) {
             Ok(([], request)) => {
                 Self::Request { subject: request.certification_request_info.subject.to_string() }
@@ -95,7 +113,7 @@ impl Document {
         match self {
             Self::Certificate { subject, .. } | Self::Request { subject } => subject,
             Self::RevocationList { issuer, .. } => issuer,
-            Self::Unknown => "",
+            Self::AdmissionList { .. } | Self::Unknown => "",
         }
     }
 }

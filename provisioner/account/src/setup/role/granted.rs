@@ -1,9 +1,10 @@
 //! What a role allows, by its inline and its attached policies, whoever made it.
 
+use jitr::scope::Arn;
 use serde_json::Value;
 
 use super::document;
-use crate::policy_evaluation::{allows, permissions};
+use crate::policy_evaluation::{Request, is_allowed, permissions};
 use crate::{Account, Error as AccountError};
 
 /// What a role allows, inline and attached.
@@ -13,13 +14,19 @@ pub(crate) struct Granted {
     pub(crate) documents: Vec<Value>,
     /// Attached policies that could not be read.
     pub(crate) unread: Vec<String>,
+    /// The account that the role is of, and all that it needs.
+    pub(crate) account: String,
 }
 
 impl Granted {
     /// The permissions of these documents that it does not allow: action and resource.
     pub(crate) fn missing<'a>(&self, needed: &'a [Value]) -> impl Iterator<Item = (&'a str, &'a str)> {
         let needed = needed.iter().flat_map(permissions);
-        needed.filter(|(action, resource)| !allows(&self.documents, action, resource))
+        needed.filter(|(action, resource)| {
+            let keys = &[("aws:ResourceAccount", Some(self.account.as_str()))];
+            let request = Request { action, resource, caller: None, keys, doubt: false };
+            !is_allowed(&self.documents, &request)
+        })
     }
 }
 
@@ -30,6 +37,7 @@ pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<Granted
     let Some(found) = found.and_then(|answer| answer.role) else { return Ok(None) };
     let mut role = Granted {
         trust: document(found.assume_role_policy_document().unwrap_or_default()),
+        account: Arn::parse(found.arn()).map(|arn| arn.account.to_owned()).unwrap_or_default(),
         ..Granted::default()
     };
     let inline = iam.list_role_policies().role_name(name).into_paginator().send();

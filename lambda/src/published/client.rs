@@ -1,4 +1,4 @@
-//! Fetches published revocation lists: from a web server, or with a signed request from Amazon S3.
+//! Fetches published lists: from a web server, or with a signed request from Amazon S3. Puts lists into Amazon S3.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,26 +9,25 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::http::Request;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use device_pki::revocation_list::MAX_SIZE;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::trust::{PROVIDER, Trust};
+use super::{Fetched, ListError, ListUrl, Source, Wanted};
 use crate::config::Connection;
-use crate::revocation::{Fetched, ListError, ListUrl, Source};
 
-/// How long fetching a list may take in all. An event whose CA has no valid list waits for it.
-const TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may take to open.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long putting a list may take in all: a list of 20 MB at 1 Mbit/s.
+const PUT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A client for one folder of lists.
 #[derive(Debug)]
-pub(super) struct CrlSource {
+pub struct Client {
     connector: Connector,
     /// Without a slash at its end.
     folder: String,
@@ -42,19 +41,10 @@ struct Signer {
     region: String,
 }
 
-impl CrlSource {
-    /// A client for the lists at `url`; the function's role reads those in Amazon S3.
-    pub(super) fn new(url: &ListUrl, connection: &Connection) -> Self {
-        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        let trust = match url {
-            ListUrl::Https(_) => Trust::System,
-            ListUrl::S3 { .. } => Trust::in_service(connection, connection.s3_endpoint_url.as_deref()),
-        };
-        let connector = Connector::builder()
-            .connector_settings(settings)
-            .tls_provider(PROVIDER)
-            .tls_context(trust.context())
-            .build();
+impl Client {
+    /// A client for the lists at `url`, with the connections of `connector`. Requests to Amazon S3 are signed with the credentials of
+    /// `connection`.
+    pub fn new(url: &ListUrl, connection: &Connection, connector: Connector) -> Self {
         let (folder, signer) = match url {
             ListUrl::Https(url) => (url.clone(), None),
             ListUrl::S3 { bucket, prefix } => {
@@ -73,13 +63,14 @@ impl CrlSource {
         Self { connector, folder, signer }
     }
 
-    async fn get(&self, name: &str, version: Option<&str>) -> Result<Fetched, ListError> {
+    async fn get(&self, wanted: Wanted<'_>) -> Result<Fetched, ListError> {
+        let Wanted { name, version, longest, .. } = wanted;
         let url = format!("{}/{name}", self.folder);
         let broken = |error: &dyn std::fmt::Display| ListError::Request(error.to_string());
         let mut request = Request::new(SdkBody::empty());
         request.set_uri(url.as_str()).map_err(|error| broken(&error))?;
         if let Some(signer) = &self.signer {
-            for (name, value) in signer.headers(&url)? {
+            for (name, value) in signer.headers("GET", &url, SignableBody::empty())? {
                 request.headers_mut().try_insert(name, value).map_err(|error| broken(&error))?;
             }
         }
@@ -95,28 +86,55 @@ impl CrlSource {
             status => return Err(ListError::Status(status)),
         }
         let version = answer.headers().get("etag").map(str::to_owned);
-        let mut bytes = Vec::new();
+        let length = answer.headers().get("content-length").and_then(|length| length.parse::<usize>().ok());
+        // A vector that grows takes up to three times its size meanwhile.
+        let mut bytes = Vec::with_capacity(length.unwrap_or_default().min(longest));
         let mut body = ByteStream::new(answer.take_body());
         while let Some(part) = body.next().await {
             bytes.extend_from_slice(&part.map_err(|error| ListError::Connection(chain(&error)))?);
-            if bytes.len() > MAX_SIZE {
-                return Err(ListError::TooLong);
+            if bytes.len() > longest {
+                return Err(ListError::TooLong(longest));
             }
         }
         Ok(Fetched::List { bytes, version })
     }
+
+    /// Puts a list into Amazon S3, in the place of the one with this version, or where there is none (Amazon S3 User Guide, "How to
+    /// prevent object overwrites with conditional writes").
+    ///
+    /// # Errors
+    /// [`ListError::Request`] for a web server; [`ListError::Status`] 409 and 412 where another list is there; what the connection
+    /// or Amazon S3 says.
+    pub async fn put(&self, name: &str, bytes: Vec<u8>, replaces: Option<&str>) -> Result<(), ListError> {
+        let broken = |error: &dyn std::fmt::Display| ListError::Request(error.to_string());
+        let Some(signer) = &self.signer else {
+            return Err(broken(&"lists are put into Amazon S3 alone"));
+        };
+        let url = format!("{}/{name}", self.folder);
+        let headers = signer.headers("PUT", &url, SignableBody::Bytes(&bytes))?;
+        let mut request = Request::new(SdkBody::from(bytes));
+        request.set_method("PUT").map_err(|error| broken(&error))?;
+        request.set_uri(url.as_str()).map_err(|error| broken(&error))?;
+        let condition = replaces.map_or(("if-none-match", "*"), |version| ("if-match", version));
+        let condition = (condition.0, condition.1.to_owned());
+        for (name, value) in headers.into_iter().chain([condition]) {
+            request.headers_mut().try_insert(name, value).map_err(|error| broken(&error))?;
+        }
+        let answered = tokio::time::timeout(PUT_TIMEOUT, self.connector.call(request)).await;
+        let answer = answered.map_err(|_| ListError::TimedOut(PUT_TIMEOUT))?;
+        match answer.map_err(|error| ListError::Connection(chain(&error)))?.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(ListError::Status(status.as_u16())),
+        }
+    }
 }
 
-impl Source for CrlSource {
-    fn fetch<'a>(
-        &'a self,
-        name: &'a str,
-        version: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Fetched, ListError>> {
+impl Source for Client {
+    fn fetch<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Fetched, ListError>> {
         async move {
-            match tokio::time::timeout(TIMEOUT, self.get(name, version)).await {
+            match tokio::time::timeout(wanted.time, self.get(wanted)).await {
                 Ok(fetched) => fetched,
-                Err(_) => Err(ListError::TimedOut(TIMEOUT)),
+                Err(_) => Err(ListError::TimedOut(wanted.time)),
             }
         }
         .boxed()
@@ -140,7 +158,12 @@ fn s3_folder(connection: &Connection, bucket: &str, prefix: &str) -> String {
 impl Signer {
     /// The headers that a request for `url` is signed with (Amazon S3 API Reference, "Authenticating Requests: Using the
     /// Authorization Header").
-    fn headers(&self, url: &str) -> Result<Vec<(&'static str, String)>, ListError> {
+    fn headers(
+        &self,
+        method: &str,
+        url: &str,
+        body: SignableBody<'_>,
+    ) -> Result<Vec<(&'static str, String)>, ListError> {
         let broken = |error: &dyn std::fmt::Display| ListError::Request(error.to_string());
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -155,8 +178,8 @@ impl Signer {
             .build()
             .map_err(|error| broken(&error))?
             .into();
-        let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::empty())
-            .map_err(|error| broken(&error))?;
+        let request =
+            SignableRequest::new(method, url, std::iter::empty(), body).map_err(|error| broken(&error))?;
         let (instructions, _) = sign(request, &params).map_err(|error| broken(&error))?.into_parts();
         let (headers, _) = instructions.into_parts();
         Ok(headers.into_iter().map(|header| (header.name(), header.value().to_owned())).collect())
@@ -171,7 +194,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_http_client::tls::Provider;
+    use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
     use super::*;
+
+    const PROVIDER: Provider = Provider::Rustls(CryptoMode::AwsLc);
 
     fn connection(region: &str, s3_endpoint_url: Option<&str>) -> Connection {
         Connection {
@@ -202,8 +230,10 @@ mod tests {
     #[test]
     fn requests_to_s3_are_signed_and_no_secret_is_shown() {
         let url = ListUrl::S3 { bucket: "lists".into(), prefix: "crl".into() };
-        let source = CrlSource::new(&url, &connection("us-east-2", None));
-        let headers = source.signer.as_ref().unwrap().headers(&source.folder).unwrap();
+        let connector = Connector::builder().tls_provider(PROVIDER).build();
+        let source = Client::new(&url, &connection("us-east-2", None), connector);
+        let signer = source.signer.as_ref().unwrap();
+        let headers = signer.headers("GET", &source.folder, SignableBody::empty()).unwrap();
         let header = |name| headers.iter().find(|(found, _)| *found == name).unwrap().1.as_str();
         let authorization = header("authorization");
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");

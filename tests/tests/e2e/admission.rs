@@ -1,0 +1,318 @@
+//! An admission list keeps out the boards of somebody who has the signer CA's key, and lets in those that are put on it.
+
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rcgen::{CertificateParams, Issuer, KeyPair, PublicKeyData, SigningKey};
+use testbed::HOST;
+use testbed::device::{Credentials, Device, DeviceError, Endpoint};
+use tokio::net::TcpListener;
+
+use crate::account::Account;
+use crate::account_life::scenario::Stage;
+use crate::account_life::scenario::breaks::configure;
+use crate::account_life::scenario::permissions;
+
+const PLACE: &str = "s3://lists/admission";
+
+/// One object in Amazon S3, with the conditions that requests for it have (Amazon S3 User Guide, "How to prevent object overwrites with
+/// conditional writes").
+#[derive(Clone, Default)]
+struct Bucket(Arc<Mutex<Object>>);
+
+#[derive(Default)]
+struct Object {
+    bytes: Option<Vec<u8>>,
+    version: u64,
+}
+
+impl Bucket {
+    async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new()
+            .fallback(answer)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(self.clone());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        url
+    }
+
+    fn bytes(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().bytes.clone()
+    }
+
+    fn put_back(&self, bytes: Vec<u8>) {
+        let mut object = self.0.lock().unwrap();
+        (object.bytes, object.version) = (Some(bytes), object.version + 1);
+    }
+}
+
+async fn answer(
+    State(bucket): State<Bucket>,
+    method: Method,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Response {
+    assert_eq!(uri.path(), "/lists/admission/admission.der");
+    assert!(headers["authorization"].to_str().unwrap().contains("/s3/aws4_request"));
+    let mut object = bucket.0.lock().unwrap();
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let version = object.bytes.as_ref().map(|_| format!("\"{}\"", object.version));
+    if method == Method::PUT {
+        let is_met = match (header("if-match"), header("if-none-match")) {
+            (Some(wanted), None) => version == Some(wanted),
+            (None, Some(any)) => any == "*" && version.is_none(),
+            _ => false,
+        };
+        if !is_met {
+            return StatusCode::PRECONDITION_FAILED.into_response();
+        }
+        (object.bytes, object.version) = (Some(body.to_vec()), object.version + 1);
+        return StatusCode::OK.into_response();
+    }
+    match (&object.bytes, version) {
+        (Some(_), Some(version)) if header("if-none-match").as_ref() == Some(&version) => {
+            StatusCode::NOT_MODIFIED.into_response()
+        }
+        (Some(bytes), Some(version)) => ([("etag", version)], bytes.clone()).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+struct World {
+    stage: Stage,
+    account: Account,
+    bucket: Bucket,
+    s3: String,
+}
+
+impl World {
+    /// An account whose function lets in nobody: its list is empty.
+    async fn new() -> Self {
+        let account = Account::empty().await;
+        let testbed = &account.testbed;
+        let stage = Stage::new("the testbed", testbed.access(), &[], Some(testbed.journal())).await;
+        let bucket = Bucket::default();
+        let s3 = bucket.serve().await;
+        let world = Self { stage, account, bucket, s3 };
+        world.stage.reaches(&world.gateway());
+        world.stage.sets("AWS_ENDPOINT_URL_S3", world.s3.clone());
+        let package = world.stage.package();
+        world.stage.ends(0, &["ca", "create"]);
+        world.stage.ends(0, &["setup", "--lambda-zip", package.to_str().unwrap()]);
+        configure(&world.stage.lambda(), &[("AWS_ENDPOINT_URL_S3", &world.s3)]).await;
+        world
+    }
+
+    async fn with_list() -> Self {
+        let world = Self::new().await;
+        world.stage.ends(0, &["admission", "publish", "--to", PLACE]);
+        world.stage.ends(0, &["setup", "--admission-list", PLACE]);
+        world
+    }
+
+    fn gateway(&self) -> Endpoint {
+        let gateway = self.account.testbed.gateway();
+        Endpoint::new(HOST, gateway.port(), gateway.server_ca_pem())
+    }
+
+    /// The function begins anew, with what is published.
+    async fn restart(&self, count: &str) {
+        let lambda = self.stage.lambda();
+        let found = lambda.get_function_configuration().function_name("JITR").send().await.unwrap();
+        let mut variables = found.environment().unwrap().variables().unwrap().clone();
+        variables.insert("LOG_LEVEL".into(), count.into());
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        configure(&lambda, &variables).await;
+    }
+
+    /// The status of a thief's certificate.
+    async fn status(&self, forged: &Forged) -> Option<String> {
+        let iot = self.account.iot();
+        let described = iot.describe_certificate().certificate_id(&forged.id).send().await;
+        Some(described.ok()?.certificate_description()?.status()?.as_str().to_owned())
+    }
+
+    async fn has_thing(&self, forged: &Forged) -> bool {
+        self.account.iot().describe_thing().thing_name(&forged.thing).send().await.is_ok()
+    }
+
+    async fn is_turned_away(&self, forged: &Forged) {
+        for _ in 0..3 {
+            match Device::connect(&self.gateway(), &forged.device, &forged.thing).await {
+                Err(DeviceError::Connection(_)) => tokio::time::sleep(Duration::from_millis(300)).await,
+                other => panic!("it has to be turned away: {other:?}"),
+            }
+        }
+    }
+}
+
+/// A board that somebody made who has the signer CA's key.
+struct Forged {
+    key: Arc<KeyPair>,
+    device: Credentials,
+    thing: String,
+    id: String,
+}
+
+impl Forged {
+    fn new(stage: &Stage) -> Self {
+        Self::of_key(stage, Arc::new(KeyPair::generate().unwrap()))
+    }
+
+    /// Another certificate for the same key.
+    fn again(&self, stage: &Stage) -> Self {
+        Self::of_key(stage, Arc::clone(&self.key))
+    }
+
+    fn of_key(stage: &Stage, key: Arc<KeyPair>) -> Self {
+        let read = |name: &str| std::fs::read_to_string(stage.file(name)).unwrap();
+        let authority = KeyPair::from_pem(&read("signer-ca.key")).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(&read("signer-ca.crt"), authority).unwrap();
+        let certificate = CertificateParams::default().signed_by(&*key, &issuer).unwrap();
+        let signer = x509_parser::pem::parse_x509_pem(read("signer-ca.crt").as_bytes()).unwrap().1.contents;
+        let digest = |algorithm, bytes: &[u8]| hex::encode(aws_lc_rs::digest::digest(algorithm, bytes));
+        let id = digest(&aws_lc_rs::digest::SHA256, certificate.der());
+        let thing = digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, key.der_bytes());
+        let signing = Arc::clone(&key);
+        let device = Credentials {
+            chain: vec![certificate.der().clone(), signer.into()],
+            sign: Arc::new(move |message: &[u8]| Ok(signing.sign(message).unwrap())),
+            roots: None,
+        };
+        Self { key, device, thing, id }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_signer_key_lets_in_no_board_that_is_not_on_the_list() {
+    let world = World::with_list().await;
+    let stage = &world.stage;
+    let thief = Forged::new(stage);
+    world.is_turned_away(&thief).await;
+    assert_eq!(world.status(&thief).await.as_deref(), Some("PENDING_ACTIVATION"));
+    assert!(!world.has_thing(&thief).await);
+    let refused = stage.ends(1, &["replay", &thief.id]);
+    assert!(refused.said.contains("not on the admission list"), "{}", refused.said);
+
+    // Put on the list, it gets in with the event that was refused.
+    stage.ends(0, &["admission", "add", &thief.thing]);
+    let published = stage.ends(0, &["admission", "publish"]);
+    assert_eq!(published.values("action"), ["publish"], "{}", published.said);
+    let checked = stage.ends(0, &["admission", "check", &thief.thing]);
+    assert!(checked.lines[0]["is_admitted"] == true && checked.lines[0]["is_published"] == true);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    stage.ends(0, &["replay", &thief.id]);
+    assert_eq!(world.status(&thief).await.as_deref(), Some("ACTIVE"));
+    let (mut connected, _) =
+        Device::connect_until_let_in(&world.gateway(), &thief.device, &thief.thing, Duration::from_secs(60))
+            .await
+            .unwrap();
+
+    // Removed, it is cut off, and stays out also with another certificate.
+    let removed = stage.ends(0, &["admission", "remove", &thief.thing, "--yes", "--timeout", "30s"]);
+    assert!(removed.said.contains("no board of these is connected"), "{}", removed.said);
+    assert!(connected.receive().await.is_err(), "AWS IoT has ended the connection");
+    assert_eq!(world.status(&thief).await.as_deref(), Some("REVOKED"));
+    world.is_turned_away(&thief).await;
+    stage.ends(0, &["admission", "publish"]);
+    world.restart("debug").await;
+    let again = thief.again(stage);
+    world.is_turned_away(&again).await;
+    assert_eq!(world.status(&again).await.as_deref(), Some("PENDING_ACTIVATION"));
+    // Nothing but an explicit word brings it back.
+    let kept = stage
+        .ends(0, &["admission", "add", "--merge", stage.file("admission/admission.der").to_str().unwrap()]);
+    assert_eq!(kept.lines[0]["added_keys"], 0, "{}", kept.said);
+    assert!(stage.ends(0, &["admission", "check", &thief.thing]).lines[0]["is_admitted"] == false);
+
+    let calls = stage.calls().unwrap().into_iter().filter(|(command, _)| command.starts_with("admission "));
+    permissions::are_those_of(&calls.collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_published_once_and_stations_take_over_from_each_other() {
+    let world = World::new().await;
+    let stage = &world.stage;
+    let key = |n: u8| hex::encode([n; 20]);
+    let publish = ["admission", "publish", "--to", PLACE];
+    // A plan makes neither a key nor a list.
+    let planned = stage.ends(0, &[&publish[..], &["--dry-run"]].concat());
+    assert_eq!(
+        (&planned.lines[0]["done"], &planned.lines[0]["admission_key"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
+    assert!(!stage.file("admission.key").exists() && world.bucket.bytes().is_none());
+    stage.ends(0, &["admission", "add", &key(1), &key(2)]);
+    let first = stage.ends(0, &publish);
+    assert_eq!(first.lines[0]["admitted_keys"], 2, "{}", first.said);
+    let list = world.bucket.bytes().unwrap();
+    assert_eq!(stage.ends(0, &publish).values("action"), ["leave"]);
+    assert_eq!(world.bucket.bytes().unwrap(), list, "nothing was published");
+    let forced = stage.ends(0, &[&publish[..], &["--force"]].concat());
+    let number =
+        |run: &crate::account_life::scenario::stage::Run| run.lines[0]["admission_number"].as_u64().unwrap();
+    assert!(number(&forced) > number(&first));
+
+    // Another station with the same key has added a key and removed one.
+    let testbed = &world.account.testbed;
+    let other = Stage::new("the testbed", testbed.access(), &[], Some(testbed.journal())).await;
+    other.sets("AWS_ENDPOINT_URL_S3", world.s3.clone());
+    std::fs::copy(stage.file("admission.key"), other.file("admission.key")).unwrap();
+    other.ends(0, &["admission", "add", "--merge", stage.file("admission/keys.csv").to_str().unwrap()]);
+    other.ends(0, &["admission", "add", &key(3)]);
+    other.ends(0, &["admission", "remove", &key(1), "--yes"]);
+    other.ends(0, &publish);
+    let taken = stage.ends(0, &publish);
+    assert_eq!(taken.values("action"), ["leave"], "{}", taken.said);
+    for (n, is_admitted) in [(1, false), (2, true), (3, true)] {
+        let checked = stage.ends(0, &["admission", "check", "--local", &key(n)]);
+        assert_eq!(checked.lines[0]["is_admitted"], is_admitted, "{n}: {}", checked.said);
+    }
+
+    // An earlier list in the place of a later one is told, and followed by a later one.
+    stage.ends(0, &["setup", "--admission-list", PLACE]);
+    world.bucket.put_back(list);
+    let told = stage.ends(0, &["doctor"]);
+    assert!(told.said.contains("an older one took its place"), "{}", told.said);
+    assert_eq!(stage.ends(0, &["admission", "publish"]).values("action"), ["publish"]);
+    // What another key has signed is no list of ours.
+    world.bucket.put_back(b"no list".to_vec());
+    stage.ends(1, &["admission", "publish"]);
+    let refused = stage.ends(4, &["setup"]);
+    assert!(refused.said.contains("is not an admission list"), "{}", refused.said);
+    // Turned off by a word alone.
+    let off = stage.ends(0, &["setup", "--admission-list", "off"]);
+    assert!(off.said.contains("ADMISSION_LIST should be empty"), "{}", off.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_board_of_ours_is_not_put_on_a_list() {
+    let world = World::new().await;
+    let stage = &world.stage;
+    let (one, two) = (hex::encode([1; 20]), hex::encode([2; 20]));
+    let table = stage.file("boards.csv");
+    std::fs::write(&table, format!("name,ski\na,{one}\nb,nonsense\nc,{two}\nd\n")).unwrap();
+    let table = table.to_str().unwrap();
+    let added = stage.ends(1, &["admission", "add", "--csv", table, "--column", "ski"]);
+    assert_eq!(added.lines[0]["added_keys"], 2, "{}", added.said);
+    let lines: Vec<_> = added.lines.iter().filter_map(|line| line["line"].as_u64()).collect();
+    assert_eq!(lines, [3, 5], "{}", added.said);
+    stage.ends(2, &["admission", "add", "--csv", table, "--column", "other"]);
+    stage.ends(2, &["admission", "add", "neither"]);
+    // The key of a CA signs no list.
+    let key = stage.file("signer-ca.key").display().to_string();
+    let refused = stage.ends(5, &["admission", "publish", "--to", PLACE, "--admission-key", &key]);
+    assert!(refused.said.contains("must be a key of its own"), "{}", refused.said);
+    // Nobody has said where.
+    stage.ends(2, &["admission", "publish"]);
+    assert!(world.bucket.bytes().is_none());
+}
