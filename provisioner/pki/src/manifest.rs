@@ -86,7 +86,8 @@ pub struct Verified {
     pub certificate: Option<Certificate>,
 }
 
-/// The elements of a manifest, in their order. Memory is that of one entry, and about 80 bytes for each element that was verified.
+/// The elements of a manifest, in their order. Memory is that of one entry, and less than 200 bytes for each element that was
+/// verified.
 #[derive(Debug)]
 pub struct Elements<'a, R> {
     array: Array<R>,

@@ -297,9 +297,7 @@ impl Register {
         self.notable().map(setup::line).for_each(&mut show);
         let progress = context.progress("looking at the certificates");
         let total = self.total();
-        let of_files =
-            self.candidates.iter().map(|candidate| candidate.certificate.facts().certificate_id.clone());
-        let open = of_files.chain(self.manifests.ids()).filter(|id| !self.before.contains_key(id));
+        let open = self.manifests.ids().filter(|id| !self.before.contains_key(id));
         let statuses = self.registrar.statuses(open).await?;
         let mut refused = self.refused;
         let items = self.candidates.iter().cloned().map(Item::Candidate).chain(self.manifests.items());

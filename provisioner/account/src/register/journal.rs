@@ -116,7 +116,8 @@ impl Journal {
         self.done.get(certificate_id).map(String::as_str)
     }
 
-    /// Writes down that a certificate is registered; on the disk when this returns.
+    /// Writes down that a certificate is registered, for later runs; on the disk when this returns. In memory it is not kept: there
+    /// can be many.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -125,9 +126,7 @@ impl Journal {
             target: self.target.clone(),
             certificate_id: certificate_id.to_owned(),
             thing_name: thing_name.to_owned(),
-        })?;
-        self.done.insert(certificate_id.to_owned(), thing_name.to_owned());
-        Ok(())
+        })
     }
 
     /// Records that a certificate is not in the account and Region of the target any more, no matter what it was registered

@@ -108,7 +108,7 @@ mod tests {
     fn fields_with_commas_quotes_and_lines_are_quoted() {
         let text = |error| String::from_utf8(record(&row(error)).unwrap()).unwrap();
         assert_eq!(text("it is \"REVOKED\"\n"), "\"a, b.crt\",1f,,refused,\"it is \"\"REVOKED\"\"\n\",\r\n");
-        assert_eq!(text("=cmd|' /C calc'!A0"), "\"a, b.crt\",1f,,refused,'=cmd|' /C calc'!A0\r\n");
+        assert_eq!(text("=cmd|' /C calc'!A0"), "\"a, b.crt\",1f,,refused,'=cmd|' /C calc'!A0,\r\n");
         assert_eq!(text("no"), "\"a, b.crt\",1f,,refused,no,\r\n");
     }
 
