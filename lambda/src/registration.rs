@@ -371,13 +371,27 @@ impl<R: Registry> Registration<R> {
                 .await;
         match attached {
             Err(error) if error.kind == ErrorKind::Invalid && attachment == Attachment::Exclusive => {
-                return Err(Refusal::NotExclusive { thing: thing.clone(), message: error.message }.into());
+                self.refuse_other_things(thing, certificate_arn, error.message).await?;
             }
             attached => attached?,
         }
         grouped?;
         // Once more: of two certificates that claimed the name at the same time, at least one sees the other now.
         self.refuse_taken_name(thing, certificate_arn).await
+    }
+
+    /// AWS makes no attachment exclusive that exists. One to this thing and no other counts as it is.
+    async fn refuse_other_things(
+        &self,
+        thing: &ThingName,
+        certificate_arn: &str,
+        message: String,
+    ) -> Result<(), Error> {
+        let things = self.registry.list_principal_things(certificate_arn).await?;
+        match things.as_slice() {
+            [only] if only == thing.as_str() => Ok(()),
+            _ => Err(Refusal::NotExclusive { thing: thing.clone(), message }.into()),
+        }
     }
 
     /// Creates the thing, and its type if that is missing.

@@ -54,6 +54,7 @@ operations! {
     AddThingToThingGroup
     AttachThingPrincipal
     ListThingPrincipals
+    ListPrincipalThings
     GetPolicy
     CreatePolicy
     AttachPolicy
@@ -255,6 +256,12 @@ pub trait Registry: Sync {
 
     /// The ARNs of every principal attached to a thing, all pages.
     fn list_thing_principals(&self, thing: &str) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// The names of the things that a certificate, named by its ARN, is attached to, all pages.
+    fn list_principal_things(
+        &self,
+        certificate_arn: &str,
+    ) -> impl Future<Output = Result<Vec<String>>> + Send;
 
     /// ARN and document of a policy.
     fn get_policy(&self, policy: &PolicyName) -> impl Future<Output = Result<StoredPolicy>> + Send;

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the bench's result")]
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair, PublicKeyData};
 use testbed::iot_core::account::{CertificateMode, RegisterAuthority, Status};
 use testbed::iot_core::control_plane::Throttle;
+use testbed::manifest::Vendor;
 use testbed::{Options, Testbed, beside};
 
 /// Devices, unless other numbers are given.
@@ -97,7 +100,24 @@ impl Stage {
         let register = ["register", "--dir", folder.to_str().unwrap()];
         self.run("register, 1,000 more", &register);
         self.run("register, the same again", &register);
-        self.run("teardown, of these 1,000", &["teardown", "--yes"]);
+        self.manifest();
+        self.run("teardown, of these 2,000", &["teardown", "--yes"]);
+    }
+
+    /// A manifest with one element for each device, looked through; and one with those that are registered.
+    fn manifest(&self) {
+        let vendor = Vendor::new("Example").unwrap();
+        let path = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
+        let (signer, manifest) = (path("signer.crt"), path("delivery.json"));
+        std::fs::write(&signer, vendor.signer()).unwrap();
+        for (name, elements, arguments) in [
+            ("register --manifest --dry-run", self.number, &["--dry-run"][..]),
+            ("register --manifest, 1,000 of them", CHANGED, &[]),
+        ] {
+            vendor.write(&mut BufWriter::new(File::create(&manifest).unwrap()), elements).unwrap();
+            let named = ["register", "--manifest", &manifest, "--manifest-signer", &signer];
+            self.run(name, &[&named, arguments].concat());
+        }
     }
 
     /// A ledger with one attempt at each board.

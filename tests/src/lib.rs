@@ -22,6 +22,7 @@ pub mod fleet;
 pub mod iot_core;
 pub mod journal;
 pub mod lambda_host;
+pub mod manifest;
 mod secret;
 pub mod serve;
 pub mod softhsm;

@@ -44,6 +44,7 @@ fn attaches(operation: Operation) -> bool {
         | Operation::AddThingToThingGroup
         | Operation::AttachThingPrincipal
         | Operation::ListThingPrincipals
+        | Operation::ListPrincipalThings
         | Operation::CreatePolicy
         | Operation::AttachPolicy => true,
         // Called beside DescribeCertificate, or before it.

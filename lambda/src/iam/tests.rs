@@ -49,6 +49,7 @@ fn narrowest(operation: Operation) -> &'static [&'static str] {
         // They support no resource at all.
         Operation::AttachThingPrincipal
         | Operation::ListThingPrincipals
+        | Operation::ListPrincipalThings
         | Operation::ListAttachedPolicies => &["*"],
         Operation::CreateThing => &["thing/*"],
         Operation::DescribeThingType | Operation::CreateThingType => &["thingtype/microchip-zero-touch-kit"],

@@ -110,6 +110,16 @@ impl Registry for AwsRegistry {
         })
     }
 
+    async fn list_principal_things(&self, certificate_arn: &str) -> Result<Vec<String>> {
+        let operation = Operation::ListPrincipalThings;
+        let pages = self.client.list_principal_things().principal(certificate_arn).into_paginator().send();
+        let things = items(pages, |page| page.next_token(), |page| page.things, usize::MAX).await;
+        things.map_err(|unread| match unread {
+            Unread::Call(error) => failure(operation, error),
+            Unread::Endless(pages) => other(operation, format!("the list does not end after {pages} pages")),
+        })
+    }
+
     async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
         let operation = Operation::GetPolicy;
         let answer = self.client.get_policy().policy_name(policy.as_str()).send().await;

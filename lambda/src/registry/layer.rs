@@ -45,6 +45,7 @@ pass_on! {
     AttachThingPrincipal:
         attach_thing_principal(thing: &str, certificate_arn: &str, attachment: Attachment) -> ();
     ListThingPrincipals: list_thing_principals(thing: &str) -> Vec<String>;
+    ListPrincipalThings: list_principal_things(certificate_arn: &str) -> Vec<String>;
     GetPolicy: get_policy(policy: &PolicyName) -> StoredPolicy;
     CreatePolicy: create_policy(policy: &PolicyName, document: &PolicyDocument) -> ();
     AttachPolicy: attach_policy(policy: &PolicyName, certificate_arn: &str) -> ();

@@ -1,8 +1,8 @@
 //! Multi-account registration (MAR): certificates that are put into the account one by one, without their CA, and then
 //! registered by the same workflow that the function runs.
 
-use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::ready;
 
 use aws_sdk_iot::types::CertificateStatus;
@@ -13,11 +13,13 @@ use jitr::registry::aws::AwsRegistry;
 use jitr::registry::{CertificateStatus as Status, ErrorKind, Operation, Registry, RegistryError};
 use jitr::scope::Scope;
 use jitr::thing_name::{ThingName, ThingNameError};
-use serde::Serialize;
 
 mod journal;
+mod row;
 
 pub use self::journal::{Elsewhere, Journal};
+use self::row::row;
+pub use self::row::{Bad, Candidate, Item, Row};
 pub use crate::quota::Quota;
 
 use crate::certificates::{self, Of};
@@ -111,47 +113,6 @@ pub enum Unmet {
         /// Its name.
         name: String,
     },
-}
-
-/// One certificate to register.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The file it is from.
-    pub source: String,
-    /// The certificate.
-    pub certificate: Certificate,
-}
-
-/// The result for one certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// The file it is from.
-    pub source: String,
-    /// SHA-256 of the DER, if there is a certificate in the file.
-    pub certificate_id: Option<String>,
-    /// Its thing, if it has one.
-    pub thing_name: Option<String>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What went wrong, if something did.
-    pub error: Option<String>,
-    /// The file whose line is about the same certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub same_as: Option<String>,
-}
-
-impl Row {
-    /// Of what is not registered.
-    pub fn refused(source: String, certificate_id: Option<String>, error: String) -> Self {
-        let (outcome, error) = (Outcome::Refused, Some(error));
-        Self { source, certificate_id, thing_name: None, outcome, error, same_as: None }
-    }
-
-    /// Of a file with the certificate that another one, `same_as`, has.
-    pub fn duplicate(source: String, certificate_id: String, same_as: String) -> Self {
-        let (certificate_id, same_as) = (Some(certificate_id), Some(same_as));
-        Self { source, certificate_id, thing_name: None, outcome: Outcome::Duplicate, error: None, same_as }
-    }
 }
 
 /// What certificates are registered with, as the account has it.
@@ -281,58 +242,77 @@ impl Registrar {
         Ok(registered)
     }
 
-    /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where
-    /// nothing stands in the way.
+    /// The status of each of these certificates that the account has, by id.
     ///
     /// # Errors
-    /// Whatever `iot:DescribeCertificate` ends in.
-    pub async fn obstacle(&self, certificate: &Certificate) -> Result<Option<String>, AccountError> {
+    /// As [`certificates::statuses`].
+    pub async fn statuses(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<HashMap<String, String>, AccountError> {
+        certificates::statuses(&self.account, Of::Account, ids).await
+    }
+
+    /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where
+    /// nothing stands in the way. `status` is the certificate's, if the account has it.
+    pub fn obstacle(&self, certificate: &Certificate, status: Option<&str>) -> Option<String> {
         if let Err(error) = self.thing_name(certificate) {
-            return Ok(Some(error.to_string()));
+            return Some(error.to_string());
         }
-        let id = &certificate.facts().certificate_id;
-        let found = self.workflow.registry().describe_certificate(id).await;
-        Ok(match found {
-            Err(error) if error.kind == ErrorKind::NotFound => None,
-            Err(error) => return Err(self.account.of_registry(error)),
-            Ok(found) => match found.status {
-                Status::Active | Status::PendingActivation | Status::Inactive => None,
-                status => Some(Refusal::Status(status).to_string()),
-            },
-        })
+        match status.and_then(Status::from_name)? {
+            Status::Active | Status::PendingActivation | Status::Inactive => None,
+            status => Some(Refusal::Status(status).to_string()),
+        }
     }
 
     /// Registers certificates side by side and calls `done` for each; it is in the journal before that. The first goes alone:
-    /// what would fail for all fails for one, and then no other is tried.
+    /// what would fail for all fails for one, and then no other is tried. They are taken as they are needed. A row among them is
+    /// handed on. There are `total` items.
     ///
     /// # Errors
     /// [`Error::File`] if the journal cannot be written: then it stops. [`Error::Stopped`] at what concerns all of them.
     /// [`Error::Incomplete`] or [`Error::Refused`] at the end if any failed.
     pub async fn register(
         &self,
-        candidates: Vec<Candidate>,
+        items: impl IntoIterator<Item = Item>,
+        total: usize,
         journal: &mut Journal,
         mut done: impl FnMut(&Row),
     ) -> Result<(), Error> {
-        let (total, mut bad, mut good) = (candidates.len(), Bad::default(), 0);
-        let mut candidates: VecDeque<_> = candidates
-            .into_iter()
-            .map(|candidate| {
-                let before =
-                    journal.thing_of(&candidate.certificate.facts().certificate_id).map(str::to_owned);
-                (candidate, before)
-            })
-            .collect();
-        let one = |(candidate, before): (Candidate, Option<String>)| async move {
-            match before {
-                Some(thing_name) => Ok(row(candidate, Outcome::DoneBefore, Ok(thing_name))),
-                None => self.one(candidate).await,
+        let (mut bad, mut good) = (Bad::default(), 0);
+        let journal = RefCell::new(journal);
+        let one = |item| {
+            let before = match &item {
+                Item::Candidate(candidate) => {
+                    let id = &candidate.certificate.facts().certificate_id;
+                    journal.borrow().thing_of(id).map(str::to_owned)
+                }
+                Item::Row(_) => None,
+            };
+            async move {
+                match (item, before) {
+                    (Item::Row(row), _) => Ok(row),
+                    (Item::Candidate(candidate), Some(thing_name)) => {
+                        Ok(row(candidate, Outcome::DoneBefore, Ok(thing_name)))
+                    }
+                    (Item::Candidate(candidate), None) => self.one(candidate).await,
+                }
             }
         };
-        let first = stream::iter(candidates.pop_front()).then(one);
+        let mut items = items.into_iter();
         let stopped = Cell::new(false);
-        let others = stream::iter(candidates).take_while(|_| ready(!stopped.get()));
-        let mut rows = std::pin::pin!(first.chain(others.map(one).buffer_unordered(SIDE_BY_SIDE)));
+        let first = loop {
+            match items.next() {
+                Some(Item::Row(row)) => {
+                    bad.count(&row);
+                    done(&row);
+                }
+                first => break first,
+            }
+        };
+        let first = stream::iter(first).then(&one);
+        let others = stream::iter(items).take_while(|_| ready(!stopped.get()));
+        let mut rows = std::pin::pin!(first.chain(others.map(&one).buffer_unordered(SIDE_BY_SIDE)));
         let mut cause = None;
         while let Some(row) = rows.next().await {
             let row = match row {
@@ -348,7 +328,7 @@ impl Registrar {
             if let (Some(id), Some(thing_name)) = (&row.certificate_id, &row.thing_name)
                 && row.outcome != Outcome::DoneBefore
             {
-                journal.record(id, thing_name)?;
+                journal.borrow_mut().record(id, thing_name)?;
             }
             done(&row);
         }
@@ -422,61 +402,10 @@ impl Registrar {
     }
 }
 
-/// How many certificates are not registered, and why.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bad {
-    /// Those that a repetition does not help.
-    refused: usize,
-    failed: usize,
-}
-
-impl Bad {
-    /// Counts a row.
-    pub fn count(&mut self, row: &Row) {
-        self.refused += usize::from(row.outcome == Outcome::Refused);
-        self.failed += usize::from(row.outcome == Outcome::Failed);
-    }
-
-    /// Counts one that is refused, if it is.
-    pub fn refuse(&mut self, is_refused: bool) {
-        self.refused += usize::from(is_refused);
-    }
-
-    /// How many there are.
-    pub fn all(self) -> usize {
-        self.refused + self.failed
-    }
-
-    /// How it ends for `total` certificates.
-    ///
-    /// # Errors
-    /// [`Error::Incomplete`] if any failed, [`Error::Refused`] if any was refused.
-    pub fn of(self, total: usize) -> Result<(), Error> {
-        match self {
-            Self { refused: 0, failed: 0 } => Ok(()),
-            Self { failed: 0, refused: failed } => Err(Error::Refused { failed, total }),
-            bad => Err(Error::Incomplete { failed: bad.all(), total }),
-        }
-    }
-}
-
 fn with_causes(error: &AccountError) -> String {
     match error.answer() {
         Some(answer) => format!("{error}: {answer}"),
         None => error.to_string(),
-    }
-}
-
-fn row(candidate: Candidate, outcome: Outcome, thing_name: Result<String, String>) -> Row {
-    let certificate_id = Some(candidate.certificate.facts().certificate_id.clone());
-    let error = thing_name.as_ref().err().cloned();
-    Row {
-        source: candidate.source,
-        certificate_id,
-        thing_name: thing_name.ok(),
-        outcome,
-        error,
-        same_as: None,
     }
 }
 

@@ -54,6 +54,19 @@ fn to_end(file: Option<File>, path: &Path, limit: usize) -> Result<Option<Vec<u8
     Ok(bytes.map(|mut bytes| std::mem::take(&mut *bytes)))
 }
 
+/// Opens a file that a user has named and that is too long to be held. It can be read again from its beginning, so it is no pipe.
+///
+/// # Errors
+/// [`Error::NotAFile`] for everything but a regular file, or a link to one; [`Error::Io`], also where there is no such file.
+pub fn input(path: &Path) -> Result<File, Error> {
+    let file = open(path)?.ok_or_else(|| Error::missing(path))?;
+    let found = file.metadata().map_err(|e| Error::io("read", path, e))?;
+    match Kind::from(found.file_type()) {
+        Kind::File => Ok(file),
+        kind => Err(Error::NotAFile { path: path.to_owned(), kind }),
+    }
+}
+
 /// Whether a file begins with these bytes, however long it is. One that is not there does not.
 ///
 /// # Errors

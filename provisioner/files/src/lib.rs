@@ -44,9 +44,9 @@ mod tests;
 pub use cache::cache;
 pub use error::{Error, Kind};
 pub use file::{
-    Access, ExposedKey, KeyFile, Staged, begins_with, close_to_others, expect_closed, exposed_key, output,
-    overwrite, read, read_found, read_key, read_secret, read_stdin, read_up_to, remove, rename, set_aside,
-    stage, write, write_named,
+    Access, ExposedKey, KeyFile, Staged, begins_with, close_to_others, expect_closed, exposed_key, input,
+    output, overwrite, read, read_found, read_key, read_secret, read_stdin, read_up_to, remove, rename,
+    set_aside, stage, write, write_named,
 };
 pub use guard::guard;
 pub use log::{Held, Lines, Log, Torn, lines};

@@ -1,7 +1,8 @@
 //! Certificates of IoT devices: read, checked and issued.
 //!
 //! Without features the crate reads: [`reader`] finds what is in a file, [`Certificate`] is one with the facts that matter, [`revocation_list`] checks lists
-//! (RFC 5280, section 5) with their CA's certificate, [`admission_list`] lists of keys that are let in, [`factory`] rebuilds the certificates that a secure element leaves its
+//! (RFC 5280, section 5) with their CA's certificate, [`admission_list`] lists of keys that are let in, [`manifest`] reads what the vendor of
+//! secure elements delivers with them, [`factory`] rebuilds the certificates that a secure element leaves its
 //! factory with. The features add:
 //!
 //! - `issue`: certificate profiles, requests, chains of root and signer CA, and the one place that signatures pass
@@ -75,6 +76,7 @@ mod error;
 pub mod factory;
 #[cfg(feature = "issue")]
 pub mod key;
+pub mod manifest;
 pub mod name;
 #[cfg(feature = "issue")]
 pub mod observer;

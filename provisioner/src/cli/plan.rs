@@ -96,6 +96,17 @@ pub(super) trait Plan: Sized {
     /// What the look ends in; carrying it out would end in the same.
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error>;
 
+    /// Shows the lines in a dry run. A plan of many lines shows each as it comes.
+    ///
+    /// # Errors
+    /// As [`Plan::lines`].
+    async fn show(&mut self, context: &Context) -> Result<(), Error> {
+        for line in self.lines(context).await? {
+            if Self::IS_ASIDE { line.note(context) } else { line.show(context) }
+        }
+        Ok(())
+    }
+
     /// What cannot be undone and needs a yes, as a whole sentence. The lines are shown before it is asked.
     fn question(&self) -> Option<String> {
         None
@@ -133,11 +144,9 @@ pub(super) async fn run(context: &Context, plan: impl Plan) -> Result<(), Error>
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn is_carried_out<P: Plan>(context: &Context, mut plan: P) -> Result<bool, Error> {
+pub(super) async fn is_carried_out(context: &Context, mut plan: impl Plan) -> Result<bool, Error> {
     if context.global.dry_run {
-        for line in plan.lines(context).await? {
-            if P::IS_ASIDE { line.note(context) } else { line.show(context) }
-        }
+        plan.show(context).await?;
         return plan.refused().map(|()| false);
     }
     if let (Some(question), false) = (plan.question(), context.global.yes) {

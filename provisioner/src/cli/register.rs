@@ -11,7 +11,6 @@ use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings;
 use jitr::scope::Scope;
 use jitr::thing_name::{ThingName, ThingNameSource};
-use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::plan::{self, Line, Plan};
@@ -19,14 +18,22 @@ use super::{Context, Error, named, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
+use device_pki::Certificate;
 use iot_account::Outcome;
-use iot_account::register::{self, Bad, Candidate, Elsewhere, Journal, Prerequisites, Quota, Registrar, Row};
+use iot_account::register::{
+    self, Bad, Candidate, Elsewhere, Item, Journal, Prerequisites, Quota, Registrar, Row,
+};
 use iot_account::setup::{Action, Link, defaults};
 
+mod manifests;
 mod results;
+mod shown;
 mod sources;
 
+use self::manifests::Manifests;
+pub(super) use self::manifests::{NO_ELEMENT, SIGNER_CURE};
 use self::results::Results;
+use self::shown::{Planned, place, planned, tell};
 use self::sources::Found;
 use iot_account::counted;
 
@@ -40,6 +47,8 @@ Examples:
       Every file in the list, at the rate of a raised quota.
   cat bundle.pem | provisioner register -
       Every certificate of a bundle.
+  provisioner register --manifest ECC608C-TNGTLSU-B.json
+      Every secure element of a delivery, before its board was seen.
 
 An interrupted run continues where it stopped. Ends with 1 if any certificate is not registered.")]
 pub struct Arguments {
@@ -52,6 +61,12 @@ pub struct Arguments {
     /// A file with one file name a line
     #[arg(long, value_name = "LIST")]
     file: Vec<PathBuf>,
+    /// A secure-element manifest: each element whose entry its signer has signed is registered
+    #[arg(long, value_name = "FILE")]
+    manifest: Vec<PathBuf>,
+    /// Certificate of a manifest signer that is trusted beside Microchip's
+    #[arg(long, value_name = "CERT", requires = "manifest")]
+    manifest_signer: Vec<PathBuf>,
     /// File for the results: CSV if the name ends in .csv, else JSON lines. Those of an earlier run are replaced, and no other file
     #[arg(long, value_name = "PATH")]
     result: Vec<PathBuf>,
@@ -135,15 +150,26 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let settings = arguments.options.settings()?;
     let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)
         .map_err(Error::Named)?;
-    let advice = found.advice(OffsetDateTime::now_utc());
+    let mut manifests = Manifests::open(&arguments.manifest, &arguments.manifest_signer)?;
+    let keys = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
+    let now = OffsetDateTime::now_utc();
+    {
+        let progress = context.progress("reading the manifests");
+        let against = |certificate: &Certificate| {
+            let against = keys.against(certificate, false)?;
+            Ok(against.map(|against| against.to_string()))
+        };
+        manifests.survey(found.seen.iter(), against, now, |rows| progress.count_up(rows))?;
+    }
+    let advice = found.advice(now).into_iter().chain(manifests.advice()).collect();
     let Found { candidates, unusable, duplicates, .. } = found;
-    if candidates.is_empty() && unusable.is_empty() {
+    if candidates.is_empty() && unusable.is_empty() && manifests.rows() == 0 {
         return Err(Error::usage(
             "there is no certificate to register",
-            "name certificates, a folder with --dir, a list with --file, or - for stdin",
+            "name certificates, a folder with --dir, a list with --file, a manifest with --manifest, or - for stdin",
         ));
     }
-    let (candidates, revoked) = without_revoked(context, candidates)?;
+    let (candidates, revoked) = without_revoked(&keys, candidates)?;
     let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
     registrar.check(&found).await?;
     let results = arguments.result.clone();
@@ -151,13 +177,19 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let target = register::target(&scope, &settings);
     let before = match arguments.again {
         true => HashMap::new(),
-        false => registered_before(context, &registrar, &scope, &target, &candidates).await?,
+        false => {
+            let revoked: HashSet<_> =
+                revoked.iter().filter_map(|row| row.certificate_id.as_deref()).collect();
+            let has = |id: &str| manifests.has(id) && !revoked.contains(id);
+            registered_before(context, &registrar, &scope, &target, has).await?
+        }
     };
     let refused = Bad::default();
     let plan = Register {
         registrar,
         found,
         candidates,
+        manifests,
         revoked,
         unusable,
         duplicates,
@@ -177,13 +209,11 @@ async fn registered_before(
     registrar: &Registrar,
     scope: &Scope,
     target: &str,
-    candidates: &[Candidate],
+    is_candidate: impl Fn(&str) -> bool,
 ) -> Result<HashMap<String, String>, Error> {
     let path = context.home.file(JOURNAL);
     let mut before = Journal::peek(&path, target).map_err(iot_account::Error::Register)?;
-    let ids = candidates.iter().map(|candidate| candidate.certificate.facts().certificate_id.as_str());
-    let ids: HashSet<&str> = ids.collect();
-    before.retain(|id, _| ids.contains(id.as_str()));
+    before.retain(|id, _| is_candidate(id));
     let (account, region) = (&scope.account, &scope.region);
     if !before.is_empty() {
         let noted = before.len();
@@ -199,7 +229,7 @@ async fn registered_before(
         }
         return Ok(active);
     }
-    let elsewhere = Journal::elsewhere(&path, scope, &ids).map_err(iot_account::Error::Register)?;
+    let elsewhere = Journal::elsewhere(&path, scope, is_candidate).map_err(iot_account::Error::Register)?;
     if let Some(Elsewhere { account: other, region: in_region, certificates }) = elsewhere {
         context.note(format_args!(
             "account {other} in {in_region} has {} of these already, and this is account {account} in {region}: if it is \
@@ -215,6 +245,8 @@ struct Register {
     registrar: Registrar,
     found: Prerequisites,
     candidates: Vec<Candidate>,
+    /// Certificates that are looked for one after the other.
+    manifests: Manifests,
     /// Certificates that were revoked, or whose key was.
     revoked: Vec<Row>,
     /// Files without a certificate that can be registered.
@@ -231,37 +263,16 @@ struct Register {
     refused: Bad,
 }
 
-/// The line of a plan for one certificate.
-#[derive(Serialize)]
-struct Planned<'a> {
-    source: &'a str,
-    certificate_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thing_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    same_as: Option<&'a str>,
-}
-
-impl Planned<'_> {
-    fn line(&self) -> Line {
-        let Self { source, thing_name, error, .. } = self;
-        match (error, thing_name) {
-            (Some(error), _) => Line::new("refuse", format_args!("would refuse   {source}: {error}"), self),
-            (None, thing) => {
-                let text = format!("would register {source} as {}", thing.unwrap_or_default());
-                Line::new("register", text, self)
-            }
-        }
-    }
-}
-
 impl Register {
+    /// Whether there is a certificate to register.
+    fn has_candidates(&self) -> bool {
+        !self.candidates.is_empty() || self.manifests.certificates() > 0
+    }
+
     /// The links that are created, or of which there is something to say; none if there is no certificate that needs them.
     fn notable(&self) -> impl Iterator<Item = &Link> {
         let notable = |link: &&Link| link.action == Action::Create || !link.details.is_empty();
-        self.found.links.iter().filter(|_| !self.candidates.is_empty()).filter(notable)
+        self.found.links.iter().filter(|_| self.has_candidates()).filter(notable)
     }
 
     /// `revoked` of those that are `bad` are revoked.
@@ -275,58 +286,82 @@ impl Register {
     }
 
     fn total(&self) -> usize {
-        self.candidates.len() + self.revoked.len() + self.unusable.len()
+        self.candidates.len() + self.revoked.len() + self.unusable.len() + self.manifests.rows()
+    }
+
+    fn revoked(&self) -> usize {
+        self.revoked.len() + self.manifests.revoked()
+    }
+
+    /// The lines of the plan, one after the other.
+    async fn each_line(&mut self, context: &Context, mut show: impl FnMut(Line)) -> Result<(), Error> {
+        self.notable().map(setup::line).for_each(&mut show);
+        let progress = context.progress("looking at the certificates");
+        let total = self.total();
+        let open = self.manifests.ids().filter(|id| !self.before.contains_key(id));
+        let statuses = self.registrar.statuses(open).await?;
+        let mut refused = self.refused;
+        let items = self.candidates.iter().cloned().map(Item::Candidate).chain(self.manifests.items());
+        for (count, item) in items.enumerate() {
+            progress.count(count.min(total), total);
+            let candidate = match item {
+                Item::Candidate(candidate) => candidate,
+                Item::Row(row) => {
+                    refused.count(&row);
+                    show(planned(&row));
+                    continue;
+                }
+            };
+            let (source, unique_id) = (candidate.source.as_str(), candidate.unique_id.as_deref());
+            let id = candidate.certificate.facts().certificate_id.as_str();
+            if let Some(thing_name) = self.before.get(id) {
+                let about = Planned { unique_id, ..Planned::registered(source, Some(id), Some(thing_name)) };
+                let text = format_args!("registered before {}", place(source, unique_id));
+                show(Line::new("leave", text, &about));
+                continue;
+            }
+            let status = statuses.get(id).map(String::as_str);
+            let obstacle = self.registrar.obstacle(&candidate.certificate, status);
+            refused.refuse(obstacle.is_some());
+            let name = self.registrar.thing_name(&candidate.certificate).ok().filter(|_| obstacle.is_none());
+            let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
+            show(Planned { error, unique_id, ..Planned::registered(source, Some(id), thing_name) }.line());
+        }
+        for row in self.revoked.iter().chain(&self.unusable).chain(&self.duplicates) {
+            refused.count(row);
+            show(planned(row));
+        }
+        self.refused = refused;
+        self.advice.iter().for_each(|advice| context.note(advice));
+        Ok(())
     }
 }
 
 impl Plan for Register {
     async fn lines(&mut self, context: &Context) -> Result<Vec<Line>, Error> {
-        let mut lines: Vec<Line> = self.notable().map(setup::line).collect();
-        let progress = context.progress("looking at the certificates");
-        for (count, Candidate { source, certificate }) in self.candidates.iter().enumerate() {
-            progress.count(count, self.candidates.len());
-            let id = certificate.facts().certificate_id.as_str();
-            let certificate_id = Some(id);
-            if let Some(thing_name) = self.before.get(id) {
-                let thing_name = Some(thing_name.as_str());
-                let about = Planned { source, certificate_id, thing_name, error: None, same_as: None };
-                lines.push(Line::new("leave", format_args!("registered before {source}"), &about));
-                continue;
-            }
-            let obstacle = self.registrar.obstacle(certificate).await?;
-            self.refused.refuse(obstacle.is_some());
-            let name = self.registrar.thing_name(certificate).ok().filter(|_| obstacle.is_none());
-            let (thing_name, error) = (name.as_ref().map(ThingName::as_str), obstacle.as_deref());
-            lines.push(Planned { source, certificate_id, thing_name, error, same_as: None }.line());
-        }
-        for Row { source, certificate_id, error, .. } in self.revoked.iter().chain(&self.unusable) {
-            self.refused.refuse(true);
-            let (certificate_id, error) = (certificate_id.as_deref(), error.as_deref());
-            lines.push(Planned { source, certificate_id, thing_name: None, error, same_as: None }.line());
-        }
-        for row in &self.duplicates {
-            let (certificate_id, same_as) = (row.certificate_id.as_deref(), row.same_as.as_deref());
-            let about =
-                Planned { source: &row.source, certificate_id, thing_name: None, error: None, same_as };
-            lines.push(Line::new("leave", line(row), &about));
-        }
-        self.advice.iter().for_each(|advice| context.note(advice));
+        let mut lines = Vec::new();
+        self.each_line(context, |line| lines.push(line)).await?;
         Ok(lines)
     }
 
+    async fn show(&mut self, context: &Context) -> Result<(), Error> {
+        self.each_line(context, |line| line.show(context)).await
+    }
+
     fn refused(self) -> Result<(), Error> {
-        Self::incomplete(self.refused, self.revoked.len(), self.total())
+        Self::incomplete(self.refused, self.revoked(), self.total())
     }
 
     async fn carry_out(self, context: &Context) -> Result<(), Error> {
-        if !self.candidates.is_empty() {
+        if self.has_candidates() {
             self.registrar.prepare(&self.found).await?;
         }
         self.notable().for_each(|link| context.note(link.line(true)));
-        let total = self.total();
+        let (total, all_revoked) = (self.total(), self.revoked());
         let Self {
             registrar,
             candidates,
+            manifests,
             revoked,
             unusable,
             duplicates,
@@ -354,7 +389,9 @@ impl Plan for Register {
             tell(context, row);
         };
         revoked.iter().chain(&unusable).for_each(&mut tell);
-        let registered = registrar.register(candidates, &mut journal, &mut tell).await;
+        let to_register = total - revoked.len() - unusable.len();
+        let items = candidates.into_iter().map(Item::Candidate).chain(manifests.items());
+        let registered = registrar.register(items, to_register, &mut journal, &mut tell).await;
         duplicates.iter().for_each(&mut tell);
         drop(progress);
         advice.iter().for_each(|advice| context.note(advice));
@@ -367,7 +404,7 @@ impl Plan for Register {
         }
         let failed = bad.all();
         context.note(format_args!("registered: {} of {}", total - failed, counted(total, "certificate")));
-        Self::incomplete(bad, revoked.len(), total)
+        Self::incomplete(bad, all_revoked, total)
     }
 }
 
@@ -376,10 +413,9 @@ impl Plan for Register {
 /// # Errors
 /// What was revoked cannot be read.
 fn without_revoked(
-    context: &Context,
+    keys: &RevokedKeys<'_>,
     candidates: Vec<Candidate>,
 ) -> Result<(Vec<Candidate>, Vec<Row>), Error> {
-    let keys = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
     let (mut free, mut revoked) = (Vec::new(), Vec::new());
     for candidate in candidates {
         match keys.against(&candidate.certificate, false)? {
@@ -407,12 +443,15 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     // One board is quickly looked at again, and the account may have changed since.
     journal.believe(HashMap::new());
     let found = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
-    let (candidates, revoked) = without_revoked(context, found.candidates)?;
+    let keys = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
+    let (candidates, revoked) = without_revoked(&keys, found.candidates)?;
     revoked.iter().for_each(|row| tell(context, row));
     let mut bad = Bad::default();
     revoked.iter().for_each(|row| bad.count(row));
     Register::incomplete(bad, revoked.len(), candidates.len() + revoked.len())?;
-    let registered = registrar.register(candidates, &mut journal, |row| tell(context, row)).await;
+    let total = candidates.len();
+    let items = candidates.into_iter().map(Item::Candidate);
+    let registered = registrar.register(items, total, &mut journal, |row| tell(context, row)).await;
     Ok(registered.map_err(iot_account::Error::Register)?)
 }
 
@@ -430,8 +469,7 @@ pub(super) async fn board_lines(
     let (registrar, _, found) = registrar(context, settings, &[]).await?;
     registrar.check(&found).await?;
     let source = folder.join(CERTIFICATE).display().to_string();
-    let planned =
-        Planned { source: &source, certificate_id, thing_name: Some(thing_name), error: None, same_as: None };
+    let planned = Planned::registered(&source, certificate_id, Some(thing_name));
     let made = found.links.iter().filter(|link| link.action == Action::Create);
     Ok(made.map(setup::line).chain([planned.line()]).collect())
 }
@@ -447,31 +485,4 @@ async fn registrar(
     let scope = account.scope().await?;
     let found = registrar.look(&scope).await?;
     Ok((registrar, scope, found))
-}
-
-/// Tells how it ended for one certificate.
-fn tell(context: &Context, row: &Row) {
-    match row.outcome {
-        Outcome::Registered | Outcome::Repaired => plan::tell(context, "register", line(row), row),
-        Outcome::DoneBefore | Outcome::Duplicate => plan::tell(context, "leave", line(row), row),
-        Outcome::Refused => plan::tell_undone(context, "refuse", line(row), row),
-        Outcome::Failed => plan::tell_undone(context, "register", line(row), row),
-    }
-}
-
-fn line(row: &Row) -> String {
-    let Row { source, thing_name, outcome, error, same_as, .. } = row;
-    let said = match outcome {
-        Outcome::Registered => "registered",
-        Outcome::Repaired => "was registered, repaired",
-        Outcome::DoneBefore => "registered before",
-        Outcome::Duplicate => "left",
-        Outcome::Refused => "refused",
-        Outcome::Failed => "failed",
-    };
-    match (error, same_as) {
-        (None, Some(first)) => format!("{said:<12} {source}: the same certificate as {first}"),
-        (None, None) => format!("{said:<12} {source}: thing {}", thing_name.as_deref().unwrap_or_default()),
-        (Some(error), _) => format!("{said:<12} {source}: {error}"),
-    }
 }

@@ -304,6 +304,17 @@ impl registry::Registry for Registry {
         .await
     }
 
+    async fn list_principal_things(&self, certificate_arn: &str) -> Result<Vec<String>> {
+        let device = self.device(id_of(certificate_arn));
+        self.call(Operation::ListPrincipalThings, device, |state| {
+            state.certificate(device)?;
+            let of_device =
+                state.things.iter().filter(|(_, attached)| attached.iter().any(|it| device == Some(*it)));
+            Ok(of_device.map(|(thing, _)| thing.clone()).collect())
+        })
+        .await
+    }
+
     async fn list_attached_policies(&self, certificate_arn: &str) -> Result<Vec<String>> {
         let device = self.device(id_of(certificate_arn));
         self.call(Operation::ListAttachedPolicies, device, |state| {

@@ -9,8 +9,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rcgen::{CertificateParams, Issuer, KeyPair, PublicKeyData, SigningKey};
+use serde_json::json;
 use testbed::HOST;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
+use testbed::manifest::Vendor;
 use tokio::net::TcpListener;
 
 use crate::account::Account;
@@ -292,6 +294,34 @@ async fn a_list_is_published_once_and_stations_take_over_from_each_other() {
     // Turned off by a word alone.
     let off = stage.ends(0, &["setup", "--admission-list", "off"]);
     assert!(off.said.contains("ADMISSION_LIST should be empty"), "{}", off.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_elements_of_a_manifest_are_put_on_the_list_and_what_no_signer_has_signed_is_not() {
+    let world = World::new().await;
+    let stage = &world.stage;
+    let vendor = Vendor::new("Example").unwrap();
+    let mut forged = vendor.element("0123000000000003ee").unwrap();
+    forged["header"]["uniqueId"] = "0123000000000004ee".into();
+    let elements = json!([
+        vendor.element("0123000000000001ee").unwrap(),
+        Vendor::new("Somebody").unwrap().element("0123000000000002ee").unwrap(),
+        forged,
+        vendor.element("0123000000000005ee").unwrap(),
+    ]);
+    let [manifest, signer] = ["manifest.json", "signer.crt"].map(|name| stage.file(name));
+    std::fs::write(&manifest, elements.to_string()).unwrap();
+    std::fs::write(&signer, vendor.signer()).unwrap();
+    let [manifest, signer] = [&manifest, &signer].map(|path| path.to_str().unwrap());
+    let add = ["admission", "add", "--manifest", manifest];
+    // Without the signer none of them counts.
+    let unknown = stage.ends(1, &add);
+    assert_eq!(unknown.values("action"), ["add", "refuse", "refuse", "refuse", "refuse"], "{}", unknown.said);
+    assert!(unknown.said.contains("--manifest-signer"), "{}", unknown.said);
+    let added = stage.ends(1, &[&add[..], &["--manifest-signer", signer]].concat());
+    assert_eq!(added.lines[0]["added_keys"], 2, "{}", added.said);
+    let refused = [1, 2].map(|line: usize| added.lines[line]["source"].as_str().unwrap().to_owned());
+    assert_eq!(refused, [2, 3].map(|number| format!("{manifest}:{number}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -240,7 +240,7 @@ async fn every_certificate_of_a_file_is_registered_and_what_is_none_is_named() {
     assert_eq!(lines("is the certificate of a CA (CA:TRUE)"), 20, "{outcome}");
     assert_eq!(lines("basicConstraints=critical,CA:FALSE"), 1, "{outcome}");
     assert_eq!(lines("it is a secure-element manifest, not a certificate"), 1, "{outcome}");
-    assert_eq!(lines("pytrust manifest get-certificates"), 1, "{outcome}");
+    assert_eq!(lines("provisioner register --manifest FILE"), 1, "{outcome}");
     assert_eq!(lines("iconv -f UTF-16LE -t UTF-8"), 1, "{outcome}");
 
     let other = tempfile::tempdir().unwrap();

@@ -22,6 +22,8 @@ mod intel_hex;
 mod key;
 #[path = "../../fuzz/properties/kit_info.rs"]
 mod kit_info;
+#[path = "../../fuzz/properties/manifest.rs"]
+mod manifest;
 #[path = "../../fuzz/properties/policy.rs"]
 mod policy;
 #[path = "../../fuzz/properties/records.rs"]
@@ -55,6 +57,7 @@ fn check_for(target: &str, bytes: &[u8]) {
         "intel_hex" => check(bytes, intel_hex::check),
         "key" => check(bytes, key::check),
         "kit_info" => check(bytes, kit_info::check),
+        "manifest" => check(bytes, manifest::check),
         "policy" => check(bytes, policy::check),
         "records" => check(bytes, records::check),
         "revocation_list" => check(bytes, revocation_list::check),

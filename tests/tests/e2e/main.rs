@@ -25,6 +25,7 @@ mod keys;
 mod kits;
 mod lambda_host;
 mod laptop;
+mod manifests;
 mod monitor;
 #[cfg(unix)]
 mod named;

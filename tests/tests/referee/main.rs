@@ -14,6 +14,7 @@ mod clients;
 #[cfg(feature = "hardware")]
 mod firmware;
 mod kms;
+mod manifests;
 mod ministack;
 mod models;
 mod scenario;

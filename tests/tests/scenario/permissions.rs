@@ -116,6 +116,11 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
     a_registration_that_gets_stuck_is_watched(stage, gateway, &device).await;
     let local = stage.ends(0, &["replay", "--local"]);
     assert_eq!(local.values("outcome"), ["registered"], "{}", local.said);
+    // It is attached to its thing, and not exclusively: that counts.
+    configure(&lambda, &[own.as_slice(), &[("EXCLUSIVE_THING", "true")]].concat()).await;
+    let again = stage.ends(0, &["replay", "--local", local.values("certificate_id")[0]]);
+    assert_eq!(again.values("outcome"), ["repaired"], "{}", again.said);
+    configure(&lambda, &own).await;
 
     // The role has a managed policy besides.
     let arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";

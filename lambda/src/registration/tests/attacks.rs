@@ -176,6 +176,32 @@ async fn of_two_certificates_that_claim_a_common_name_at_once_never_both_are_act
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_exclusive_attachment_one_that_exists_to_the_same_thing_counts_and_one_to_another_does_not() {
+    let mut settings = Settings::zero_touch().unwrap();
+    settings.attachment = Attachment::Exclusive;
+    for elsewhere in [false, true] {
+        let fixture = Fixture::onboarded();
+        let thing = fixture.thing_name().to_string();
+        fixture.registration().register_event(&fixture.event()).await.unwrap();
+        fixture.registry.account(|account| {
+            let certificate = account.certificates.get_mut(&fixture.certificate_id).unwrap();
+            certificate.description.status = CertificateStatus::PendingActivation;
+            assert_eq!(certificate.things[&thing], Attachment::Shared);
+            if elsewhere {
+                certificate.things.insert("elsewhere".into(), Attachment::Shared);
+            }
+        });
+        let activations = fixture.registry.activations().len();
+        let again = fixture.registration_with(settings.clone()).register_event(&fixture.event()).await;
+        match elsewhere {
+            true => assert_eq!(refused(again).reason(), "not_exclusive"),
+            false => assert_eq!(again.unwrap().thing_name.to_string(), thing),
+        }
+        assert_eq!(fixture.registry.activations().len() - activations, usize::from(!elsewhere));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn exclusive_attachment_refuses_a_certificate_of_another_thing() {
     let mut settings = Settings::zero_touch().unwrap();
     settings.attachment = Attachment::Exclusive;

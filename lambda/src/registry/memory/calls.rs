@@ -113,6 +113,14 @@ impl Registry for MemoryRegistry {
             if let Some((name, _)) = elsewhere {
                 return Err((ErrorKind::Invalid, format!("the principal is attached to thing {name}")));
             }
+            if (certificate.things.get(thing), attachment)
+                == (Some(&Attachment::Shared), Attachment::Exclusive)
+            {
+                return Err((
+                    ErrorKind::Invalid,
+                    "the principal is attached, and not exclusively".to_owned(),
+                ));
+            }
             certificate.things.insert(thing.to_owned(), attachment);
             self.environment.progress(certificate_id(certificate_arn), |progress| progress.thing = true);
             Ok(())
@@ -127,6 +135,15 @@ impl Registry for MemoryRegistry {
             }
             let attached = inner.account.certificates.values().filter(|c| c.things.contains_key(thing));
             Ok(attached.map(|certificate| certificate.description.arn.clone()).collect())
+        })
+        .await
+    }
+
+    async fn list_principal_things(&self, certificate_arn: &str) -> Result<Vec<String>> {
+        self.call(Operation::ListPrincipalThings, |inner| {
+            let certificate = inner.account.certificates.get(certificate_id(certificate_arn));
+            let certificate = certificate.ok_or_else(|| missing("certificate", certificate_arn))?;
+            Ok(certificate.things.keys().cloned().collect())
         })
         .await
     }

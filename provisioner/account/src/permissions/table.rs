@@ -188,6 +188,7 @@ pub(super) const TABLES: &[Table] = &[
             with(LOCAL, "iot:AttachPolicy", On::Certificates),
             with(LOCAL, "iot:UpdateCertificate", On::Certificates),
             with(LOCAL, "iot:ListThingPrincipals", On::All),
+            with(LOCAL, "iot:ListPrincipalThings", On::All),
             with(LOCAL, "iot:AddThingToThingGroup", On::ThingsAndGroup),
             with(LOCAL, "iot:TagResource", On::Policy),
             with(LOCAL, "iot:TagResource", On::ThingType),

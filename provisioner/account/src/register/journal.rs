@@ -70,15 +70,15 @@ impl Journal {
         Ok(registered(&text, target))
     }
 
-    /// The other account and Region that most of these certificates were registered in by what the journal at `path` says, and
-    /// how many of them; none if any was registered in that of `scope`.
+    /// The other account and Region that most of the certificates were registered in whose ids are `asked_for`, by what the journal
+    /// at `path` says, and how many of them; none if any was registered in that of `scope`.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn elsewhere(
         path: &Path,
         scope: &Scope,
-        certificate_ids: &HashSet<&str>,
+        asked_for: impl Fn(&str) -> bool,
     ) -> Result<Option<Elsewhere>, Error> {
         let text = durable_files::read(path)?.unwrap_or_default();
         let mut places = BTreeMap::<String, HashSet<String>>::new();
@@ -86,7 +86,7 @@ impl Journal {
             match entry {
                 Entry::Registered { target, certificate_id, .. } => {
                     let place = target.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ");
-                    if certificate_ids.contains(&*certificate_id) {
+                    if asked_for(&certificate_id) {
                         places.entry(place).or_default().insert(certificate_id);
                     }
                 }
@@ -116,7 +116,8 @@ impl Journal {
         self.done.get(certificate_id).map(String::as_str)
     }
 
-    /// Writes down that a certificate is registered; on the disk when this returns.
+    /// Writes down that a certificate is registered, for later runs; on the disk when this returns. In memory it is not kept: there
+    /// can be many.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -125,9 +126,7 @@ impl Journal {
             target: self.target.clone(),
             certificate_id: certificate_id.to_owned(),
             thing_name: thing_name.to_owned(),
-        })?;
-        self.done.insert(certificate_id.to_owned(), thing_name.to_owned());
-        Ok(())
+        })
     }
 
     /// Records that a certificate is not in the account and Region of the target any more, no matter what it was registered
@@ -211,7 +210,8 @@ mod tests {
         let target = |account: &str| format!("{}zt_policy kit", super::super::place(&scope(account)));
         let (one, two) = ("111111111111", "222222222222");
         let ids = HashSet::from(["1f", "2e"]);
-        let elsewhere = |account: &str| Journal::elsewhere(&path, &scope(account), &ids).unwrap();
+        let elsewhere =
+            |account: &str| Journal::elsewhere(&path, &scope(account), |id| ids.contains(id)).unwrap();
         assert_eq!(elsewhere(one), None);
         for id in ["1f", "2e", "3d"] {
             Journal::open(&path, target(one)).unwrap().record(id, "thing").unwrap();

@@ -1,16 +1,19 @@
 //! `admission add`: boards are put on the list of this station. They get in once it is published.
 
 use std::collections::BTreeSet;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use device_pki::admission_list::{AdmissionList, KeyIdentifier, MAX_SIZE};
+use device_pki::manifest::{Damage, Element, Elements, Refusal, Signers};
 use iot_account::counted;
 use serde::Serialize;
 
 use super::names;
 use crate::cli::plan::{self, Line, Plan};
-use crate::cli::{Context, Error};
+use crate::cli::register::{NO_ELEMENT, SIGNER_CURE};
+use crate::cli::{Context, Error, certificate_file};
 use crate::state::admission::{self, Added, Admitted};
 use crate::state::ledger::{Ending, FILE as LEDGER, Ledger};
 use crate::work::AuthorityError;
@@ -24,6 +27,8 @@ Examples:
       Admit every board that was provisioned at this station.
   provisioner admission add --csv boards.csv --column ski
       Admit the boards of a table.
+  provisioner admission add --manifest ECC608C-TNGTLSU-B.json
+      Admit the secure elements of an order.
   provisioner admission add --merge station-2/keys.csv
       Take over what another station admits and has removed (admission/keys.csv in its home folder).
   provisioner admission add 3a2d78ae0f5b1c... board.crt
@@ -32,7 +37,7 @@ Examples:
 The boards get in once the list is published: provisioner admission publish")]
 pub struct Arguments {
     /// Boards: key identifiers (the names of their things), or files with their certificates
-    #[arg(value_name = "KEY|FILE", required_unless_present_any = ["ledger", "csv", "merge"])]
+    #[arg(value_name = "KEY|FILE", required_unless_present_any = ["ledger", "csv", "manifest", "merge"])]
     boards: Vec<String>,
     /// Every board that was provisioned at this station, as the ledger has it
     #[arg(long)]
@@ -44,6 +49,12 @@ pub struct Arguments {
     /// subject_key_identifier, thing_name or certificate]
     #[arg(long, value_name = "NAME", requires = "csv")]
     column: Option<String>,
+    /// A secure-element manifest: each element whose entry its signer has signed
+    #[arg(long, value_name = "FILE")]
+    manifest: Vec<PathBuf>,
+    /// Certificate of a manifest signer that is trusted beside Microchip's
+    #[arg(long, value_name = "CERT", requires = "manifest")]
+    manifest_signer: Vec<PathBuf>,
     /// What another station admits: its admission/keys.csv, which also has what it removed; or a published list
     #[arg(long, value_name = "FILE")]
     merge: Vec<PathBuf>,
@@ -128,12 +139,66 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
         from.push(From { source, what: What::Keys(all) });
     }
+    let signers = certificate_file::manifest_signers(&arguments.manifest_signer)?;
+    let mut is_signed = true;
+    for path in &arguments.manifest {
+        let mut all = Vec::new();
+        for InManifest { source, key } in elements(path, &signers)? {
+            match key {
+                Ok(key) => all.extend(take(source, None, vec![key])),
+                Err(error) => {
+                    is_signed &= !matches!(error, Unusable::Refused(Refusal::UnknownSigner { .. }));
+                    wrong.push(Refused { source, line: None, error: error.to_string() });
+                }
+            }
+        }
+        from.push(From { source: path.display().to_string(), what: What::Keys(all) });
+    }
+    if !is_signed {
+        context.note(SIGNER_CURE);
+    }
     for path in &arguments.merge {
         let table = merged(path, context)?;
         from.push(From { source: path.display().to_string(), what: What::Table(table) });
     }
     refused.extend(wrong);
     plan::run(context, Add { from, refused, again: arguments.again }).await
+}
+
+/// Why an element of a manifest, or the rest of it, does not count.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("{NO_ELEMENT}")]
+    Empty,
+    #[error(transparent)]
+    Refused(Refusal),
+    #[error(transparent)]
+    Damaged(Damage),
+}
+
+/// An element of a manifest, or the end of one that is damaged.
+struct InManifest {
+    source: String,
+    key: Result<KeyIdentifier, Unusable>,
+}
+
+/// The key of each element of a manifest.
+fn elements(path: &Path, signers: &Signers) -> Result<Vec<InManifest>, Error> {
+    let source = path.display().to_string();
+    let file = durable_files::input(path).map_err(Error::Named)?;
+    let mut found: Vec<_> = Elements::new(BufReader::new(file), signers)
+        .map(|element| match element {
+            Ok(Element { number, content, .. }) => {
+                let key = content.map(|verified| KeyIdentifier::of(&verified.point));
+                InManifest { source: format!("{source}:{number}"), key: key.map_err(Unusable::Refused) }
+            }
+            Err(damage) => InManifest { source: source.clone(), key: Err(Unusable::Damaged(damage)) },
+        })
+        .collect();
+    if found.is_empty() {
+        found.push(InManifest { source: source.clone(), key: Err(Unusable::Empty) });
+    }
+    Ok(found)
 }
 
 /// The keys of every board that was provisioned, as the ledger has them.

@@ -102,7 +102,7 @@ pub(in crate::cli) fn no_certificate(found: Kind) -> Text {
         Kind::Hex => "convert it with: xxd -r -p OLD NEW",
         Kind::Archive => "unpack it first; for a folder: provisioner register --dir DIR",
         Kind::GitConflict => GIT_CONFLICT,
-        Kind::Manifest => "take the certificates out with the vendor's tool, `pytrust manifest get-certificates FILE --outdir DIR`, and register those of the devices: provisioner register --dir DIR",
+        Kind::Manifest => "register the elements in it with: provisioner register --manifest FILE",
         Kind::JsonKey => "name the certificate that belongs to the key; a JWK has it, if at all, in x5c: base64 of its DER",
         Kind::Json => "save the certificate alone, as PEM; for one that is in AWS IoT: aws iot describe-certificate --certificate-id ID --query certificateDescription.certificatePem --output text",
         Kind::Request => "have a CA sign it, and name the certificate that comes back",

@@ -8,7 +8,10 @@ use crate::cli::{Error, named, output};
 use crate::state::spreadsheet::cell;
 use iot_account::register::Row;
 
-const HEADER: &str = "source,certificate_id,thing_name,outcome,error\r\n";
+const HEADER: &str = "source,certificate_id,thing_name,outcome,error,unique_id\r\n";
+
+/// What the header of every version begins with.
+const FIRST_COLUMNS: &str = "source,certificate_id,thing_name,outcome,error";
 
 /// What every line of JSON begins with.
 const OBJECT: &str = "{\"schema_version\":";
@@ -28,7 +31,7 @@ impl Results {
     /// [`Error::Named`], [`Error::Taken`].
     pub(super) fn check(paths: &[PathBuf]) -> Result<(), Error> {
         paths.iter().try_for_each(|path| {
-            let beginning = if is_csv(path) { HEADER } else { OBJECT };
+            let beginning = if is_csv(path) { FIRST_COLUMNS } else { OBJECT };
             named::check_output(path, beginning.as_bytes())
         })
     }
@@ -77,10 +80,17 @@ fn record(row: &Row) -> io::Result<Vec<u8>> {
         .has_headers(false)
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());
-    let Row { source, certificate_id, thing_name, outcome, error, .. } = row;
+    let Row { source, certificate_id, thing_name, outcome, error, unique_id, .. } = row;
     let outcome = serde_json::to_value(outcome)?;
     let outcome = outcome.as_str().unwrap_or_default().to_owned();
-    let cells = [Some(source), certificate_id.as_ref(), thing_name.as_ref(), Some(&outcome), error.as_ref()];
+    let cells = [
+        Some(source),
+        certificate_id.as_ref(),
+        thing_name.as_ref(),
+        Some(&outcome),
+        error.as_ref(),
+        unique_id.as_ref(),
+    ];
     let cells = cells.map(|text| cell(text.map_or("", String::as_str)));
     writer.write_record(cells.iter().map(|cell| cell.as_bytes()))?;
     writer.into_inner().map_err(|error| error.into_error())
@@ -97,9 +107,9 @@ mod tests {
     #[test]
     fn fields_with_commas_quotes_and_lines_are_quoted() {
         let text = |error| String::from_utf8(record(&row(error)).unwrap()).unwrap();
-        assert_eq!(text("it is \"REVOKED\"\n"), "\"a, b.crt\",1f,,refused,\"it is \"\"REVOKED\"\"\n\"\r\n");
-        assert_eq!(text("=cmd|' /C calc'!A0"), "\"a, b.crt\",1f,,refused,'=cmd|' /C calc'!A0\r\n");
-        assert_eq!(text("no"), "\"a, b.crt\",1f,,refused,no\r\n");
+        assert_eq!(text("it is \"REVOKED\"\n"), "\"a, b.crt\",1f,,refused,\"it is \"\"REVOKED\"\"\n\",\r\n");
+        assert_eq!(text("=cmd|' /C calc'!A0"), "\"a, b.crt\",1f,,refused,'=cmd|' /C calc'!A0,\r\n");
+        assert_eq!(text("no"), "\"a, b.crt\",1f,,refused,no,\r\n");
     }
 
     #[test]

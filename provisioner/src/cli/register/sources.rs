@@ -43,7 +43,43 @@ pub(super) struct Found {
     /// What helps, and for how many of them.
     cures: BTreeMap<String, usize>,
     /// Where each certificate was found first, by its id.
-    seen: BTreeMap<String, String>,
+    pub(super) seen: BTreeMap<String, String>,
+}
+
+/// Certificates that are not valid now.
+#[derive(Default)]
+pub(super) struct Outside {
+    certificates: usize,
+    /// Some of them, and when they begin or have ended.
+    named: Vec<String>,
+}
+
+impl Outside {
+    /// Counts a certificate, if it is not valid at `now`.
+    pub(super) fn look_at(&mut self, Candidate { source, certificate, .. }: &Candidate, now: OffsetDateTime) {
+        if certificate.is_valid_at(now) {
+            return;
+        }
+        self.certificates += 1;
+        if self.named.len() < NAMED {
+            let facts = certificate.facts();
+            self.named.push(match facts.not_after < now {
+                true => format!("{} ended on {}", visible::line(source), rfc3339(facts.not_after)),
+                false => format!("{} begins on {}", visible::line(source), rfc3339(facts.not_before)),
+            });
+        }
+    }
+
+    /// What there is to say of them.
+    pub(super) fn advice(&self) -> Option<String> {
+        let more = match self.certificates - self.named.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let total = counted(self.certificates, "certificate");
+        (self.certificates > 0)
+            .then(|| format!("warning: {total} not valid now: {}{more}", self.named.join(", ")))
+    }
 }
 
 /// Looks for certificates in files, folders and lists.
@@ -207,7 +243,7 @@ impl Found {
             Some(first) => self.duplicates.push(Row::duplicate(source, id, first.clone())),
             None => {
                 self.seen.insert(id, source.clone());
-                self.candidates.push(Candidate { source, certificate });
+                self.candidates.push(Candidate { source, certificate, unique_id: None });
             }
         }
     }
@@ -227,23 +263,9 @@ impl Found {
 
     /// What there is to say of all of them together: each cure once, and which certificates are not valid now.
     pub(super) fn advice(&self, now: OffsetDateTime) -> Vec<String> {
-        let outside = self.candidates.iter().filter(|candidate| !candidate.certificate.is_valid_at(now));
-        let outside: Vec<String> = outside
-            .map(|Candidate { source, certificate }| {
-                let facts = certificate.facts();
-                match facts.not_after < now {
-                    true => format!("{} ended on {}", visible::line(source), rfc3339(facts.not_after)),
-                    false => format!("{} begins on {}", visible::line(source), rfc3339(facts.not_before)),
-                }
-            })
-            .collect();
-        let mut advice = Vec::new();
-        if let total @ 1.. = outside.len() {
-            let named = outside.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            let more = if total > NAMED { format!(", and {} more", total - NAMED) } else { String::new() };
-            let total = counted(total, "certificate");
-            advice.push(format!("warning: {total} not valid now: {named}{more}"));
-        }
+        let mut outside = Outside::default();
+        self.candidates.iter().for_each(|candidate| outside.look_at(candidate, now));
+        let mut advice: Vec<_> = outside.advice().into_iter().collect();
         advice.extend(
             self.cures.iter().map(|(cure, files)| format!("help for {}: {cure}", counted(*files, "file"))),
         );

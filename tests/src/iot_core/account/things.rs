@@ -241,7 +241,8 @@ impl Account {
         paginate(&self.thing_types, request, |_, thing_type| Some(thing_type))
     }
 
-    /// `AttachThingPrincipal`: repeating it is harmless; an exclusive attachment is the certificate's only one.
+    /// `AttachThingPrincipal`: repeating it is harmless; an exclusive attachment is the certificate's only one. One that is not
+    /// exclusive has to be detached first (AWS IoT developer guide, exclusive-thing).
     pub fn attach_thing_principal(
         &mut self,
         thing: &str,
@@ -259,6 +260,13 @@ impl Account {
                     ),
                 });
             }
+        }
+        if exclusive && self.thing_principals.from(principal).get(thing) == Some(&false) {
+            return Err(Error::InvalidRequest {
+                reason: format!(
+                    "principal {principal} is attached to thing {thing} and not exclusively; detach it first"
+                ),
+            });
         }
         self.thing_principals.insert(principal, thing, exclusive);
         Ok(())
