@@ -27,7 +27,7 @@ use super::decision::{Answer, Batch, Decision, Failure, ItemFailure};
 use super::known::Known;
 use super::phases::Phases;
 use super::records::{Work, works};
-use super::round::Round;
+use super::round::{self, Round};
 use super::tally::Tally;
 use super::xray::{Outcome, TRACED, Traced};
 
@@ -190,8 +190,9 @@ impl<R: Registry + Send> Handler<R> {
             news.into_iter().map(|work| (self.known.failures(work.subject), work.event.timestamp, work));
 
         let left = times.deadline.saturating_duration_since(times.start);
-        let stop = (times.deadline - LAST_START.min(left / 4)).min(times.start + WORKING_TIME);
-        let round = Mutex::new(Round::new(news.collect(), others, records.len()));
+        let stop = (times.deadline - LAST_START.min(left / 4))
+            .min(times.start + WORKING_TIME.min(round::working_time(records.len())));
+        let round = Mutex::new(Round::new(news.collect(), others));
         let mut worked = self.around(&round, stop, times);
         while let Some((work, worked)) = worked.next().await {
             if let Err(failure) = seen.see(worked) {

@@ -2,10 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::time::Duration;
 
-/// Events begun, times records in the batch. A batch that is not full is worked on for as long as there is time. The fuller it
-/// is, the more wait behind it, and the sooner the next one has to be taken: of 4000 records, 25 are begun.
-const BEGUN_TIMES_RECORDS: usize = 100_000;
+/// How long the events of a batch are begun, times its records. A batch that is not full is worked on for as long as there is time.
+/// The fuller it is, the more wait behind it, and the sooner the next one has to be taken: 4000 records are worked on for 5 s.
+const TIME_TIMES_RECORDS: Duration = Duration::from_secs(20_000);
+
+/// How long events of a batch of `records` are begun.
+pub(super) fn working_time(records: usize) -> Duration {
+    TIME_TIMES_RECORDS / u32::try_from(records.max(1)).unwrap_or(u32::MAX)
+}
 
 /// The events of a batch that say something new, in their order.
 ///
@@ -16,26 +22,22 @@ pub(super) struct Round<T> {
     waiting: VecDeque<T>,
     /// Those that others have begun.
     aside: Vec<T>,
-    may_begin: usize,
 }
 
 impl<T> Round<T> {
-    /// A round through `events` of a batch of `records`. Each event has the number of its failures, and the time when it was
-    /// published. Those `aside` are not begun.
-    pub(super) fn new(mut events: Vec<(u32, Option<u64>, T)>, aside: Vec<T>, records: usize) -> Self {
+    /// A round through `events`. Each has the number of its failures, and the time when it was published. Those `aside` are not begun.
+    pub(super) fn new(mut events: Vec<(u32, Option<u64>, T)>, aside: Vec<T>) -> Self {
         events.sort_by_key(|(failures, published, _)| (*failures, Reverse(*published)));
-        let may_begin = (BEGUN_TIMES_RECORDS / records.max(1)).max(1);
-        Self { waiting: events.into_iter().map(|(_, _, event)| event).collect(), aside, may_begin }
+        Self { waiting: events.into_iter().map(|(_, _, event)| event).collect(), aside }
     }
 
     /// Whether there is another to begin.
     pub(super) fn goes_on(&self) -> bool {
-        self.may_begin > 0 && !self.waiting.is_empty()
+        !self.waiting.is_empty()
     }
 
     /// The next that may be begun.
     pub(super) fn next(&mut self) -> Option<T> {
-        self.may_begin = self.may_begin.checked_sub(1)?;
         self.waiting.pop_front()
     }
 
@@ -58,7 +60,7 @@ mod tests {
     fn the_newest_come_first_and_what_has_failed_last() {
         let events =
             vec![(0, Some(1), "old"), (1, Some(9), "failed"), (0, None, "timeless"), (0, Some(5), "new")];
-        let mut round = Round::new(events, vec!["begun"], 5);
+        let mut round = Round::new(events, vec!["begun"]);
         let order: Vec<_> = std::iter::from_fn(|| round.next()).collect();
         assert_eq!(order, ["new", "old", "timeless", "failed"]);
         assert!(!round.goes_on());
@@ -67,12 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn the_fuller_a_batch_is_the_fewer_of_its_events_are_begun() {
-        for (records, begun) in [(1, 1), (300, 300), (1000, 100), (4000, 25), (10_000, 10), (1_000_000, 1)] {
-            let events = (0..records as u64).map(|n| (0, Some(n), n)).collect();
-            let mut round = Round::new(events, Vec::new(), records);
-            assert_eq!(std::iter::from_fn(|| round.next()).count(), begun);
-            assert_eq!(round.rest().count(), records - begun);
+    fn the_fuller_a_batch_is_the_sooner_the_next_one_is_taken() {
+        for (records, seconds) in [(0, 20_000), (100, 200), (4000, 5), (10_000, 2)] {
+            assert_eq!(working_time(records), Duration::from_secs(seconds));
         }
     }
 }
