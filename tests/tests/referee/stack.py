@@ -62,20 +62,24 @@ def numbered(value):
     return [numbered(item) for item in value] if isinstance(value, list) else value
 
 
+# ministack cannot take an item of what Fn::Split gives, in a condition.
+IN_S3 = ("HasListsInS3", "HasAdmissionListInS3")
+
+
 def without_published_lists(value):
-    """The template without what only published revocation lists need: ministack and moto work out both sides of Fn::If,
-    and there is nothing to split in an empty URL."""
+    """The template without what only lists in Amazon S3 need: ministack and moto work out both sides of Fn::If, and there is
+    nothing to split in an empty URL."""
     if isinstance(value, dict):
         return {key: without_published_lists(item) for key, item in value.items()}
     if isinstance(value, list):
-        kept = (item for item in value if not (isinstance(item, dict) and item.get("Fn::If", [""])[0] == "HasListsInS3"))
+        kept = (item for item in value if not (isinstance(item, dict) and item.get("Fn::If", [""])[0] in IN_S3))
         return [without_published_lists(item) for item in kept]
     return value
 
 
 template["Resources"] = without_published_lists(numbered(template["Resources"]))
-# ministack cannot take an item of what Fn::Split gives, in a condition.
-del template["Conditions"]["HasListsInS3"]
+for condition in IN_S3:
+    del template["Conditions"][condition]
 
 
 def refers(value, names):

@@ -41,6 +41,7 @@ fn deploy(referee: &Server, user: &Stage, name: &str, settings: &[&str]) -> Stac
     let meant = |row: &&Value| match row["condition"].as_str() {
         Some("HasQueue") => queue,
         Some("HasRule") => !queue,
+        Some("HasAdmissionList") => false,
         _ => true,
     };
     rows[1..]
@@ -52,7 +53,7 @@ fn deploy(referee: &Server, user: &Stage, name: &str, settings: &[&str]) -> Stac
 
 /// Prints what was not made, and gives the types of it.
 fn gap(referee: &str, stack: &Stack) -> Vec<String> {
-    println!("not judged on {referee}: the policy for published revocation lists (Fn::Select of Fn::Split)");
+    println!("not judged on {referee}: the policies for lists in Amazon S3 (Fn::Select of Fn::Split)");
     let missing = stack.iter().filter(|(_, (_, status))| status.as_deref() != Some("CREATE_COMPLETE"));
     missing
         .map(|(resource, (kind, _))| {
