@@ -83,7 +83,7 @@ pub struct Unavailable {
 impl List for AdmissionList {
     const KIND: &'static str = "admission list";
     const LONGEST: usize = MAX_SIZE;
-    // 20 MB, and time for a registration within the 15 s of the function.
+    // 20 MB at 16 Mbit/s. An event that has less time fails and is repeated; the fetch goes on meanwhile.
     const TIME: Duration = Duration::from_secs(10);
 
     fn is_older_than(&self, other: &Self) -> bool {

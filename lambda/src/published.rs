@@ -239,17 +239,17 @@ impl<L: List> Kept<L> {
         Ok(())
     }
 
-    /// Whether it is time to ask for it.
-    fn is_due(&self) -> bool {
+    /// Whether it is time to ask for it; `now`: also if it is fresh.
+    fn is_due(&self, now: bool) -> bool {
         let state = self.state();
         let fresh = state.checked.is_some_and(|checked| checked.elapsed() < FRESH)
             && !state.list.as_ref().is_some_and(|list| list.is_overdue());
-        !fresh && state.asked.is_none_or(|asked| asked.elapsed() >= PAUSE)
+        (now || !fresh) && state.asked.is_none_or(|asked| asked.elapsed() >= PAUSE)
     }
 
     /// Whether it is time to ask for it, and nobody does.
     pub(crate) fn waits(&self) -> bool {
-        self.is_due() && self.fetching.try_lock().is_ok()
+        self.is_due(false) && self.fetching.try_lock().is_ok()
     }
 
     /// Whether there is none that counts.
@@ -265,8 +265,7 @@ impl<L: List> Kept<L> {
         take: impl FnOnce(Vec<u8>) -> Result<(), ListError>,
     ) {
         let _fetching = self.fetching.lock().await;
-        let has_paused = || self.state().asked.is_none_or(|asked| asked.elapsed() >= PAUSE);
-        if !(self.is_due() || now && has_paused()) {
+        if !self.is_due(now) {
             return;
         }
         let held = self.state().version.clone();

@@ -6,13 +6,13 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
-use super::known::Key;
+use super::known::{GENERATION, Key};
 
 /// The file in the environment's folder for temporary files.
 pub(super) const NAME: &str = "zero-touch-active-certificates";
 
-/// Records after which the file begins anew: 5.5 MB.
-const MOST: usize = 229_376;
+/// Records after which the file begins anew, as many as are known at a time: 5.5 MB.
+const MOST: usize = 2 * GENERATION;
 
 const KEY: usize = size_of::<Key>();
 /// A key, and when the certificate was asked for, milliseconds since 1970, little-endian.

@@ -12,7 +12,7 @@ use super::cache::Cache;
 
 /// Certificates in one generation; two are kept. It fills a hash table of 2^17 places: 4 MB for those seen ACTIVE, 6 MB for
 /// those that wait.
-const GENERATION: usize = 114_688;
+pub(super) const GENERATION: usize = 114_688;
 
 /// Milliseconds after the answer that a registration was begun, in which the device may have connected once more in vain.
 const GRACE: u64 = 5000;

@@ -101,23 +101,15 @@ impl Registry for AwsRegistry {
     }
 
     async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
-        let operation = Operation::ListThingPrincipals;
         let pages = self.client.list_thing_principals().thing_name(thing).into_paginator().send();
         let principals = items(pages, |page| page.next_token(), |page| page.principals, usize::MAX).await;
-        principals.map_err(|unread| match unread {
-            Unread::Call(error) => failure(operation, error),
-            Unread::Endless(pages) => other(operation, format!("the list does not end after {pages} pages")),
-        })
+        principals.map_err(|error| unread(Operation::ListThingPrincipals, error))
     }
 
     async fn list_principal_things(&self, certificate_arn: &str) -> Result<Vec<String>> {
-        let operation = Operation::ListPrincipalThings;
         let pages = self.client.list_principal_things().principal(certificate_arn).into_paginator().send();
         let things = items(pages, |page| page.next_token(), |page| page.things, usize::MAX).await;
-        things.map_err(|unread| match unread {
-            Unread::Call(error) => failure(operation, error),
-            Unread::Endless(pages) => other(operation, format!("the list does not end after {pages} pages")),
-        })
+        things.map_err(|error| unread(Operation::ListPrincipalThings, error))
     }
 
     async fn get_policy(&self, policy: &PolicyName) -> Result<StoredPolicy> {
@@ -166,6 +158,17 @@ fn incomplete(operation: Operation, member: &str) -> RegistryError {
 
 fn other(operation: Operation, message: String) -> RegistryError {
     RegistryError { operation, kind: ErrorKind::Other, code: None, message }
+}
+
+/// A list that was not read to its end.
+fn unread<E>(operation: Operation, error: Unread<SdkError<E, HttpResponse>>) -> RegistryError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match error {
+        Unread::Call(error) => failure(operation, error),
+        Unread::Endless(pages) => other(operation, format!("the list does not end after {pages} pages")),
+    }
 }
 
 /// Puts the SDK's error into the terms of the registry.
