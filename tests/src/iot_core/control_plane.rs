@@ -17,6 +17,7 @@ use axum::serve::Listener;
 use crate::access::Access;
 use crate::iot_core::account::Account;
 use crate::iot_core::gateway::{Publisher, WeakPublisher};
+use crate::iot_core::policy;
 use crate::journal::{self, Caller, Happening, Journal};
 use crate::lambda_host::LambdaHost;
 
@@ -74,6 +75,16 @@ pub struct Services {
 impl Services {
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the user's policy allows it; a refusal is noted in the journal.
+    pub(super) fn user_may(&self, action: &str, resource: &str, keys: &policy::Keys) -> policy::Decision {
+        let decision = self.account().user_may(action, resource, keys);
+        if !decision.allows() {
+            let note = format!("the user's policy does not allow {action} on {resource}");
+            self.journal.record(Happening::Note(note));
+        }
+        decision
     }
 
     fn gateway(&self) -> Option<Publisher> {

@@ -17,6 +17,11 @@ impl Account {
         Ok(())
     }
 
+    /// Whether there is something that the user may not do.
+    pub fn limits_user(&self) -> bool {
+        self.user_policy.is_some()
+    }
+
     /// Whether the user may do `action` on `resource`, an ARN or `*`; `keys` are the condition keys of the request.
     pub fn user_may(&mut self, action: &str, resource: &str, keys: &Keys) -> Decision {
         let Some(policy) = &self.user_policy else { return Decision::Allow };
