@@ -32,6 +32,7 @@ pub mod ledger;
 pub mod legacy;
 mod list;
 mod logging;
+mod manifest;
 mod monitor;
 mod named;
 mod next_step;

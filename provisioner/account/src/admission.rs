@@ -9,7 +9,7 @@ use jitr::published::client::Client;
 use jitr::published::{Fetched, ListError, ListUrl, Source as _, Wanted};
 
 use super::setup::deploy;
-use super::{Account, Answer, Error as AccountError, endpoint};
+use super::{Account, Answer, Error as AccountError};
 
 /// How long fetching a list may take in all: 20 MB at 1 Mbit/s.
 const TIME: Duration = Duration::from_secs(180);
@@ -101,13 +101,12 @@ pub async fn put(
     put.map_err(|error| failed(account, url, "s3:PutObject", error))
 }
 
-/// Whether the device with this MQTT client id is connected.
+/// Whether the device with this MQTT client id is connected to `endpoint`.
 ///
 /// # Errors
-/// Errors of `iot:DescribeEndpoint` and `iot:GetConnection`.
-pub async fn is_connected(account: &Account, client_id: &str) -> Result<bool, AccountError> {
-    let endpoint = endpoint(account).await?;
-    let answer = account.iot_data(&endpoint).get_connection().client_id(client_id).send().await;
+/// Errors of `iot:GetConnection`.
+pub async fn is_connected(account: &Account, endpoint: &str, client_id: &str) -> Result<bool, AccountError> {
+    let answer = account.iot_data(endpoint).get_connection().client_id(client_id).send().await;
     Ok(account.found("iot:GetConnection", answer)?.is_some_and(|found| found.connected()))
 }
 

@@ -409,13 +409,7 @@ async fn check_lists(
     step: &function::Step,
     signer: Option<&SignerCa<'_>>,
 ) -> Result<(), AccountError> {
-    let variables = match step {
-        function::Step::Change { configuration, .. } if configuration.variables.is_some() => {
-            configuration.variables.as_ref()
-        }
-        _ => found.and_then(|function| function.variables.as_ref()),
-    };
-    let Some(variables) = variables else { return Ok(()) };
+    let Some(variables) = step.variables(found) else { return Ok(()) };
     let package = settings.package(found).map(|package| &*package.bytes);
     let signer = signer.and_then(SignerCa::certificate);
     let name = &settings.function;
@@ -434,14 +428,7 @@ async fn check_admission(
     found: Option<&function::Deployed>,
     step: &function::Step,
 ) -> Result<(), AccountError> {
-    let variables = match step {
-        function::Step::Create { variables, .. } => Some(variables),
-        function::Step::Change { configuration, .. } if configuration.variables.is_some() => {
-            configuration.variables.as_ref()
-        }
-        _ => found.and_then(|function| function.variables.as_ref()),
-    };
-    let Some(variables) = variables else { return Ok(()) };
+    let Some(variables) = step.variables(found) else { return Ok(()) };
     let package = settings.package(found).map(|package| &*package.bytes);
     let (name, known) = (&settings.function, KnownAdmission::default());
     match admission::look(account, name, variables, package, &known).await? {

@@ -28,6 +28,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use time::OffsetDateTime;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -243,6 +244,11 @@ impl AdmissionList {
     /// Until when it counts, seconds since 1970.
     pub fn next_update(&self) -> i64 {
         self.next_update
+    }
+
+    /// Until when it counts. A GeneralizedTime is of the years 0 to 9999, as this is.
+    pub fn counts_until(&self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(self.next_update).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     /// Whether it counts no more.

@@ -1,9 +1,8 @@
 //! Certificates in files that are named on the command line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use device_pki::Certificate;
-use device_pki::manifest::Signers;
 use device_pki::reader::{self, Kind};
 use iot_account::counted;
 
@@ -35,23 +34,6 @@ pub(super) fn read_whole(path: &Path) -> Result<Vec<Certificate>, Error> {
         return Err(Error::File { path: path.to_owned(), reason });
     }
     Ok(certificates)
-}
-
-/// Microchip's manifest signers, and those whose certificates are in these files.
-///
-/// # Errors
-/// [`Error::File`] for a certificate that no manifest signer can have; as [`read`].
-pub(super) fn manifest_signers(paths: &[PathBuf]) -> Result<Signers, Error> {
-    let mut known = Signers::default();
-    for path in paths {
-        for certificate in read(path)? {
-            known.add(&certificate).map_err(|error| Error::File {
-                path: path.clone(),
-                reason: format!("this can be no manifest signer's certificate: {error}"),
-            })?;
-        }
-    }
-    Ok(known)
 }
 
 /// Whether a certificate of a file is of the chain of another one in it: a CA's that has signed the other.

@@ -31,7 +31,6 @@ mod shown;
 mod sources;
 
 use self::manifests::Manifests;
-pub(super) use self::manifests::{NO_ELEMENT, SIGNER_CURE};
 use self::results::Results;
 use self::shown::{Planned, place, planned, tell};
 use self::sources::Found;

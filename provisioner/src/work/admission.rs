@@ -106,12 +106,17 @@ impl Found {
         Ok(self.key.as_ref().map(Signer::admission_key).transpose()?)
     }
 
-    /// Keeps what other stations have published, and signs the next list with the key, which is made if there is none. Call it under
-    /// [`admission::lock`].
+    /// Keeps what other stations have published, and signs the next list with the key, which is made if there is none. Gives the
+    /// list and the key. Call it under [`admission::lock`].
     ///
     /// # Errors
     /// As [`Keys::make`] and [`Signer::sign_admission_list`]; [`durable_files::Error`].
-    pub fn sign(&self, home: &Home, keys: &Keys, order: &Order<'_>) -> Result<AdmissionList, Error> {
+    pub fn sign(
+        &self,
+        home: &Home,
+        keys: &Keys,
+        order: &Order<'_>,
+    ) -> Result<(AdmissionList, AdmissionKey), Error> {
         let signer = match &self.key {
             Some(key) => key.clone(),
             None => {
@@ -119,11 +124,12 @@ impl Found {
                 Signer::new(keys, keys.make(&self.uri, order.encrypt)?)
             }
         };
-        check(home, &signer.admission_key()?)?;
+        let key = signer.admission_key()?;
+        check(home, &key)?;
         admission::keep_key_uri(home, signer.uri())?;
         self.admitted.write(home)?;
         let admitted = self.admitted.keys().collect();
-        Ok(signer.sign_admission_list(admitted, self.number, order.days, order.now)?)
+        Ok((signer.sign_admission_list(admitted, self.number, order.days, order.now)?, key))
     }
 
     /// Until when the next list counts.

@@ -1,11 +1,11 @@
 //! The resources that a permission can be limited to, as ARN patterns (AWS Service Authorization Reference, "Actions, resources,
 //! and condition keys" of each service).
 
-use jitr::admission::FILE;
 use jitr::published::ListUrl;
 use jitr::scope::{Arn, Scope};
 
 use super::Names;
+use crate::setup::admission::object_arn;
 use crate::setup::delivery::waiting_events;
 use crate::setup::{FAILED_EVENTS, ROLE_SUFFIX, base_name, function_arn, qualifier, unqualified};
 
@@ -102,14 +102,6 @@ impl On {
         let log = |group: &str| {
             vec![of("logs", &format!("log-group:{group}")), of("logs", &format!("log-group:{group}:*"))]
         };
-        // Buckets are of no account and of no Region.
-        let in_s3 = |resource: &str| {
-            Arn { service: "s3", region: "", account: "", resource, ..scope.as_arn() }.to_string()
-        };
-        let list = match &names.admission_list {
-            Some(ListUrl::S3 { bucket, prefix }) => Some((bucket.as_str(), prefix.as_str())),
-            Some(ListUrl::Https(_)) | None => None,
-        };
         match self {
             Self::All => vec!["*".to_owned()],
             Self::CaCertificates => iot("cacert/*"),
@@ -176,13 +168,12 @@ impl On {
             Self::FunctionLog => log(&format!("/aws/lambda/{base}")),
             Self::IotLog => log("AWSIotLogsV2"),
             Self::AdmissionList => {
-                let file = |(bucket, prefix): (&str, &str)| match prefix {
-                    "" => in_s3(&format!("{bucket}/{FILE}")),
-                    prefix => in_s3(&format!("{bucket}/{prefix}/{FILE}")),
-                };
-                list.map(file).into_iter().collect()
+                names.admission_list.iter().filter_map(|url| object_arn(scope, url)).collect()
             }
-            Self::AdmissionBucket => list.map(|(bucket, _)| in_s3(bucket)).into_iter().collect(),
+            Self::AdmissionBucket => match &names.admission_list {
+                Some(ListUrl::S3 { bucket, .. }) => vec![format!("arn:{}:s3:::{bucket}", scope.partition)],
+                Some(ListUrl::Https(_)) | None => Vec::new(),
+            },
         }
     }
 }

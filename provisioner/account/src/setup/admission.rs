@@ -113,15 +113,7 @@ pub(crate) async fn look(
                 found.notes.push("it is not in the package; whether it counts is not known".to_owned());
                 return Ok(Some(found));
             };
-            let fetched;
-            let package = match package {
-                Some(package) => package,
-                None => {
-                    fetched = lists::fetch(account, name).await?;
-                    &fetched
-                }
-            };
-            unpacked(package, &inner)
+            unpacked(&lists::fetched(account, name, package).await?, &inner)
         }
         AdmissionPlace::Published(url) => {
             found.list = format!("{url}/{FILE}");
@@ -183,15 +175,21 @@ fn unpacked(package: &[u8], file: &Path) -> Option<Vec<u8>> {
     None
 }
 
+/// The ARN of a list in Amazon S3; `None` for one on a web server. Buckets are of no account and of no Region.
+pub(crate) fn object_arn(scope: &Scope, url: &ListUrl) -> Option<String> {
+    let ListUrl::S3 { bucket, prefix } = url else { return None };
+    let folder = if prefix.is_empty() { bucket.to_owned() } else { format!("{bucket}/{prefix}") };
+    Some(format!("arn:{}:s3:::{folder}/{FILE}", scope.partition))
+}
+
 /// What the function's role needs to read a list in Amazon S3, where `list` is there: in a bucket of this account alone, because the name
 /// of a bucket is free for everybody once it is deleted.
 pub(crate) fn role_policy(scope: &Scope, list: &str) -> Option<(&'static str, Value)> {
-    let Ok(ListUrl::S3 { bucket, prefix }) = list.parse() else { return None };
-    let key = if prefix.is_empty() { FILE.to_owned() } else { format!("{prefix}/{FILE}") };
+    let object = object_arn(scope, &list.parse().ok()?)?;
     let statement = json!({
         "Effect": "Allow",
         "Action": ["s3:GetObject"],
-        "Resource": [format!("arn:{}:s3:::{bucket}/{key}", scope.partition)],
+        "Resource": [object],
         "Condition": {"StringEquals": {"aws:ResourceAccount": scope.account}},
     });
     Some((POLICY, json!({"Version": "2012-10-17", "Statement": [statement]})))

@@ -253,6 +253,16 @@ fn merged(
 }
 
 impl Step {
+    /// The variables that the function will have; `None` where they cannot be read.
+    pub(super) fn variables<'a>(&'a self, found: Option<&'a Deployed>) -> Option<&'a Variables> {
+        let own = match self {
+            Self::Create { variables, .. } => Some(variables),
+            Self::Change { configuration, .. } => configuration.variables.as_ref(),
+            Self::Leave => None,
+        };
+        own.or_else(|| found?.variables.as_ref())
+    }
+
     pub(crate) fn link(&self, name: &str) -> Link {
         let details = match self {
             Self::Leave => Vec::new(),

@@ -1,6 +1,7 @@
 //! The revocation lists of the function: whether each CA whose devices it registers has one. Without, the function lets no
 //! device of that CA in, so a configuration like this is refused before a device meets it.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -61,16 +62,9 @@ pub(crate) async fn look(
         found.notes.push(format!("{folder} is not in the package; whether each CA has a list is not known"));
         return Ok(Some(found));
     };
-    let fetched;
-    let package = match package {
-        Some(package) => package,
-        None => {
-            fetched = fetch(account, name).await?;
-            &fetched
-        }
-    };
+    let package = fetched(account, name, package).await?;
     let lists =
-        match config::revocation_in(read, |_, published| unpacked(package, &inner, &folder, published)) {
+        match config::revocation_in(read, |_, published| unpacked(&package, &inner, &folder, published)) {
             Ok(Some(lists)) => lists,
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -185,8 +179,20 @@ fn unpacked(
     }
 }
 
+/// The package that is going to be deployed; without one, that of the function that is deployed.
+pub(super) async fn fetched<'a>(
+    account: &Account,
+    function: &str,
+    package: Option<&'a [u8]>,
+) -> Result<Cow<'a, [u8]>, AccountError> {
+    match package {
+        Some(package) => Ok(package.into()),
+        None => Ok(fetch(account, function).await?.into()),
+    }
+}
+
 /// The package of a function that is deployed.
-pub(super) async fn fetch(account: &Account, function: &str) -> Result<Vec<u8>, AccountError> {
+async fn fetch(account: &Account, function: &str) -> Result<Vec<u8>, AccountError> {
     const ACTION: &str = "lambda:GetFunction";
     let answer = account.lambda().get_function().function_name(function).send().await;
     let answer = answer.map_err(account.failed(ACTION))?;

@@ -1,19 +1,18 @@
 //! `admission add`: boards are put on the list of this station. They get in once it is published.
 
 use std::collections::BTreeSet;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use device_pki::admission_list::{AdmissionList, KeyIdentifier, MAX_SIZE};
-use device_pki::manifest::{Damage, Element, Elements, Refusal, Signers};
+use device_pki::manifest::{Element, Refusal};
 use iot_account::counted;
 use serde::Serialize;
 
 use super::names;
+use crate::cli::manifest::{self, Manifest, SIGNER_CURE};
 use crate::cli::plan::{self, Line, Plan};
-use crate::cli::register::{NO_ELEMENT, SIGNER_CURE};
-use crate::cli::{Context, Error, certificate_file};
+use crate::cli::{Context, Error};
 use crate::state::admission::{self, Added, Admitted};
 use crate::state::ledger::{Ending, FILE as LEDGER, Ledger};
 use crate::work::AuthorityError;
@@ -139,20 +138,27 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
         from.push(From { source, what: What::Keys(all) });
     }
-    let signers = certificate_file::manifest_signers(&arguments.manifest_signer)?;
+    let signers = manifest::signers(&arguments.manifest_signer)?;
     let mut is_signed = true;
     for path in &arguments.manifest {
+        let manifest = Manifest::open(path)?;
         let mut all = Vec::new();
-        for InManifest { source, key } in elements(path, &signers)? {
-            match key {
-                Ok(key) => all.extend(take(source, None, vec![key])),
-                Err(error) => {
-                    is_signed &= !matches!(error, Unusable::Refused(Refusal::UnknownSigner { .. }));
-                    wrong.push(Refused { source, line: None, error: error.to_string() });
+        for read in manifest.elements(&signers) {
+            let (source, error) = match read {
+                Ok(Element { number, content: Ok(verified), .. }) => {
+                    let key = KeyIdentifier::of(&verified.point);
+                    all.extend(take(manifest.place(number), None, vec![key]));
+                    continue;
                 }
-            }
+                Ok(Element { number, content: Err(refusal), .. }) => {
+                    is_signed &= !matches!(refusal, Refusal::UnknownSigner { .. });
+                    (manifest.place(number), refusal.to_string())
+                }
+                Err(why) => (manifest.source.clone(), why.to_string()),
+            };
+            wrong.push(Refused { source, line: None, error });
         }
-        from.push(From { source: path.display().to_string(), what: What::Keys(all) });
+        from.push(From { source: manifest.source, what: What::Keys(all) });
     }
     if !is_signed {
         context.note(SIGNER_CURE);
@@ -163,42 +169,6 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     refused.extend(wrong);
     plan::run(context, Add { from, refused, again: arguments.again }).await
-}
-
-/// Why an element of a manifest, or the rest of it, does not count.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error("{NO_ELEMENT}")]
-    Empty,
-    #[error(transparent)]
-    Refused(Refusal),
-    #[error(transparent)]
-    Damaged(Damage),
-}
-
-/// An element of a manifest, or the end of one that is damaged.
-struct InManifest {
-    source: String,
-    key: Result<KeyIdentifier, Unusable>,
-}
-
-/// The key of each element of a manifest.
-fn elements(path: &Path, signers: &Signers) -> Result<Vec<InManifest>, Error> {
-    let source = path.display().to_string();
-    let file = durable_files::input(path).map_err(Error::Named)?;
-    let mut found: Vec<_> = Elements::new(BufReader::new(file), signers)
-        .map(|element| match element {
-            Ok(Element { number, content, .. }) => {
-                let key = content.map(|verified| KeyIdentifier::of(&verified.point));
-                InManifest { source: format!("{source}:{number}"), key: key.map_err(Unusable::Refused) }
-            }
-            Err(damage) => InManifest { source: source.clone(), key: Err(Unusable::Damaged(damage)) },
-        })
-        .collect();
-    if found.is_empty() {
-        found.push(InManifest { source: source.clone(), key: Err(Unusable::Empty) });
-    }
-    Ok(found)
 }
 
 /// The keys of every board that was provisioned, as the ledger has them.

@@ -4,7 +4,6 @@ use clap::Args;
 use device_pki::admission_list::{AdmissionList, KeyIdentifier};
 use device_pki::certificate::rfc3339;
 use serde::Serialize;
-use time::OffsetDateTime;
 
 use super::names;
 use super::place::told;
@@ -80,14 +79,13 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         },
     };
     for key in keys {
-        let until = |list: &AdmissionList| OffsetDateTime::from_unix_timestamp(list.next_update()).ok();
         let row = Row {
             subject_key_identifier: key.to_string(),
             is_admitted: admitted.has(&key),
             is_published: list.as_ref().map(|list| list.has(&key)),
             location: location.as_deref(),
             admission_number: list.as_ref().map(AdmissionList::number),
-            next_update: list.as_ref().and_then(until).map(rfc3339),
+            next_update: list.as_ref().map(|list| rfc3339(list.counts_until())),
         };
         context.result(row.text(), &row);
     }

@@ -1,6 +1,7 @@
 //! `admission publish`: the list, signed and put where the function reads it.
 
 use clap::Args;
+use device_pki::AdmissionList;
 use device_pki::certificate::{as_rfc3339, rfc3339};
 use device_pki::key::Uri;
 use durable_files::folder;
@@ -64,6 +65,25 @@ struct List<'a> {
     admission_key: Option<String>,
 }
 
+impl<'a> List<'a> {
+    fn of(location: &'a str, list: &AdmissionList, key: Option<String>) -> Self {
+        Self {
+            location,
+            admission_number: list.number(),
+            admitted_keys: list.count(),
+            next_update: list.counts_until(),
+            admission_key: key,
+        }
+    }
+
+    /// What it says of itself.
+    fn facts(&self) -> String {
+        let Self { admission_number, admitted_keys, next_update, .. } = self;
+        let (keys, until) = (counted(*admitted_keys, "key"), rfc3339(*next_update));
+        format!("list {admission_number}, {keys}, counts until {until}")
+    }
+}
+
 struct Publish<'a> {
     place: Place,
     order: Order<'a>,
@@ -108,22 +128,8 @@ impl Publish<'_> {
         let location = &self.place.location();
         let key = self.found.key()?.map(|key| key.to_string());
         if let (true, Some(list)) = (self.is_done(), &self.found.published) {
-            let next_update = OffsetDateTime::from_unix_timestamp(list.next_update());
-            let next_update = next_update.unwrap_or(OffsetDateTime::UNIX_EPOCH);
-            let row = List {
-                location,
-                admission_number: list.number(),
-                admitted_keys: list.count(),
-                next_update,
-                admission_key: key,
-            };
-            let text = format!(
-                "{location} stays: list {}, {}, counts until {}",
-                list.number(),
-                counted(list.count(), "key"),
-                rfc3339(next_update)
-            );
-            return Ok(Line::new("leave", text, &row));
+            let row = List::of(location, list, key);
+            return Ok(Line::new("leave", format_args!("{location} stays: {}", row.facts()), &row));
         }
         let count = self.found.admitted.keys().count();
         let next_update = Found::next_update(&self.order);
@@ -175,7 +181,7 @@ impl Plan for Publish<'_> {
             context.note("nothing to do; --force publishes all the same");
             return Ok(());
         }
-        let list = self.found.sign(&context.home, &context.keys, &self.order)?;
+        let (list, key) = self.found.sign(&context.home, &context.keys, &self.order)?;
         match &self.place {
             Place::Folder(folder) => {
                 folder::create_for_all(folder).map_err(Error::Named)?;
@@ -190,24 +196,8 @@ impl Plan for Publish<'_> {
         }
         admission::keep_list(&context.home, &list)?;
         let location = self.place.location();
-        let key = admission::key(&context.home, &context.keys, None)?;
-        let key = key.map(|key| key.admission_key()).transpose()?.map(|key| key.to_string());
-        let until = OffsetDateTime::from_unix_timestamp(list.next_update());
-        let next_update = until.unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let row = List {
-            location: &location,
-            admission_number: list.number(),
-            admitted_keys: list.count(),
-            next_update,
-            admission_key: key,
-        };
-        let text = format!(
-            "{location}: list {}, {}, counts until {}; its key is {}",
-            list.number(),
-            counted(list.count(), "key"),
-            rfc3339(next_update),
-            row.admission_key.as_deref().unwrap_or_default(),
-        );
+        let row = List::of(&location, &list, Some(key.to_string()));
+        let text = format!("{location}: {}; its key is {key}", row.facts());
         plan::tell(context, "publish", text, &row);
         Ok(())
     }

@@ -122,12 +122,13 @@ impl Plan for Remove {
         }
         if let Some(account) = account {
             let progress = context.progress("waiting until the boards are disconnected");
+            let endpoint = iot_account::endpoint(&account).await?;
             let (end, all) = (Instant::now() + self.timeout, self.keys.len());
             let mut things: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
             loop {
                 let mut left = Vec::new();
                 for thing in things {
-                    if account_admission::is_connected(&account, &thing).await? {
+                    if account_admission::is_connected(&account, &endpoint, &thing).await? {
                         left.push(thing);
                     }
                 }

@@ -1,24 +1,19 @@
 //! Elements of secure-element manifests, one after the other: a manifest can be too long to be held.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, BufReader, Seek as _};
-use std::iter;
 use std::path::PathBuf;
 
 use device_pki::Certificate;
-use device_pki::manifest::{Damage, Element, Elements, Refusal, Signers};
+use device_pki::manifest::{Element, Refusal, Signers};
 use iot_account::counted;
 use iot_account::register::{Candidate, Item, Row};
 use time::OffsetDateTime;
 
 use super::sources::Outside;
-use crate::cli::{Error, certificate_file};
+use crate::cli::Error;
+use crate::cli::manifest::{self, Manifest, SIGNER_CURE};
 
 const NO_CERTIFICATE: &str = "the manifest has no certificate for the key of this element";
-pub(in crate::cli) const NO_ELEMENT: &str = "the manifest has no element";
-pub(in crate::cli) const SIGNER_CURE: &str = "Microchip's manifest signers are known up to number 005. Check who the signer is, and name its \
-    certificate with --manifest-signer FILE";
 const NO_KEY_CURE: &str = "a manifest without keys registers nothing. Boards of a signer CA are registered at their first \
     connection; other certificates with: provisioner register --dir DIR";
 
@@ -42,11 +37,6 @@ pub(super) struct Manifests {
     cures: BTreeMap<&'static str, usize>,
 }
 
-struct Manifest {
-    source: String,
-    file: File,
-}
-
 #[derive(Clone, PartialEq, Eq)]
 enum Place {
     /// A file with certificates.
@@ -67,14 +57,11 @@ impl Manifests {
     ///
     /// # Errors
     /// [`Error::Named`] for a manifest that is not there or is no regular file; [`Error::File`] for a certificate that no
-    /// manifest signer can have; as [`certificate_file::read`].
+    /// manifest signer can have; as [`manifest::signers`].
     pub(super) fn open(manifests: &[PathBuf], signers: &[PathBuf]) -> Result<Self, Error> {
-        let open = |path: &PathBuf| {
-            let file = durable_files::input(path).map_err(Error::Named)?;
-            Ok(Manifest { source: path.display().to_string(), file })
-        };
-        let files = manifests.iter().map(open).collect::<Result<_, Error>>()?;
-        Ok(Self { files, signers: certificate_file::manifest_signers(signers)?, ..Self::default() })
+        let signers = manifest::signers(signers)?;
+        let files = manifests.iter().map(|path| Manifest::open(path)).collect::<Result<_, _>>()?;
+        Ok(Self { files, signers, ..Self::default() })
     }
 
     /// Reads them for the first time: which certificates they have, and what is wrong. `elsewhere` are certificates that are
@@ -185,64 +172,40 @@ impl Manifests {
 
     fn found(&self) -> impl Iterator<Item = Found> {
         let files = self.files.iter().enumerate();
-        files.flat_map(|(index, manifest)| manifest.found(index, &self.signers))
+        files.flat_map(|(index, manifest)| {
+            manifest.elements(&self.signers).map(move |read| match read {
+                Ok(element) => found(manifest, index, element),
+                Err(why) => {
+                    Found::Nothing(Row::refused(manifest.source.clone(), None, why.to_string()), None)
+                }
+            })
+        })
     }
 }
 
-impl Manifest {
-    fn place(&self, number: u64) -> String {
-        format!("{}:{number}", self.source)
-    }
-
-    /// Everything in it, from its beginning.
-    fn found<'a>(&'a self, index: usize, signers: &'a Signers) -> impl Iterator<Item = Found> {
-        let nothing = |why| Found::Nothing(Row::refused(self.source.clone(), None, why), None);
-        let mut file = &self.file;
-        let begun = file.seek(io::SeekFrom::Start(0)).map_err(Damage::Io);
-        let mut elements = Elements::new(BufReader::new(file), signers);
-        let (mut unread, mut is_empty) = (begun.err(), true);
-        let mut ended = false;
-        iter::from_fn(move || {
-            if ended {
-                return None;
+/// What an element of the manifest with this index is.
+fn found(manifest: &Manifest, index: usize, element: Element) -> Found {
+    let Element { number, claimed_id, content } = element;
+    let source = manifest.place(number);
+    let (error, cure) = match content {
+        Ok(verified) => match verified.certificate {
+            Some(certificate) => {
+                let unique_id = Some(verified.unique_id);
+                let candidate = Candidate { source, certificate, unique_id };
+                return Found::Candidate(Place::Element(index, number), candidate);
             }
-            let next = unread.take().map(Err).or_else(|| elements.next());
-            ended = !matches!(next, Some(Ok(_)));
-            let found = match next {
-                None if is_empty => Some(nothing(NO_ELEMENT.to_owned())),
-                None => None,
-                Some(Ok(element)) => Some(self.found_in(index, element)),
-                Some(Err(Damage::Io(error))) => Some(nothing(format!("cannot be read: {error}"))),
-                Some(Err(damage)) => Some(nothing(damage.to_string())),
+            None => (NO_CERTIFICATE.to_owned(), None),
+        },
+        Err(refusal) => {
+            let cure = match &refusal {
+                Refusal::UnknownSigner { .. } => Some(SIGNER_CURE),
+                Refusal::NoKey => Some(NO_KEY_CURE),
+                _ => None,
             };
-            is_empty = false;
-            found
-        })
-    }
-
-    fn found_in(&self, index: usize, element: Element) -> Found {
-        let Element { number, claimed_id, content } = element;
-        let source = self.place(number);
-        let (error, cure) = match content {
-            Ok(verified) => match verified.certificate {
-                Some(certificate) => {
-                    let unique_id = Some(verified.unique_id);
-                    let candidate = Candidate { source, certificate, unique_id };
-                    return Found::Candidate(Place::Element(index, number), candidate);
-                }
-                None => (NO_CERTIFICATE.to_owned(), None),
-            },
-            Err(refusal) => {
-                let cure = match &refusal {
-                    Refusal::UnknownSigner { .. } => Some(SIGNER_CURE),
-                    Refusal::NoKey => Some(NO_KEY_CURE),
-                    _ => None,
-                };
-                (refusal.to_string(), cure)
-            }
-        };
-        Found::Nothing(Row::refused(source, None, error).with_unique_id(claimed_id), cure)
-    }
+            (refusal.to_string(), cure)
+        }
+    };
+    Found::Nothing(Row::refused(source, None, error).with_unique_id(claimed_id), cure)
 }
 
 /// The bytes of a certificate's id.

@@ -1,7 +1,6 @@
 //! What a signed document says, read from the document itself.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use time::OffsetDateTime;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -93,10 +92,9 @@ impl Document {
             };
         }
         if let Ok(list) = AdmissionList::unverified(der.to_vec(), "") {
-            let until = OffsetDateTime::from_unix_timestamp(list.next_update());
             return Self::AdmissionList {
                 admission_number: list.number(),
-                next_update: until.map(rfc3339).unwrap_or_default(),
+                next_update: rfc3339(list.counts_until()),
                 admitted_keys: list.count(),
             };
         }
