@@ -52,6 +52,27 @@ fn contributing_shows_the_crates_as_they_are() {
     assert_contributing_shows(&picture(&uses()));
 }
 
+/// `cargo deny` refuses every use that deny.toml does not list.
+#[test]
+fn the_ban_list_allows_the_crates_as_they_are() {
+    let bans = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deny.toml")).unwrap();
+    let uses = uses();
+    for name in ORDER {
+        let users: Vec<_> =
+            uses.iter().filter(|(_, used)| used.contains(&name)).map(|(user, _)| *user).collect();
+        let Some((_, listed)) = bans.split_once(&format!("{{ crate = \"{name}\", wrappers = ")) else {
+            assert!(users.is_empty(), "deny.toml lists no user of {name}");
+            continue;
+        };
+        let (listed, _) = listed.split_once(" }").unwrap();
+        let mut listed: Vec<String> = serde_json::from_str(listed).unwrap();
+        // Crates for tests are allowed besides.
+        listed.retain(|user| ORDER.contains(&user.as_str()));
+        listed.sort_by_key(|user| ORDER.iter().position(|name| name == user));
+        assert_eq!(listed, users, "the users of {name}: deny.toml on the left, the crates on the right");
+    }
+}
+
 /// A line for each name, with what it uses.
 fn picture(uses: &[(&str, Vec<&str>)]) -> String {
     let line = |(name, used): &(&str, Vec<&str>)| match used.as_slice() {
