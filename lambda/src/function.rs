@@ -11,6 +11,7 @@ mod metrics;
 mod phases;
 mod records;
 mod round;
+mod share;
 mod tally;
 mod trust;
 mod xray;

@@ -15,6 +15,7 @@ mod policy;
 mod refusal;
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join, join3};
@@ -110,6 +111,8 @@ pub struct Registered {
     pub thing_name: ThingName,
     /// ARN of the certificate.
     pub certificate_arn: String,
+    /// When the certificate was last changed before, if AWS IoT tells.
+    pub changed: Option<SystemTime>,
 }
 
 /// The workflow, with what it has learnt about the account.
@@ -282,7 +285,12 @@ impl<R: Registry> Registration<R> {
                 Outcome::Registered
             }
         };
-        Ok(Registered { outcome, thing_name: thing, certificate_arn: description.arn })
+        Ok(Registered {
+            outcome,
+            thing_name: thing,
+            certificate_arn: description.arn,
+            changed: description.changed,
+        })
     }
 
     /// Refuses what must not be registered. Decides by what AWS IoT reports; the event only has to agree.

@@ -12,6 +12,7 @@ pub mod retry;
 
 use std::fmt;
 use std::future::Future;
+use std::time::SystemTime;
 
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
@@ -127,6 +128,8 @@ pub struct CertificateDescription {
     pub arn: String,
     /// Current status.
     pub status: CertificateStatus,
+    /// When it was last changed (`lastModifiedDate`).
+    pub changed: Option<SystemTime>,
     /// The registered CA that issued it; none if it was registered without a CA or made by AWS.
     pub ca_certificate_id: Option<String>,
     /// The certificate, PEM.

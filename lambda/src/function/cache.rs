@@ -4,15 +4,15 @@
 //! "Failures during the invoke phase").
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 
-use super::known::{GENERATION, Key};
+use super::known::{Key, MOST_ACTIVE};
 
 /// The file in the environment's folder for temporary files.
 pub(super) const NAME: &str = "zero-touch-active-certificates";
 
-/// Records after which the file begins anew, as many as are known at a time: 5.5 MB.
-const MOST: usize = 2 * GENERATION;
+/// Records after which the file begins anew, as many as are known at a time: 11 MB.
+const MOST: usize = 2 * MOST_ACTIVE;
 
 const KEY: usize = size_of::<Key>();
 /// A key, and when the certificate was asked for, milliseconds since 1970, little-endian.
@@ -26,22 +26,24 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Takes over a file; gives what is in it. A record of which a crash has left a part is cut off.
+    /// Takes over a file; `found` gets what is in it. A record of which a crash has left a part is cut off.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub(super) fn read(mut file: File) -> io::Result<(Self, Vec<(Key, u64)>)> {
-        let mut bytes = Vec::new();
+    pub(super) fn read(mut file: File, mut found: impl FnMut(Key, u64)) -> io::Result<Self> {
         file.rewind()?;
-        (&file).take((MOST * RECORD) as u64).read_to_end(&mut bytes)?;
-        let (records, _) = bytes.as_chunks::<RECORD>();
-        file.set_len((records.len() * RECORD) as u64)?;
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let records = (length / RECORD).min(MOST);
+        let mut reader = BufReader::new(&file);
+        for _ in 0..records {
+            let (mut key, mut asked) = (Key::default(), [0; size_of::<u64>()]);
+            reader.read_exact(&mut key)?;
+            reader.read_exact(&mut asked)?;
+            found(key, u64::from_le_bytes(asked));
+        }
+        file.set_len((records * RECORD) as u64)?;
         file.seek(io::SeekFrom::End(0))?;
-        let found = records.iter().filter_map(|record| {
-            let (key, asked) = record.split_first_chunk()?;
-            Some((*key, u64::from_le_bytes(asked.try_into().ok()?)))
-        });
-        Ok((Self { file, records: records.len() }, found.collect()))
+        Ok(Self { file, records })
     }
 
     /// Adds a record. Nothing is synced: a file that is lost costs calls, no more.
@@ -70,6 +72,12 @@ mod tests {
 
     use super::*;
 
+    fn read(file: &File) -> (Cache, Vec<(Key, u64)>) {
+        let mut found = Vec::new();
+        let cache = Cache::read(file.try_clone().unwrap(), |key, asked| found.push((key, asked))).unwrap();
+        (cache, found)
+    }
+
     fn file(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
@@ -83,16 +91,16 @@ mod tests {
             torn in 0..RECORD,
         ) {
             let file = file(&[]);
-            let (mut cache, found) = Cache::read(file.try_clone().unwrap()).unwrap();
+            let (mut cache, found) = read(&file);
             prop_assert!(found.is_empty());
             for (key, asked) in &records {
                 cache.add(key, *asked).unwrap();
             }
             (&file).write_all(&[7; RECORD][..torn]).unwrap();
-            let (mut cache, found) = Cache::read(file.try_clone().unwrap()).unwrap();
+            let (mut cache, found) = read(&file);
             prop_assert_eq!(&found, &records);
             cache.add(&[1; KEY], 2).unwrap();
-            let (_, found) = Cache::read(file).unwrap();
+            let (_, found) = read(&file);
             prop_assert_eq!(found.last(), Some(&([1; KEY], 2)));
             prop_assert_eq!(found.len(), records.len() + 1);
         }
@@ -101,10 +109,10 @@ mod tests {
     #[test]
     fn a_full_file_begins_anew_and_a_longer_one_is_cut() {
         let file = file(&vec![5; (MOST + 3) * RECORD]);
-        let (mut cache, found) = Cache::read(file.try_clone().unwrap()).unwrap();
+        let (mut cache, found) = read(&file);
         assert_eq!(found.len(), MOST);
         cache.add(&[1; KEY], 2).unwrap();
         assert_eq!(file.metadata().unwrap().len(), RECORD as u64);
-        assert_eq!(Cache::read(file).unwrap().1, [([1; KEY], 2)]);
+        assert_eq!(read(&file).1, [([1; KEY], 2)]);
     }
 }

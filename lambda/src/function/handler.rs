@@ -4,6 +4,7 @@
 //! AWS Lambda or the queue repeats it and in the end keeps it in the queue of failed events. So does a message of a batch that is
 //! not understood, and an envelope with several events: an answer would delete it.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -17,17 +18,18 @@ use tracing::Instrument;
 
 use crate::admission::Admission;
 use crate::event::{self, Event, EventError};
-use crate::registration::{Error, PolicyState, Refusal, Registered, Registration, Settings};
+use crate::registration::{self, Error, PolicyState, Refusal, Registered, Registration, Settings};
 use crate::registry::record::{RecordedCall, recorded};
 use crate::registry::retry::Retrying;
 use crate::registry::{Operation, Registry, RegistryError};
 use crate::revocation::Revocation;
 
 use super::decision::{Answer, Batch, Decision, Failure, ItemFailure};
-use super::known::Known;
+use super::known::{Known, Subject};
 use super::phases::Phases;
 use super::records::{Work, works};
-use super::round::{self, Round};
+use super::round::{self, Round, Turn};
+use super::share::{Share, WorkedOn};
 use super::tally::Tally;
 use super::xray::{Outcome, TRACED, Traced};
 
@@ -42,6 +44,9 @@ const WORKING_TIME: Duration = Duration::from_secs(8);
 
 /// Whoever publishes an event of this age, in milliseconds, may have been registered since.
 const DOUBT: u64 = 1000;
+
+/// So long an invocation works on what another environment takes first, while many wait: that one has newer events of them.
+const FOREIGN_TIME: Duration = Duration::from_secs(1);
 
 /// A record is not begun so shortly before the deadline, or in the last quarter of a shorter time.
 const LAST_START: Duration = Duration::from_secs(1);
@@ -93,12 +98,14 @@ impl Times<'_> {
 pub struct Handler<R> {
     registration: Registration<Retrying<R>>,
     known: Known,
+    share: Share,
 }
 
 impl<R: Registry + Send> Handler<R> {
     /// A handler that registers in `registry`, which makes each call once.
     pub fn new(registry: R, settings: Settings) -> Self {
-        Self { registration: Registration::new(Retrying::new(registry), settings), known: Known::default() }
+        let registration = Registration::new(Retrying::new(registry), settings);
+        Self { registration, known: Known::default(), share: Share::default() }
     }
 
     /// The same, with a check whether the CA has revoked a certificate.
@@ -118,9 +125,11 @@ impl<R: Registry + Send> Handler<R> {
     /// The same, with a file for what it knows, which outlives a crash of the process.
     #[must_use]
     pub fn with_cache(self, file: File) -> Self {
-        if let Err(error) = self.known.keep_in(file) {
+        let mut worked_on = WorkedOn::default();
+        if let Err(error) = self.known.keep_in(file, |key| worked_on.add(key)) {
             tracing::warn!(%error, "what is known of certificates is not kept in a file");
         }
+        self.share.resume(worked_on);
         self
     }
 
@@ -181,13 +190,17 @@ impl<R: Registry + Send> Handler<R> {
             }
         }
         let read = works.len();
-        let asks = self.asks();
+        let (asks, is_paced) = (self.asks(), self.is_paced());
         let news = works.into_iter().filter(|work| !self.known.covers(work.subject, &work.event));
         let (others, news): (Vec<_>, Vec<_>) =
             news.partition(|work| asks && self.known.is_begun(work.subject, &work.event));
         seen.tally.duplicates += (read - news.len() - others.len()) as u32;
-        let news =
-            news.into_iter().map(|work| (self.known.failures(work.subject), work.event.timestamp, work));
+        let turn = |work: &Work| Turn {
+            failures: self.known.failures(work.subject),
+            is_foreign: is_paced && !self.share.has(work.subject.as_ref()),
+            published: Reverse(work.event.timestamp),
+        };
+        let news = news.into_iter().map(|work| (turn(&work), work));
 
         let left = times.deadline.saturating_duration_since(times.start);
         let stop = (times.deadline - LAST_START.min(left / 4))
@@ -243,32 +256,50 @@ impl<R: Registry + Send> Handler<R> {
             let registry = self.registration.registry();
             // A round without more to begin does not wait for a slot.
             while lock(round).goes_on() && registry.ready(Operation::DescribeCertificate, stop).await {
-                let work = lock(round).next()?;
-                if !self.is_begun_elsewhere(&work, times).await {
+                let (turn, work) = lock(round).next()?;
+                let is_left = turn.is_foreign
+                    && lock(round).has_own
+                    && !self.known.are_few()
+                    && times.start.elapsed() >= FOREIGN_TIME;
+                if !is_left && !self.is_begun_elsewhere(turn, &work, times).await {
                     return Some((work, ()));
                 }
                 lock(round).put_aside(work);
+                if is_left {
+                    return None;
+                }
             }
             None
         }
         .boxed()
     }
 
+    /// Whether AWS IoT throttles.
+    fn is_paced(&self) -> bool {
+        self.registration.registry().is_paced(Operation::DescribeCertificate)
+    }
+
     /// Whether it is worthwhile to know what other environments have begun: while AWS IoT throttles, and few wait.
     fn asks(&self) -> bool {
-        self.registration.registry().is_paced(Operation::DescribeCertificate) && self.known.are_few()
+        self.is_paced() && self.known.are_few()
     }
 
     /// Whether another environment works on it, or has done so. An answer of another operation saves one of
     /// `DescribeCertificate`.
-    async fn is_begun_elsewhere(&self, work: &Work, times: Times<'_>) -> bool {
-        let asked = milliseconds(times.wall_clock());
+    async fn is_begun_elsewhere(&self, turn: Turn, work: &Work, times: Times<'_>) -> bool {
+        let now = times.wall_clock();
+        let asked = milliseconds(now);
         let doubtful = work.event.timestamp.is_some_and(|published| published + DOUBT <= asked);
         let begun = doubtful
-            && self.asks()
+            && (self.asks() || turn.is_foreign)
             && !self.known.was_begun(work.subject)
             && self.registration.is_begun(&work.event).await;
         if begun {
+            // The device was not let in when it published the event, so the registration was begun after that.
+            if let Some(published) = work.event.timestamp {
+                let changed = SystemTime::UNIX_EPOCH + Duration::from_millis(published);
+                self.share.taken(work.subject.as_ref(), changed, now);
+            }
             self.known.begun(work.subject, asked);
         }
         begun
@@ -299,6 +330,18 @@ impl<R: Registry + Send> Handler<R> {
         Worked { certificate_id, start, end: Instant::now(), decision, calls }
     }
 
+    /// Learns who works on which certificates.
+    fn learn(&self, event: &Event, registered: &Registered, now: SystemTime) {
+        let subject = Subject::of(event);
+        match (registered.outcome, registered.changed) {
+            (registration::Outcome::Registered, _) => self.share.registered(subject.as_ref()),
+            (registration::Outcome::Repaired, Some(changed)) => {
+                self.share.taken(subject.as_ref(), changed, now);
+            }
+            (registration::Outcome::Repaired, None) => {}
+        }
+    }
+
     /// Registers one certificate and writes one log line with the result.
     async fn one(&self, event: &Event, times: Times<'_>) -> Result<Decision, Failure> {
         let request_id = times.request_id;
@@ -307,7 +350,10 @@ impl<R: Registry + Send> Handler<R> {
             tracing::info_span!("registration", requestId = request_id, certificateId = certificate_id);
         let registration = self.registration.register_event(event).instrument(span);
         let failure = match tokio::time::timeout_at(times.deadline, registration).await {
-            Ok(Ok(registered)) => return Ok(done(registered, certificate_id, request_id)),
+            Ok(Ok(registered)) => {
+                self.learn(event, &registered, times.wall_clock());
+                return Ok(done(registered, certificate_id, request_id));
+            }
             Ok(Err(Error::Refused(refusal))) => return Ok(refused(&refusal, certificate_id, request_id)),
             Ok(Err(error)) => Failure::Registration(error),
             Err(_) => Failure::OutOfTime,

@@ -10,9 +10,12 @@ use crate::event::Event;
 
 use super::cache::Cache;
 
-/// Certificates in one generation; two are kept. It fills a hash table of 2^17 places: 4 MB for those seen ACTIVE, 6 MB for
-/// those that wait.
-pub(super) const GENERATION: usize = 114_688;
+/// Certificates that are ACTIVE in one generation; two are kept. It fills a hash table of 2^18 places: 7 MB.
+pub(super) const MOST_ACTIVE: usize = 229_376;
+
+/// Certificates that wait, or were begun by another environment, in one generation. It fills a hash table of 2^17 places: 6 MB
+/// and 4 MB.
+const MOST_WAITING: usize = 114_688;
 
 /// Milliseconds after the answer that a registration was begun, in which the device may have connected once more in vain.
 const GRACE: u64 = 5000;
@@ -39,10 +42,10 @@ pub(super) struct Known(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// When the certificate was asked for, milliseconds since 1970.
-    active: Generations<u64>,
-    waiting: Generations<Waiting>,
+    active: Generations<u64, MOST_ACTIVE>,
+    waiting: Generations<Waiting, MOST_WAITING>,
     /// When another environment was seen to have begun its registration, milliseconds since 1970.
-    begun: Generations<u64>,
+    begun: Generations<u64, MOST_WAITING>,
     /// The ACTIVE ones, for the process after this one.
     cache: Option<Cache>,
 }
@@ -63,6 +66,12 @@ pub(super) struct Subject {
     claims: u64,
 }
 
+impl AsRef<Key> for Subject {
+    fn as_ref(&self) -> &Key {
+        &self.key
+    }
+}
+
 impl Subject {
     /// The certificate, and what the event claims about it. Only what claims the same says the same.
     pub(super) fn of(event: &Event) -> Self {
@@ -73,14 +82,16 @@ impl Subject {
 }
 
 impl Known {
-    /// Knows what a file says of certificates that are ACTIVE, and adds to it.
+    /// Knows what a file says of certificates that are ACTIVE, and adds to it. `seen` gets each of them.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub(super) fn keep_in(&self, file: File) -> io::Result<()> {
-        let (cache, records) = Cache::read(file)?;
+    pub(super) fn keep_in(&self, file: File, mut seen: impl FnMut(&Key)) -> io::Result<()> {
         let mut state = self.state();
-        records.into_iter().for_each(|(key, asked)| state.active.insert(key, asked));
+        let cache = Cache::read(file, |key, asked| {
+            seen(&key);
+            state.active.insert(key, asked);
+        })?;
         state.cache = Some(cache);
         Ok(())
     }
@@ -95,6 +106,10 @@ impl Known {
         let state = &mut *self.state();
         let asked = state.active.get(&key).map_or(asked, |before| asked.max(before));
         state.active.insert(key, asked);
+        // One that was published later still waits.
+        if state.waiting.get(&key).is_some_and(|waiting| waiting.published < asked) {
+            state.waiting.remove(&key);
+        }
         if let Some(Err(error)) = state.cache.as_mut().map(|cache| cache.add(&key, asked)) {
             tracing::warn!(%error, "what is known of certificates is not kept in a file any more");
             state.cache = None;
@@ -152,23 +167,28 @@ impl Known {
 
 /// A bounded map: when the young generation is full, the old one is forgotten.
 #[derive(Debug)]
-struct Generations<V> {
+struct Generations<V, const MOST: usize> {
     young: HashMap<Key, V>,
     old: HashMap<Key, V>,
 }
 
-impl<V> Default for Generations<V> {
+impl<V, const MOST: usize> Default for Generations<V, MOST> {
     fn default() -> Self {
         Self { young: HashMap::new(), old: HashMap::new() }
     }
 }
 
-impl<V: Copy> Generations<V> {
+impl<V: Copy, const MOST: usize> Generations<V, MOST> {
     fn insert(&mut self, key: Key, value: V) {
-        if self.young.len() >= GENERATION {
+        if self.young.len() >= MOST {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, value);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.young.remove(key);
+        self.old.remove(key);
     }
 
     fn get(&self, key: &Key) -> Option<V> {
@@ -234,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_active_waits_no_more_unless_a_later_event_does() {
+        let known = Known::default();
+        let event = Fixture::new().event();
+        let subject = Subject::of(&event);
+        let waiting = || known.state().waiting.get(&subject.key).is_some();
+        known.waits(subject, &published(&event, 100), false, NOW);
+        known.is_active(&event.certificate_id, 100);
+        assert!(waiting());
+        known.is_active(&event.certificate_id, 101);
+        assert!(!waiting());
+    }
+
+    #[test]
     fn failures_are_counted_and_a_postponement_is_none() {
         let known = Known::default();
         let event = published(&Fixture::new().event(), 1);
@@ -250,11 +283,13 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let event = published(&Fixture::new().event(), 99);
         let before = Known::default();
-        before.keep_in(file.try_clone().unwrap()).unwrap();
+        before.keep_in(file.try_clone().unwrap(), |_| ()).unwrap();
         before.is_active(&event.certificate_id, 100);
         let after = Known::default();
         assert!(!after.covers(Subject::of(&event), &event));
-        after.keep_in(file).unwrap();
+        let mut seen = Vec::new();
+        after.keep_in(file, |key| seen.push(*key)).unwrap();
+        assert_eq!(seen, [*Subject::of(&event).as_ref()]);
         assert!(after.covers(Subject::of(&event), &event));
         assert!(!after.covers(Subject::of(&event), &published(&event, 100)));
     }
@@ -263,15 +298,15 @@ mod tests {
     fn memory_is_bounded_and_the_latest_are_kept() {
         let known = Known::default();
         let id = |n: usize| format!("{n:032x}{n:032x}");
-        let count = 5 * GENERATION;
+        let count = 5 * MOST_ACTIVE;
         (0..count).for_each(|n| known.is_active(&id(n), 1));
         let covered = |n| {
             let event = published(&Fixture::new().event_for(&id(n)), 0);
             known.covers(Subject::of(&event), &event)
         };
-        assert!(covered(count - 1) && covered(count - GENERATION));
+        assert!(covered(count - 1) && covered(count - MOST_ACTIVE));
         assert!(!covered(0));
         let active = &known.state().active;
-        assert!(active.young.len() + active.old.len() <= 2 * GENERATION);
+        assert!(active.young.len() + active.old.len() <= 2 * MOST_ACTIVE);
     }
 }

@@ -55,6 +55,7 @@ impl Registry for AwsRegistry {
             status: CertificateStatus::from_name(status.as_str()).ok_or_else(|| {
                 other(operation, format!("the certificate has the unknown status {:?}", status.as_str()))
             })?,
+            changed: description.last_modified_date.and_then(|changed| changed.try_into().ok()),
             ca_certificate_id: description.ca_certificate_id,
             pem: description.certificate_pem.ok_or_else(|| incomplete(operation, "certificatePem"))?,
         })

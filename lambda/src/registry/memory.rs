@@ -179,6 +179,7 @@ impl MemoryRegistry {
         let description = CertificateDescription {
             arn: self.scope.arn(format_args!("cert/{id}")),
             status,
+            changed: None,
             ca_certificate_id: ca_certificate_id.map(str::to_owned),
             pem: pem.to_owned(),
         };

@@ -7,8 +7,10 @@ use tokio::time::Instant;
 /// Calls a second after the first `ThrottlingException`: the default quota of the tightest operations
 /// (AWS IoT Core endpoints and quotas, `DescribeCertificate` and `UpdateCertificate`).
 const FIRST_RATE: f64 = 10.0;
-/// What an accepted call adds to the rate, in calls a second.
+/// What an accepted call adds to the rate, in calls a second, …
 const GAIN: f64 = 0.03;
+/// … or, above ten calls a second, as a share of it: raised quotas are found as fast as the default ones.
+const GROWTH: f64 = 0.003;
 /// What a throttled call leaves of the rate.
 const LOSS: f64 = 0.9;
 /// However often AWS IoT throttles, one call in two seconds is tried.
@@ -33,12 +35,14 @@ pub struct Pace {
     /// The rate, calls a second, and the next free slot; none while nothing is throttled.
     held: Option<(f64, Instant)>,
     slowed: Option<Instant>,
+    /// The last call did not need its slot when that was free: something else is slower than the pace.
+    is_ample: bool,
 }
 
 impl Pace {
     /// At most so many calls a second, from now on.
     pub fn under(quota: f64, now: Instant) -> Self {
-        Self { quota: Some(quota), held: Some((quota, now)), slowed: None }
+        Self { quota: Some(quota), held: Some((quota, now)), slowed: None, is_ample: false }
     }
 
     /// The time of the next slot.
@@ -49,7 +53,7 @@ impl Pace {
 
     /// Takes the next slot if it is before `deadline`, and returns its time.
     pub fn slot(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
-        let Some((rate, _)) = self.held else { return Some(now) };
+        let Some((rate, free)) = self.held else { return Some(now) };
         if !self.is_held(now) {
             self.held = None;
             return Some(now);
@@ -58,7 +62,9 @@ impl Pace {
         if slot >= deadline {
             return None;
         }
-        self.held = Some((rate, slot + Duration::from_secs_f64(1.0 / rate)));
+        let interval = Duration::from_secs_f64(1.0 / rate);
+        self.is_ample = now > free + interval;
+        self.held = Some((rate, slot + interval));
         Some(slot)
     }
 
@@ -70,8 +76,8 @@ impl Pace {
 
     /// AWS IoT took the call.
     pub fn accepted(&mut self) {
-        if let Some((rate, _)) = &mut self.held {
-            *rate = (*rate + GAIN).min(self.quota.unwrap_or(f64::INFINITY));
+        if let Some((rate, _)) = self.held.as_mut().filter(|_| !self.is_ample) {
+            *rate = (*rate + GAIN.max(*rate * GROWTH)).min(self.quota.unwrap_or(f64::INFINITY));
         }
     }
 
@@ -132,6 +138,28 @@ mod tests {
         assert!((rate(&pace) - 9.03).abs() < 1e-9);
         (0..1000).for_each(|_| pace.throttled(now));
         assert!((rate(&pace) - SLOWEST_RATE).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_high_rate_rises_in_proportion() {
+        let now = Instant::now();
+        let mut pace = Pace { held: Some((50.0, now)), ..Pace::default() };
+        (0..10).for_each(|_| pace.accepted());
+        assert!((pace.rate().unwrap() - 50.0 * (1.0 + GROWTH).powi(10)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_rate_that_is_not_used_does_not_rise() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        pace.throttled(now);
+        let late = now + Duration::from_secs(1);
+        pace.slot(late, late + Duration::from_secs(1));
+        pace.accepted();
+        assert_eq!(pace.rate(), Some(FIRST_RATE));
+        pace.slot(late, late + Duration::from_secs(1));
+        pace.accepted();
+        assert_eq!(pace.rate(), Some(FIRST_RATE + GAIN));
     }
 
     #[test]

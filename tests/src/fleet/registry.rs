@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyDocument;
@@ -27,6 +27,7 @@ const LATENCY: (f64, f64) = (0.015, 0.06);
 #[derive(Debug, Clone)]
 struct Certificate {
     status: CertificateStatus,
+    changed: SystemTime,
     policy: bool,
     thing: bool,
 }
@@ -129,8 +130,12 @@ impl Registry {
         if !state.connects.take(now) {
             return Connect::Throttled;
         }
-        let registered =
-            || Certificate { status: CertificateStatus::PendingActivation, policy: false, thing: false };
+        let registered = || Certificate {
+            status: CertificateStatus::PendingActivation,
+            changed: self.clock.wall_clock(),
+            policy: false,
+            thing: false,
+        };
         match state.certificates[device].get_or_insert_with(registered).status {
             CertificateStatus::Active => Connect::Accepted,
             _ => Connect::Pending,
@@ -212,9 +217,11 @@ impl registry::Registry for Registry {
     async fn describe_certificate(&self, id: &str) -> Result<CertificateDescription> {
         let device = self.device(id);
         self.call(Operation::DescribeCertificate, device, |state| {
+            let Certificate { status, changed, .. } = *state.certificate(device)?;
             Ok(CertificateDescription {
                 arn: format!("{ARN_PREFIX}cert/{id}"),
-                status: state.certificate(device)?.status,
+                status,
+                changed: Some(changed),
                 ca_certificate_id: Some(CA_ID.to_owned()),
                 pem: device.map(|device| self.issued.pem(device)).unwrap_or_default(),
             })
@@ -330,6 +337,7 @@ impl registry::Registry for Registry {
             let certificate = state.certificate(device)?;
             if certificate.status != CertificateStatus::Active {
                 certificate.status = CertificateStatus::Active;
+                certificate.changed = clock.wall_clock();
                 let unfinished = !certificate.policy || !certificate.thing;
                 state.unfinished_activations += usize::from(unfinished);
                 state.activations.push(clock.elapsed());

@@ -426,6 +426,29 @@ async fn in_a_rush_what_another_environment_has_begun_is_left_to_it_until_the_de
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_a_rush_the_own_half_comes_first_and_the_other_is_left_while_many_wait() {
+    let fixture = Fixture::onboarded();
+    let (handler, _) = rush(&fixture).await;
+    for n in 0..=4000 {
+        let waiting = Event { timestamp: Some(PUBLISHED), ..fixture.event_for(&format!("{n:032x}{n:032x}")) };
+        handler.known.waits(Subject::of(&waiting), &waiting, false, PUBLISHED + 1);
+    }
+    let ids: Vec<_> = (0..60).map(|n| fixture.another_certificate(&format!("board-{n}"))).collect();
+    let (own, foreign): (BTreeSet<_>, BTreeSet<_>) =
+        ids.iter().cloned().partition(|id| handler.share.has(Subject::of(&fixture.event_for(id)).as_ref()));
+    let records: Vec<_> = ids.iter().map(|id| record(id, &payload(&fixture, id))).collect();
+    let response = answer(&handler, json!({"Records": records})).await;
+    let left = failed(&response);
+    assert_eq!(left, foreign);
+    let registered: BTreeSet<_> =
+        fixture.registry.activations().into_iter().map(|activation| activation.certificate_id).collect();
+    assert!(registered.is_superset(&own) && registered.is_disjoint(&foreign));
+    // A batch with nothing of the own half: the other environment may be gone.
+    let records: Vec<_> = foreign.iter().map(|id| record(id, &payload(&fixture, id))).collect();
+    assert_eq!(failed(&answer(&handler, json!({"Records": records})).await).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_rush_nothing_is_left_to_another_environment() {
     let fixture = Fixture::onboarded();
     let (handler, begun) = rush(&fixture).await;
