@@ -13,10 +13,12 @@ use crate::revocation::{CaCertificate, Publication, RevocationLists};
 use crate::thing_name::ThingNameSource;
 
 mod admission;
+mod description;
 
 pub use admission::{
     ADMISSION_KEY, ADMISSION_LIST, ADMISSION_MODE, AdmissionPlace, AdmissionSettings, admission,
 };
+pub use description::{ADDITIONAL_POLICIES, BILLING_GROUP, THING_ATTRIBUTES, THING_GROUP, description};
 
 /// An environment variable that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,12 +121,13 @@ pub fn runtime(variables: impl Fn(&str) -> Option<String>) -> Result<(), ConfigE
     }
 }
 
-/// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_GROUP`,
-/// `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `CRL_OPTIONAL_CA_IDS`, `EXCLUSIVE_THING`.
+/// Reads what a registration is to do: `ZT_POLICY_NAME`, `ZT_POLICY_DOCUMENT`, `THING_TYPE`, `THING_ATTRIBUTES`,
+/// `THING_GROUP`, `ADDITIONAL_POLICIES`, `BILLING_GROUP`, `THING_NAME_SOURCE`, `ALLOWED_CA_IDS`, `CRL_OPTIONAL_CA_IDS`, `EXCLUSIVE_THING`.
 ///
 /// # Errors
 /// Names the variable and what is allowed.
 pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    let description = description(&variables)?;
     let variables = Variables(variables);
     let mut settings = Settings::zero_touch()
         .map_err(|error| ConfigError::Invalid { name: "ZT_POLICY_DOCUMENT", problem: error.to_string() })?;
@@ -137,7 +140,7 @@ pub fn settings(variables: impl Fn(&str) -> Option<String>) -> Result<Settings, 
     if let Some(thing_type) = variables.parsed("THING_TYPE", str::parse)? {
         settings.thing_type = thing_type;
     }
-    settings.thing_group = variables.parsed("THING_GROUP", str::parse)?;
+    settings.description = description;
     let source = variables.parsed("THING_NAME_SOURCE", |value| match value {
         "ski" => Ok(ThingNameSource::SubjectKeyIdentifier),
         "cn" => Ok(ThingNameSource::CommonName),
@@ -277,7 +280,10 @@ mod tests {
             ("ZT_POLICY_NAME", "other.policy"),
             ("ZT_POLICY_DOCUMENT", document),
             ("THING_TYPE", "kit"),
-            ("THING_GROUP", "line-1"),
+            ("THING_ATTRIBUTES", "ca={ca_certificate_id}\n b=1"),
+            ("THING_GROUP", "line-1  kit-{subject.OU|none}"),
+            ("ADDITIONAL_POLICIES", "more,1"),
+            ("BILLING_GROUP", "bills"),
             ("THING_NAME_SOURCE", "cn"),
             ("ALLOWED_CA_IDS", &format!("{a}, {b}")),
             ("CRL_OPTIONAL_CA_IDS", &b),
@@ -287,7 +293,14 @@ mod tests {
         assert_eq!(read.policy.as_str(), "other.policy");
         assert_eq!(read.policy_template, PolicyTemplate::parse(document).unwrap());
         assert_eq!(read.thing_type.as_str(), "kit");
-        assert_eq!(read.thing_group.unwrap().as_str(), "line-1");
+        let description = read.description;
+        assert_eq!(
+            description.attributes,
+            ["ca={ca_certificate_id}".parse().unwrap(), "b=1".parse().unwrap()]
+        );
+        assert_eq!(description.groups, ["line-1".parse().unwrap(), "kit-{subject.OU|none}".parse().unwrap()]);
+        assert_eq!(description.policies, ["more,1".parse().unwrap()]);
+        assert_eq!(description.billing_group, Some("bills".parse().unwrap()));
         assert_eq!(read.thing_name_source, ThingNameSource::CommonName);
         assert_eq!(read.crl_optional_ca_ids, [b.to_lowercase()].into());
         assert_eq!(read.allowed_ca_ids, [a, b.to_lowercase()].into());
@@ -302,6 +315,18 @@ mod tests {
             ("ZT_POLICY_DOCUMENT", "{\"Version\":\"2012-10-17\"}"),
             ("THING_TYPE", "a b"),
             ("THING_GROUP", "a/b"),
+            ("THING_GROUP", "a,b"),
+            ("THING_GROUP", "kit-{subject.OU"),
+            ("THING_GROUP", "kit-{subject.Ou}"),
+            ("THING_GROUP", "kit-{usb_serial}"),
+            ("THING_GROUP", "1 2 3 4 5 6 7 8 9 10 11"),
+            ("THING_ATTRIBUTES", "line"),
+            ("THING_ATTRIBUTES", "line=1 line=2"),
+            ("THING_ATTRIBUTES", "line=ä"),
+            ("THING_ATTRIBUTES", "li;ne=1"),
+            ("ADDITIONAL_POLICIES", "a b/c"),
+            ("ADDITIONAL_POLICIES", "1 2 3 4 5 6 7 8 9 10"),
+            ("BILLING_GROUP", "a b"),
             ("THING_NAME_SOURCE", "SKI"),
             ("ALLOWED_CA_IDS", "abc"),
             ("CRL_OPTIONAL_CA_IDS", "abc"),

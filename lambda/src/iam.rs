@@ -1,12 +1,16 @@
 //! IAM policies of the function's role: its permissions, and who may assume it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
+use crate::description::{Description, NameTemplate};
+use crate::name::{PolicyName, ThingTypeName};
 use crate::scope::{Scope, substitute};
 
 /// The role's policy with open placeholders: CloudFormation's pseudo parameters, and the parameters of
-/// `infra/template.yaml` (`${PolicyName}`, `${ThingType}`, `${ThingGroup}`, `${FunctionName}`).
+/// `infra/template.yaml` (`${PolicyName}`, `${ThingType}`, `${ThingGroup}`, `${BillingGroup}`,
+/// `${FunctionName}`).
 pub const LAMBDA_POLICY_TEMPLATE: &str = include_str!("../../infra/lambda-policy.json");
 
 /// What the role's policy depends on besides the scope.
@@ -18,8 +22,8 @@ pub struct RoleSettings<'a> {
     pub policy: &'a PolicyName,
     /// The type of the things.
     pub thing_type: &'a ThingTypeName,
-    /// The group of the things, if there is one.
-    pub thing_group: Option<&'a ThingGroupName>,
+    /// The groups that things are put into and made in.
+    pub description: &'a Description,
 }
 
 /// The identity policy of the function's role: the calls the registration makes, each on the narrowest resource it
@@ -29,11 +33,11 @@ pub struct RoleSettings<'a> {
 /// Only if the template in `infra/` is not JSON.
 pub fn lambda_role_policy(scope: &Scope, settings: &RoleSettings<'_>) -> Result<Value, serde_json::Error> {
     let mut document: Value = serde_json::from_str(LAMBDA_POLICY_TEMPLATE)?;
-    if settings.thing_group.is_none()
-        && let Some(statements) = document.get_mut("Statement").and_then(Value::as_array_mut)
-    {
-        statements.retain(|statement| statement["Sid"] != "ThingGroup");
-    }
+    let Description { groups, billing_group, .. } = settings.description;
+    let groups = groups.iter().map(NameTemplate::pattern).collect();
+    for_each(&mut document, "ThingGroup", "${ThingGroup}", groups);
+    let billing_group = billing_group.iter().map(NameTemplate::pattern).collect();
+    for_each(&mut document, "BillingGroup", "${BillingGroup}", billing_group);
     scope.fill(&mut document);
     substitute(
         &mut document,
@@ -41,10 +45,25 @@ pub fn lambda_role_policy(scope: &Scope, settings: &RoleSettings<'_>) -> Result<
             ("${FunctionName}", settings.function),
             ("${PolicyName}", settings.policy.as_str()),
             ("${ThingType}", settings.thing_type.as_str()),
-            ("${ThingGroup}", settings.thing_group.map_or("", ThingGroupName::as_str)),
         ],
     );
     Ok(document)
+}
+
+/// Repeats each resource with the placeholder for each name. Without names, the statement with the `sid` is left out.
+fn for_each(document: &mut Value, sid: &str, placeholder: &str, names: BTreeSet<String>) {
+    let Some(statements) = document.get_mut("Statement").and_then(Value::as_array_mut) else { return };
+    if names.is_empty() {
+        statements.retain(|statement| statement["Sid"] != sid);
+    }
+    for statement in statements.iter_mut().filter(|statement| statement["Sid"] == sid) {
+        let Some(resources) = statement.get_mut("Resource").and_then(Value::as_array_mut) else { continue };
+        let repeated = |resource: &Value| match resource.as_str().filter(|text| text.contains(placeholder)) {
+            Some(text) => names.iter().map(|name| text.replace(placeholder, name).into()).collect(),
+            None => vec![resource.clone()],
+        };
+        *resources = resources.iter().flat_map(repeated).collect();
+    }
 }
 
 /// The trust policy of the function's role: AWS Lambda may assume it.

@@ -28,6 +28,7 @@
 
 pub mod admission;
 pub mod config;
+pub mod description;
 pub mod event;
 #[cfg(test)]
 mod fixture;

@@ -21,7 +21,7 @@ const MAX_LENGTH: usize = 128;
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $allowed:literal, $extra:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $type(String);
 
         impl $type {
@@ -63,6 +63,14 @@ name! {
 name! {
     /// Name of a thing group (`CreateThingGroup`: `[a-zA-Z0-9:_-]{1,128}`).
     ThingGroupName, "thing group", "letters, digits and :_-", b":_-"
+}
+name! {
+    /// Name of a billing group (`CreateBillingGroup`: `[a-zA-Z0-9:_-]{1,128}`).
+    BillingGroupName, "billing group", "letters, digits and :_-", b":_-"
+}
+name! {
+    /// Name of an attribute of a thing (`AttributePayload`: `[a-zA-Z0-9_.,@/:#-]{1,128}`).
+    AttributeName, "name of an attribute", "letters, digits and _.,@/:#-", b"_.,@/:#-"
 }
 
 impl PolicyName {

@@ -1,7 +1,8 @@
 //! The workflow: from the id of a certificate to a registered thing whose certificate is ACTIVE.
 //!
 //! `DescribeCertificate` → `CreateThing` → `AttachThingPrincipal` → `UpdateCertificate` is the longest chain of calls
-//! that depend on one another; `AttachPolicy` runs beside it. Nothing is changed before AWS IoT has answered what the
+//! that depend on one another; `AttachPolicy` runs beside it, and so do
+//! the calls for further policies and for groups. Nothing is changed before AWS IoT has answered what the
 //! certificate is, and activation is the last step: a device is never let in half registered. Every step can be
 //! repeated, so after a crash between any two the next delivery of the event finishes the job.
 //!
@@ -18,11 +19,12 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, join, join3};
+use futures::future::{BoxFuture, join, join_all, join3};
 
 use crate::admission::{self, Admission};
+use crate::description::{CA, Described, Description, Fields};
 use crate::event::Event;
-use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
+use crate::name::{PolicyName, ThingTypeName};
 use crate::policy::{PolicyError, PolicyTemplate};
 use crate::registry::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Registry, RegistryError,
@@ -44,8 +46,8 @@ pub struct Settings {
     pub policy_template: PolicyTemplate,
     /// The type of the things; created when it does not exist.
     pub thing_type: ThingTypeName,
-    /// The group that things are put into. It has to exist.
-    pub thing_group: Option<ThingGroupName>,
+    /// What things are described with, and certificates get, besides.
+    pub description: Description,
     /// Where the name of the thing comes from.
     pub thing_name_source: ThingNameSource,
     /// The CAs whose certificates are registered, lower-case hex; any CA if empty.
@@ -66,7 +68,7 @@ impl Settings {
             policy: PolicyName::zero_touch(),
             policy_template: PolicyTemplate::zero_touch()?,
             thing_type: ThingTypeName::zero_touch_kit(),
-            thing_group: None,
+            description: Description::default(),
             thing_name_source: ThingNameSource::SubjectKeyIdentifier,
             allowed_ca_ids: BTreeSet::new(),
             crl_optional_ca_ids: BTreeSet::new(),
@@ -130,6 +132,8 @@ struct Request<'a> {
     certificate_id: &'a str,
     /// The event that asks for it; none if an operator does.
     event: Option<&'a Event>,
+    /// What is known of the board besides its certificate.
+    known: Option<&'a Fields>,
 }
 
 impl Request<'_> {
@@ -186,17 +190,14 @@ impl<R: Registry> Registration<R> {
     /// # Errors
     /// If the policy cannot be asked for.
     pub async fn warm_up(&self) -> Result<PolicyState, RegistryError> {
-        // A third call side by side, beside those for the thing and the policy. The answer is known; the connection counts.
-        let third = async {
-            let settings = &self.settings;
-            let by_common_name = settings.thing_name_source == ThingNameSource::CommonName;
-            if by_common_name || settings.thing_group.is_some() {
-                let _ = self.registry.describe_thing_type(&settings.thing_type).await;
-            }
-        };
-        let learnt = join3(self.learn_policy(), self.learn_thing_type(), third);
+        // More calls side by side, beside those for the thing and the policy. The answer is known; the connections count.
+        let Settings { description, thing_name_source, thing_type, .. } = &self.settings;
+        let by_common_name = usize::from(*thing_name_source == ThingNameSource::CommonName);
+        let more = (by_common_name + description.policies.len()).max(description.groups.len());
+        let more = join_all((0..more).map(|_| self.registry.describe_thing_type(thing_type)));
+        let learnt = join3(self.learn_policy(), self.learn_thing_type(), more);
         let lists = join(self.revocation.warm_up(), self.admission.warm_up());
-        let ((policy, (), ()), ((), ())) = join(learnt, lists).boxed().await;
+        let ((policy, (), _), ((), ())) = join(learnt, lists).boxed().await;
         policy
     }
 
@@ -205,7 +206,8 @@ impl<R: Registry> Registration<R> {
     /// # Errors
     /// [`Error::Refused`] if it must not be registered; anything else can be repeated.
     pub async fn register_event(&self, event: &Event) -> Result<Registered, Error> {
-        self.register(Request { certificate_id: &event.certificate_id, event: Some(event) }).await
+        self.register(Request { certificate_id: &event.certificate_id, event: Some(event), known: None })
+            .await
     }
 
     /// Whether the certificate has the policy, so that a registration of it is begun, or done. `false` if that is not known.
@@ -234,7 +236,15 @@ impl<R: Registry> Registration<R> {
     /// # Errors
     /// As [`register_event`](Self::register_event).
     pub async fn register_certificate(&self, certificate_id: &str) -> Result<Registered, Error> {
-        self.register(Request { certificate_id, event: None }).await
+        self.register(Request { certificate_id, event: None, known: None }).await
+    }
+
+    /// As [`register_certificate`](Self::register_certificate), where more is known of the board than its certificate says.
+    ///
+    /// # Errors
+    /// As [`register_event`](Self::register_event).
+    pub async fn register_board(&self, certificate_id: &str, known: &Fields) -> Result<Registered, Error> {
+        self.register(Request { certificate_id, event: None, known: Some(known) }).await
     }
 
     /// On the heap, as a type without depth: callers around it put layers of their own on top.
@@ -268,11 +278,12 @@ impl<R: Registry> Registration<R> {
         let thing = ThingName::from_certificate_pem(&description.pem, self.settings.thing_name_source)
             .map_err(Refusal::from)?;
         self.check_admission(&thing, &description).await?;
+        let described = self.describe(request, &thing, &description)?;
 
         // Both are awaited to their end, so that no call is cut off and its connection lost.
         let (attached, permitted) = join(
-            self.attach_thing(&thing, &description.arn),
-            self.attach_policy(policy, &scope, &description.arn),
+            self.attach_thing(&thing, &described, &description.arn),
+            self.attach_policies(policy, &described.policies, &scope, &description.arn),
         )
         .await;
         attached?;
@@ -361,18 +372,45 @@ impl<R: Registry> Registration<R> {
         }
     }
 
-    /// Creates the thing and attaches the certificate to it.
-    async fn attach_thing(&self, thing: &ThingName, certificate_arn: &str) -> Result<(), Error> {
+    /// What the thing is described with. A certificate that gives no description which AWS IoT takes is refused.
+    fn describe(
+        &self,
+        request: &Request<'_>,
+        thing: &ThingName,
+        certificate: &CertificateDescription,
+    ) -> Result<Described, Refusal> {
+        let templates = &self.settings.description;
+        // Without fields nothing is read from the certificate.
+        let mut fields = match templates.fields().next() {
+            Some(_) => Fields::of_certificate(&certificate.pem, request.certificate_id, thing)?,
+            None => Fields::default(),
+        };
+        if let Some(ca) = &certificate.ca_certificate_id {
+            fields = fields.with(CA, ca);
+        }
+        if let Some(known) = request.known {
+            fields = fields.and(known);
+        }
+        Ok(templates.fill(&fields)?)
+    }
+
+    /// Creates the thing, puts it into its groups and attaches the certificate to it.
+    async fn attach_thing(
+        &self,
+        thing: &ThingName,
+        described: &Described,
+        certificate_arn: &str,
+    ) -> Result<(), Error> {
         let (created, free) =
-            join(self.create_thing(thing), self.refuse_taken_name(thing, certificate_arn)).await;
+            join(self.create_thing(thing, described), self.refuse_taken_name(thing, certificate_arn)).await;
         created?;
         free?;
-        let grouped = async {
-            match &self.settings.thing_group {
-                Some(group) => self.registry.add_thing_to_thing_group(thing.as_str(), group).await,
-                None => Ok(()),
-            }
-        };
+        let grouped = join_all(
+            described
+                .groups
+                .iter()
+                .map(|group| self.registry.add_thing_to_thing_group(thing.as_str(), group)),
+        );
         let attachment = self.settings.attachment;
         let (attached, grouped) =
             join(self.registry.attach_thing_principal(thing.as_str(), certificate_arn, attachment), grouped)
@@ -383,7 +421,7 @@ impl<R: Registry> Registration<R> {
             }
             attached => attached?,
         }
-        grouped?;
+        grouped.into_iter().collect::<Result<(), _>>()?;
         // Once more: of two certificates that claimed the name at the same time, at least one sees the other now.
         self.refuse_taken_name(thing, certificate_arn).await
     }
@@ -404,18 +442,18 @@ impl<R: Registry> Registration<R> {
 
     /// Creates the thing, and its type if that is missing.
     ///
-    /// A thing of that name with another type or other attributes is kept as it is: its owner had a reason, and
-    /// the policy is about the name.
-    async fn create_thing(&self, thing: &ThingName) -> Result<(), Error> {
+    /// A thing of that name with another type, other attributes or another billing group is kept as it is: its owner had a
+    /// reason, and the policy is about the name.
+    async fn create_thing(&self, thing: &ThingName, described: &Described) -> Result<(), Error> {
         let thing_type = &self.settings.thing_type;
         if self.knowledge.thing_type_is_missing() {
             self.registry.create_thing_type(thing_type).await?;
             self.knowledge.thing_type_exists();
         }
-        let mut created = self.registry.create_thing(thing.as_str(), thing_type).await;
+        let mut created = self.registry.create_thing(thing.as_str(), thing_type, described).await;
         if created.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
             self.registry.create_thing_type(thing_type).await?;
-            created = self.registry.create_thing(thing.as_str(), thing_type).await;
+            created = self.registry.create_thing(thing.as_str(), thing_type, described).await;
         }
         match created {
             Err(error) if error.kind == ErrorKind::AlreadyExists => {

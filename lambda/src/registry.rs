@@ -14,6 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::SystemTime;
 
+use crate::description::Described;
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 
@@ -226,11 +227,13 @@ pub trait Registry: Sync {
     /// Status, CA and body of a certificate.
     fn describe_certificate(&self, id: &str) -> impl Future<Output = Result<CertificateDescription>> + Send;
 
-    /// Creates a thing; succeeds if it exists with the same configuration. `NotFound` if the thing type is missing.
+    /// Creates a thing with its attributes, in its billing group; succeeds if it exists with the same configuration. `NotFound` if
+    /// the thing type or the billing group is missing.
     fn create_thing(
         &self,
         thing: &str,
         thing_type: &ThingTypeName,
+        described: &Described,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// State of a thing type.

@@ -18,6 +18,7 @@ mod certificate_file;
 mod certificates;
 mod completions;
 pub mod context;
+mod described;
 mod doctor;
 mod environment;
 mod exit_code;

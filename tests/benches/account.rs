@@ -29,7 +29,7 @@ fn main() {
         for pem in &batch {
             let id = account.register_certificate_without_ca(pem, Status::Active).unwrap();
             let thing = format!("thing-{id}");
-            account.create_thing(&thing, None, Default::default()).unwrap();
+            account.create_thing(&thing, None, Default::default(), None).unwrap();
             account.attach_thing_principal(&thing, &account.certificate_arn(&id), false).unwrap();
         }
         let registering = begun.elapsed().as_secs_f64() / batch.len().max(1) as f64;

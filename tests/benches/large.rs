@@ -158,7 +158,7 @@ impl Stage {
                 let pem = params.signed_by(&key, &signer).unwrap().pem();
                 let thing = identifier(&key);
                 let id = account.register_certificate(&pem, None, Status::Active).unwrap();
-                account.create_thing(&thing, None, Default::default()).unwrap();
+                account.create_thing(&thing, None, Default::default(), None).unwrap();
                 let arn = account.certificate_arn(&id);
                 account.attach_thing_principal(&thing, &arn, false).unwrap();
                 Device { id, thing, pem }

@@ -37,7 +37,7 @@ pub enum Error {
     Policy(#[from] PolicyError),
     /// The name of the thing group.
     #[error("the thing group cannot be used")]
-    Group(#[from] jitr::name::NameError),
+    Group(#[from] jitr::description::DescriptionError),
     /// The undisturbed registration, which the others are compared with, did not succeed.
     #[error("the registration fails without a crash, too: {0}")]
     Undisturbed(#[from] jitr::registration::Error),
@@ -164,7 +164,7 @@ impl Board {
         let defaults = Settings::zero_touch()?;
         let mut named_and_grouped = defaults.clone();
         named_and_grouped.thing_name_source = ThingNameSource::CommonName;
-        named_and_grouped.thing_group = Some(GROUP.parse()?);
+        named_and_grouped.description.groups = vec![GROUP.parse()?];
         Ok(Self { pem: certificate.pem(), event, defaults, named_and_grouped })
     }
 
@@ -182,7 +182,7 @@ impl Board {
         let pending = CertificateStatus::PendingActivation;
         registry.register_certificate(&self.event.certificate_id, Some(CA_ID), &self.pem, pending);
         registry.account(|account| {
-            account.thing_groups.extend(settings.thing_group.as_ref().map(ToString::to_string));
+            account.thing_groups.extend(settings.description.groups.iter().map(ToString::to_string));
             if situation.onboarded {
                 account.policies.insert(settings.policy.to_string(), document);
                 let thing_type = ThingType { deprecated: false };

@@ -57,8 +57,8 @@ AWS Lambda starts it; it does nothing in a terminal.
   provisioner replay --local        runs a registration on this computer
 
 Its settings are environment variables of the function: ZT_POLICY_NAME, ZT_POLICY_DOCUMENT, THING_TYPE,
-THING_GROUP, THING_NAME_SOURCE, EXCLUSIVE_THING, ALLOWED_CA_IDS, CRL_DIR, CRL_URL, CRL_OPTIONAL_CA_IDS,
-LOG_LEVEL. A variable with a bad value is named in the log.
+THING_ATTRIBUTES, THING_GROUP, ADDITIONAL_POLICIES, BILLING_GROUP, THING_NAME_SOURCE, EXCLUSIVE_THING,
+ALLOWED_CA_IDS, CRL_DIR, CRL_URL, CRL_OPTIONAL_CA_IDS, LOG_LEVEL. A variable with a bad value is named in the log.
 
 Options:
   -h, --help     Print this

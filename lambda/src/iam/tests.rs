@@ -13,12 +13,12 @@ fn scope() -> Scope {
     Scope { partition: "aws-cn".into(), region: "cn-north-1".into(), account: "123456789012".into() }
 }
 
-fn role_policy(thing_group: Option<&ThingGroupName>) -> Value {
+fn role_policy(description: &Description) -> Value {
     let settings = RoleSettings {
         function: "JITR",
         policy: &PolicyName::zero_touch(),
         thing_type: &ThingTypeName::zero_touch_kit(),
-        thing_group,
+        description,
     };
     lambda_role_policy(&scope(), &settings).unwrap()
 }
@@ -51,17 +51,19 @@ fn narrowest(operation: Operation) -> &'static [&'static str] {
         | Operation::ListThingPrincipals
         | Operation::ListPrincipalThings
         | Operation::ListAttachedPolicies => &["*"],
-        Operation::CreateThing => &["thing/*"],
+        Operation::CreateThing => &["thing/*", "billinggroup/bills-*"],
         Operation::DescribeThingType | Operation::CreateThingType => &["thingtype/microchip-zero-touch-kit"],
-        Operation::AddThingToThingGroup => &["thing/*", "thinggroup/line-1"],
+        Operation::AddThingToThingGroup => &["thing/*", "thinggroup/line-1", "thinggroup/kit-*"],
         Operation::GetPolicy | Operation::CreatePolicy => &["policy/zt_policy"],
     }
 }
 
 #[test]
 fn the_role_may_make_exactly_the_calls_the_registry_makes_each_on_the_narrowest_resource() {
-    let group = "line-1".parse().unwrap();
-    let mut grants = grants(&role_policy(Some(&group)));
+    let groups = ["line-1", "kit-{subject.OU}"].map(|group| group.parse().unwrap()).to_vec();
+    let billing_group = Some("bills-{subject.C|EU}".parse().unwrap());
+    let description = Description { groups, billing_group, ..Description::default() };
+    let mut grants = grants(&role_policy(&description));
     let logs = grants.extract_if(.., |action, _| action.starts_with("logs:"));
     for (action, resources) in logs {
         for resource in resources {
@@ -116,7 +118,11 @@ fn the_template_gives_the_role_the_same_policy() {
     for statement in embedded["Statement"].as_array_mut().unwrap() {
         for resource in statement["Resource"].as_array_mut().unwrap() {
             if resource.is_object() {
-                *resource = resource["Fn::Sub"].take();
+                // With a list, the name comes from the first parameter that is set.
+                *resource = match resource["Fn::Sub"].take() {
+                    Value::Array(list) => list[0].clone(),
+                    text => text,
+                };
             }
         }
     }
@@ -205,9 +211,12 @@ fn the_values_on_the_page_for_terraform_and_the_cdk_are_those_of_the_template() 
 }
 
 #[test]
-fn without_a_thing_group_nothing_about_groups_is_allowed() {
-    let text = role_policy(None).to_string();
-    assert!(!text.contains("ThingGroup") && !text.contains("thinggroup"), "{text}");
+fn without_groups_nothing_about_groups_is_allowed() {
+    let text = role_policy(&Description::default()).to_string();
+    assert!(
+        !text.contains("ThingGroup") && !text.contains("thinggroup") && !text.contains("illingGroup"),
+        "{text}"
+    );
     assert!(!text.contains("${"), "{text}");
 }
 

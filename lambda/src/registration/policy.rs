@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use futures::future::{join, join_all};
+
 use super::{Error, Registration};
+use crate::name::PolicyName;
 use crate::registry::{ErrorKind, Registry, RegistryError};
 use crate::scope::Scope;
 
@@ -109,8 +112,23 @@ impl<R: Registry> Registration<R> {
         }
     }
 
+    /// Attaches the policy and the `further` ones, side by side. Those have to exist.
+    pub(super) async fn attach_policies(
+        &self,
+        known: Option<PolicyState>,
+        further: &[PolicyName],
+        scope: &Scope,
+        certificate_arn: &str,
+    ) -> Result<(), Error> {
+        let further = further.iter().filter(|policy| **policy != self.settings.policy);
+        let further = join_all(further.map(|policy| self.registry.attach_policy(policy, certificate_arn)));
+        let (attached, further) = join(self.attach_policy(known, scope, certificate_arn), further).await;
+        attached?;
+        Ok(further.into_iter().collect::<Result<(), _>>()?)
+    }
+
     /// Attaches the policy to the certificate; creates it if it is missing, also if it was deleted since it was seen.
-    pub(super) async fn attach_policy(
+    async fn attach_policy(
         &self,
         known: Option<PolicyState>,
         scope: &Scope,

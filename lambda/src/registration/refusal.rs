@@ -1,6 +1,7 @@
 //! Why a certificate is not registered: refused, or failed and to be repeated.
 
 use crate::admission;
+use crate::description::Undescribed;
 use crate::policy::PolicyError;
 use crate::registry::{CertificateStatus, RegistryError};
 use crate::revocation::Unavailable;
@@ -47,6 +48,9 @@ pub enum Refusal {
     /// The certificate gives no thing name.
     #[error(transparent)]
     Certificate(#[from] ThingNameError),
+    /// The certificate gives no attribute, group or policy that AWS IoT takes.
+    #[error(transparent)]
+    Undescribed(#[from] Undescribed),
     /// Another certificate has the name.
     #[error("thing {thing} belongs to another certificate: {holder}")]
     ThingTaken {
@@ -78,6 +82,7 @@ impl Refusal {
             Self::NotAdmitted => "not_admitted",
             Self::Certificate(error) if error.is_key_type() => "key_type",
             Self::Certificate(_) => "certificate_unusable",
+            Self::Undescribed(_) => "undescribed",
             Self::ThingTaken { .. } => "thing_taken",
             Self::NotExclusive { .. } => "not_exclusive",
         }

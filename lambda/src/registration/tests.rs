@@ -2,6 +2,7 @@
 
 mod attacks;
 mod crashes;
+mod descriptions;
 mod interleavings;
 mod refusals;
 
@@ -237,7 +238,7 @@ async fn the_same_document_written_otherwise_is_the_same_policy() {
 #[tokio::test(start_paused = true)]
 async fn a_thing_that_exists_with_another_type_is_kept() {
     let fixture = Fixture::onboarded();
-    let thing = crate::registry::memory::Thing { thing_type: Some("older".into()), groups: [].into() };
+    let thing = crate::registry::memory::Thing { thing_type: Some("older".into()), ..Default::default() };
     fixture
         .registry
         .account(|account| account.things.insert(fixture.thing_name().to_string(), thing.clone()));
@@ -270,7 +271,7 @@ async fn a_renewed_certificate_for_the_same_key_gets_the_same_thing() {
 #[tokio::test(start_paused = true)]
 async fn the_thing_group_is_joined_beside_the_attachment() {
     let mut settings = Settings::zero_touch().unwrap();
-    settings.thing_group = Some("line-1".parse().unwrap());
+    settings.description.groups = vec!["line-1".parse().unwrap()];
     let fixture = Fixture::onboarded();
     let registration = fixture.registration_with(settings);
     registration.warm_up().await.unwrap();

@@ -3,13 +3,14 @@
 use aws_sdk_iot::Client;
 use aws_sdk_iot::config::http::HttpResponse;
 use aws_sdk_iot::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_iot::types::{CertificateStatus as SdkStatus, Tag, ThingPrincipalType};
+use aws_sdk_iot::types::{AttributePayload, CertificateStatus as SdkStatus, Tag, ThingPrincipalType};
 
 use super::pages::{Unread, items};
 use super::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Operation, Registry, RegistryError,
     Result, StoredPolicy, ThingType,
 };
+use crate::description::Described;
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 
@@ -61,8 +62,19 @@ impl Registry for AwsRegistry {
         })
     }
 
-    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
+    async fn create_thing(
+        &self,
+        thing: &str,
+        thing_type: &ThingTypeName,
+        described: &Described,
+    ) -> Result<()> {
+        let Described { attributes, billing_group, .. } = described;
+        let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.clone()));
+        let payload = AttributePayload::builder().set_attributes(Some(attributes.collect())).build();
+        let payload = (!described.attributes.is_empty()).then_some(payload);
         let call = self.client.create_thing().thing_name(thing).thing_type_name(thing_type.as_str());
+        let call = call.set_attribute_payload(payload);
+        let call = call.set_billing_group_name(billing_group.as_ref().map(ToString::to_string));
         call.send().await.map(drop).map_err(|e| failure(Operation::CreateThing, e))
     }
 

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Attachment, CertificateDescription, Operation, Registry, Result, StoredPolicy, ThingType};
+use crate::description::Described;
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 
@@ -38,7 +39,7 @@ macro_rules! pass_on {
 
 pass_on! {
     DescribeCertificate: describe_certificate(id: &str) -> CertificateDescription;
-    CreateThing: create_thing(thing: &str, thing_type: &ThingTypeName) -> ();
+    CreateThing: create_thing(thing: &str, thing_type: &ThingTypeName, described: &Described) -> ();
     DescribeThingType: describe_thing_type(thing_type: &ThingTypeName) -> ThingType;
     CreateThingType: create_thing_type(thing_type: &ThingTypeName) -> ();
     AddThingToThingGroup: add_thing_to_thing_group(thing: &str, group: &ThingGroupName) -> ();

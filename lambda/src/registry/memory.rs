@@ -34,6 +34,10 @@ pub struct Certificate {
 pub struct Thing {
     /// Its type.
     pub thing_type: Option<String>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The billing group it is in.
+    pub billing_group: Option<String>,
     /// The groups it is in.
     pub groups: BTreeSet<String>,
 }
@@ -49,6 +53,8 @@ pub struct Account {
     pub thing_types: BTreeMap<String, ThingType>,
     /// Names of the thing groups.
     pub thing_groups: BTreeSet<String>,
+    /// Names of the billing groups.
+    pub billing_groups: BTreeSet<String>,
     /// Policy documents by policy name.
     pub policies: BTreeMap<String, String>,
 }

@@ -26,6 +26,7 @@ pub use repair::{Repair, repairs};
 
 use self::chain::{FailedEvents, Namesake, Waiting};
 use crate::counted;
+use crate::description;
 use crate::setup::delivery::Way;
 use crate::setup::function::Deployed;
 use crate::setup::{
@@ -420,7 +421,7 @@ async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesa
     Ok(namesakes)
 }
 
-/// Device policy, thing type and, where one is used, thing group.
+/// Device policy, thing type and, where there are some, groups and further policies.
 async fn look_at_registry(
     account: &Account,
     scope: &Scope,
@@ -429,13 +430,11 @@ async fn look_at_registry(
     let registry = account.registry();
     let not_found = |error: &jitr::registry::RegistryError| error.kind == jitr::registry::ErrorKind::NotFound;
     let (policy, thing_type) = (&registration.policy, &registration.thing_type);
-    let (stored, described, group) =
-        tokio::join!(registry.get_policy(policy), registry.describe_thing_type(thing_type), async {
-            match &registration.thing_group {
-                Some(group) => Some(look_at_group(account, group.as_str()).await),
-                None => None,
-            }
-        },);
+    let (stored, described, besides) = tokio::join!(
+        registry.get_policy(policy),
+        registry.describe_thing_type(thing_type),
+        look_at_description(account, registration),
+    );
     let stored = match stored {
         Ok(stored) => device_policy::device_policy(registration, scope, Some(&stored.document)),
         Err(error) if not_found(&error) => device_policy::device_policy(registration, scope, None),
@@ -446,17 +445,24 @@ async fn look_at_registry(
         Err(error) if not_found(&error) => chain::type_of_things(thing_type.as_str(), None),
         Err(error) => Finding::unread(Resource::ThingType, thing_type.as_str(), account.of_registry(error)),
     };
-    [stored, described].into_iter().chain(group).collect()
+    [stored, described].into_iter().chain(besides).collect()
 }
 
-async fn look_at_group(account: &Account, group: &str) -> Finding {
-    let answer = account.iot().describe_thing_group().thing_group_name(group).send().await;
-    match account.found("iot:DescribeThingGroup", answer) {
-        Ok(Some(_)) => Finding::right(Resource::ThingGroup, group, Vec::new()),
-        Ok(None) => Finding::wrong(Resource::ThingGroup, group, vec!["does not exist".to_owned()])
-            .remedy(Remedy::CreateGroup { group: group.to_owned() }),
-        Err(error) => Finding::unread(Resource::ThingGroup, group, error),
-    }
+async fn look_at_description(account: &Account, registration: &RegistrationSettings) -> Vec<Finding> {
+    let found = match description::look(account, &registration.description).await {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::unread(Resource::ThingGroup, "groups and policies", error)],
+    };
+    let finding = |(resource, name, exists): (Resource, String, bool)| {
+        let remedy = match resource {
+            _ if exists => return Finding::right(resource, &name, Vec::new()),
+            Resource::BillingGroup => Remedy::CreateBillingGroup { group: name.clone() },
+            Resource::AdditionalPolicy => Remedy::CreatePolicy { policy: name.clone() },
+            _ => Remedy::CreateGroup { group: name.clone() },
+        };
+        Finding::wrong(resource, &name, vec!["does not exist".to_owned()]).remedy(remedy)
+    };
+    found.into_iter().map(finding).collect()
 }
 
 /// Where events go that failed for good, and how many wait there if that is a queue.

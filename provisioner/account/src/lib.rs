@@ -29,6 +29,7 @@ mod bounded;
 mod calls;
 pub mod certificates;
 mod counted;
+mod description;
 pub mod doctor;
 mod endpoint;
 mod error;

@@ -41,8 +41,12 @@ pub struct Names {
     pub policy: String,
     /// The type of the things.
     pub thing_type: String,
-    /// Their group, if they have one.
-    pub thing_group: Option<String>,
+    /// Their groups, names or patterns.
+    pub thing_groups: Vec<String>,
+    /// Their billing group, a name or a pattern.
+    pub billing_group: Option<String>,
+    /// Policies that devices get besides, names or patterns.
+    pub additional_policies: Vec<String>,
     /// ARN of a role of the function's that this tool did not make.
     pub role: Option<String>,
     /// ARNs of roles in actions of the rule that this tool did not make: they stay in the rule.
@@ -70,7 +74,9 @@ impl Default for Names {
             rule: RULE.to_owned(),
             policy: jitr::name::PolicyName::zero_touch().to_string(),
             thing_type: jitr::name::ThingTypeName::zero_touch_kit().to_string(),
-            thing_group: None,
+            thing_groups: Vec::new(),
+            billing_group: None,
+            additional_policies: Vec::new(),
             role: None,
             rule_roles: Vec::new(),
             queues: Vec::new(),

@@ -7,6 +7,7 @@ use std::future::ready;
 
 use aws_sdk_iot::types::CertificateStatus;
 use futures::{StreamExt, stream};
+use jitr::description::Fields;
 use jitr::policy::{PolicyDocument, PolicyError};
 use jitr::registration::{Error as Workflow, PolicyState, Refusal, Registration, Settings};
 use jitr::registry::aws::AwsRegistry;
@@ -24,6 +25,7 @@ pub use crate::quota::Quota;
 
 use crate::certificates::{self, Of};
 use crate::counted;
+use crate::description;
 use crate::quota::{Paced, REGISTER};
 use crate::registrar::ended;
 use crate::setup::{Action, Link, TOOL, thing_type};
@@ -113,6 +115,18 @@ pub enum Unmet {
         /// Its name.
         name: String,
     },
+    /// There is no such billing group.
+    #[error("billing group {name} does not exist")]
+    BillingGroup {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such policy.
+    #[error("additional policy {name} does not exist")]
+    Policy {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What certificates are registered with, as the account has it.
@@ -133,6 +147,8 @@ pub struct Registrar {
     account: Account,
     workflow: Registration<Paced<AwsRegistry>>,
     settings: Settings,
+    /// What is known of boards besides their certificates, by certificate id.
+    known: HashMap<String, Fields>,
 }
 
 impl Registrar {
@@ -141,7 +157,33 @@ impl Registrar {
         let iot = account.iot_without_retries();
         let registry = Paced::new(AwsRegistry::new(iot.clone(), TOOL), quotas);
         let workflow = Registration::new(registry, settings.clone());
-        Self { iot, account: account.clone(), workflow, settings }
+        Self { iot, account: account.clone(), workflow, settings, known: HashMap::new() }
+    }
+
+    /// The same, with what is known of boards besides their certificates, by certificate id.
+    #[must_use]
+    pub fn knowing(self, known: HashMap<String, Fields>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// What is known of a board besides its certificate.
+    fn known(&self, certificate: &Certificate) -> Fields {
+        self.known.get(&certificate.facts().certificate_id).cloned().unwrap_or_default()
+    }
+
+    /// Why a certificate cannot be registered; what shows before the first call.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with what its thing is to be described with.
+    fn check_certificate(&self, certificate: &Certificate) -> Result<(), Refusal> {
+        let thing = self.thing_name(certificate)?;
+        let templates = &self.settings.description;
+        if templates.fields().next().is_some() {
+            let id = &certificate.facts().certificate_id;
+            let fields = Fields::of_certificate(&certificate.to_pem(), id, &thing)?;
+            templates.fill(&fields.and(&self.known(certificate)))?;
+        }
+        Ok(())
     }
 
     /// The thing name that a certificate gives; what cannot be registered shows before the first call.
@@ -210,20 +252,22 @@ impl Registrar {
         Ok(())
     }
 
-    /// Whether the account has what every certificate needs: a thing type that new things can have, and the thing group.
+    /// Whether the account has what every certificate needs: a thing type that new things can have, and groups and policies that
+    /// have to exist.
     ///
     /// # Errors
-    /// [`Error::Unmet`]; whatever `iot:DescribeThingGroup` ends in.
+    /// [`Error::Unmet`]; whatever looking for groups and policies ends in.
     pub async fn check(&self, found: &Prerequisites) -> Result<(), AccountError> {
         if found.deprecated {
             let name = self.settings.thing_type.to_string();
             return Err(Error::Unmet(Unmet::ThingType { name }).into());
         }
-        let Some(group) = &self.settings.thing_group else { return Ok(()) };
-        let answer = self.iot.describe_thing_group().thing_group_name(group.as_str()).send().await;
-        match self.account.found("iot:DescribeThingGroup", answer)? {
-            Some(_) => Ok(()),
-            None => Err(Error::Unmet(Unmet::ThingGroup { name: group.to_string() }).into()),
+        let besides = description::look(&self.account, &self.settings.description).await?;
+        match besides.into_iter().find(|(.., exists)| !exists) {
+            Some((Resource::BillingGroup, name, _)) => Err(Error::Unmet(Unmet::BillingGroup { name }).into()),
+            Some((Resource::AdditionalPolicy, name, _)) => Err(Error::Unmet(Unmet::Policy { name }).into()),
+            Some((_, name, _)) => Err(Error::Unmet(Unmet::ThingGroup { name }).into()),
+            None => Ok(()),
         }
     }
 
@@ -256,8 +300,8 @@ impl Registrar {
     /// What registering a certificate would be refused for, as far as the account tells without a change; `None` where
     /// nothing stands in the way. `status` is the certificate's, if the account has it.
     pub fn obstacle(&self, certificate: &Certificate, status: Option<&str>) -> Option<String> {
-        if let Err(error) = self.thing_name(certificate) {
-            return Some(error.to_string());
+        if let Err(refusal) = self.check_certificate(certificate) {
+            return Some(refusal.to_string());
         }
         match status.and_then(Status::from_name)? {
             Status::Active | Status::PendingActivation | Status::Inactive => None,
@@ -341,8 +385,8 @@ impl Registrar {
     /// # Errors
     /// What would fail for every other certificate, too.
     async fn one(&self, candidate: Candidate) -> Result<Row, AccountError> {
-        if let Err(error) = self.thing_name(&candidate.certificate) {
-            return Ok(row(candidate, Outcome::Refused, Err(error.to_string())));
+        if let Err(refusal) = self.check_certificate(&candidate.certificate) {
+            return Ok(row(candidate, Outcome::Refused, Err(refusal.to_string())));
         }
         if let Err(error) = self.admit(&candidate.certificate).await {
             return match error.concerns_all() {
@@ -355,7 +399,7 @@ impl Registrar {
             };
         }
         let id = &candidate.certificate.facts().certificate_id;
-        let registered = self.workflow.register_certificate(id).await;
+        let registered = self.workflow.register_board(id, &self.known(&candidate.certificate)).await;
         if let Err(Workflow::Registry(error)) = &registered
             && let Some(error) = self.cause(error)
         {
@@ -367,11 +411,12 @@ impl Registrar {
 
     /// What a call that failed means for all certificates, if it means something.
     fn cause(&self, error: &RegistryError) -> Option<AccountError> {
-        let Settings { thing_type, thing_group, .. } = &self.settings;
+        let Settings { thing_type, description, .. } = &self.settings;
         let unmet = match (error.operation, error.kind) {
             (Operation::AddThingToThingGroup, ErrorKind::NotFound) => {
-                let name = thing_group.as_ref()?.to_string();
-                Some(Unmet::ThingGroup { name })
+                // Of several groups, AWS says which in its own words.
+                let [group] = description.groups.as_slice() else { return None };
+                Some(Unmet::ThingGroup { name: group.name()?.to_string() })
             }
             (Operation::CreateThing, ErrorKind::Invalid) if error.message.contains("deprecated") => {
                 Some(Unmet::ThingType { name: thing_type.to_string() })
@@ -411,9 +456,9 @@ fn with_causes(error: &AccountError) -> String {
 
 /// What the journal is kept for: account, Region and everything that decides what a registration does.
 pub fn target(scope: &Scope, settings: &Settings) -> String {
-    let Settings { policy, thing_type, thing_group, thing_name_source, .. } = settings;
-    let group = thing_group.as_ref().map_or("-", |group| group.as_str());
-    format!("{}{policy} {thing_type} {group} {thing_name_source:?}", place(scope))
+    let Settings { policy, thing_type, description, thing_name_source, .. } = settings;
+    let place = place(scope);
+    format!("{place}{policy} {thing_type} {} {thing_name_source:?}{description}", description.listed_groups())
 }
 
 /// Account and Region, as the journal writes them down.

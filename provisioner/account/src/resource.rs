@@ -38,6 +38,10 @@ pub enum Resource {
     ThingType,
     /// The group of the things.
     ThingGroup,
+    /// A policy that devices get besides.
+    AdditionalPolicy,
+    /// The billing group of the things.
+    BillingGroup,
     /// Where an event goes that failed for good.
     OnFailure,
     /// The certificate of one device.
@@ -72,6 +76,8 @@ impl fmt::Display for Resource {
             Self::DevicePolicy => "device policy",
             Self::ThingType => "thing type",
             Self::ThingGroup => "thing group",
+            Self::AdditionalPolicy => "more policies",
+            Self::BillingGroup => "billing group",
             Self::OnFailure => "on failure",
             Self::Certificate => "certificate",
             Self::AttachedPolicy => "its policies",

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aws_sdk_iot::types::Tag;
 use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
-use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::name::{PolicyName, ThingTypeName};
 use jitr::registration::Settings as Registration;
 use jitr::revocation::CaCertificate;
 use jitr::scope::{Arn, Scope};
@@ -17,6 +17,7 @@ use serde_json::Value;
 pub(super) mod admission;
 pub(super) mod delivery;
 pub(super) mod deploy;
+mod description;
 mod error;
 pub(super) mod function;
 mod link;
@@ -36,6 +37,7 @@ mod waiting;
 
 pub use admission::{Admission, Known as KnownAdmission};
 pub use delivery::Delivery;
+pub use description::Described;
 pub use error::Error;
 pub use link::{Action, Link};
 pub use other_rules::OtherRule;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub policy: Option<PolicyName>,
     /// Type of the things; `None` leaves it to the function.
     pub thing_type: Option<ThingTypeName>,
+    /// What things are described with.
+    pub described: Described,
     /// Which boards are let in; `None` leaves it to the function.
     pub admission: Option<Admission>,
     /// Register the signer CA so that other accounts of the Region can have it, too (certificate mode `SNI_ONLY`).
@@ -94,6 +98,7 @@ impl Default for Settings {
             delivery: None,
             policy: None,
             thing_type: None,
+            described: Described::default(),
             admission: None,
             sni_only: false,
             disabled_rules: Vec::new(),
@@ -489,14 +494,14 @@ pub(super) fn role_policy(
         (None, None) => PolicyName::zero_touch(),
     };
     let thing_type = thing_type::name(settings, found)?;
-    let thing_group: Option<ThingGroupName> = variable(function::THING_GROUP).map(str::parse).transpose()?;
+    let description = settings.described.with(found)?;
     lambda_role_policy(
         scope,
         &RoleSettings {
             function: base_name(&settings.function),
             policy: &policy,
             thing_type: &thing_type,
-            thing_group: thing_group.as_ref(),
+            description: &description,
         },
     )
     .map_err(|source| Error::RolePolicy { source })

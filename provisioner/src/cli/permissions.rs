@@ -1,12 +1,14 @@
 //! `permissions`: the IAM policy with which commands can be carried out.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use device_pki::key::Uri;
 use iot_account::permissions::{self, CommandLine, KmsKey, LARGEST, Names, Permissions};
-use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::description::NameTemplate;
+use jitr::name::{BillingGroupName, NameError, PolicyName, ThingGroupName, ThingTypeName};
 use jitr::published::ListUrl;
 use jitr::scope::{Arn, Scope};
 use serde::Serialize;
@@ -59,9 +61,15 @@ pub struct Arguments {
     /// Type of the things [default: microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
-    /// Group that the things are put into [default: none]
+    /// Group that the things are put into; may be repeated, and have fields [default: none]
+    #[arg(long = "thing-group", value_name = "NAME")]
+    thing_groups: Vec<NameTemplate<ThingGroupName>>,
+    /// Policy that boards get besides; may be repeated, and have fields [default: none]
+    #[arg(long = "additional-policy", value_name = "NAME")]
+    additional_policies: Vec<NameTemplate<PolicyName>>,
+    /// Billing group that the things are made in; may have fields [default: none]
     #[arg(long, value_name = "NAME")]
-    thing_group: Option<ThingGroupName>,
+    billing_group: Option<NameTemplate<BillingGroupName>>,
     /// Where the admission list is published, `s3://BUCKET/PREFIX` [default: not in Amazon S3]
     #[arg(long, value_name = "PLACE")]
     admission_list: Option<ListUrl>,
@@ -137,7 +145,9 @@ impl Arguments {
             rule: self.rule_name.clone().unwrap_or(usual.rule),
             policy: self.policy_name.as_ref().map_or(usual.policy, PolicyName::to_string),
             thing_type: self.thing_type.as_ref().map_or(usual.thing_type, ThingTypeName::to_string),
-            thing_group: self.thing_group.as_ref().map(ThingGroupName::to_string),
+            thing_groups: self.thing_groups.iter().map(NameTemplate::pattern).collect(),
+            billing_group: self.billing_group.as_ref().map(NameTemplate::pattern),
+            additional_policies: self.additional_policies.iter().map(NameTemplate::pattern).collect(),
             role: self.role_arn.clone(),
             rule_roles: self.rule_role_arn.clone(),
             queues: self.queue.iter().map(|queue| queue_name(queue)).collect(),
@@ -255,7 +265,17 @@ impl Given<'_> {
             rule: given(&["rule_name"]).unwrap_or_else(|| usual.rule.clone()),
             policy: given(&["policy_name", "policy"]).unwrap_or_else(|| usual.policy.clone()),
             thing_type: given(&["thing_type"]).unwrap_or_else(|| usual.thing_type.clone()),
-            thing_group: given(&["thing_group"]).or_else(|| usual.thing_group.clone()),
+            thing_groups: or_usual(
+                patterns::<ThingGroupName>(&self.values("thing_groups")),
+                &usual.thing_groups,
+            ),
+            billing_group: patterns::<BillingGroupName>(&self.values("billing_group"))
+                .pop()
+                .or_else(|| usual.billing_group.clone()),
+            additional_policies: or_usual(
+                patterns::<PolicyName>(&self.values("additional_policies")),
+                &usual.additional_policies,
+            ),
             role: given(&["role_arn"]).or_else(|| usual.role.clone()),
             rule_roles: usual.rule_roles.clone(),
             queues: if queues.is_empty() { usual.queues.clone() } else { queues },
@@ -269,6 +289,16 @@ impl Given<'_> {
                 .or_else(|| usual.admission_list.clone()),
         }
     }
+}
+
+/// The patterns of IAM for names that may have fields.
+fn patterns<N: FromStr<Err = NameError>>(names: &[String]) -> Vec<String> {
+    let templates = names.iter().filter_map(|name| name.parse::<NameTemplate<N>>().ok());
+    templates.map(|template| template.pattern()).collect()
+}
+
+fn or_usual(given: Vec<String>, usual: &[String]) -> Vec<String> {
+    if given.is_empty() { usual.to_vec() } else { given }
 }
 
 #[cfg(test)]
@@ -307,10 +337,11 @@ mod tests {
         );
         let queue = read("replay --queue arn:aws:sqs:us-east-1:123456789012:own").unwrap();
         assert_eq!((queue.names.queues, queue.command.as_str()), (vec!["own".to_owned()], "replay"));
-        let registered = read("register --policy own --thing-group line-1").unwrap();
+        let registered =
+            read("register --policy own --thing-group line-1 --thing-group kit-{station}").unwrap();
         assert_eq!(
-            (registered.names.policy.as_str(), registered.names.thing_group.as_deref()),
-            ("own", Some("line-1"))
+            (registered.names.policy.as_str(), registered.names.thing_groups.as_slice()),
+            ("own", ["line-1", "kit-*"].map(str::to_owned).as_slice())
         );
         let published =
             read("admission publish --to s3://lists/line --admission-key awskms:alias/list").unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use durable_files::folder;
-use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
+use jitr::name::{PolicyName, ThingTypeName};
 use jitr::policy::PolicyTemplate;
 use jitr::registration::Settings;
 use jitr::scope::Scope;
@@ -14,7 +14,7 @@ use jitr::thing_name::{ThingName, ThingNameSource};
 use time::OffsetDateTime;
 
 use super::plan::{self, Line, Plan};
-use super::{Context, Error, named, setup};
+use super::{Context, Error, described, named, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
 use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
@@ -25,6 +25,7 @@ use iot_account::register::{
 };
 use iot_account::setup::{Action, Link, defaults};
 
+mod boards;
 mod manifests;
 mod results;
 mod shown;
@@ -48,6 +49,8 @@ Examples:
       Every certificate of a bundle.
   provisioner register --manifest ECC608C-TNGTLSU-B.json
       Every secure element of a delivery, before its board was seen.
+  provisioner register --dir ~/.microchip-iot --attribute usb={usb_serial} --thing-group line-{station}
+      Things with an attribute, in the group of their station.
 
 An interrupted run continues where it stopped. Ends with 1 if any certificate is not registered.")]
 pub struct Arguments {
@@ -89,15 +92,14 @@ pub(super) struct Options {
     /// Type of the things [default: microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
-    /// Group for the things; it has to exist
-    #[arg(long, value_name = "NAME")]
-    thing_group: Option<ThingGroupName>,
     /// Policy that certificates get [default: zt_policy]
     #[arg(long, value_name = "NAME")]
     policy: Option<PolicyName>,
     /// Document for the policy, if the policy does not exist
     #[arg(long, value_name = "PATH")]
     policy_document: Option<PathBuf>,
+    #[command(flatten)]
+    described: described::DescriptionFlags,
 }
 
 fn thing_name_source() -> impl TypedValueParser<Value = ThingNameSource> {
@@ -120,7 +122,7 @@ impl Options {
         if let Some(path) = &self.policy_document {
             settings.policy_template = policy_template(path)?;
         }
-        settings.thing_group = self.thing_group.clone();
+        settings.description = self.described.for_register()?;
         settings.thing_name_source = self.thing_name_source;
         Ok(settings)
     }
@@ -481,6 +483,7 @@ async fn registrar(
 ) -> Result<(Registrar, Scope, Prerequisites), Error> {
     let account = context.account().await?;
     let registrar = Registrar::new(&account, settings.clone(), quotas);
+    let registrar = registrar.knowing(boards::known(&context.home, settings)?);
     let scope = account.scope().await?;
     let found = registrar.look(&scope).await?;
     Ok((registrar, scope, found))

@@ -21,7 +21,7 @@ pub(super) use signer::SetUpSigner;
 
 use super::context::Progress;
 use super::plan::{self, Line, Plan};
-use super::{Context, Error};
+use super::{Context, Error, described};
 use crate::state::home::Home;
 use crate::state::{self, store};
 use crate::work::revocation;
@@ -43,6 +43,8 @@ Examples:
       Use a deployed function (from cargo lambda deploy, or infra/).
   provisioner setup --delivery queue
       Put a queue between the topic rule and the function, for many boards at once.
+  provisioner setup --thing-group line-{subject.OU} --attribute ca={ca_certificate_id}
+      Let the function put things into a group and give them an attribute. An empty value takes away: --thing-group ''
   provisioner setup --function JITR:3
       Go back to version 3 of it. Code that --lambda-zip replaces is kept as a version.
 
@@ -56,6 +58,8 @@ pub struct Arguments {
     #[arg(long = "disable-rule", value_name = "NAME", value_parser = options::rule_name)]
     disabled_rules: Vec<String>,
     #[command(flatten)]
+    described: described::DescriptionFlags,
+    #[command(flatten)]
     admission: admission::Flags,
     #[command(flatten)]
     options: Options,
@@ -68,6 +72,12 @@ pub(super) enum Method {
     /// By `provisioner register`, one by one (multi-account registration)
     Mar,
 }
+
+/// What a signer CA of the certificate mode `SNI_ONLY` asks of firmware. The AWS applications of the AVR-IoT and PIC-IoT kits set the
+/// server name (`aws_cloud_service.c` of their sources, versions 4.1.2 and 4.1.3).
+const NEEDS_SNI: &str = "with --sni-only, AWS IoT lets in only boards whose firmware sends the server name (SNI); others are \
+    disconnected in the TLS handshake, without an event. Microchip's AWS applications for AVR-IoT and PIC-IoT send it; of other firmware, \
+    SAM-IoT and AVR-IoT Cellular it is not known: try one board first, with provisioner provision --follow";
 
 /// The account that is being set up.
 #[derive(Serialize)]
@@ -119,6 +129,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
                 "leave --admission-list out, or give --method jitr",
             ));
         }
+        if arguments.described.is_given() {
+            return Err(Error::usage(
+                "multi-account registration has no function that describes things",
+                "give --attribute, --thing-group, --additional-policy and --billing-group to `register`, or give --method jitr",
+            ));
+        }
         if !arguments.disabled_rules.is_empty() {
             return Err(Error::usage(
                 "multi-account registration has no function whose checks a rule could bypass",
@@ -131,7 +147,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let disabled_rules = arguments.disabled_rules.clone();
     let admission = arguments.admission.admission(context)?;
-    let settings = Settings { disabled_rules, admission, ..arguments.options.settings()? };
+    let described = arguments.described.for_the_function()?;
+    if arguments.options.is_sni_only() {
+        context.note(NEEDS_SNI);
+    }
+    let settings = Settings { disabled_rules, described, admission, ..arguments.options.settings()? };
     let account = context.account().await?;
     let chain = store::load(&context.home, &context.keys, OffsetDateTime::now_utc())?;
     let plan = SetUp::look(context, account, Some(&chain), &settings).await?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use jitr::description::Described;
 use jitr::name::{PolicyName, ThingGroupName, ThingTypeName};
 use jitr::policy::PolicyDocument;
 use jitr::registry::{
@@ -229,7 +230,7 @@ impl registry::Registry for Registry {
         .await
     }
 
-    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
+    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName, _: &Described) -> Result<()> {
         self.call(Operation::CreateThing, None, |state| {
             if !state.thing_types.contains(thing_type.as_str()) {
                 return Err(ErrorKind::NotFound);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::policy;
 
 mod authorities;
+mod billing_groups;
 mod certificates;
 mod effective;
 mod error;
@@ -29,6 +30,7 @@ mod user_policy;
 pub mod x509;
 
 pub use authorities::{Authority, CertificateMode, RegisterAuthority, UpdateAuthority};
+pub use billing_groups::BillingGroup;
 pub use certificates::{Certificate, Presented, Status};
 pub use error::Error;
 pub use issuing::Issued;
@@ -115,6 +117,7 @@ pub struct Account {
     things: BTreeMap<String, Thing>,
     thing_types: BTreeMap<String, ThingType>,
     thing_groups: BTreeMap<String, ThingGroup>,
+    billing_groups: billing_groups::BillingGroups,
     topic_rules: BTreeMap<String, TopicRule>,
     /// Policy name to target ARN.
     policy_targets: Links<()>,
@@ -156,6 +159,7 @@ impl Account {
             things: BTreeMap::new(),
             thing_types: BTreeMap::new(),
             thing_groups: BTreeMap::new(),
+            billing_groups: BTreeMap::new(),
             topic_rules: BTreeMap::new(),
             policy_targets: Links::default(),
             thing_principals: Links::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jitr::description::Description;
 use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
 use jitr::name::{PolicyName, ThingTypeName};
 use jitr::scope::Scope;
@@ -31,7 +32,7 @@ pub(super) fn set_up(testbed: &Testbed, zip: &[u8]) -> Result<(), Error> {
                 function: FUNCTION,
                 policy: &PolicyName::zero_touch(),
                 thing_type: &ThingTypeName::zero_touch_kit(),
-                thing_group: None,
+                description: &Description::default(),
             },
         )?;
         let trust = lambda_trust_policy().to_string();

@@ -154,9 +154,13 @@ fn roots(pem: &str) -> tempfile::NamedTempFile {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_event_finds_every_connection_open_and_a_warm_one_makes_five_calls() {
-    for variables in [&[][..], &[("THING_NAME_SOURCE", "cn")], &[("THING_GROUP", "line-1")]] {
+    let described = [("THING_GROUP", "line-1 line-2 line-3"), ("ADDITIONAL_POLICIES", "more")];
+    for variables in [&[][..], &[("THING_NAME_SOURCE", "cn")], &[("THING_GROUP", "line-1")], &described] {
         let world = World::new(true).await;
-        world.testbed.account().create_thing_group("line-1", None, json!({})).unwrap();
+        for group in ["line-1", "line-2", "line-3"] {
+            world.testbed.account().create_thing_group(group, None, json!({})).unwrap();
+        }
+        world.testbed.account().create_policy("more", ALLOWS).unwrap();
         let roots = roots(world.testbed.authority().unwrap());
         let trusted = [("SSL_CERT_FILE", roots.path().to_str().unwrap())];
         world.deploy(&[&trusted[..], variables].concat()).await;
@@ -169,6 +173,63 @@ async fn the_first_event_finds_every_connection_open_and_a_warm_one_makes_five_c
         assert_eq!(world.testbed.connections(), before, "{variables:?}: the event opened a connection");
         assert_eq!(world.status(&event), Status::Active);
     }
+}
+
+const ALLOWS: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Publish","Resource":"*"}]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boards_of_a_queue_are_described_or_refused_until_their_templates_fit() {
+    let world = World::new(false).await;
+    {
+        let mut account = world.testbed.account();
+        account.create_thing_group("kit-board", None, json!({})).unwrap();
+        account.create_billing_group("bills", Value::Null).unwrap();
+        account.create_policy("more", ALLOWS).unwrap();
+    }
+    world
+        .deploy(&[
+            ("THING_ATTRIBUTES", "cn={subject.CN} serial={serial_number} ca={ca_certificate_id}"),
+            ("THING_GROUP", "kit-{subject.CN}"),
+            ("ADDITIONAL_POLICIES", "more"),
+            ("BILLING_GROUP", "bills"),
+        ])
+        .await;
+    let event = world.event(&SERIAL);
+    let record =
+        |event: &Value| json!({"messageId": "1", "body": event.to_string(), "eventSource": "aws:sqs"});
+    let records = json!({"Records": [record(&event)]});
+    assert_eq!(world.invoke(&records).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(world.status(&event), Status::Active);
+    let name = {
+        let account = world.testbed.account();
+        let things = account.list_things(None, None, &Default::default()).unwrap();
+        let [thing] = things.items.as_slice() else { panic!("{}", things.items.len()) };
+        let expected = [("ca", world.ca_id.as_str()), ("cn", "board"), ("serial", "4001020304050607")];
+        assert_eq!(thing.attributes, expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+        assert_eq!(thing.billing_group.as_deref(), Some("bills"));
+        thing.name.clone()
+    };
+    assert!(world.testbed.account().thing_group("kit-board").unwrap().things.contains_key(&name));
+    let made = world.testbed.journal().calls();
+    let of = |operation: &str| {
+        made.iter().filter(|call| call.operation == operation && call.outcome.is_ok()).count()
+    };
+    let counts = ["CreateThing", "AddThingToThingGroup", "AttachThingPrincipal", "UpdateCertificate"].map(of);
+    assert_eq!(counts, [1; 4], "{made:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_that_no_template_fits_stays_outside_and_nothing_is_made() {
+    let world = World::new(false).await;
+    world.deploy(&[("THING_GROUP", "kit-{subject.OU}")]).await;
+    let event = world.event(&SERIAL);
+    let refused = world.invoke(&event).await.unwrap();
+    assert_eq!((&refused["outcome"], &refused["reason"]), (&json!("refused"), &json!("undescribed")));
+    assert_eq!(world.status(&event), Status::PendingActivation);
+    let made = world.testbed.journal().calls();
+    let changes = |operation: &str| ["CreateThing", "AttachPolicy", "CreatePolicy"].contains(&operation);
+    assert!(!made.iter().any(|call| changes(&call.operation)), "{made:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ mod connection;
 mod control_plane;
 mod corpus;
 mod demo;
+mod described;
 #[cfg(target_os = "linux")]
 mod files;
 mod function;

@@ -152,6 +152,12 @@ iot.describe_thing_group(thingGroupName="corner")
 iot.list_thing_groups()
 iot.list_things_in_thing_group(thingGroupName="corner")
 iot.list_thing_groups_for_thing(thingName="board")
+iot.create_billing_group(billingGroupName="bills", billingGroupProperties={"billingGroupDescription": "x"})
+iot.describe_billing_group(billingGroupName="bills")
+iot.create_thing(thingName="billed", billingGroupName="bills")
+iot.describe_thing(thingName="billed")
+iot.delete_thing(thingName="billed")
+iot.delete_billing_group(billingGroupName="bills")
 
 iot.get_effective_policies(principal=arn)
 iot.test_authorization(

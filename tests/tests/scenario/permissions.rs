@@ -90,11 +90,17 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
 
     // A device of the function's own names and group, registered without the function.
     iot.create_thing_group().thing_group_name(OWN).send().await.unwrap();
+    iot.create_billing_group().billing_group_name(OWN).send().await.unwrap();
     let named = stage.file("named.crt").display().to_string();
-    let planned = ["register", "--again", &named, "--thing-group", OWN, "--dry-run"];
+    let planned = ["register", "--again", &named, "--thing-group", OWN, "--billing-group", OWN, "--dry-run"];
     assert_eq!(stage.ends(0, &planned).values("action").last(), Some(&"register"));
-    let own =
-        [("ZT_POLICY_NAME", OWN), ("THING_TYPE", OWN), ("THING_GROUP", OWN), ("THING_NAME_SOURCE", "cn")];
+    let own = [
+        ("ZT_POLICY_NAME", OWN),
+        ("THING_TYPE", OWN),
+        ("THING_GROUP", OWN),
+        ("BILLING_GROUP", OWN),
+        ("THING_NAME_SOURCE", "cn"),
+    ];
     configure(&lambda, &own).await;
     stage.works_with(&[
         "--policy-name",
@@ -102,6 +108,8 @@ pub(super) async fn play_the_rest(stage: &Stage, gateway: &Endpoint) {
         "--thing-type",
         OWN,
         "--thing-group",
+        OWN,
+        "--billing-group",
         OWN,
         "--rule-role-arn",
         "arn:aws:iam::1:role/r",

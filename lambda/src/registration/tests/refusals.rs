@@ -25,7 +25,12 @@ fn next(refusal: Option<&Refusal>) -> Option<Refusal> {
         Some(Refusal::Certificate(ThingNameError::KeyType { .. })) => {
             Refusal::Certificate(ThingNameError::CommonNameCount { count: 0 })
         }
-        Some(Refusal::Certificate(_)) => Refusal::ThingTaken { thing, holder: String::new() },
+        Some(Refusal::Certificate(_)) => {
+            let group = "{subject.OU}".parse().unwrap();
+            let description = Description { groups: vec![group], ..Description::default() };
+            Refusal::Undescribed(description.fill(&Fields::default()).unwrap_err())
+        }
+        Some(Refusal::Undescribed(_)) => Refusal::ThingTaken { thing, holder: String::new() },
         Some(Refusal::ThingTaken { .. }) => Refusal::NotExclusive { thing, message: String::new() },
         Some(Refusal::NotExclusive { .. }) => return None,
     })

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{Activation, MemoryRegistry, Progress, Thing};
+use crate::description::{Described, MAX_GROUPS, MAX_POLICIES};
 use crate::name::{PolicyName, ThingGroupName, ThingTypeName};
 use crate::policy::PolicyDocument;
 use crate::registry::{
     Attachment, CertificateDescription, CertificateStatus, ErrorKind, Operation, Registry, Result,
     StoredPolicy, ThingType,
 };
-
-/// Policies that can be attached to one certificate (AWS IoT Core endpoints and quotas).
-const MAX_POLICIES_PER_CERTIFICATE: usize = 10;
 
 fn missing(what: &str, name: &str) -> (ErrorKind, String) {
     (ErrorKind::NotFound, format!("{what} {name} does not exist"))
@@ -36,7 +34,12 @@ impl Registry for MemoryRegistry {
         .await
     }
 
-    async fn create_thing(&self, thing: &str, thing_type: &ThingTypeName) -> Result<()> {
+    async fn create_thing(
+        &self,
+        thing: &str,
+        thing_type: &ThingTypeName,
+        described: &Described,
+    ) -> Result<()> {
         self.call(Operation::CreateThing, |inner| {
             let account = &mut inner.account;
             let wanted = thing_type.as_str();
@@ -47,13 +50,28 @@ impl Registry for MemoryRegistry {
                 }
                 Some(ThingType { deprecated: false }) => {}
             }
+            let billing_group = described.billing_group.as_ref().map(ToString::to_string);
+            if let Some(missed) =
+                billing_group.as_ref().filter(|name| !account.billing_groups.contains(*name))
+            {
+                return Err(missing("billing group", missed));
+            }
+            let attributes =
+                described.attributes.iter().map(|(name, value)| (name.to_string(), value.clone()));
+            let created = Thing {
+                thing_type: Some(wanted.to_owned()),
+                attributes: attributes.collect(),
+                billing_group,
+                groups: BTreeSet::new(),
+            };
             match account.things.get(thing) {
-                Some(existing) if existing.thing_type.as_deref() == Some(wanted) => Ok(()),
+                Some(existing) if (Thing { groups: BTreeSet::new(), ..existing.clone() }) == created => {
+                    Ok(())
+                }
                 Some(_) => {
                     Err((ErrorKind::AlreadyExists, format!("thing {thing} exists with other attributes")))
                 }
                 None => {
-                    let created = Thing { thing_type: Some(wanted.to_owned()), groups: BTreeSet::new() };
                     account.things.insert(thing.to_owned(), created);
                     Ok(())
                 }
@@ -88,7 +106,11 @@ impl Registry for MemoryRegistry {
                 return Err(missing("thing group", group.as_str()));
             }
             let found = inner.account.things.get_mut(thing);
-            found.ok_or_else(|| missing("thing", thing))?.groups.insert(group.to_string());
+            let groups = &mut found.ok_or_else(|| missing("thing", thing))?.groups;
+            if groups.len() >= MAX_GROUPS && !groups.contains(group.as_str()) {
+                return Err((ErrorKind::Invalid, format!("thing {thing} is in {MAX_GROUPS} groups")));
+            }
+            groups.insert(group.to_string());
             Ok(())
         })
         .await
@@ -175,7 +197,7 @@ impl Registry for MemoryRegistry {
             }
             let certificate = inner.account.certificates.get_mut(certificate_id(certificate_arn));
             let certificate = certificate.ok_or_else(|| missing("certificate", certificate_arn))?;
-            let full = certificate.policies.len() >= MAX_POLICIES_PER_CERTIFICATE;
+            let full = certificate.policies.len() >= MAX_POLICIES;
             if full && !certificate.policies.contains(policy.as_str()) {
                 return Err((ErrorKind::LimitExceeded, "the certificate has 10 policies".to_owned()));
             }

@@ -75,6 +75,16 @@ pub enum Remedy {
         /// Its name.
         group: String,
     },
+    /// Create the billing group.
+    CreateBillingGroup {
+        /// Its name.
+        group: String,
+    },
+    /// Create the policy, which has no usual document.
+    CreatePolicy {
+        /// Its name.
+        policy: String,
+    },
     /// Give the function an on-failure destination.
     AddDestination {
         /// The function's name.

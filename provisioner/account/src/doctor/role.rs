@@ -68,6 +68,7 @@ fn judge(name: &str, role: Option<&Granted>, needed: &[Value]) -> Finding {
 mod tests {
     use super::*;
     use crate::doctor::Verdict;
+    use jitr::description::Description;
     use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
     use jitr::name::{PolicyName, ThingTypeName};
     use serde_json::json;
@@ -79,7 +80,7 @@ mod tests {
             function: "JITR",
             policy: &PolicyName::zero_touch(),
             thing_type: &ThingTypeName::zero_touch_kit(),
-            thing_group: None,
+            description: &Description::default(),
         };
         lambda_role_policy(&scope, &settings).unwrap()
     }

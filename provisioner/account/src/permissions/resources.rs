@@ -21,6 +21,8 @@ pub(super) enum On {
     Clients,
     ThingGroup,
     ThingsAndGroup,
+    BillingGroup,
+    AdditionalPolicies,
     ThingType,
     ThingTypes,
     Policy,
@@ -96,7 +98,7 @@ impl On {
         let base = base_name(&names.function);
         let own_role = || names.role.clone().unwrap_or_else(|| role(&format!("{base}{ROLE_SUFFIX}")));
         let rule_role = || role(&format!("{base}-rule{ROLE_SUFFIX}"));
-        let group = || names.thing_group.iter().map(|name| scope.arn(format_args!("thinggroup/{name}")));
+        let group = || names.thing_groups.iter().map(|name| scope.arn(format_args!("thinggroup/{name}")));
         let failed = || of("sqs", &format!("{base}-{FAILED_EVENTS}"));
         let named_queues = || names.queues.iter().map(|name| of("sqs", name));
         let log = |group: &str| {
@@ -114,6 +116,16 @@ impl On {
                 let group: Vec<String> = group().collect();
                 if group.is_empty() { group } else { [iot("thing/*"), group].concat() }
             }
+            Self::BillingGroup => names
+                .billing_group
+                .iter()
+                .map(|name| scope.arn(format_args!("billinggroup/{name}")))
+                .collect(),
+            Self::AdditionalPolicies => names
+                .additional_policies
+                .iter()
+                .map(|name| scope.arn(format_args!("policy/{name}")))
+                .collect(),
             Self::ThingType => named("thingtype", &names.thing_type),
             Self::ThingTypes => iot("thingtype/*"),
             Self::Policy => named("policy", &names.policy),

@@ -123,7 +123,7 @@ fn names_limit_what_is_allowed() {
     let names = Names {
         function: "Line1:live".into(),
         rule: "Line1Rule".into(),
-        thing_group: Some("line-1".into()),
+        thing_groups: vec!["line-1".into()],
         ..Names::default()
     };
     let allowed = allowed(&policy(&[CommandLine { names, ..line("setup", &[]) }, line("register", &[])]));

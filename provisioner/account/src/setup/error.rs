@@ -148,6 +148,12 @@ pub enum Error {
         /// Why.
         source: jitr::policy::PolicyError,
     },
+    /// The function cannot describe things like that.
+    #[error("the function cannot describe things like that")]
+    Description {
+        /// The variable, and what is wrong.
+        source: jitr::config::ConfigError,
+    },
     /// A name in the function's environment that AWS does not accept.
     #[error("the environment of the function has a name that AWS does not accept")]
     Name(#[from] jitr::name::NameError),

@@ -24,7 +24,6 @@ pub(crate) const TIMEOUT: i32 = 10;
 /// Variables of the function that setting up may have to change.
 pub(super) const POLICY_NAME: &str = "ZT_POLICY_NAME";
 pub(super) const THING_TYPE: &str = "THING_TYPE";
-pub(super) const THING_GROUP: &str = "THING_GROUP";
 const ALLOWED_CA_IDS: &str = "ALLOWED_CA_IDS";
 
 /// Environment variables of a function.
@@ -214,7 +213,9 @@ fn variables(settings: &Settings) -> Variables {
     let thing_type = settings.thing_type.as_ref().map(|name| (THING_TYPE, name.as_str()));
     let named = policy.into_iter().chain(thing_type).map(|(name, value)| (name.to_owned(), value.to_owned()));
     let admission = settings.admission.iter().flat_map(Admission::variables);
-    named.chain(admission.map(|(name, value)| (name.to_owned(), value))).collect()
+    let described = settings.described.variables().into_iter();
+    let described = described.map(|(name, value)| (name.to_owned(), value));
+    named.chain(described).chain(admission.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
 /// All variables of the function as they have to be, or `None` if they are so already.

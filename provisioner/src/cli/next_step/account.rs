@@ -126,6 +126,7 @@ fn setup(error: &setup::Error) -> Text {
         E::VerificationRefused { .. } => "run the same command again; it makes a new one".into(),
         E::RolePolicy { .. } => "report this: it is a fault of the program".into(),
         E::DevicePolicy { .. } => "give a document of at most 2048 characters without white space, or leave it out".into(),
+        E::Description { .. } => "fix the variable in the function's configuration, or set it with --attribute, --thing-group, --additional-policy or --billing-group".into(),
         E::Name(..) => "fix the variable in the function's configuration, or set it with --policy-name or --thing-type".into(),
         E::Package(_) => PACKAGES.into(),
     }
@@ -182,6 +183,12 @@ fn register(error: &register::Error) -> Text {
         }
         E::Unmet(Unmet::ThingGroup { name }) => {
             format!("make it with `aws iot create-thing-group --thing-group-name {name}`, or name another with --thing-group").into()
+        }
+        E::Unmet(Unmet::BillingGroup { name }) => {
+            format!("make it with `aws iot create-billing-group --billing-group-name {name}`, or name another with --billing-group").into()
+        }
+        E::Unmet(Unmet::Policy { name }) => {
+            format!("make it with `aws iot create-policy --policy-name {name} --policy-document`, or name another with --additional-policy").into()
         }
         E::Stopped { source, .. } => account(source),
         E::Revoked { .. } => REPLACE.into(),

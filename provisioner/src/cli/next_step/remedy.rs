@@ -42,6 +42,12 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
         Remedy::CreateGroup { group } => {
             format!("aws iot create-thing-group --thing-group-name {group}").into()
         }
+        Remedy::CreateBillingGroup { group } => {
+            format!("aws iot create-billing-group --billing-group-name {group}").into()
+        }
+        Remedy::CreatePolicy { policy } => {
+            format!("aws iot create-policy --policy-name {policy} --policy-document, with the document that it is to have").into()
+        }
         Remedy::AddDestination { function, role, queue, succeeded, is_configured } => {
             add_destination(function, role.as_deref(), queue, succeeded.as_deref(), *is_configured).into()
         }

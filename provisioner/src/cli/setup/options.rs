@@ -81,6 +81,7 @@ impl Options {
             delivery: self.delivery.map(Into::into),
             policy: self.policy_name.clone(),
             thing_type: self.thing_type.clone(),
+            described: setup::Described::default(),
             admission: None,
             sni_only: self.sni_only,
             disabled_rules: Vec::new(),
@@ -93,6 +94,11 @@ impl Options {
     /// Only if the default document is none.
     pub(in crate::cli) fn registration(&self) -> Result<Registration, Error> {
         Ok(setup::defaults()?.with_names(self.policy_name.as_ref(), self.thing_type.as_ref()))
+    }
+
+    /// Whether the signer CA is to be registered for other accounts, too.
+    pub(super) fn is_sni_only(&self) -> bool {
+        self.sni_only
     }
 
     /// Whether a flag was given that only just-in-time registration has a use for.

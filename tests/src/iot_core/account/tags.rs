@@ -37,6 +37,7 @@ impl Account {
             Some(("policy", name)) => self.policies.contains_key(name),
             Some(("thingtype", name)) => self.thing_types.contains_key(name),
             Some(("thinggroup", name)) => self.thing_groups.contains_key(name),
+            Some(("billinggroup", name)) => self.billing_groups.contains_key(name),
             Some(("rule", name)) => self.topic_rules.contains_key(name),
             _ => {
                 return Err(Error::InvalidRequest { reason: format!("{arn:?} cannot be tagged") });

@@ -18,6 +18,8 @@ pub struct Thing {
     pub thing_type: Option<String>,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
+    /// The billing group it is in.
+    pub billing_group: Option<String>,
     /// Counts changes, from 1.
     pub version: u64,
 }
@@ -76,14 +78,20 @@ impl Account {
         name: &str,
         thing_type: Option<&str>,
         attributes: BTreeMap<String, String>,
+        billing_group: Option<&str>,
     ) -> Result<&Thing, Error> {
         check_name("thing name", name, 128, ":_-")?;
         if let Some(thing_type) = thing_type {
             self.usable_thing_type(thing_type)?;
         }
         check_attributes(&attributes, thing_type.is_some())?;
+        if let Some(billing_group) = billing_group {
+            self.billing_group(billing_group)?;
+        }
         if let Some(known) = self.things.get(name)
-            && (known.thing_type.as_deref() != thing_type || known.attributes != attributes)
+            && (known.thing_type.as_deref() != thing_type
+                || known.attributes != attributes
+                || known.billing_group.as_deref() != billing_group)
         {
             let arn = self.thing_arn(name);
             return Err(Error::AlreadyExists { what: "thing", id: name.to_owned(), arn });
@@ -94,6 +102,7 @@ impl Account {
             id,
             thing_type: thing_type.map(str::to_owned),
             attributes,
+            billing_group: billing_group.map(str::to_owned),
             version: 1,
         }))
     }
@@ -373,10 +382,14 @@ impl Account {
         Ok(())
     }
 
-    /// `AddThingToThingGroup` or, with `present` false, `RemoveThingFromThingGroup`; repeating is harmless.
+    /// `AddThingToThingGroup` or, with `present` false, `RemoveThingFromThingGroup`; repeating is harmless. A thing is in at most ten
+    /// groups, and in one of each hierarchy (AWS IoT Core developer guide, "Static thing groups").
     pub fn set_thing_group_member(&mut self, group: &str, thing: &str, present: bool) -> Result<(), Error> {
         self.thing(thing)?;
         self.thing_group(group)?;
+        if present {
+            self.check_another_group(group, thing)?;
+        }
         if let Some(group) = self.thing_groups.get_mut(group) {
             if present {
                 group.things.insert(thing.to_owned(), ());
@@ -385,6 +398,32 @@ impl Account {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a group that a thing cannot be in because of the groups that it is in.
+    fn check_another_group(&self, group: &str, thing: &str) -> Result<(), Error> {
+        const MOST: usize = 10;
+        let refused = |reason: String| Err(Error::InvalidRequest { reason });
+        let others = self.thing_groups.values().filter(|g| g.name != group && g.things.contains_key(thing));
+        let others: Vec<&str> = others.map(|group| group.name.as_str()).collect();
+        if others.len() >= MOST {
+            return refused(format!("thing {thing} is in {MOST} groups already"));
+        }
+        match others.iter().find(|other| self.top_of(other) == self.top_of(group)) {
+            Some(other) => {
+                refused(format!("thing {thing} is in group {other} of the same hierarchy as {group}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The group at the top of a group's hierarchy.
+    fn top_of<'a>(&'a self, group: &'a str) -> &'a str {
+        let mut top = group;
+        while let Some(parent) = self.thing_groups.get(top).and_then(|group| group.parent.as_deref()) {
+            top = parent;
+        }
+        top
     }
 }
 

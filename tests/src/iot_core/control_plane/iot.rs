@@ -9,6 +9,7 @@ use crate::iot_core::account::{Account, Page};
 
 mod authorities;
 mod authorization;
+mod billing_groups;
 mod certificates;
 mod policies;
 mod settings;
@@ -96,6 +97,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     route("ListThingGroups", Method::GET, "/thing-groups", things::list_groups),
     route("ListThingsInThingGroup", Method::GET, "/thing-groups/{thingGroupName}/things", things::list_group_things),
     route("ListThingGroupsForThing", Method::GET, "/things/{thingName}/thing-groups", things::list_groups_of_thing),
+    route("CreateBillingGroup", Method::POST, "/billing-groups/{billingGroupName}", billing_groups::create),
+    route("DescribeBillingGroup", Method::GET, "/billing-groups/{billingGroupName}", billing_groups::describe),
+    route("DeleteBillingGroup", Method::DELETE, "/billing-groups/{billingGroupName}", billing_groups::delete),
     route("CreateTopicRule", Method::POST, "/rules/{ruleName}", topic_rules::create),
     route("GetTopicRule", Method::GET, "/rules/{ruleName}", topic_rules::get),
     route("ReplaceTopicRule", Method::PATCH, "/rules/{ruleName}", topic_rules::replace),

@@ -120,8 +120,13 @@ fn of_iot(account: &Account, call: &Call, body: &Value) -> Vec<Needed> {
             vec![own("policy")]
         }
         "AttachPolicy" | "DetachPolicy" => vec![text(&body["target"]).to_owned()],
-        "CreateThing"
-        | "DescribeThing"
+        "CreateThing" => {
+            let billing_group = body["billingGroupName"].as_str();
+            let billing_group = billing_group.map(|name| account.billing_group_arn(name));
+            [own("thing")].into_iter().chain(billing_group).collect()
+        }
+        "CreateBillingGroup" | "DescribeBillingGroup" | "DeleteBillingGroup" => vec![own("billinggroup")],
+        "DescribeThing"
         | "UpdateThing"
         | "DeleteThing"
         | "ListThingGroupsForThing"
@@ -153,6 +158,7 @@ fn of_iot(account: &Account, call: &Call, body: &Value) -> Vec<Needed> {
         "CreatePolicy" => Some(own("policy")),
         "CreateThingType" => Some(own("thingtype")),
         "CreateThingGroup" => Some(own("thinggroup")),
+        "CreateBillingGroup" => Some(own("billinggroup")),
         "CreateTopicRule" => Some(own("rule")),
         "RegisterCACertificate" => authority(account, text(&body["caCertificate"])),
         _ => None,

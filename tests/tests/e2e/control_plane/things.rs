@@ -82,3 +82,49 @@ async fn groups_hold_things() {
     let missing = iot.add_thing_to_thing_group().thing_group_name("none").thing_name("0a1b");
     assert_eq!(refused!(missing), is("ResourceNotFoundException", 404));
 }
+
+#[tokio::test]
+async fn a_thing_is_in_ten_groups_at_the_most_and_in_one_of_a_hierarchy() {
+    let account = Account::empty().await;
+    let iot = account.iot();
+    iot.create_thing().thing_name("0a1b").send().await.unwrap();
+    let add = |group: &str| iot.add_thing_to_thing_group().thing_group_name(group).thing_name("0a1b");
+    for (group, parent) in [("top", None), ("one", Some("top")), ("two", Some("top"))] {
+        let group = iot.create_thing_group().thing_group_name(group);
+        group.set_parent_group_name(parent.map(str::to_owned)).send().await.unwrap();
+    }
+    add("one").send().await.unwrap();
+    for relative in ["top", "two"] {
+        assert_eq!(refused!(add(relative)), is("InvalidRequestException", 400));
+    }
+    for n in 2..=11 {
+        let group = format!("g{n}");
+        iot.create_thing_group().thing_group_name(&group).send().await.unwrap();
+        match n {
+            11 => assert_eq!(refused!(add(&group)), is("InvalidRequestException", 400)),
+            _ => drop(add(&group).send().await.unwrap()),
+        }
+    }
+    add("one").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_thing_is_made_in_a_billing_group_that_exists() {
+    let account = Account::empty().await;
+    let iot = account.iot();
+    let create = || iot.create_thing().thing_name("0a1b").billing_group_name("bills");
+    assert_eq!(refused!(create()), is("ResourceNotFoundException", 404));
+    iot.create_billing_group().billing_group_name("bills").send().await.unwrap();
+    create().send().await.unwrap();
+    create().send().await.unwrap();
+    assert_eq!(refused!(iot.create_thing().thing_name("0a1b")), is("ResourceAlreadyExistsException", 409));
+    let billing_group =
+        || async { iot.describe_thing().thing_name("0a1b").send().await.unwrap().billing_group_name };
+    assert_eq!(billing_group().await.as_deref(), Some("bills"));
+    let found = iot.describe_billing_group().billing_group_name("bills").send().await.unwrap();
+    assert!(found.billing_group_arn.unwrap().ends_with(":billinggroup/bills"));
+    iot.delete_billing_group().billing_group_name("bills").send().await.unwrap();
+    assert_eq!(billing_group().await, None);
+    let gone = iot.describe_billing_group().billing_group_name("bills");
+    assert_eq!(refused!(gone), is("ResourceNotFoundException", 404));
+}

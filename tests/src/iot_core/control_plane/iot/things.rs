@@ -25,6 +25,7 @@ pub(super) fn create(account: &mut Account, call: &Call) -> Result<Reply, Servic
         thing_type_name: Option<String>,
         #[serde(default)]
         attribute_payload: AttributePayload,
+        billing_group_name: Option<String>,
     }
     let body: Body = call.json()?;
     let arn = account.thing_arn(call.name());
@@ -32,6 +33,7 @@ pub(super) fn create(account: &mut Account, call: &Call) -> Result<Reply, Servic
         call.name(),
         body.thing_type_name.as_deref(),
         body.attribute_payload.attributes,
+        body.billing_group_name.as_deref(),
     )?;
     Ok(Reply::json(json!({ "thingName": thing.name, "thingArn": arn, "thingId": thing.id })))
 }
@@ -45,6 +47,7 @@ pub(super) fn describe(account: &mut Account, call: &Call) -> Result<Reply, Serv
         "thingArn": account.thing_arn(&thing.name),
         "thingTypeName": thing.thing_type,
         "attributes": thing.attributes,
+        "billingGroupName": thing.billing_group,
         "version": thing.version,
     })))
 }
