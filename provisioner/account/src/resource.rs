@@ -40,6 +40,8 @@ pub enum Resource {
     ThingGroup,
     /// Where an event goes that failed for good.
     OnFailure,
+    /// An alarm of Amazon CloudWatch on the function or on its queue of failed events.
+    Alarm,
     /// The certificate of one device.
     Certificate,
     /// The policies of one device's certificate.
@@ -73,6 +75,7 @@ impl fmt::Display for Resource {
             Self::ThingType => "thing type",
             Self::ThingGroup => "thing group",
             Self::OnFailure => "on failure",
+            Self::Alarm => "alarm",
             Self::Certificate => "certificate",
             Self::AttachedPolicy => "its policies",
             Self::Thing => "its thing",

@@ -43,6 +43,8 @@ Examples:
       Use a deployed function (from cargo lambda deploy, or infra/).
   provisioner setup --delivery queue
       Put a queue between the topic rule and the function, for many boards at once.
+  provisioner setup --alarm-topic arn:aws:sns:us-east-2:123456789012:night-shift
+      Let the alarms notify a topic of Amazon SNS, which sends e-mails, for example.
   provisioner setup --function JITR:3
       Go back to version 3 of it. Code that --lambda-zip replaces is kept as a version.
 
@@ -108,6 +110,15 @@ fn tell(context: &Context, link: &Link) {
     context.result(link.line(true), &Outcome { link, done: true });
     if let Some(version) = link.versions.as_ref().and_then(|versions| versions.kept_as.as_ref()) {
         context.note(format_args!("to go back to what ran before: provisioner setup --function {version}"));
+    }
+}
+
+/// Says once, when alarms are made, that they notify nobody.
+fn tell_how_to_be_told(context: &Context, plan: &setup::Plan) {
+    if plan.makes_silent_alarms() {
+        context.note(
+            "the alarms notify nobody; with a topic of Amazon SNS: provisioner setup --alarm-topic ARN",
+        );
     }
 }
 
@@ -198,7 +209,9 @@ impl Plan for SetUp<'_> {
         context.show(&Place::of(&plan.scope, &plan.endpoint));
         if plan.leaves_signer() {
             progress.step("setting the account up");
-            return Ok(plan.apply(&account, None, None, |link| tell(context, &link)).await?);
+            plan.apply(&account, None, None, |link| tell(context, &link)).await?;
+            tell_how_to_be_told(context, &plan);
+            return Ok(());
         }
         let Some(chain) = chain else {
             return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
@@ -207,7 +220,9 @@ impl Plan for SetUp<'_> {
         let is_needed = plan.needs_verification();
         let verification = verification_certificate(&account, chain, &context.home, is_needed).await?;
         let (signer, verification) = (signer_ca(chain), verification.as_deref());
-        Ok(plan.apply(&account, Some(&signer), verification, |link| tell(context, &link)).await?)
+        plan.apply(&account, Some(&signer), verification, |link| tell(context, &link)).await?;
+        tell_how_to_be_told(context, &plan);
+        Ok(())
     }
 }
 

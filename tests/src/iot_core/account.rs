@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::policy;
 
+mod alarms;
 mod authorities;
 mod certificates;
 mod effective;
@@ -28,6 +29,7 @@ mod topic_rules;
 mod user_policy;
 pub mod x509;
 
+pub use alarms::Alarm;
 pub use authorities::{Authority, CertificateMode, RegisterAuthority, UpdateAuthority};
 pub use certificates::{Certificate, Presented, Status};
 pub use error::Error;
@@ -131,6 +133,7 @@ pub struct Account {
     /// Devices and the codes of them that were used.
     used_codes: BTreeSet<(String, String)>,
     queues: BTreeMap<String, Queue>,
+    alarms: BTreeMap<String, Alarm>,
     keys: BTreeMap<String, Key>,
     settings: Settings,
     /// The CA that AWS IoT issues certificates with, once it has issued one.
@@ -166,6 +169,7 @@ impl Account {
             sessions: BTreeMap::new(),
             used_codes: BTreeSet::new(),
             queues: BTreeMap::new(),
+            alarms: BTreeMap::new(),
             keys: BTreeMap::new(),
             settings: Settings::default(),
             issuer: None,
