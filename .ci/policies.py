@@ -76,6 +76,7 @@ def documents():
 COMMANDS = [
     "setup",
     "setup --delivery rule",
+    "setup --no-alarms",
     "setup --method mar",
     "setup --function Line1:live --role-arn arn:aws:iam::123456789012:role/own",
     "provision",

@@ -101,6 +101,11 @@ impl Account {
         client!(aws_sdk_sqs, self.config)
     }
 
+    /// Amazon CloudWatch.
+    pub(super) fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        client!(aws_sdk_cloudwatch, self.config)
+    }
+
     /// Amazon CloudWatch Logs.
     pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
         client!(aws_sdk_cloudwatchlogs, self.config)
@@ -276,8 +281,12 @@ impl Account {
 pub(super) fn existing<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Ok(found) => Ok(Some(found)),
-        // IAM's code for it differs from that of the other services.
-        Err(error) if error.has_code("ResourceNotFoundException") || error.has_code("NoSuchEntity") => {
+        // The codes of IAM and CloudWatch differ from that of the other services.
+        Err(error)
+            if ["ResourceNotFoundException", "NoSuchEntity", "ResourceNotFound"]
+                .iter()
+                .any(|code| error.has_code(code)) =>
+        {
             Ok(None)
         }
         Err(error) => Err(error),

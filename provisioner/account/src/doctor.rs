@@ -11,6 +11,7 @@ use jitr::revocation::CaCertificate;
 use jitr::scope::Scope;
 use time::OffsetDateTime;
 
+mod alarms;
 mod chain;
 mod connection;
 mod device;
@@ -30,7 +31,8 @@ use crate::description;
 use crate::setup::delivery::Way;
 use crate::setup::function::Deployed;
 use crate::setup::{
-    self, KnownAdmission, Settings, admission, deploy, lists, other_rules, permission, rule, signer_ca,
+    self, Alarms, KnownAdmission, Settings, admission, deploy, lists, other_rules, permission, rule,
+    signer_ca,
 };
 use crate::{Account, Error as AccountError, Queue, Resource, endpoint, queue};
 use device_pki::Certificate;
@@ -163,6 +165,7 @@ impl Diagnosis {
             Resource::Permission,
             Resource::Function,
             Resource::Role,
+            Resource::Alarm,
         ])
     }
 }
@@ -245,12 +248,13 @@ async fn look_at_chain(
 ) -> (Vec<Finding>, Option<RegistrationSettings>) {
     let mut findings = Vec::new();
     let settings = subject.settings;
-    let (signer, rule, permission, function, failed) = tokio::join!(
+    let (signer, rule, permission, function, failed, found_alarms) = tokio::join!(
         look_at_signer(account, subject),
         rule::find(account, &settings.rule),
         permission::find(account, &settings.function),
         deploy::find(account, &settings.function),
         failed_events(account, &settings.function),
+        setup::find_alarms(account, settings),
     );
     findings.push(signer);
     let found = function.as_ref().ok().and_then(Option::as_ref);
@@ -262,7 +266,9 @@ async fn look_at_chain(
         let target = looked.target(scope, &function_arn);
         let through = looked.through();
         way = Some(looked);
-        chain::topic_rule(&settings.rule, rule.as_ref(), &target, through.as_ref())
+        let own_role = setup::own_role_arn(scope, &settings.function);
+        let has_own_role = found.is_some_and(|function| function.role != own_role);
+        chain::topic_rule(&settings.rule, rule.as_ref(), &target, through.as_ref(), has_own_role)
     };
     let unread = |error| Finding::unread(Resource::TopicRule, &settings.rule, error);
     let (rule, others) = tokio::join!(rule, other_rules::find(account, &settings.rule, &function_arn));
@@ -305,11 +311,19 @@ async fn look_at_chain(
         Some(function) => role::examine(account, scope, settings, function, queued.is_some()).await,
         None => Finding::skipped(Resource::Role, "not known", "depends on the function"),
     });
-    if function.is_some() {
+    if let Some(function) = &function {
+        let keeps = failed.as_ref().ok().is_some_and(|failed| failed.is_named_after(&settings.function));
+        let wanted = setup::alarms::Wanted {
+            failed_events: queued.is_some() || keeps,
+            admission_list: setup::admission_list(settings, Some(function)).is_some(),
+            make: function.role == setup::own_role_arn(scope, &settings.function)
+                || settings.alarms != Alarms::Usual,
+        };
+        let alarms = alarms::examine(settings, wanted, found_alarms);
         findings.push(match failed {
             Ok(failed) => {
                 // `arn:aws:iam::123456789012:role/path/NAME`
-                let role = function.as_ref().and_then(|function| function.role.rsplit('/').next());
+                let role = function.role.rsplit('/').next();
                 let name = setup::base_name(&settings.function);
                 chain::on_failure(scope, name, role, &failed)
             }
@@ -319,6 +333,7 @@ async fn look_at_chain(
                 Finding { verdict: Verdict::Notable, ..unread }
             }
         });
+        findings.extend(alarms);
     } else {
         // Without the function, `setup` does nothing. Where it could not be read, nothing is said of it.
         let is_missing = findings.iter().any(|found| found.link == Resource::Function && found.is_missing);

@@ -440,8 +440,14 @@ impl Error {
 }
 
 /// Permissions that calls need besides those of their own name.
-const BESIDES: [&str; 5] =
-    ["iam:PassRole", "iam:TagRole", "iot:TagResource", "lambda:TagResource", "sqs:TagQueue"];
+const BESIDES: [&str; 6] = [
+    "cloudwatch:TagResource",
+    "iam:PassRole",
+    "iam:TagRole",
+    "iot:TagResource",
+    "lambda:TagResource",
+    "sqs:TagQueue",
+];
 
 /// The permission that is missing for the call `action`: its own, or another that AWS names ("User: arn:… is not authorized to
 /// perform: iam:PassRole on resource: arn:…").

@@ -14,7 +14,7 @@ mod table;
 mod tests;
 
 use resources::Condition;
-use table::{Key, MAKING, ONCE, SIGNING, SIGNS, TABLES, When};
+use table::{Key, MAKING, NO_ALARMS, ONCE, SIGNING, SIGNS, TABLES, When};
 
 /// The largest managed policy, in characters without white space (IAM User Guide, "IAM and AWS STS quotas").
 pub const LARGEST: usize = 6144;
@@ -212,8 +212,9 @@ impl Permissions {
                 self.allow(row.action, resources.patterns, resources.condition);
             }
             for (_, other, own) in table.besides.iter().filter(|(when, ..)| when.holds(flags)) {
-                // What is said of a name or of the delivery holds for the other command, too.
-                let shared = flags.iter().filter(|flag| flag.contains('=')).cloned();
+                // What is said of a name, of the delivery or of alarms holds for the other command, too.
+                let is_shared = |flag: &&String| flag.contains('=') || NO_ALARMS.contains(&flag.as_str());
+                let shared = flags.iter().filter(is_shared).cloned();
                 let own = own.iter().map(|flag| (*flag).to_owned()).chain(shared).collect();
                 self.add(other, &own, names, scope);
             }

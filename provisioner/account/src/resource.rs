@@ -44,6 +44,8 @@ pub enum Resource {
     BillingGroup,
     /// Where an event goes that failed for good.
     OnFailure,
+    /// An alarm of Amazon CloudWatch on the function or on its queue of failed events.
+    Alarm,
     /// The certificate of one device.
     Certificate,
     /// The policies of one device's certificate.
@@ -79,6 +81,7 @@ impl fmt::Display for Resource {
             Self::AdditionalPolicy => "more policies",
             Self::BillingGroup => "billing group",
             Self::OnFailure => "on failure",
+            Self::Alarm => "alarm",
             Self::Certificate => "certificate",
             Self::AttachedPolicy => "its policies",
             Self::Thing => "its thing",

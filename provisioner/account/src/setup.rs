@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aws_sdk_cloudwatch::types::MetricAlarm;
 use aws_sdk_iot::types::Tag;
 use jitr::iam::{RoleSettings, lambda_role_policy, lambda_trust_policy};
 use jitr::name::{PolicyName, ThingTypeName};
@@ -15,6 +16,7 @@ use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 
 pub(super) mod admission;
+pub(crate) mod alarms;
 pub(super) mod delivery;
 pub(super) mod deploy;
 mod description;
@@ -36,6 +38,7 @@ mod versions;
 mod waiting;
 
 pub use admission::{Admission, Known as KnownAdmission};
+pub use alarms::Alarms;
 pub use delivery::Delivery;
 pub use description::Described;
 pub use error::Error;
@@ -46,6 +49,7 @@ pub use revoked::Revoked;
 pub use signer::SignerPlan;
 pub use versions::Versions;
 
+use self::alarms::Alarm;
 use self::delivery::{Queued, Way};
 use super::{Account, Error as AccountError, endpoint};
 
@@ -82,6 +86,8 @@ pub struct Settings {
     pub described: Described,
     /// Which boards are let in; `None` leaves it to the function.
     pub admission: Option<Admission>,
+    /// Which alarms there are to be.
+    pub alarms: Alarms,
     /// Register the signer CA so that other accounts of the Region can have it, too (certificate mode `SNI_ONLY`).
     pub sni_only: bool,
     /// Names of other rules that are to be disabled, because what they invoke can register what the function refuses.
@@ -100,6 +106,7 @@ impl Default for Settings {
             thing_type: None,
             described: Described::default(),
             admission: None,
+            alarms: Alarms::Usual,
             sni_only: false,
             disabled_rules: Vec::new(),
         }
@@ -159,6 +166,7 @@ pub struct Plan {
     signer_step: signer_ca::Step,
     /// What becomes REVOKED.
     revoked: Vec<revoked::Step>,
+    alarms: Vec<Alarm>,
     sni_only: bool,
     /// The signer CA is left as it is.
     without_signer: bool,
@@ -176,7 +184,7 @@ impl Plan {
     /// `signer` may be missing only where the plan is not carried out. `revoked` is what this home has revoked.
     ///
     /// # Errors
-    /// [`AccountError::Sandbox`], [`Error::NoFunction`], [`Error::RoleLacks`], and errors of the calls.
+    /// [`AccountError::Sandbox`], [`Error::NoFunction`], [`Error::RoleLacks`], [`Error::AlarmsDenied`], and errors of the calls.
     pub async fn make(
         account: &Account,
         signer: Option<&SignerCa<'_>>,
@@ -207,10 +215,13 @@ impl Plan {
         let deprecated = (is_deprecated == Some(true)).then_some(thing_type);
 
         let rule = found_rule.as_ref();
-        let way = Way::look(account, &scope, settings, found_function.as_ref(), rule).await?;
+        let (way, found_alarms) = tokio::join!(
+            Way::look(account, &scope, settings, found_function.as_ref(), rule),
+            find_alarms(account, settings),
+        );
+        let way = way?;
 
-        let role = format!("role/{role_name}");
-        let role_arn = Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string();
+        let role_arn = own_role_arn(&scope, &settings.function);
         // A function that was deployed with its own role keeps it. The role that this tool made is looked at
         // in any case: its policy depends on the names that the function works with.
         let ours = found_function.as_ref().is_none_or(|function| function.role == role_arn);
@@ -256,6 +267,19 @@ impl Plan {
             Delivery::Rule => permission::decide(found_policy.as_ref(), &permission),
         };
         let target = way.target(&scope, &function_arn);
+        let wanted = alarms::Wanted {
+            failed_events: way.queued.is_some(),
+            admission_list: admission_list(settings, found_function.as_ref()).is_some(),
+            make: role.is_some() || !settings.packages.is_empty() || settings.alarms != Alarms::Usual,
+        };
+        let alarms = match found_alarms {
+            // Where none is made, nothing is lost.
+            Err(AccountError::Denied { .. }) if !wanted.make => Vec::new(),
+            found => match found.map_err(Error::of_alarms)? {
+                Some(found) => alarms::decide(&settings.function, &settings.alarms, wanted, &found),
+                None => Vec::new(),
+            },
+        };
         Ok(Self {
             rule_step: rule::decide(rule, &target, way.feed.as_ref())?,
             rule_equivalents: rule.map(rule::equivalents).unwrap_or_default(),
@@ -270,6 +294,7 @@ impl Plan {
             queued: way.queued,
             signer_step: signer_ca::decide(found_signer),
             revoked,
+            alarms,
             sni_only: settings.sni_only,
             scope,
             endpoint,
@@ -307,6 +332,7 @@ impl Plan {
                 [self.signer_step.link(signer, self.sni_only)].into_iter().filter(|_| !self.without_signer),
             )
             .chain(self.revoked.iter().filter(|_| !self.without_signer).map(revoked::Step::link))
+            .chain(self.alarms.iter().map(Alarm::link))
             .collect()
     }
 
@@ -337,13 +363,18 @@ impl Plan {
         link
     }
 
+    /// Whether an alarm is made that notifies nobody.
+    pub fn makes_silent_alarms(&self) -> bool {
+        self.alarms.iter().any(|alarm| alarm.found.is_none() && alarm.notifies_nobody())
+    }
+
     /// Whether carrying it out needs a verification certificate of the signer CA.
     pub fn needs_verification(&self) -> bool {
         self.signer_step == signer_ca::Step::Register && !self.sni_only && !self.without_signer
     }
 
-    /// Does what the plan says and calls `done` for each link. The signer CA comes last: from then on boards that
-    /// connect find everything in place. Where certificates are registered as REVOKED, it registers no board before. `signer`
+    /// Does what the plan says and calls `done` for each link. The signer CA comes after all that boards need:
+    /// from then on those that connect find everything in place. Where certificates are registered as REVOKED, it registers no board before. `signer`
     /// may be missing only [without it](Self::without_signer).
     ///
     /// # Errors
@@ -382,10 +413,16 @@ impl Plan {
             thing_type::deprecate(account, thing_type.as_str(), true).await?;
             done(thing_type::link(thing_type));
         }
-        let (Some(signer), false) = (signer, self.without_signer) else { return Ok(()) };
-        signer::put_in(account, self.signer_step, signer, verification, &self.revoked).await?;
-        done(self.signer_step.link(signer.id, self.sni_only));
-        self.revoked.iter().for_each(|revoked| done(revoked.link()));
+        if let (Some(signer), false) = (signer, self.without_signer) {
+            signer::put_in(account, self.signer_step, signer, verification, &self.revoked).await?;
+            done(self.signer_step.link(signer.id, self.sni_only));
+            self.revoked.iter().for_each(|revoked| done(revoked.link()));
+        }
+        // No device needs them.
+        for alarm in &self.alarms {
+            alarm.apply(account, ca).await?;
+            done(alarm.link());
+        }
         Ok(())
     }
 }
@@ -453,12 +490,32 @@ pub(super) fn admission_policy(
     settings: &Settings,
     found: Option<&function::Deployed>,
 ) -> Option<(&'static str, Value)> {
-    let list = match &settings.admission {
+    admission::role_policy(scope, admission_list(settings, found)?)
+}
+
+/// The admission list that the settings or the function name.
+pub(super) fn admission_list<'a>(
+    settings: &'a Settings,
+    found: Option<&'a function::Deployed>,
+) -> Option<&'a str> {
+    match &settings.admission {
         Some(Admission::By { list, .. }) => Some(list.as_str()),
         Some(Admission::Off) => None,
         None => found.and_then(|found| found.variable(jitr::config::ADMISSION_LIST)),
-    };
-    admission::role_policy(scope, list?)
+    }
+}
+
+/// The alarms of the function that exist; `None` where they are left as they are.
+pub(super) async fn find_alarms(
+    account: &Account,
+    settings: &Settings,
+) -> Result<Option<Vec<MetricAlarm>>, AccountError> {
+    match settings.alarms {
+        Alarms::Leave => Ok(None),
+        Alarms::Usual | Alarms::Notify(_) => {
+            alarms::find(account, alarms::names(&settings.function)).await.map(Some)
+        }
+    }
 }
 
 /// The code that the verification certificate has to carry as its common name.
@@ -505,6 +562,12 @@ pub(super) fn role_policy(
         },
     )
     .map_err(|source| Error::RolePolicy { source })
+}
+
+/// ARN of the role that this tool makes for a function.
+pub(super) fn own_role_arn(scope: &Scope, function: &str) -> String {
+    let role = format!("role/{}{ROLE_SUFFIX}", base_name(function));
+    Arn { service: "iam", region: "", resource: &role, ..scope.as_arn() }.to_string()
 }
 
 /// The name in a function's ARN (`arn:aws:lambda:REGION:ACCOUNT:function:NAME`) or name, without a version or an alias.

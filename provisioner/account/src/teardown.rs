@@ -75,6 +75,7 @@ pub struct Item {
 /// What removing an entry needs to know.
 #[derive(Clone, Debug)]
 enum What {
+    Alarm,
     TopicRule,
     /// The function that the statement (the entry's name) is in.
     Permission {
@@ -169,6 +170,8 @@ impl Item {
 /// What is found before the list is made.
 #[derive(Debug, Default)]
 struct Inventory {
+    /// Names.
+    alarms: Vec<String>,
     rules: Vec<find::Rule>,
     /// Id of each CA.
     cas: Vec<String>,
@@ -266,6 +269,7 @@ impl Plan {
         let mut inventory =
             Inventory { rules, cas, functions, queues, roles, policies, thing_types, ..Inventory::default() };
         inventory.permissions = find::permissions(account, &inventory).await?;
+        inventory.alarms = find::alarms(account, &inventory).await?;
         let defaults = setup::defaults()?;
         let mut without_ca = Vec::new();
         if !keep.devices {
@@ -401,6 +405,9 @@ fn items(inventory: Inventory, keep: Keep, defaults: &Registration) -> Vec<Item>
     });
     let policies: Vec<Item> = policies.collect();
     let thing_types = inventory.thing_types();
+    // What leads to them is removed later.
+    let alarms = inventory.alarms.into_iter();
+    items.extend(alarms.map(|name| item(Resource::Alarm, name, None, What::Alarm)));
     let rules = inventory.rules.into_iter();
     items.extend(rules.map(|rule| item(Resource::TopicRule, rule.name, None, What::TopicRule)));
     for (function, statement) in inventory.permissions {
@@ -463,6 +470,7 @@ mod tests {
     fn inventory() -> Inventory {
         let registration = Registration::zero_touch().unwrap();
         Inventory {
+            alarms: vec!["JITR-errors".into()],
             rules: vec![find::Rule { name: "R".into(), arn: "arn:R".into(), functions: vec!["F".into()] }],
             cas: vec!["ca".into()],
             functions: vec![find::Function { name: "JITR".into(), registration: Some(registration) }],
@@ -486,6 +494,7 @@ mod tests {
         assert_eq!(
             kinds,
             [
+                Resource::Alarm,
                 Resource::TopicRule,
                 Resource::Permission,
                 Resource::Certificate,
@@ -532,6 +541,9 @@ mod tests {
         let defaults = Registration::zero_touch().unwrap();
         let items = items(kept, Keep { devices: true, cas: true }, &defaults);
         let kinds: Vec<Resource> = items.into_iter().map(|item| item.kind).collect();
-        assert_eq!(kinds, [Resource::TopicRule, Resource::Permission, Resource::Function, Resource::Role]);
+        assert_eq!(
+            kinds,
+            [Resource::Alarm, Resource::TopicRule, Resource::Permission, Resource::Function, Resource::Role]
+        );
     }
 }

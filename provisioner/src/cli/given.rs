@@ -13,7 +13,7 @@ use super::output::locked;
 /// Global flags that say what a command acts on.
 const GLOBAL: [&str; 3] = ["home", "profile", "region"];
 /// Services whose commands are for a Region. A key of AWS KMS says its Region itself.
-const REGIONAL: [&str; 5] = ["iam", "iot", "lambda", "sqs", "sts"];
+const REGIONAL: [&str; 6] = ["iam", "iot", "lambda", "logs", "sqs", "sts"];
 /// Commands of the AWS CLI that have no Region, or another one.
 const PROFILE_ALONE: [&str; 3] = ["configure", "kms", "sso"];
 /// What stands before a command in a text, besides its beginning.

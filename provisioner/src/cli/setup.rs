@@ -45,6 +45,8 @@ Examples:
       Put a queue between the topic rule and the function, for many boards at once.
   provisioner setup --thing-group line-{subject.OU} --attribute ca={ca_certificate_id}
       Let the function put things into a group and give them an attribute. An empty value takes away: --thing-group ''
+  provisioner setup --alarm-topic arn:aws:sns:us-east-2:123456789012:night-shift
+      Let the alarms notify a topic of Amazon SNS, which sends e-mails, for example.
   provisioner setup --function JITR:3
       Go back to version 3 of it. Code that --lambda-zip replaces is kept as a version.
 
@@ -118,6 +120,15 @@ fn tell(context: &Context, link: &Link) {
     context.result(link.line(true), &Outcome { link, done: true });
     if let Some(version) = link.versions.as_ref().and_then(|versions| versions.kept_as.as_ref()) {
         context.note(format_args!("to go back to what ran before: provisioner setup --function {version}"));
+    }
+}
+
+/// Says once, when alarms are made, that they notify nobody.
+fn tell_how_to_be_told(context: &Context, plan: &setup::Plan) {
+    if plan.makes_silent_alarms() {
+        context.note(
+            "the alarms notify nobody; with a topic of Amazon SNS: provisioner setup --alarm-topic ARN",
+        );
     }
 }
 
@@ -218,7 +229,9 @@ impl Plan for SetUp<'_> {
         context.show(&Place::of(&plan.scope, &plan.endpoint));
         if plan.leaves_signer() {
             progress.step("setting the account up");
-            return Ok(plan.apply(&account, None, None, |link| tell(context, &link)).await?);
+            plan.apply(&account, None, None, |link| tell(context, &link)).await?;
+            tell_how_to_be_told(context, &plan);
+            return Ok(());
         }
         let Some(chain) = chain else {
             return Err(state::Error::Missing { folder: context.home.root().to_owned() }.into());
@@ -227,7 +240,9 @@ impl Plan for SetUp<'_> {
         let is_needed = plan.needs_verification();
         let verification = verification_certificate(&account, chain, &context.home, is_needed).await?;
         let (signer, verification) = (signer_ca(chain), verification.as_deref());
-        Ok(plan.apply(&account, Some(&signer), verification, |link| tell(context, &link)).await?)
+        plan.apply(&account, Some(&signer), verification, |link| tell(context, &link)).await?;
+        tell_how_to_be_told(context, &plan);
+        Ok(())
     }
 }
 

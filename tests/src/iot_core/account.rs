@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::policy;
 
+mod alarms;
 mod authorities;
 mod billing_groups;
 mod certificates;
@@ -29,6 +30,7 @@ mod topic_rules;
 mod user_policy;
 pub mod x509;
 
+pub use alarms::Alarm;
 pub use authorities::{Authority, CertificateMode, RegisterAuthority, UpdateAuthority};
 pub use billing_groups::BillingGroup;
 pub use certificates::{Certificate, Presented, Status};
@@ -134,6 +136,7 @@ pub struct Account {
     /// Devices and the codes of them that were used.
     used_codes: BTreeSet<(String, String)>,
     queues: BTreeMap<String, Queue>,
+    alarms: BTreeMap<String, Alarm>,
     keys: BTreeMap<String, Key>,
     settings: Settings,
     /// The CA that AWS IoT issues certificates with, once it has issued one.
@@ -170,6 +173,7 @@ impl Account {
             sessions: BTreeMap::new(),
             used_codes: BTreeSet::new(),
             queues: BTreeMap::new(),
+            alarms: BTreeMap::new(),
             keys: BTreeMap::new(),
             settings: Settings::default(),
             issuer: None,

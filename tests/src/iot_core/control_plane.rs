@@ -1,4 +1,4 @@
-//! The control plane: AWS IoT, Lambda, IAM, STS, SQS, KMS and CloudWatch Logs over HTTP, in AWS's wire formats.
+//! The control plane: AWS IoT, Lambda, IAM, STS, SQS, KMS, CloudWatch and CloudWatch Logs over HTTP, in AWS's wire formats.
 //!
 //! Requests have to be signed with the key of the account's user, or with the keys of a function's role. The credential scope in the
 //! `Authorization` header tells service and Region.
@@ -21,6 +21,8 @@ use crate::iot_core::policy;
 use crate::journal::{self, Caller, Happening, Journal};
 use crate::lambda_host::LambdaHost;
 
+mod cbor;
+mod cloudwatch;
 mod connections;
 mod declined;
 mod iam;
@@ -53,7 +55,7 @@ pub use throttle::{Throttle, throttled};
 const BODY_LIMIT: usize = 1024 * 1024 * 1024;
 
 /// The services that the testbed has, as credential scopes name them.
-const SERVICES: [&str; 8] = ["iot", "iotdata", "lambda", "iam", "sts", "sqs", "kms", "logs"];
+const SERVICES: [&str; 9] = ["iot", "iotdata", "lambda", "iam", "sts", "sqs", "kms", "logs", "monitoring"];
 
 /// What the calls work on.
 #[derive(Clone)]
@@ -201,6 +203,7 @@ async fn dispatch(
     };
     let target = call.header("x-amz-target").and_then(|target| target.rsplit_once('.')).map(|(_, name)| name);
     let asked_of = service;
+    let mut undecoded = None;
     let action = target.map(str::to_owned).or_else(|| call.form().remove("Action"));
     let (service, protocol, handler) = match service {
         "iot" => {
@@ -217,6 +220,19 @@ async fn dispatch(
         "lambda" => ("lambda", Protocol::Json, find(lambda::ROUTES, parts, &mut call)),
         "kms" => ("kms", Protocol::Json, of_account(kms::OPERATIONS, action.as_deref(), &mut call)),
         "sqs" => ("sqs", Protocol::Json, of_account(sqs::OPERATIONS, action.as_deref(), &mut call)),
+        // The name of CloudWatch in credential scopes.
+        "monitoring" => {
+            let is_cbor = call.header("content-type") == Some(cbor::CONTENT_TYPE);
+            let named = action.as_deref().or(cbor::operation(parts.uri.path()));
+            let handler = of_account(cloudwatch::OPERATIONS, named, &mut call);
+            if is_cbor {
+                match cbor::decode(&call.body) {
+                    Ok(body) => call.body = body.to_string().into(),
+                    Err(error) => undecoded = Some(error),
+                }
+            }
+            ("cloudwatch", if is_cbor { Protocol::Cbor } else { Protocol::Json }, handler)
+        }
         "logs" => {
             let handler = named(logs::OPERATIONS, action.as_deref(), &mut call);
             ("logs", Protocol::Json, handler.map(Handler::Services))
@@ -235,6 +251,7 @@ async fn dispatch(
     };
     let known = match (caller, handler) {
         (Err(error), _) => Err(error.clone()),
+        (Ok(_), Some(_)) if let Some(error) = undecoded => Err(error),
         (Ok(caller), Some(handler)) => Ok((caller, handler)),
         (Ok(_), None) => {
             let asked = action.clone().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
@@ -322,7 +339,7 @@ pub fn has_operation(name: &str) -> bool {
     fn of<'a, H: 'a>(routes: &'a [Route<H>]) -> impl Iterator<Item = &'static str> + 'a {
         routes.iter().map(|route| route.operation)
     }
-    let named = [iam::OPERATIONS, kms::OPERATIONS, sqs::OPERATIONS, sts::OPERATIONS];
+    let named = [cloudwatch::OPERATIONS, iam::OPERATIONS, kms::OPERATIONS, sqs::OPERATIONS, sts::OPERATIONS];
     let mut names = of(iot::ROUTES)
         .chain(of(connections::IOT_ROUTES))
         .chain(of(connections::DATA_ROUTES))
@@ -352,7 +369,7 @@ fn argument(call: &Call, protocol: Protocol) -> String {
         return label.clone();
     }
     match protocol {
-        Protocol::Json => call.header("x-amzn-principal").unwrap_or_default().to_owned(),
+        Protocol::Json | Protocol::Cbor => call.header("x-amzn-principal").unwrap_or_default().to_owned(),
         _ => call.form().remove("RoleName").unwrap_or_default(),
     }
 }

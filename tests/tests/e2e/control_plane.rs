@@ -376,7 +376,7 @@ async fn a_service_that_the_testbed_does_not_have_is_named() {
     for (service, said) in [
         (
             "dynamodb",
-            "the testbed has no service dynamodb; it has iot, iotdata, lambda, iam, sts, sqs, kms, logs. ministack and moto emulate more of AWS",
+            "the testbed has no service dynamodb; it has iot, iotdata, lambda, iam, sts, sqs, kms, logs, monitoring. ministack and moto emulate more of AWS",
         ),
         ("sqs", "the testbed does not implement ListTables of sqs"),
     ] {

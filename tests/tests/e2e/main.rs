@@ -5,6 +5,7 @@ mod account;
 mod account_life;
 mod admission;
 mod advice;
+mod alarms;
 mod aws_settings;
 mod batch;
 mod board;

@@ -98,6 +98,9 @@ async fn a_missing_permission_is_told_with_its_resource_and_the_command_that_pri
         ("lambda:TagResource", named("lambda", "function:JITR")),
         ("iot:CreateTopicRule", named("iot", "rule/ForwardSignedButUnknownDevices")),
         ("iot:RegisterCACertificate", "*".to_owned()),
+        ("cloudwatch:DescribeAlarms", named("cloudwatch", "alarm:*")),
+        ("cloudwatch:PutMetricAlarm", named("cloudwatch", "alarm:JITR-failed-events")),
+        ("cloudwatch:TagResource", named("cloudwatch", "alarm:JITR-failed-events")),
     ] {
         Denied { line: &setup, command: "setup", action, resource: &resource }.is_told(&stage, &testbed);
     }

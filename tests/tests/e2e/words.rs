@@ -20,7 +20,19 @@ async fn each_word_does_its_step_and_a_chain_of_them_exactly_these() {
     let set_up = stage.ends(0, &["-m", "jitr", "account", "--lambda-zip", package.to_str().unwrap()]);
     assert_eq!(
         set_up.values("resource"),
-        ["queue", "queue", "role", "role", "function", "on_failure", "event_source_mapping", "topic_rule"],
+        [
+            "queue",
+            "queue",
+            "role",
+            "role",
+            "function",
+            "on_failure",
+            "event_source_mapping",
+            "topic_rule",
+            "alarm",
+            "alarm",
+            "alarm",
+        ],
         "{}",
         set_up.said
     );

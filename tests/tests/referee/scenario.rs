@@ -7,6 +7,7 @@ pub(crate) mod account_life;
 
 /// What moto does not implement. There is no MQTT in it, so no board takes part.
 const MOTO: &[(&str, &str)] = &[
+    ("alarms", "CloudWatch does not speak Smithy RPC v2 CBOR"),
     ("auto-registration off", "UpdateCACertificate leaves the auto-registration status as it was"),
     ("provisioning template", "UpdateCACertificate with removeAutoRegistration leaves it"),
     ("replay", "there is no device gateway, so no certificate gets stuck"),

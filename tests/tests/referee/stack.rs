@@ -76,12 +76,17 @@ async fn ministack_deploys_both_variants_of_the_template_and_setup_and_doctor_ta
         assert_eq!(gap("ministack", &stack), Vec::<String>::new());
         let setup = user.ends(0, &["setup", "--function", function, "--rule-name", rule]);
         // The other stack's rule is told; nobody has said that it is to be disabled.
-        let apart = ["signer_ca", "other_rule"];
+        let apart = ["signer_ca", "other_rule", "alarm"];
         let others = setup.lines.iter();
         let others =
             others.filter(|line| line["resource"].as_str().is_some_and(|name| !apart.contains(&name)));
         let actions: Vec<_> = others.filter_map(|line| line["action"].as_str()).collect();
         assert_eq!(actions, ["leave"; 3], "{}", setup.said);
+        // The alarms of the template are those of `setup`.
+        let alarms = setup.lines.iter().filter(|line| line["resource"] == "alarm");
+        let alarms: Vec<_> = alarms.filter_map(|line| line["action"].as_str()).collect();
+        let count = if function == "Queued" { 3 } else { 2 };
+        assert_eq!(alarms, vec!["leave"; count], "{}", setup.said);
         user.is_healthy(&["--function", function, "--rule-name", rule]);
     }
 }

@@ -31,6 +31,9 @@ pub(super) async fn events_go_through_a_queue(stage: &Stage, gateway: &Endpoint)
         "event_source_mapping",
         "topic_rule",
         "signer_ca",
+        "alarm",
+        "alarm",
+        "alarm",
     ];
     assert_eq!(made.values("resource"), resources, "{}", made.said);
     assert_eq!(made.values("resource"), planned.values("resource"), "{}", planned.said);

@@ -207,10 +207,13 @@ impl Stage {
 
     /// The same for a user with another home.
     pub(crate) fn run_at(&self, home: &Path, arguments: &[&str]) -> Run {
+        let takes_them = ["setup", "doctor"].contains(&arguments[0]);
+        let without_alarms = (takes_them && !self.plays("alarms")).then_some("--no-alarms");
         let mut command = Command::new(beside::program("provisioner").unwrap());
         command
             .args(arguments)
             .args(["--output", "json", "--non-interactive"])
+            .args(without_alarms)
             .env_clear()
             .env("MICROCHIP_IOT_HOME", home)
             .env("HOME", home)

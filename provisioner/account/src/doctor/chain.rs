@@ -13,13 +13,17 @@ use crate::counted;
 use crate::setup::delivery::Feed;
 use crate::setup::permission::Audience;
 use crate::setup::{
-    Action, Link, OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong,
+    Action, FAILED_EVENTS, Link, OtherRule, Settings, base_name, function, permission, rule, signer_ca,
+    thing_type, wrong,
 };
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
 
 /// What there is to say of a rule that invokes the function.
 const DIRECT: &str = "it invokes the function; `setup --delivery queue` puts a queue between, which keeps events for many devices at once";
+
+/// What comes before that, where `setup` does not change the role.
+const ROLE_BY_HAND: &str = "the role of the function is not of this tool: it has to allow the queue first, and that command names what is missing";
 
 /// Another CA of the account that has the signer's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,18 +73,20 @@ pub(super) fn signer(
     Finding::unless(Resource::SignerCa, id, problems)
 }
 
-/// The topic rule.
+/// The topic rule. The function `has_own_role` if its role is one that this tool did not make.
 pub(super) fn topic_rule(
     name: &str,
     found: Option<&TopicRule>,
     target: &rule::Target,
     feed: Option<&Feed>,
+    has_own_role: bool,
 ) -> Result<Finding, AccountError> {
     let problems = match rule::decide(found, target, feed)? {
         rule::Step::Leave => {
             let equivalents = found.map(rule::equivalents).unwrap_or_default();
             let way = feed.map_or_else(|| DIRECT.to_owned(), ToString::to_string);
-            let found: Vec<_> = [way].into_iter().chain(equivalents.clone()).collect();
+            let by_hand = (feed.is_none() && has_own_role).then(|| ROLE_BY_HAND.to_owned());
+            let found: Vec<_> = [way].into_iter().chain(by_hand).chain(equivalents.clone()).collect();
             return Ok(match feed {
                 Some(Feed { enabled: false, .. }) => {
                     Finding::wrong(Resource::TopicRule, name, found).remedy(Remedy::EnableMapping)
@@ -257,6 +263,17 @@ pub(super) enum FailedEvents {
     },
 }
 
+impl FailedEvents {
+    /// Whether they are kept in the queue with the usual name.
+    pub(super) fn is_named_after(&self, function: &str) -> bool {
+        let usual = format!(":{}-{FAILED_EVENTS}", base_name(function));
+        match self {
+            Self::Kept { destination, .. } => destination.ends_with(&usual),
+            Self::Lost { .. } => false,
+        }
+    }
+}
+
 /// What waits there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
@@ -396,10 +413,11 @@ mod tests {
         let (finding, registration) = function(None, &Settings::default(), None);
         assert!(!finding.repairable && matches!(finding.remedy, Some(Remedy::Deploy)));
         assert!(registration.is_none());
-        let rule = topic_rule("R", None, &to("arn:f"), None).unwrap();
+        let rule = topic_rule("R", None, &to("arn:f"), None, false).unwrap();
         assert_eq!((rule.verdict, rule.repairable), (Verdict::Wrong, true));
         let foreign =
-            topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), &to("arn:f"), None).unwrap();
+            topic_rule("R", Some(&TopicRule::builder().sql("SELECT 1").build()), &to("arn:f"), None, false)
+                .unwrap();
         assert!(foreign.found[0].contains("SELECT 1"), "{foreign:?}");
     }
 }

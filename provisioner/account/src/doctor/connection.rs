@@ -113,7 +113,7 @@ fn judge(
 /// What a reason of AWS for the end of a connection means (AWS IoT Core Developer Guide, "Lifecycle events").
 fn explained(reason: &str) -> String {
     let means = match reason {
-        "CLIENT_INITIATED_DISCONNECT" => "the device took leave",
+        "CLIENT_INITIATED_DISCONNECT" => "the device closed the connection itself",
         "CONNECTION_LOST" | "MQTT_KEEP_ALIVE_TIMEOUT" => {
             "nothing came from it any more: look at its power and its network"
         }

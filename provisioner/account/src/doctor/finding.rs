@@ -103,6 +103,11 @@ pub enum Remedy {
         /// Its name.
         queue: String,
     },
+    /// Look at what the function has logged.
+    ReadLog {
+        /// The name of the function.
+        function: String,
+    },
     /// Send the events in the queue of failed events again.
     ReplayQueue,
     /// Send the events of the certificates that wait again.

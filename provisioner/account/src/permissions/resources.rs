@@ -6,6 +6,7 @@ use jitr::scope::{Arn, Scope};
 
 use super::Names;
 use crate::setup::admission::object_arn;
+use crate::setup::alarms;
 use crate::setup::delivery::waiting_events;
 use crate::setup::{FAILED_EVENTS, ROLE_SUFFIX, base_name, function_arn, qualifier, unqualified};
 
@@ -58,6 +59,12 @@ pub(super) enum On {
     SentTopic,
     FunctionLog,
     IotLog,
+    /// Every alarm: CloudWatch asks for this to list them, whichever are named.
+    Alarms,
+    /// The alarms of the function.
+    FunctionAlarms,
+    /// Alarms with the names that `setup` gives.
+    MadeAlarms,
     /// The admission list in Amazon S3, if it is there.
     AdmissionList,
     AdmissionBucket,
@@ -104,6 +111,7 @@ impl On {
         let log = |group: &str| {
             vec![of("logs", &format!("log-group:{group}")), of("logs", &format!("log-group:{group}:*"))]
         };
+        let alarm = |name: &str| of("cloudwatch", &format!("alarm:{name}"));
         match self {
             Self::All => vec!["*".to_owned()],
             Self::CaCertificates => iot("cacert/*"),
@@ -179,6 +187,9 @@ impl On {
             Self::SentTopic => named("topic", names.topic.as_deref().unwrap_or("*")),
             Self::FunctionLog => log(&format!("/aws/lambda/{base}")),
             Self::IotLog => log("AWSIotLogsV2"),
+            Self::Alarms => vec![alarm("*")],
+            Self::FunctionAlarms => alarms::names(base).map(|name| alarm(&name)).collect(),
+            Self::MadeAlarms => alarms::suffixes().map(|suffix| alarm(&format!("*-{suffix}"))).collect(),
             Self::AdmissionList => {
                 names.admission_list.iter().filter_map(|url| object_arn(scope, url)).collect()
             }

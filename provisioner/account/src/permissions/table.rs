@@ -52,6 +52,8 @@ pub(super) const ONCE: &str = "once";
 const MAR: &[&str] = &["method=mar"];
 /// Events do not go through a queue.
 const RULE: &[&str] = &["delivery=rule"];
+/// Alarms are left as they are.
+pub(super) const NO_ALARMS: &[&str] = &["no-alarms"];
 /// One device is looked at.
 const DEVICE: &[&str] = &["board", "thing", "port"];
 const REPAIR: &[&str] = &["repair"];
@@ -123,6 +125,9 @@ pub(super) const TABLES: &[Table] = &[
             row("iot:DescribeCertificate", On::Certificates),
             row("iot:ListCertificatesByCA", On::All),
             row("iot:RegisterCertificate", On::All),
+            unless(NO_ALARMS, "cloudwatch:DescribeAlarms", On::Alarms),
+            unless(NO_ALARMS, "cloudwatch:PutMetricAlarm", On::FunctionAlarms),
+            unless(NO_ALARMS, "cloudwatch:TagResource", On::FunctionAlarms),
         ],
         besides: &[],
     },
@@ -224,6 +229,7 @@ pub(super) const TABLES: &[Table] = &[
             unless(MAR, "iam:ListAttachedRolePolicies", On::Roles),
             unless(MAR, "iam:GetPolicy", On::ManagedPolicies),
             unless(MAR, "iam:GetPolicyVersion", On::ManagedPolicies),
+            unless(&["method=mar", "no-alarms"], "cloudwatch:DescribeAlarms", On::Alarms),
             row("iot:GetPolicy", On::Policy),
             with(DEVICE, "iot:GetPolicy", On::Policies),
             row("iot:DescribeThingType", On::ThingType),
@@ -377,6 +383,9 @@ pub(super) const TABLES: &[Table] = &[
             row("lambda:GetPolicy", On::Functions),
             row("lambda:RemovePermission", On::Functions),
             unless(KEEP_DEVICES, "iot:ListCertificatesByCA", On::All),
+            row("cloudwatch:DescribeAlarms", On::Alarms),
+            row("cloudwatch:ListTagsForResource", On::MadeAlarms),
+            row("cloudwatch:DeleteAlarms", On::MadeAlarms),
             row("iot:DeleteTopicRule", On::Rules),
             unless(&["keep-ca"], "iot:UpdateCACertificate", On::CaCertificates),
             unless(&["keep-ca"], "iot:DeleteCACertificate", On::CaCertificates),

@@ -96,6 +96,12 @@ pub enum Error {
         /// What AWS says.
         source: Box<AccountError>,
     },
+    /// The caller may not look at the alarms, or not make them.
+    #[error("the alarms of the function cannot be made")]
+    AlarmsDenied {
+        /// What AWS says.
+        source: Box<AccountError>,
+    },
     /// The function has a role of its own, which does not let it take events from the queue, or send failed ones.
     #[error("the role {role} of the function does not allow what delivery through a queue needs: {missing}")]
     RoleLacks {
@@ -163,6 +169,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a call about the alarms ended in: without the right to make it, the account works without them.
+    pub(crate) fn of_alarms(error: AccountError) -> AccountError {
+        match error {
+            denied @ AccountError::Denied { .. } => Self::AlarmsDenied { source: denied.into() }.into(),
+            other => other,
+        }
+    }
+
     /// What a call about the queue ended in: without the right to make it, there is another way.
     pub(crate) fn of_queue(error: AccountError) -> AccountError {
         let is_refused = super::waiting::is_role_too_new(&error);

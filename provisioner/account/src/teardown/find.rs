@@ -223,6 +223,36 @@ async fn mappings(account: &Account, url: &str) -> Result<Vec<String>, AccountEr
     Ok(found.into_iter().filter_map(|mapping| mapping.uuid).collect())
 }
 
+/// The alarms of ours. Alarms are named after their function, which spares asking for all of the account: functions of ours, those
+/// that rules of ours invoke, and those that queues of ours are named after.
+pub(super) async fn alarms(account: &Account, inventory: &Inventory) -> Result<Vec<String>, AccountError> {
+    let suffixes = [setup::FAILED_EVENTS, delivery::WAITING_EVENTS];
+    let of_queue = |queue: &Queue| {
+        let base = suffixes.iter().find_map(|suffix| queue.name.strip_suffix(suffix)?.strip_suffix('-'));
+        base.map(str::to_owned)
+    };
+    let invoked = inventory.rules.iter().flat_map(|rule| &rule.functions);
+    let functions: BTreeSet<String> = (inventory.functions.iter().map(|function| function.name.clone()))
+        .chain(invoked.map(|arn| setup::base_name(arn).to_owned()))
+        .chain(inventory.queues.iter().filter_map(of_queue))
+        .collect();
+    let named = setup::alarms::find(account, functions.iter().flat_map(|name| setup::alarms::names(name)));
+    let (cloudwatch, mut ours) = (account.cloudwatch(), Vec::new());
+    for alarm in named.await? {
+        let Some((name, arn)) = alarm.alarm_name.zip(alarm.alarm_arn) else { continue };
+        let answer = cloudwatch.list_tags_for_resource().resource_arn(arn).send().await;
+        let tags = account.found("cloudwatch:ListTagsForResource", answer)?.and_then(|answer| answer.tags);
+        if tags
+            .into_iter()
+            .flatten()
+            .any(|tag| is_ours(tag.key().unwrap_or_default(), tag.value().unwrap_or_default()))
+        {
+            ours.push(name);
+        }
+    }
+    Ok(ours)
+}
+
 /// The names of the inline policies of a role.
 pub(super) async fn role_policies(account: &Account, name: &str) -> Result<Vec<String>, AccountError> {
     let pages = account.iam().list_role_policies().role_name(name).into_paginator().send();

@@ -13,6 +13,10 @@ use crate::{Account, Error as AccountError, queue};
 pub(super) async fn remove(account: &Account, scope: &Scope, item: &Item) -> Result<Outcome, AccountError> {
     let (iot, lambda, name) = (account.iot(), account.lambda(), item.name.as_str());
     match &item.what {
+        What::Alarm => {
+            let answer = account.cloudwatch().delete_alarms().alarm_names(name).send().await;
+            account.found("cloudwatch:DeleteAlarms", answer).map(outcome)
+        }
         What::TopicRule => {
             let answer = iot.delete_topic_rule().rule_name(name).send().await;
             account.found("iot:DeleteTopicRule", answer).map(outcome)

@@ -115,6 +115,13 @@ fn setup(error: &setup::Error) -> Text {
             };
             format!("{allow}; or let the rule invoke the function, without a queue: provisioner setup --delivery rule").into()
         }
+        E::AlarmsDenied { source } => {
+            let allow = match &**source {
+                iot_account::Error::Denied { action, resource, .. } => allow(action, resource.as_deref()),
+                other => account(other).into_owned(),
+            };
+            format!("{allow}; or do without alarms: provisioner setup --no-alarms; boards need none").into()
+        }
         E::RoleLacks { role, policies, .. } => {
             let put = |(name, policy): &(&str, serde_json::Value)| format!("aws iam put-role-policy --role-name {role} --policy-name {name} --policy-document '{policy}'");
             let put: Vec<_> = policies.iter().map(put).collect();

@@ -52,6 +52,7 @@ pub(super) fn remedy(remedy: &Remedy) -> Text {
             add_destination(function, role.as_deref(), queue, succeeded.as_deref(), *is_configured).into()
         }
         Remedy::CreateQueue { queue } => format!("aws sqs create-queue --queue-name {queue}").into(),
+        Remedy::ReadLog { function } => format!("to see why: aws logs tail /aws/lambda/{function} --since 1h").into(),
         Remedy::ReplayQueue => "provisioner replay --queue".into(),
         Remedy::Replay => "provisioner replay".into(),
         Remedy::Connect => "connect its board, or provision it".into(),

@@ -8,7 +8,7 @@ use jitr::registration::Settings as Registration;
 use jitr::scope::Arn;
 
 use crate::cli::Error;
-use iot_account::setup::{self, Package, Settings};
+use iot_account::setup::{self, Alarms, Package, Settings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Delivery {
@@ -54,6 +54,12 @@ pub struct Options {
     /// Type of the things [default: the function's, microchip-zero-touch-kit]
     #[arg(long, value_name = "NAME")]
     thing_type: Option<ThingTypeName>,
+    /// Make alarms that notify this topic of Amazon SNS [default: alarms for a function that setup makes, without a topic]
+    #[arg(long, value_name = "ARN", value_parser = topic_arn, conflicts_with = "no_alarms")]
+    alarm_topic: Option<String>,
+    /// Leave alarms as they are, and make none
+    #[arg(long)]
+    no_alarms: bool,
     /// Register the signer CA so that other accounts of the Region can register it too; boards have to send the server
     /// name (SNI)
     #[arg(long)]
@@ -83,6 +89,11 @@ impl Options {
             thing_type: self.thing_type.clone(),
             described: setup::Described::default(),
             admission: None,
+            alarms: match &self.alarm_topic {
+                _ if self.no_alarms => Alarms::Leave,
+                Some(topic) => Alarms::Notify(topic.clone()),
+                None => Alarms::Usual,
+            },
             sni_only: self.sni_only,
             disabled_rules: Vec::new(),
         })
@@ -108,6 +119,7 @@ impl Options {
             || self.delivery.is_some()
             || self.role_arn.is_some()
             || self.rule_name.is_some()
+            || self.alarm_topic.is_some()
             || self.sni_only
     }
 
@@ -201,5 +213,15 @@ pub(in crate::cli) fn role_arn(text: &str) -> Result<String, &'static str> {
             Ok(text.to_owned())
         }
         _ => Err("the ARN of a role looks like arn:aws:iam::123456789012:role/NAME"),
+    }
+}
+
+/// ARN of a topic of Amazon SNS.
+fn topic_arn(text: &str) -> Result<String, &'static str> {
+    match Arn::parse(text) {
+        Some(Arn { service: "sns", resource, .. }) if !resource.is_empty() && !resource.contains(':') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("the ARN of a topic looks like arn:aws:sns:us-east-2:123456789012:NAME"),
     }
 }

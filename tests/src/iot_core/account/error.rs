@@ -141,6 +141,18 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// CloudWatch's words for a value that is wrong.
+    #[error("1 validation error detected: {reason}")]
+    Validation {
+        /// What is wrong.
+        reason: String,
+    },
+    /// CloudWatch's words for "not found".
+    #[error("the alarm {name} does not exist")]
+    AlarmNotFound {
+        /// Its name.
+        name: String,
+    },
     /// SQS's words for "not found".
     #[error("the specified queue {name} does not exist")]
     QueueDoesNotExist {

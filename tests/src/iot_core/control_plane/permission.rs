@@ -52,7 +52,7 @@ pub(super) fn check(services: &Services, service: &str, call: &Call) -> Result<(
         let message =
             format!("User: {user} is not authorized to perform: {action} on resource: {resource} {because}");
         let (code, status) = match service {
-            "iam" => ("AccessDenied", StatusCode::FORBIDDEN),
+            "iam" | "cloudwatch" => ("AccessDenied", StatusCode::FORBIDDEN),
             "iotdata" => ("ForbiddenException", StatusCode::FORBIDDEN),
             "kms" => ("AccessDeniedException", StatusCode::BAD_REQUEST),
             _ => ("AccessDeniedException", StatusCode::FORBIDDEN),
@@ -77,6 +77,7 @@ fn needed(services: &Services, service: &str, call: &Call) -> Vec<Needed> {
             };
             vec![Needed::new(format!("kms:{}", call.operation), resource)]
         }
+        "cloudwatch" => of_cloudwatch(&services.account(), call, &body),
         "logs" => {
             let resource = match &body["logGroupName"] {
                 Value::String(group) => {
@@ -263,6 +264,24 @@ fn of_iam(account: &Account, call: &Call) -> Vec<Needed> {
     let tagged = call.operation == "CreateRole" && form.contains_key("Tags.member.1.Key");
     let tag = tagged.then(|| Needed::new("iam:TagRole", resource.clone()));
     std::iter::once(Needed::new(action, resource)).chain(tag).collect()
+}
+
+/// To list alarms takes the right to list all, whichever are named.
+fn of_cloudwatch(account: &Account, call: &Call, body: &Value) -> Vec<Needed> {
+    let arns = match call.operation {
+        "DescribeAlarms" => vec![account.alarm_arn("*")],
+        "ListTagsForResource" => vec![text(&body["ResourceARN"]).to_owned()],
+        "DeleteAlarms" => {
+            let names = body["AlarmNames"].as_array().map(Vec::as_slice).unwrap_or_default();
+            names.iter().map(|name| account.alarm_arn(text(name))).collect()
+        }
+        _ => vec![account.alarm_arn(text(&body["AlarmName"]))],
+    };
+    let is_tagged = body["Tags"].as_array().is_some_and(|tags| !tags.is_empty());
+    let tags =
+        arns.first().filter(|_| is_tagged).map(|arn| Needed::new("cloudwatch:TagResource", arn.clone()));
+    let action = format!("cloudwatch:{}", call.operation);
+    arns.into_iter().map(|arn| Needed::new(action.clone(), arn)).chain(tags).collect()
 }
 
 fn of_sqs(account: &Account, call: &Call, body: &Value) -> Vec<Needed> {

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::cbor;
 use crate::iot_core::account;
 use crate::lambda_host;
 
@@ -54,6 +55,8 @@ impl From<account::Error> for ServiceError {
             E::RuleAccessDenied { .. } => ("UnauthorizedException", 401),
             E::NoSuchEntity { .. } => ("NoSuchEntity", 404),
             E::EntityAlreadyExists { .. } => ("EntityAlreadyExists", 409),
+            E::Validation { .. } => ("ValidationError", 400),
+            E::AlarmNotFound { .. } => ("ResourceNotFound", 404),
             E::QueueNameExists { .. } => ("com.amazonaws.sqs#QueueNameExists", 400),
             E::QueueDoesNotExist { .. } => ("com.amazonaws.sqs#QueueDoesNotExist", 400),
         };
@@ -128,6 +131,8 @@ fn without_nulls(value: Value) -> Value {
 pub(super) enum Protocol {
     /// REST-JSON or JSON 1.0.
     Json,
+    /// Smithy RPC v2 CBOR, by which AWS also says what the error is called in the query protocol.
+    Cbor,
     /// Query, with XML answers.
     Query,
     /// Query as Amazon EC2 has it: other errors.
@@ -150,6 +155,10 @@ pub(super) fn respond(
         response = response.header(name, value);
     }
     let (content_type, body) = match reply.content {
+        Content::Json(value) if protocol == Protocol::Cbor => {
+            response = response.header("smithy-protocol", "rpc-v2-cbor");
+            (cbor::CONTENT_TYPE, Body::from(cbor::encode(&value)))
+        }
         Content::Json(value) => ("application/json", Body::from(value.to_string())),
         Content::Xml(text) => ("text/xml", Body::from(text)),
         Content::Bytes(bytes) => ("application/json", Body::from(bytes)),
@@ -160,7 +169,7 @@ pub(super) fn respond(
 
 fn error_reply(protocol: Protocol, request_id: &str, error: &ServiceError) -> Reply {
     let content = match protocol {
-        Protocol::Json => {
+        Protocol::Json | Protocol::Cbor => {
             // Both spellings of the message are in use among AWS's services; `__type` is what JSON 1.0 reads.
             let mut body =
                 json!({ "__type": error.code, "message": error.message, "Message": error.message });
@@ -179,13 +188,18 @@ fn error_reply(protocol: Protocol, request_id: &str, error: &ServiceError) -> Re
                     )
                 }
                 Protocol::RestXml => format!("<Error>{what}<RequestId>{request_id}</RequestId></Error>"),
-                Protocol::Query | Protocol::Json => format!(
+                Protocol::Query | Protocol::Json | Protocol::Cbor => format!(
                     "<ErrorResponse><Error><Type>Sender</Type>{what}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
                 ),
             })
         }
     };
-    Reply { status: error.status, headers: vec![("x-amzn-errortype", error.code.clone())], content }
+    let mut headers = vec![("x-amzn-errortype", error.code.clone())];
+    if protocol == Protocol::Cbor {
+        let fault = if error.status >= 500 { "Receiver" } else { "Sender" };
+        headers.push(("x-amzn-query-error", format!("{};{fault}", error.code)));
+    }
+    Reply { status: error.status, headers, content }
 }
 
 /// Text, made safe between XML tags.

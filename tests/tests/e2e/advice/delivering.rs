@@ -38,6 +38,9 @@ async fn a_role_of_others_without_the_rights_is_refused_before_anything_is_made(
     let role = role.role.unwrap().arn;
     desk.stage.ends(0, &["setup", "--lambda-zip", &package, "--role-arn", &role, "--delivery", "rule"]);
 
+    let advised = desk.stage.provisioner(&["doctor"]);
+    assert!(advised.said.contains("has to allow the queue first"), "{}", advised.said);
+
     let switch = ["setup", "--delivery", "queue"];
     let before = MAKES.map(|operation| made(&desk, operation));
     let planned = desk.stage.ends(4, &[&switch[..], &["--dry-run"]].concat());
