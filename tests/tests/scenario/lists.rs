@@ -48,6 +48,8 @@ pub(super) async fn lists_are_looked_at(stage: &Stage, package: &Path, signer: &
     let key = published.lines[0]["admission_key"].as_str().unwrap();
     configure(&lambda, &[("ADMISSION_KEY", key), ("ADMISSION_LIST", "admission")]).await;
     stage.ends(1, &["replay", "--local", &"0d".repeat(32)]);
+    let elsewhere = stage.ends(2, &["admission", "publish"]);
+    assert!(elsewhere.said.contains("its package"), "{}", elsewhere.said);
     let other = "0d".repeat(32);
     let allowed = format!("{signer},{other}");
     configure(&lambda, &on(&[("ALLOWED_CA_IDS", &allowed)])).await;
