@@ -1,8 +1,9 @@
 //! The provisioner's commands on large accounts, ledgers and home folders, at AWS's default quotas: time, peak memory and calls.
 //!
-//! `cargo bench -p testbed --bench large [-- NUMBER…]` plays with 10,000 devices unless other numbers are given; it runs the
-//! provisioner as built beside it, or the one that the variable PROVISIONER names. Folders are made for 100,000 boards at the
-//! most; 1,000 devices are revoked, and as many registered and torn down.
+//! `cargo bench -p testbed --bench large [-- NUMBER… WORD…]` plays with 10,000 devices unless other numbers are given; it runs the
+//! provisioner as built beside it, or the one that the variable PROVISIONER names. With words, it runs the commands alone whose rows
+//! begin with one of them. Folders are made for 100,000 boards at the most; 1,000 devices are revoked, and as many registered and torn
+//! down; 100 registrations are replayed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the bench's result")]
 
 use std::fmt::Write as _;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use rcgen::{CertificateParams, DnType, Issuer, KeyPair, PublicKeyData};
-use testbed::iot_core::account::{CertificateMode, RegisterAuthority, Status};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
+use testbed::iot_core::account::{Account, CertificateMode, RegisterAuthority, Status};
 use testbed::iot_core::control_plane::Throttle;
 use testbed::manifest::Vendor;
 use testbed::{Options, Testbed, beside};
@@ -26,11 +27,19 @@ const DEVICES: usize = 10_000;
 const FOLDERS: usize = 100_000;
 /// Devices that are changed one by one.
 const CHANGED: usize = 1_000;
+/// Registrations that are replayed.
+const WAITING: usize = 100;
+/// What `provisioner` tags what it makes with.
+const OURS: [&str; 2] = ["zero-touch:created-by", "provisioner"];
+const THING_TYPE: &str = "microchip-zero-touch-kit";
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut numbers: Vec<usize> =
-        std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let (mut numbers, mut words) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        argument.parse().map_or_else(|_| words.push(argument.clone()), |number: usize| numbers.push(number));
+    }
     if numbers.is_empty() {
         numbers.push(DEVICES);
     }
@@ -38,13 +47,13 @@ fn main() {
         "| command | devices | time, s | memory, MB | calls | throttled |\n|---|---:|---:|---:|---:|---:|"
     );
     for number in numbers {
-        let options = Options { interceptor: Arc::new(Throttle::default()), ..Options::default() };
-        let stage = Stage {
-            testbed: runtime.block_on(Testbed::start(options)).unwrap(),
-            folder: tempfile::tempdir().unwrap(),
-            number,
+        let stage = || {
+            let options = Options { interceptor: Arc::new(Throttle::default()), ..Options::default() };
+            let testbed = runtime.block_on(Testbed::start(options)).unwrap();
+            Stage { testbed, folder: tempfile::tempdir().unwrap(), number, words: words.clone() }
         };
-        stage.play();
+        stage().play();
+        stage().tear_down();
     }
 }
 
@@ -52,6 +61,8 @@ struct Stage {
     testbed: Testbed,
     folder: tempfile::TempDir,
     number: usize,
+    /// Beginnings of the rows that are asked for.
+    words: Vec<String>,
 }
 
 /// A device: its certificate's id, its thing, and its certificate.
@@ -72,16 +83,27 @@ impl Stage {
         self.run("ledger", &["ledger"]);
         self.run("ledger --serial", &["ledger", "--serial", "0000"]);
         self.run("ledger check", &["ledger", "check"]);
+        let lists = self.folder.path().join("lists");
+        self.run("admission add --ledger", &["admission", "add", "--ledger"]);
+        self.run("admission publish", &["admission", "publish", "--to", lists.to_str().unwrap()]);
+        self.run("admission check", &["admission", "check", "--local", &"0".repeat(40)]);
         self.ledger(|board| ("K0".to_owned(), format!("{board:018X}")));
         self.run("ledger check, one kit for all", &["ledger", "check"]);
         std::fs::remove_file(self.home().join("ledger.jsonl")).unwrap();
 
         let devices = self.devices();
+        if devices.is_empty() {
+            return;
+        }
         self.run("certificates", &["certificates"]);
         self.run("certificates DEVICE", &["certificates", &devices[0].id]);
+        self.run("doctor", &["doctor"]);
+        self.run("replay --local --dry-run", &["replay", "--local", "--dry-run"]);
+        self.run("replay --local, 100 that wait", &["replay", "--local", "--rate", "100"]);
         let boards = &devices[..self.number.min(FOLDERS)];
         self.folders(boards);
-        self.run("certificates --offline, with folders", &["certificates", "--offline"]);
+        let offline = format!("certificates --offline, {} folders", boards.len());
+        self.run(&offline, &["certificates", "--offline"]);
         self.run("certificates, with folders", &["certificates"]);
         let changed = &boards[..CHANGED.min(boards.len())];
         let list = self.folder.path().join("stolen.txt");
@@ -134,36 +156,44 @@ impl Stage {
         std::fs::write(self.home().join("ledger.jsonl"), text).unwrap();
     }
 
-    /// Devices of the home's signer CA, in the account with their things.
+    /// Devices of the home's signer CA, in the account with their things; some more wait for their registration.
     fn devices(&self) -> Vec<Device> {
-        let pem = std::fs::read_to_string(self.home().join("signer-ca.crt")).unwrap();
-        let key =
-            KeyPair::from_pem(&std::fs::read_to_string(self.home().join("signer-ca.key")).unwrap()).unwrap();
+        if self.leaves_out(&["certificates", "doctor", "replay", "revoke", "register", "teardown"]) {
+            return Vec::new();
+        }
+        let home = self.home();
+        let pem = std::fs::read_to_string(home.join("signer-ca.crt")).unwrap();
+        let key = KeyPair::from_pem(&std::fs::read_to_string(home.join("signer-ca.key")).unwrap()).unwrap();
         let signer = Issuer::from_ca_cert_pem(&pem, key).unwrap();
         let mut account = self.testbed.account();
-        let authority = RegisterAuthority {
-            certificate: pem,
-            verification: None,
-            mode: CertificateMode::SniOnly,
-            active: true,
-            auto_registration: true,
-            registration_config: None,
-        };
-        account.register_authority(authority).unwrap();
-        (0..self.number)
-            .map(|board| {
-                let mut params = CertificateParams::default();
-                params.distinguished_name.push(DnType::CommonName, format!("board {board}"));
-                let key = KeyPair::generate().unwrap();
-                let pem = params.signed_by(&key, &signer).unwrap().pem();
-                let thing = identifier(&key);
-                let id = account.register_certificate(&pem, None, Status::Active).unwrap();
-                account.create_thing(&thing, None, Default::default(), None).unwrap();
-                let arn = account.certificate_arn(&id);
-                account.attach_thing_principal(&thing, &arn, false).unwrap();
-                Device { id, thing, pem }
-            })
-            .collect()
+        account.register_authority(authority(pem)).unwrap();
+        for board in 0..WAITING {
+            let (_, pem) = issued(&signer, &format!("waiting {board}"));
+            account.register_certificate(&pem, None, Status::PendingActivation).unwrap();
+        }
+        (0..self.number).map(|board| device(&mut account, &signer, board, None)).collect()
+    }
+
+    /// The same for a CA that this tool has registered, and removing all of it.
+    fn tear_down(&self) {
+        if self.leaves_out(&["teardown"]) {
+            return;
+        }
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        {
+            let mut account = self.testbed.account();
+            let id = account.register_authority(authority(pem)).unwrap();
+            let tagged = account.authority_arn(&id);
+            account.tag(&tagged, [OURS.map(str::to_owned).into()]).unwrap();
+            account.create_thing_type(THING_TYPE, serde_json::json!({})).unwrap();
+            let signer = Issuer::new(params, key);
+            (0..CHANGED).for_each(|board| drop(device(&mut account, &signer, board, Some(THING_TYPE))));
+        }
+        self.run("teardown --dry-run, 1,000 of a CA", &["teardown", "--dry-run"]);
+        self.run("teardown, 1,000 of a CA", &["teardown", "--yes"]);
     }
 
     /// The folders of the boards, and the certificates that are kept.
@@ -179,8 +209,18 @@ impl Stage {
         }
     }
 
+    /// Whether no row is asked for that begins with one of these.
+    fn leaves_out(&self, commands: &[&str]) -> bool {
+        let asks_for = |command: &&str| self.words.iter().any(|word| word.starts_with(command));
+        !self.words.is_empty() && !commands.iter().any(asks_for)
+    }
+
     /// Runs a command and prints its row, if it has a name.
     fn run(&self, name: &str, arguments: &[&str]) {
+        let is_asked_for = |word: &String| name.starts_with(word.as_str());
+        if !name.is_empty() && !self.words.is_empty() && !self.words.iter().any(is_asked_for) {
+            return;
+        }
         let before = self.testbed.journal().calls().len();
         let program = std::env::var_os("PROVISIONER").map(PathBuf::from);
         let program = program.or_else(|| beside::program("provisioner").ok());
@@ -203,8 +243,8 @@ impl Stage {
         }
         let code = run.wait().unwrap().code();
         let took = begun.elapsed().as_secs_f64();
-        // A check that finds something ends with 1.
-        assert!(matches!(code, Some(0 | 1)), "{name}: {code:?}");
+        // A check that finds something ends with 1, and `doctor` with 4 where nothing is set up.
+        assert!(matches!(code, Some(0 | 1 | 4)), "{name}: {code:?}");
         let calls = self.testbed.journal().calls().split_off(before);
         let throttled = calls
             .iter()
@@ -219,6 +259,42 @@ impl Stage {
             );
         }
     }
+}
+
+fn authority(certificate: String) -> RegisterAuthority {
+    RegisterAuthority {
+        certificate,
+        verification: None,
+        mode: CertificateMode::SniOnly,
+        active: true,
+        auto_registration: true,
+        registration_config: None,
+    }
+}
+
+/// A new key and its certificate.
+fn issued(signer: &Issuer<'_, KeyPair>, name: &str) -> (KeyPair, String) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let pem = params.signed_by(&key, signer).unwrap().pem();
+    (key, pem)
+}
+
+/// A device of a CA, in the account with its thing.
+fn device(
+    account: &mut Account,
+    signer: &Issuer<'_, KeyPair>,
+    board: usize,
+    thing_type: Option<&str>,
+) -> Device {
+    let (key, pem) = issued(signer, &format!("board {board}"));
+    let thing = identifier(&key);
+    let id = account.register_certificate(&pem, None, Status::Active).unwrap();
+    account.create_thing(&thing, thing_type, Default::default(), None).unwrap();
+    let arn = account.certificate_arn(&id);
+    account.attach_thing_principal(&thing, &arn, false).unwrap();
+    Device { id, thing, pem }
 }
 
 /// The name that a device's thing gets: SHA-1 of the public key bits, 40 hex digits.

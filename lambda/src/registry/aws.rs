@@ -114,14 +114,16 @@ impl Registry for AwsRegistry {
     }
 
     async fn list_thing_principals(&self, thing: &str) -> Result<Vec<String>> {
-        let pages = self.client.list_thing_principals().thing_name(thing).into_paginator().send();
-        let principals = items(pages, |page| page.next_token(), |page| page.principals, usize::MAX).await;
+        let list = || self.client.list_thing_principals().thing_name(thing);
+        let ask = |token| list().set_next_token(token).send();
+        let principals = items(ask, |page| page.next_token(), |page| page.principals, usize::MAX).await;
         principals.map_err(|error| unread(Operation::ListThingPrincipals, error))
     }
 
     async fn list_principal_things(&self, certificate_arn: &str) -> Result<Vec<String>> {
-        let pages = self.client.list_principal_things().principal(certificate_arn).into_paginator().send();
-        let things = items(pages, |page| page.next_token(), |page| page.things, usize::MAX).await;
+        let list = || self.client.list_principal_things().principal(certificate_arn);
+        let ask = |token| list().set_next_token(token).send();
+        let things = items(ask, |page| page.next_token(), |page| page.things, usize::MAX).await;
         things.map_err(|error| unread(Operation::ListPrincipalThings, error))
     }
 

@@ -1,11 +1,11 @@
 //! Lists of AWS, page by page. They end, even if each page names a further one.
 
-use aws_smithy_async::future::pagination_stream::PaginationStream;
+use std::future::Future;
 
 /// A list has at most so many pages: with the smallest page of AWS IoT (25 items), 2.5 million items.
-pub const MOST_PAGES: usize = 100_000;
+const MOST_PAGES: usize = 100_000;
 /// AWS may send pages without items (IAM User Guide, "Paginating the results"), but not so many one after the other.
-pub const MOST_EMPTY_PAGES: usize = 1_000;
+const MOST_EMPTY_PAGES: usize = 1_000;
 
 /// A list that was not read to its end.
 #[derive(Debug)]
@@ -16,52 +16,89 @@ pub enum Unread<E> {
     Endless(usize),
 }
 
-/// The items of all pages, or of as many as have `enough` of them; `of` takes them out of a page. `marker` is what a page
-/// names the next one by: the paginators of the SDK end without an error at a page that names itself.
+/// How far a list is read.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// What names the next page; nothing before the first one.
+    marker: Option<String>,
+    is_at_end: bool,
+    read: usize,
+    /// Pages without items, one after the other.
+    empty: usize,
+}
+
+impl Place {
+    /// The items of the next page; `None` after the last one. `ask` asks for the page that a marker names, `marker` is what a page
+    /// names the next one by, and `of` takes the items out of a page.
+    ///
+    /// # Errors
+    /// [`Unread`]. The paginators of the SDK end without an error at a page that names itself.
+    pub async fn next<P, T, E, F, L>(
+        &mut self,
+        ask: impl FnOnce(Option<String>) -> F,
+        marker: impl FnOnce(&P) -> Option<&str>,
+        of: impl FnOnce(P) -> L,
+    ) -> Result<Option<Vec<T>>, Unread<E>>
+    where
+        F: Future<Output = Result<P, E>>,
+        L: Into<Option<Vec<T>>>,
+    {
+        if self.is_at_end {
+            return Ok(None);
+        }
+        let page = ask(self.marker.clone()).await.map_err(Unread::Call)?;
+        let next = marker(&page).filter(|next| !next.is_empty()).map(str::to_owned);
+        let items = of(page).into().unwrap_or_default();
+        self.read += 1;
+        self.empty = if items.is_empty() { self.empty + 1 } else { 0 };
+        let is_endless = self.read >= MOST_PAGES || self.empty >= MOST_EMPTY_PAGES || next == self.marker;
+        if next.is_some() && is_endless {
+            return Err(Unread::Endless(self.read));
+        }
+        self.is_at_end = next.is_none();
+        self.marker = next;
+        Ok(Some(items))
+    }
+}
+
+/// The items of all pages, or of as many as have `enough` of them. The functions are those of [`Place::next`].
 ///
 /// # Errors
 /// [`Unread`].
-pub async fn items<P, T, E, L>(
-    mut pages: PaginationStream<Result<P, E>>,
+pub async fn items<P, T, E, F, L>(
+    ask: impl Fn(Option<String>) -> F,
     marker: impl Fn(&P) -> Option<&str>,
     of: impl Fn(P) -> L,
     enough: usize,
 ) -> Result<Vec<T>, Unread<E>>
 where
+    F: Future<Output = Result<P, E>>,
     L: Into<Option<Vec<T>>>,
 {
-    let (mut items, mut read, mut empty, mut more) = (Vec::new(), 0, 0, false);
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(Unread::Call)?;
-        more = marker(&page).is_some_and(|marker| !marker.is_empty());
-        let page = of(page).into().unwrap_or_default();
-        read += 1;
-        empty = if page.is_empty() { empty + 1 } else { 0 };
+    let (mut place, mut items) = (Place::default(), Vec::new());
+    while let Some(page) = place.next(&ask, &marker, &of).await? {
         items.extend(page);
         if items.len() >= enough {
-            return Ok(items);
-        }
-        if read >= MOST_PAGES || empty >= MOST_EMPTY_PAGES {
-            return Err(Unread::Endless(read));
+            break;
         }
     }
-    if more { Err(Unread::Endless(read)) } else { Ok(items) }
+    Ok(items)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_smithy_async::future::pagination_stream::fn_stream::FnStream;
+    use std::cell::Cell;
 
-    /// As many pages as are asked for, each with so many items.
-    fn endless(size: usize) -> PaginationStream<Result<usize, ()>> {
-        PaginationStream::new(FnStream::new(move |pages| {
-            Box::pin(async move { while pages.send(Ok(size)).await.is_ok() {} })
-        }))
-    }
-
+    /// A list whose every page names another one, each with so many items.
     async fn read(size: usize, enough: usize) -> Result<Vec<()>, Unread<()>> {
-        items(endless(size), |_| Some("next"), |size| vec![(); size], enough).await
+        let pages = Cell::new(0);
+        let ask = |_| {
+            pages.set(pages.get() + 1);
+            let page = pages.get().to_string();
+            async move { Ok(page) }
+        };
+        items(ask, |page| Some(page), |_| vec![(); size], enough).await
     }
 
     #[tokio::test]
@@ -71,17 +108,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_ends_at_a_page_which_names_another_is_no_whole_list() {
-        let pages = |markers: &'static [Option<&'static str>]| {
-            PaginationStream::new(FnStream::new(move |pages| {
-                Box::pin(async move {
-                    for marker in markers {
-                        pages.send(Ok::<_, ()>(*marker)).await.unwrap();
-                    }
-                })
-            }))
+    async fn a_page_that_names_itself_ends_no_whole_list() {
+        let read = |markers: &'static [Option<&'static str>]| {
+            let pages = Cell::new(markers.iter());
+            let ask = move |_| {
+                let mut left = pages.take();
+                let page = left.next().copied();
+                pages.set(left);
+                async move { page.ok_or(()) }
+            };
+            items(ask, |marker| *marker, |_| vec![()], usize::MAX)
         };
-        let read = |markers| items(pages(markers), |marker| *marker, |_| vec![()], usize::MAX);
         assert!(matches!(read(&[Some("a"), Some("a")]).await, Err(Unread::Endless(2))));
         assert_eq!(read(&[Some("a"), None]).await.unwrap().len(), 2);
         assert_eq!(read(&[Some("a"), Some("")]).await.unwrap().len(), 2);

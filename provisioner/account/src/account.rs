@@ -3,19 +3,16 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::page::Page;
 use crate::quota::Quotas;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::service_config::ServiceConfigKey;
 use jitr::registry::aws::AwsRegistry;
 use jitr::registry::genuine::Genuine;
-use jitr::registry::pages::{self, Unread};
 use jitr::registry::{ErrorKind, RegistryError};
 use jitr::scope::{Arn, Scope};
 
@@ -241,40 +238,6 @@ impl Account {
     {
         existing(answer.map_err(self.failed(action)))
     }
-
-    /// Every item of every page that `action` lists; `of` takes them out of a page.
-    pub(super) async fn all<P, T, E, L>(
-        &self,
-        action: &'static str,
-        pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
-        of: impl Fn(P) -> L,
-    ) -> Result<Vec<T>, Error>
-    where
-        P: Page,
-        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-        L: Into<Option<Vec<T>>>,
-    {
-        self.some(action, pages, of, usize::MAX).await
-    }
-
-    /// As [`Account::all`], of as many pages as have `enough` items.
-    pub(super) async fn some<P, T, E, L>(
-        &self,
-        action: &'static str,
-        pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
-        of: impl Fn(P) -> L,
-        enough: usize,
-    ) -> Result<Vec<T>, Error>
-    where
-        P: Page,
-        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-        L: Into<Option<Vec<T>>>,
-    {
-        pages::items(pages, P::next_page, of, enough).await.map_err(|unread| match unread {
-            Unread::Call(error) => self.failed(action)(error),
-            Unread::Endless(pages) => Error::Endless { action, pages },
-        })
-    }
 }
 
 /// What there is: that a resource does not exist is an answer, and no failure.
@@ -381,8 +344,9 @@ mod tests {
             "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 7\r\nconnection: close\r\ncontent-length: 57\r\n\r\n\
             {\"certificates\":[{\"certificateId\":\"1\"}],\"nextMarker\":\"m\"}",
         );
-        let pages = account.iot().list_certificates().into_paginator().send();
-        let listed = account.all("iot:ListCertificates", pages, |page| page.certificates).await;
+        let iot = account.iot();
+        let ask = |marker| iot.list_certificates().set_marker(marker).send();
+        let listed = account.all("iot:ListCertificates", ask, |page| page.certificates).await;
         assert!(matches!(listed, Err(Error::Endless { pages: 2, .. })), "{listed:?}");
     }
 }

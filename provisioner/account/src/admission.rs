@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use device_pki::admission_list::{AdmissionList, MAX_SIZE};
-use jitr::admission::FILE;
-use jitr::config::{self, AdmissionSettings, ConfigError, Connection};
+use device_pki::admission_list::{AdmissionError, AdmissionList, MAX_SIZE};
+use jitr::admission::{Admission, FILE};
+use jitr::config::{self, AdmissionPlace, AdmissionSettings, ConfigError, Connection};
 use jitr::published::client::Client;
 use jitr::published::{Fetched, ListError, ListUrl, Source as _, Wanted};
 
-use super::setup::deploy;
+use super::setup::deployed_package::DeployedPackage;
+use super::setup::function::Deployed;
+use super::setup::{self, deploy, lists};
 use super::{Account, Answer, Error as AccountError};
 
 /// How long fetching a list may take in all: 20 MB at 1 Mbit/s.
@@ -43,6 +45,15 @@ pub enum Error {
         /// Their things.
         things: Vec<String>,
     },
+    /// The function is told of a list in its package that is not there.
+    #[error("the function's package has no admission list {list}")]
+    NotPackaged {
+        /// The list's file.
+        list: String,
+    },
+    /// The list in the function's package does not count.
+    #[error(transparent)]
+    Packaged(#[from] AdmissionError),
     /// What a web server serves cannot be fetched.
     #[error("the admission list {url}/{FILE} cannot be fetched: {problem}")]
     Unfetched {
@@ -71,6 +82,35 @@ pub async fn of_function(account: &Account, name: &str) -> Result<Option<Admissi
     let Some(variables) = found.and_then(|function| function.variables) else { return Ok(None) };
     let settings = config::admission(|variable| variables.get(variable).cloned());
     Ok(settings.map_err(|source| Error::Variables { name: name.to_owned(), source })?)
+}
+
+/// The admission list of the function `name`, for the same workflow in this process. A published list is fetched when it is first asked.
+///
+/// # Errors
+/// [`Error::Variables`], [`Error::NotPackaged`], [`Error::Packaged`]; errors of reading the function's package.
+pub(crate) async fn in_process(
+    account: &Account,
+    name: &str,
+    function: &Deployed,
+) -> Result<Admission, AccountError> {
+    let settings = config::admission(|variable| function.variable(variable).map(str::to_owned));
+    let settings = settings.map_err(|source| Error::Variables { name: name.to_owned(), source })?;
+    let Some(AdmissionSettings { key, list, mode }) = settings else { return Ok(Admission::default()) };
+    let file = match list {
+        AdmissionPlace::Published(url) => {
+            let source = Box::new(client(account, &url).await?);
+            return Ok(Admission::published(&url, source, key, mode));
+        }
+        AdmissionPlace::Packaged(file) => file.display().to_string(),
+    };
+    let package = DeployedPackage::new(account, name, None);
+    let bytes = match lists::in_package(&file) {
+        Some(inner) => setup::admission::unpacked(package.bytes().await?, &inner),
+        None => None,
+    };
+    let bytes = bytes.ok_or_else(|| Error::NotPackaged { list: file.clone() })?;
+    let list = AdmissionList::verified(bytes, &file, &key).map_err(Error::from)?;
+    Ok(Admission::packaged(file, list, mode))
 }
 
 /// The list that is published in the folder at `url`; `None` where there is none.

@@ -5,14 +5,16 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use aws_sdk_iot::operation::list_certificates_by_ca::ListCertificatesByCaOutput;
 use aws_sdk_iot::types::{CertificateDescription, CertificateStatus};
 use futures::{StreamExt, TryStreamExt, stream};
+use jitr::registry::pages::Place;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::account::existing;
-use super::page::{LARGEST, Place, items};
-use super::{Account, Error};
+use super::page::LARGEST;
+use super::{Account, Error, quota};
 
 /// Certificates that are looked at or changed at the same time: enough to use up the default quotas when the calls for one of them
 /// take three seconds.
@@ -96,13 +98,14 @@ impl<'a> List<'a> {
         let found = match of {
             Of::Account => {
                 let ask = |marker| iot.list_certificates().page_size(LARGEST).set_marker(marker).send();
-                place.next(account, "iot:ListCertificates", ask, |page| page.certificates).await?
+                account.next_in_turn(place, "iot:ListCertificates", ask, |page| page.certificates).await?
             }
             Of::Ca(ca) => {
                 let list = || iot.list_certificates_by_ca().ca_certificate_id(*ca);
                 let ask = |marker| list().page_size(LARGEST).set_marker(marker).send();
-                let page = place.next(account, "iot:ListCertificatesByCA", ask, |page| page.certificates);
-                existing(page.await)?.flatten()
+                let of_page = |page: ListCertificatesByCaOutput| page.certificates;
+                existing(account.next_in_turn(place, "iot:ListCertificatesByCA", ask, of_page).await)?
+                    .flatten()
             }
         };
         Ok(found.map(|found| found.into_iter().filter_map(listed).collect()))
@@ -161,6 +164,12 @@ pub async fn with_cas(
     asked.buffer_unordered(SIDE_BY_SIDE).try_filter_map(|found| async { Ok(found) }).try_collect().await
 }
 
+/// How long it takes to ask for so many certificates by themselves, at AWS's default quota: see [`with_cas`].
+pub fn time_of_asking(count: usize) -> Duration {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    Duration::from_secs_f64(f64::from(count) / quota::default_rate("DescribeCertificate"))
+}
+
 /// The ids of the account's certificates that begin with these digits.
 ///
 /// # Errors
@@ -199,7 +208,7 @@ pub(super) async fn things(account: &Account, arn: &str) -> Result<Vec<String>, 
     let iot = account.iot_without_retries();
     let list = || iot.list_principal_things().principal(arn).max_results(LARGEST);
     let ask = |token| list().set_next_token(token).send();
-    items(account, "iot:ListPrincipalThings", ask, |page| page.things).await
+    account.all_in_turn("iot:ListPrincipalThings", ask, |page| page.things).await
 }
 
 /// The names of the policies that are attached to a certificate.
@@ -207,7 +216,7 @@ pub(super) async fn policies(account: &Account, arn: &str) -> Result<Vec<String>
     let iot = account.iot_without_retries();
     let list = || iot.list_attached_policies().target(arn).page_size(LARGEST);
     let ask = |marker| list().set_marker(marker).send();
-    let all = items(account, "iot:ListAttachedPolicies", ask, |page| page.policies).await?;
+    let all = account.all_in_turn("iot:ListAttachedPolicies", ask, |page| page.policies).await?;
     Ok(all.into_iter().filter_map(|policy| policy.policy_name).collect())
 }
 
@@ -216,7 +225,7 @@ pub(super) async fn principals(account: &Account, thing: &str) -> Result<Vec<Str
     let iot = account.iot_without_retries();
     let list = || iot.list_thing_principals().thing_name(thing).max_results(LARGEST);
     let ask = |token| list().set_next_token(token).send();
-    items(account, "iot:ListThingPrincipals", ask, |page| page.principals).await
+    account.all_in_turn("iot:ListThingPrincipals", ask, |page| page.principals).await
 }
 
 /// Tries again while AWS answers with one of `codes`.

@@ -28,7 +28,9 @@ pub use repair::{Repair, repairs};
 use self::chain::{FailedEvents, Namesake, Waiting};
 use crate::counted;
 use crate::description;
+use crate::page::list_cas;
 use crate::setup::delivery::Way;
+use crate::setup::deployed_package::DeployedPackage;
 use crate::setup::function::Deployed;
 use crate::setup::{
     self, Alarms, KnownAdmission, Settings, admission, deploy, lists, other_rules, permission, rule,
@@ -304,8 +306,10 @@ async fn look_at_chain(
         }
     };
     if let Some(function) = &function {
-        findings.extend(look_at_lists(account, function, subject).await);
-        findings.extend(look_at_admission(account, function, subject).await);
+        let package = settings.package(Some(function)).map(|package| &*package.bytes);
+        let package = DeployedPackage::new(account, &settings.function, package);
+        findings.extend(look_at_lists(account, function, &package, subject).await);
+        findings.extend(look_at_admission(account, function, &package, subject).await);
     }
     findings.push(match &function {
         Some(function) => role::examine(account, scope, settings, function, queued.is_some()).await,
@@ -351,14 +355,18 @@ async fn look_at_chain(
 }
 
 /// The revocation lists of the function, if they are on.
-async fn look_at_lists(account: &Account, function: &Deployed, subject: &Subject<'_>) -> Option<Finding> {
+async fn look_at_lists(
+    account: &Account,
+    function: &Deployed,
+    package: &DeployedPackage<'_>,
+    subject: &Subject<'_>,
+) -> Option<Finding> {
     const LINK: Resource = Resource::RevocationLists;
     let variables = function.variables.as_ref()?;
     let signer = subject.signer.map(Certificate::to_pem);
     let signer = signer.and_then(|pem| CaCertificate::parse(pem.as_bytes(), Path::new("the signer CA")).ok());
     let name = &subject.settings.function;
-    let package = subject.settings.package(Some(function)).map(|package| &*package.bytes);
-    match lists::look(account, name, variables, package, signer.as_ref()).await {
+    match lists::look(account, variables, package, signer.as_ref()).await {
         Ok(found) => {
             found.map(|lists::Found { folder, problems, notes }| match (&problems[..], &notes[..]) {
                 ([], []) => Finding::right(LINK, folder, Vec::new()),
@@ -371,12 +379,16 @@ async fn look_at_lists(account: &Account, function: &Deployed, subject: &Subject
 }
 
 /// The admission list of the function, if it is on.
-async fn look_at_admission(account: &Account, function: &Deployed, subject: &Subject<'_>) -> Option<Finding> {
+async fn look_at_admission(
+    account: &Account,
+    function: &Deployed,
+    package: &DeployedPackage<'_>,
+    subject: &Subject<'_>,
+) -> Option<Finding> {
     const LINK: Resource = Resource::AdmissionList;
     let variables = function.variables.as_ref()?;
     let name = &subject.settings.function;
-    let package = subject.settings.package(Some(function)).map(|package| &*package.bytes);
-    match admission::look(account, name, variables, package, &subject.admission).await {
+    match admission::look(account, variables, package, &subject.admission).await {
         Ok(found) => {
             found.map(|admission::Found { list, problems, notes, facts }| match (&problems[..], &notes[..]) {
                 ([], []) => Finding::right(LINK, list, facts),
@@ -420,8 +432,7 @@ async fn look_at_signer(account: &Account, subject: &Subject<'_>) -> Finding {
 /// CAs with the signer's subject.
 async fn namesakes(account: &Account, signer: &Certificate) -> Result<Vec<Namesake>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_ca_certificates().into_paginator().send();
-    let all = account.all("iot:ListCACertificates", pages, |page| page.certificates).await?;
+    let all = list_cas(account).await?;
     let mut namesakes = Vec::new();
     for id in all.iter().filter_map(|ca| ca.certificate_id()).take(NAMESAKES) {
         let answer = iot.describe_ca_certificate().certificate_id(id).send().await;

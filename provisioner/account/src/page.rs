@@ -21,11 +21,12 @@ use aws_sdk_iot::operation::list_thing_principals::ListThingPrincipalsOutput;
 use aws_sdk_iot::operation::list_thing_types::ListThingTypesOutput;
 use aws_sdk_iot::operation::list_things::ListThingsOutput;
 use aws_sdk_iot::operation::list_topic_rules::ListTopicRulesOutput;
+use aws_sdk_iot::types::{CaCertificate, TopicRuleListItem};
 use aws_sdk_lambda::operation::list_event_source_mappings::ListEventSourceMappingsOutput;
 use aws_sdk_lambda::operation::list_functions::ListFunctionsOutput;
 use aws_sdk_sqs::operation::list_queues::ListQueuesOutput;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use jitr::registry::pages::{MOST_EMPTY_PAGES, MOST_PAGES};
+use jitr::registry::pages::{self, Place, Unread};
 
 use crate::{Account, Error};
 
@@ -56,71 +57,104 @@ pages! {
 /// The most items of AWS IoT's pages (AWS IoT API reference: `pageSize` and `maxResults` are 1 to 250).
 pub(crate) const LARGEST: i32 = 250;
 
-/// How far a list is read.
-#[derive(Debug, Default)]
-pub(crate) struct Place {
-    /// What names the next page; nothing before the first one.
-    marker: Option<String>,
-    is_at_end: bool,
-    read: usize,
-    /// Pages without items, one after the other.
-    empty: usize,
+/// The CAs of the account.
+pub(crate) async fn list_cas(account: &Account) -> Result<Vec<CaCertificate>, Error> {
+    let iot = account.iot();
+    let ask = |marker| iot.list_ca_certificates().set_marker(marker).send();
+    account.all("iot:ListCACertificates", ask, |page| page.certificates).await
 }
 
-impl Place {
-    /// The items of the next page of the list that `action` (`service:Operation`, as in IAM policies) gives; `None` after the last
-    /// one. `ask` asks for the page that a marker names, `of` takes the items out of it. The call waits for its turn.
+/// The topic rules of the account.
+pub(crate) async fn list_rules(account: &Account) -> Result<Vec<TopicRuleListItem>, Error> {
+    let iot = account.iot();
+    let ask = |token| iot.list_topic_rules().set_next_token(token).send();
+    account.all("iot:ListTopicRules", ask, |page| page.rules).await
+}
+
+impl Account {
+    /// Every item of every page that `action` (`service:Operation`, as in IAM policies) lists. `ask` asks for the page that a marker
+    /// names, `of` takes the items out of it.
     ///
     /// # Errors
     /// Errors of the call; [`Error::Endless`].
-    pub(crate) async fn next<P, T, F, E>(
-        &mut self,
-        account: &Account,
+    pub(crate) async fn all<P, T, E, F, L>(
+        &self,
         action: &'static str,
         ask: impl Fn(Option<String>) -> F,
-        of: impl FnOnce(P) -> Option<Vec<T>>,
+        of: impl Fn(P) -> L,
+    ) -> Result<Vec<T>, Error>
+    where
+        F: Future<Output = Result<P, SdkError<E, HttpResponse>>>,
+        P: Page,
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        L: Into<Option<Vec<T>>>,
+    {
+        self.some(action, ask, of, usize::MAX).await
+    }
+
+    /// As [`Account::all`], of as many pages as have `enough` items.
+    pub(crate) async fn some<P, T, E, F, L>(
+        &self,
+        action: &'static str,
+        ask: impl Fn(Option<String>) -> F,
+        of: impl Fn(P) -> L,
+        enough: usize,
+    ) -> Result<Vec<T>, Error>
+    where
+        F: Future<Output = Result<P, SdkError<E, HttpResponse>>>,
+        P: Page,
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        L: Into<Option<Vec<T>>>,
+    {
+        let ask = |marker| {
+            let asked = ask(marker);
+            async move { asked.await.map_err(self.failed(action)) }
+        };
+        pages::items(ask, P::next_page, of, enough).await.map_err(unread(action))
+    }
+
+    /// As [`Account::all`], for what is asked of many devices: each page waits for its turn, and `ask` is a call without retries.
+    pub(crate) async fn all_in_turn<P, T, E, F, L>(
+        &self,
+        action: &'static str,
+        ask: impl Fn(Option<String>) -> F,
+        of: impl Fn(P) -> L,
+    ) -> Result<Vec<T>, Error>
+    where
+        F: Future<Output = Result<P, SdkError<E, HttpResponse>>>,
+        P: Page,
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        L: Into<Option<Vec<T>>>,
+    {
+        let (mut place, mut all) = (Place::default(), Vec::new());
+        while let Some(page) = self.next_in_turn(&mut place, action, &ask, &of).await? {
+            all.extend(page);
+        }
+        Ok(all)
+    }
+
+    /// The items of the next page of such a list; `None` after the last one.
+    pub(crate) async fn next_in_turn<P, T, E, F, L>(
+        &self,
+        place: &mut Place,
+        action: &'static str,
+        ask: impl Fn(Option<String>) -> F,
+        of: impl FnOnce(P) -> L,
     ) -> Result<Option<Vec<T>>, Error>
     where
         F: Future<Output = Result<P, SdkError<E, HttpResponse>>>,
         P: Page,
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        L: Into<Option<Vec<T>>>,
     {
-        if self.is_at_end {
-            return Ok(None);
-        }
-        let page = account.call(action, || ask(self.marker.clone())).await?;
-        let next = page.next_page().filter(|next| !next.is_empty()).map(str::to_owned);
-        let items = of(page).unwrap_or_default();
-        self.read += 1;
-        self.empty = if items.is_empty() { self.empty + 1 } else { 0 };
-        let is_endless = self.read >= MOST_PAGES || self.empty >= MOST_EMPTY_PAGES || next == self.marker;
-        if next.is_some() && is_endless {
-            return Err(Error::Endless { action, pages: self.read });
-        }
-        self.is_at_end = next.is_none();
-        self.marker = next;
-        Ok(Some(items))
+        let ask = async |marker: Option<String>| self.call(action, || ask(marker.clone())).await;
+        place.next(ask, P::next_page, of).await.map_err(unread(action))
     }
 }
 
-/// The items of every page of a list; `of` takes them out of a page.
-///
-/// # Errors
-/// As [`Place::next`].
-pub(crate) async fn items<P, T, F, E>(
-    account: &Account,
-    action: &'static str,
-    ask: impl Fn(Option<String>) -> F,
-    of: impl Fn(P) -> Option<Vec<T>>,
-) -> Result<Vec<T>, Error>
-where
-    F: Future<Output = Result<P, SdkError<E, HttpResponse>>>,
-    P: Page,
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    let (mut place, mut all) = (Place::default(), Vec::new());
-    while let Some(page) = place.next(account, action, &ask, &of).await? {
-        all.extend(page);
+fn unread(action: &'static str) -> impl FnOnce(Unread<Error>) -> Error {
+    move |unread| match unread {
+        Unread::Call(error) => error,
+        Unread::Endless(pages) => Error::Endless { action, pages },
     }
-    Ok(all)
 }

@@ -47,7 +47,7 @@ pub enum Error {
         total: usize,
     },
     /// Some were revoked, or their keys were.
-    #[error("not registered: {failed} of {}, because they are revoked", counted(*total, "certificate"))]
+    #[error("not registered: {failed} of {}, because they are revoked or off the admission list", counted(*total, "certificate"))]
     Revoked {
         /// How many.
         failed: usize,

@@ -4,6 +4,7 @@ use jitr::registration::{Error, Outcome as Workflow, Registered, Settings};
 use serde::Serialize;
 
 use crate::setup::deploy;
+use crate::setup::function::Deployed;
 use crate::{Account, Error as AccountError, replay};
 
 /// What the function of this name or ARN registers devices with; `None` where there is no such function.
@@ -11,9 +12,16 @@ use crate::{Account, Error as AccountError, replay};
 /// # Errors
 /// [`replay::Error::Settings`], and errors of reading the function.
 pub(crate) async fn settings_of(account: &Account, function: &str) -> Result<Option<Settings>, AccountError> {
-    let Some(deployed) = deploy::find(account, function).await? else { return Ok(None) };
-    let settings = jitr::config::settings(|name| deployed.variable(name).map(str::to_owned));
-    Ok(Some(settings.map_err(replay::Error::Settings)?))
+    deploy::find(account, function).await?.as_ref().map(settings).transpose()
+}
+
+/// What a function registers devices with.
+///
+/// # Errors
+/// [`replay::Error::Settings`].
+pub(crate) fn settings(function: &Deployed) -> Result<Settings, AccountError> {
+    let settings = jitr::config::settings(|name| function.variable(name).map(str::to_owned));
+    Ok(settings.map_err(replay::Error::Settings)?)
 }
 
 /// How it ended for one certificate.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use aws_sdk_iot::types::CertificateStatus as SdkStatus;
 use aws_sdk_lambda::primitives::Blob;
+use jitr::admission::Admission;
 use jitr::event::{self, Event};
 use jitr::registration::Registration;
 use jitr::registry::CertificateStatus;
@@ -25,7 +26,7 @@ use crate::counted;
 use crate::registrar::{self, ended};
 use crate::setup::{self, deploy};
 use crate::turns::Turns;
-use crate::{Account, Error as AccountError, Outcome, Queue};
+use crate::{Account, Error as AccountError, Outcome, Queue, admission};
 
 /// Why certificates are still not registered.
 #[derive(Debug, thiserror::Error)]
@@ -240,14 +241,19 @@ pub enum Route {
 }
 
 impl Route {
-    /// The workflow in this process, with the settings of the function if there is one, and else the defaults.
+    /// The workflow in this process, with the settings and the admission list of the function if there is one, and else the defaults.
     ///
     /// # Errors
-    /// [`Error::Settings`], and errors of reading the function.
+    /// [`Error::Settings`], [`admission::Error`], and errors of reading the function.
     pub async fn local(account: &Account, function: &str) -> Result<Self, AccountError> {
-        let settings = registrar::settings_of(account, function).await?;
-        let settings = settings.map_or_else(setup::defaults, Ok)?;
-        Ok(Self::Local(Box::new(Registration::new(account.registry(), settings))))
+        let (settings, admission) = match deploy::find(account, function).await? {
+            Some(deployed) => {
+                (registrar::settings(&deployed)?, admission::in_process(account, function, &deployed).await?)
+            }
+            None => (setup::defaults()?, Admission::default()),
+        };
+        let registration = Registration::new(account.registry(), settings).with_admission(admission);
+        Ok(Self::Local(Box::new(registration)))
     }
 
     /// Whether there is such a function.

@@ -15,10 +15,11 @@ use jitr::revocation::CaCertificate;
 use jitr::scope::{Arn, Scope};
 use serde_json::Value;
 
-pub(super) mod admission;
+pub(crate) mod admission;
 pub(crate) mod alarms;
 pub(super) mod delivery;
 pub(super) mod deploy;
+pub(crate) mod deployed_package;
 mod description;
 mod error;
 pub(super) mod function;
@@ -51,6 +52,7 @@ pub use versions::Versions;
 
 use self::alarms::Alarm;
 use self::delivery::{Queued, Way};
+use self::deployed_package::DeployedPackage;
 use super::{Account, Error as AccountError, endpoint};
 
 /// Name of the function unless another is chosen.
@@ -256,8 +258,12 @@ impl Plan {
         let ca = signer.map(|signer| signer.id);
         let wanted_role = settings.role.as_deref().or(role.as_ref().map(|_| role_arn.as_str()));
         let function_step = function::decide(found_function.as_ref(), settings, wanted_role, ca)?;
-        check_lists(account, settings, found_function.as_ref(), &function_step, signer).await?;
-        check_admission(account, settings, found_function.as_ref(), &function_step).await?;
+        if let Some(variables) = function_step.variables(found_function.as_ref()) {
+            let package = settings.package(found_function.as_ref()).map(|package| &*package.bytes);
+            let package = DeployedPackage::new(account, &settings.function, package);
+            check_lists(account, settings, variables, &package, signer).await?;
+            check_admission(account, settings, variables, &package).await?;
+        }
         let function_arn = invoked_arn(&scope, &settings.function, found_function.as_ref());
         let permission = wanted_permission(&scope, settings);
         let others = other_rules::find(account, &settings.rule, &function_arn).await?;
@@ -447,17 +453,15 @@ pub(crate) async fn check_is_here(account: &Account, function: &str) -> Result<(
 async fn check_lists(
     account: &Account,
     settings: &Settings,
-    found: Option<&function::Deployed>,
-    step: &function::Step,
+    variables: &function::Variables,
+    package: &DeployedPackage<'_>,
     signer: Option<&SignerCa<'_>>,
 ) -> Result<(), AccountError> {
-    let Some(variables) = step.variables(found) else { return Ok(()) };
-    let package = settings.package(found).map(|package| &*package.bytes);
     let signer = signer.and_then(SignerCa::certificate);
-    let name = &settings.function;
-    match lists::look(account, name, variables, package, signer.as_ref()).await? {
+    match lists::look(account, variables, package, signer.as_ref()).await? {
         Some(found) if !found.problems.is_empty() => {
-            Err(Error::RevocationLists { name: name.clone(), problems: found.problems.join("; ") }.into())
+            let name = settings.function.clone();
+            Err(Error::RevocationLists { name, problems: found.problems.join("; ") }.into())
         }
         _ => Ok(()),
     }
@@ -467,15 +471,12 @@ async fn check_lists(
 async fn check_admission(
     account: &Account,
     settings: &Settings,
-    found: Option<&function::Deployed>,
-    step: &function::Step,
+    variables: &function::Variables,
+    package: &DeployedPackage<'_>,
 ) -> Result<(), AccountError> {
-    let Some(variables) = step.variables(found) else { return Ok(()) };
-    let package = settings.package(found).map(|package| &*package.bytes);
-    let (name, known) = (&settings.function, KnownAdmission::default());
-    match admission::look(account, name, variables, package, &known).await? {
+    match admission::look(account, variables, package, &KnownAdmission::default()).await? {
         Some(found) if !found.problems.is_empty() => Err(Error::AdmissionList {
-            name: name.clone(),
+            name: settings.function.clone(),
             list: found.list,
             problems: found.problems.join("; "),
         }

@@ -89,6 +89,12 @@ pub fn read_found(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> {
     to_end(there(opened, path)?, path, limit)
 }
 
+/// Reads a file in an open folder, as [`read`] does in a guarded one.
+pub(crate) fn read_in(folder: &Place, name: &OsStr) -> Result<Option<Vec<u8>>, Error> {
+    let path = folder.path().join(name);
+    to_end(there(folder.open_file(name, For::Reading), &path)?, &path, LIMIT)
+}
+
 /// Reads what comes on the standard input, as [`read`] reads a pipe.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file::{Access, unless_gone};
+use crate::file::{Access, read_in, unless_gone};
 pub use crate::leftovers::sweep;
 use crate::place::{For, Place};
 use crate::{Error, Kind, lock, share};
@@ -171,14 +171,57 @@ pub struct Entry {
 /// # Errors
 /// [`Error::Symlink`] below a guarded folder; [`Error::Io`].
 pub fn entries(folder: &Path) -> Result<Option<Vec<Entry>>, Error> {
-    match Place::open(folder).and_then(|place| place.entries()) {
-        Ok(mut entries) => {
-            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            let entry = |(name, kind)| Entry { path: folder.join(name), kind };
-            Ok(Some(entries.into_iter().map(entry).collect()))
-        }
+    open(folder)?.map(|folder| folder.entries()).transpose()
+}
+
+/// An open folder. Many things in it are found faster than by their paths, and no link is followed to them.
+#[derive(Debug)]
+pub struct Opened(Place);
+
+/// Opens a folder; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Symlink`] below a guarded folder; [`Error::Io`].
+pub fn open(folder: &Path) -> Result<Option<Opened>, Error> {
+    there(Place::open(folder), folder).map(|place| place.map(Opened))
+}
+
+impl Opened {
+    /// A folder in this one; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Symlink`], [`Error::Io`].
+    pub fn enter(&self, name: impl AsRef<OsStr>) -> Result<Option<Self>, Error> {
+        let name = name.as_ref();
+        there(self.0.enter(name), &self.0.path().join(name)).map(|place| place.map(Self))
+    }
+
+    /// A file in it; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Symlink`], [`Error::NotAFile`]; [`Error::TooLong`] for more than 64 MiB; [`Error::Io`].
+    pub fn read(&self, name: impl AsRef<OsStr>) -> Result<Option<Vec<u8>>, Error> {
+        read_in(&self.0, name.as_ref())
+    }
+
+    /// What is in it, by its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn entries(&self) -> Result<Vec<Entry>, Error> {
+        let folder = self.0.path();
+        let mut entries = self.0.entries().map_err(|e| Error::io("read", folder, e))?;
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let entry = |(name, kind)| Entry { path: folder.join(name), kind };
+        Ok(entries.into_iter().map(entry).collect())
+    }
+}
+
+fn there(opened: io::Result<Place>, path: &Path) -> Result<Option<Place>, Error> {
+    match opened {
+        Ok(place) => Ok(Some(place)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("read", folder, e)),
+        Err(e) => Err(Error::io("read", path, e)),
     }
 }
 

@@ -183,6 +183,26 @@ mod unix {
     }
 
     #[test]
+    fn in_an_open_folder_no_link_is_followed_and_each_thing_is_told_as_what_it_is() {
+        let (guard, home) = home();
+        fs::create_dir(home.join("folder")).unwrap();
+        fs::write(home.join("folder/file"), b"content").unwrap();
+        fs::write(home.join("file"), b"content").unwrap();
+        symlink(home.join("folder"), home.join("link")).unwrap();
+        symlink(home.join("file"), home.join("other")).unwrap();
+        pipe(&home.join("pipe"));
+        let root = folder::open(&home).unwrap().unwrap();
+        let kinds: Vec<Kind> = root.entries().unwrap().into_iter().map(|entry| entry.kind).collect();
+        assert_eq!(kinds, [Kind::File, Kind::Folder, Kind::Link, Kind::Link, Kind::Pipe]);
+        let inner = root.enter("folder").unwrap().unwrap();
+        assert_eq!(inner.read("file").unwrap().unwrap(), b"content");
+        assert!(inner.read("none").unwrap().is_none() && root.enter("none").unwrap().is_none());
+        assert!(is_link(root.enter("link")) && is_link(root.read("other")));
+        assert!(matches!(root.read("pipe"), Err(Error::NotAFile { kind: Kind::Pipe, .. })));
+        assert!(root.enter("file").is_err() && folder::open(&guard.path().join("none")).unwrap().is_none());
+    }
+
+    #[test]
     fn nothing_but_a_regular_file_is_opened_in_a_guarded_folder() {
         let (_guard, home) = home();
         let path = home.join("pipe");

@@ -29,8 +29,18 @@ pub const SOON: Duration = Duration::days(60);
 /// A certificate that could be parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
-    der: Vec<u8>,
+    der: Box<[u8]>,
     facts: Facts,
+    named_issuer: Box<NamedIssuer>,
+}
+
+/// Whom a certificate names as its issuer. Certificates that name the same one have the same issuers among any CAs, as far as
+/// [`Certificate::names_as_issuer`] tells.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NamedIssuer {
+    /// The name, DER.
+    name: Box<[u8]>,
+    key_identifier: Option<Box<[u8]>>,
 }
 
 /// What a certificate says of itself.
@@ -114,7 +124,11 @@ impl Certificate {
             subject_key_identifier: point(&parsed).map(|p| hex::encode(subject_key_identifier(&p))),
             certificate_id,
         };
-        Ok(Self { der: der.to_owned(), facts })
+        let named_issuer = NamedIssuer {
+            name: parsed.issuer().as_raw().into(),
+            key_identifier: authority_key_identifier(&parsed).map(Into::into),
+        };
+        Ok(Self { der: der.into(), facts, named_issuer: named_issuer.into() })
     }
 
     /// The organisation of the subject that certificates below it cannot carry: it is empty, has more than
@@ -156,7 +170,7 @@ impl Certificate {
 
     /// The PEM file.
     pub fn to_pem(&self) -> String {
-        pem_of("CERTIFICATE", self.der.as_slice())
+        pem_of("CERTIFICATE", &*self.der)
     }
 
     /// What it says of itself.
@@ -176,6 +190,11 @@ impl Certificate {
         has_name_of(&own, &above)
             && has_identifier_of(&own, &above)
             && signature::verify_certificate(&own, above.public_key()).is_ok()
+    }
+
+    /// Whom it names as its issuer.
+    pub fn named_issuer(&self) -> &NamedIssuer {
+        &self.named_issuer
     }
 
     /// Whether it says that `issuer` signed it. As [`Self::is_signed_by`], without the signature.

@@ -109,8 +109,7 @@ impl Rows<'_> {
     }
 }
 
-/// AWS takes so many DescribeCertificate calls a second by default; before more than `MANY` of them the time is told.
-const CALLS_A_SECOND: usize = 10;
+/// Before more DescribeCertificate calls than these, their time is told.
 const MANY: usize = 100;
 
 /// The certificates of the account, put beside those that this computer knows.
@@ -192,7 +191,8 @@ impl Listing<'_, '_> {
         }
         things.retain(|id, _| !self.known.contains_key(id));
         if things.len() > MANY {
-            let (many, seconds) = (counted(things.len(), "certificate"), things.len() / CALLS_A_SECOND);
+            let many = counted(things.len(), "certificate");
+            let seconds = certificates::time_of_asking(things.len()).as_secs();
             self.context.note(format_args!("AWS is asked for each of {many}, which takes about {seconds} s"));
         }
         for (id, (status, ca)) in certificates::with_cas(self.account, things.keys().cloned()).await? {

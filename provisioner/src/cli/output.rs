@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
 use device_pki::visible;
 use indicatif::ProgressBar;
@@ -41,6 +42,9 @@ pub(super) fn result(form: Option<Output>, human: &str, object: &impl Serialize)
     }
 }
 
+/// Whether stdout takes colours. Finding it out takes a look at the environment and at the terminal, too long for every line.
+static COLOURS: LazyLock<ColorChoice> = LazyLock::new(|| AutoStream::choice(&io::stdout()));
+
 /// Prints a text that is visible to stdout. After a text that could not be printed nothing is, so that no line is missing
 /// between others; [`complete`] tells it at the end.
 pub(super) fn print(text: &str) {
@@ -48,7 +52,7 @@ pub(super) fn print(text: &str) {
         return;
     }
     let printed = aside(|| {
-        let mut out = anstream::stdout().lock();
+        let mut out = AutoStream::new(io::stdout(), *COLOURS).lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush())
     });
     if let Err(error) = printed {

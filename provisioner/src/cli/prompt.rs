@@ -26,10 +26,21 @@ impl Context {
         if !self.global.can_ask() {
             return Err(Error::Unconfirmed { what: what.to_owned(), flag });
         }
-        match ask(&format!("{}\nGo on? Type yes: ", visible::line(what)))?.trim() {
-            "y" | "yes" | "Y" | "YES" | "Yes" => Ok(()),
-            _ => Err(Error::Declined),
+        match is_yes(&ask(&format!("{}\nGo on? Type yes: ", visible::line(what)))?) {
+            true => Ok(()),
+            false => Err(Error::Declined),
         }
+    }
+
+    /// Asks whether to do something more, which can also be done later. With `--yes`, and where nobody can be asked, it is not done.
+    ///
+    /// # Errors
+    /// [`Error::Terminal`].
+    pub fn agrees(&self, question: &str) -> Result<bool, Error> {
+        if self.global.yes || !self.global.can_ask() {
+            return Ok(false);
+        }
+        ask(&format!("{} Type yes: ", visible::line(question))).map(|answer| is_yes(&answer))
     }
 
     /// Shows a numbered list and asks for one of its entries: its index.
@@ -56,6 +67,10 @@ impl Context {
 /// [`Error::Terminal`].
 pub(super) fn secret(what: &str) -> Result<String, Error> {
     typed(&format!("{}: ", visible::line(what)), Term::read_secure_line)
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "yes" | "Y" | "YES" | "Yes")
 }
 
 fn ask(question: &str) -> Result<String, Error> {

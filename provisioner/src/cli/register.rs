@@ -17,7 +17,6 @@ use super::plan::{self, Line, Plan};
 use super::{Context, Error, described, named, setup};
 use crate::state::board::CERTIFICATE;
 use crate::state::home::JOURNAL;
-use crate::work::revoked_keys::{RevokedKeys, keys_of_old_revocations};
 use device_pki::Certificate;
 use iot_account::Outcome;
 use iot_account::register::{
@@ -25,12 +24,14 @@ use iot_account::register::{
 };
 use iot_account::setup::{Action, Link, defaults};
 
+mod barred;
 mod boards;
 mod manifests;
 mod results;
 mod shown;
 mod sources;
 
+use self::barred::Barred;
 use self::manifests::Manifests;
 use self::results::Results;
 use self::shown::{Planned, place, planned, tell};
@@ -152,17 +153,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let found = sources::collect(&arguments.certificates, &arguments.dir, &arguments.file, &context.home)
         .map_err(Error::Named)?;
     let mut manifests = Manifests::open(&arguments.manifest, &arguments.manifest_signer)?;
-    let keys = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
+    let barred = Barred::read(&context.home)?;
     let now = OffsetDateTime::now_utc();
     {
         let progress = context.progress("reading the manifests");
-        let against = |certificate: &Certificate| {
-            let against = keys.against(certificate, false)?;
-            Ok(against.map(|against| against.to_string()))
-        };
+        let against = |certificate: &Certificate| barred.against(certificate);
         manifests.survey(found.seen.iter(), against, now, |rows| progress.count_up(rows))?;
     }
-    let advice = found.advice(now).into_iter().chain(manifests.advice()).collect();
+    let mut advice: Vec<_> = found.advice(now).into_iter().chain(manifests.advice()).collect();
     let Found { candidates, unusable, duplicates, .. } = found;
     if candidates.is_empty() && unusable.is_empty() && manifests.rows() == 0 {
         return Err(Error::usage(
@@ -170,7 +168,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             "name certificates, a folder with --dir, a list with --file, a manifest with --manifest, or - for stdin",
         ));
     }
-    let (candidates, revoked) = without_revoked(&keys, candidates)?;
+    let (candidates, revoked) = without_barred(&barred, candidates)?;
+    advice.extend(barred.advice());
     let (registrar, scope, found) = registrar(context, &settings, &arguments.quota).await?;
     registrar.check(&found).await?;
     let results = arguments.result.clone();
@@ -248,7 +247,7 @@ struct Register {
     candidates: Vec<Candidate>,
     /// Certificates that are looked for one after the other.
     manifests: Manifests,
-    /// Certificates that were revoked, or whose key was.
+    /// Certificates that were revoked, or whose key was, or was taken off the admission list.
     revoked: Vec<Row>,
     /// Files without a certificate that can be registered.
     unusable: Vec<Row>,
@@ -413,16 +412,16 @@ impl Plan for Register {
 ///
 /// # Errors
 /// What was revoked cannot be read.
-fn without_revoked(
-    keys: &RevokedKeys<'_>,
+fn without_barred(
+    barred: &Barred<'_>,
     candidates: Vec<Candidate>,
 ) -> Result<(Vec<Candidate>, Vec<Row>), Error> {
     let (mut free, mut revoked) = (Vec::new(), Vec::new());
     for candidate in candidates {
-        match keys.against(&candidate.certificate, false)? {
-            Some(found) => {
+        match barred.against(&candidate.certificate)? {
+            Some(why) => {
                 let id = candidate.certificate.facts().certificate_id.clone();
-                revoked.push(Row::refused(candidate.source, Some(id), found.to_string()));
+                revoked.push(Row::refused(candidate.source, Some(id), why));
             }
             None => free.push(candidate),
         }
@@ -444,8 +443,7 @@ pub(super) async fn board(context: &Context, folder: &Path, settings: Settings) 
     // One board is quickly looked at again, and the account may have changed since.
     journal.believe(HashMap::new());
     let found = sources::collect(&[folder.join(CERTIFICATE)], &[], &[], &context.home)?;
-    let keys = RevokedKeys::read(&context.home, &keys_of_old_revocations(&context.home)?)?;
-    let (candidates, revoked) = without_revoked(&keys, found.candidates)?;
+    let (candidates, revoked) = without_barred(&Barred::read(&context.home)?, found.candidates)?;
     revoked.iter().for_each(|row| tell(context, row));
     let mut bad = Bad::default();
     revoked.iter().for_each(|row| bad.count(row));

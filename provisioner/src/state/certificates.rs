@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use device_pki::Certificate;
-use durable_files::{Access, Error, folder};
+use durable_files::folder::{self, Opened};
+use durable_files::{Access, Error};
 
 pub use super::home::CERTIFICATES as FOLDER;
 use super::home::Home;
@@ -62,19 +63,30 @@ pub fn keep(home: &Home, certificate: &Certificate) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Io`].
 pub fn of_key(home: &Home, key: &str) -> Result<Vec<Kept>, Error> {
-    let mut found: Vec<Kept> = names(&of(home, key))?
-        .iter()
-        .filter_map(|name| {
-            let certificate_id =
-                name.strip_suffix(EXTENSION)?.strip_suffix('.').filter(|id| is_hex(id, 64))?;
-            let path = of(home, key).join(name);
-            Some(Kept {
-                subject_key_identifier: key.to_owned(),
-                certificate_id: certificate_id.to_owned(),
-                path,
-            })
-        })
-        .collect();
+    opened(home)?.map_or_else(|| Ok(Vec::new()), |keys| in_folder(&keys, key))
+}
+
+/// The folder of all keys; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn opened(home: &Home) -> Result<Option<Opened>, Error> {
+    folder::open(&home.file(FOLDER))
+}
+
+/// As [`of_key`], in the folder that [`opened`] gives.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn in_folder(keys: &Opened, key: &str) -> Result<Vec<Kept>, Error> {
+    let entries = keys.enter(key)?.map(|folder| folder.entries()).transpose()?;
+    let kept = |folder::Entry { path, .. }| {
+        let name = path.file_name()?.to_str()?;
+        let certificate_id = name.strip_suffix(EXTENSION)?.strip_suffix('.').filter(|id| is_hex(id, 64))?;
+        let (subject_key_identifier, certificate_id) = (key.to_owned(), certificate_id.to_owned());
+        Some(Kept { subject_key_identifier, certificate_id, path })
+    };
+    let mut found: Vec<Kept> = entries.into_iter().flatten().filter_map(kept).collect();
     found.sort();
     Ok(found)
 }
@@ -84,21 +96,22 @@ pub fn of_key(home: &Home, key: &str) -> Result<Vec<Kept>, Error> {
 /// # Errors
 /// [`Error::Io`].
 pub fn all(home: &Home) -> Result<Vec<Kept>, Error> {
+    let Some(folder) = opened(home)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for key in keys(home)? {
-        found.extend(of_key(home, &key)?);
+    for key in keys(&folder)? {
+        found.extend(in_folder(&folder, &key)?);
     }
     Ok(found)
 }
 
-/// The keys that certificates are kept of.
+/// The keys that certificates are kept of, in the folder that [`opened`] gives.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn keys(home: &Home) -> Result<Vec<String>, Error> {
-    let mut keys = names(&home.file(FOLDER))?;
-    keys.retain(|name| is_hex(name, 40));
-    Ok(keys)
+pub fn keys(folder: &Opened) -> Result<Vec<String>, Error> {
+    let entries = folder.entries()?.into_iter();
+    let names = entries.filter_map(|entry| Some(entry.path.file_name()?.to_str()?.to_owned()));
+    Ok(names.filter(|name| is_hex(name, 40)).collect())
 }
 
 fn of(home: &Home, key: &str) -> PathBuf {
@@ -109,12 +122,6 @@ fn create(home: &Home, key: &str) -> Result<(), Error> {
     home.create()?;
     folder::create_inside(&home.file(FOLDER))?;
     folder::create_inside(&of(home, key))
-}
-
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
-    let entries = folder::entries(folder)?.unwrap_or_default().into_iter();
-    let names = entries.filter_map(|entry| Some(entry.path.file_name()?.to_str()?.to_owned()));
-    Ok(names.collect())
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZero;
 use std::panic::resume_unwind;
-use std::path::Path;
 
 use device_pki::certificate::rfc3339;
 use device_pki::{Certificate, Purpose};
@@ -42,8 +41,8 @@ pub struct OnDisk {
 /// # Errors
 /// [`durable_files::Error::Io`].
 pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
-    let entries = folder::entries(home.root())?.unwrap_or_default();
-    side_by_side(&entries, |folder::Entry { path, kind }| {
+    let Some(root) = folder::open(home.root())? else { return Ok(Vec::new()) };
+    side_by_side(&root.entries()?, |folder::Entry { path, kind }| {
         let Some(folder) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
         match kind {
             Kind::Folder => {}
@@ -53,9 +52,10 @@ pub fn on_disk(home: &Home) -> Result<Vec<OnDisk>, durable_files::Error> {
                 return Ok(None);
             }
         }
-        let certificate = there(&path.join(CERTIFICATE))?.and_then(|pem| Certificate::read(&pem).ok());
+        let Some(board) = root.enter(folder)? else { return Ok(None) };
+        let certificate = there(board.read(CERTIFICATE))?.and_then(|pem| Certificate::read(&pem).ok());
         let Some(certificate) = certificate else { return Ok(None) };
-        let thing_name = there(&path.join(THING_NAME))?;
+        let thing_name = there(board.read(THING_NAME))?;
         let thing_name = thing_name.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
         Ok(Some(OnDisk { folder: folder.to_owned(), certificate, thing_name }))
     })
@@ -100,8 +100,9 @@ pub struct Kept {
 fn kept(home: &Home, disk: &[OnDisk]) -> Result<Vec<Kept>, durable_files::Error> {
     let in_folders: HashSet<&str> =
         disk.iter().map(|found| found.certificate.facts().certificate_id.as_str()).collect();
-    let of_keys = side_by_side(&certificates::keys(home)?, |key| {
-        let mut beside = certificates::of_key(home, key)?;
+    let Some(folder) = certificates::opened(home)? else { return Ok(Vec::new()) };
+    let of_keys = side_by_side(&certificates::keys(&folder)?, |key| {
+        let mut beside = certificates::in_folder(&folder, key)?;
         beside.retain(|kept| !in_folders.contains(kept.certificate_id.as_str()));
         let read = beside.into_iter().map(|kept| {
             let certificate = kept.read()?;
@@ -114,8 +115,10 @@ fn kept(home: &Home, disk: &[OnDisk]) -> Result<Vec<Kept>, durable_files::Error>
 }
 
 /// A file of a board; `None` where there is none, and where something else has its name.
-fn there(path: &Path) -> Result<Option<Vec<u8>>, durable_files::Error> {
-    match durable_files::read(path) {
+fn there(
+    read: Result<Option<Vec<u8>>, durable_files::Error>,
+) -> Result<Option<Vec<u8>>, durable_files::Error> {
+    match read {
         Err(
             error @ (durable_files::Error::Symlink { .. }
             | durable_files::Error::NotAFile { .. }
@@ -293,6 +296,8 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
     let ids = disk.keys().chain(kept.keys()).chain(ended.keys()).chain(&revoked).copied();
     let ids: BTreeSet<&str> = ids.collect();
 
+    // Most have one of a few issuers, and comparing names takes longer than all the rest.
+    let mut issuers = HashMap::new();
     let mut devices: Vec<Device> = ids
         .into_iter()
         .map(|id| {
@@ -301,7 +306,10 @@ pub fn devices(sources: &Sources, now: OffsetDateTime) -> Vec<Device> {
                 .map(|file| &file.certificate)
                 .or_else(|| kept.and_then(|kept| kept.certificate.as_ref()));
             let signer = certificate
-                .and_then(|certificate| authorities::named_issuer(authorities, certificate))
+                .and_then(|certificate| {
+                    let find = || authorities::named_issuer(authorities, certificate);
+                    *issuers.entry(certificate.named_issuer()).or_insert_with(find)
+                })
                 .map(|authority| authority.subject_key_identifier().to_owned())
                 .or_else(|| signature.map(|signature| signature.authority_key_identifier.clone()));
             let expires = certificate.map(|certificate| certificate.facts().not_after);

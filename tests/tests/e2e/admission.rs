@@ -1,6 +1,7 @@
 //! An admission list keeps out the boards of somebody who has the signer CA's key, and lets in those that are put on it.
 
 use std::future::IntoFuture;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rcgen::{CertificateParams, Issuer, KeyPair, PublicKeyData, SigningKey};
 use serde_json::json;
-use testbed::HOST;
 use testbed::device::{Credentials, Device, DeviceError, Endpoint};
 use testbed::manifest::Vendor;
+use testbed::{HOST, beside};
 use tokio::net::TcpListener;
 
 use crate::account::Account;
 use crate::account_life::scenario::Stage;
 use crate::account_life::scenario::breaks::configure;
 use crate::account_life::scenario::permissions;
+use crate::terminal::at_terminal;
 
 const PLACE: &str = "s3://lists/admission";
 
@@ -125,12 +127,12 @@ impl World {
         Endpoint::new(HOST, gateway.port(), gateway.server_ca_pem())
     }
 
-    /// The function begins anew, with what is published.
-    async fn restart(&self, count: &str) {
+    /// Gives the function one more variable, or another value for one; it begins anew, with what is published.
+    async fn tells(&self, name: &str, value: &str) {
         let lambda = self.stage.lambda();
         let found = lambda.get_function_configuration().function_name("JITR").send().await.unwrap();
         let mut variables = found.environment().unwrap().variables().unwrap().clone();
-        variables.insert("LOG_LEVEL".into(), count.into());
+        variables.insert(name.into(), value.into());
         let variables: Vec<_> =
             variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         configure(&lambda, &variables).await;
@@ -204,6 +206,12 @@ async fn a_stolen_signer_key_lets_in_no_board_that_is_not_on_the_list() {
     assert!(!world.has_thing(&thief).await);
     let refused = stage.ends(1, &["replay", &thief.id]);
     assert!(refused.said.contains("not on the admission list"), "{}", refused.said);
+    // Nor does the workflow with the user's permissions let it in, named or not.
+    for named in [&[thief.id.as_str()][..], &[]] {
+        let refused = stage.ends(1, &[&["replay", "--local"], named].concat());
+        assert!(refused.said.contains("not on the admission list"), "{}", refused.said);
+    }
+    assert_eq!(world.status(&thief).await.as_deref(), Some("PENDING_ACTIVATION"));
 
     // Put on the list, it gets in with the event that was refused.
     stage.ends(0, &["admission", "add", &thief.thing]);
@@ -220,13 +228,15 @@ async fn a_stolen_signer_key_lets_in_no_board_that_is_not_on_the_list() {
             .unwrap();
 
     // Removed, it is cut off, and stays out also with another certificate.
-    let removed = stage.ends(0, &["admission", "remove", &thief.thing, "--yes", "--timeout", "30s"]);
+    let list = world.bucket.bytes();
+    let removed =
+        stage.ends(0, &["admission", "remove", &thief.thing, "--yes", "--timeout", "30s", "--publish"]);
+    assert!(world.bucket.bytes() != list, "the list was published: {}", removed.said);
     assert!(removed.said.contains("no board of these is connected"), "{}", removed.said);
     assert!(connected.receive().await.is_err(), "AWS IoT has ended the connection");
     assert_eq!(world.status(&thief).await.as_deref(), Some("REVOKED"));
     world.is_turned_away(&thief).await;
-    stage.ends(0, &["admission", "publish"]);
-    world.restart("debug").await;
+    world.tells("LOG_LEVEL", "debug").await;
     let again = thief.again(stage);
     world.is_turned_away(&again).await;
     assert_eq!(world.status(&again).await.as_deref(), Some("PENDING_ACTIVATION"));
@@ -294,6 +304,84 @@ async fn a_list_is_published_once_and_stations_take_over_from_each_other() {
     // Turned off by a word alone.
     let off = stage.ends(0, &["setup", "--admission-list", "off"]);
     assert!(off.said.contains("ADMISSION_LIST should be empty"), "{}", off.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_taken_off_the_list_is_not_registered_by_hand_either() {
+    let world = World::new().await;
+    let stage = &world.stage;
+    let (board, other) = (Forged::new(stage), Forged::new(stage));
+    let file = |forged: &Forged| {
+        let path = stage.file(&format!("{}.crt", forged.thing));
+        std::fs::write(&path, &forged.device.chain[0]).unwrap();
+        path.display().to_string()
+    };
+    let files = [file(&board), file(&other)];
+    stage.ends(0, &["admission", "add", &board.thing]);
+    stage.ends(0, &["admission", "remove", &board.thing, "--yes"]);
+    let refused = stage.ends(5, &["register", &files[0]]);
+    assert!(refused.said.contains("taken off the admission list"), "{}", refused.said);
+    assert!(refused.said.contains("admission add --again"), "{}", refused.said);
+    assert_eq!(world.status(&board).await, None);
+    stage.ends(0, &["admission", "add", "--again", &board.thing]);
+    let registered = stage.ends(0, &["register", &files[0], &files[1]]);
+    assert!(registered.said.contains("not on the admission list here: 1 key"), "{}", registered.said);
+    assert_eq!(world.status(&board).await.as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_to_publish_what_was_removed_is_asked_at_a_terminal() {
+    let world = World::with_list().await;
+    let key = |n: u8| hex::encode([n; 20]);
+    world.stage.ends(0, &["admission", "add", &key(1), &key(2), &key(3)]);
+    world.stage.ends(0, &["admission", "publish"]);
+    for (removed, answer, is_published) in [(1, "no", true), (2, "yes", false)] {
+        let mut command = Command::new(beside::program("provisioner").unwrap());
+        command
+            .args(["admission", "remove", &key(removed)])
+            .env_clear()
+            .envs([("MICROCHIP_IOT_HOME", world.stage.file("")), ("HOME", world.stage.file(""))])
+            .envs(world.account.testbed.access().environment())
+            .envs([("AWS_ENDPOINT_URL_S3", world.s3.as_str()), ("TERM", "dumb")]);
+        let (code, screen) =
+            tokio::task::block_in_place(|| at_terminal(command, "Publish the list now?", answer));
+        assert_eq!(code, Some(0), "{screen}");
+        assert_eq!(screen.contains("provisioner admission publish"), is_published, "{screen}");
+        let checked = world.stage.ends(0, &["admission", "check", &key(1), &key(2)]);
+        let published: Vec<_> = checked.lines.iter().map(|line| &line["is_published"]).collect();
+        assert_eq!(published, [is_published, is_published], "{answer}: {}", checked.said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_package_of_a_function_is_fetched_once_for_lists_of_both_kinds() {
+    let world = World::new().await;
+    let stage = &world.stage;
+    let lists = tempfile::tempdir().unwrap();
+    stage.ends(0, &["ca", "crl"]);
+    stage.ends(0, &["admission", "publish", "--to", lists.path().to_str().unwrap()]);
+    let package = lists.path().join("with-lists.zip");
+    std::fs::copy(stage.package(), &package).unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(&package).unwrap();
+    let mut zip = zip::ZipWriter::new_append(file).unwrap();
+    let crls = std::fs::read_dir(stage.file("crl")).unwrap().map(|entry| ("crl", entry.unwrap().path()));
+    for (folder, path) in crls.chain([("admission", lists.path().join("admission.der"))]) {
+        let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, &std::fs::read(path).unwrap()).unwrap();
+    }
+    zip.finish().unwrap();
+    stage.ends(0, &["setup", "--lambda-zip", package.to_str().unwrap(), "--admission-list", "admission"]);
+    world.tells("CRL_DIR", "crl").await;
+    for command in ["setup", "doctor"] {
+        let before = world.account.testbed.journal().calls().len();
+        stage.ends(0, &[command]);
+        let calls = world.account.testbed.journal().calls().split_off(before);
+        assert_eq!(calls.iter().filter(|call| call.operation == "GetFunction").count(), 1, "{command}");
+    }
+    for link in ["revocation_lists", "admission_list"] {
+        assert_eq!(stage.finding(link)["verdict"], "right", "{link}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,9 +34,22 @@ pub(super) async fn lists_are_looked_at(stage: &Stage, package: &Path, signer: &
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         std::io::Write::write_all(&mut zip, &std::fs::read(list).unwrap()).unwrap();
     }
+    let admission = tempfile::tempdir().unwrap();
+    let to = admission.path().to_str().unwrap();
+    let published = stage.ends(0, &["admission", "publish", "--to", to]);
+    zip.start_file("admission/admission.der", zip::write::SimpleFileOptions::default()).unwrap();
+    let list = std::fs::read(admission.path().join("admission.der")).unwrap();
+    std::io::Write::write_all(&mut zip, &list).unwrap();
     zip.finish().unwrap();
     stage.ends(0, &deploy);
     stage.is_healthy(&[]);
+
+    // The workflow in the provisioner's process asks the admission list in the package.
+    let key = published.lines[0]["admission_key"].as_str().unwrap();
+    configure(&lambda, &[("ADMISSION_KEY", key), ("ADMISSION_LIST", "admission")]).await;
+    stage.ends(1, &["replay", "--local", &"0d".repeat(32)]);
+    let elsewhere = stage.ends(2, &["admission", "publish"]);
+    assert!(elsewhere.said.contains("its package"), "{}", elsewhere.said);
     let other = "0d".repeat(32);
     let allowed = format!("{signer},{other}");
     configure(&lambda, &on(&[("ALLOWED_CA_IDS", &allowed)])).await;

@@ -206,9 +206,9 @@ async fn refusal(
     let mut latest: Option<Refusal> = None;
     for id in certificate_ids {
         let since = (now - RECENT).unix_timestamp() * 1000;
-        let call = account.logs().filter_log_events().log_group_name(group).start_time(since);
-        let pages = call.filter_pattern(format!("\"{id}\"")).into_paginator().send();
-        let lines = existing(account.all("logs:FilterLogEvents", pages, |page| page.events).await);
+        let list = || account.logs().filter_log_events().log_group_name(group).start_time(since);
+        let ask = |token| list().filter_pattern(format!("\"{id}\"")).set_next_token(token).send();
+        let lines = existing(account.all("logs:FilterLogEvents", ask, |page| page.events).await);
         let lines = lines
             .map_err(|error| format!("the log of refused connections cannot be read ({})", text(&error)))?;
         let refusals = lines.into_iter().flatten().filter_map(|event| {

@@ -134,8 +134,8 @@ enum OfThing {
 /// The certificates of a thing: those that are attached to it, or else those that this computer and the account know.
 async fn of_thing(account: &Account, thing: &str, on_disk: &[Certificate]) -> Result<OfThing, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_thing_principals().thing_name(thing).into_paginator().send();
-    let principals = existing(account.all("iot:ListThingPrincipals", pages, |page| page.principals).await)?;
+    let ask = |token| iot.list_thing_principals().thing_name(thing).set_next_token(token).send();
+    let principals = existing(account.all("iot:ListThingPrincipals", ask, |page| page.principals).await)?;
     let mut certificates = Vec::new();
     for id in principals.iter().flatten().filter_map(|arn| Arn::parse(arn)?.named("cert")) {
         let answer = iot.describe_certificate().certificate_id(id).send().await;

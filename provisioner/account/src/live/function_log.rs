@@ -74,10 +74,11 @@ impl FunctionLog {
     /// # Errors
     /// What the call ends in, without permission, too.
     pub async fn read(&mut self, account: &Account) -> Result<Vec<Logged>, Error> {
-        let call = account.logs().filter_log_events().log_group_name(&self.group).start_time(self.since);
-        let pages = call.filter_pattern(PATTERN).into_paginator().send();
+        let logs = account.logs();
+        let list = || logs.filter_log_events().log_group_name(&self.group).start_time(self.since);
+        let ask = |token| list().filter_pattern(PATTERN).set_next_token(token).send();
         // The group is made with the first line of the function.
-        let events = existing(account.all("logs:FilterLogEvents", pages, |page| page.events).await)?;
+        let events = existing(account.all("logs:FilterLogEvents", ask, |page| page.events).await)?;
         let new = events
             .into_iter()
             .flatten()

@@ -188,6 +188,9 @@ pub(super) const TABLES: &[Table] = &[
             with(QUEUE, "sqs:ReceiveMessage", On::FailedEvents),
             with(QUEUE, "sqs:DeleteMessage", On::FailedEvents),
             with(QUEUE, "sqs:ChangeMessageVisibility", On::FailedEvents),
+            with(LOCAL, "lambda:GetFunction", On::Function),
+            with(LOCAL, "s3:GetObject", On::AdmissionList),
+            with(LOCAL, "s3:ListBucket", On::AdmissionBucket),
             with(LOCAL, "iot:GetPolicy", On::Policy),
             with(LOCAL, "iot:CreatePolicy", On::Policy),
             with(LOCAL, "iot:CreateThingType", On::ThingType),
@@ -339,7 +342,7 @@ pub(super) const TABLES: &[Table] = &[
         command: "admission remove",
         when: When::Always,
         rows: &[row("iot:DescribeEndpoint", On::All), row("iot:GetConnection", On::Clients)],
-        besides: &[(When::Always, "revoke", &[])],
+        besides: &[(When::Always, "revoke", &[]), (When::With(&["publish"]), "admission publish", &[])],
     },
     Table {
         command: "forget",

@@ -46,7 +46,11 @@ fn page() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
         let sentences = text
             .lines()
             .filter(|line| line.contains("the calls of") || line.contains("what `monitor` needs"));
-        let besides = sentences.flat_map(code).filter_map(|code| code.split(' ').next().map(str::to_owned));
+        // A command is named with its flags, or as one of a group: `doctor --repair`, `admission publish`.
+        let besides = sentences.flat_map(code).flat_map(|code| {
+            let first = code.split(' ').next().map(str::to_owned);
+            first.into_iter().chain([code])
+        });
         sections.insert(name.to_owned(), (rows.collect(), besides.collect()));
     }
     sections

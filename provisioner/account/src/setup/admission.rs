@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use zip::ZipArchive;
 
+use super::deployed_package::DeployedPackage;
 use super::function::Variables;
 use super::lists;
 use crate::{Account, Error as AccountError, admission, counted};
@@ -77,16 +78,14 @@ pub(crate) struct Found {
     pub(crate) facts: Vec<String>,
 }
 
-/// Looks at the list of the function `name` that has these `variables`; `None` where it is off. `package` is what is going to be
-/// deployed; without it, what is deployed is fetched.
+/// Looks at the list of the function that has these `variables` and this `package`; `None` where it is off.
 ///
 /// # Errors
 /// Whatever the calls end in.
 pub(crate) async fn look(
     account: &Account,
-    name: &str,
     variables: &Variables,
-    package: Option<&[u8]>,
+    package: &DeployedPackage<'_>,
     known: &Known,
 ) -> Result<Option<Found>, AccountError> {
     let settings = match config::admission(|name| variables.get(name).cloned()) {
@@ -113,7 +112,7 @@ pub(crate) async fn look(
                 found.notes.push("it is not in the package; whether it counts is not known".to_owned());
                 return Ok(Some(found));
             };
-            unpacked(&lists::fetched(account, name, package).await?, &inner)
+            unpacked(package.bytes().await?, &inner)
         }
         AdmissionPlace::Published(url) => {
             found.list = format!("{url}/{FILE}");
@@ -162,7 +161,7 @@ fn judge(found: &mut Found, list: &AdmissionList, known: &Known) {
 }
 
 /// A file of a package.
-fn unpacked(package: &[u8], file: &Path) -> Option<Vec<u8>> {
+pub(crate) fn unpacked(package: &[u8], file: &Path) -> Option<Vec<u8>> {
     let mut archive = ZipArchive::new(Cursor::new(package)).ok()?;
     for index in 0..archive.len() {
         let found = archive.by_index(index).ok()?;

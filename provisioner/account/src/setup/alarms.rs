@@ -175,8 +175,8 @@ pub(crate) async fn find(
     let mut found = Vec::new();
     for names in names.chunks(MOST) {
         let request = cloudwatch.describe_alarms().set_alarm_names(Some(names.to_vec()));
-        let pages = request.into_paginator().send();
-        found.extend(account.all(CALL, pages, |page| page.metric_alarms).await?);
+        let ask = |token| request.clone().set_next_token(token).send();
+        found.extend(account.all(CALL, ask, |page| page.metric_alarms).await?);
     }
     Ok(found)
 }

@@ -1,29 +1,21 @@
 //! The revocation lists of the function: whether each CA whose devices it registers has one. Without, the function lets no
 //! device of that CA in, so a configuration like this is refused before a device meets it.
 
-use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::HttpConnector;
-use aws_smithy_runtime_api::http::Request;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use device_pki::revocation_list::{MAX_SIZE, NEARLY_FULL};
 use jitr::config::{self, CRL_DIR, CRL_URL, Lists};
 use jitr::revocation::{CaCertificate, RevocationError, RevocationLists};
 use zip::ZipArchive;
 
+use super::deployed_package::DeployedPackage;
 use super::function::Variables;
+use crate::page::list_cas;
 use crate::{Account, Error as AccountError};
 
 /// Where the package is while the function runs (AWS Lambda, "Runtime environment variables": `LAMBDA_TASK_ROOT`).
 const TASK_ROOT: &str = "/var/task";
-/// Bytes of a package that are looked at (Lambda quotas: 250 MB unzipped, layers included).
-const LARGEST: usize = 256 * 1024 * 1024;
 
 /// What was found about the lists of a function that has them on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,16 +28,15 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
 }
 
-/// Looks at the lists of the function `name` that has these `variables`; `None` where lists are off. `package` is what is
-/// going to be deployed; without it, what is deployed is fetched. `signer` is the CA that boards here are signed by.
+/// Looks at the lists of the function that has these `variables` and this `package`; `None` where lists are off. `signer` is the CA that
+/// boards here are signed by.
 ///
 /// # Errors
 /// Whatever the calls end in.
 pub(crate) async fn look(
     account: &Account,
-    name: &str,
     variables: &Variables,
-    package: Option<&[u8]>,
+    package: &DeployedPackage<'_>,
     signer: Option<&CaCertificate>,
 ) -> Result<Option<Found>, AccountError> {
     let Some(folder) = folder(variables) else { return Ok(None) };
@@ -62,9 +53,9 @@ pub(crate) async fn look(
         found.notes.push(format!("{folder} is not in the package; whether each CA has a list is not known"));
         return Ok(Some(found));
     };
-    let package = fetched(account, name, package).await?;
+    let package = package.bytes().await?;
     let lists =
-        match config::revocation_in(read, |_, published| unpacked(&package, &inner, &folder, published)) {
+        match config::revocation_in(read, |_, published| unpacked(package, &inner, &folder, published)) {
             Ok(Some(lists)) => lists,
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -79,8 +70,7 @@ pub(crate) async fn look(
     let mut needed = settings.allowed_ca_ids;
     if needed.is_empty() {
         needed.extend(signer.map(|signer| signer.id().to_owned()));
-        let pages = account.iot().list_ca_certificates().into_paginator().send();
-        let all = account.all("iot:ListCACertificates", pages, |page| page.certificates).await?;
+        let all = list_cas(account).await?;
         let active =
             all.into_iter().filter(|ca| ca.status().is_some_and(|status| status.as_str() == "ACTIVE"));
         needed.extend(active.filter_map(|ca| ca.certificate_id));
@@ -139,7 +129,7 @@ async fn certificate(
 }
 
 /// The folder within the package; `None` where it is in a layer or elsewhere.
-pub(super) fn in_package(folder: &str) -> Option<PathBuf> {
+pub(crate) fn in_package(folder: &str) -> Option<PathBuf> {
     let folder = Path::new(folder);
     match folder.is_absolute() || folder.starts_with("/") {
         true => folder.strip_prefix(TASK_ROOT).ok().map(Path::to_owned),
@@ -177,44 +167,6 @@ fn unpacked(
         (_, true) if !published => empty("crl"),
         _ => RevocationLists::of(cas, lists),
     }
-}
-
-/// The package that is going to be deployed; without one, that of the function that is deployed.
-pub(super) async fn fetched<'a>(
-    account: &Account,
-    function: &str,
-    package: Option<&'a [u8]>,
-) -> Result<Cow<'a, [u8]>, AccountError> {
-    match package {
-        Some(package) => Ok(package.into()),
-        None => Ok(fetch(account, function).await?.into()),
-    }
-}
-
-/// The package of a function that is deployed.
-async fn fetch(account: &Account, function: &str) -> Result<Vec<u8>, AccountError> {
-    const ACTION: &str = "lambda:GetFunction";
-    let answer = account.lambda().get_function().function_name(function).send().await;
-    let answer = answer.map_err(account.failed(ACTION))?;
-    let incomplete = |what| AccountError::Incomplete { action: ACTION, what };
-    let location = answer.code().and_then(|code| code.location());
-    let location = location.ok_or(incomplete("where the package is"))?;
-    let unreadable = || incomplete("a package that can be fetched");
-    let mut request = Request::new(SdkBody::empty());
-    request.set_uri(location).map_err(|_| unreadable())?;
-    let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
-    let mut answer = connector.call(request).await.map_err(|_| unreadable())?;
-    if !answer.status().is_success() {
-        return Err(unreadable());
-    }
-    let (mut bytes, mut body) = (Vec::new(), ByteStream::new(answer.take_body()));
-    while let Some(part) = body.next().await {
-        bytes.extend_from_slice(&part.map_err(|_| unreadable())?);
-        if bytes.len() > LARGEST {
-            return Err(unreadable());
-        }
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

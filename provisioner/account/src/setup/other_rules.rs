@@ -7,6 +7,7 @@ use jitr::scope::Arn;
 
 use super::link::{self, Link};
 use super::{Error, rule, topic_filter};
+use crate::page::list_rules;
 use crate::{Account, Error as AccountError, Resource};
 
 /// The stack that the vendor's tool makes. Its function activates the certificate of every event.
@@ -111,8 +112,7 @@ pub(crate) async fn find(
     own: &str,
     function: &str,
 ) -> Result<Vec<OtherRule>, AccountError> {
-    let pages = account.iot().list_topic_rules().into_paginator().send();
-    let rules = account.all("iot:ListTopicRules", pages, |page| page.rules).await?;
+    let rules = list_rules(account).await?;
     let names = rules.iter().filter(|rule| rule.rule_disabled() != Some(true)).filter_map(|rule| {
         let name = rule.rule_name().filter(|name| *name != own)?;
         let reads = rule.topic_pattern().is_none_or(topic_filter::reads_registrations);

@@ -10,6 +10,7 @@ use super::tags;
 use super::topic_filter::{Likeness, likeness, likeness_of_version};
 use super::waiting::{For, Waiting, is_role_too_new};
 use crate::account::existing;
+use crate::page::list_rules;
 use crate::{Account, Error as AccountError, Resource};
 
 const DESCRIPTION: &str = "Forwards boards that a registered CA has signed and that are not known yet";
@@ -34,8 +35,7 @@ pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<TopicRu
 }
 
 async fn is_listed(account: &Account, name: &str) -> Result<bool, AccountError> {
-    let pages = account.iot().list_topic_rules().into_paginator().send();
-    let rules = account.all("iot:ListTopicRules", pages, |page| page.rules).await?;
+    let rules = list_rules(account).await?;
     Ok(rules.iter().any(|rule| rule.rule_name() == Some(name)))
 }
 

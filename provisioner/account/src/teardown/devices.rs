@@ -11,7 +11,7 @@ use jitr::thing_name::{ThingName, ThingNameSource};
 use super::Outcome;
 use crate::account::existing;
 use crate::certificates::{self, patiently};
-use crate::page::{LARGEST, items};
+use crate::page::LARGEST;
 use crate::{Account, Error as AccountError};
 
 /// The names of the things that are of one of our types.
@@ -26,7 +26,7 @@ pub(super) async fn things_of(
     for thing_type in thing_types {
         let list = || iot.list_things().thing_type_name(thing_type.as_str()).max_results(LARGEST);
         let ask = |token| list().set_next_token(token).send();
-        let things = existing(items(account, "iot:ListThings", ask, |page| page.things).await)?;
+        let things = existing(account.all_in_turn("iot:ListThings", ask, |page| page.things).await)?;
         names.extend(things.into_iter().flatten().filter_map(|thing| thing.thing_name));
     }
     Ok(Arc::new(names))

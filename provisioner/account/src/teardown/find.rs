@@ -16,7 +16,8 @@ use super::Inventory;
 use super::devices::Device;
 use crate::account::existing;
 use crate::certificates::SIDE_BY_SIDE;
-use crate::page::{LARGEST, items};
+use crate::page::LARGEST;
+use crate::page::{list_cas, list_rules};
 use crate::setup::{self, delivery, function::Deployed, permission, role};
 use crate::{Account, Error as AccountError, queue};
 
@@ -52,9 +53,10 @@ pub(super) enum Maker {
 
 /// Which of our programs made an AWS IoT resource; none for one that does not exist any more.
 async fn maker(account: &Account, arn: &str) -> Result<Option<Maker>, AccountError> {
-    let pages = account.iot().list_tags_for_resource().resource_arn(arn).into_paginator().send();
+    let iot = account.iot();
+    let ask = |token| iot.list_tags_for_resource().resource_arn(arn).set_next_token(token).send();
     let tags =
-        existing(account.all("iot:ListTagsForResource", pages, |page| page.tags).await)?.unwrap_or_default();
+        existing(account.all("iot:ListTagsForResource", ask, |page| page.tags).await)?.unwrap_or_default();
     Ok(tags.iter().find_map(|tag| match (tag.key(), tag.value().unwrap_or_default()) {
         (setup::CREATED_BY, setup::TOOL) => Some(Maker::Tool),
         (setup::CREATED_BY, aws::FUNCTION) => Some(Maker::Function),
@@ -79,9 +81,7 @@ struct Made {
 }
 
 pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> {
-    let iot = account.iot();
-    let pages = iot.list_topic_rules().into_paginator().send();
-    let all = account.all("iot:ListTopicRules", pages, |page| page.rules).await?;
+    let all = list_rules(account).await?;
     let all = all.into_iter().filter_map(|rule| rule.rule_name.zip(rule.rule_arn)).collect();
     let mut rules = Vec::new();
     for Made { name, arn, .. } in made(account, all).await? {
@@ -94,25 +94,23 @@ pub(super) async fn rules(account: &Account) -> Result<Vec<Rule>, AccountError> 
 }
 
 pub(super) async fn cas(account: &Account) -> Result<Vec<String>, AccountError> {
-    let iot = account.iot();
-    let pages = iot.list_ca_certificates().into_paginator().send();
-    let all = account.all("iot:ListCACertificates", pages, |page| page.certificates).await?;
+    let all = list_cas(account).await?;
     let all = all.into_iter().filter_map(|ca| ca.certificate_id.zip(ca.certificate_arn)).collect();
     Ok(made(account, all).await?.into_iter().map(|made| made.name).collect())
 }
 
 pub(super) async fn policies(account: &Account) -> Result<Vec<(PolicyName, Maker)>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_policies().into_paginator().send();
-    let all = account.all("iot:ListPolicies", pages, |page| page.policies).await?;
+    let ask = |marker| iot.list_policies().set_marker(marker).send();
+    let all = account.all("iot:ListPolicies", ask, |page| page.policies).await?;
     let all = all.into_iter().filter_map(|policy| policy.policy_name.zip(policy.policy_arn)).collect();
     Ok(named(made(account, all).await?))
 }
 
 pub(super) async fn thing_types(account: &Account) -> Result<Vec<(ThingTypeName, Maker)>, AccountError> {
     let iot = account.iot();
-    let pages = iot.list_thing_types().into_paginator().send();
-    let all = account.all("iot:ListThingTypes", pages, |page| page.thing_types).await?;
+    let ask = |token| iot.list_thing_types().set_next_token(token).send();
+    let all = account.all("iot:ListThingTypes", ask, |page| page.thing_types).await?;
     let all = all.into_iter().filter_map(|found| found.thing_type_name.zip(found.thing_type_arn)).collect();
     Ok(named(made(account, all).await?))
 }
@@ -123,8 +121,8 @@ fn named<N: FromStr>(made: Vec<Made>) -> Vec<(N, Maker)> {
 
 pub(super) async fn functions(account: &Account) -> Result<Vec<Function>, AccountError> {
     let lambda = account.lambda();
-    let pages = lambda.list_functions().into_paginator().send();
-    let all = account.all("lambda:ListFunctions", pages, |page| page.functions).await?;
+    let ask = |marker| lambda.list_functions().set_marker(marker).send();
+    let all = account.all("lambda:ListFunctions", ask, |page| page.functions).await?;
     let all = all.into_iter().filter_map(|function| function.function_name.zip(function.function_arn));
     let asked = stream::iter(all.collect::<Vec<_>>()).map(|(name, arn)| {
         let lambda = &lambda;
@@ -151,15 +149,15 @@ fn registration(deployed: &Deployed) -> Option<Registration> {
 /// if it does.
 pub(super) async fn roles(account: &Account) -> Result<Vec<(String, Option<String>)>, AccountError> {
     let iam = account.iam();
-    let pages = iam.list_roles().into_paginator().send();
-    let all = account.all("iam:ListRoles", pages, |page| page.roles).await?;
+    let ask = |marker| iam.list_roles().set_marker(marker).send();
+    let all = account.all("iam:ListRoles", ask, |page| page.roles).await?;
     let all = all.into_iter().map(|role| role.role_name).filter(|name| name.ends_with(setup::ROLE_SUFFIX));
     let asked = stream::iter(all.collect::<Vec<_>>()).map(|name| {
         let iam = &iam;
         async move {
-            let pages = iam.list_role_tags().role_name(&name).into_paginator().send();
+            let ask = |marker| iam.list_role_tags().role_name(&name).set_marker(marker).send();
             let tags =
-                existing(account.all("iam:ListRoleTags", pages, |page| page.tags).await)?.unwrap_or_default();
+                existing(account.all("iam:ListRoleTags", ask, |page| page.tags).await)?.unwrap_or_default();
             if !tags.iter().any(|tag| is_ours(tag.key(), tag.value())) {
                 return Ok::<_, AccountError>(None);
             }
@@ -182,8 +180,8 @@ pub(super) struct Queue {
 /// The queues of ours. Only those with the names of this tool are asked for their tags.
 pub(super) async fn queues(account: &Account) -> Result<Vec<Queue>, AccountError> {
     let sqs = account.sqs();
-    let pages = sqs.list_queues().max_results(LARGEST_PAGE).into_paginator().send();
-    let urls = account.all("sqs:ListQueues", pages, |page| page.queue_urls).await?;
+    let ask = |token| sqs.list_queues().max_results(LARGEST_PAGE).set_next_token(token).send();
+    let urls = account.all("sqs:ListQueues", ask, |page| page.queue_urls).await?;
     let name = |url: &str| delivery::of_url(url).map(|(_, name)| name.to_owned());
     let suffixes = [setup::FAILED_EVENTS, delivery::WAITING_EVENTS];
     let named = urls.into_iter().filter_map(|url| Some((name(&url)?, url)));
@@ -217,9 +215,9 @@ async fn mappings(account: &Account, url: &str) -> Result<Vec<String>, AccountEr
     let Some(arn) = answer.attributes.and_then(|mut attributes| attributes.remove(&arn)) else {
         return Ok(Vec::new());
     };
-    let pages = account.lambda().list_event_source_mappings().event_source_arn(arn).into_paginator().send();
-    let found =
-        account.all("lambda:ListEventSourceMappings", pages, |page| page.event_source_mappings).await?;
+    let list = || account.lambda().list_event_source_mappings().event_source_arn(&arn);
+    let ask = |marker| list().set_marker(marker).send();
+    let found = account.all("lambda:ListEventSourceMappings", ask, |page| page.event_source_mappings).await?;
     Ok(found.into_iter().filter_map(|mapping| mapping.uuid).collect())
 }
 
@@ -255,8 +253,9 @@ pub(super) async fn alarms(account: &Account, inventory: &Inventory) -> Result<V
 
 /// The names of the inline policies of a role.
 pub(super) async fn role_policies(account: &Account, name: &str) -> Result<Vec<String>, AccountError> {
-    let pages = account.iam().list_role_policies().role_name(name).into_paginator().send();
-    account.all("iam:ListRolePolicies", pages, |page| page.policy_names).await
+    let iam = account.iam();
+    let ask = |marker| iam.list_role_policies().role_name(name).set_marker(marker).send();
+    account.all("iam:ListRolePolicies", ask, |page| page.policy_names).await
 }
 
 /// Why a role with these inline policies stays, if it does.
@@ -307,7 +306,7 @@ pub(super) async fn certificates_without_ca(
     for policy in policies {
         let list = || iot.list_targets_for_policy().policy_name(policy.as_str()).page_size(LARGEST);
         let ask = |marker| list().set_marker(marker).send();
-        let targets = items(account, "iot:ListTargetsForPolicy", ask, |page| page.targets).await;
+        let targets = account.all_in_turn("iot:ListTargetsForPolicy", ask, |page| page.targets).await;
         let ids = existing(targets)?.into_iter().flatten();
         let ids = ids.filter_map(|arn| Some(Arn::parse(&arn)?.named("cert")?.to_owned()));
         candidates.extend(ids.filter(|id| !of_ca(id)));

@@ -118,7 +118,7 @@ async fn policy(account: &Account, scope: &Scope, name: &str, made: &Made) -> Re
         PolicyFound::AsMade { others } => others,
     };
     let iot = account.iot();
-    let targets = iot.list_targets_for_policy().policy_name(name).into_paginator().send();
+    let targets = |marker| iot.list_targets_for_policy().policy_name(name).set_marker(marker).send();
     let targets = account.all("iot:ListTargetsForPolicy", targets, |page| page.targets).await;
     let Some(targets) = existing(targets)? else { return Ok(Outcome::Gone) };
     if !targets.is_empty() {
@@ -136,7 +136,7 @@ async fn policy(account: &Account, scope: &Scope, name: &str, made: &Made) -> Re
 async fn remove_thing_type(account: &Account, scope: &Scope, name: &str) -> Result<Outcome, AccountError> {
     let Some(deprecated) = thing_type::is_deprecated(account, name).await? else { return Ok(Outcome::Gone) };
     let iot = account.iot();
-    let things = iot.list_things().thing_type_name(name).into_paginator().send();
+    let things = |token| iot.list_things().thing_type_name(name).set_next_token(token).send();
     let things = account.some("iot:ListThings", things, |page| page.things, 1).await;
     // Some stand-ins answer that a type does not exist.
     let Some(things) = existing(things)? else { return Ok(Outcome::Gone) };
@@ -164,7 +164,7 @@ async fn remove_thing_type(account: &Account, scope: &Scope, name: &str) -> Resu
 /// A role is removed after its policies.
 async fn remove_role(account: &Account, name: &str) -> Result<Outcome, AccountError> {
     let iam = account.iam();
-    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().send();
+    let attached = |marker| iam.list_attached_role_policies().role_name(name).set_marker(marker).send();
     let attached = account.all("iam:ListAttachedRolePolicies", attached, |page| page.attached_policies).await;
     let Some(attached) = existing(attached)? else { return Ok(Outcome::Gone) };
     let inline = find::role_policies(account, name).await?;

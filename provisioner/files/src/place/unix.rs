@@ -143,10 +143,15 @@ impl Place {
     pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, Kind)>> {
         let mut entries = Vec::new();
         for entry in rustix::fs::Dir::new(self.listed()?)? {
-            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
             if name != "." && name != ".." {
-                // One that has gone meanwhile is not there.
-                entries.extend(self.kind(&name)?.map(|kind| (name, kind)));
+                let found = match entry.file_type() {
+                    // Some file systems do not tell. One that has gone meanwhile is not there.
+                    FileType::Unknown => self.kind(&name)?,
+                    found => Some(kind(found)),
+                };
+                entries.extend(found.map(|kind| (name, kind)));
             }
         }
         Ok(entries)

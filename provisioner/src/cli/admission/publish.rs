@@ -112,6 +112,22 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     plan::run(context, Publish { place, order, found }).await
 }
 
+/// Publishes the list as `admission publish` does without flags.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn where_the_function_reads_it(context: &Context) -> Result<(), Error> {
+    let arguments = Arguments {
+        to: None,
+        admission_key: None,
+        encrypt: false,
+        valid_for: DAYS,
+        function: None,
+        force: false,
+    };
+    run(&arguments, context).await
+}
+
 async fn look(place: &Place, order: &Order<'_>, context: &Context) -> Result<Found, Error> {
     let progress = context.progress("looking at the published list");
     let published = place.published().await?;

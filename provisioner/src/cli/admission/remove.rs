@@ -10,7 +10,7 @@ use iot_account::admission as account_admission;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::names;
+use super::{names, publish};
 use crate::cli::plan::{self, Line, Plan};
 use crate::cli::{Context, Error, revoke, values};
 use crate::state::admission::{self, Admitted};
@@ -24,7 +24,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Takes the boards off the list of this station, then does what `provisioner revoke` does for those that are registered, and waits until \
-they are disconnected. A board that is not registered yet stays out once the list is published: provisioner admission publish
+they are disconnected. A board that is not registered yet stays out once the list is published: with --publish, or by a yes at the \
+terminal, or later with `provisioner admission publish`.
 
 A removed board comes back with `admission add --again`. If it was registered, it also needs a new certificate: provision --force")]
 pub struct Arguments {
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// How long to wait until the boards are disconnected (90s, 5m, 1h)
     #[arg(long, value_name = "TIME", default_value = PATIENCE, value_parser = values::duration)]
     timeout: Duration,
+    /// Publish the list where the function reads it, without a question
+    #[arg(long)]
+    publish: bool,
 }
 
 /// A board.
@@ -62,6 +66,7 @@ struct Remove {
     keys: Vec<KeyIdentifier>,
     revoke: Option<revoke::Revoke>,
     timeout: Duration,
+    publish: bool,
 }
 
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
@@ -73,7 +78,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     keys.dedup();
     let named = keys.iter().map(ToString::to_string).collect();
     let revoke = revoke::of_keys(named, arguments.reason, context).await?;
-    plan::run(context, Remove { keys, revoke, timeout: arguments.timeout }).await
+    let Arguments { timeout, publish, .. } = *arguments;
+    plan::run(context, Remove { keys, revoke, timeout, publish }).await
 }
 
 impl Remove {
@@ -120,6 +126,11 @@ impl Plan for Remove {
         if let Some(revoke) = self.revoke {
             revoke.carry_out(context).await?;
         }
+        // Whoever is not registered could get in until then.
+        let publishes = self.publish || context.agrees("Publish the list now?")?;
+        if publishes {
+            publish::where_the_function_reads_it(context).await?;
+        }
         if let Some(account) = account {
             let progress = context.progress("waiting until the boards are disconnected");
             let endpoint = iot_account::endpoint(&account).await?;
@@ -146,9 +157,11 @@ impl Plan for Remove {
             drop(progress);
             context.note("no board of these is connected");
         }
-        context.note(
-            "publish the list, so that those that are not registered stay out: provisioner admission publish",
-        );
+        if !publishes {
+            context.note(
+                "publish the list, so that those that are not registered stay out: provisioner admission publish",
+            );
+        }
         Ok(())
     }
 }

@@ -150,6 +150,10 @@ fn admission(error: &admission::Error) -> Text {
         E::Overtaken { .. } => {
             "run the same command again: it takes over what another station has published".into()
         }
+        E::NotPackaged { .. } | E::Packaged(_) => {
+            "deploy the function with a list that counts; it is written for the package with: provisioner admission publish --to DIR"
+                .into()
+        }
         E::Unfetched { .. } => {
             "check the web server; the list is written for it with: provisioner admission publish --to DIR"
                 .into()
@@ -198,7 +202,7 @@ fn register(error: &register::Error) -> Text {
             format!("make it with `aws iot create-policy --policy-name {name} --policy-document`, or name another with --additional-policy").into()
         }
         E::Stopped { source, .. } => account(source),
-        E::Revoked { .. } => REPLACE.into(),
+        E::Revoked { .. } => format!("{REPLACE}; a key that was taken off the admission list comes back with: provisioner admission add --again").into(),
         E::Busy { .. } => "wait until it has finished, or choose another home with --home DIR".into(),
         E::File(error) => super::files::files(error),
         E::Policy { .. } => {

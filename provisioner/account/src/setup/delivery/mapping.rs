@@ -33,8 +33,8 @@ pub(crate) async fn find(
 ) -> Result<Vec<EventSourceMappingConfiguration>, AccountError> {
     const CALL: &str = "lambda:ListEventSourceMappings";
     let list = || account.lambda().list_event_source_mappings();
-    let of_function = list().function_name(function).into_paginator().send();
-    let of_queue = list().event_source_arn(queue).into_paginator().send();
+    let of_function = |marker| list().function_name(function).set_marker(marker).send();
+    let of_queue = |marker| list().event_source_arn(queue).set_marker(marker).send();
     let (of_function, of_queue) = tokio::join!(
         account.all(CALL, of_function, |page| page.event_source_mappings),
         account.all(CALL, of_queue, |page| page.event_source_mappings),

@@ -40,14 +40,14 @@ pub(crate) async fn find(account: &Account, name: &str) -> Result<Option<Granted
         account: Arn::parse(found.arn()).map(|arn| arn.account.to_owned()).unwrap_or_default(),
         ..Granted::default()
     };
-    let inline = iam.list_role_policies().role_name(name).into_paginator().send();
+    let inline = |marker| iam.list_role_policies().role_name(name).set_marker(marker).send();
     let inline = account.all("iam:ListRolePolicies", inline, |page| page.policy_names).await?;
     for policy in inline {
         let answer = iam.get_role_policy().role_name(name).policy_name(policy).send().await;
         let answer = answer.map_err(account.failed("iam:GetRolePolicy"))?;
         role.documents.push(document(answer.policy_document()));
     }
-    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().send();
+    let attached = |marker| iam.list_attached_role_policies().role_name(name).set_marker(marker).send();
     let attached =
         account.all("iam:ListAttachedRolePolicies", attached, |page| page.attached_policies).await?;
     for arn in attached.iter().filter_map(|policy| policy.policy_arn()) {
