@@ -85,8 +85,7 @@ async fn ministack_deploys_both_variants_of_the_template_and_setup_and_doctor_ta
         // The alarms of the template are those of `setup`.
         let alarms = setup.lines.iter().filter(|line| line["resource"] == "alarm");
         let alarms: Vec<_> = alarms.filter_map(|line| line["action"].as_str()).collect();
-        let count = if function == "Queued" { 3 } else { 2 };
-        assert_eq!(alarms, vec!["leave"; count], "{}", setup.said);
+        assert_eq!(alarms, ["leave"; 3], "{}", setup.said);
         user.is_healthy(&["--function", function, "--rule-name", rule]);
     }
 }

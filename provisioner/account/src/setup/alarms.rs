@@ -184,7 +184,7 @@ pub(crate) async fn find(
 /// What is to be done about the alarms of a function. An alarm keeps its numbers, and whom it notifies; it has to watch the right
 /// metric.
 pub(crate) fn decide(function: &str, alarms: &Alarms, wanted: Wanted, found: &[MetricAlarm]) -> Vec<Alarm> {
-    let of_kind = |watch: &&Watch| match watch.kind {
+    let is_wanted = |kind| match kind {
         Kind::FailedEvents => wanted.failed_events,
         Kind::AdmissionList => wanted.admission_list,
         Kind::Errors | Kind::Refused => true,
@@ -202,8 +202,8 @@ pub(crate) fn decide(function: &str, alarms: &Alarms, wanted: Wanted, found: &[M
         alarm.changes = alarm.changes();
         alarm
     };
-    let alarms = WATCHES.iter().filter(of_kind).map(alarm);
-    alarms.filter(|alarm| wanted.make || alarm.found.is_some()).collect()
+    let alarms = WATCHES.iter().map(alarm);
+    alarms.filter(|alarm| alarm.found.is_some() || (wanted.make && is_wanted(alarm.kind()))).collect()
 }
 
 impl Alarm {
