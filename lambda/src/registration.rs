@@ -190,10 +190,11 @@ impl<R: Registry> Registration<R> {
     /// # Errors
     /// If the policy cannot be asked for.
     pub async fn warm_up(&self) -> Result<PolicyState, RegistryError> {
-        // More calls side by side, beside those for the thing and the policy. The answer is known; the connections count.
+        // More calls side by side, beside those for the thing and the policy: a slow policy is still being attached while the thing
+        // joins its groups. The answer is known; the connections count.
         let Settings { description, thing_name_source, thing_type, .. } = &self.settings;
         let by_common_name = usize::from(*thing_name_source == ThingNameSource::CommonName);
-        let more = (by_common_name + description.policies.len()).max(description.groups.len());
+        let more = by_common_name + description.policies.len() + description.groups.len();
         let more = join_all((0..more).map(|_| self.registry.describe_thing_type(thing_type)));
         let learnt = join3(self.learn_policy(), self.learn_thing_type(), more);
         let lists = join(self.revocation.warm_up(), self.admission.warm_up());
