@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::batch::CONCURRENT_RECORDS;
 use super::*;
 use crate::fixture::{Fixture, LATENCY};
 use crate::function::log;
