@@ -316,9 +316,8 @@ async fn look_at_chain(
         None => Finding::skipped(Resource::Role, "not known", "depends on the function"),
     });
     if let Some(function) = &function {
-        let keeps = failed.as_ref().ok().is_some_and(|failed| failed.is_named_after(&settings.function));
         let wanted = setup::alarms::Wanted {
-            failed_events: queued.is_some() || keeps,
+            failed_events: queued.is_some(),
             admission_list: setup::admission_list(settings, Some(function)).is_some(),
             make: function.role == setup::own_role_arn(scope, &settings.function)
                 || settings.alarms != Alarms::Usual,

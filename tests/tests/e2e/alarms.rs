@@ -159,6 +159,29 @@ async fn doctor_tells_of_alarms_that_are_missing_that_have_gone_off_and_that_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_for_no_alarm_that_setup_does_not_make() {
+    let (testbed, stage, cloudwatch) = user().await;
+    let package = stage.package().display().to_string();
+    stage.ends(0, &["setup", "--lambda-zip", &package, "--delivery", "rule"]);
+    assert_eq!(all(&cloudwatch).await.len(), 2);
+    // The on-failure destination that `doctor` advises.
+    testbed.account().create_queue("JITR-failed-events", Default::default()).unwrap();
+    let queue = "arn:aws:sqs:us-east-1:123456789012:JITR-failed-events";
+    let role = stage.iam().put_role_policy().role_name("JITR-role").policy_name("failed-events");
+    let allowed = serde_json::json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue},
+    ]});
+    role.policy_document(allowed.to_string()).send().await.unwrap();
+    let on_failure = aws_sdk_lambda::types::OnFailure::builder().destination(queue).build();
+    let config = aws_sdk_lambda::types::DestinationConfig::builder().on_failure(on_failure).build();
+    let put = stage.lambda().put_function_event_invoke_config().function_name("JITR");
+    put.destination_config(config).send().await.unwrap();
+    stage.ends(0, &["setup"]);
+    let found = stage.ends(0, &["doctor"]);
+    assert_eq!(of_alarms(&found.lines, "verdict"), ["right"; 2], "{}", found.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_function_of_others_gets_alarms_only_where_a_topic_is_named() {
     let (_testbed, stage, cloudwatch) = user().await;
     let package = stage.package().display().to_string();

@@ -13,8 +13,7 @@ use crate::counted;
 use crate::setup::delivery::Feed;
 use crate::setup::permission::Audience;
 use crate::setup::{
-    Action, FAILED_EVENTS, Link, OtherRule, Settings, base_name, function, permission, rule, signer_ca,
-    thing_type, wrong,
+    Action, Link, OtherRule, Settings, function, permission, rule, signer_ca, thing_type, wrong,
 };
 use device_pki::Certificate;
 use device_pki::certificate::rfc3339;
@@ -261,17 +260,6 @@ pub(super) enum FailedEvents {
         destination: String,
         waiting: Waiting,
     },
-}
-
-impl FailedEvents {
-    /// Whether they are kept in the queue with the usual name.
-    pub(super) fn is_named_after(&self, function: &str) -> bool {
-        let usual = format!(":{}-{FAILED_EVENTS}", base_name(function));
-        match self {
-            Self::Kept { destination, .. } => destination.ends_with(&usual),
-            Self::Lost { .. } => false,
-        }
-    }
 }
 
 /// What waits there.
