@@ -19,8 +19,8 @@ use crate::thing_name::{ThingName, ThingNameError, ThingNameSource};
 
 mod template;
 
-use template::Part;
-pub use template::{CA, Field, LEDGER, Template, TemplateError};
+pub use template::{CA, Field, Template, TemplateError};
+use template::{LEDGER, Part};
 
 /// Attributes of a thing that has a type (AWS IoT Core endpoints and quotas, "Maximum number of thing attributes for a thing with a
 /// thing type").
@@ -249,6 +249,11 @@ impl Description {
         let policies = self.policies.iter().map(|policy| &policy.0);
         let billing_group = self.billing_group.iter().map(|group| &group.0);
         attributes.chain(groups).chain(policies).chain(billing_group).flat_map(Template::fields)
+    }
+
+    /// A field that only the ledger of a station has, if a template has one.
+    pub fn field_of_the_ledger(&self) -> Option<Field> {
+        self.fields().find(|field| LEDGER.contains(&field.name()))
     }
 
     /// What the thing of a certificate is described with. A template whose text is empty is left out.

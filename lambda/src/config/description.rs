@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{ConfigError, Variables};
-use crate::description::{Description, DescriptionError, LEDGER};
+use crate::description::{Description, DescriptionError};
 
 /// Attributes of the things.
 pub const THING_ATTRIBUTES: &str = "THING_ATTRIBUTES";
@@ -40,8 +40,7 @@ fn items<T: FromStr<Err = DescriptionError>>(value: &str) -> Result<Vec<T>, Desc
 }
 
 fn for_the_function(description: Description) -> Result<Description, Problem> {
-    let elsewhere = description.fields().find(|field| LEDGER.contains(&field.name()));
-    match elsewhere {
+    match description.field_of_the_ledger() {
         Some(field) => Err(Problem::Elsewhere(field.name())),
         None => description.checked().map_err(Problem::Description),
     }

@@ -22,7 +22,7 @@ const CERTIFICATE: [&str; 4] = ["certificate_id", "serial_number", "subject_key_
 pub const CA: &str = "ca_certificate_id";
 
 /// What the ledger of a station has of a board.
-pub const LEDGER: [&str; 3] = ["secure_element_serial", "station", "usb_serial"];
+pub(super) const LEDGER: [&str; 3] = ["secure_element_serial", "station", "usb_serial"];
 
 /// A field of a template.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

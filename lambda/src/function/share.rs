@@ -54,7 +54,8 @@ impl WorkedOn {
 
 impl Half {
     fn of(key: &Key) -> Self {
-        if key.iter().next_back().is_some_and(|last| last % 2 == 1) { Self::Odd } else { Self::Even }
+        let [.., last] = key;
+        if last % 2 == 1 { Self::Odd } else { Self::Even }
     }
 
     fn by_chance() -> Self {

@@ -126,11 +126,9 @@ impl Account {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
         L: Into<Option<Vec<T>>>,
     {
-        let (mut place, mut all) = (Place::default(), Vec::new());
-        while let Some(page) = self.next_in_turn(&mut place, action, &ask, &of).await? {
-            all.extend(page);
-        }
-        Ok(all)
+        let ask = &ask;
+        let in_turn = |marker: Option<String>| self.call(action, move || ask(marker.clone()));
+        pages::items(in_turn, P::next_page, of, usize::MAX).await.map_err(unread(action))
     }
 
     /// The items of the next page of such a list; `None` after the last one.

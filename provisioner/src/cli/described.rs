@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use iot_account::setup::Described;
-use jitr::description::{Attribute, CA, Description, DescriptionError, LEDGER, NameTemplate};
+use jitr::description::{Attribute, CA, Description, DescriptionError, NameTemplate};
 use jitr::name::{BillingGroupName, PolicyName, ThingGroupName};
 
 use super::Error;
@@ -93,8 +93,7 @@ impl DescriptionFlags {
     /// More than AWS IoT takes; a field that the function does not know.
     pub(super) fn for_the_function(&self) -> Result<Described, Error> {
         let description = self.all()?;
-        let elsewhere = description.fields().find(|field| LEDGER.contains(&field.name()));
-        if let Some(field) = elsewhere {
+        if let Some(field) = description.field_of_the_ledger() {
             return Err(Error::usage(
                 format!("the function does not know {field}: it is in the ledger of a station"),
                 "leave the field out; `provisioner register` has it",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jitr::description::{Fields, LEDGER};
+use jitr::description::Fields;
 use jitr::registration::Settings;
 
 use crate::cli::Error;
@@ -16,7 +16,7 @@ use crate::state::ledger::{Ending, Entry, Ledger, Line};
 /// The ledger cannot be read.
 pub(super) fn known(home: &Home, settings: &Settings) -> Result<HashMap<String, Fields>, Error> {
     let mut known = HashMap::new();
-    if !settings.description.fields().any(|field| LEDGER.contains(&field.name())) {
+    if settings.description.field_of_the_ledger().is_none() {
         return Ok(known);
     }
     for line in Ledger::of(home).lines()? {
