@@ -1,5 +1,5 @@
-//! Alarms of Amazon CloudWatch. There are no metrics, but for the depth of a queue: an alarm on it has the state that AWS comes to
-//! after some minutes, at once. Every other alarm has the state that missing data leads to, or the one that was set.
+//! Alarms of Amazon CloudWatch. There are no metrics, but for the depth of a queue: an alarm on it has at once the state that AWS reaches
+//! after some minutes. Every other alarm has the state that missing data leads to, or the one that was set.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
