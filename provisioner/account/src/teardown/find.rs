@@ -16,8 +16,7 @@ use super::Inventory;
 use super::devices::Device;
 use crate::account::existing;
 use crate::certificates::SIDE_BY_SIDE;
-use crate::page::LARGEST;
-use crate::page::{list_cas, list_rules};
+use crate::page::{LARGEST, list_cas, list_rules};
 use crate::setup::{self, delivery, function::Deployed, permission, role};
 use crate::{Account, Error as AccountError, queue};
 
